@@ -1,0 +1,472 @@
+//! The guard rails: the one place where a plugin's wish can become a [`Step`].
+//!
+//! The rails are numbered and evaluated in this order; the first that says no names the refusal. Plugins can neither
+//! see nor switch them.
+//!
+//! 1. The target exists in the snapshot, is of a kind that this host removes, and is wished only once.
+//! 2. The image is not in use: no container in any state, no sandbox and no image volume refers to it, and none that
+//!    may refer to it is left unresolved (see [`crate::usage`]).
+//! 3. The image is not one that the node needs for itself: pinned by the runtime, the sandbox (pause) image, or
+//!    matched by [`BUILT_IN`].
+//! 4. The image is not protected by the operator's patterns. One protected tag protects the image, because removing
+//!    an image drops every tag.
+//! 8. The run stays within its limits: count, size, and the share of all images.
+//!
+//! Right before a step is performed the rails look once more, at the node as it then is: [`Guard::clear`].
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use crate::image::{Image, ImageId};
+use crate::pattern::Pattern;
+use crate::proposal::{Proposal, Reason, Target, Verb, Wish};
+use crate::snapshot::Snapshot;
+use crate::text;
+use crate::usage::{Usage, User};
+
+/// Images that are never removed, whoever asks: those that exist on this node only, pause images under any name,
+/// and Holystone's own.
+pub const BUILT_IN: [&str; 3] = ["localhost/*", "*pause*", "*/holystone*"];
+
+/// What the operator sets: everything else is fixed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardRails {
+    /// Images to keep (rail 4).
+    pub protect: Vec<Pattern>,
+    /// Limits of one run (rail 8).
+    pub limits: Limits,
+}
+
+/// Limits of one run, over all plugins together. An absent limit does not limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// How many images may be removed. Wishes past it are refused one by one.
+    pub count: Option<u64>,
+    /// How many bytes the removed images may have in sum, by the runtime's sizes. An image that would go past it is
+    /// refused; a smaller one after it may still fit.
+    pub bytes: Option<u64>,
+    /// Which share of the node's images, 0 to 100, the plugins may wish to remove. A proposal that would go
+    /// past it is rejected as a whole: a policy that wants to remove nearly everything is a broken policy.
+    pub percent: Option<u8>,
+}
+
+/// Why a rail said no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Rail 1: there is no such image.
+    NotFound,
+    /// Rail 1: this host does not do that to that kind of thing.
+    NotOffered,
+    /// Rail 1: wished before, by this or an earlier plugin.
+    Duplicate,
+    /// Rail 1, right before the removal: the image has a reference that it did not have when it was judged.
+    Changed {
+        /// The new reference.
+        reference: String,
+    },
+    /// Rail 2: somebody uses it.
+    InUse {
+        /// Who, in words.
+        by: String,
+    },
+    /// Rail 2: somebody refers to an image that nothing on the node answers to, and it may be this one.
+    MayBeInUse {
+        /// Who, in words.
+        by: String,
+        /// The unresolved reference; empty when there is none at all.
+        reference: String,
+    },
+    /// Rail 2, right before the removal: the runtime itself says that the image is in use.
+    RuntimeSaysInUse {
+        /// What the runtime said.
+        message: String,
+    },
+    /// Rail 3: pinned by the runtime.
+    Pinned,
+    /// Rail 3: the runtime makes sandboxes from it.
+    SandboxImage,
+    /// Rail 3: one of [`BUILT_IN`].
+    BuiltIn {
+        /// The pattern that matched.
+        pattern: &'static str,
+    },
+    /// Rail 4: one of the operator's patterns.
+    Protected {
+        /// The pattern that matched.
+        pattern: Pattern,
+    },
+    /// Rail 8: the run has reached its number of images.
+    OverCount {
+        /// The limit.
+        limit: u64,
+    },
+    /// Rail 8: the image does not fit into what is left of the run's bytes.
+    OverBytes {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// Rail 8: the plugin's proposal as a whole is rejected.
+    OverPercent {
+        /// The limit, in percent of all images.
+        limit: u8,
+        /// What the proposal would have come to, in percent of all images, rounded up.
+        wished: u64,
+    },
+}
+
+impl Refusal {
+    /// Number of the rail that said no.
+    pub fn rail(&self) -> u8 {
+        match self {
+            Self::NotFound | Self::NotOffered | Self::Duplicate | Self::Changed { .. } => 1,
+            Self::InUse { .. } | Self::MayBeInUse { .. } | Self::RuntimeSaysInUse { .. } => 2,
+            Self::Pinned | Self::SandboxImage | Self::BuiltIn { .. } => 3,
+            Self::Protected { .. } => 4,
+            Self::OverCount { .. } | Self::OverBytes { .. } | Self::OverPercent { .. } => 8,
+        }
+    }
+
+    /// A stable word for it, to count by.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "NotFound",
+            Self::NotOffered => "NotOffered",
+            Self::Duplicate => "Duplicate",
+            Self::Changed { .. } => "Changed",
+            Self::InUse { .. } => "InUse",
+            Self::MayBeInUse { .. } => "MayBeInUse",
+            Self::RuntimeSaysInUse { .. } => "RuntimeSaysInUse",
+            Self::Pinned => "Pinned",
+            Self::SandboxImage => "SandboxImage",
+            Self::BuiltIn { .. } => "BuiltIn",
+            Self::Protected { .. } => "Protected",
+            Self::OverCount { .. } => "OverCount",
+            Self::OverBytes { .. } => "OverBytes",
+            Self::OverPercent { .. } => "OverPercent",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("no image of this node has this id"),
+            Self::NotOffered => f.write_str("this host does not do that to this kind of target"),
+            Self::Duplicate => f.write_str("already wished earlier in this run"),
+            Self::Changed { reference } => {
+                write!(f, "it was given the name {} since it was judged", text::shown(reference))
+            }
+            Self::InUse { by } => write!(f, "in use by {}", text::shown(by)),
+            Self::MayBeInUse { by, reference } if reference.is_empty() => {
+                write!(f, "may be in use: {} does not say which image it runs", text::shown(by))
+            }
+            Self::MayBeInUse { by, reference } => {
+                write!(
+                    f,
+                    "may be in use: {} refers to {}, which no image answers to",
+                    text::shown(by),
+                    text::shown(reference)
+                )
+            }
+            Self::RuntimeSaysInUse { message } => write!(f, "in use, says the runtime: {}", text::shown(message)),
+            Self::Pinned => f.write_str("pinned by the runtime"),
+            Self::SandboxImage => f.write_str("the runtime makes pod sandboxes from it"),
+            Self::BuiltIn { pattern } => write!(f, "always protected: {pattern}"),
+            Self::Protected { pattern } => write!(f, "protected: {pattern}"),
+            Self::OverCount { limit } => write!(f, "over the limit of {limit} images per run"),
+            Self::OverBytes { limit } => write!(f, "over the limit of {limit} bytes per run"),
+            Self::OverPercent { limit, wished } => {
+                write!(f, "proposal rejected: it wants {wished} % of all images removed, the limit is {limit} %")
+            }
+        }
+    }
+}
+
+impl Serialize for Refusal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("Refusal", 3)?;
+        out.serialize_field("rail", &self.rail())?;
+        out.serialize_field("code", self.code())?;
+        out.serialize_field("message", &self.to_string())?;
+        out.end()
+    }
+}
+
+/// An approved removal of an image. Only this module can make one; there is no way to read one from a file.
+///
+/// ```compile_fail,E0451
+/// # fn skip(step: holystone_core::guard::Step) -> holystone_core::guard::Step {
+/// holystone_core::guard::Step { plugin: "mine".to_owned(), ..step }
+/// # }
+/// ```
+///
+/// ```compile_fail,E0277
+/// let step: holystone_core::guard::Step = serde_json::from_str("{}").unwrap();
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    plugin: String,
+    image: ImageId,
+    references: Vec<String>,
+    size_bytes: u64,
+    reason: Reason,
+}
+
+impl Step {
+    /// The plugin that wished it.
+    pub fn plugin(&self) -> &str {
+        &self.plugin
+    }
+
+    /// The image to remove.
+    pub fn image(&self) -> &ImageId {
+        &self.image
+    }
+
+    /// Every tag and digest that the image had when it was judged.
+    pub fn references(&self) -> &[String] {
+        &self.references
+    }
+
+    /// What to call the image in a message.
+    pub fn name(&self) -> &str {
+        self.references.first().map_or(self.image.as_str(), String::as_str)
+    }
+
+    /// Its size in bytes, as the runtime counts.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Why the plugin wished it.
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+}
+
+/// Permission to remove one image now, made of a step by a second look at the node. Whoever removes images takes
+/// one of these by value: nothing is removed unjudged, or twice on one look.
+///
+/// ```compile_fail,E0451
+/// # let image = holystone_core::image::ImageId::new("sha256:…");
+/// let forged = holystone_core::guard::Clearance { image };
+/// ```
+#[derive(Debug)]
+pub struct Clearance {
+    image: ImageId,
+}
+
+impl Clearance {
+    /// The image that may be removed.
+    pub fn image(&self) -> &ImageId {
+        &self.image
+    }
+}
+
+/// A wish that a rail said no to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    /// The plugin that wished it.
+    pub plugin: String,
+    /// What it wished.
+    pub wish: Wish,
+    /// What to call the target in a message.
+    pub name: String,
+    /// The rail that said no.
+    pub refusal: Refusal,
+}
+
+/// What the rails made of the proposals. Every wish is in exactly one of the two lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// What will be done, in the order in which the plugins wished it.
+    pub steps: Vec<Step>,
+    /// What will not be done, and why.
+    pub refusals: Vec<Refused>,
+}
+
+/// The rails, ready to judge one snapshot.
+#[derive(Debug)]
+pub struct Guard<'a> {
+    snapshot: &'a Snapshot,
+    rails: &'a GuardRails,
+    usage: Usage<'a>,
+    built_in: Vec<(&'static str, Pattern)>,
+}
+
+/// What earlier wishes of the run have used up.
+#[derive(Default)]
+struct Tally {
+    wished: HashSet<Target>,
+    wished_images: u64,
+    count: u64,
+    bytes: u64,
+}
+
+impl<'a> Guard<'a> {
+    /// Prepares to judge by this look at the node.
+    pub fn new(snapshot: &'a Snapshot, rails: &'a GuardRails) -> Self {
+        let built_in = BUILT_IN.iter().filter_map(|text| Some((*text, text.parse().ok()?))).collect();
+        Self { snapshot, rails, usage: Usage::of(snapshot), built_in }
+    }
+
+    /// Judges the plugins' proposals, in the order given.
+    pub fn review(&self, proposals: Vec<Proposal>) -> Plan {
+        let mut plan = Plan::default();
+        let mut tally = Tally::default();
+        for proposal in proposals {
+            self.review_one(proposal, &mut tally, &mut plan);
+        }
+        plan
+    }
+
+    /// Looks once more, right before the step is performed: `self` must come from a snapshot taken just now.
+    /// The limits of rail 8 are not asked again, they were spent when the step was made.
+    ///
+    /// # Errors
+    /// With the refusal, when a rail says no by now; [`Refusal::NotFound`] when the image has gone by itself.
+    pub fn clear(&self, step: &Step) -> Result<Clearance, Refusal> {
+        let (place, image) = self.find(step.image.as_str()).ok_or(Refusal::NotFound)?;
+        self.judge_image(place, image)?;
+        let known = |reference: &&str| !step.references.iter().any(|judged| judged == reference);
+        match image.references().find(known) {
+            Some(reference) => Err(Refusal::Changed { reference: reference.to_owned() }),
+            None => Ok(Clearance { image: image.id.clone() }),
+        }
+    }
+
+    fn review_one(&self, proposal: Proposal, tally: &mut Tally, plan: &mut Plan) {
+        let rejection = self.whole_proposal(&proposal, tally);
+        for wish in proposal.wishes {
+            let judged = match &rejection {
+                Some(refusal) => Err(refusal.clone()),
+                None => self.judge(&wish, tally),
+            };
+            match judged {
+                Ok(image) => plan.steps.push(step(&proposal.plugin, image, wish)),
+                Err(refusal) => plan.refusals.push(self.refused(&proposal.plugin, wish, refusal)),
+            }
+        }
+    }
+
+    /// Rail 8, the share of all images. Counts what is wished, not what the other rails would let through: it is
+    /// the wish that shows a broken policy.
+    fn whole_proposal(&self, proposal: &Proposal, tally: &mut Tally) -> Option<Refusal> {
+        let images: HashSet<&str> = proposal
+            .wishes
+            .iter()
+            .filter_map(|wish| match &wish.target {
+                Target::Image(id) if !tally.wished.contains(&wish.target) => Some(id.as_str()),
+                _ => None,
+            })
+            .filter(|id| self.find(id).is_some())
+            .collect();
+        let wished = tally.wished_images + images.len() as u64;
+        let all = self.snapshot.images.len() as u64;
+        match self.rails.limits.percent {
+            Some(limit) if wished * 100 > u64::from(limit) * all => {
+                Some(Refusal::OverPercent { limit, wished: (wished * 100).div_ceil(all) })
+            }
+            _ => {
+                tally.wished_images = wished;
+                None
+            }
+        }
+    }
+
+    fn judge(&self, wish: &Wish, tally: &mut Tally) -> Result<&'a Image, Refusal> {
+        let Target::Image(id) = &wish.target else { return Err(Refusal::NotOffered) };
+        if wish.verb != Verb::Remove {
+            return Err(Refusal::NotOffered);
+        }
+        let (place, image) = self.find(id).ok_or(Refusal::NotFound)?;
+        if !tally.wished.insert(wish.target.clone()) {
+            return Err(Refusal::Duplicate);
+        }
+        self.judge_image(place, image)?;
+        self.spend(image, tally)?;
+        Ok(image)
+    }
+
+    /// Rails 2 to 4: what the image is, apart from who wishes what.
+    fn judge_image(&self, place: usize, image: &Image) -> Result<(), Refusal> {
+        if let Some(user) = self.usage.users(place).first() {
+            return Err(in_use(user));
+        }
+        if image.pinned {
+            return Err(Refusal::Pinned);
+        }
+        if self.is_sandbox_image(image) {
+            return Err(Refusal::SandboxImage);
+        }
+        if let Some((pattern, _)) = self.built_in.iter().find(|(_, pattern)| pattern.matches_image(image)) {
+            return Err(Refusal::BuiltIn { pattern });
+        }
+        match self.rails.protect.iter().find(|pattern| pattern.matches_image(image)) {
+            Some(pattern) => Err(Refusal::Protected { pattern: pattern.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn is_sandbox_image(&self, image: &Image) -> bool {
+        self.snapshot.node.sandbox_images.iter().any(|reference| {
+            image.id.names(reference) || reference.parse::<Pattern>().is_ok_and(|pattern| pattern.matches_image(image))
+        })
+    }
+
+    /// Rail 8, count and bytes: takes the image from what the run has left.
+    fn spend(&self, image: &Image, tally: &mut Tally) -> Result<(), Refusal> {
+        let limits = &self.rails.limits;
+        let (count, bytes) = (tally.count + 1, tally.bytes.saturating_add(image.size_bytes));
+        if let Some(limit) = limits.count.filter(|limit| count > *limit) {
+            return Err(Refusal::OverCount { limit });
+        }
+        if let Some(limit) = limits.bytes.filter(|limit| bytes > *limit) {
+            return Err(Refusal::OverBytes { limit });
+        }
+        (tally.count, tally.bytes) = (count, bytes);
+        Ok(())
+    }
+
+    /// The image with this id and its place in the list.
+    fn find(&self, id: &str) -> Option<(usize, &'a Image)> {
+        let place = self.snapshot.images.binary_search_by(|image| image.id.as_str().cmp(id)).ok()?;
+        Some((place, self.snapshot.images.get(place)?))
+    }
+
+    fn refused(&self, plugin: &str, wish: Wish, refusal: Refusal) -> Refused {
+        let known = match &wish.target {
+            Target::Image(id) => self.find(id),
+            _ => None,
+        };
+        let name = known.map_or_else(|| wish.target.name(), |(_, image)| text::shown(image.display_name()));
+        Refused { plugin: plugin.to_owned(), wish, name, refusal }
+    }
+}
+
+fn step(plugin: &str, image: &Image, wish: Wish) -> Step {
+    Step {
+        plugin: plugin.to_owned(),
+        image: image.id.clone(),
+        references: image.references().map(str::to_owned).collect(),
+        size_bytes: image.size_bytes,
+        reason: wish.reason,
+    }
+}
+
+fn in_use(user: &User<'_>) -> Refusal {
+    let by = user.holder.to_string();
+    match user.unresolved {
+        None => Refusal::InUse { by },
+        Some(reference) => Refusal::MayBeInUse { by, reference: reference.to_owned() },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{Guard, GuardRails, Limits, Plan, Refusal};
+use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
+use crate::image::{Image, ImageId};
+use crate::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
+use crate::snapshot::{FORMAT, Node, Snapshot};
+
+mod properties;
+
+/// The id of the n-th image.
+fn id(n: u8) -> String {
+    format!("sha256:{n:064x}")
+}
+
+fn image(n: u8, tags: &[&str]) -> Image {
+    Image {
+        id: ImageId::new(id(n)),
+        repo_tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        repo_digests: Vec::new(),
+        size_bytes: 100,
+        pinned: false,
+        first_seen: None,
+        last_used: None,
+        annotations: BTreeMap::new(),
+    }
+}
+
+fn container(name: &str, state: ContainerState, image: &str) -> Container {
+    Container {
+        id: name.to_owned(),
+        name: name.to_owned(),
+        sandbox_id: "sandbox".to_owned(),
+        pod: Pod { uid: "u".to_owned(), namespace: "shop".to_owned(), name: "web".to_owned() },
+        image: ImageMentions { image: image.to_owned(), ..ImageMentions::default() },
+        image_volumes: Vec::new(),
+        state,
+        created_at: Timestamp::UNIX_EPOCH,
+        finished_at: None,
+        exit_code: None,
+        labels: BTreeMap::new(),
+    }
+}
+
+fn snapshot(images: Vec<Image>, containers: Vec<Container>) -> Snapshot {
+    Snapshot {
+        format: FORMAT,
+        taken_at: Timestamp::UNIX_EPOCH,
+        node: Node::default(),
+        filesystems: Vec::new(),
+        images,
+        containers,
+        sandboxes: Vec::new(),
+    }
+    .normalize()
+}
+
+fn wish(target: Target) -> Wish {
+    let reason = Reason { kind: ReasonKind::Unused, text: String::new() };
+    Wish { target, verb: Verb::Remove, reason, expected_bytes: None }
+}
+
+fn proposal(ids: &[String]) -> Proposal {
+    let wishes = ids.iter().map(|id| wish(Target::Image(id.clone()))).collect();
+    Proposal { plugin: "greedy".to_owned(), wishes }
+}
+
+fn review(snapshot: &Snapshot, rails: &GuardRails, ids: &[String]) -> Plan {
+    Guard::new(snapshot, rails).review(vec![proposal(ids)])
+}
+
+/// What the rails say to removing image 1 of this node.
+fn verdict(snapshot: &Snapshot, rails: &GuardRails) -> Result<(), Refusal> {
+    let plan = review(snapshot, rails, &[id(1)]);
+    match plan.refusals.into_iter().next() {
+        Some(refused) => Err(refused.refusal),
+        None => Ok(()),
+    }
+}
+
+fn protecting(pattern: &str) -> GuardRails {
+    GuardRails { protect: vec![pattern.parse().unwrap()], ..GuardRails::default() }
+}
+
+fn limited(limits: Limits) -> GuardRails {
+    GuardRails { limits, ..GuardRails::default() }
+}
+
+#[test]
+fn an_unused_image_may_go() {
+    let snapshot = snapshot(vec![image(1, &["docker.io/minchou/rollout:v1"])], Vec::new());
+    assert_eq!(verdict(&snapshot, &GuardRails::default()), Ok(()));
+}
+
+#[test]
+fn rail_1_unknown_images_are_refused() {
+    let snapshot = snapshot(vec![image(2, &[])], Vec::new());
+    assert_eq!(verdict(&snapshot, &GuardRails::default()), Err(Refusal::NotFound));
+    // A shortened id, a tag and an id without its algorithm are not ids that this node listed.
+    for id in ["sha256:0", "2", &id(2)["sha256:".len()..], ""] {
+        let plan = review(&snapshot, &GuardRails::default(), &[id.to_owned()]);
+        assert!(plan.steps.is_empty(), "{id}");
+    }
+}
+
+#[test]
+fn rail_1_a_second_wish_is_refused_across_plugins() {
+    let snapshot = snapshot(vec![image(1, &[])], Vec::new());
+    let rails = GuardRails::default();
+    let plan = Guard::new(&snapshot, &rails).review(vec![proposal(&[id(1), id(1)]), proposal(&[id(1)])]);
+    assert_eq!(plan.steps.len(), 1);
+    assert!(plan.refusals.iter().all(|refused| refused.refusal == Refusal::Duplicate));
+    assert_eq!(plan.refusals.len(), 2);
+}
+
+#[test]
+fn rail_1_only_images_are_removed() {
+    let snapshot = snapshot(vec![image(1, &[])], vec![container("c", ContainerState::Exited, "gone:1")]);
+    let rails = GuardRails::default();
+    let place = LogLocation { root: "app".to_owned(), path: "../../etc/passwd".to_owned() };
+    let targets = [
+        Target::Container("c".to_owned()),
+        Target::Sandbox("sandbox".to_owned()),
+        Target::LogFile(place.clone()),
+        Target::LogDirectory(place),
+        Target::Other("volume".to_owned(), "v".to_owned()),
+    ];
+    let mut wishes: Vec<Wish> = targets.into_iter().map(wish).collect();
+    wishes.push(Wish { verb: Verb::Truncate, ..wish(Target::Image(id(1))) });
+    wishes.push(Wish { verb: Verb::Other, ..wish(Target::Image(id(1))) });
+    let plan = Guard::new(&snapshot, &rails).review(vec![Proposal { plugin: "p".to_owned(), wishes }]);
+    assert!(plan.steps.is_empty());
+    assert!(plan.refusals.iter().all(|refused| refused.refusal == Refusal::NotOffered));
+}
+
+#[test]
+fn rail_2_any_state_of_a_container_protects() {
+    for state in [ContainerState::Created, ContainerState::Running, ContainerState::Exited, ContainerState::Unknown] {
+        let snapshot = snapshot(vec![image(1, &["docker.io/a/b:1"])], vec![container("c", state, "a/b:1")]);
+        let refusal = verdict(&snapshot, &GuardRails::default()).unwrap_err();
+        assert_eq!(refusal.rail(), 2);
+        assert!(refusal.to_string().contains("container c") && refusal.to_string().contains("shop/web"), "{refusal}");
+    }
+}
+
+#[test]
+fn rail_2_what_may_be_in_use_is_in_use() {
+    let snapshot = snapshot(
+        vec![image(1, &["docker.io/a/b:2"]), image(2, &["docker.io/a/c:2"])],
+        vec![container("c", ContainerState::Running, "a/b:1")],
+    );
+    let rails = GuardRails::default();
+    let plan = review(&snapshot, &rails, &[id(1), id(2)]);
+    assert_eq!(plan.steps.len(), 1);
+    let refusal = &plan.refusals[0].refusal;
+    assert_eq!(refusal.code(), "MayBeInUse");
+    assert!(refusal.to_string().contains("refers to a/b:1"), "{refusal}");
+}
+
+#[test]
+fn rail_3_what_the_node_needs_stays() {
+    let rails = GuardRails::default();
+    let mut pinned = image(1, &["docker.io/a/b:1"]);
+    pinned.pinned = true;
+    assert_eq!(verdict(&snapshot(vec![pinned], Vec::new()), &rails), Err(Refusal::Pinned));
+
+    for reference in ["docker.io/a/b:1", "a/b:1", &id(1)] {
+        let mut node = snapshot(vec![image(1, &["docker.io/a/b:1"])], Vec::new());
+        node.node.sandbox_images = vec![reference.to_owned()];
+        assert_eq!(verdict(&node, &rails), Err(Refusal::SandboxImage), "{reference}");
+    }
+    for tag in
+        ["localhost/anything:1", "registry.k8s.io/pause:3.9", "quay.io/x/my-pause-amd64:1", "ghcr.io/x/holystone:1"]
+    {
+        let refusal = verdict(&snapshot(vec![image(1, &[tag])], Vec::new()), &rails).unwrap_err();
+        assert_eq!(refusal.code(), "BuiltIn", "{tag}");
+    }
+}
+
+#[test]
+fn rail_4_one_protected_tag_protects_the_image() {
+    let node = snapshot(vec![image(1, &["docker.io/a/b:1", "docker.io/a/keep:1"])], Vec::new());
+    for pattern in ["a/keep", "docker.io/a/keep:*", "*:1", "*", &id(1)] {
+        assert_eq!(verdict(&node, &protecting(pattern)).unwrap_err().code(), "Protected", "{pattern}");
+    }
+    assert_eq!(verdict(&node, &protecting("a/kee")), Ok(()));
+}
+
+#[test]
+fn rail_8_count_and_bytes_leave_the_rest() {
+    let mut images: Vec<Image> = (1..=4).map(|n| image(n, &[])).collect();
+    images[1].size_bytes = 1_000;
+    let node = snapshot(images, Vec::new());
+    let ids: Vec<String> = (1..=4).map(id).collect();
+
+    let plan = review(&node, &limited(Limits { count: Some(2), ..Limits::default() }), &ids);
+    assert_eq!(plan.steps.len(), 2);
+    assert!(plan.refusals.iter().all(|refused| refused.refusal == Refusal::OverCount { limit: 2 }));
+
+    let plan = review(&node, &limited(Limits { bytes: Some(250), ..Limits::default() }), &ids);
+    let kept: Vec<&str> = plan.steps.iter().map(|step| step.image().as_str()).collect();
+    assert_eq!(kept, [id(1), id(3)]);
+
+    let plan = review(&node, &limited(Limits { count: Some(0), ..Limits::default() }), &ids);
+    assert!(plan.steps.is_empty());
+}
+
+#[test]
+fn rail_8_percent_rejects_the_whole_proposal() {
+    let node = snapshot((1..=10).map(|n| image(n, &[])).collect(), Vec::new());
+    let rails = limited(Limits { percent: Some(50), ..Limits::default() });
+    let ids: Vec<String> = (1..=10).map(id).collect();
+
+    assert_eq!(review(&node, &rails, &ids[..5]).steps.len(), 5);
+    let plan = review(&node, &rails, &ids[..6]);
+    assert!(plan.steps.is_empty());
+    assert!(plan.refusals.iter().all(|refused| refused.refusal == Refusal::OverPercent { limit: 50, wished: 60 }));
+
+    // Together they would go over it: the second plugin is rejected, the first is not.
+    let guard = Guard::new(&node, &rails);
+    let plan = guard.review(vec![proposal(&ids[..4]), proposal(&ids[4..8])]);
+    assert_eq!(plan.steps.len(), 4);
+    // Wishing the same again does not count twice, and neither do images that are not there.
+    let plan = guard.review(vec![proposal(&ids[..5]), proposal(&ids[..5]), proposal(&[id(99)])]);
+    assert_eq!(plan.steps.len(), 5);
+}
+
+#[test]
+fn a_step_is_judged_again() {
+    let rails = protecting("a/keep");
+    let before = snapshot(vec![image(1, &["docker.io/a/b:1"])], Vec::new());
+    let plan = review(&before, &rails, &[id(1)]);
+    let step = &plan.steps[0];
+    let now = |images, containers| {
+        let after = snapshot(images, containers);
+        Guard::new(&after, &rails).clear(step).map(|clearance| clearance.image().clone())
+    };
+
+    assert_eq!(now(before.images.clone(), Vec::new()), Ok(ImageId::new(id(1))));
+    assert_eq!(now(Vec::new(), Vec::new()), Err(Refusal::NotFound));
+    // Losing a name changes nothing about the image.
+    assert_eq!(now(vec![image(1, &[])], Vec::new()), Ok(ImageId::new(id(1))));
+
+    let started = container("c", ContainerState::Created, "a/b:1");
+    assert_eq!(now(before.images.clone(), vec![started]).unwrap_err().code(), "InUse");
+    let retagged = vec![image(1, &["docker.io/a/b:1", "docker.io/prod/b:1"])];
+    assert_eq!(now(retagged, Vec::new()).unwrap_err().code(), "Changed");
+    let kept = vec![image(1, &["docker.io/a/b:1", "docker.io/a/keep:1"])];
+    assert_eq!(now(kept, Vec::new()).unwrap_err().code(), "Protected");
+    let mut pinned = image(1, &["docker.io/a/b:1"]);
+    pinned.pinned = true;
+    assert_eq!(now(vec![pinned], Vec::new()), Err(Refusal::Pinned));
+}
+
+#[test]
+fn a_sandbox_protects_its_image() {
+    let mut node = snapshot(vec![image(1, &["docker.io/a/infra:1"])], Vec::new());
+    node.sandboxes.push(Sandbox {
+        id: "s".to_owned(),
+        pod: Pod::default(),
+        ready: false,
+        created_at: Timestamp::UNIX_EPOCH,
+        image: "docker.io/a/infra:1".to_owned(),
+        labels: BTreeMap::new(),
+    });
+    assert_eq!(verdict(&node, &GuardRails::default()).unwrap_err().code(), "InUse");
+}
+
+#[test]
+fn refusals_never_carry_escapes_to_a_terminal() {
+    let node = snapshot(vec![image(1, &[])], vec![container("\x1b[2J", ContainerState::Running, "evil\x1b]0;:1")]);
+    let refusal = verdict(&node, &GuardRails::default()).unwrap_err();
+    assert!(!refusal.to_string().contains('\x1b'), "{refusal:?}");
+    let plan = review(&node, &GuardRails::default(), &["\x1b[31m".to_owned()]);
+    assert!(!plan.refusals[0].name.contains('\x1b'));
+}

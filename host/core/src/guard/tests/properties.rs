@@ -1,0 +1,292 @@
+//! Random nodes, random proposals: whatever a plugin wishes, nothing that must stay is in the plan.
+//!
+//! The oracle spells the rules out anew and by brute force, so that it does not repeat the guard's mistakes.
+
+use std::collections::{BTreeMap, HashSet};
+
+use jiff::Timestamp;
+use proptest::prelude::{Just, ProptestConfig, Strategy, any};
+use proptest::{collection, option, prop_assert, prop_assert_eq, prop_oneof, proptest, sample};
+
+use super::{Guard, GuardRails, Limits, container, id, image, snapshot};
+use crate::container::{Container, ContainerState, ImageMentions, Sandbox};
+use crate::image::Image;
+use crate::pattern::Pattern;
+use crate::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
+use crate::snapshot::Snapshot;
+
+/// Few names, so that images, containers and patterns meet often.
+const TAGS: [&str; 8] = [
+    "docker.io/library/nginx:1",
+    "docker.io/library/nginx:latest",
+    "docker.io/minchou/rollout:v1",
+    "docker.io/minchou/rollout:v2",
+    "reg.example:5000/a/b:br-1",
+    "registry.k8s.io/pause:3.9",
+    "localhost/own:1",
+    "quay.io/team/app:2",
+];
+
+/// Other spellings under which a container may name an image, and what they mean in full.
+const SPELLINGS: [(&str, &str); 6] = [
+    ("nginx", "docker.io/library/nginx:latest"),
+    ("nginx:1", "docker.io/library/nginx:1"),
+    ("docker.io/nginx:1", "docker.io/library/nginx:1"),
+    ("minchou/rollout:v1", "docker.io/minchou/rollout:v1"),
+    ("reg.example:5000/a/b:br-1", "reg.example:5000/a/b:br-1"),
+    ("quay.io/team/app:2", "quay.io/team/app:2"),
+];
+
+const IMAGES: u8 = 12;
+
+fn digest(n: u8) -> String {
+    format!("sha256:{:064x}", u32::from(n) + 0xd00)
+}
+
+fn images() -> impl Strategy<Value = Vec<Image>> {
+    let pinned = sample::select(vec![true, false, false, false]);
+    let one = (sample::subsequence(TAGS.to_vec(), 0..3), option::of(0..IMAGES), 0..1_000_u64, pinned);
+    collection::vec(one, 0..usize::from(IMAGES)).prop_map(|list| {
+        (0..)
+            .zip(list)
+            .map(|(n, (tags, digested, size, pinned))| {
+                let mut image = image(n, &tags);
+                image.repo_digests = digested.iter().map(|n| format!("quay.io/team/app@{}", digest(*n))).collect();
+                image.size_bytes = size;
+                image.pinned = pinned;
+                image
+            })
+            .collect()
+    })
+}
+
+fn mention() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => Just(String::new()),
+        3 => (0..IMAGES).prop_map(id),
+        1 => (0..IMAGES).prop_map(|n| id(n)["sha256:".len()..].to_owned()),
+        2 => sample::select(SPELLINGS.to_vec()).prop_map(|(spelling, _)| spelling.to_owned()),
+        1 => (0..IMAGES).prop_map(|n| format!("quay.io/team/app@{}", digest(n))),
+        1 => (0..IMAGES).prop_map(|n| format!("mirror.example/app:3@{}", digest(n))),
+        1 => Just("nowhere.example/x:1".to_owned()),
+        1 => Just("\u{1b}[2J".to_owned()),
+    ]
+}
+
+fn containers() -> impl Strategy<Value = Vec<Container>> {
+    use ContainerState::{Created, Exited, Running, Unknown};
+
+    let state = sample::select(vec![Created, Running, Exited, Unknown]);
+    let one = (mention(), mention(), mention(), mention(), collection::vec(mention(), 0..2), state);
+    collection::vec(one, 0..5).prop_map(|list| {
+        list.into_iter()
+            .enumerate()
+            .map(|(n, (image_id, image_ref, image, user_specified_image, image_volumes, state))| {
+                let mut container = container(&format!("c{n}"), state, "");
+                container.image = ImageMentions { image_id, image_ref, image, user_specified_image };
+                container.image_volumes = image_volumes.into_iter().filter(|volume| !volume.is_empty()).collect();
+                container
+            })
+            .collect()
+    })
+}
+
+fn sandboxes() -> impl Strategy<Value = Vec<Sandbox>> {
+    collection::vec((mention(), any::<bool>()), 0..2).prop_map(|list| {
+        list.into_iter()
+            .enumerate()
+            .map(|(n, (image, ready))| Sandbox {
+                id: format!("s{n}"),
+                pod: crate::container::Pod::default(),
+                ready,
+                created_at: Timestamp::UNIX_EPOCH,
+                image,
+                labels: BTreeMap::new(),
+            })
+            .collect()
+    })
+}
+
+fn nodes() -> impl Strategy<Value = Snapshot> {
+    (images(), containers(), sandboxes(), sample::subsequence(TAGS.to_vec(), 0..2)).prop_map(
+        |(images, containers, sandboxes, sandbox_images)| {
+            let mut node = snapshot(images, containers);
+            node.sandboxes = sandboxes;
+            node.node.sandbox_images = sandbox_images.into_iter().map(str::to_owned).collect();
+            node.normalize()
+        },
+    )
+}
+
+fn rails() -> impl Strategy<Value = GuardRails> {
+    let patterns = ["docker.io/minchou/*", "*:br-*", "nginx", "quay.io/team/app:2", "sha256:000000000000", "*"];
+    let protect = sample::subsequence(patterns.to_vec(), 0..2);
+    let limits = (option::of(0..6_u64), option::of(0..2_000_u64), option::of(0..=100_u8));
+    (protect, limits).prop_map(|(protect, (count, bytes, percent))| GuardRails {
+        protect: protect.into_iter().map(|pattern| pattern.parse().unwrap()).collect(),
+        limits: Limits { count, bytes, percent },
+    })
+}
+
+fn wishes() -> impl Strategy<Value = Wish> {
+    let target = prop_oneof![
+        12 => (0..IMAGES + 2).prop_map(|n| Target::Image(id(n))),
+        1 => any::<String>().prop_map(Target::Image),
+        1 => sample::select(TAGS.to_vec()).prop_map(|tag| Target::Image(tag.to_owned())),
+        1 => Just(Target::Container("c0".to_owned())),
+        1 => any::<String>().prop_map(|path| Target::LogFile(LogLocation { root: "app".to_owned(), path })),
+        1 => any::<(String, String)>().prop_map(|(kind, name)| Target::Other(kind, name)),
+    ];
+    let verb = sample::select(vec![Verb::Remove, Verb::Remove, Verb::Remove, Verb::Truncate, Verb::Other]);
+    (target, verb, any::<String>(), any::<Option<u64>>()).prop_map(|(target, verb, text, expected_bytes)| Wish {
+        target,
+        verb,
+        reason: Reason { kind: ReasonKind::Other, text },
+        expected_bytes,
+    })
+}
+
+fn proposals() -> impl Strategy<Value = Vec<Proposal>> {
+    let one = collection::vec(wishes(), 0..20);
+    let one = one.prop_map(|wishes| Proposal { plugin: "random".to_owned(), wishes });
+    collection::vec(one, 0..4)
+}
+
+/// Whether a mention is this image, spelt out case by case.
+fn is_named(mention: &str, image: &Image) -> bool {
+    let full = SPELLINGS.iter().find(|(spelling, _)| *spelling == mention).map_or(mention, |(_, full)| full);
+    mention == image.id.as_str()
+        || format!("sha256:{mention}") == image.id.as_str()
+        || image.repo_tags.iter().any(|tag| tag == full)
+        || image.repo_digests.iter().any(|known| {
+            let known = known.rsplit('@').next().unwrap();
+            mention == known || mention.ends_with(&format!("@{known}"))
+        })
+}
+
+fn starts_with(image: &Image, prefix: &str) -> bool {
+    image.repo_tags.iter().chain(&image.repo_digests).any(|reference| reference.starts_with(prefix))
+}
+
+/// Every pattern that `rails` draws, spelt out.
+fn protects(pattern: &Pattern, image: &Image) -> bool {
+    match pattern.as_str() {
+        "docker.io/minchou/*" => starts_with(image, "docker.io/minchou/"),
+        "*:br-*" => image.repo_tags.iter().any(|tag| tag.contains(":br-")),
+        "nginx" => starts_with(image, "docker.io/library/nginx:"),
+        "quay.io/team/app:2" => image.repo_tags.iter().any(|tag| tag == "quay.io/team/app:2"),
+        // Ids are made of small numbers, so all of them start like that.
+        "sha256:000000000000" | "*" => true,
+        other => panic!("the oracle does not know {other}"),
+    }
+}
+
+/// Why an image must stay whatever the limits are, by brute force.
+fn must_stay(node: &Snapshot, rails: &GuardRails, image: &Image) -> Option<&'static str> {
+    let named_by = |container: &Container| container.image_references().any(|mention| is_named(mention, image));
+    if node.containers.iter().any(named_by) {
+        Some("a container names it")
+    } else if node.sandboxes.iter().any(|sandbox| is_named(&sandbox.image, image)) {
+        Some("a sandbox names it")
+    } else if node.containers.iter().any(|container| container.image.iter().next().is_none()) {
+        Some("a container names no image at all")
+    } else if image.pinned {
+        Some("pinned")
+    } else if node.node.sandbox_images.iter().any(|reference| image.repo_tags.contains(reference)) {
+        Some("sandbox image")
+    } else if starts_with(image, "localhost/") || starts_with(image, "registry.k8s.io/pause") {
+        Some("built in")
+    } else if rails.protect.iter().any(|pattern| protects(pattern, image)) {
+        Some("protected")
+    } else {
+        None
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    /// Invariant 5: images in use, pinned, protected or needed for sandboxes are in no plan, whatever is wished.
+    #[test]
+    fn nothing_that_must_stay_is_in_a_plan(node in nodes(), rails in rails(), proposals in proposals()) {
+        let plan = Guard::new(&node, &rails).review(proposals);
+        for step in &plan.steps {
+            let image = node.image(step.image().as_str()).expect("a step is about an image of the node");
+            prop_assert_eq!(must_stay(&node, &rails, image), None, "{:?}", image);
+        }
+    }
+
+    /// Invariant 2, as far as values can show it: every wish ends in exactly one of the two lists, in order; steps
+    /// are about different images and within the limits.
+    #[test]
+    fn every_wish_is_a_step_or_a_refusal(node in nodes(), rails in rails(), proposals in proposals()) {
+        let wishes = proposals.iter().flat_map(|proposal| &proposal.wishes);
+        let wished: Vec<Target> = wishes.map(|wish| wish.target.clone()).collect();
+        let plan = Guard::new(&node, &rails).review(proposals);
+        prop_assert_eq!(plan.steps.len() + plan.refusals.len(), wished.len());
+
+        let mut rest = wished.iter();
+        for step in &plan.steps {
+            let target = Target::Image(step.image().as_str().to_owned());
+            prop_assert!(rest.any(|wished| *wished == target), "steps keep the order of the wishes");
+        }
+        let different: HashSet<_> = plan.steps.iter().map(super::super::Step::image).collect();
+        prop_assert_eq!(different.len(), plan.steps.len());
+
+        let limits = rails.limits;
+        let bytes: u64 = plan.steps.iter().map(super::super::Step::size_bytes).sum();
+        let steps = plan.steps.len() as u64;
+        prop_assert!(limits.count.is_none_or(|limit| steps <= limit));
+        prop_assert!(limits.bytes.is_none_or(|limit| bytes <= limit));
+        prop_assert!(limits.percent.is_none_or(|limit| steps * 100 <= u64::from(limit) * node.images.len() as u64));
+    }
+
+    /// Without limits nothing is refused that may go: rails that say no to everything would pass the test above.
+    #[test]
+    fn what_may_go_is_in_the_plan(mut node in nodes(), n in 0..IMAGES) {
+        let rails = GuardRails::default();
+        let wished = id(n);
+        // Whatever is not resolved may protect more than the oracle knows.
+        let images = node.images.clone();
+        let resolved = |mention: &str| images.iter().any(|image| is_named(mention, image));
+        node.containers.retain(|container| container.image_references().all(resolved));
+        node.sandboxes.retain(|sandbox| sandbox.image.is_empty() || resolved(&sandbox.image));
+        if let Some(image) = node.image(&wished) {
+            let plan = super::review(&node, &rails, &[wished]);
+            prop_assert_eq!(plan.steps.is_empty(), must_stay(&node, &rails, image).is_some(), "{:?}", plan.refusals);
+        }
+    }
+
+    /// Invariant 7: the same values give the same plan, in whatever order the runtime lists them.
+    #[test]
+    fn the_same_node_gives_the_same_plan(node in nodes(), rails in rails(), proposals in proposals()) {
+        let mut turned = node.clone();
+        turned.images.reverse();
+        turned.containers.reverse();
+        turned.sandboxes.reverse();
+        turned.images.iter_mut().for_each(|image| image.repo_tags.reverse());
+        let text = serde_json::to_vec(&turned).unwrap();
+        let replayed = Snapshot::from_json(&text).unwrap();
+        prop_assert_eq!(&replayed, &node);
+
+        let plan = |node| serde_json::to_string(&Guard::new(node, &rails).review(proposals.clone())).unwrap();
+        prop_assert_eq!(plan(&node), plan(&replayed));
+    }
+
+    /// What has changed between the plan and the removal is seen.
+    #[test]
+    fn a_second_look_sees_what_has_changed(
+        before in nodes(), rails in rails(), proposals in proposals(), after in nodes()
+    ) {
+        let plan = Guard::new(&before, &rails).review(proposals);
+        let guard = Guard::new(&after, &rails);
+        for step in &plan.steps {
+            if guard.clear(step).is_ok() {
+                let image = after.image(step.image().as_str()).expect("what is cleared is there");
+                prop_assert_eq!(must_stay(&after, &rails, image), None);
+                let known = |reference: &&str| step.references().iter().any(|judged| judged == reference);
+                prop_assert!(image.references().all(|reference| known(&reference)), "judged under all of its names");
+            }
+        }
+    }
+}

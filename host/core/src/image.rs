@@ -1,0 +1,92 @@
+//! An image as the container runtime lists it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Identity of an image, as the runtime spells it: `sha256:` and hexadecimal digits on containerd, bare
+/// hexadecimal digits on CRI-O. Compared as it stands; [`ImageId::names`] also knows the other spelling.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ImageId(String);
+
+impl ImageId {
+    /// Takes an id as the runtime spells it.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as the runtime spells it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id without the name of its digest algorithm.
+    pub fn hex(&self) -> &str {
+        self.0.strip_prefix("sha256:").unwrap_or(&self.0)
+    }
+
+    /// Whether `mention` is this id, with or without `sha256:` in front.
+    pub fn names(&self, mention: &str) -> bool {
+        !mention.is_empty() && mention.strip_prefix("sha256:").unwrap_or(mention) == self.hex()
+    }
+}
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One image of the node (CRI `Image`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Image {
+    /// Identity. Removing an image by it drops every tag and digest.
+    pub id: ImageId,
+    /// References with a tag, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repo_tags: Vec<String>,
+    /// References with a digest, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repo_digests: Vec<String>,
+    /// Size in bytes as the runtime counts it; layers are shared, so sums say little about disk space.
+    pub size_bytes: u64,
+    /// The runtime was told to keep it. CRI calls this a recommendation and obeys a removal all the same.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pinned: bool,
+    /// When Holystone first saw the image on this node, if known. CRI itself has no such time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<Timestamp>,
+    /// When Holystone last saw the image in use on this node, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<Timestamp>,
+    /// Labels and annotations, as far as the runtime tells them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Image {
+    /// Whether the image has no tag.
+    pub fn is_dangling(&self) -> bool {
+        self.repo_tags.is_empty()
+    }
+
+    /// All references of the image: its tags, then its digests.
+    pub fn references(&self) -> impl Iterator<Item = &str> {
+        self.repo_tags.iter().chain(&self.repo_digests).map(String::as_str)
+    }
+
+    /// What to call the image in a message: its first tag, else its first digest, else its id.
+    pub fn display_name(&self) -> &str {
+        self.references().next().unwrap_or(self.id.as_str())
+    }
+}
+
+// serde asks for a reference here.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_false(value: &bool) -> bool {
+    !value
+}

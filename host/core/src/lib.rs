@@ -1,0 +1,23 @@
+//! What Holystone decides, without any I/O: the same values in give the same values out.
+//!
+//! The main job is a chain of values, and this crate holds all of them. In reading order:
+//!
+//! 1. [`snapshot`]: what a node looks like, once per run, made of [`image`]s and [`container`]s.
+//! 2. [`usage`]: who uses which image; a reference that cannot be resolved protects what it may mean.
+//! 3. [`proposal`]: what a plugin wishes. Untrusted.
+//! 4. [`guard`]: the guard rails. The only place where a wish becomes a [`guard::Step`].
+//! 5. [`report`]: what became of it.
+//!
+//! [`mod@reference`] and [`pattern`] know how image references are spelt and matched.
+//! Whoever observes nodes, runs plugins or prints things does so in another crate and converts at its door.
+
+pub mod container;
+pub mod guard;
+pub mod image;
+pub mod pattern;
+pub mod proposal;
+pub mod reference;
+pub mod report;
+pub mod snapshot;
+pub mod text;
+pub mod usage;

@@ -1,0 +1,273 @@
+//! What became of a run: outcomes, totals, and the report as a value.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::guard::{Plan, Refusal, Refused, Step};
+use crate::snapshot::{Filesystem, Snapshot};
+
+/// What became of one step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "result", content = "detail")]
+pub enum Outcome {
+    /// The runtime removed it and lists it no more.
+    Removed,
+    /// It had gone by itself: somebody else removed it.
+    AlreadyGone,
+    /// The second look said no.
+    NoLongerAllowed(Refusal),
+    /// The runtime reported success and lists it all the same.
+    StillListed,
+    /// The removal failed; the text is the runtime's, with what was tried.
+    Failed(String),
+    /// Not tried, because the run ended before; the text says why.
+    NotAttempted(String),
+}
+
+impl Outcome {
+    /// The word that people read.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Removed => "removed",
+            Self::AlreadyGone => "already gone",
+            Self::NoLongerAllowed(_) => "no longer allowed",
+            Self::StillListed => "still listed",
+            Self::Failed(_) => "failed",
+            Self::NotAttempted(_) => "not attempted",
+        }
+    }
+
+    /// Whether the run did not do what it set out to do.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::StillListed | Self::Failed(_) | Self::NotAttempted(_))
+    }
+}
+
+/// What became of one plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginRun {
+    /// Name of the plugin.
+    pub name: String,
+    /// `sha256:` and the digest of its bytes; absent when they could not be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// How many removals it wished.
+    pub wishes: usize,
+    /// Why it contributed nothing, if it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<PluginFailure>,
+}
+
+/// Why a plugin failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginFailure {
+    /// A stable word, to count by, for example `Timeout`.
+    pub reason: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// A plan and what it rests on: what `holystone plan` prints. Has no clock readings of its own, so that the
+/// same snapshot, plugins and configs give the same document, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanReport {
+    /// Name of the node.
+    pub node: String,
+    /// The runtime's name and version.
+    pub runtime: String,
+    /// When the snapshot was taken.
+    pub taken_at: Timestamp,
+    /// How many images the node has.
+    pub images: usize,
+    /// The plugins, in the order in which they ran.
+    pub plugins: Vec<PluginRun>,
+    /// What may be done and what may not.
+    #[serde(flatten)]
+    pub plan: Plan,
+    /// Sums over the plan.
+    pub totals: PlanTotals,
+    /// Filesystems at the time of the snapshot.
+    pub filesystems: Vec<Filesystem>,
+}
+
+/// Sums over a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanTotals {
+    /// Steps.
+    pub planned: usize,
+    /// Refusals.
+    pub refused: usize,
+    /// Sum of the sizes of what would be removed, as the runtime counts them. Layers are shared and runtimes count
+    /// differently: the filesystem will gain another number.
+    pub size_planned_bytes: u64,
+}
+
+impl PlanReport {
+    /// Puts together what was decided about a snapshot.
+    pub fn new(snapshot: &Snapshot, plugins: Vec<PluginRun>, plan: Plan) -> Self {
+        let totals = PlanTotals {
+            planned: plan.steps.len(),
+            refused: plan.refusals.len(),
+            size_planned_bytes: plan.steps.iter().map(Step::size_bytes).fold(0, u64::saturating_add),
+        };
+        Self {
+            node: snapshot.node.name.clone(),
+            runtime: format!("{} {}", snapshot.node.runtime_name, snapshot.node.runtime_version),
+            taken_at: snapshot.taken_at,
+            images: snapshot.images.len(),
+            plugins,
+            plan,
+            totals,
+            filesystems: snapshot.filesystems.clone(),
+        }
+    }
+}
+
+/// A step and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepResult {
+    /// The step.
+    #[serde(flatten)]
+    pub step: Step,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What a sweep did: what `holystone run` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Name of the node.
+    pub node: String,
+    /// The runtime's name and version.
+    pub runtime: String,
+    /// When the snapshot was taken.
+    pub taken_at: Timestamp,
+    /// When the sweep was over.
+    pub finished_at: Timestamp,
+    /// How many images the node had.
+    pub images: usize,
+    /// The plugins, in the order in which they ran.
+    pub plugins: Vec<PluginRun>,
+    /// Every step with its outcome, in the order of the plan.
+    pub steps: Vec<StepResult>,
+    /// Every wish that was refused.
+    pub refusals: Vec<Refused>,
+    /// Counts and sums.
+    pub totals: Totals,
+    /// Filesystems before the first removal.
+    pub filesystems_before: Vec<Filesystem>,
+    /// Filesystems after the last one.
+    pub filesystems_after: Vec<Filesystem>,
+    /// How long each part took, in milliseconds.
+    pub milliseconds: BTreeMap<&'static str, Milliseconds>,
+}
+
+/// A duration, written with three decimals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Milliseconds(pub std::time::Duration);
+
+impl Serialize for Milliseconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64((self.0.as_secs_f64() * 1e6).round() / 1e3)
+    }
+}
+
+/// Counts and sums over a sweep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    /// Steps that the plan had.
+    pub planned: usize,
+    /// Images removed.
+    pub removed: usize,
+    /// Images that had gone by themselves.
+    pub already_gone: usize,
+    /// Wishes refused by the review.
+    pub refused: usize,
+    /// Steps that the second look refused.
+    pub no_longer_allowed: usize,
+    /// Steps that failed, were not attempted, or left the image listed.
+    pub failed: usize,
+    /// Sum of the sizes of the removed images, as the runtime counts them: not what the filesystem gained.
+    pub size_removed_bytes: u64,
+    /// What the image filesystem gained, in bytes: measured by statvfs before and after, or, where its mount point
+    /// cannot be seen from here, by what the runtime said each time that its store uses. Other writers count into it,
+    /// runtimes free space late, and it is negative when the disk filled up meanwhile. Absent when neither is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filesystem_freed_bytes: Option<i64>,
+}
+
+impl Report {
+    /// Puts together what a sweep did. `outcomes` has one entry for each step of the plan, in its order.
+    pub fn new(
+        planned: PlanReport,
+        outcomes: Vec<Outcome>,
+        finished_at: Timestamp,
+        filesystems_after: Vec<Filesystem>,
+        milliseconds: BTreeMap<&'static str, Milliseconds>,
+    ) -> Self {
+        let steps: Vec<StepResult> =
+            planned.plan.steps.into_iter().zip(outcomes).map(|(step, outcome)| StepResult { step, outcome }).collect();
+        let mut totals = Totals::of(&steps);
+        totals.refused = planned.plan.refusals.len();
+        totals.filesystem_freed_bytes = freed(&planned.filesystems, &filesystems_after);
+        Self {
+            node: planned.node,
+            runtime: planned.runtime,
+            taken_at: planned.taken_at,
+            finished_at,
+            images: planned.images,
+            plugins: planned.plugins,
+            steps,
+            refusals: planned.plan.refusals,
+            totals,
+            filesystems_before: planned.filesystems,
+            filesystems_after,
+            milliseconds,
+        }
+    }
+
+    /// Whether something did not go as planned: a step or a plugin failed.
+    pub fn has_failures(&self) -> bool {
+        self.totals.failed > 0 || self.plugins.iter().any(|plugin| plugin.failure.is_some())
+    }
+}
+
+impl Totals {
+    fn of(steps: &[StepResult]) -> Self {
+        let mut totals = Self { planned: steps.len(), ..Self::default() };
+        for StepResult { step, outcome } in steps {
+            match outcome {
+                Outcome::Removed => {
+                    totals.removed += 1;
+                    totals.size_removed_bytes = totals.size_removed_bytes.saturating_add(step.size_bytes());
+                }
+                Outcome::AlreadyGone => totals.already_gone += 1,
+                Outcome::NoLongerAllowed(_) => totals.no_longer_allowed += 1,
+                Outcome::StillListed | Outcome::Failed(_) | Outcome::NotAttempted(_) => totals.failed += 1,
+            }
+        }
+        totals
+    }
+}
+
+/// What the image filesystem gained, when the same figure was measured both times.
+fn freed(before: &[Filesystem], after: &[Filesystem]) -> Option<i64> {
+    let images = |list: &[Filesystem]| list.iter().find(|filesystem| filesystem.name == "images").cloned();
+    let (before, after) = (images(before)?, images(after)?);
+    difference(after.available_bytes, before.available_bytes)
+        .or_else(|| difference(before.used_bytes, after.used_bytes))
+}
+
+fn difference(more: Option<u64>, less: Option<u64>) -> Option<i64> {
+    i64::try_from(more?).ok()?.checked_sub(i64::try_from(less?).ok()?)
+}

@@ -1,0 +1,166 @@
+//! What a node looks like at one instant: observed once per run, and a file format of its own.
+
+use std::collections::{BTreeMap, HashSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::container::{Container, Sandbox};
+use crate::image::Image;
+
+/// Version of the snapshot file format that this build reads and writes.
+pub const FORMAT: u32 = 1;
+
+/// One look at a node. Lists are sorted by id, so that equal nodes are equal values.
+///
+/// Written as JSON it can be replayed anywhere: a bug report, the test bench of plugin authors and the input of
+/// golden tests at once. Make one with [`Snapshot::normalize`] or read one with [`Snapshot::from_json`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Snapshot {
+    /// Version of the format, [`FORMAT`].
+    pub format: u32,
+    /// When the look was taken. Whoever judges by age uses it as "now".
+    pub taken_at: Timestamp,
+    /// The node and its runtime.
+    pub node: Node,
+    /// Filesystems that cleaning is about, sorted by name.
+    #[serde(default)]
+    pub filesystems: Vec<Filesystem>,
+    /// Images, sorted by id.
+    pub images: Vec<Image>,
+    /// Containers in every state, sorted by id.
+    #[serde(default)]
+    pub containers: Vec<Container>,
+    /// Pod sandboxes, sorted by id.
+    #[serde(default)]
+    pub sandboxes: Vec<Sandbox>,
+}
+
+/// The node and its container runtime.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Node {
+    /// Name of the Kubernetes node, else the machine's host name.
+    pub name: String,
+    /// Labels of the node, as far as known.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Name of the runtime as it calls itself.
+    pub runtime_name: String,
+    /// Version of the runtime as it calls itself.
+    pub runtime_version: String,
+    /// References of the image that the runtime makes sandboxes from, as far as it tells (containerd:
+    /// `Status` with details); used by no container, yet no pod starts without it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sandbox_images: Vec<String>,
+}
+
+/// One filesystem at one instant. All figures in bytes, or in inodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Filesystem {
+    /// What it holds: `images`, `containers` or `logs:NAME`.
+    pub name: String,
+    /// Where the runtime says that it is mounted; not shown to plugins.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mountpoint: String,
+    /// Size, by statvfs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity_bytes: Option<u64>,
+    /// What unprivileged writers can still use, by statvfs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub available_bytes: Option<u64>,
+    /// What the runtime says that the store uses (CRI `ImageFsInfo`); it may lag behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_bytes: Option<u64>,
+    /// Number of inodes, by statvfs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inodes: Option<u64>,
+    /// Inodes not in use, by statvfs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inodes_free: Option<u64>,
+}
+
+/// Why a text is not a usable snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Not JSON, or not of this shape.
+    #[error("the snapshot cannot be read: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Written by another version.
+    #[error(
+        "the snapshot has format {found}, this version reads format {FORMAT}: record it again with `holystone snapshot`"
+    )]
+    Format {
+        /// The format that the text claims.
+        found: u32,
+    },
+    /// Two entries of one list have the same id, so that it is unclear which one an id means.
+    #[error("the snapshot lists the {kind} {id:?} twice")]
+    Duplicate {
+        /// `image`, `container` or `sandbox`.
+        kind: &'static str,
+        /// The id in question.
+        id: String,
+    },
+}
+
+/// Reads only the version, so that a newer format is named as such and not as an unknown field.
+#[derive(Deserialize)]
+struct Header {
+    format: u32,
+}
+
+impl Snapshot {
+    /// Reads a snapshot and brings it into normal form.
+    ///
+    /// # Errors
+    /// When the text is not a snapshot, is of another format, or lists one id twice.
+    pub fn from_json(text: &[u8]) -> Result<Self, SnapshotError> {
+        let header: Header = serde_json::from_slice(text)?;
+        if header.format != FORMAT {
+            return Err(SnapshotError::Format { found: header.format });
+        }
+        let snapshot: Self = serde_json::from_slice(text)?;
+        let snapshot = snapshot.normalize();
+        first_twin(snapshot.images.iter().map(|image| image.id.as_str()), "image")?;
+        first_twin(snapshot.containers.iter().map(|container| container.id.as_str()), "container")?;
+        first_twin(snapshot.sandboxes.iter().map(|sandbox| sandbox.id.as_str()), "sandbox")?;
+        Ok(snapshot)
+    }
+
+    /// Sorts every list, so that equal nodes are equal values whatever order the runtime answers in.
+    #[must_use]
+    pub fn normalize(mut self) -> Self {
+        self.filesystems.sort_by(|a, b| a.name.cmp(&b.name));
+        self.images.sort_by(|a, b| a.id.cmp(&b.id));
+        self.containers.sort_by(|a, b| a.id.cmp(&b.id));
+        self.sandboxes.sort_by(|a, b| a.id.cmp(&b.id));
+        self.node.sandbox_images.sort();
+        for image in &mut self.images {
+            image.repo_tags.sort();
+            image.repo_digests.sort();
+        }
+        for container in &mut self.containers {
+            container.image_volumes.sort();
+        }
+        self
+    }
+
+    /// The image with this id, spelt as the runtime spells it.
+    pub fn image(&self, id: &str) -> Option<&Image> {
+        let exact = self.images.binary_search_by(|image| image.id.as_str().cmp(id));
+        exact.ok().and_then(|index| self.images.get(index))
+    }
+}
+
+fn first_twin<'a>(ids: impl Iterator<Item = &'a str>, kind: &'static str) -> Result<(), SnapshotError> {
+    let mut seen = HashSet::new();
+    for id in ids {
+        if !seen.insert(id) {
+            return Err(SnapshotError::Duplicate { kind, id: id.to_owned() });
+        }
+    }
+    Ok(())
+}
