@@ -1,0 +1,426 @@
+//! The container runtime, over CRI v1: looking at a node, and removing an image from it.
+//!
+//! [`Cri::observe`] is the full look of which a run judges, [`Cri::look`] the cheap second one right before a removal.
+//! Both fail closed: what cannot be asked fails the look, because a container that is not seen protects nothing.
+//! [`Cri::remove_image`] is the only deletion, and it wants a [`Clearance`]. Nothing is decided here.
+
+mod call;
+mod connect;
+pub(crate) mod convert;
+mod memory;
+mod removal;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use holystone_core::container::{Container, Sandbox};
+use holystone_core::guard::Clearance;
+use holystone_core::image::Image;
+use holystone_core::report::Outcome;
+use holystone_core::snapshot::{FORMAT, Filesystem, Node, Snapshot};
+use holystone_core::text::shown;
+use jiff::Timestamp;
+use k8s_cri::v1;
+use k8s_cri::v1::image_service_client::ImageServiceClient;
+use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
+use k8s_cri::v1alpha2;
+use k8s_cri::v1alpha2::runtime_service_client::RuntimeServiceClient as AlphaClient;
+use tonic::transport::Channel;
+use tonic::{Code, Response, Status};
+
+use crate::endpoint::Endpoint;
+use crate::error::NodeError;
+use call::Failure;
+use convert::Details;
+use memory::{ContainerDetails, Memory, SandboxImages};
+
+/// The largest message taken or sent. 10 000 images come to some 5 MB; a runtime that sends this much is broken.
+const MAX_MESSAGE: usize = 256 << 20;
+
+/// How long to wait, and how often to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// For opening the connection.
+    pub connect_timeout: Duration,
+    /// For every call but a removal, each time it is tried.
+    pub call_timeout: Duration,
+    /// For a removal: an image of many files on a busy disk takes its time, and being slow is no failure.
+    pub removal_timeout: Duration,
+    /// How often a call is tried while nobody answers, the first time included.
+    pub tries: u32,
+    /// The pause before the second try; it doubles from try to try.
+    pub back_off: Duration,
+    /// How many containers and sandboxes are asked about at a time.
+    pub concurrency: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            call_timeout: Duration::from_secs(30),
+            removal_timeout: Duration::from_mins(10),
+            tries: 4,
+            back_off: Duration::from_millis(250),
+            concurrency: 16,
+        }
+    }
+}
+
+impl Options {
+    /// For finding out whether a runtime answers at all: one short try.
+    pub fn probe(timeout: Duration) -> Self {
+        Self { connect_timeout: timeout, call_timeout: timeout, tries: 1, ..Self::default() }
+    }
+}
+
+/// A connection to a container runtime. Clones share it, and what it remembers.
+#[derive(Clone, Debug)]
+pub struct Cri {
+    endpoint: Endpoint,
+    options: Options,
+    runtime: RuntimeServiceClient<Channel>,
+    images: ImageServiceClient<Channel>,
+    memory: Arc<Mutex<Memory>>,
+}
+
+/// How closely to look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Full,
+    Again,
+}
+
+impl Cri {
+    /// Connects and makes sure that a runtime with CRI v1 answers.
+    ///
+    /// # Errors
+    /// With what is in the way, one [`NodeError`] variant for each thing to do about it.
+    pub async fn connect(endpoint: &Endpoint, options: Options) -> Result<Self, NodeError> {
+        let channel = connect::open(endpoint, &options).await?;
+        let cri = Self {
+            endpoint: endpoint.clone(),
+            options,
+            runtime: RuntimeServiceClient::new(channel.clone())
+                .max_decoding_message_size(MAX_MESSAGE)
+                .max_encoding_message_size(MAX_MESSAGE),
+            images: ImageServiceClient::new(channel.clone())
+                .max_decoding_message_size(MAX_MESSAGE)
+                .max_encoding_message_size(MAX_MESSAGE),
+            memory: Arc::default(),
+        };
+        match cri.version().await {
+            Ok(_) => Ok(cri),
+            Err(failure) => Err(cri.no_cri(failure, channel).await),
+        }
+    }
+
+    /// The socket that this is connected to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Looks at the node in full: all lists, what the runtime says of itself, details of every container and sandbox,
+    /// and filesystems. `now` becomes the snapshot's time, `node_name` its node's name; labels and what only the state
+    /// file knows are not filled.
+    ///
+    /// # Errors
+    /// When any part cannot be had. A container that vanishes meanwhile is no error; it stays, without details.
+    pub async fn observe(&self, now: Timestamp, node_name: &str) -> Result<Snapshot, NodeError> {
+        self.take(now, node_name, Depth::Full).await
+    }
+
+    /// Looks again, right before a removal: all lists afresh; details only of containers and sandboxes that were not
+    /// there before. Which images a container uses is complete; filesystems are left out, and a container that
+    /// exited since the full look may lack its time and code of exit.
+    ///
+    /// # Errors
+    /// As [`Cri::observe`].
+    pub async fn look(&self, now: Timestamp, node_name: &str) -> Result<Snapshot, NodeError> {
+        self.take(now, node_name, Depth::Again).await
+    }
+
+    /// The filesystems that hold images and containers: what the runtime says that it uses, and what the system says
+    /// where the mount point exists on this side too.
+    ///
+    /// # Errors
+    /// When the runtime cannot be asked.
+    pub async fn filesystems(&self) -> Result<Vec<Filesystem>, NodeError> {
+        let answer = self
+            .ask("ImageFsInfo", || {
+                let mut client = self.images.clone();
+                async move { client.image_fs_info(v1::ImageFsInfoRequest {}).await }
+            })
+            .await
+            .map_err(|failure| self.error(failure))?;
+        let filesystems = convert::filesystems(answer);
+        let measure = || filesystems.into_iter().map(crate::filesystem::measured).collect();
+        // A filesystem behind a dead server would hold up everything else on this thread.
+        Ok(tokio::task::spawn_blocking(measure).await.unwrap_or_default())
+    }
+
+    /// Removes the cleared image, with all its tags, and makes sure that it is gone.
+    pub async fn remove_image(&self, clearance: Clearance) -> Outcome {
+        removal::remove(self, &clearance).await
+    }
+
+    async fn take(&self, now: Timestamp, node_name: &str, depth: Depth) -> Result<Snapshot, NodeError> {
+        let node = self.node(node_name, depth).await?;
+        // Images first: a container that starts while this goes on is then seen with the image that it uses.
+        let images = self.list_images().await?;
+        let (mut containers, mut sandboxes) = tokio::try_join!(self.list_containers(), self.list_sandboxes())?;
+        let (details, sandbox_images) =
+            tokio::try_join!(self.learn_containers(&containers, depth), self.learn_sandboxes(&sandboxes))?;
+        memory::complete_containers(&mut containers, &details, &sandboxes);
+        memory::complete_sandboxes(&mut sandboxes, &sandbox_images);
+        let filesystems = if depth == Depth::Full { self.filesystems().await? } else { Vec::new() };
+        Ok(Snapshot { format: FORMAT, taken_at: now, node, filesystems, images, containers, sandboxes }.normalize())
+    }
+
+    async fn node(&self, name: &str, depth: Depth) -> Result<Node, NodeError> {
+        let known = self.memory().node.clone();
+        let node = match known {
+            Some(node) if depth == Depth::Again => node,
+            _ => self.ask_node().await.map_err(|failure| self.error(failure))?,
+        };
+        self.memory().node = Some(node.clone());
+        Ok(Node { name: name.to_owned(), ..node })
+    }
+
+    async fn ask_node(&self) -> Result<Node, Failure> {
+        let version = self.version().await?;
+        let status = self
+            .ask("Status", || {
+                let mut client = self.runtime.clone();
+                async move { client.status(v1::StatusRequest { verbose: true }).await }
+            })
+            .await?;
+        Ok(Node {
+            runtime_name: shown(&version.runtime_name),
+            runtime_version: shown(&version.runtime_version),
+            sandbox_images: convert::sandbox_images(&status.info),
+            ..Node::default()
+        })
+    }
+
+    async fn version(&self) -> Result<v1::VersionResponse, Failure> {
+        self.ask("Version", || {
+            let mut client = self.runtime.clone();
+            async move { client.version(v1::VersionRequest::default()).await }
+        })
+        .await
+    }
+
+    async fn list_images(&self) -> Result<Vec<Image>, NodeError> {
+        const METHOD: &str = "ListImages";
+        let answer = self
+            .ask(METHOD, || {
+                let mut client = self.images.clone();
+                async move { client.list_images(v1::ListImagesRequest::default()).await }
+            })
+            .await
+            .map_err(|failure| self.error(failure))?;
+        let images = merge_twins(answer.images.into_iter().map(convert::image).collect());
+        self.check_ids(METHOD, images.iter().map(|image| image.id.as_str()))?;
+        Ok(images)
+    }
+
+    async fn list_containers(&self) -> Result<Vec<Container>, NodeError> {
+        const METHOD: &str = "ListContainers";
+        let answer = self
+            .ask(METHOD, || {
+                let mut client = self.runtime.clone();
+                async move { client.list_containers(v1::ListContainersRequest::default()).await }
+            })
+            .await
+            .map_err(|failure| self.error(failure))?;
+        let containers: Vec<_> = answer.containers.into_iter().map(convert::container).collect();
+        self.check_ids(METHOD, containers.iter().map(|container| container.id.as_str()))?;
+        Ok(containers)
+    }
+
+    async fn list_sandboxes(&self) -> Result<Vec<Sandbox>, NodeError> {
+        const METHOD: &str = "ListPodSandbox";
+        let answer = self
+            .ask(METHOD, || {
+                let mut client = self.runtime.clone();
+                async move { client.list_pod_sandbox(v1::ListPodSandboxRequest::default()).await }
+            })
+            .await
+            .map_err(|failure| self.error(failure))?;
+        let sandboxes: Vec<_> = answer.items.into_iter().map(convert::sandbox).collect();
+        self.check_ids(METHOD, sandboxes.iter().map(|sandbox| sandbox.id.as_str()))?;
+        Ok(sandboxes)
+    }
+
+    /// An entry without an id, or two with one, would leave it open which one a removal or a protection means.
+    fn check_ids<'a>(&self, method: &'static str, ids: impl Iterator<Item = &'a str>) -> Result<(), NodeError> {
+        let mut seen = std::collections::HashSet::new();
+        for id in ids {
+            let problem = match id {
+                "" => "an entry without an id".to_owned(),
+                id if !seen.insert(id) => format!("two entries with the id {}", shown(id)),
+                _ => continue,
+            };
+            return Err(NodeError::Nonsense { endpoint: self.endpoint.clone(), method, problem });
+        }
+        Ok(())
+    }
+
+    async fn learn_containers(&self, containers: &[Container], depth: Depth) -> Result<ContainerDetails, NodeError> {
+        let (mut known, unknown) = self.memory().of_containers(containers, depth == Depth::Full);
+        let details: Vec<(String, Option<Details>)> = stream::iter(unknown)
+            .map(|id| async move { self.details(&id).await.map(|details| (id, details)) })
+            .buffer_unordered(self.options.concurrency.max(1))
+            .try_collect()
+            .await?;
+        known.extend(details.into_iter().filter_map(|(id, details)| Some((id, Arc::new(details?)))));
+        self.memory().containers.clone_from(&known);
+        Ok(known)
+    }
+
+    /// Details of one container; none if it has vanished.
+    async fn details(&self, id: &str) -> Result<Option<Details>, NodeError> {
+        let answer = self
+            .ask_about("ContainerStatus", "container", id, || {
+                let mut client = self.runtime.clone();
+                let request = v1::ContainerStatusRequest { container_id: id.to_owned(), verbose: false };
+                async move { client.container_status(request).await }
+            })
+            .await;
+        match answer {
+            Ok(v1::ContainerStatusResponse { status: Some(status), .. }) => Ok(Some(convert::details(status))),
+            Ok(_) => Err(NodeError::Nonsense {
+                endpoint: self.endpoint.clone(),
+                method: "ContainerStatus",
+                problem: format!("no status of container {}", shown(id)),
+            }),
+            Err(failure) if failure.is(Code::NotFound) => Ok(None),
+            Err(failure) => Err(self.error(failure)),
+        }
+    }
+
+    async fn learn_sandboxes(&self, sandboxes: &[Sandbox]) -> Result<SandboxImages, NodeError> {
+        let (mut known, unknown) = self.memory().of_sandboxes(sandboxes);
+        let images: Vec<(String, Option<String>)> = stream::iter(unknown)
+            .map(|id| async move { self.sandbox_image(&id).await.map(|image| (id, image)) })
+            .buffer_unordered(self.options.concurrency.max(1))
+            .try_collect()
+            .await?;
+        known.extend(images.into_iter().filter_map(|(id, image)| Some((id, image?.into()))));
+        self.memory().sandboxes.clone_from(&known);
+        Ok(known)
+    }
+
+    /// The image that one sandbox runs; none if the sandbox has vanished, empty if the runtime does not tell.
+    async fn sandbox_image(&self, id: &str) -> Result<Option<String>, NodeError> {
+        let answer = self
+            .ask_about("PodSandboxStatus", "sandbox", id, || {
+                let mut client = self.runtime.clone();
+                let request = v1::PodSandboxStatusRequest { pod_sandbox_id: id.to_owned(), verbose: true };
+                async move { client.pod_sandbox_status(request).await }
+            })
+            .await;
+        match answer {
+            Ok(answer) => Ok(Some(convert::sandbox_own_image(&answer.info))),
+            Err(failure) if failure.is(Code::NotFound) => Ok(None),
+            Err(failure) => Err(self.error(failure)),
+        }
+    }
+
+    /// Asks the runtime to remove an image. Only [`removal`] calls this, with a clearance in hand.
+    async fn request_removal(&self, id: &str) -> Result<(), Failure> {
+        let method = format!("RemoveImage of {}", shown(id));
+        let attempt = || {
+            let mut client = self.images.clone();
+            let request = v1::RemoveImageRequest { image: Some(image_spec(id)) };
+            async move { client.remove_image(request).await }
+        };
+        call::call(method, self.options.removal_timeout, &self.options, attempt).await.map(|_| ())
+    }
+
+    async fn has_image(&self, id: &str) -> Result<bool, Failure> {
+        let answer = self
+            .ask_about("ImageStatus", "image", id, || {
+                let mut client = self.images.clone();
+                let request = v1::ImageStatusRequest { image: Some(image_spec(id)), verbose: false };
+                async move { client.image_status(request).await }
+            })
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.image.is_some()),
+            Err(failure) if failure.is(Code::NotFound) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn ask<T, F>(&self, method: &str, attempt: impl Fn() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        call::call(method.to_owned(), self.options.call_timeout, &self.options, attempt).await
+    }
+
+    async fn ask_about<T, F>(&self, method: &str, kind: &str, id: &str, attempt: impl Fn() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.ask(&format!("{method} of {kind} {}", shown(id)), attempt).await
+    }
+
+    fn error(&self, failure: Failure) -> NodeError {
+        failure.into_error(&self.endpoint)
+    }
+
+    /// Why the first call failed, in terms of what listens there.
+    async fn no_cri(&self, failure: Failure, channel: Channel) -> NodeError {
+        let endpoint = self.endpoint.clone();
+        if let Some(problem) = failure.not_grpc() {
+            return NodeError::NotGrpc { endpoint, problem };
+        }
+        if !failure.is(Code::Unimplemented) {
+            return self.error(failure);
+        }
+        let alpha = self
+            .ask("Version", || {
+                let mut client = AlphaClient::new(channel.clone());
+                async move { client.version(v1alpha2::VersionRequest::default()).await }
+            })
+            .await;
+        match alpha {
+            Ok(_) => NodeError::OnlyAlpha { endpoint },
+            Err(_) => NodeError::NoCri { endpoint, problem: failure.message() },
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn image_spec(id: &str) -> v1::ImageSpec {
+    v1::ImageSpec { image: id.to_owned(), ..Default::default() }
+}
+
+/// A runtime with several image stores may list one image once for each. It is one image with all the names.
+fn merge_twins(mut images: Vec<Image>) -> Vec<Image> {
+    images.sort_by(|a, b| a.id.cmp(&b.id));
+    images.dedup_by(|twin, image| {
+        let same = twin.id == image.id;
+        if same {
+            image.repo_tags.append(&mut twin.repo_tags);
+            image.repo_digests.append(&mut twin.repo_digests);
+            image.pinned |= twin.pinned;
+            for names in [&mut image.repo_tags, &mut image.repo_digests] {
+                names.sort();
+                names.dedup();
+            }
+        }
+        same
+    });
+    images
+}
+
+#[cfg(test)]
+mod tests;

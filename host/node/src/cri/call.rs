@@ -1,0 +1,156 @@
+//! One call to a runtime: its time limit, its repetition, and what its failure means.
+//!
+//! Only a call that found nobody there is repeated: the runtime was restarting, and every call that Holystone makes
+//! can safely be made twice. A call that took too long or was answered with an error is not repeated.
+
+use std::error::Error;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use holystone_core::text::shown;
+use tonic::{Code, Response, Status};
+
+use super::Options;
+use crate::endpoint::Endpoint;
+use crate::error::NodeError;
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A call that failed for good.
+#[derive(Debug)]
+pub(super) struct Failure {
+    method: String,
+    tries: u32,
+    cause: Cause,
+}
+
+#[derive(Debug)]
+enum Cause {
+    TimedOut(Duration),
+    Answered(Status),
+}
+
+/// Makes a call, again while nobody answers it and tries are left.
+pub(super) async fn call<T, F>(
+    method: String,
+    timeout: Duration,
+    options: &Options,
+    attempt: impl Fn() -> F,
+) -> Result<T, Failure>
+where
+    F: Future<Output = Result<Response<T>, Status>>,
+{
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let cause = match tokio::time::timeout(timeout, attempt()).await {
+            Ok(Ok(answer)) => return Ok(answer.into_inner()),
+            Ok(Err(status)) if nobody_there(&status) && tries < options.tries => {
+                tracing::debug!(%method, tries, %status, "the runtime is not there, trying again");
+                tokio::time::sleep(pause(options.back_off, tries)).await;
+                continue;
+            }
+            Ok(Err(status)) => Cause::Answered(status),
+            Err(_) => Cause::TimedOut(timeout),
+        };
+        return Err(Failure { method, tries, cause });
+    }
+}
+
+/// Whether a call did not reach a runtime, or lost it on the way.
+fn nobody_there(status: &Status) -> bool {
+    // A connection that breaks in the middle of a call is no answer, whatever code the library finds for it.
+    status.code() == Code::Unavailable || (is_local(status) && status.code() != Code::OutOfRange)
+}
+
+/// Whether the status was made on this side of the socket and not by the runtime.
+fn is_local(status: &Status) -> bool {
+    status.source().is_some()
+}
+
+/// Doubles with every try, and is spread by a quarter so that the pods of a fleet do not come back in step.
+fn pause(base: Duration, tries: u32) -> Duration {
+    let pause = base.saturating_mul(1 << (tries - 1).min(16)).min(LONGEST_PAUSE);
+    let dice = u32::try_from(RandomState::new().hash_one(tries) % 256).unwrap_or(0);
+    pause + pause * dice / 1024
+}
+
+impl Failure {
+    /// Whether the runtime answered with this code.
+    pub(super) fn is(&self, code: Code) -> bool {
+        self.status().is_some_and(|status| status.code() == code)
+    }
+
+    /// Whether the call was made more than once.
+    pub(super) fn was_repeated(&self) -> bool {
+        self.tries > 1
+    }
+
+    /// What the runtime said, fit to show; empty when it said nothing.
+    pub(super) fn message(&self) -> String {
+        self.status().map(|status| shown(status.message())).unwrap_or_default()
+    }
+
+    /// Why this shows that the other side does not speak gRPC at all, if it does.
+    pub(super) fn not_grpc(&self) -> Option<String> {
+        let status = self.status()?;
+        // A web server answers with a page, of which the library says only this.
+        let web_page =
+            status.message().contains("grpc-status header missing") || status.message().contains("content-type");
+        (is_local(status) || web_page).then(|| shown(&innermost(status)))
+    }
+
+    /// The failure as an error for people.
+    pub(super) fn into_error(self, endpoint: &Endpoint) -> NodeError {
+        let Self { method, tries, cause } = self;
+        let endpoint = endpoint.clone();
+        match cause {
+            Cause::TimedOut(after) => NodeError::TimedOut { endpoint, method, after },
+            Cause::Answered(status) => {
+                let code = format!("{:?}", status.code());
+                let message = if is_local(&status) { innermost(&status) } else { status.message().to_owned() };
+                NodeError::Call { endpoint, method, code, message: shown(&message), tries }
+            }
+        }
+    }
+
+    fn status(&self) -> Option<&Status> {
+        match &self.cause {
+            Cause::Answered(status) => Some(status),
+            Cause::TimedOut(_) => None,
+        }
+    }
+}
+
+/// The last sentence of a chain of errors, which is the one that says what happened.
+fn innermost(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut next = status.source();
+    while let Some(error) = next {
+        text = error.to_string();
+        next = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_are_bounded() {
+        let base = Duration::from_millis(250);
+        let first = pause(base, 1);
+        assert!(first >= base && first < base * 5 / 4, "{first:?}");
+        assert!(pause(base, 2) >= base * 2);
+        assert!(pause(base, u32::MAX) <= LONGEST_PAUSE * 5 / 4);
+    }
+
+    #[test]
+    fn only_absence_is_repeated() {
+        assert!(nobody_there(&Status::unavailable("gone")));
+        assert!(!nobody_there(&Status::internal("broken")));
+        assert!(!nobody_there(&Status::unknown("image is in use by a container")));
+    }
+}

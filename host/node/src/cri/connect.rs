@@ -1,0 +1,85 @@
+//! From a path to an open connection, and in plain words why there is none.
+//!
+//! A file that cannot be a runtime's socket is told apart before anything is opened. What the system says about the
+//! socket itself is taken from the connection attempt, so that there is only one.
+
+use std::error::Error;
+use std::fs::FileType;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileTypeExt;
+
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tonic::transport::{Channel, Endpoint as Address, Uri};
+use tower::service_fn;
+
+use super::Options;
+use crate::endpoint::Endpoint;
+use crate::error::NodeError;
+
+/// gRPC wants a URI; over a unix socket nobody looks at it.
+const NOWHERE: &str = "http://localhost";
+
+/// Opens a connection. It comes back by itself when the runtime was restarted.
+pub(super) async fn open(endpoint: &Endpoint, options: &Options) -> Result<Channel, NodeError> {
+    check_file(endpoint)?;
+    let path = endpoint.path().to_owned();
+    let connector = service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    let address = Address::from_static(NOWHERE);
+    let attempt = address.connect_with_connector(connector);
+    match tokio::time::timeout(options.connect_timeout, attempt).await {
+        Ok(Ok(channel)) => Ok(channel),
+        Ok(Err(error)) => Err(refused(endpoint, &error)),
+        Err(_) => Err(NodeError::TimedOut {
+            endpoint: endpoint.clone(),
+            method: "the connection".to_owned(),
+            after: options.connect_timeout,
+        }),
+    }
+}
+
+fn check_file(endpoint: &Endpoint) -> Result<(), NodeError> {
+    let file = std::fs::metadata(endpoint.path()).map_err(|error| by_system(endpoint, &error))?;
+    match not_a_socket(file.file_type()) {
+        Some(found) => Err(NodeError::NotASocket { endpoint: endpoint.clone(), found }),
+        None => Ok(()),
+    }
+}
+
+fn not_a_socket(file: FileType) -> Option<&'static str> {
+    if file.is_socket() {
+        None
+    } else if file.is_dir() {
+        Some("a directory")
+    } else if file.is_file() {
+        Some("an ordinary file")
+    } else {
+        Some("some other kind of file")
+    }
+}
+
+fn refused(endpoint: &Endpoint, error: &(dyn Error + 'static)) -> NodeError {
+    let mut next = Some(error);
+    let mut problem = String::new();
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return by_system(endpoint, error);
+        }
+        problem = error.to_string();
+        next = error.source();
+    }
+    NodeError::NotGrpc { endpoint: endpoint.clone(), problem }
+}
+
+pub(super) fn by_system(endpoint: &Endpoint, error: &io::Error) -> NodeError {
+    let endpoint = endpoint.clone();
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => NodeError::NoSocket { endpoint },
+        ErrorKind::PermissionDenied => NodeError::Denied { endpoint },
+        ErrorKind::ConnectionRefused => NodeError::NobodyListens { endpoint },
+        _ => NodeError::Unreachable { endpoint, problem: error.to_string() },
+    }
+}

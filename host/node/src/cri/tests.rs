@@ -1,0 +1,361 @@
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Instant;
+
+use holystone_core::container::ContainerState;
+use holystone_core::guard::Refusal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+
+use super::*;
+use crate::simulated::fixture::{Bench, clearance, container, id, image, snapshot};
+use crate::simulated::old;
+use crate::simulated::{Code as FaultCode, Faults, Method, Moment};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn quick() -> Options {
+    Options {
+        call_timeout: Duration::from_millis(300),
+        removal_timeout: Duration::from_millis(300),
+        ..Options::default()
+    }
+}
+
+fn at(path: &Path) -> Endpoint {
+    path.display().to_string().parse().unwrap()
+}
+
+async fn failure(path: &Path) -> NodeError {
+    Cri::connect(&at(path), Options::probe(Duration::from_secs(2))).await.err().unwrap()
+}
+
+/// Serves every connection with the same bytes, then ends it or holds it.
+fn speaks(path: &Path, bytes: &'static [u8], hold: bool) {
+    let listener = UnixListener::bind(path).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut heard = [0; 512];
+                let _ = stream.read(&mut heard).await;
+                let _ = stream.write_all(bytes).await;
+                if hold {
+                    std::future::pending::<()>().await;
+                }
+            });
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_look_yields_the_seed() {
+    let bench = Bench::new(5, Faults::none());
+    let cri = bench.connect().await;
+    let seen = cri.observe(NOW, "node-1").await.unwrap();
+    let filesystem = seen.filesystems[0].clone();
+    assert_eq!((filesystem.name.as_str(), filesystem.used_bytes), ("images", Some(600_000)));
+    assert_eq!(filesystem.capacity_bytes, None, "figures of this machine got mixed in");
+    assert_eq!(Snapshot { filesystems: snapshot(5).filesystems, ..seen }, snapshot(5));
+}
+
+#[tokio::test]
+async fn the_second_look_is_cheap_and_complete() {
+    let bench = Bench::new(5, Faults::none());
+    let cri = bench.connect().await;
+    let first = cri.observe(NOW, "node-1").await.unwrap();
+    let calls = || {
+        [Method::Version, Method::Status, Method::ContainerStatus, Method::PodSandboxStatus, Method::ImageFsInfo]
+            .map(|it| bench.node.calls(it))
+    };
+    let before = calls();
+    let second = cri.look(NOW, "node-1").await.unwrap();
+    assert_eq!(calls(), before);
+    assert_eq!(Snapshot { filesystems: first.filesystems.clone(), ..second }, first);
+    let volume = Container { image_volumes: vec![id(4)], ..container("new", 3) };
+    bench.node.add_container(volume.clone());
+    let third = cri.look(NOW, "node-1").await.unwrap();
+    assert!(third.containers.contains(&volume));
+    assert_eq!(bench.node.calls(Method::ContainerStatus), before[2] + 1);
+}
+
+#[tokio::test]
+async fn a_look_alone_asks_for_everything_that_protects() {
+    let bench = Bench::new(5, Faults::none());
+    let seen = bench.connect().await.look(NOW, "node-1").await.unwrap();
+    assert_eq!(Snapshot { filesystems: snapshot(5).filesystems, ..seen }, snapshot(5));
+}
+
+#[tokio::test]
+async fn a_full_look_notices_an_exit_and_forgets_the_gone() {
+    let bench = Bench::new(3, Faults::none());
+    let cri = bench.connect().await;
+    cri.observe(NOW, "node-1").await.unwrap();
+    let ended = Container {
+        state: ContainerState::Exited,
+        finished_at: Some(NOW + jiff::Span::new().seconds(9)),
+        exit_code: Some(1),
+        ..container("main", 0)
+    };
+    bench.node.add_container(ended.clone());
+    bench.node.remove_container("container-init");
+    assert_eq!(cri.observe(NOW, "node-1").await.unwrap().containers, [ended]);
+    assert_eq!(cri.memory().containers.len(), 1);
+}
+
+#[tokio::test]
+async fn a_vanished_container_stays_and_any_other_failure_is_one() {
+    let gone = Bench::new(3, Faults::none().error(Method::ContainerStatus, FaultCode::NotFound, "gone"));
+    let seen = gone.connect().await.observe(NOW, "n").await.unwrap();
+    assert_eq!(seen.containers.len(), 2);
+    let broken = Bench::new(3, Faults::none().error(Method::ContainerStatus, FaultCode::Internal, "broken \u{1b}[31m"));
+    let error = broken.connect().await.observe(NOW, "n").await.unwrap_err().to_string();
+    assert!(error.contains("ContainerStatus of container container-") && error.contains("broken \\u{1b}"), "{error}");
+}
+
+#[tokio::test]
+async fn any_list_that_fails_fails_the_look() {
+    let methods = [
+        Method::Status,
+        Method::ListImages,
+        Method::ListContainers,
+        Method::ListPodSandbox,
+        Method::PodSandboxStatus,
+        Method::ImageFsInfo,
+    ];
+    for method in methods {
+        let bench = Bench::new(3, Faults::none().error(method, FaultCode::Internal, "no"));
+        let error = bench.connect().await.observe(NOW, "n").await.unwrap_err();
+        assert!(error.to_string().contains(&format!("{method:?}")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn only_absence_is_tried_again() {
+    let faults = Faults::none().first_errors(2, Method::ListImages, FaultCode::Unavailable, "restarting");
+    let bench = Bench::new(3, faults);
+    let options = Options { back_off: Duration::from_millis(5), ..Options::default() };
+    let cri = Cri::connect(bench.node.endpoint(), options.clone()).await.unwrap();
+    assert_eq!(cri.look(NOW, "n").await.unwrap().images.len(), 3);
+    assert_eq!(bench.node.calls(Method::ListImages), 3);
+
+    let faults = Faults::none().error(Method::ListImages, FaultCode::Unavailable, "down").error(
+        Method::ListContainers,
+        FaultCode::Internal,
+        "no",
+    );
+    let bench = Bench::new(3, faults);
+    let cri = Cri::connect(bench.node.endpoint(), options).await.unwrap();
+    let error = cri.look(NOW, "n").await.unwrap_err().to_string();
+    assert!(error.contains("Unavailable: down (tried 4 times)"), "{error}");
+    assert_eq!(bench.node.calls(Method::ListImages), 4);
+    cri.list_containers().await.unwrap_err();
+    assert_eq!(bench.node.calls(Method::ListContainers), 1);
+}
+
+#[tokio::test]
+async fn a_restart_in_the_middle_of_a_call_is_survived() {
+    for down in [0, 300] {
+        let faults = Faults::none().disconnect(Method::ListImages, 1, Duration::from_millis(down)).disconnect(
+            Method::RemoveImage,
+            1,
+            Duration::from_millis(down),
+        );
+        let bench = Bench::new(5, faults);
+        let cri = bench.connect().await;
+        assert_eq!(cri.observe(NOW, "n").await.unwrap().images.len(), 5);
+        assert_eq!(cri.remove_image(clearance(4)).await, Outcome::Removed);
+        assert_eq!(bench.node.calls(Method::RemoveImage), 2);
+    }
+}
+
+#[tokio::test]
+async fn slowness_ends_in_a_timeout_that_names_the_call() {
+    let bench = Bench::new(3, Faults::none().latency(Method::ListImages, Duration::from_mins(1)));
+    let cri = Cri::connect(bench.node.endpoint(), quick()).await.unwrap();
+    let start = Instant::now();
+    let error = cri.observe(NOW, "n").await.unwrap_err();
+    assert!(matches!(&error, NodeError::TimedOut { method, .. } if method == "ListImages"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(10));
+    assert_eq!(bench.node.calls(Method::ListImages), 1);
+}
+
+#[tokio::test]
+async fn a_removal_is_done_and_verified() {
+    let bench = Bench::new(6, Faults::none());
+    let cri = bench.connect().await;
+    assert_eq!(cri.remove_image(clearance(5)).await, Outcome::Removed);
+    assert_eq!(bench.node.images().len(), 5);
+    assert_eq!(bench.node.removals()[0].asked, id(5));
+    assert_eq!(cri.filesystems().await.unwrap()[0].used_bytes, Some(599_000));
+    let modelled = &bench.node.filesystems()[0];
+    assert_eq!((modelled.used_bytes, modelled.available_bytes), (Some(599_000), Some(401_000)));
+}
+
+#[tokio::test]
+async fn a_removal_that_does_not_go_through_says_why() {
+    let faults = Faults::none().in_use(id(3)).sticky(id(4)).hanging(id(5));
+    let bench = Bench::new(6, faults);
+    let cri = Cri::connect(bench.node.endpoint(), quick()).await.unwrap();
+    let refused = cri.remove_image(clearance(3)).await;
+    let message = "image is in use by a container".to_owned();
+    assert_eq!(refused, Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message }));
+    assert_eq!(cri.remove_image(clearance(4)).await, Outcome::StillListed);
+    let Outcome::Failed(text) = cri.remove_image(clearance(5)).await else { panic!("it should fail") };
+    assert!(text.contains("RemoveImage of sha256:") && text.contains("300ms"), "{text}");
+    assert_eq!(bench.node.images().len(), 6);
+}
+
+#[tokio::test]
+async fn other_runtimes_ways_of_saying_it() {
+    let answer = |code, message: &str| {
+        let bench = Bench::new(4, Faults::none().error(Method::RemoveImage, code, message));
+        async move { bench.connect().await.remove_image(clearance(3)).await }
+    };
+    assert_eq!(answer(FaultCode::NotFound, "no such image").await, Outcome::AlreadyGone);
+    let docker = "conflict: unable to delete 1 (cannot be forced) - image is being used by running container 2";
+    assert!(matches!(answer(FaultCode::Unknown, docker).await, Outcome::NoLongerAllowed(_)));
+    assert!(matches!(answer(FaultCode::FailedPrecondition, "busy").await, Outcome::NoLongerAllowed(_)));
+    let several = "conflict: unable to delete 1 (must be forced) - image is referenced in multiple repositories";
+    assert!(matches!(answer(FaultCode::Unknown, several).await, Outcome::Failed(text) if text.contains("multiple")));
+}
+
+#[tokio::test]
+async fn a_removal_that_was_lost_on_the_way_still_counts() {
+    let faults = Faults::none().first_errors(1, Method::RemoveImage, FaultCode::Unavailable, "restarting").error(
+        Method::RemoveImage,
+        FaultCode::NotFound,
+        "no such image",
+    );
+    let bench = Bench::new(4, faults);
+    assert_eq!(bench.connect().await.remove_image(clearance(3)).await, Outcome::Removed);
+}
+
+#[tokio::test]
+async fn looks_at_the_same_time_do_not_take_from_each_other() {
+    let bench = Bench::new(5, Faults::none().latency(Method::ContainerStatus, Duration::from_millis(5)));
+    let cri = bench.connect().await;
+    for round in 0..10 {
+        let volume = Container { image_volumes: vec![id(4)], ..container(&format!("new-{round}"), 3) };
+        bench.node.add_container(volume.clone());
+        let looks = futures_util::future::join_all((0..8).map(|_| cri.look(NOW, "n"))).await;
+        assert!(looks.into_iter().all(|seen| seen.unwrap().containers.contains(&volume)));
+    }
+}
+
+#[tokio::test]
+async fn success_that_cannot_be_verified_is_not_claimed() {
+    let bench = Bench::new(4, Faults::none().error(Method::ImageStatus, FaultCode::Internal, "no"));
+    let outcome = bench.connect().await.remove_image(clearance(3)).await;
+    assert!(matches!(outcome, Outcome::Failed(text) if text.contains("accepted")));
+}
+
+#[tokio::test]
+async fn a_container_that_appears_is_seen_by_the_next_look() {
+    let faults = Faults::none().appearance(1, Moment::After, container("late", 4)).appearance(
+        1,
+        Moment::Before,
+        container("early", 3),
+    );
+    let bench = Bench::new(5, faults);
+    let cri = bench.connect().await;
+    let names = |seen: &Snapshot| seen.containers.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&cri.observe(NOW, "n").await.unwrap()), ["early", "init", "main"]);
+    assert_eq!(names(&cri.look(NOW, "n").await.unwrap()), ["early", "init", "late", "main"]);
+}
+
+#[tokio::test]
+async fn ten_thousand_images_are_one_look() {
+    let bench = Bench::new(10_000, Faults::none());
+    let cri = bench.connect().await;
+    assert_eq!(cri.observe(NOW, "n").await.unwrap().images.len(), 10_000);
+    assert_eq!(cri.remove_image(clearance(9)).await, Outcome::Removed);
+}
+
+#[tokio::test]
+async fn what_is_no_socket_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cri.sock");
+    assert!(matches!(failure(&path).await, NodeError::NoSocket { .. }));
+    assert!(matches!(failure(directory.path()).await, NodeError::NotASocket { found: "a directory", .. }));
+    std::fs::write(&path, "").unwrap();
+    assert!(matches!(failure(&path).await, NodeError::NotASocket { found: "an ordinary file", .. }));
+    assert!(matches!(failure(&path.join("below")).await, NodeError::NoSocket { .. }));
+    std::fs::remove_file(&path).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(matches!(failure(&path).await, NodeError::NobodyListens { .. }));
+}
+
+#[tokio::test]
+async fn a_socket_without_permission_is_named() {
+    let bench = Bench::new(1, Faults::none());
+    let path = bench.node.endpoint().path().to_owned();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+    // Root is let in whatever the mode says.
+    if !rustix::process::geteuid().is_root() {
+        assert!(matches!(failure(&path).await, NodeError::Denied { .. }));
+    }
+    let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    assert!(matches!(connect::by_system(&at(&path), &denied), NodeError::Denied { .. }));
+}
+
+#[tokio::test]
+async fn what_is_no_grpc_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let speakers: [(&str, &'static [u8]); 4] = [
+        ("web", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+        ("garbage", b"\xff\xfe\x00garbage garbage garbage garbage"),
+        ("close", b""),
+        ("ssh", b"SSH-2.0-OpenSSH_9.2\r\n"),
+    ];
+    for (name, bytes) in speakers {
+        for hold in [false, !bytes.is_empty()] {
+            let path = directory.path().join(format!("{name}{hold}.sock"));
+            if path.exists() {
+                continue;
+            }
+            speaks(&path, bytes, hold);
+            let error = failure(&path).await;
+            assert!(matches!(error, NodeError::NotGrpc { .. }), "{name} {hold}: {error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_silent_socket_times_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("silent.sock");
+    speaks(&path, b"", true);
+    let error = Cri::connect(&at(&path), Options::probe(Duration::from_millis(200))).await.err().unwrap();
+    assert!(matches!(error, NodeError::TimedOut { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn grpc_without_cri_is_told_apart_from_the_old_cri() {
+    let bench = Bench::new(
+        1,
+        Faults::none().error(Method::Version, FaultCode::Unimplemented, "unknown service runtime.v1.RuntimeService"),
+    );
+    let error = failure(bench.node.endpoint().path()).await;
+    assert!(matches!(error, NodeError::NoCri { .. }) && error.to_string().contains("disabled_plugins"), "{error}");
+    let path = bench.directory().join("alpha.sock");
+    old::serve(&path);
+    let error = failure(&path).await;
+    assert!(matches!(error, NodeError::OnlyAlpha { .. }) && error.to_string().contains("containerd 1.6"), "{error}");
+}
+
+#[test]
+fn twins_are_one_image_with_all_names() {
+    let second = Image { repo_tags: vec!["docker.io/other:1".to_owned()], pinned: true, ..image(7) };
+    let merged = merge_twins(vec![image(7), image(6), second]);
+    assert_eq!(merged.len(), 2);
+    assert_eq!(merged[1].repo_tags, ["docker.io/minchou/app:v7", "docker.io/other:1"]);
+    assert!(merged[1].pinned);
+}
+
+#[tokio::test]
+async fn entries_that_cannot_be_told_apart_are_refused() {
+    let bench = Bench::new(2, Faults::none());
+    bench.node.add_image(Image { id: holystone_core::image::ImageId::new(""), ..image(3) });
+    let error = bench.connect().await.observe(NOW, "n").await.unwrap_err();
+    assert!(matches!(error, NodeError::Nonsense { method: "ListImages", .. }), "{error}");
+}

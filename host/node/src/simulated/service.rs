@@ -1,0 +1,289 @@
+//! The CRI calls that a simulated node answers, in the way in which containerd answers them.
+//!
+//! That way has its traps, and they are kept: removing an image that is in use or not there succeeds, the status of a
+//! missing image is no error, that of a missing container is. Every other call is unimplemented.
+
+use std::future::ready;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::Empty;
+use holystone_core::container::{Container, Sandbox};
+use holystone_core::snapshot::Filesystem;
+use jiff::Timestamp;
+use k8s_cri::v1;
+use k8s_cri::v1::image_service_server::ImageService;
+use k8s_cri::v1::runtime_service_server::RuntimeService;
+use tokio::sync::broadcast;
+use tonic::{Request, Response, Status};
+
+use super::faults::{Code, Method};
+use super::store::{Removal, Store};
+use super::wire::Cut;
+use crate::cri::convert as messages;
+
+/// In front of every mount point, so that no path of this machine is mistaken for one of the simulated node.
+const ELSEWHERE: &str = "/simulated-node";
+
+#[derive(Clone, Debug)]
+pub(super) struct Service {
+    pub(super) store: Arc<Mutex<Store>>,
+    pub(super) cuts: broadcast::Sender<Cut>,
+}
+
+/// How containerd ends the removal that it was asked for.
+enum Ending {
+    Done,
+    Refused,
+    Never,
+}
+
+impl Service {
+    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call and lets happen to it what its faults say. Returns which call of its kind it is.
+    async fn enter(&self, method: Method) -> Result<u64, Status> {
+        let (call, latency, error, cut) = {
+            let mut store = self.store();
+            let call = store.count(method);
+            let error = store.faults.error_of(method, call).map(status);
+            (call, store.faults.latency_of(method), error, store.faults.disconnect_of(method, call))
+        };
+        if let Some(latency) = latency {
+            tokio::time::sleep(latency).await;
+        }
+        if let Some(down) = cut {
+            drop(self.cuts.send(down));
+            std::future::pending::<()>().await;
+        }
+        error.map_or(Ok(call), Err)
+    }
+
+    fn begin_removal(&self, name: String) -> Ending {
+        let mut store = self.store();
+        let image = store.find(&name).map(|image| image.id.to_string());
+        store.removals.push(Removal { asked: name, image: image.clone() });
+        let Some(id) = image else { return Ending::Done };
+        if store.faults.hanging.contains(&id) {
+            return Ending::Never;
+        }
+        if store.faults.in_use.contains(&id) {
+            return Ending::Refused;
+        }
+        if !store.faults.sticky.contains(&id) {
+            store.remove_image(&id);
+        }
+        Ending::Done
+    }
+}
+
+fn status(fault: &super::faults::ErrorFault) -> Status {
+    let code = match fault.code {
+        Code::Unknown => tonic::Code::Unknown,
+        Code::InvalidArgument => tonic::Code::InvalidArgument,
+        Code::DeadlineExceeded => tonic::Code::DeadlineExceeded,
+        Code::NotFound => tonic::Code::NotFound,
+        Code::PermissionDenied => tonic::Code::PermissionDenied,
+        Code::ResourceExhausted => tonic::Code::ResourceExhausted,
+        Code::FailedPrecondition => tonic::Code::FailedPrecondition,
+        Code::Unimplemented => tonic::Code::Unimplemented,
+        Code::Internal => tonic::Code::Internal,
+        Code::Unavailable => tonic::Code::Unavailable,
+    };
+    Status::new(code, &fault.message)
+}
+
+fn name_of(image: Option<v1::ImageSpec>) -> String {
+    image.unwrap_or_default().image
+}
+
+#[tonic::async_trait]
+impl ImageService for Service {
+    async fn list_images(
+        &self,
+        request: Request<v1::ListImagesRequest>,
+    ) -> Result<Response<v1::ListImagesResponse>, Status> {
+        self.enter(Method::ListImages).await?;
+        let wanted = name_of(request.into_inner().filter.unwrap_or_default().image);
+        let store = self.store();
+        let images = if wanted.is_empty() {
+            store.images.values().map(messages::image_message).collect()
+        } else {
+            store.find(&wanted).map(messages::image_message).into_iter().collect()
+        };
+        Ok(Response::new(v1::ListImagesResponse { images }))
+    }
+
+    async fn image_status(
+        &self,
+        request: Request<v1::ImageStatusRequest>,
+    ) -> Result<Response<v1::ImageStatusResponse>, Status> {
+        self.enter(Method::ImageStatus).await?;
+        let name = name_of(request.into_inner().image);
+        let image = self.store().find(&name).map(messages::image_message);
+        Ok(Response::new(v1::ImageStatusResponse { image, ..Default::default() }))
+    }
+
+    async fn remove_image(
+        &self,
+        request: Request<v1::RemoveImageRequest>,
+    ) -> Result<Response<v1::RemoveImageResponse>, Status> {
+        self.enter(Method::RemoveImage).await?;
+        match self.begin_removal(name_of(request.into_inner().image)) {
+            Ending::Done => Ok(Response::new(v1::RemoveImageResponse {})),
+            Ending::Refused => Err(Status::unknown("image is in use by a container")),
+            Ending::Never => std::future::pending().await,
+        }
+    }
+
+    async fn image_fs_info(
+        &self,
+        _: Request<v1::ImageFsInfoRequest>,
+    ) -> Result<Response<v1::ImageFsInfoResponse>, Status> {
+        self.enter(Method::ImageFsInfo).await?;
+        let now = Timestamp::now();
+        let store = self.store();
+        let usage_of = |kind: &str| -> Vec<v1::FilesystemUsage> {
+            let of_kind = store.filesystems.iter().filter(|filesystem| is_of_kind(filesystem, kind));
+            of_kind.map(|it| messages::filesystem_message(it, format!("{ELSEWHERE}{}", it.mountpoint), now)).collect()
+        };
+        let (image_filesystems, container_filesystems) = (usage_of("images"), usage_of("containers"));
+        Ok(Response::new(v1::ImageFsInfoResponse { image_filesystems, container_filesystems }))
+    }
+
+    not_simulated! { pull_image: PullImageRequest => PullImageResponse }
+}
+
+fn is_of_kind(filesystem: &Filesystem, kind: &str) -> bool {
+    filesystem.name.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+#[tonic::async_trait]
+impl RuntimeService for Service {
+    type GetContainerEventsStream = Empty<Result<v1::ContainerEventResponse, Status>>;
+
+    async fn version(&self, _: Request<v1::VersionRequest>) -> Result<Response<v1::VersionResponse>, Status> {
+        self.enter(Method::Version).await?;
+        let store = self.store();
+        Ok(Response::new(v1::VersionResponse {
+            version: "0.1.0".to_owned(),
+            runtime_name: store.node.runtime_name.clone(),
+            runtime_version: store.node.runtime_version.clone(),
+            runtime_api_version: "v1".to_owned(),
+        }))
+    }
+
+    async fn status(&self, request: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
+        self.enter(Method::Status).await?;
+        let condition =
+            |kind: &str| v1::RuntimeCondition { r#type: kind.to_owned(), status: true, ..Default::default() };
+        let status = v1::RuntimeStatus { conditions: vec![condition("RuntimeReady"), condition("NetworkReady")] };
+        let mut answer = v1::StatusResponse { status: Some(status), ..Default::default() };
+        if request.into_inner().verbose {
+            answer.info = messages::runtime_info(&self.store().node.sandbox_images);
+        }
+        Ok(Response::new(answer))
+    }
+
+    async fn list_containers(
+        &self,
+        request: Request<v1::ListContainersRequest>,
+    ) -> Result<Response<v1::ListContainersResponse>, Status> {
+        let list = self.enter(Method::ListContainers).await?;
+        let filter = request.into_inner().filter.unwrap_or_default();
+        let listed = self.store().list_containers(list);
+        let containers = listed.iter().filter_map(|container| container_if(container, &filter)).collect();
+        Ok(Response::new(v1::ListContainersResponse { containers }))
+    }
+
+    async fn container_status(
+        &self,
+        request: Request<v1::ContainerStatusRequest>,
+    ) -> Result<Response<v1::ContainerStatusResponse>, Status> {
+        self.enter(Method::ContainerStatus).await?;
+        let id = request.into_inner().container_id;
+        match self.store().containers.get(&id) {
+            Some(container) => Ok(Response::new(v1::ContainerStatusResponse {
+                status: Some(messages::status_message(container)),
+                ..Default::default()
+            })),
+            None => Err(Status::not_found(format!("an error occurred when try to find container \"{id}\": not found"))),
+        }
+    }
+
+    async fn list_pod_sandbox(
+        &self,
+        request: Request<v1::ListPodSandboxRequest>,
+    ) -> Result<Response<v1::ListPodSandboxResponse>, Status> {
+        self.enter(Method::ListPodSandbox).await?;
+        let filter = request.into_inner().filter.unwrap_or_default();
+        let store = self.store();
+        let items = store.sandboxes.values().filter_map(|sandbox| sandbox_if(sandbox, &filter)).collect();
+        Ok(Response::new(v1::ListPodSandboxResponse { items }))
+    }
+
+    async fn pod_sandbox_status(
+        &self,
+        request: Request<v1::PodSandboxStatusRequest>,
+    ) -> Result<Response<v1::PodSandboxStatusResponse>, Status> {
+        self.enter(Method::PodSandboxStatus).await?;
+        let v1::PodSandboxStatusRequest { pod_sandbox_id: id, verbose } = request.into_inner();
+        match self.store().sandboxes.get(&id) {
+            Some(sandbox) => Ok(Response::new(messages::sandbox_status_message(sandbox, verbose))),
+            None => Err(Status::not_found(format!("an error occurred when try to find sandbox: \"{id}\": not found"))),
+        }
+    }
+
+    fn get_container_events<'life0, 'async_trait>(
+        &'life0 self,
+        _: Request<v1::GetEventsRequest>,
+    ) -> BoxFuture<'async_trait, Result<Response<Self::GetContainerEventsStream>, Status>>
+    where
+        'life0: 'async_trait,
+        Self: 'async_trait,
+    {
+        Box::pin(ready(Err(Status::unimplemented("a simulated node has no events"))))
+    }
+
+    not_simulated! {
+        run_pod_sandbox: RunPodSandboxRequest => RunPodSandboxResponse,
+        stop_pod_sandbox: StopPodSandboxRequest => StopPodSandboxResponse,
+        remove_pod_sandbox: RemovePodSandboxRequest => RemovePodSandboxResponse,
+        create_container: CreateContainerRequest => CreateContainerResponse,
+        start_container: StartContainerRequest => StartContainerResponse,
+        stop_container: StopContainerRequest => StopContainerResponse,
+        remove_container: RemoveContainerRequest => RemoveContainerResponse,
+        update_container_resources: UpdateContainerResourcesRequest => UpdateContainerResourcesResponse,
+        reopen_container_log: ReopenContainerLogRequest => ReopenContainerLogResponse,
+        exec_sync: ExecSyncRequest => ExecSyncResponse,
+        exec: ExecRequest => ExecResponse,
+        attach: AttachRequest => AttachResponse,
+        port_forward: PortForwardRequest => PortForwardResponse,
+        container_stats: ContainerStatsRequest => ContainerStatsResponse,
+        list_container_stats: ListContainerStatsRequest => ListContainerStatsResponse,
+        pod_sandbox_stats: PodSandboxStatsRequest => PodSandboxStatsResponse,
+        list_pod_sandbox_stats: ListPodSandboxStatsRequest => ListPodSandboxStatsResponse,
+        update_runtime_config: UpdateRuntimeConfigRequest => UpdateRuntimeConfigResponse,
+        checkpoint_container: CheckpointContainerRequest => CheckpointContainerResponse,
+        list_metric_descriptors: ListMetricDescriptorsRequest => ListMetricDescriptorsResponse,
+        list_pod_sandbox_metrics: ListPodSandboxMetricsRequest => ListPodSandboxMetricsResponse,
+        runtime_config: RuntimeConfigRequest => RuntimeConfigResponse,
+    }
+}
+
+fn container_if(container: &Container, filter: &v1::ContainerFilter) -> Option<v1::Container> {
+    let message = messages::container_message(container);
+    let state = filter.state.as_ref().is_none_or(|wanted| wanted.state == message.state);
+    let labels = filter.label_selector.iter().all(|(key, value)| message.labels.get(key) == Some(value));
+    let sandbox = message.pod_sandbox_id.starts_with(&filter.pod_sandbox_id);
+    (state && labels && sandbox && message.id.starts_with(&filter.id)).then_some(message)
+}
+
+fn sandbox_if(sandbox: &Sandbox, filter: &v1::PodSandboxFilter) -> Option<v1::PodSandbox> {
+    let message = messages::sandbox_message(sandbox);
+    let state = filter.state.as_ref().is_none_or(|wanted| wanted.state == message.state);
+    let labels = filter.label_selector.iter().all(|(key, value)| message.labels.get(key) == Some(value));
+    (state && labels && message.id.starts_with(&filter.id)).then_some(message)
+}

@@ -1,0 +1,144 @@
+//! What a simulated node holds, and how that changes: a runtime's store without a runtime.
+//!
+//! Names are understood as containerd understands them: an id, a part of one, a tag or a digest. Space is modelled as
+//! if images shared no layers, which no real store does; it is there to make figures move, not to predict them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use holystone_core::container::{Container, Sandbox};
+use holystone_core::image::Image;
+use holystone_core::reference::Reference;
+use holystone_core::snapshot::{Filesystem, Node, Snapshot};
+
+use super::faults::{Faults, Method, Moment};
+
+/// A `RemoveImage` call as it was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The image as the caller named it.
+    pub asked: String,
+    /// The id of the image that was meant, if there was one.
+    pub image: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) node: Node,
+    pub(super) images: BTreeMap<String, Image>,
+    pub(super) containers: BTreeMap<String, Container>,
+    pub(super) sandboxes: BTreeMap<String, Sandbox>,
+    pub(super) filesystems: Vec<Filesystem>,
+    pub(super) removals: Vec<Removal>,
+    pub(super) faults: Faults,
+    calls: HashMap<Method, u64>,
+}
+
+impl Store {
+    pub(super) fn of(snapshot: Snapshot, faults: Faults) -> Self {
+        let nominal = snapshot.images.iter().map(|image| image.size_bytes).fold(0, u64::saturating_add);
+        Self {
+            node: snapshot.node,
+            filesystems: modelled(snapshot.filesystems, nominal),
+            images: snapshot.images.into_iter().map(|image| (image.id.to_string(), image)).collect(),
+            containers: snapshot.containers.into_iter().map(|it| (it.id.clone(), it)).collect(),
+            sandboxes: snapshot.sandboxes.into_iter().map(|it| (it.id.clone(), it)).collect(),
+            removals: Vec::new(),
+            faults,
+            calls: HashMap::new(),
+        }
+    }
+
+    /// Counts a call, and says which one of its kind it is.
+    pub(super) fn count(&mut self, method: Method) -> u64 {
+        let calls = self.calls.entry(method).or_default();
+        *calls += 1;
+        *calls
+    }
+
+    pub(super) fn calls(&self, method: Method) -> u64 {
+        self.calls.get(&method).copied().unwrap_or(0)
+    }
+
+    /// All containers, as the n-th list shows them.
+    pub(super) fn list_containers(&mut self, list: u64) -> Vec<Container> {
+        self.appear(list, Moment::Before);
+        let listed = self.containers.values().cloned().collect();
+        self.appear(list, Moment::After);
+        listed
+    }
+
+    fn appear(&mut self, list: u64, moment: Moment) {
+        let appearing = self.faults.appearing(list, moment);
+        self.containers.extend(appearing.map(|container| (container.id.clone(), container.clone())));
+    }
+
+    /// The image that a name means: an id, a part of one, a tag or a digest.
+    pub(super) fn find(&self, name: &str) -> Option<&Image> {
+        if name.is_empty() {
+            return None;
+        }
+        if let Some(image) = self.images.get(name) {
+            return Some(image);
+        }
+        let full = Reference::parse(name).ok();
+        let answers = |image: &&Image| {
+            image.id.names(name)
+                || image.references().any(|reference| reference == name)
+                || full.as_ref().is_some_and(|full| has_reference(image, full))
+        };
+        self.images.values().find(answers).or_else(|| self.find_by_short_id(name))
+    }
+
+    fn find_by_short_id(&self, name: &str) -> Option<&Image> {
+        let hex = name.strip_prefix("sha256:").unwrap_or(name);
+        if hex.is_empty() || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let mut found = self.images.values().filter(|image| image.id.hex().starts_with(hex));
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    pub(super) fn add_image(&mut self, image: Image) {
+        let size = image.size_bytes;
+        let replaced = self.images.insert(image.id.to_string(), image).map_or(0, |image| image.size_bytes);
+        self.account(replaced, size);
+    }
+
+    pub(super) fn remove_image(&mut self, id: &str) -> Option<Image> {
+        let image = self.images.remove(id)?;
+        self.account(image.size_bytes, 0);
+        Some(image)
+    }
+
+    fn account(&mut self, gone: u64, come: u64) {
+        let moved = |used: u64| used.saturating_sub(gone).saturating_add(come);
+        if let Some(filesystem) = self.filesystems.iter_mut().find(|it| it.name == "images") {
+            let capacity = filesystem.capacity_bytes.unwrap_or(u64::MAX);
+            filesystem.used_bytes = filesystem.used_bytes.map(moved);
+            filesystem.available_bytes = filesystem
+                .available_bytes
+                .map(|available| available.saturating_add(gone).saturating_sub(come).min(capacity));
+        }
+    }
+}
+
+/// The seed's filesystems, with one for images that says what is used.
+fn modelled(mut filesystems: Vec<Filesystem>, nominal: u64) -> Vec<Filesystem> {
+    match filesystems.iter_mut().find(|filesystem| filesystem.name == "images") {
+        Some(images) => images.used_bytes = images.used_bytes.or(Some(nominal)),
+        None => filesystems.push(Filesystem {
+            name: "images".to_owned(),
+            mountpoint: "/images".to_owned(),
+            used_bytes: Some(nominal),
+            ..Default::default()
+        }),
+    }
+    filesystems
+}
+
+fn has_reference(image: &Image, full: &Reference) -> bool {
+    image.references().filter_map(|reference| Reference::parse(reference).ok()).any(|other| {
+        let latest = full.tag().is_none() && full.digest().is_none() && other.tag() == Some("latest");
+        other == *full || (latest && other.repository() == full.repository())
+    })
+}

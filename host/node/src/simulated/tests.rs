@@ -1,0 +1,159 @@
+use holystone_core::container::ContainerState;
+use k8s_cri::v1;
+use k8s_cri::v1::image_service_client::ImageServiceClient;
+use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
+use tonic::transport::{Channel, Endpoint as Address, Uri};
+
+use super::fixture::{Bench, container, id, image, snapshot};
+use super::*;
+
+async fn channel(node: &SimulatedNode) -> Channel {
+    let path = node.endpoint().path().to_owned();
+    let connect = tower::service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { tokio::net::UnixStream::connect(path).await.map(hyper_util::rt::TokioIo::new) }
+    });
+    let address = Address::from_static("http://localhost");
+    address.connect_with_connector(connect).await.unwrap()
+}
+
+fn spec(name: &str) -> v1::ImageSpec {
+    v1::ImageSpec { image: name.to_owned(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn an_image_answers_to_all_its_names() {
+    let bench = Bench::new(20, Faults::none());
+    let mut images = ImageServiceClient::new(channel(&bench.node).await);
+    let short = format!("{:064x}", 3);
+    let names = [
+        id(3),
+        short,
+        "docker.io/minchou/app:v3".to_owned(),
+        "minchou/app:v3".to_owned(),
+        image(3).repo_digests[0].clone(),
+    ];
+    for name in names {
+        let request = v1::ImageStatusRequest { image: Some(spec(&name)), verbose: false };
+        let found = images.image_status(request).await.unwrap().into_inner().image;
+        assert_eq!(found.unwrap().id, id(3), "{name}");
+        let filter = Some(v1::ImageFilter { image: Some(spec(&name)) });
+        assert_eq!(images.list_images(v1::ListImagesRequest { filter }).await.unwrap().into_inner().images.len(), 1);
+    }
+    for name in ["", "nothing:1", "sha256:", "0000"] {
+        let request = v1::ImageStatusRequest { image: Some(spec(name)), verbose: false };
+        assert!(images.image_status(request).await.unwrap().into_inner().image.is_none(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn removals_never_object() {
+    let bench = Bench::new(4, Faults::none());
+    let mut images = ImageServiceClient::new(channel(&bench.node).await);
+    for name in ["docker.io/minchou/app:v0", "docker.io/minchou/app:v0", "never/was:1"] {
+        images.remove_image(v1::RemoveImageRequest { image: Some(spec(name)) }).await.unwrap();
+    }
+    assert_eq!(bench.node.images(), [id(1), id(2), id(3)]);
+    let meant: Vec<_> = bench.node.removals().into_iter().map(|removal| removal.image).collect();
+    assert_eq!(meant, [Some(id(0)), None, None]);
+}
+
+#[tokio::test]
+async fn containers_are_filtered() {
+    let bench = Bench::new(4, Faults::none());
+    let mut runtime = RuntimeServiceClient::new(channel(&bench.node).await);
+    let exited = v1::ContainerState::ContainerExited as i32;
+    let cases = [
+        (v1::ContainerFilter::default(), 2),
+        (v1::ContainerFilter { id: "container-main".to_owned(), ..Default::default() }, 1),
+        (v1::ContainerFilter { state: Some(v1::ContainerStateValue { state: exited }), ..Default::default() }, 1),
+        (v1::ContainerFilter { pod_sandbox_id: "other".to_owned(), ..Default::default() }, 0),
+        (v1::ContainerFilter { label_selector: [("a".to_owned(), "init".to_owned())].into(), ..Default::default() }, 1),
+        (v1::ContainerFilter { label_selector: [("b".to_owned(), String::new())].into(), ..Default::default() }, 0),
+    ];
+    for (filter, expected) in cases {
+        let request = v1::ListContainersRequest { filter: Some(filter.clone()) };
+        let listed = runtime.list_containers(request).await.unwrap().into_inner().containers;
+        assert_eq!(listed.len(), expected, "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_or_not_offered_says_so() {
+    let bench = Bench::new(1, Faults::none());
+    let mut runtime = RuntimeServiceClient::new(channel(&bench.node).await);
+    let request = v1::ContainerStatusRequest { container_id: "gone".to_owned(), verbose: false };
+    assert_eq!(runtime.container_status(request).await.unwrap_err().code(), tonic::Code::NotFound);
+    let request = v1::PodSandboxStatusRequest { pod_sandbox_id: "gone".to_owned(), verbose: false };
+    assert_eq!(runtime.pod_sandbox_status(request).await.unwrap_err().code(), tonic::Code::NotFound);
+    let stopped = runtime.stop_container(v1::StopContainerRequest::default()).await;
+    assert_eq!(stopped.unwrap_err().code(), tonic::Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn a_dropped_node_leaves_no_socket_and_can_be_followed_by_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("cri.sock");
+    let first = SimulatedNode::start(&socket, snapshot(1), Faults::none()).unwrap();
+    assert!(matches!(SimulatedNode::start(&socket, snapshot(1), Faults::none()), Err(SimulationError::Bind { .. })));
+    assert!(socket.exists(), "a failed start took the socket of another");
+    drop(first);
+    assert!(!socket.exists());
+    // A node that was killed leaves its socket behind.
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let second = SimulatedNode::start(&socket, snapshot(2), Faults::none()).unwrap();
+    assert_eq!(second.images().len(), 2);
+}
+
+#[tokio::test]
+async fn a_dropped_node_ends_its_connections() {
+    let bench = Bench::new(1, Faults::none());
+    let mut runtime = RuntimeServiceClient::new(channel(&bench.node).await);
+    runtime.version(v1::VersionRequest::default()).await.unwrap();
+    drop(bench);
+    let call = runtime.version(v1::VersionRequest::default());
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(5), call).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_node_can_be_changed_while_it_runs() {
+    let bench = Bench::new(3, Faults::none());
+    bench.node.add_image(image(9));
+    assert_eq!(bench.node.filesystems()[0].used_bytes, Some(601_000));
+    assert!(bench.node.remove_image(&id(9)) && !bench.node.remove_image(&id(9)));
+    assert_eq!(bench.node.filesystems()[0].used_bytes, Some(600_000));
+    bench.node.add_container(container("more", 1));
+    assert!(bench.node.remove_container("container-more") && !bench.node.remove_container("container-more"));
+}
+
+#[test]
+fn a_node_needs_a_runtime() {
+    let directory = tempfile::tempdir().unwrap();
+    let started = SimulatedNode::start(&directory.path().join("cri.sock"), snapshot(1), Faults::none());
+    assert!(matches!(started, Err(SimulationError::NoRuntime)));
+}
+
+#[test]
+fn faults_can_be_read_from_a_file() {
+    let container = serde_json::to_value(container("late", 1)).unwrap();
+    let text = serde_json::json!({
+        "latencyMs": {"ListImages": 20},
+        "errors": [{"method": "Status", "code": "Unavailable", "first": 2}],
+        "disconnects": [{"method": "RemoveImage", "call": 3, "downMs": 100}],
+        "inUse": ["a"], "sticky": ["b"], "hanging": ["c"],
+        "appearances": [{"list": 2, "moment": "after", "container": container}],
+    });
+    let read: Faults = serde_json::from_value(text).unwrap();
+    let millis = std::time::Duration::from_millis;
+    let built = Faults::none()
+        .latency(Method::ListImages, millis(20))
+        .first_errors(2, Method::Status, Code::Unavailable, "")
+        .disconnect(Method::RemoveImage, 3, millis(100))
+        .in_use("a")
+        .sticky("b")
+        .hanging("c")
+        .appearance(2, Moment::After, fixture::container("late", 1));
+    assert_eq!(read, built);
+    assert!(serde_json::from_str::<Faults>(r#"{"typo": 1}"#).is_err());
+    assert_eq!(fixture::container("late", 1).state, ContainerState::Running);
+}

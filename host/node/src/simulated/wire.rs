@@ -1,0 +1,79 @@
+//! The socket of a simulated node, which can break.
+//!
+//! Each connection is passed on through a pipe in memory, so that cutting all of them and taking the socket away, as a
+//! restarting runtime does, needs nothing from the gRPC server behind.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::io::{DuplexStream, copy_bidirectional, duplex};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinSet;
+
+const PIPE: usize = 256 << 10;
+
+/// The end of all connections, and for how long nobody listens after it.
+pub(super) type Cut = Duration;
+
+pub(super) type Connections = mpsc::UnboundedSender<io::Result<DuplexStream>>;
+
+/// Binds the socket; a left-over one of an earlier node is replaced.
+pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
+    match UnixListener::bind(path) {
+        Err(error)
+            if error.kind() == io::ErrorKind::AddrInUse && std::os::unix::net::UnixStream::connect(path).is_err() =>
+        {
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)
+        }
+        result => result,
+    }
+}
+
+/// Accepts connections until the server is gone, with an interruption for each cut.
+pub(super) async fn serve(
+    path: PathBuf,
+    mut listener: UnixListener,
+    connections: Connections,
+    mut cuts: broadcast::Receiver<Cut>,
+) {
+    let mut open = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => drop(open.spawn(pass_on(stream, connections.clone()))),
+                Err(_) => return,
+            },
+            cut = cuts.recv() => {
+                let Ok(down) = cut else { return };
+                open.shutdown().await;
+                match restart(&path, listener, down).await {
+                    Ok(again) => listener = again,
+                    Err(_) => return,
+                }
+            },
+            // Reaps connections that ended, or they would pile up.
+            Some(_) = open.join_next() => {},
+        }
+    }
+}
+
+async fn restart(path: &Path, listener: UnixListener, down: Duration) -> io::Result<UnixListener> {
+    if down.is_zero() {
+        return Ok(listener);
+    }
+    drop(listener);
+    std::fs::remove_file(path)?;
+    tokio::time::sleep(down).await;
+    bind(path)
+}
+
+async fn pass_on(mut outside: UnixStream, connections: Connections) {
+    let (mut inside, server) = duplex(PIPE);
+    if connections.send(Ok(server)).is_ok() {
+        // Either side may end it at any time.
+        drop(copy_bidirectional(&mut outside, &mut inside).await);
+    }
+}
