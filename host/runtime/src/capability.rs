@@ -1,0 +1,195 @@
+//! What a component asks for, held against what it is granted.
+//!
+//! A component's import list is its honest declaration: what it does not import it cannot call. Everything that it
+//! imports is looked at here before any of its code runs.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Reason;
+
+/// Something of the node that a plugin may be allowed to see. Each is one interface of the WIT package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Capability {
+    /// The list of images.
+    Images,
+    /// The list of containers.
+    Containers,
+    /// The list of pod sandboxes.
+    Pods,
+    /// Names, sizes and times of files in the declared log directories.
+    Logs,
+    /// The content of those files.
+    LogContent,
+}
+
+impl Capability {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Images, Self::Containers, Self::Pods, Self::Logs, Self::LogContent];
+
+    /// Its name, which is that of its WIT interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Images => "images",
+            Self::Containers => "containers",
+            Self::Pods => "pods",
+            Self::Logs => "logs",
+            Self::LogContent => "log-content",
+        }
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Capability {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|capability| capability.as_str() == name).ok_or_else(|| {
+            let all: Vec<&str> = Self::ALL.into_iter().map(Self::as_str).collect();
+            format!("{name:?} is not a capability; there are {}", all.join(", "))
+        })
+    }
+}
+
+/// The capabilities that a plugin is granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants(BTreeSet<Capability>);
+
+impl FromIterator<Capability> for Grants {
+    fn from_iter<I: IntoIterator<Item = Capability>>(capabilities: I) -> Self {
+        Self(capabilities.into_iter().collect())
+    }
+}
+
+/// Interfaces that grant nothing and that every plugin may import.
+const ALWAYS: [&str; 3] = ["types", "host", "log"];
+
+/// The packages of WASI 0.2 that are linked (and grant nothing).
+const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+
+/// What one import amounts to.
+enum Import {
+    Fine,
+    /// Needs a capability that is not granted.
+    Denied(String),
+    /// Not something that this version offers.
+    Unknown(String),
+}
+
+/// Checks a component's imports. The problem, if any, names every offending import.
+pub(crate) fn check<'a>(imports: impl Iterator<Item = &'a str>, grants: &Grants) -> Result<(), (Reason, String)> {
+    let mut denied = Vec::new();
+    let mut unknown = Vec::new();
+    for import in imports {
+        match judge(import, grants) {
+            Import::Fine => {}
+            Import::Denied(problem) => denied.push(problem),
+            Import::Unknown(problem) => unknown.push(problem),
+        }
+    }
+    if !unknown.is_empty() {
+        return Err((Reason::IncompatibleApi, unknown.join("; ")));
+    }
+    if !denied.is_empty() {
+        return Err((Reason::CapabilityDenied, denied.join("; ")));
+    }
+    Ok(())
+}
+
+fn judge(import: &str, grants: &Grants) -> Import {
+    let shown = holystone_core::text::shown(import);
+    let Some((package, interface, version)) = split(import) else {
+        return Import::Denied(format!("it imports {shown}, which Holystone does not offer to plugins"));
+    };
+    if let Some(wasi) = package.strip_prefix("wasi:") {
+        return if WASI.contains(&wasi) && version.starts_with("0.2.") {
+            Import::Fine
+        } else if WASI.contains(&wasi) {
+            Import::Unknown(format!("it imports {shown}, but Holystone links WASI 0.2"))
+        } else {
+            Import::Denied(format!("it imports {shown}, which Holystone does not offer to plugins"))
+        };
+    }
+    if package != "holystone:node" {
+        return Import::Denied(format!("it imports {shown}, which Holystone does not offer to plugins"));
+    }
+    if !version.starts_with("0.1.") {
+        return Import::Unknown(format!(
+            "it imports {shown}, but this version of Holystone offers holystone:node@0.1.0"
+        ));
+    }
+    if ALWAYS.contains(&interface) {
+        return Import::Fine;
+    }
+    match Capability::from_str(interface) {
+        Ok(capability) if grants.0.contains(&capability) => Import::Fine,
+        Ok(capability) => Import::Denied(format!("it needs the capability {capability}, which it was not granted")),
+        Err(_) => Import::Unknown(format!("it imports {shown}, which this version of Holystone does not have")),
+    }
+}
+
+/// Splits `namespace:package/interface@version`.
+fn split(import: &str) -> Option<(&str, &str, &str)> {
+    let (name, version) = import.split_once('@')?;
+    let (package, interface) = name.split_once('/')?;
+    Some((package, interface, version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Capability, Grants, Reason, check};
+
+    fn verdict(imports: &[&str], grants: &[Capability]) -> Result<(), (Reason, String)> {
+        check(imports.iter().copied(), &grants.iter().copied().collect::<Grants>())
+    }
+
+    #[test]
+    fn what_grants_nothing_is_always_there() {
+        let imports = [
+            "holystone:node/types@0.1.0",
+            "holystone:node/host@0.1.7",
+            "holystone:node/log@0.1.0",
+            "wasi:io/streams@0.2.6",
+            "wasi:filesystem/preopens@0.2.0",
+        ];
+        assert_eq!(verdict(&imports, &[]), Ok(()));
+    }
+
+    #[test]
+    fn a_capability_must_be_granted() {
+        let imports = ["holystone:node/images@0.1.0", "holystone:node/pods@0.1.0"];
+        assert_eq!(verdict(&imports, &[Capability::Images, Capability::Pods]), Ok(()));
+        let (reason, problem) = verdict(&imports, &[Capability::Containers]).unwrap_err();
+        assert_eq!(reason, Reason::CapabilityDenied);
+        assert!(problem.contains("images") && problem.contains("pods"), "{problem}");
+    }
+
+    #[test]
+    fn foreign_imports_are_denied() {
+        for import in ["wasi:http/outgoing-handler@0.2.0", "evil:host/exec@1.0.0", "env", "wasi:nn/graph@0.2.0"] {
+            assert_eq!(verdict(&[import], &Capability::ALL).unwrap_err().0, Reason::CapabilityDenied, "{import}");
+        }
+    }
+
+    #[test]
+    fn other_versions_are_incompatible() {
+        let imports = ["holystone:node/images@0.2.0", "holystone:node/snapshots@0.1.0", "wasi:io/poll@0.3.0"];
+        for import in imports {
+            assert_eq!(verdict(&[import], &Capability::ALL).unwrap_err().0, Reason::IncompatibleApi, "{import}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_interfaces() {
+        for capability in Capability::ALL {
+            assert_eq!(capability.as_str().parse(), Ok(capability));
+        }
+        assert!("image".parse::<Capability>().unwrap_err().contains("images, containers"));
+    }
+}

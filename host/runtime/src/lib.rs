@@ -1,0 +1,25 @@
+//! Runs plugins: WebAssembly components that read a frozen snapshot and answer with wishes.
+//!
+//! Nothing here can touch a node. A plugin sees what its granted capabilities show of a [`View`], under [`Limits`]
+//! of time, memory and output, in a store of its own that is thrown away after every call; whatever goes wrong
+//! becomes a [`PluginError`] with the plugin's name and a stable reason.
+//!
+//! - [`engine`]: the one place that configures wasmtime.
+//! - [`plugin`]: from bytes to a plugin, from a plugin to a proposal.
+//! - [`capability`]: what a component asks for, held against what it is granted.
+//! - `v0_1`: the WIT bindings of `holystone:node@0.1` and every conversion to and from them.
+
+pub mod capability;
+pub mod engine;
+pub mod error;
+pub mod limits;
+pub mod plugin;
+mod v0_1;
+mod wasi;
+
+pub use capability::{Capability, Grants};
+pub use engine::Engine;
+pub use error::{PluginError, Reason};
+pub use limits::Limits;
+pub use plugin::Plugin;
+pub use v0_1::View;

@@ -1,0 +1,129 @@
+//! What a plugin may use up, and the accountant that keeps it to that.
+
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+/// Limits of one plugin. Time and memory are the operator's to set; the rest is fixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long one call may take, start-up included. Default 10 s.
+    pub timeout: Duration,
+    /// How many bytes all linear memories and tables of the plugin may have together. Default 64 MiB; interpreted languages
+    /// need 256 MiB and more.
+    pub memory: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(10), memory: 64 << 20 }
+    }
+}
+
+/// The largest component that is read, in bytes. Python components have 18 MB.
+pub(crate) const MAX_COMPONENT: usize = 64 << 20;
+/// How many removals a plan may have.
+pub(crate) const MAX_REMOVALS: usize = 100_000;
+/// How many bytes a target's name may have. Paths on Linux have at most 4096, escapes can quadruple them.
+pub(crate) const MAX_NAME: usize = 16 << 10;
+/// How many bytes of a reason are kept.
+pub(crate) const MAX_REASON: usize = 1 << 10;
+/// How many bytes the host copies out of a plugin per call: a full plan with generous texts.
+pub(crate) const MAX_COPIED: usize = 64 << 20;
+/// How many messages a plugin may log per call.
+pub(crate) const MAX_LOG_LINES: usize = 1_000;
+/// How many bytes of a plugin's standard output and error are kept.
+pub(crate) const MAX_OUTPUT: usize = 64 << 10;
+/// How many handles a plugin may hold.
+pub(crate) const MAX_HANDLES: usize = 1_000;
+/// How many random bytes a plugin may ask for at once.
+pub(crate) const MAX_RANDOM: u64 = 4 << 10;
+
+/// What an element of a table costs the host, in bytes.
+const TABLE_ELEMENT: usize = 16;
+
+/// Sums over all memories and tables of a component: wasmtime's own limits are per memory, and a component may
+/// have many.
+#[derive(Debug)]
+pub(crate) struct Accountant {
+    limit: usize,
+    used: usize,
+    exceeded: bool,
+}
+
+/// The error that ends a plugin at its memory limit.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {limit} bytes of memory")]
+struct OverMemory {
+    limit: usize,
+}
+
+impl Accountant {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, used: 0, exceeded: false }
+    }
+
+    /// Whether the plugin has been stopped at its memory limit.
+    pub(crate) fn exceeded(&self) -> bool {
+        self.exceeded
+    }
+
+    /// Adds what a memory or table grows by. Beyond the limit it is an error, not a refused growth: a guest that is
+    /// told "no" fails later and with a confusing message.
+    fn grow(&mut self, current: usize, desired: usize) -> wasmtime::Result<bool> {
+        let wanted = self.used.saturating_add(desired.saturating_sub(current));
+        if wanted > self.limit {
+            self.exceeded = true;
+            return Err(wasmtime::Error::new(OverMemory { limit: self.limit }));
+        }
+        self.used = wanted;
+        Ok(true)
+    }
+}
+
+impl ResourceLimiter for Accountant {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        self.grow(current, desired)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        self.grow(current.saturating_mul(TABLE_ELEMENT), desired.saturating_mul(TABLE_ELEMENT))
+    }
+
+    fn instances(&self) -> usize {
+        64
+    }
+
+    fn tables(&self) -> usize {
+        64
+    }
+
+    fn memories(&self) -> usize {
+        16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::ResourceLimiter as _;
+
+    use super::Accountant;
+
+    #[test]
+    fn memories_are_summed() {
+        let mut accountant = Accountant::new(100);
+        assert!(accountant.memory_growing(0, 60, None).unwrap());
+        assert!(accountant.memory_growing(0, 40, None).unwrap());
+        assert!(!accountant.exceeded());
+        assert!(accountant.memory_growing(60, 61, None).is_err());
+        assert!(accountant.exceeded());
+    }
+
+    #[test]
+    fn tables_count_as_memory() {
+        let mut accountant = Accountant::new(160);
+        assert!(accountant.table_growing(0, 10, None).unwrap());
+        assert!(accountant.table_growing(10, usize::MAX, None).is_err());
+        assert!(accountant.exceeded());
+    }
+}
