@@ -1,0 +1,95 @@
+//! Compiles crates of this workspace to WebAssembly components. Shared by the build scripts of the binary, which
+//! embeds the shipped plugins, and of the tests, which have guests of their own.
+//!
+//! A second cargo does it, with a target directory of its own beneath the first one's: the outer build holds the lock
+//! of its own directory. Nothing that is heavy is in both builds.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What plugins are compiled for.
+const TARGET: &str = "wasm32-wasip2";
+
+/// Compiles every crate in a folder of the workspace. Gives their names, sorted, and the directory of the components.
+pub(crate) fn components(workspace: &Path, folder: &str) -> Result<(Vec<String>, PathBuf), Box<dyn Error>> {
+    let packages = packages(&workspace.join(folder))?;
+    watch(workspace, folder);
+    check_target()?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let directory = compile(workspace, &target_directory(&out)?, &packages)?;
+    Ok((packages, directory))
+}
+
+/// The file that a crate becomes.
+pub(crate) fn file_name(package: &str) -> String {
+    format!("{}.wasm", package.replace('-', "_"))
+}
+
+/// The names of the crates in a folder, which are those of their own folders.
+fn packages(directory: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.path().join("Cargo.toml").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whatever a plugin is made of makes cargo run the build script again; the inner cargo then knows what to rebuild.
+fn watch(workspace: &Path, folder: &str) {
+    for part in
+        [folder, "plugins/components.rs", "wit", "host/core/src", "host/core/Cargo.toml", "Cargo.toml", "Cargo.lock"]
+    {
+        println!("cargo::rerun-if-changed={}", workspace.join(part).display());
+    }
+}
+
+fn check_target() -> Result<(), Box<dyn Error>> {
+    let rustc = env::var("RUSTC")?;
+    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output()?;
+    let directory = String::from_utf8(output.stdout)?;
+    if output.status.success() && Path::new(directory.trim()).is_dir() {
+        return Ok(());
+    }
+    Err(format!("Rust's target {TARGET}, which the plugins are compiled for, is missing: run `rustup target add {TARGET}` and build again.").into())
+}
+
+/// A directory beneath the outer build's target directory, the same for all of its profiles.
+fn target_directory(out: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    // OUT_DIR is <target>/[<triple>/]<profile>/build/<package>/out.
+    let profile = out.ancestors().nth(3).ok_or("OUT_DIR is not where cargo puts it")?;
+    let parent = profile.parent().ok_or("OUT_DIR is not where cargo puts it")?;
+    let triple = env::var("TARGET")?;
+    let target = if parent.ends_with(&triple) { parent.parent().unwrap_or(parent) } else { parent };
+    Ok(target.join("plugins"))
+}
+
+fn compile(workspace: &Path, target_directory: &Path, plugins: &[String]) -> Result<PathBuf, Box<dyn Error>> {
+    let mut cargo = Command::new(env::var("CARGO")?);
+    cargo.current_dir(workspace).args(["build", "--lib", "--profile", "plugin", "--target", TARGET]);
+    cargo.arg("--target-dir").arg(target_directory);
+    for plugin in plugins {
+        cargo.args(["--package", plugin]);
+    }
+    // Flags and wrappers of the outer build are meant for native code (coverage, clippy).
+    for variable in
+        ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"]
+    {
+        cargo.env_remove(variable);
+    }
+    let output = cargo.output()?;
+    if !output.status.success() {
+        return Err(format!(
+            "the plugins do not compile: {}",
+            String::from_utf8_lossy(&output.stderr).replace('\n', " ")
+        )
+        .into());
+    }
+    Ok(target_directory.join(TARGET).join("plugin"))
+}

@@ -1,0 +1,196 @@
+use serde_json::{Value, json};
+
+use super::{Config, FIELDS, nanoseconds};
+
+fn errors(config: &Value) -> Vec<String> {
+    Config::parse(&config.to_string()).expect_err("should be wrong")
+}
+
+#[test]
+fn all_fields_together() {
+    let config = Config::parse(
+        r#"{"repositories": ["docker.io/minchou/*", "!docker.io/minchou/base:*-lts"], "keepLast": 2,
+            "keepTags": ["latest", "*-lts"], "dangling": true, "maxAge": "30d12h", "unusedFor": "36h"}"#,
+    )
+    .unwrap();
+    assert_eq!((config.include.len(), config.exclude.len(), config.keep_tags.len()), (1, 1, 2));
+    assert_eq!((config.keep_last, config.dangling), (2, true));
+    assert_eq!(config.max_age, Some((30 * 24 + 12) * 3_600_000_000_000));
+    assert_eq!(config.unused_for, Some(36 * 3_600_000_000_000));
+}
+
+#[test]
+fn an_empty_config_is_refused() {
+    for empty in [json!({}), json!({"repositories": []}), json!({"dangling": false, "keepLast": 3})] {
+        assert_eq!(errors(&empty), [r#"repositories: say which, ["*"] for all"#]);
+    }
+    assert_eq!(
+        errors(&json!({"repositories": ["!nginx"]})),
+        [r#"repositories: says only what to leave out; add what to include, "*" for all"#]
+    );
+    for enough in [r#"{"dangling": true}"#, r#"{"dangling": true, "repositories": ["!nginx"]}"#] {
+        assert!(Config::parse(enough).is_ok(), "{enough}");
+    }
+}
+
+#[test]
+fn every_error_is_reported_at_once() {
+    let wrong = json!({
+        "repositories": ["docker.io/minchou/*", "", 7, "a b", "!!nginx", "sha256:0123456789ab", "nginx@sha256:0"],
+        "keepLast": -1, "keepTags": ["latest", "a:b", null], "dangling": "only", "maxAge": "-1d", "unusedFor": 7,
+        "keeplast": 2, "color": "red",
+    });
+    let mut found = errors(&wrong);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "color: there is no such field; the fields are repositories, keepLast, keepTags, dangling, maxAge, unusedFor",
+            r#"dangling: must be true or false, found "only""#,
+            "keepLast: must be a whole number from 0 to 4294967295, found -1",
+            r#"keepTags[1]: must be a tag (letters, digits, '_', '.' and '-'; '*' and '?' stand for others), in quotes, found "a:b""#,
+            "keepTags[2]: must be a tag (letters, digits, '_', '.' and '-'; '*' and '?' stand for others), in quotes, found null",
+            "keeplast: there is no such field; did you mean keepLast?",
+            r#"maxAge: must be a duration in quotes such as "36h", "7d" or "30d12h", found "-1d""#,
+            r#"repositories[1]: "" is not an image pattern: it is empty; write * to match every image"#,
+            r#"repositories[2]: must be an image pattern in quotes such as "docker.io/minchou/*", found 7"#,
+            r#"repositories[3]: "a b" is not an image pattern: it has a blank, a control character or a character outside ASCII, which no reference has"#,
+            r#"repositories[4]: "!!nginx" has more than one ! in front"#,
+            r#"repositories[5]: "sha256:0123456789ab" names a digest or an image id; name a repository or a tag, and keep single images by the manifest's guardRails.protectImages"#,
+            r#"repositories[6]: "nginx@sha256:0" names a digest or an image id; name a repository or a tag, and keep single images by the manifest's guardRails.protectImages"#,
+            r#"unusedFor: must be a duration in quotes such as "36h", "7d" or "30d12h", found 7"#,
+        ]
+    );
+}
+
+#[test]
+fn wrong_types_name_the_field() {
+    for field in FIELDS {
+        for value in [
+            json!(null),
+            json!({}),
+            json!([{}]),
+            json!(1.5),
+            json!(-3),
+            json!("\u{0}"),
+            json!(u64::MAX),
+            json!([[[[]]]]),
+        ] {
+            let found = errors(&json!({field: value}));
+            assert!(found.iter().any(|error| error.starts_with(field)), "{field} {value} {found:?}");
+            assert!(found.iter().all(|error| !error.contains(char::is_control)), "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn unknown_fields_get_a_suggestion() {
+    for (wrong, meant) in [
+        ("repository", None),
+        ("repositorys", Some("repositories")),
+        ("keep-last", Some("keepLast")),
+        ("KEEPTAGS", Some("keepTags")),
+        ("dangeling", Some("dangling")),
+        ("max_age", Some("maxAge")),
+        ("unusdFor", Some("unusedFor")),
+        ("x", None),
+        ("", None),
+        ("minAge", Some("maxAge")),
+    ] {
+        let error = errors(&json!({"repositories": ["*"], wrong: 1})).remove(0);
+        match meant {
+            Some(meant) => assert_eq!(error, format!("{wrong}: there is no such field; did you mean {meant}?")),
+            None => assert!(error.contains("the fields are"), "{error}"),
+        }
+    }
+    let hostile = "\u{1b}[31m\u{0}".repeat(10_000);
+    let error = errors(&json!({"repositories": ["*"], hostile: 1})).remove(0);
+    assert!(error.len() < 2_000 && !error.contains(char::is_control), "{error}");
+}
+
+#[test]
+fn text_that_is_no_object_is_refused() {
+    let deep = "[".repeat(100_000);
+    let deep_field = format!("{{\"a\":{deep}");
+    let deep_closed = format!("{{\"keepLast\":{}1{}}}", "[".repeat(100), "]".repeat(100));
+    for text in
+        ["", " ", "nul", "{", "{}{}", "{\"a\":1,}", "{\"keepLast\": 1e999}", "\0", "{\"a\":\"\0\"}", &deep_field]
+    {
+        let found = Config::parse(text).unwrap_err();
+        assert!(found.len() == 1 && found[0].starts_with("config: must be JSON: "), "{found:?}");
+    }
+    for text in ["[]", "null", "\"{}\"", "7", "true", &deep] {
+        let found = Config::parse(text).unwrap_err();
+        assert!(found.len() == 1 && found[0].starts_with("config: must be an object"), "{found:?}");
+    }
+    assert!(Config::parse(&deep_closed).unwrap_err()[0].starts_with("keepLast: must be a whole number"));
+    let twice = Config::parse(r#"{"repositories": ["*"], "keepLast": 5, "keepLast": 0}"#).unwrap_err();
+    assert_eq!(twice, ["keepLast: is given more than once"]);
+}
+
+#[test]
+fn numbers_have_bounds() {
+    let keep = |number: &str| Config::parse(&format!(r#"{{"repositories": ["*"], "keepLast": {number}}}"#));
+    assert!(keep("0").is_ok() && keep("4294967295").is_ok());
+    for wrong in ["4294967296", "-1", "2.0", "1e3", "99999999999999999999999999", "\"2\"", "true"] {
+        assert!(keep(wrong).unwrap_err()[0].starts_with("keepLast: must be a whole number"), "{wrong}");
+    }
+}
+
+#[test]
+fn durations() {
+    let second = 1_000_000_000;
+    for (text, expected) in [
+        ("36h", 129_600),
+        ("7d", 604_800),
+        ("30d12h", 2_635_200),
+        ("1w2d3h4m5s", 788_645),
+        ("90m", 5_400),
+        ("0d1s", 1),
+        ("0s", 0),
+    ] {
+        assert_eq!(nanoseconds(text), Some(expected * second), "{text}");
+    }
+    for text in [
+        "",
+        " ",
+        "7",
+        "d",
+        "7d ",
+        "7 d",
+        "1.5h",
+        "-1d",
+        "+1d",
+        "1h1d",
+        "1d1d",
+        "1mo",
+        "1y",
+        "1ms",
+        "1D",
+        "7dd",
+        "99999999999999999999d",
+        "1h\0",
+        "１d",
+        "1é",
+    ] {
+        assert_eq!(nanoseconds(text), None, "{text}");
+    }
+    let age = |text: &str| {
+        Config::parse(&json!({"repositories": ["*"], "maxAge": text}).to_string()).map(|config| config.max_age)
+    };
+    assert!(age("106751d").is_ok());
+    assert_eq!(age("106752d").unwrap_err(), [r#"maxAge: must be at most 106751d, found "106752d""#]);
+    assert_eq!(age("18446744073709551615w").unwrap_err().len(), 1);
+    assert_eq!(age("0h").unwrap_err(), [r#"maxAge: must be longer than zero, found "0h""#]);
+}
+
+#[test]
+fn the_schema_has_the_same_fields() {
+    let schema: Value = serde_json::from_str(crate::SCHEMA).unwrap();
+    let mut described: Vec<_> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    let mut fields = FIELDS.to_vec();
+    described.sort_unstable();
+    fields.sort_unstable();
+    assert_eq!(described, fields);
+    assert!(schema["properties"].as_object().unwrap().values().all(|field| field["description"].is_string()));
+}

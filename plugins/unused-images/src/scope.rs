@@ -1,0 +1,177 @@
+//! Which references are in scope. A node has many references and few repositories, so that everything that depends
+//! on the repository alone is worked out once for each.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
+use holystone_core::pattern::Pattern;
+use holystone_core::reference::Reference;
+
+use crate::config::Config;
+
+/// An entry of `repositories` without its `!`.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pattern: Pattern,
+    /// The same without the tag, if it has one.
+    repository: Option<Pattern>,
+}
+
+impl Rule {
+    /// Reads a pattern.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text.starts_with('!') {
+            return Err(format!("{:?} has more than one ! in front", format!("!{text}")));
+        }
+        let parse = |text: &str| text.parse::<Pattern>().map_err(|error| error.to_string());
+        let pattern = parse(text)?;
+        let (name, tag) = split(text);
+        let is_id = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_id || name == "sha256" || text.contains('@') {
+            return Err(format!(
+                "{text:?} names a digest or an image id; name a repository or a tag, \
+                 and keep single images by the manifest's guardRails.protectImages"
+            ));
+        }
+        let repository = if tag.is_some() { Some(parse(name)?) } else { None };
+        Ok(Self { pattern, repository })
+    }
+
+    /// Whether the rule takes every reference of a repository; `repository` has no tag.
+    fn takes_all(&self, repository: &Reference) -> bool {
+        self.repository.is_none() && self.pattern.matches_reference(repository)
+    }
+
+    /// Whether the rule takes some tags of a repository.
+    fn takes_some(&self, repository: &Reference) -> bool {
+        self.repository.as_ref().is_some_and(|pattern| pattern.matches_reference(repository))
+    }
+}
+
+/// Splits a reference or pattern into what comes before the tag, and the tag. The digest, if any, falls off.
+pub(crate) fn split(text: &str) -> (&str, Option<&str>) {
+    let name = text.split_once('@').map_or(text, |(name, _)| name);
+    match name.rfind([':', '/']) {
+        Some(at) if name.as_bytes()[at] == b':' => (&name[..at], Some(&name[at + 1..])),
+        _ => (name, None),
+    }
+}
+
+/// What is known of a repository.
+pub(crate) struct Repository<'a> {
+    /// In full.
+    pub(crate) name: Cow<'a, str>,
+    scope: Scope,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Every reference is in scope.
+    All,
+    /// None is.
+    None,
+    /// It depends on the tag.
+    Some,
+}
+
+/// All repositories that have come up.
+pub(crate) struct Repositories<'a> {
+    config: &'a Config,
+    all: Vec<Repository<'a>>,
+    /// By every spelling that has come up, and in full.
+    numbers: HashMap<Cow<'a, str>, usize>,
+    /// References come in runs of one repository: an image's tags, then its digests.
+    last: Option<(&'a str, usize)>,
+}
+
+impl<'a> Repositories<'a> {
+    pub(crate) fn new(config: &'a Config) -> Self {
+        Self { config, all: Vec::new(), numbers: HashMap::new(), last: None }
+    }
+
+    pub(crate) fn into_all(self) -> Vec<Repository<'a>> {
+        self.all
+    }
+
+    /// The number of the repository that is spelt like this.
+    pub(crate) fn number(&mut self, text: &'a str) -> usize {
+        if let Some((last, number)) = self.last
+            && last == text
+        {
+            return number;
+        }
+        let number = self.numbers.get(text).copied().unwrap_or_else(|| self.add(text));
+        self.last = Some((text, number));
+        number
+    }
+
+    fn add(&mut self, text: &'a str) -> usize {
+        let repository = judge(text, self.config);
+        let known = self.numbers.get(&repository.name).copied();
+        let number = known.unwrap_or(self.all.len());
+        self.numbers.insert(Cow::Borrowed(text), number);
+        if known.is_none() {
+            if repository.name != text {
+                self.numbers.insert(repository.name.clone(), number);
+            }
+            self.all.push(repository);
+        }
+        number
+    }
+
+    /// Whether a reference, which is of the repository of this number, is in scope.
+    pub(crate) fn in_scope(&self, number: usize, reference: &Text<'_>) -> bool {
+        let takes = |rule: &Rule| reference.matches(&rule.pattern);
+        match self.all[number].scope {
+            Scope::All => true,
+            Scope::None => false,
+            Scope::Some => {
+                (self.config.include.is_empty() || self.config.include.iter().any(takes))
+                    && !self.config.exclude.iter().any(takes)
+            }
+        }
+    }
+}
+
+/// No include at all takes everything: then only images without a tag are looked at.
+fn judge<'a>(text: &'a str, config: &Config) -> Repository<'a> {
+    let Ok(reference) = Reference::parse(text) else {
+        // An odd name, which patterns match as a whole and as it stands.
+        return Repository { name: Cow::Borrowed(text), scope: Scope::Some };
+    };
+    let any = |rules: &[Rule], takes: fn(&Rule, &Reference) -> bool| rules.iter().any(|rule| takes(rule, &reference));
+    let scope = if any(&config.exclude, Rule::takes_all) {
+        Scope::None
+    } else if config.include.is_empty() || any(&config.include, Rule::takes_all) {
+        if any(&config.exclude, Rule::takes_some) { Scope::Some } else { Scope::All }
+    } else if any(&config.include, Rule::takes_some) {
+        Scope::Some
+    } else {
+        Scope::None
+    };
+    let name = match reference.repository() {
+        full if full == text => Cow::Borrowed(text),
+        full => Cow::Owned(full.to_owned()),
+    };
+    Repository { name, scope }
+}
+
+/// A reference as a runtime lists it, parsed when that is first needed and once only.
+pub(crate) struct Text<'a> {
+    text: &'a str,
+    parsed: OnceCell<Option<Reference>>,
+}
+
+impl<'a> Text<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, parsed: OnceCell::new() }
+    }
+
+    pub(crate) fn matches(&self, pattern: &Pattern) -> bool {
+        match self.parsed.get_or_init(|| Reference::parse(self.text).ok()) {
+            Some(reference) => pattern.matches_reference(reference),
+            None => pattern.matches_text(self.text),
+        }
+    }
+}
