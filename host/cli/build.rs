@@ -1,0 +1,30 @@
+//! Compiles the shipped plugins and writes the table of them that the binary embeds.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+#[path = "../../plugins/components.rs"]
+mod components;
+
+fn main() {
+    if let Err(problem) = build() {
+        println!("cargo::error={problem}");
+        std::process::exit(1);
+    }
+}
+
+fn build() -> Result<(), Box<dyn Error>> {
+    let workspace = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let (plugins, built) = components::components(&workspace, "plugins")?;
+    let mut table = String::new();
+    for plugin in &plugins {
+        let file = components::file_name(plugin);
+        fs::copy(built.join(&file), out.join(&file)).map_err(|error| format!("{file} was not built: {error}"))?;
+        writeln!(table, "({plugin:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),")?;
+    }
+    fs::write(out.join("builtins.rs"), format!("[{table}]"))?;
+    Ok(())
+}

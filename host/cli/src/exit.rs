@@ -1,0 +1,57 @@
+//! How the process ends, decided in one place.
+
+use std::process::ExitCode;
+
+/// What came of a command that did what it was asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// The run took place, also when there was nothing to do or wishes were refused: 0.
+    Done,
+    /// The run took place, and some steps or plugins failed: 1.
+    SomeFailed,
+}
+
+/// Marks an error as one of usage: a flag, a config or a file that the user has to mend.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// Wrong usage: 64, as in BSD's sysexits.
+const USAGE: u8 = 64;
+/// No run took place: 2.
+const NOTHING_DONE: u8 = 2;
+
+/// Turns the end of a command into an exit code; prints the error, if it is one.
+pub(crate) fn code(result: anyhow::Result<Exit>) -> ExitCode {
+    match result {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::SomeFailed) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprint(&format!("holystone: {error:#}\n"));
+            ExitCode::from(if error.is::<Usage>() { USAGE } else { NOTHING_DONE })
+        }
+    }
+}
+
+/// Ends after the command line could not be parsed, or asked for help.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // Nothing is left to do when the terminal is gone.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+}
+
+/// Whoever reads the output (`head`, a pager) may stop reading.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn eprint(text: &str) {
+    use std::io::Write as _;
+
+    // Nothing is left to do when the terminal is gone.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

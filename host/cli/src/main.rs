@@ -1,0 +1,66 @@
+//! `holystone`: scrubs the disks of Kubernetes nodes. Plugins decide, the guard rails review, the host removes.
+//!
+//! This is the composition root: it parses the command line, wires the crates together and prints what they come to.
+//! Results go to standard output, everything else to standard error.
+
+mod args;
+mod builtin;
+mod demo;
+mod exit;
+mod observe;
+mod output;
+mod plan;
+mod plugins;
+mod run;
+mod snapshot;
+mod sweep;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Arguments, Command};
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::usage(&error),
+    };
+    start_log(arguments.verbose);
+    exit::code(dispatch(arguments.command))
+}
+
+fn dispatch(command: Command) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let exit = runtime.block_on(async {
+        match command {
+            Command::Demo(arguments) => demo::demo(&arguments).await,
+            Command::Plan(arguments) => plan::plan(&arguments).await,
+            Command::Run(arguments) => run::run(&arguments).await,
+            Command::Snapshot(arguments) => snapshot::snapshot(&arguments).await,
+        }
+    });
+    // A plugin that is still being compiled must not hold up the exit.
+    runtime.shutdown_background();
+    exit
+}
+
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let default =
+        format!("warn,holystone={level},holystone_core={level},holystone_node={level},holystone_runtime={level}");
+    let filter = EnvFilter::try_from_env("HOLYSTONE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(output::colours(&std::io::stderr()))
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,67 @@
+//! Looking at a node, this one or a recorded one.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use holystone_core::snapshot::Snapshot;
+use holystone_node::{Cri, Endpoint, Options, Surroundings};
+use jiff::Timestamp;
+
+use crate::args::NodeArguments;
+use crate::exit::Usage;
+
+/// A connected runtime and what this node is called.
+pub(crate) struct LiveNode {
+    pub(crate) cri: Cri,
+    pub(crate) name: String,
+}
+
+impl LiveNode {
+    /// Finds the runtime's socket and connects to it.
+    pub(crate) async fn connect(arguments: &NodeArguments) -> anyhow::Result<Self> {
+        let endpoint = match arguments.endpoint.as_str() {
+            "auto" => holystone_node::discover(&surroundings()).await?,
+            given => given.parse::<Endpoint>().map_err(|error| Usage(format!("--endpoint: {error}")))?,
+        };
+        tracing::info!(%endpoint, "connecting");
+        let cri = Cri::connect(&endpoint, Options::default()).await?;
+        Ok(Self { cri, name: node_name(arguments) })
+    }
+
+    /// Looks at everything.
+    pub(crate) async fn observe(&self) -> anyhow::Result<Snapshot> {
+        Ok(self.cri.observe(Timestamp::now(), &self.name).await?)
+    }
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings { variable: std::env::var("CONTAINER_RUNTIME_ENDPOINT").ok(), ..Surroundings::default() }
+}
+
+fn node_name(arguments: &NodeArguments) -> String {
+    match &arguments.node_name {
+        Some(name) if !name.is_empty() => name.clone(),
+        _ => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+    }
+}
+
+/// Reads a recorded snapshot; - is standard input.
+pub(crate) fn recorded(path: &Path) -> anyhow::Result<Snapshot> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
+    };
+    read.map_err(|error| Usage(format!("--snapshot: {} cannot be read: {error}", path.display())))?;
+    let snapshot =
+        Snapshot::from_json(&bytes).map_err(|error| Usage(format!("--snapshot: {}: {error}", path.display())))?;
+    tracing::info!(images = snapshot.images.len(), "snapshot read");
+    Ok(snapshot)
+}
+
+/// Writes a snapshot as the file format has it.
+pub(crate) fn to_json(snapshot: &Snapshot) -> anyhow::Result<String> {
+    serde_json::to_string_pretty(snapshot).context("the snapshot cannot be written")
+}

@@ -1,0 +1,196 @@
+//! Printing results: a table for people, JSON and YAML for programs.
+
+use std::io::{IsTerminal, Write};
+
+use anyhow::Context as _;
+use bytesize::ByteSize;
+use comfy_table::{CellAlignment, Table, presets};
+use holystone_core::guard::Refused;
+use holystone_core::report::{Outcome, PlanReport, PluginRun, Report, StepResult};
+use holystone_core::snapshot::Filesystem;
+use holystone_core::text;
+use serde::Serialize;
+
+use crate::args::Format;
+
+/// Whether to colour what goes to this stream.
+pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Prints a plan to standard output.
+pub(crate) fn plan(planned: &PlanReport, format: Format) -> anyhow::Result<()> {
+    plan_to(&mut std::io::stdout().lock(), planned, format)
+}
+
+/// Prints a report to standard output.
+pub(crate) fn report(report: &Report, format: Format) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match format {
+        Format::Table => report_table(&mut out, report),
+        Format::Json | Format::Yaml => machine(&mut out, report, format),
+    }
+}
+
+/// Prints a plan.
+pub(crate) fn plan_to(out: &mut impl Write, planned: &PlanReport, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Table => plan_table(out, planned),
+        Format::Json | Format::Yaml => machine(out, planned, format),
+    }
+}
+
+fn machine(out: &mut impl Write, value: &impl Serialize, format: Format) -> anyhow::Result<()> {
+    let text = match format {
+        Format::Yaml => serde_saphyr::to_string(value).context("the result cannot be written as YAML")?,
+        Format::Json | Format::Table => {
+            serde_json::to_string_pretty(value).context("the result cannot be written as JSON")?
+        }
+    };
+    writeln!(out, "{}", text.trim_end())?;
+    Ok(())
+}
+
+fn plan_table(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result<()> {
+    writeln!(
+        out,
+        "Node {} ({}), {} images",
+        text::shown(&planned.node),
+        text::shown(&planned.runtime),
+        planned.images
+    )?;
+    filesystems(out, &planned.filesystems)?;
+    plugins(out, &planned.plugins)?;
+    let mut table = new_table(["PLAN", "IMAGE", "SIZE", "REASON"]);
+    for step in &planned.plan.steps {
+        table.add_row(["remove", &text::shown(step.name()), &bytes(step.size_bytes()), &step.reason().line()]);
+    }
+    refusals(&mut table, &planned.plan.refusals);
+    print_table(out, &table)?;
+    let totals = &planned.totals;
+    writeln!(
+        out,
+        "{} to remove, {} refused; size to remove {}",
+        totals.planned,
+        totals.refused,
+        bytes(totals.size_planned_bytes)
+    )?;
+    Ok(())
+}
+
+fn report_table(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
+    writeln!(
+        out,
+        "Node {} ({}), {} images before",
+        text::shown(&report.node),
+        text::shown(&report.runtime),
+        report.images
+    )?;
+    plugins(out, &report.plugins)?;
+    let mut table = new_table(["RESULT", "IMAGE", "SIZE", "REASON"]);
+    for StepResult { step, outcome } in &report.steps {
+        let why = explain(outcome).unwrap_or_else(|| step.reason().line());
+        table.add_row([outcome.as_str(), &text::shown(step.name()), &bytes(step.size_bytes()), &why]);
+    }
+    refusals(&mut table, &report.refusals);
+    print_table(out, &table)?;
+    totals(out, report)
+}
+
+fn totals(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
+    let totals = &report.totals;
+    write!(out, "{} removed", totals.removed)?;
+    for (count, what) in [
+        (totals.already_gone, "already gone"),
+        (totals.refused, "refused"),
+        (totals.no_longer_allowed, "no longer allowed"),
+        (totals.failed, "failed"),
+    ] {
+        if count > 0 {
+            write!(out, ", {count} {what}")?;
+        }
+    }
+    writeln!(out, "; size removed {} (as the runtime counts; layers are shared)", bytes(totals.size_removed_bytes))?;
+    let freed = match totals.filesystem_freed_bytes {
+        Some(freed) if freed >= 0 => format!("freed {} (measured)", bytes(freed.unsigned_abs())),
+        Some(lost) => format!("fuller by {} (measured; others write to it, too)", bytes(lost.unsigned_abs())),
+        None => "freed: unknown, it cannot be measured from here".to_owned(),
+    };
+    writeln!(out, "filesystem {freed}")?;
+    filesystems(out, &report.filesystems_after)
+}
+
+/// What there is to say beyond the plugin's reason.
+fn explain(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Removed => None,
+        Outcome::AlreadyGone => Some("somebody else removed it".to_owned()),
+        Outcome::NoLongerAllowed(refusal) => Some(format!("rail {}: {refusal}", refusal.rail())),
+        Outcome::StillListed => Some("the runtime said that it was removed, and lists it".to_owned()),
+        Outcome::Failed(why) | Outcome::NotAttempted(why) => Some(text::shown(why)),
+    }
+}
+
+fn refusals(table: &mut Table, refusals: &[Refused]) {
+    for Refused { wish, name, refusal, .. } in refusals {
+        let size = wish.expected_bytes.map_or_else(String::new, bytes);
+        table.add_row(["refuse", name, &size, &format!("rail {}: {refusal}", refusal.rail())]);
+    }
+}
+
+fn plugins(out: &mut impl Write, plugins: &[PluginRun]) -> anyhow::Result<()> {
+    for plugin in plugins {
+        match &plugin.failure {
+            None => writeln!(out, "Plugin {}: {} wishes", plugin.name, plugin.wishes)?,
+            Some(failure) => writeln!(out, "Plugin {}: {}: {}", plugin.name, failure.reason, failure.message)?,
+        }
+    }
+    Ok(())
+}
+
+/// One line for each filesystem.
+pub(crate) fn filesystems(out: &mut impl Write, filesystems: &[Filesystem]) -> anyhow::Result<()> {
+    for filesystem in filesystems {
+        writeln!(out, "Filesystem {}: {}", text::shown(&filesystem.name), disk_use(filesystem))?;
+    }
+    Ok(())
+}
+
+fn disk_use(filesystem: &Filesystem) -> String {
+    let store = filesystem.used_bytes.map(|used| format!("the runtime's store takes {}", bytes(used)));
+    let whole = match (filesystem.capacity_bytes, filesystem.available_bytes) {
+        (Some(capacity), Some(available)) if capacity > 0 => {
+            let used = capacity.saturating_sub(available);
+            // In 128 bits, so that no size overflows.
+            let percent = u128::from(used) * 100 / u128::from(capacity);
+            Some(format!("{percent} % of {} in use", bytes(capacity)))
+        }
+        _ => None,
+    };
+    let parts: Vec<String> = whole.into_iter().chain(store).collect();
+    if parts.is_empty() { "no figures".to_owned() } else { parts.join(", ") }
+}
+
+/// A size for people.
+fn bytes(size: u64) -> String {
+    ByteSize::b(size).display().iec().to_string()
+}
+
+fn new_table(header: [&str; 4]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
+    if let Some(column) = table.column_mut(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+fn print_table(out: &mut impl Write, table: &Table) -> anyhow::Result<()> {
+    if !table.is_empty() {
+        writeln!(out, "\n{}\n", table.trim_fmt())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! The plugins of one run: found, loaded and asked, in the order given. One that fails contributes nothing.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use holystone_core::proposal::Proposal;
+use holystone_core::report::{PluginFailure, PluginRun};
+use holystone_core::text;
+use holystone_runtime::{Engine, Grants, Limits, Plugin, PluginError, Reason, View};
+
+use crate::args::PolicyArguments;
+use crate::builtin::{self, BUILTINS};
+use crate::exit::Usage;
+
+/// A plugin as the user names it.
+struct Choice {
+    source: Source,
+    config: String,
+}
+
+enum Source {
+    Builtin(String),
+    File(PathBuf),
+}
+
+/// A plugin that could be loaded, or why not, with its config.
+pub(crate) struct Loaded {
+    name: String,
+    plugin: Result<Plugin, PluginError>,
+    config: String,
+}
+
+/// Loads the chosen plugins, on a thread of its own: compiling takes a while.
+///
+/// # Errors
+/// When the arguments make no sense or no engine can be made. A plugin that cannot be loaded is not an error here.
+pub(crate) async fn load(arguments: &PolicyArguments) -> anyhow::Result<Vec<Loaded>> {
+    let choices = choices(&arguments.plugins, &arguments.configs)?;
+    let grants: Grants = arguments.capabilities.iter().copied().collect();
+    let memory = usize::try_from(arguments.memory.as_u64()).unwrap_or(usize::MAX);
+    let limits = Limits { timeout: arguments.timeout, memory };
+    let engine = engine(arguments)?;
+    let work = move || choices.into_iter().map(|choice| choice.load(&engine, &grants, limits)).collect();
+    tokio::task::spawn_blocking(work).await.context("loading the plugins ended early")
+}
+
+/// Asks each plugin for its proposal.
+///
+/// # Errors
+/// When not one plugin has an answer: then nothing has been decided.
+pub(crate) async fn propose(loaded: &[Loaded], view: View) -> anyhow::Result<(Vec<PluginRun>, Vec<Proposal>)> {
+    let view = Arc::new(view);
+    let mut runs = Vec::new();
+    let mut proposals = Vec::new();
+    for one in loaded {
+        let answer = one.propose(&view).await;
+        runs.push(one.run(&answer));
+        match answer {
+            Ok(proposal) => proposals.push(proposal),
+            Err(error) if error.reason == Reason::CapabilityDenied => {
+                tracing::error!(reason = %error.reason, "{error}; --allow grants capabilities");
+            }
+            Err(error) => tracing::error!(reason = %error.reason, "{error}"),
+        }
+    }
+    match runs.iter().find_map(|run| run.failure.as_ref().map(|failure| (run, failure))) {
+        Some((run, failure)) if proposals.is_empty() => {
+            anyhow::bail!(
+                "nothing was touched, because no plugin had an answer: {} failed with {}",
+                run.name,
+                failure.reason
+            )
+        }
+        _ => Ok((runs, proposals)),
+    }
+}
+
+impl Choice {
+    fn load(self, engine: &Engine, grants: &Grants, limits: Limits) -> Loaded {
+        let name = self.source.name();
+        let plugin = self.source.bytes(&name).and_then(|bytes| Plugin::load(engine, &name, &bytes, grants, limits));
+        Loaded { name, plugin, config: self.config }
+    }
+}
+
+impl Loaded {
+    async fn propose(&self, view: &Arc<View>) -> Result<Proposal, PluginError> {
+        match &self.plugin {
+            Ok(plugin) => plugin.propose(view, &self.config).await,
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    fn run(&self, answer: &Result<Proposal, PluginError>) -> PluginRun {
+        PluginRun {
+            name: self.name.clone(),
+            digest: self.plugin.as_ref().ok().map(|plugin| plugin.digest().to_owned()),
+            wishes: answer.as_ref().map_or(0, |proposal| proposal.wishes.len()),
+            failure: answer
+                .as_ref()
+                .err()
+                .map(|error| PluginFailure { reason: error.reason.to_string(), message: error.message.clone() }),
+        }
+    }
+}
+
+impl Source {
+    fn parse(text: &str) -> Self {
+        match text.strip_prefix("builtin:") {
+            Some(name) => Self::Builtin(name.to_owned()),
+            None => Self::File(text.into()),
+        }
+    }
+
+    /// A name for reports: that of the builtin, or that of the file without its ending.
+    fn name(&self) -> String {
+        match self {
+            Self::Builtin(name) => text::shown(name),
+            Self::File(path) => text::shown(&path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy()),
+        }
+    }
+
+    fn bytes(&self, name: &str) -> Result<Cow<'static, [u8]>, PluginError> {
+        let fail = |message| PluginError { plugin: name.to_owned(), reason: Reason::FetchFailed, message };
+        match self {
+            Self::Builtin(builtin) => builtin::find(builtin).map(Cow::Borrowed).ok_or_else(|| {
+                let all: Vec<&str> = BUILTINS.iter().map(|(name, _)| *name).collect();
+                fail(format!("there is no such builtin; there are {}", all.join(", ")))
+            }),
+            Self::File(path) => std::fs::read(path)
+                .map(Cow::Owned)
+                .map_err(|error| fail(format!("{} cannot be read: {error}", text::shown(&path.display().to_string())))),
+        }
+    }
+}
+
+/// Pairs plugins with configs.
+fn choices(plugins: &[String], configs: &[String]) -> anyhow::Result<Vec<Choice>> {
+    if configs.len() > plugins.len() {
+        let problem = format!("there are {} --config for {} --plugin", configs.len(), plugins.len());
+        return Err(Usage(problem).into());
+    }
+    let configs = configs.iter().map(|config| read_config(config)).collect::<anyhow::Result<Vec<_>>>()?;
+    let configs = configs.into_iter().chain(std::iter::repeat("{}".to_owned()));
+    Ok(plugins
+        .iter()
+        .map(|plugin| Source::parse(plugin))
+        .zip(configs)
+        .map(|(source, config)| Choice { source, config })
+        .collect())
+}
+
+/// Reads a config, given as JSON or as @FILE, and writes it in JSON's shortest form, which is what plugins get.
+pub(crate) fn read_config(argument: &str) -> anyhow::Result<String> {
+    let (text, origin) = match argument.strip_prefix('@') {
+        Some(path) => {
+            let read = std::fs::read_to_string(path);
+            (read.map_err(|error| Usage(format!("--config: {path} cannot be read: {error}")))?, path)
+        }
+        None => (argument.to_owned(), "--config"),
+    };
+    let value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| Usage(format!("{origin} is not JSON: {error}")))?;
+    Ok(value.to_string())
+}
+
+fn engine(arguments: &PolicyArguments) -> anyhow::Result<Engine> {
+    if let Some(directory) = &arguments.cache_dir {
+        return Ok(Engine::new(Some(directory))?);
+    }
+    if !arguments.no_cache
+        && let Some(directory) = default_cache()
+    {
+        match Engine::new(Some(&directory)) {
+            Ok(engine) => return Ok(engine),
+            Err(error) => tracing::info!("plugins are compiled anew: {error}"),
+        }
+    }
+    Ok(Engine::new(None)?)
+}
+
+fn default_cache() -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Some(Path::new("/var/lib/holystone/cache").to_owned());
+    }
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
+    Some(base.join("holystone"))
+}
