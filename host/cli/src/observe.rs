@@ -21,7 +21,7 @@ impl LiveNode {
     /// Finds the runtime's socket and connects to it.
     pub(crate) async fn connect(arguments: &NodeArguments) -> anyhow::Result<Self> {
         let endpoint = match arguments.endpoint.as_str() {
-            "auto" => holystone_node::discover(&surroundings()).await?,
+            "auto" => holystone_node::discover(&Surroundings::from_environment()).await?,
             given => given.parse::<Endpoint>().map_err(|error| Usage(format!("--endpoint: {error}")))?,
         };
         tracing::info!(%endpoint, "connecting");
@@ -33,10 +33,6 @@ impl LiveNode {
     pub(crate) async fn observe(&self) -> anyhow::Result<Snapshot> {
         Ok(self.cri.observe(Timestamp::now(), &self.name).await?)
     }
-}
-
-fn surroundings() -> Surroundings {
-    Surroundings { variable: std::env::var("CONTAINER_RUNTIME_ENDPOINT").ok(), ..Surroundings::default() }
 }
 
 fn node_name(arguments: &NodeArguments) -> String {

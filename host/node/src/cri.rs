@@ -17,7 +17,6 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use holystone_core::container::{Container, Sandbox};
 use holystone_core::guard::Clearance;
 use holystone_core::image::Image;
-use holystone_core::report::Outcome;
 use holystone_core::snapshot::{FORMAT, Filesystem, Node, Snapshot};
 use holystone_core::text::shown;
 use jiff::Timestamp;
@@ -34,6 +33,7 @@ use crate::error::NodeError;
 use call::Failure;
 use convert::Details;
 use memory::{ContainerDetails, Memory, SandboxImages};
+pub use removal::Attempt;
 
 /// The largest message taken or sent. 10 000 images come to some 5 MB; a runtime that sends this much is broken.
 const MAX_MESSAGE: usize = 256 << 20;
@@ -160,8 +160,9 @@ impl Cri {
         Ok(tokio::task::spawn_blocking(measure).await.unwrap_or_default())
     }
 
-    /// Removes the cleared image, with all its tags, and makes sure that it is gone.
-    pub async fn remove_image(&self, clearance: Clearance) -> Outcome {
+    /// Removes the cleared image, with all its tags, and makes sure that it is gone. Tries once: a clearance is good
+    /// for now, not for after a pause.
+    pub async fn remove_image(&self, clearance: Clearance) -> Attempt {
         removal::remove(self, &clearance).await
     }
 
@@ -337,7 +338,8 @@ impl Cri {
             let request = v1::RemoveImageRequest { image: Some(image_spec(id)) };
             async move { client.remove_image(request).await }
         };
-        call::call(method, self.options.removal_timeout, &self.options, attempt).await.map(|_| ())
+        let once = Options { tries: 1, ..self.options.clone() };
+        call::call(method, self.options.removal_timeout, &once, attempt).await.map(|_| ())
     }
 
     async fn has_image(&self, id: &str) -> Result<bool, Failure> {

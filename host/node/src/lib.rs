@@ -11,7 +11,7 @@ pub mod error;
 mod filesystem;
 pub mod simulated;
 
-pub use cri::{Cri, Options};
+pub use cri::{Attempt, Cri, Options};
 pub use endpoint::{Endpoint, EndpointError, Surroundings, discover};
 pub use error::NodeError;
 pub use simulated::{Faults, SimulatedNode};

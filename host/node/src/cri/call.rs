@@ -1,7 +1,7 @@
 //! One call to a runtime: its time limit, its repetition, and what its failure means.
 //!
-//! Only a call that found nobody there is repeated: the runtime was restarting, and every call that Holystone makes
-//! can safely be made twice. A call that took too long or was answered with an error is not repeated.
+//! Only a call that found nobody there is repeated, because the runtime may be restarting. A call that took too long or
+//! was answered with an error is not. Nor is a removal: it rests on a look at the node that would be old by then.
 
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
@@ -82,9 +82,9 @@ impl Failure {
         self.status().is_some_and(|status| status.code() == code)
     }
 
-    /// Whether the call was made more than once.
-    pub(super) fn was_repeated(&self) -> bool {
-        self.tries > 1
+    /// Whether nobody was there to answer, or the answer got lost.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.status().is_some_and(nobody_there)
     }
 
     /// What the runtime said, fit to show; empty when it said nothing.

@@ -19,18 +19,28 @@ const BETWEEN_CHECKS: Duration = Duration::from_millis(100);
 /// How CRI-O, cri-dockerd and others word it. There is no code of its own for it.
 const IN_USE: [&str; 4] = ["in use by", "being used by", "is using its referenced image", "image is in use"];
 
-pub(super) async fn remove(cri: &Cri, clearance: &Clearance) -> Outcome {
+/// How a try to remove an image ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// With an outcome.
+    Over(Outcome),
+    /// Nobody was there to answer, or the connection broke before the answer: it may have been carried out or not.
+    /// Whoever wants to try again has to look at the node again, for it may have been a while. The text says what happened.
+    Unanswered(String),
+}
+
+pub(super) async fn remove(cri: &Cri, clearance: &Clearance) -> Attempt {
     let id = clearance.image().as_str();
-    match cri.request_removal(id).await {
+    let outcome = match cri.request_removal(id).await {
         Ok(()) => verify(cri, id).await,
-        // When the first try was lost with the connection, it may well have been carried out.
-        Err(failure) if failure.is(Code::NotFound) && failure.was_repeated() => Outcome::Removed,
         Err(failure) if failure.is(Code::NotFound) => Outcome::AlreadyGone,
         Err(failure) if says_in_use(&failure) => {
             Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message: failure.message() })
         }
+        Err(failure) if failure.is_unanswered() => return Attempt::Unanswered(cri.error(failure).to_string()),
         Err(failure) => Outcome::Failed(cri.error(failure).to_string()),
-    }
+    };
+    Attempt::Over(outcome)
 }
 
 async fn verify(cri: &Cri, id: &str) -> Outcome {
