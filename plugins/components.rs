@@ -77,10 +77,13 @@ fn compile(workspace: &Path, target_directory: &Path, plugins: &[String]) -> Res
     for plugin in plugins {
         cargo.args(["--package", plugin]);
     }
-    // Flags and wrappers of the outer build are meant for native code (coverage, clippy).
-    for variable in
-        ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"]
-    {
+    // Panic messages hold paths, which say something about the machine that compiled them and nothing to a reader.
+    let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")))?;
+    let remap = |from: &str, to: &str| format!("--remap-path-prefix={from}={to}");
+    let flags = [remap(&home, "/cargo"), remap(&workspace.display().to_string(), "/holystone")];
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    // Wrappers and targets of the outer build are meant for native code (clippy, a cross build).
+    for variable in ["RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"] {
         cargo.env_remove(variable);
     }
     let output = cargo.output()?;

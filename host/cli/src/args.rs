@@ -166,6 +166,14 @@ pub(crate) struct RailArguments {
 }
 
 impl RailArguments {
+    /// Protects this pattern, if the user protects none.
+    pub(crate) fn or_protect(mut self, pattern: Pattern) -> Self {
+        if self.protect.is_empty() {
+            self.protect.push(pattern);
+        }
+        self
+    }
+
     /// The guard rails that these arguments ask for.
     pub(crate) fn rails(&self) -> GuardRails {
         GuardRails {

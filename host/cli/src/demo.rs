@@ -20,6 +20,9 @@ use crate::run::{self, Stopwatch};
 /// A node as the best-practice page of `OpenKruise` describes it: 125 images, most of them old tags of one rollout.
 const NODE: &[u8] = include_bytes!("../../../examples/snapshots/rollout-node.json");
 
+/// What the demo protects, for a rail to be seen at work.
+const PROTECTED: &str = "*:v1.5.*";
+
 /// Starts the simulated node, sweeps it, and shows each part.
 pub(crate) async fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
     let directory = tempfile::Builder::new().prefix("holystone-demo-").tempdir().context("no temporary directory")?;
@@ -27,7 +30,7 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
     let simulated = SimulatedNode::start(&socket, Snapshot::from_json(NODE)?, Faults::default())?;
     let cri = Cri::connect(simulated.endpoint(), Options::default()).await?;
     let node = LiveNode { cri, name: "demo-node".to_owned() };
-    let rails = arguments.rails.rails();
+    let rails = arguments.rails.clone().or_protect(PROTECTED.parse()?).rails();
 
     say("A simulated node. The runtime's disk before:")?;
     output::filesystems(&mut std::io::stdout(), &simulated.filesystems())?;

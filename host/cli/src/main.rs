@@ -56,11 +56,17 @@ fn start_log(verbose: u8) {
     };
     let default =
         format!("warn,holystone={level},holystone_core={level},holystone_node={level},holystone_runtime={level}");
-    let filter = EnvFilter::try_from_env("HOLYSTONE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let wanted = std::env::var("HOLYSTONE_LOG").ok().filter(|filter| !filter.is_empty());
+    let parsed = wanted.as_deref().map(EnvFilter::try_new).transpose();
+    let problem = parsed.as_ref().err().map(ToString::to_string);
+    let filter = parsed.ok().flatten().unwrap_or_else(|| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(output::colours(&std::io::stderr()))
         .with_target(false)
         .init();
+    if let Some(problem) = problem {
+        tracing::warn!("HOLYSTONE_LOG is ignored: {problem}");
+    }
 }

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use anyhow::Context as _;
 use bytesize::ByteSize;
 use comfy_table::{CellAlignment, Table, presets};
-use holystone_core::guard::Refused;
+use holystone_core::guard::{Refused, Step};
 use holystone_core::report::{Outcome, PlanReport, PluginRun, Report, StepResult};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::text;
@@ -63,7 +63,7 @@ fn plan_table(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result<()> 
     plugins(out, &planned.plugins)?;
     let mut table = new_table(["PLAN", "IMAGE", "SIZE", "REASON"]);
     for step in &planned.plan.steps {
-        table.add_row(["remove", &text::shown(step.name()), &bytes(step.size_bytes()), &step.reason().line()]);
+        table.add_row(["remove", &names(step), &bytes(step.size_bytes()), &step.reason().line()]);
     }
     refusals(&mut table, &planned.plan.refusals);
     print_table(out, &table)?;
@@ -90,7 +90,7 @@ fn report_table(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
     let mut table = new_table(["RESULT", "IMAGE", "SIZE", "REASON"]);
     for StepResult { step, outcome } in &report.steps {
         let why = explain(outcome).unwrap_or_else(|| step.reason().line());
-        table.add_row([outcome.as_str(), &text::shown(step.name()), &bytes(step.size_bytes()), &why]);
+        table.add_row([outcome.as_str(), &names(step), &bytes(step.size_bytes()), &why]);
     }
     refusals(&mut table, &report.refusals);
     print_table(out, &table)?;
@@ -120,6 +120,13 @@ fn totals(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
     filesystems(out, &report.filesystems_after)
 }
 
+/// Every tag of the image, for all of them go; its digest or id when it has none.
+fn names(step: &Step) -> String {
+    let tags = step.references().iter().filter(|reference| !reference.contains('@'));
+    let tags: Vec<String> = tags.map(|tag| text::shown(tag)).collect();
+    if tags.is_empty() { text::shown(step.name()) } else { tags.join(", ") }
+}
+
 /// What there is to say beyond the plugin's reason.
 fn explain(outcome: &Outcome) -> Option<String> {
     match outcome {
@@ -132,8 +139,8 @@ fn explain(outcome: &Outcome) -> Option<String> {
 }
 
 fn refusals(table: &mut Table, refusals: &[Refused]) {
-    for Refused { wish, name, refusal, .. } in refusals {
-        let size = wish.expected_bytes.map_or_else(String::new, bytes);
+    for Refused { name, size_bytes, refusal, .. } in refusals {
+        let size = size_bytes.map_or_else(String::new, bytes);
         table.add_row(["refuse", name, &size, &format!("rail {}: {refusal}", refusal.rail())]);
     }
 }
@@ -157,7 +164,9 @@ pub(crate) fn filesystems(out: &mut impl Write, filesystems: &[Filesystem]) -> a
 }
 
 fn disk_use(filesystem: &Filesystem) -> String {
-    let store = filesystem.used_bytes.map(|used| format!("the runtime's store takes {}", bytes(used)));
+    // The runtime computes its figure now and then; until it has, it says 0.
+    let store = filesystem.used_bytes.filter(|used| *used > 0);
+    let store = store.map(|used| format!("the runtime's store takes {}", bytes(used)));
     let whole = match (filesystem.capacity_bytes, filesystem.available_bytes) {
         (Some(capacity), Some(available)) if capacity > 0 => {
             let used = capacity.saturating_sub(available);

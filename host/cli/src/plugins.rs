@@ -9,6 +9,7 @@ use holystone_core::proposal::Proposal;
 use holystone_core::report::{PluginFailure, PluginRun};
 use holystone_core::text;
 use holystone_runtime::{Engine, Grants, Limits, Plugin, PluginError, Reason, View};
+use serde::de::IgnoredAny;
 
 use crate::args::PolicyArguments;
 use crate::builtin::{self, BUILTINS};
@@ -54,27 +55,25 @@ pub(crate) async fn propose(loaded: &[Loaded], view: View) -> anyhow::Result<(Ve
     let view = Arc::new(view);
     let mut runs = Vec::new();
     let mut proposals = Vec::new();
+    let mut failures = Vec::new();
     for one in loaded {
         let answer = one.propose(&view).await;
         runs.push(one.run(&answer));
         match answer {
             Ok(proposal) => proposals.push(proposal),
-            Err(error) if error.reason == Reason::CapabilityDenied => {
-                tracing::error!(reason = %error.reason, "{error}; --allow grants capabilities");
-            }
-            Err(error) => tracing::error!(reason = %error.reason, "{error}"),
+            Err(error) => failures.push(explain(&error)),
         }
     }
-    match runs.iter().find_map(|run| run.failure.as_ref().map(|failure| (run, failure))) {
-        Some((run, failure)) if proposals.is_empty() => {
-            anyhow::bail!(
-                "nothing was touched, because no plugin had an answer: {} failed with {}",
-                run.name,
-                failure.reason
-            )
-        }
-        _ => Ok((runs, proposals)),
+    if proposals.is_empty() {
+        anyhow::bail!("nothing was touched, because no plugin had an answer: {}", failures.join("; "));
     }
+    failures.iter().for_each(|failure| tracing::error!("{failure}"));
+    Ok((runs, proposals))
+}
+
+fn explain(error: &PluginError) -> String {
+    let hint = if error.reason == Reason::CapabilityDenied { "; --allow grants capabilities" } else { "" };
+    format!("plugin {} failed with {}: {}{hint}", error.plugin, error.reason, error.message)
 }
 
 impl Choice {
@@ -127,7 +126,7 @@ impl Source {
         match self {
             Self::Builtin(builtin) => builtin::find(builtin).map(Cow::Borrowed).ok_or_else(|| {
                 let all: Vec<&str> = BUILTINS.iter().map(|(name, _)| *name).collect();
-                fail(format!("there is no such builtin; there are {}", all.join(", ")))
+                fail(format!("there is no builtin of this name; the builtins are: {}", all.join(", ")))
             }),
             Self::File(path) => std::fs::read(path)
                 .map(Cow::Owned)
@@ -152,8 +151,9 @@ fn choices(plugins: &[String], configs: &[String]) -> anyhow::Result<Vec<Choice>
         .collect())
 }
 
-/// Reads a config, given as JSON or as @FILE, and writes it in JSON's shortest form, which is what plugins get.
-pub(crate) fn read_config(argument: &str) -> anyhow::Result<String> {
+/// Reads a config, given as JSON or as @FILE. Plugins get the text as it is: read and written again, a field that is
+/// given twice would quietly lose one of its values.
+fn read_config(argument: &str) -> anyhow::Result<String> {
     let (text, origin) = match argument.strip_prefix('@') {
         Some(path) => {
             let read = std::fs::read_to_string(path);
@@ -161,9 +161,9 @@ pub(crate) fn read_config(argument: &str) -> anyhow::Result<String> {
         }
         None => (argument.to_owned(), "--config"),
     };
-    let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| Usage(format!("{origin} is not JSON: {error}")))?;
-    Ok(value.to_string())
+    let checked: Result<IgnoredAny, _> = serde_json::from_str(&text);
+    checked.map_err(|error| Usage(format!("{origin} is not JSON: {error}")))?;
+    Ok(text)
 }
 
 fn engine(arguments: &PolicyArguments) -> anyhow::Result<Engine> {

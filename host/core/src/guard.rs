@@ -176,8 +176,8 @@ impl fmt::Display for Refusal {
             Self::SandboxImage => f.write_str("the runtime makes pod sandboxes from it"),
             Self::BuiltIn { pattern } => write!(f, "always protected: {pattern}"),
             Self::Protected { pattern } => write!(f, "protected: {pattern}"),
-            Self::OverCount { limit } => write!(f, "over the limit of {limit} images per run"),
-            Self::OverBytes { limit } => write!(f, "over the limit of {limit} bytes per run"),
+            Self::OverCount { limit } => write!(f, "over the limit of images per run, which is {limit}"),
+            Self::OverBytes { limit } => write!(f, "over the limit of bytes per run, which is {limit}"),
             Self::OverPercent { limit, wished } => {
                 write!(f, "proposal rejected: it wants {wished} % of all images removed, the limit is {limit} %")
             }
@@ -277,6 +277,9 @@ pub struct Refused {
     pub wish: Wish,
     /// What to call the target in a message.
     pub name: String,
+    /// Size of the image in bytes, as the runtime counts; absent when there is no such image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
     /// The rail that said no.
     pub refusal: Refusal,
 }
@@ -446,7 +449,8 @@ impl<'a> Guard<'a> {
             _ => None,
         };
         let name = known.map_or_else(|| wish.target.name(), |(_, image)| text::shown(image.display_name()));
-        Refused { plugin: plugin.to_owned(), wish, name, refusal }
+        let size_bytes = known.map(|(_, image)| image.size_bytes);
+        Refused { plugin: plugin.to_owned(), wish, name, size_bytes, refusal }
     }
 }
 

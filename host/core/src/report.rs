@@ -271,3 +271,6 @@ fn freed(before: &[Filesystem], after: &[Filesystem]) -> Option<i64> {
 fn difference(more: Option<u64>, less: Option<u64>) -> Option<i64> {
     i64::try_from(more?).ok()?.checked_sub(i64::try_from(less?).ok()?)
 }
+
+#[cfg(test)]
+mod tests;

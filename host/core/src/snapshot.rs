@@ -164,3 +164,6 @@ fn first_twin<'a>(ids: impl Iterator<Item = &'a str>, kind: &'static str) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ impl Guest for bindings::UnusedImages {
         let selection = select(&images, host::node().snapshot_time, &config);
         if selection.unknown_age > 0 {
             let message = format!("images kept because their age is not known: {}", selection.unknown_age);
-            log::log(log::Level::Info, &message);
+            log::log(log::Level::Warn, &message);
         }
         let choices = selection.choices.into_iter();
         let removals = choices.map(|choice| {

@@ -1,4 +1,4 @@
-//! The config: what the manifest gives to this plugin, from JSON to a value that [`select`](crate::select())
+//! The config: what the operator gives to this plugin, from JSON to a value that [`select`](crate::select())
 //! can use, or everything that is wrong with it.
 
 use std::fmt;

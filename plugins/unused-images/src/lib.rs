@@ -1,7 +1,7 @@
 //! The plugin `unused-images`: removes images that nothing on the node uses, chosen by repository, version and age.
 //! What operators need to know stands in its README.
 //!
-//! - [`config`]: from the manifest's JSON to a [`Config`], or all that is wrong with it.
+//! - [`config`]: from JSON to a [`Config`], or all that is wrong with it.
 //! - [`select`]: the decision, a pure function; natively tested.
 //! - [`version`]: how image tags are compared.
 //! - `component`: the glue to WIT, in a Wasm build only.
@@ -16,5 +16,5 @@ pub mod version;
 pub use config::Config;
 pub use select::select;
 
-/// JSON Schema of the config, for editors and for `holystone plugin inspect`.
+/// JSON Schema of the config, for editors and other tools.
 pub const SCHEMA: &str = include_str!("../schema.json");

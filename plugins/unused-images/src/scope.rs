@@ -31,7 +31,7 @@ impl Rule {
         if is_id || name == "sha256" || text.contains('@') {
             return Err(format!(
                 "{text:?} names a digest or an image id; name a repository or a tag, \
-                 and keep single images by the manifest's guardRails.protectImages"
+                 and keep single images by --protect"
             ));
         }
         let repository = if tag.is_some() { Some(parse(name)?) } else { None };

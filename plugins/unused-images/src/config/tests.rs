@@ -54,10 +54,10 @@ fn every_error_is_reported_at_once() {
             r#"maxAge: must be a duration in quotes such as "36h", "7d" or "30d12h", found "-1d""#,
             r#"repositories[1]: "" is not an image pattern: it is empty; write * to match every image"#,
             r#"repositories[2]: must be an image pattern in quotes such as "docker.io/minchou/*", found 7"#,
-            r#"repositories[3]: "a b" is not an image pattern: it has a blank, a control character or a character outside ASCII, which no reference has"#,
+            r#"repositories[3]: "a b" is not an image pattern: it has a character that no reference has; wildcards are * and ? alone"#,
             r#"repositories[4]: "!!nginx" has more than one ! in front"#,
-            r#"repositories[5]: "sha256:0123456789ab" names a digest or an image id; name a repository or a tag, and keep single images by the manifest's guardRails.protectImages"#,
-            r#"repositories[6]: "nginx@sha256:0" names a digest or an image id; name a repository or a tag, and keep single images by the manifest's guardRails.protectImages"#,
+            r#"repositories[5]: "sha256:0123456789ab" names a digest or an image id; name a repository or a tag, and keep single images by --protect"#,
+            r#"repositories[6]: "nginx@sha256:0" names a digest or an image id; name a repository or a tag, and keep single images by --protect"#,
             r#"unusedFor: must be a duration in quotes such as "36h", "7d" or "30d12h", found 7"#,
         ]
     );

@@ -1,0 +1,87 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{Milliseconds, Outcome, PlanReport, Report};
+use crate::guard::{Guard, GuardRails, Refusal};
+use crate::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
+use crate::snapshot::{Filesystem, Snapshot};
+
+/// A plan of six removals.
+fn planned(filesystem: Filesystem) -> PlanReport {
+    let images: Vec<_> = (0..6).map(|n| json!({ "id": format!("sha256:{n}"), "sizeBytes": 10 })).collect();
+    let snapshot = json!({ "format": 1, "takenAt": "2026-11-24T06:00:00Z", "node": {}, "images": images });
+    let mut snapshot = Snapshot::from_json(snapshot.to_string().as_bytes()).unwrap();
+    snapshot.filesystems = vec![filesystem];
+    let reason = Reason { kind: ReasonKind::Unused, text: String::new() };
+    let wish = |n| Wish {
+        target: Target::Image(format!("sha256:{n}")),
+        verb: Verb::Remove,
+        reason: reason.clone(),
+        expected_bytes: None,
+    };
+    let proposal = Proposal { plugin: "p".to_owned(), wishes: (0..6).map(wish).collect() };
+    let rails = GuardRails::default();
+    let plan = Guard::new(&snapshot, &rails).review(vec![proposal]);
+    PlanReport::new(&snapshot, Vec::new(), plan)
+}
+
+fn report(before: Filesystem, after: Filesystem) -> Report {
+    let outcomes = vec![
+        Outcome::Removed,
+        Outcome::AlreadyGone,
+        Outcome::NoLongerAllowed(Refusal::Pinned),
+        Outcome::StillListed,
+        Outcome::Failed("no".to_owned()),
+        Outcome::NotAttempted("late".to_owned()),
+    ];
+    let laps = BTreeMap::from([("sweep", Milliseconds(Duration::from_micros(1_500)))]);
+    Report::new(planned(before), outcomes, Timestamp::UNIX_EPOCH, vec![after], laps)
+}
+
+fn images(available: Option<u64>, used: Option<u64>) -> Filesystem {
+    let name = "images".to_owned();
+    Filesystem { name, available_bytes: available, used_bytes: used, ..Filesystem::default() }
+}
+
+#[test]
+fn every_outcome_is_counted_as_what_it_is() {
+    let totals = report(images(None, None), images(None, None)).totals;
+    assert_eq!((totals.planned, totals.removed, totals.already_gone), (6, 1, 1));
+    assert_eq!((totals.no_longer_allowed, totals.failed), (1, 3));
+    assert_eq!(totals.size_removed_bytes, 10, "only what was really removed");
+}
+
+#[test]
+fn the_gain_is_measured_and_never_a_sum_of_sizes() {
+    let freed = |before, after| report(before, after).totals.filesystem_freed_bytes;
+    // statvfs goes first, and other writers may have used up more than was removed.
+    assert_eq!(freed(images(Some(100), Some(9)), images(Some(160), Some(5))), Some(60));
+    assert_eq!(freed(images(Some(100), None), images(Some(40), None)), Some(-60));
+    // Without it, what the runtime says that it uses.
+    assert_eq!(freed(images(None, Some(90)), images(None, Some(50))), Some(40));
+    assert_eq!(freed(images(None, Some(90)), images(None, None)), None);
+    assert_eq!(freed(images(Some(1), None), images(None, Some(1))), None, "two different figures");
+    assert_eq!(freed(images(Some(u64::MAX), None), images(Some(0), None)), None);
+}
+
+#[test]
+fn the_document_is_stable() {
+    let value = serde_json::to_value(report(images(None, None), images(None, None))).unwrap();
+    assert_eq!(value["steps"][0]["result"], "removed");
+    assert_eq!(value["steps"][2]["result"], "noLongerAllowed");
+    assert_eq!(value["steps"][2]["detail"]["rail"], 3);
+    assert_eq!(value["steps"][4]["detail"], "no");
+    assert_eq!(value["milliseconds"]["sweep"], 1.5);
+    assert!(value["totals"].get("filesystemFreedBytes").is_none());
+}
+
+#[test]
+fn failures_show() {
+    let mut report = report(images(None, None), images(None, None));
+    assert!(report.has_failures());
+    report.totals.failed = 0;
+    assert!(!report.has_failures());
+}

@@ -1,0 +1,52 @@
+use super::{Snapshot, SnapshotError};
+
+const SMALL: &str = r#"{
+    "format": 1,
+    "takenAt": "2026-11-24T06:00:00Z",
+    "node": {"name": "a", "runtimeName": "containerd", "runtimeVersion": "1.6.20"},
+    "images": [
+        {"id": "sha256:b", "repoTags": ["z:1", "a:1"], "sizeBytes": 2},
+        {"id": "sha256:a", "sizeBytes": 1, "pinned": true, "firstSeen": "2026-11-01T00:00:00Z"}
+    ]
+}"#;
+
+fn read(text: &str) -> Result<Snapshot, SnapshotError> {
+    Snapshot::from_json(text.as_bytes())
+}
+
+#[test]
+fn what_is_read_is_in_order() {
+    let snapshot = read(SMALL).unwrap();
+    let ids: Vec<&str> = snapshot.images.iter().map(|image| image.id.as_str()).collect();
+    assert_eq!(ids, ["sha256:a", "sha256:b"]);
+    assert_eq!(snapshot.images[1].repo_tags, ["a:1", "z:1"]);
+    assert_eq!(snapshot.image("sha256:a").map(|image| image.pinned), Some(true));
+    assert_eq!(snapshot.image("sha256:c"), None);
+}
+
+#[test]
+fn what_is_written_reads_back() {
+    let snapshot = read(SMALL).unwrap();
+    assert_eq!(read(&serde_json::to_string(&snapshot).unwrap()).unwrap(), snapshot);
+}
+
+#[test]
+fn another_format_is_named_before_any_unknown_field() {
+    let error = read(r#"{"format": 7, "surprise": 1}"#).unwrap_err();
+    assert!(matches!(error, SnapshotError::Format { found: 7 }), "{error}");
+}
+
+#[test]
+fn what_is_no_snapshot_is_refused() {
+    for text in ["", "{", "[]", "null", r#"{"format": 1}"#, "\0", &"[".repeat(10_000)] {
+        assert!(matches!(read(text), Err(SnapshotError::Malformed(_))), "{text:.20}");
+    }
+    let misspelt = SMALL.replace("repoTags", "repo_tags");
+    assert!(read(&misspelt).unwrap_err().to_string().contains("repo_tags"));
+}
+
+#[test]
+fn two_entries_with_one_id_are_refused() {
+    let twins = SMALL.replace("sha256:b", "sha256:a");
+    assert!(matches!(read(&twins), Err(SnapshotError::Duplicate { kind: "image", .. })));
+}
