@@ -1,0 +1,197 @@
+//! What a user types and reads: results, exit codes, and the message for each mistake.
+
+use std::io::Write as _;
+use std::os::unix::net::UnixListener;
+use std::process::Stdio;
+
+use holystone_core::snapshot::Snapshot;
+use holystone_node::{Faults, SimulatedNode};
+use serde_json::Value;
+
+use crate::support::{cache, end, holystone, run, scratch, unused_images};
+
+const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/snapshots/rollout-node.json");
+const CONFIG: &str = r#"{"repositories":["docker.io/minchou/*"]}"#;
+
+fn simulated(directory: &std::path::Path) -> SimulatedNode {
+    let snapshot = Snapshot::from_json(&std::fs::read(NODE).unwrap()).unwrap();
+    SimulatedNode::start(&directory.join("cri.sock"), snapshot, Faults::none()).unwrap()
+}
+
+#[test]
+fn the_demo_shows_a_sweep_from_one_end_to_the_other() {
+    let demo = run(&["demo"]).expect(0);
+    for words in [
+        "125 images",
+        "Filesystem images: 83 % of 16.0 GiB in use",
+        "remove  docker.io/minchou/rollout:v1.0.0",
+        "refuse  docker.io/minchou/rollout:v1.5.0",
+        "rail 4: protected: *:v1.5.*",
+        "removed  docker.io/minchou/rollout:stable-2025, docker.io/minchou/rollout:v1.8.5",
+        "filesystem freed",
+        "% of 16.0 GiB in use, the runtime's store takes",
+    ] {
+        assert!(demo.stdout.contains(words), "{words} is missing:\n{}", demo.stdout);
+    }
+    for kept in ["nginx", "pause", "rollout:v1.9.3", "rollout:v1.7.0", "kruiserollout:build-37", "rollout:v1.4.2"] {
+        assert!(
+            !demo.stdout.lines().any(|line| line.starts_with("remove") && line.contains(&format!("{kept} "))),
+            "{kept}"
+        );
+    }
+    assert_eq!(demo.stderr, "");
+}
+
+#[test]
+fn the_demo_takes_rails_and_a_config() {
+    let demo = run(&["demo", "--config", CONFIG, "--protect", "*"]).expect(0);
+    assert!(demo.stdout.contains("0 removed"), "{}", demo.stdout);
+    run(&["demo", "--config", "{"]).expect(64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_node_comes_to_the_plan_of_the_node_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = simulated(directory.path());
+    let endpoint = node.endpoint().to_string();
+    let recorded = run(&["snapshot", "--endpoint", &endpoint, "--node-name", "a"]).expect(0);
+    let file = directory.path().join("node.json");
+    std::fs::write(&file, &recorded.stdout).unwrap();
+
+    let cache = cache();
+    let plan = |more: &[&str]| {
+        let mut command = holystone();
+        command.args(["plan", "--plugin", "builtin:unused-images", "--config", CONFIG, "-o", "json", "--cache-dir"]);
+        let mut plan = end(command.arg(&cache).args(more)).expect(0).json();
+        // The one thing that differs: when it was looked at.
+        plan.as_object_mut().unwrap().remove("takenAt");
+        plan
+    };
+    let replayed = plan(&["--snapshot", file.to_str().unwrap()]);
+    assert_eq!(replayed, plan(&["--endpoint", &endpoint, "--node-name", "a"]));
+    assert!(replayed["totals"]["planned"].as_u64().unwrap() > 100);
+
+    let mut piped = holystone();
+    piped.args(["plan", "--plugin", "builtin:unused-images", "--config", CONFIG, "--snapshot", "-", "--no-cache"]);
+    let mut child = piped.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(recorded.stdout.as_bytes()).unwrap();
+    assert!(child.wait_with_output().unwrap().status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_format_says_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = simulated(directory.path());
+    let plan = |format: &str| {
+        let arguments =
+            ["plan", "--plugin", "builtin:unused-images", "--config", CONFIG, "--snapshot", NODE, "-o", format];
+        run(&arguments).expect(0)
+    };
+    let yaml: Value = serde_saphyr::from_str(&plan("yaml").stdout).unwrap();
+    assert_eq!(yaml, plan("json").json());
+    let table = plan("table").stdout;
+    for step in yaml["steps"].as_array().unwrap() {
+        assert!(table.contains(step["references"][0].as_str().unwrap()));
+    }
+    let report = unused_images("run", &node.endpoint().to_string(), CONFIG, &[]).expect(0).json();
+    for field in ["node", "runtime", "takenAt", "finishedAt", "plugins", "steps", "refusals", "totals", "milliseconds"]
+    {
+        assert!(!report[field].is_null(), "{field} is missing");
+    }
+    assert!(report["plugins"][0]["digest"].as_str().unwrap().starts_with("sha256:"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn auto_takes_what_the_environment_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = simulated(directory.path());
+    let found =
+        end(holystone().arg("snapshot").env("CONTAINER_RUNTIME_ENDPOINT", node.endpoint().to_string())).expect(0);
+    assert_eq!(found.json()["images"].as_array().unwrap().len(), 125);
+    let named =
+        end(holystone().args(["snapshot", "--endpoint", &node.endpoint().to_string()]).env("NODE_NAME", "worker-7"));
+    assert_eq!(named.expect(0).json()["node"]["name"], "worker-7");
+}
+
+#[test]
+fn wrong_usage_is_told_with_code_64() {
+    let plan =
+        |more: &[&'static str]| [&["plan", "--snapshot", NODE, "--plugin", "builtin:unused-images"], more].concat();
+    let missing = "/nonexistent/file.json";
+    let cases = [
+        (vec![], "Usage"),
+        (vec!["plam"], "plan"),
+        (vec!["plan"], "--plugin"),
+        (plan(&["--frobnicate"]), "--frobnicate"),
+        (plan(&["--protect", "a b"]), "is not an image pattern"),
+        (plan(&["--max-percent", "101"]), "101"),
+        (plan(&["--max-bytes", "lots"]), "--max-bytes"),
+        (plan(&["--timeout", "soon"]), "--timeout"),
+        (plan(&["--memory", "1Ki"]), "between 1Mi and 4Gi"),
+        (plan(&["--allow", "image"]), "there are images, containers"),
+        (plan(&["-o", "xml"]), "xml"),
+        (plan(&["--config", "{"]), "--config is not JSON"),
+        (plan(&["--config", "@/nonexistent/file.json"]), missing),
+        (plan(&["--config", "{}", "--config", "{}"]), "2 --config for 1 --plugin"),
+        (vec!["plan", "--plugin", "builtin:unused-images", "--snapshot", missing], missing),
+        (vec!["plan", "--plugin", "x", "--snapshot", "Cargo.toml"], "--snapshot: Cargo.toml"),
+        (vec!["snapshot", "--endpoint", "tcp://127.0.0.1:1"], "--endpoint"),
+        (plan(&["--endpoint", "auto"]), "cannot be used with"),
+    ];
+    for (arguments, words) in cases {
+        let ended = run(&arguments).expect(64);
+        assert!(ended.stderr.contains(words), "{arguments:?}: {words} is missing: {}", ended.stderr);
+        assert_eq!(ended.stdout, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_config_is_checked_by_its_plugin_field_by_field() {
+    let config = r#"{"repositorys":["a/*"],"keepLast":-1}"#;
+    let ended = run(&["plan", "--snapshot", NODE, "--plugin", "builtin:unused-images", "--config", config]).expect(2);
+    for words in ["ConfigInvalid", "repositorys", "repositories", "keepLast: must be"] {
+        assert!(ended.stderr.contains(words), "{words} is missing: {}", ended.stderr);
+    }
+    // Read by the host and written again, one of the two would be lost.
+    let twice = r#"{"repositories":["docker.io/minchou/rollout"],"repositories":["*"]}"#;
+    let ended = run(&["plan", "--snapshot", NODE, "--plugin", "builtin:unused-images", "--config", twice]).expect(2);
+    assert!(ended.stderr.contains("ConfigInvalid") && ended.stderr.contains("more than once"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_node_that_cannot_be_reached_is_no_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("file"), "").unwrap();
+    drop(UnixListener::bind(path("dead")).unwrap());
+    for (socket, words) in [("missing", "no socket"), ("file", "not a socket"), ("dead", "listens")] {
+        let ended = unused_images("run", &path(socket), CONFIG, &[]).expect(2);
+        assert!(ended.stderr.contains(words) && ended.stderr.contains(&path(socket)), "{socket}: {}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+    }
+}
+
+#[test]
+fn a_snapshot_from_another_version_is_told_as_such() {
+    let file = scratch().join("future.json");
+    std::fs::write(&file, r#"{"format":2,"anything":[]}"#).unwrap();
+    let ended = run(&["plan", "--plugin", "builtin:unused-images", "--snapshot", file.to_str().unwrap()]).expect(64);
+    assert!(ended.stderr.contains("format 2") && ended.stderr.contains("holystone snapshot"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_error() {
+    let mut demo = holystone().arg("demo").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(demo.stdout.take());
+    let ended = demo.wait_with_output().unwrap();
+    assert!(ended.status.success() && ended.stderr.is_empty(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+#[test]
+fn help_names_every_command_and_the_exit_codes() {
+    let help = run(&["--help"]).expect(0).stdout;
+    for words in ["demo", "plan", "run", "snapshot", "Exit codes"] {
+        assert!(help.contains(words), "{words} is missing: {help}");
+    }
+    assert!(run(&["--version"]).expect(0).stdout.starts_with("holystone 0."));
+}

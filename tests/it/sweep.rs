@@ -1,0 +1,266 @@
+//! Races and faults between the plan and the last removal, on a simulated node. What must stay is asked of the node,
+//! never of the report.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use holystone_core::container::{Container, ContainerState, ImageMentions, Pod};
+use holystone_core::snapshot::Snapshot;
+use holystone_node::simulated::{Code, Method, Moment};
+use holystone_node::{Faults, SimulatedNode};
+use jiff::Timestamp;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{Ended, cache, holystone, unused_images};
+
+const NODE: &[u8] = include_bytes!("../../examples/snapshots/rollout-node.json");
+const CONFIG: &str = r#"{"repositories":["docker.io/minchou/*"],"keepLast":1}"#;
+
+/// A simulated node of its own for one test.
+struct TestNode {
+    simulated: SimulatedNode,
+    before: BTreeSet<String>,
+    _directory: TempDir,
+}
+
+impl TestNode {
+    fn start(faults: Faults) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let snapshot = Snapshot::from_json(NODE).unwrap();
+        let simulated = SimulatedNode::start(&directory.path().join("cri.sock"), snapshot, faults).unwrap();
+        let before = simulated.images().into_iter().collect();
+        Self { simulated, before, _directory: directory }
+    }
+
+    fn endpoint(&self) -> String {
+        self.simulated.endpoint().to_string()
+    }
+
+    fn run(&self, more: &[&str]) -> Ended {
+        unused_images("run", &self.endpoint(), CONFIG, more)
+    }
+
+    /// The ids of the images that are gone from the node.
+    fn gone(&self) -> BTreeSet<String> {
+        &self.before - &self.simulated.images().into_iter().collect()
+    }
+}
+
+/// The id of the image with this tag.
+fn id(tag: &str) -> String {
+    let snapshot = Snapshot::from_json(NODE).unwrap();
+    let image = snapshot.images.iter().find(|image| image.repo_tags.iter().any(|known| known == tag));
+    image.expect(tag).id.to_string()
+}
+
+/// The ids that a plan of the untroubled node would remove.
+fn planned() -> BTreeSet<String> {
+    let node = TestNode::start(Faults::none());
+    let plan = unused_images("plan", &node.endpoint(), CONFIG, &[]).expect(0).json();
+    assert!(node.gone().is_empty(), "a plan touches nothing");
+    assert!(node.simulated.removals().is_empty(), "a plan does not even ask");
+    plan["steps"].as_array().unwrap().iter().map(|step| step["image"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The result of the step about this image.
+fn result<'a>(report: &'a Value, image: &str) -> &'a Value {
+    let steps = report["steps"].as_array().unwrap();
+    steps.iter().find(|step| step["image"] == image).unwrap_or_else(|| panic!("no step about {image}"))
+}
+
+fn container_of(tag: &str) -> Container {
+    Container {
+        id: "late".to_owned(),
+        name: "late".to_owned(),
+        sandbox_id: "late".to_owned(),
+        pod: Pod::default(),
+        image: ImageMentions { image: tag.to_owned(), ..ImageMentions::default() },
+        image_volumes: Vec::new(),
+        state: ContainerState::Created,
+        created_at: Timestamp::UNIX_EPOCH,
+        finished_at: None,
+        exit_code: None,
+        labels: std::collections::BTreeMap::new(),
+    }
+}
+
+const OLD: &str = "docker.io/minchou/rollout:v1.0.3";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_planned_goes_and_a_second_run_finds_nothing() {
+    let node = TestNode::start(Faults::none());
+    let report = node.run(&[]).expect(0).json();
+    assert_eq!(node.gone(), planned());
+    assert_eq!(report["totals"]["removed"], node.gone().len());
+    assert!(report["totals"]["filesystemFreedBytes"].as_i64().unwrap() > 0);
+
+    let again = node.run(&[]).expect(0).json();
+    assert_eq!(again["totals"]["planned"], 0);
+    assert_eq!(node.simulated.removals().len(), node.gone().len(), "every image was asked to go once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_becomes_used_after_the_plan_stays() {
+    // The first list is the snapshot's, the second is the look before the removals.
+    for moment in [(1, Moment::After), (2, Moment::Before)] {
+        let node = TestNode::start(Faults::none().appearance(moment.0, moment.1, container_of(OLD)));
+        let report = node.run(&[]).expect(0).json();
+        let step = result(&report, &id(OLD));
+        assert_eq!(step["result"], "noLongerAllowed");
+        assert_eq!(step["detail"]["code"], "InUse");
+        assert!(!node.gone().contains(&id(OLD)));
+        assert_eq!(node.gone().len() + 1, planned().len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_container_that_names_nothing_known_stops_what_it_may_mean() {
+    let stranger = container_of("docker.io/minchou/rollout:v9.9.9");
+    let node = TestNode::start(Faults::none().appearance(1, Moment::After, stranger));
+    let report = node.run(&[]).expect(0).json();
+    assert_eq!(result(&report, &id(OLD))["detail"]["code"], "MayBeInUse");
+    assert!(!node.gone().contains(&id(OLD)));
+    assert!(node.gone().contains(&id("docker.io/minchou/kruiserollout:build-3")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_nobody_answered_is_judged_anew_before_it_is_tried_again() {
+    // The runtime goes away in the middle of the only removal, and a container starts before it is back.
+    let faults = Faults::none().disconnect(Method::RemoveImage, 1, Duration::from_millis(200));
+    let node = TestNode::start(faults.appearance(3, Moment::Before, container_of(OLD)));
+    let only = r#"{"repositories":["docker.io/minchou/rollout:v1.0.3"]}"#;
+    let report = unused_images("run", &node.endpoint(), only, &[]).expect(0).json();
+    assert_eq!(result(&report, &id(OLD))["result"], "noLongerAllowed");
+    assert!(node.gone().is_empty());
+
+    let node = TestNode::start(Faults::none().disconnect(Method::RemoveImage, 1, Duration::from_millis(200)));
+    let report = unused_images("run", &node.endpoint(), only, &[]).expect(0).json();
+    assert_eq!(result(&report, &id(OLD))["result"], "removed");
+    assert_eq!(node.gone(), BTreeSet::from([id(OLD)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_runtimes_own_refusal_is_a_refusal() {
+    let node = TestNode::start(Faults::none().in_use(id(OLD)));
+    let report = node.run(&[]).expect(0).json();
+    assert_eq!(result(&report, &id(OLD))["detail"]["code"], "RuntimeSaysInUse");
+    assert_eq!(report["totals"]["failed"], 0);
+    assert_eq!(node.gone().len() + 1, planned().len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_still_listed_is_told_as_such() {
+    let node = TestNode::start(Faults::none().sticky(id(OLD)));
+    let report = node.run(&[]).expect(1).json();
+    assert_eq!(result(&report, &id(OLD))["result"], "stillListed");
+    assert_eq!(report["totals"]["removed"], node.gone().len());
+    assert_eq!(node.gone().len() + 1, planned().len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failing_removals_stop_no_other_and_show_in_the_exit_code() {
+    let node =
+        TestNode::start(Faults::none().first_errors(3, Method::RemoveImage, Code::Internal, "disk\u{1b}[31m on fire"));
+    let ended = node.run(&[]).expect(1);
+    let report = ended.json();
+    assert_eq!(report["totals"]["failed"], 3);
+    assert_eq!(node.gone().len() + 3, planned().len());
+    let failed = report["steps"].as_array().unwrap().iter().find(|step| step["result"] == "failed").unwrap();
+    let detail = failed["detail"].as_str().unwrap();
+    assert!(detail.contains("on fire") && !detail.contains('\u{1b}'), "{detail:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_absences_of_the_runtime_are_waited_out() {
+    let absent = Faults::none()
+        .first_errors(2, Method::ListImages, Code::Unavailable, "starting")
+        .first_errors(2, Method::RemoveImage, Code::Unavailable, "starting")
+        .disconnect(Method::RemoveImage, 20, Duration::from_millis(300));
+    let node = TestNode::start(absent);
+    node.run(&[]).expect(0);
+    assert_eq!(node.gone(), planned());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_listed_is_not_swept() {
+    for method in
+        [Method::ListImages, Method::ListContainers, Method::ListPodSandbox, Method::ContainerStatus, Method::Version]
+    {
+        let node = TestNode::start(Faults::none().error(method, Code::Internal, "no"));
+        let ended = node.run(&[]).expect(2);
+        assert!(ended.stdout.is_empty());
+        assert!(ended.stderr.contains(&format!("{method:?}")), "{method:?} is not named: {}", ended.stderr);
+        assert!(node.simulated.removals().is_empty(), "{method:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_looked_at_again_is_not_removed() {
+    let node = TestNode::start(Faults::none().disconnect(Method::ListContainers, 2, Duration::from_mins(2)));
+    let report = node.run(&[]).expect(1).json();
+    assert_eq!(report["totals"]["failed"], planned().len());
+    assert_eq!(result(&report, &id(OLD))["result"], "notAttempted");
+    assert!(node.gone().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn protection_and_limits_hold() {
+    let node = TestNode::start(Faults::none());
+    let report =
+        node.run(&["--protect", "*:v1.0.*", "--protect", &id("docker.io/minchou/rollout:v1.1.0")]).expect(0).json();
+    assert_eq!(report["totals"]["refused"], 7);
+    assert!(!node.gone().contains(&id(OLD)) && !node.gone().contains(&id("docker.io/minchou/rollout:v1.1.0")));
+
+    let node = TestNode::start(Faults::none());
+    node.run(&["--max-count", "5"]).expect(0);
+    assert_eq!(node.gone().len(), 5);
+
+    let node = TestNode::start(Faults::none());
+    node.run(&["--max-percent", "50"]).expect(0);
+    assert!(node.gone().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_at_once_do_no_harm() {
+    let node = TestNode::start(Faults::none().latency(Method::RemoveImage, Duration::from_millis(20)));
+    let endpoint = node.endpoint();
+    let runs: Vec<_> = (0..2)
+        .map(|_| {
+            let endpoint = endpoint.clone();
+            std::thread::spawn(move || unused_images("run", &endpoint, CONFIG, &[]))
+        })
+        .collect();
+    for run in runs {
+        let totals = run.join().unwrap().expect(0).json()["totals"].clone();
+        assert_eq!(totals["failed"], 0);
+    }
+    assert_eq!(node.gone(), planned());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_run_leaves_a_node_that_the_next_run_finishes() {
+    let node = TestNode::start(Faults::none().latency(Method::ImageStatus, Duration::from_millis(200)));
+    let mut command = holystone();
+    command.args(["run", "--plugin", "builtin:unused-images", "--config", CONFIG, "--endpoint", &node.endpoint()]);
+    let mut killed = command.arg("--cache-dir").arg(cache()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    while node.simulated.removals().is_empty() {
+        assert!(killed.try_wait().unwrap().is_none(), "it ended before the first removal");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(node.gone().is_subset(&planned()));
+    node.run(&[]).expect(0);
+    assert_eq!(node.gone(), planned());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_answers_are_no_failures() {
+    let slow = Faults::none()
+        .latency(Method::ListContainers, Duration::from_millis(300))
+        .latency(Method::RemoveImage, Duration::from_millis(500));
+    let node = TestNode::start(slow);
+    node.run(&[]).expect(0);
+    assert_eq!(node.gone(), planned());
+}

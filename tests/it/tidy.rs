@@ -1,0 +1,131 @@
+//! The rules of the house that no compiler holds. Each test names the invariant of ARCHITECTURE.md that it keeps.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every Rust file beneath a directory, by its path from the root.
+fn sources(directory: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![root().join(directory)];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The crates that a crate depends on outside of tests.
+fn dependencies(package: &str) -> BTreeSet<String> {
+    let manifest = read(&format!("{package}/Cargo.toml"));
+    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let name = |line: &str| line.split(['.', ' ', '=']).next().unwrap_or_default().to_owned();
+    section.lines().map(name).filter(|name| !name.is_empty() && !name.starts_with('#')).collect()
+}
+
+#[test]
+fn invariant_1_core_knows_no_edge() {
+    let allowed: BTreeSet<String> = ["jiff", "serde", "serde_json", "thiserror"].map(str::to_owned).into();
+    assert_eq!(dependencies("host/core"), allowed);
+    for file in sources("host/core/src") {
+        let text = read(&file);
+        for foreign in
+            ["std::fs", "std::net", "std::env", "std::process", "SystemTime", "Instant::now", "Timestamp::now"]
+        {
+            assert!(!text.contains(foreign), "{file} names {foreign}");
+        }
+    }
+}
+
+#[test]
+fn edges_know_the_core_and_never_each_other() {
+    for (edge, foreign) in [
+        ("host/node", ["wasmtime", "wasmtime-wasi", "kube", "clap", "holystone-runtime"]),
+        ("host/runtime", ["tonic", "k8s-cri", "kube", "clap", "holystone-node"]),
+        ("host/cli", ["tonic", "k8s-cri", "wasmtime", "wasmtime-wasi", "kube"]),
+    ] {
+        let dependencies = dependencies(edge);
+        for name in foreign {
+            assert!(!dependencies.contains(name), "{edge} depends on {name}");
+        }
+    }
+}
+
+#[test]
+fn invariant_3_foreign_types_are_converted_in_one_file() {
+    // The runtime's client and the simulated runtime speak the protocol; only convert.rs turns it into values.
+    let speakers = ["host/node/src/cri", "host/node/src/simulated"];
+    for file in sources("host") {
+        let text = read(&file);
+        let speaks = speakers.iter().any(|speaker| file.starts_with(speaker));
+        assert!(speaks || !text.contains("k8s_cri::"), "{file} names a CRI type");
+        let generated = text.contains("bindgen!") || text.contains("generated::");
+        assert!(file == "host/runtime/src/v0_1.rs" || !generated, "{file} names a generated WIT type");
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    for file in ["host", "plugins", "tests"].into_iter().flat_map(sources) {
+        let text = read(&file);
+        let tests = file.ends_with("/tests.rs");
+        assert!(tests || text.starts_with("//! "), "{file} has no head");
+        assert!(!file.ends_with("/mod.rs"), "{file}: a module is foo.rs, with its parts in foo/");
+    }
+}
+
+#[test]
+fn every_plugin_comes_with_its_documents() {
+    for plugin in fs::read_dir(root().join("plugins")).unwrap() {
+        let plugin = plugin.unwrap().path();
+        if plugin.join("Cargo.toml").exists() {
+            assert!(plugin.join("README.md").exists(), "{}: no README.md", plugin.display());
+            let schema = fs::read(plugin.join("schema.json")).unwrap_or_default();
+            assert!(
+                serde_json::from_slice::<serde_json::Value>(&schema).is_ok(),
+                "{}: no schema.json",
+                plugin.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_documents_know_every_rail() {
+    let readme = read("README.md");
+    for pattern in holystone_core::guard::BUILT_IN {
+        assert!(readme.contains(&format!("`{pattern}`")), "README.md does not tell of {pattern}");
+    }
+    for rail in [1, 2, 3, 4, 8] {
+        assert!(readme.contains(&format!("| {rail} |")), "README.md has no row for rail {rail}");
+    }
+    for reason in
+        ["NotAComponent", "IncompatibleApi", "CapabilityDenied", "ConfigInvalid", "Timeout", "MemoryLimit", "Trapped"]
+    {
+        assert!(readme.contains(reason), "README.md does not tell of {reason}");
+    }
+}
+
+#[test]
+fn the_first_commands_are_the_ones_that_ci_runs() {
+    let (readme, ci) = (read("README.md"), read(".ci/run"));
+    for command in ["cargo run -- demo", "cargo test --workspace"] {
+        assert!(readme.contains(command), "README.md lacks {command}");
+        assert!(ci.contains(command), ".ci/run lacks {command}");
+    }
+}
