@@ -1,0 +1,93 @@
+//! The simulated node answers like a real containerd, so that what is tested on the one holds on the other.
+//!
+//! One suite of [`checks`] is run against three nodes that look alike: a simulated one seeded from a file, a real
+//! containerd, and a simulated one seeded from what that containerd has just shown. The file is such a seed, kept
+//! for machines without containerd; `HOLYSTONE_BLESS=1` writes it anew.
+
+mod checks;
+mod lookalike;
+mod subject;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use holystone_core::snapshot::Snapshot;
+use holystone_node::simulated::Method;
+use holystone_node::{Faults, SimulatedNode};
+use holystone_tests::ContainerSpec;
+
+use crate::support::containerd;
+use checks::suite;
+use lookalike::{MAIN, furnish};
+use subject::Subject;
+
+const SEED: &[u8] = include_bytes!("conformance/node.json");
+
+/// How many containers come and go while the node is looked at.
+const VISITORS: usize = 20;
+/// How long one stays, where it does not take what it takes.
+const VISIT: Duration = Duration::from_millis(2);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simulated_node_passes() -> anyhow::Result<()> {
+    simulated(Snapshot::from_json(SEED)?).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_containerd_passes_and_so_does_its_image_in_memory() -> anyhow::Result<()> {
+    let Some(containerd) = containerd("a_real_containerd_passes_and_so_does_its_image_in_memory").await? else {
+        return Ok(());
+    };
+    let raw = containerd.cri()?;
+    let pod = Box::pin(furnish(&containerd)).await?;
+    let real = Subject::connect(&containerd.socket(), raw.clone()).await?;
+    let seed = real.observe().await?;
+    if std::env::var_os("HOLYSTONE_BLESS").is_some() {
+        bless(&seed)?;
+    }
+    simulated(seed).await?;
+
+    let visits = async || {
+        for number in 0..VISITORS {
+            let visitor = ContainerSpec::new(&format!("visitor-{number}"), MAIN);
+            let id = raw.create_container(&pod, &visitor).await?;
+            raw.remove_container(&id).await?;
+        }
+        Ok(())
+    };
+    Box::pin(suite(&real, visits)).await?;
+    containerd.close()
+}
+
+/// Seeds a simulated node, checks that it shows the seed, and runs the suite.
+async fn simulated(seed: Snapshot) -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let socket = directory.path().join("cri.sock");
+    // Longer than a visit, so that a visitor's status is asked for when it has gone.
+    let faults = Faults::none().latency(Method::ContainerStatus, 2 * VISIT);
+    let node = SimulatedNode::start(&socket, seed.clone(), faults)?;
+    let subject = Subject::connect(&socket, holystone_tests::Cri::new(&socket, directory.path())?).await?;
+    assert_eq!(subject::timeless(subject.observe().await?), subject::timeless(seed.clone()));
+
+    let mut visitor = seed.containers.first().expect("the seed has containers").clone();
+    let visits = async || {
+        let asked = node.calls(Method::ContainerStatus);
+        for number in 0..VISITORS {
+            visitor.id = format!("visitor-{number}");
+            node.add_container(visitor.clone());
+            tokio::time::sleep(VISIT).await;
+            assert!(node.remove_container(&visitor.id));
+        }
+        assert!(node.calls(Method::ContainerStatus) > asked, "no look saw a visitor");
+        Ok(())
+    };
+    suite(&subject, visits).await
+}
+
+/// Keeps a seed, without what only tells of the machine that it was recorded on.
+fn bless(seed: &Snapshot) -> anyhow::Result<()> {
+    let file: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../tests/it/conformance/node.json"].iter().collect();
+    let seed = subject::timeless(seed.clone());
+    std::fs::write(file, format!("{}\n", serde_json::to_string_pretty(&seed)?))?;
+    Ok(())
+}
