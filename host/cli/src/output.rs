@@ -1,6 +1,6 @@
 //! Printing results: a table for people, JSON and YAML for programs.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 
 use anyhow::Context as _;
 use bytesize::ByteSize;
@@ -40,15 +40,16 @@ pub(crate) fn plan_to(out: &mut impl Write, planned: &PlanReport, format: Format
     }
 }
 
+/// Writes as it goes: the text of a large plan takes more memory than the plan.
 fn machine(out: &mut impl Write, value: &impl Serialize, format: Format) -> anyhow::Result<()> {
-    let text = match format {
-        Format::Yaml => serde_saphyr::to_string(value).context("the result cannot be written as YAML")?,
-        Format::Json | Format::Table => {
-            serde_json::to_string_pretty(value).context("the result cannot be written as JSON")?
-        }
-    };
-    writeln!(out, "{}", text.trim_end())?;
-    Ok(())
+    let mut out = BufWriter::new(out);
+    if format == Format::Yaml {
+        serde_saphyr::to_io_writer(&mut out, value).context("the result cannot be written as YAML")?;
+    } else {
+        serde_json::to_writer_pretty(&mut out, value).context("the result cannot be written as JSON")?;
+        writeln!(out)?;
+    }
+    Ok(out.flush()?)
 }
 
 fn plan_table(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result<()> {

@@ -28,7 +28,7 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> anyhow::Result<Exit> {
 
 /// From a snapshot to a plan: the plugins propose, the guard rails review.
 pub(crate) async fn decide(loaded: &[Loaded], snapshot: &Snapshot, rails: &GuardRails) -> anyhow::Result<PlanReport> {
-    let (runs, proposals) = plugins::propose(loaded, View::of(snapshot)).await?;
-    let plan = Guard::new(snapshot, rails).review(proposals);
-    Ok(PlanReport::new(snapshot, runs, plan))
+    let guard = Guard::new(snapshot, rails);
+    let (runs, proposals) = plugins::propose(loaded, View::of(snapshot, guard.usage())).await?;
+    Ok(PlanReport::new(snapshot, runs, guard.review(proposals)))
 }

@@ -67,7 +67,9 @@ pub(crate) async fn propose(loaded: &[Loaded], view: View) -> anyhow::Result<(Ve
     if proposals.is_empty() {
         anyhow::bail!("nothing was touched, because no plugin had an answer: {}", failures.join("; "));
     }
-    failures.iter().for_each(|failure| tracing::error!("{failure}"));
+    for failure in failures {
+        tracing::error!("{failure}");
+    }
     Ok((runs, proposals))
 }
 

@@ -21,7 +21,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use crate::image::{Image, ImageId};
-use crate::pattern::Pattern;
+use crate::pattern::{Names, Pattern};
 use crate::proposal::{Proposal, Reason, Target, Verb, Wish};
 use crate::snapshot::Snapshot;
 use crate::text;
@@ -301,6 +301,7 @@ pub struct Guard<'a> {
     rails: &'a GuardRails,
     usage: Usage<'a>,
     built_in: Vec<(&'static str, Pattern)>,
+    sandbox_images: Vec<Pattern>,
 }
 
 /// What earlier wishes of the run have used up.
@@ -316,7 +317,13 @@ impl<'a> Guard<'a> {
     /// Prepares to judge by this look at the node.
     pub fn new(snapshot: &'a Snapshot, rails: &'a GuardRails) -> Self {
         let built_in = BUILT_IN.iter().filter_map(|text| Some((*text, text.parse().ok()?))).collect();
-        Self { snapshot, rails, usage: Usage::of(snapshot), built_in }
+        let sandbox_images = snapshot.node.sandbox_images.iter().filter_map(|text| text.parse().ok()).collect();
+        Self { snapshot, rails, usage: Usage::of(snapshot), built_in, sandbox_images }
+    }
+
+    /// Who uses which image, as rail 2 sees it.
+    pub fn usage(&self) -> &Usage<'a> {
+        &self.usage
     }
 
     /// Judges the plugins' proposals, in the order given.
@@ -405,22 +412,24 @@ impl<'a> Guard<'a> {
         if image.pinned {
             return Err(Refusal::Pinned);
         }
-        if self.is_sandbox_image(image) {
+        let names = Names::of(image);
+        let matches = |pattern: &&Pattern| pattern.matches_names(&names);
+        if self.is_sandbox_image(image) || self.sandbox_images.iter().any(|pattern| matches(&pattern)) {
             return Err(Refusal::SandboxImage);
         }
-        if let Some((pattern, _)) = self.built_in.iter().find(|(_, pattern)| pattern.matches_image(image)) {
+        if let Some((pattern, _)) = self.built_in.iter().find(|(_, pattern)| matches(&pattern)) {
             return Err(Refusal::BuiltIn { pattern });
         }
-        match self.rails.protect.iter().find(|pattern| pattern.matches_image(image)) {
+        match self.rails.protect.iter().find(matches) {
             Some(pattern) => Err(Refusal::Protected { pattern: pattern.clone() }),
             None => Ok(()),
         }
     }
 
+    /// Whether the runtime names this very image, by its id or letter by letter, as what it makes sandboxes from.
     fn is_sandbox_image(&self, image: &Image) -> bool {
-        self.snapshot.node.sandbox_images.iter().any(|reference| {
-            image.id.names(reference) || reference.parse::<Pattern>().is_ok_and(|pattern| pattern.matches_image(image))
-        })
+        let names = &self.snapshot.node.sandbox_images;
+        names.iter().any(|name| image.id.names(name) || image.references().any(|reference| reference == name))
     }
 
     /// Rail 8, count and bytes: takes the image from what the run has left.

@@ -118,6 +118,29 @@ fn has_wildcard(text: &str) -> bool {
     text.contains(['*', '?'])
 }
 
+/// What an image goes by, parsed once to be held against many patterns.
+#[derive(Clone, Debug)]
+pub struct Names<'a> {
+    id: &'a str,
+    parsed: Vec<Reference>,
+    /// Names that do not parse.
+    odd: Vec<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    /// The id and all references of an image.
+    pub fn of(image: &'a Image) -> Self {
+        let mut names = Self { id: image.id.as_str(), parsed: Vec::new(), odd: Vec::new() };
+        for text in image.references() {
+            match Reference::parse(text) {
+                Ok(reference) => names.parsed.push(reference),
+                Err(_) => names.odd.push(text),
+            }
+        }
+        names
+    }
+}
+
 impl Pattern {
     /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
@@ -127,9 +150,15 @@ impl Pattern {
     /// Whether the pattern matches one of the image's references or its id. The pattern `*` also matches an image
     /// without any reference.
     pub fn matches_image(&self, image: &Image) -> bool {
+        self.matches_names(&Names::of(image))
+    }
+
+    /// The same for an image whose references are parsed already.
+    pub fn matches_names(&self, names: &Names<'_>) -> bool {
         self.text == "*"
-            || self.matches_id(image.id.as_str())
-            || image.references().any(|reference| self.matches_text(reference))
+            || self.matches_id(names.id)
+            || names.parsed.iter().any(|reference| self.matches_reference(reference))
+            || names.odd.iter().any(|text| glob(&self.text, text))
     }
 
     /// Whether the pattern matches a reference as a runtime lists it. A text that does not parse is matched as it

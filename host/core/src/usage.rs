@@ -6,6 +6,7 @@
 //! counts as in use: a wrong guess must cost disk space, never an image.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use crate::container::{Container, ContainerState, Sandbox};
@@ -149,23 +150,39 @@ fn is_full_id(text: &str) -> bool {
 #[derive(Debug)]
 struct ImageIndex<'a> {
     images: &'a [Image],
-    by_name: HashMap<&'a str, Vec<usize>>,
+    by_name: HashMap<&'a str, Places>,
+}
+
+/// Where the images of one name stand in the list: nearly always a single one, for which nothing is allocated.
+#[derive(Debug)]
+struct Places {
+    first: usize,
+    more: Vec<usize>,
 }
 
 impl<'a> ImageIndex<'a> {
     fn of(images: &'a [Image]) -> Self {
-        let mut by_name: HashMap<&'a str, Vec<usize>> = HashMap::with_capacity(images.len() * 3);
+        let mut index = Self { images, by_name: HashMap::with_capacity(images.len() * 2) };
         for (place, image) in images.iter().enumerate() {
-            by_name.entry(image.id.hex()).or_default().push(place);
-            for reference in image.references() {
-                by_name.entry(reference).or_default().push(place);
+            index.add(image.id.hex(), place);
+            for tag in &image.repo_tags {
+                index.add(tag, place);
             }
             // A digest means the same content in every repository.
-            for digest in image.repo_digests.iter().filter_map(|digest| digest.split_once('@')) {
-                by_name.entry(digest.1).or_default().push(place);
+            for digest in &image.repo_digests {
+                index.add(digest.split_once('@').map_or(digest.as_str(), |(_, digest)| digest), place);
             }
         }
-        Self { images, by_name }
+        index
+    }
+
+    fn add(&mut self, name: &'a str, place: usize) {
+        match self.by_name.entry(name) {
+            Entry::Vacant(entry) => {
+                entry.insert(Places { first: place, more: Vec::new() });
+            }
+            Entry::Occupied(mut entry) => entry.get_mut().more.push(place),
+        }
     }
 
     /// The places of all images that answer to `mention`.
@@ -185,7 +202,10 @@ impl<'a> ImageIndex<'a> {
     }
 
     fn exact(&self, name: &str) -> Vec<usize> {
-        self.by_name.get(name).cloned().unwrap_or_default()
+        let places = self.by_name.get(name);
+        places
+            .map(|places| std::iter::once(places.first).chain(places.more.iter().copied()).collect())
+            .unwrap_or_default()
     }
 
     fn by_reference(&self, reference: &Reference) -> Vec<usize> {

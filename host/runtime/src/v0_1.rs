@@ -43,9 +43,8 @@ pub struct View {
 }
 
 impl View {
-    /// Prepares a snapshot for plugins.
-    pub fn of(snapshot: &Snapshot) -> Self {
-        let usage = Usage::of(snapshot);
+    /// Prepares a snapshot for plugins, with who uses which image as the guard rails see it.
+    pub fn of(snapshot: &Snapshot, usage: &Usage<'_>) -> Self {
         Self {
             now: snapshot.taken_at,
             node: node_info(snapshot),
@@ -53,9 +52,9 @@ impl View {
                 .images
                 .iter()
                 .enumerate()
-                .map(|(place, image)| image_record(image, place, &usage))
+                .map(|(place, image)| image_record(image, place, usage))
                 .collect(),
-            containers: snapshot.containers.iter().map(|container| container_record(container, &usage)).collect(),
+            containers: snapshot.containers.iter().map(|container| container_record(container, usage)).collect(),
             pods: snapshot.sandboxes.iter().map(sandbox_record).collect(),
         }
     }

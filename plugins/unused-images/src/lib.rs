@@ -2,7 +2,7 @@
 //! What operators need to know stands in its README.
 //!
 //! - [`config`]: from JSON to a [`Config`], or all that is wrong with it.
-//! - [`select`]: the decision, a pure function; natively tested.
+//! - [`mod@select`]: the decision, a pure function; natively tested.
 //! - [`version`]: how image tags are compared.
 //! - `component`: the glue to WIT, in a Wasm build only.
 

@@ -56,7 +56,8 @@ fn snapshot() -> Snapshot {
 
 #[test]
 fn plugins_see_the_node_as_the_snapshot_has_it() {
-    let view = View::of(&snapshot());
+    let snapshot = snapshot();
+    let view = View::of(&snapshot, &Usage::of(&snapshot));
     assert_eq!(view.node.snapshot_time, 100_000_000_000);
     assert_eq!(view.node.filesystems[0].used_bytes, Some(5));
 
