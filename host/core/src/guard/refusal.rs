@@ -1,0 +1,151 @@
+//! What a guard rail says no with: its number, a stable word to count by, and a sentence for people.
+
+use std::fmt;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use crate::pattern::Pattern;
+use crate::text;
+
+/// Why a rail said no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Rail 1: there is no such image.
+    NotFound,
+    /// Rail 1: this host does not do that to that kind of thing.
+    NotOffered,
+    /// Rail 1: wished before, by this or an earlier plugin.
+    Duplicate,
+    /// Rail 1, right before the removal: the image has a reference that it did not have when it was judged.
+    Changed {
+        /// The new reference.
+        reference: String,
+    },
+    /// Rail 2: somebody uses it.
+    InUse {
+        /// Who, in words.
+        by: String,
+    },
+    /// Rail 2: somebody refers to an image that nothing on the node answers to, and it may be this one.
+    MayBeInUse {
+        /// Who, in words.
+        by: String,
+        /// The unresolved reference; empty when there is none at all.
+        reference: String,
+    },
+    /// Rail 2, right before the removal: the runtime itself says that the image is in use.
+    RuntimeSaysInUse {
+        /// What the runtime said.
+        message: String,
+    },
+    /// Rail 3: pinned by the runtime.
+    Pinned,
+    /// Rail 3: the runtime makes sandboxes from it.
+    SandboxImage,
+    /// Rail 3: one of [`BUILT_IN`](super::BUILT_IN).
+    BuiltIn {
+        /// The pattern that matched.
+        pattern: &'static str,
+    },
+    /// Rail 4: one of the operator's patterns.
+    Protected {
+        /// The pattern that matched.
+        pattern: Pattern,
+    },
+    /// Rail 8: the run has reached its number of images.
+    OverCount {
+        /// The limit.
+        limit: u64,
+    },
+    /// Rail 8: the image does not fit into what is left of the run's bytes.
+    OverBytes {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// Rail 8: the plugin's proposal as a whole is rejected.
+    OverPercent {
+        /// The limit, in percent of all images.
+        limit: u8,
+        /// What the proposal would have come to, in percent of all images, rounded up.
+        wished: u64,
+    },
+}
+
+impl Refusal {
+    /// Number of the rail that said no.
+    pub fn rail(&self) -> u8 {
+        match self {
+            Self::NotFound | Self::NotOffered | Self::Duplicate | Self::Changed { .. } => 1,
+            Self::InUse { .. } | Self::MayBeInUse { .. } | Self::RuntimeSaysInUse { .. } => 2,
+            Self::Pinned | Self::SandboxImage | Self::BuiltIn { .. } => 3,
+            Self::Protected { .. } => 4,
+            Self::OverCount { .. } | Self::OverBytes { .. } | Self::OverPercent { .. } => 8,
+        }
+    }
+
+    /// A stable word for it, to count by.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "NotFound",
+            Self::NotOffered => "NotOffered",
+            Self::Duplicate => "Duplicate",
+            Self::Changed { .. } => "Changed",
+            Self::InUse { .. } => "InUse",
+            Self::MayBeInUse { .. } => "MayBeInUse",
+            Self::RuntimeSaysInUse { .. } => "RuntimeSaysInUse",
+            Self::Pinned => "Pinned",
+            Self::SandboxImage => "SandboxImage",
+            Self::BuiltIn { .. } => "BuiltIn",
+            Self::Protected { .. } => "Protected",
+            Self::OverCount { .. } => "OverCount",
+            Self::OverBytes { .. } => "OverBytes",
+            Self::OverPercent { .. } => "OverPercent",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("no image of this node has this id"),
+            Self::NotOffered => f.write_str("this host does not do that to this kind of target"),
+            Self::Duplicate => f.write_str("already wished earlier in this run"),
+            Self::Changed { reference } => {
+                write!(f, "it was given the name {} since it was judged", text::shown(reference))
+            }
+            Self::InUse { by } => write!(f, "in use by {}", text::shown(by)),
+            Self::MayBeInUse { by, reference } if reference.is_empty() => {
+                write!(f, "may be in use: {} does not say which image it runs", text::shown(by))
+            }
+            Self::MayBeInUse { by, reference } => {
+                write!(
+                    f,
+                    "may be in use: {} refers to {}, which no image answers to",
+                    text::shown(by),
+                    text::shown(reference)
+                )
+            }
+            Self::RuntimeSaysInUse { message } => write!(f, "in use, says the runtime: {}", text::shown(message)),
+            Self::Pinned => f.write_str("pinned by the runtime"),
+            Self::SandboxImage => f.write_str("the runtime makes pod sandboxes from it"),
+            Self::BuiltIn { pattern } => write!(f, "always protected: {pattern}"),
+            Self::Protected { pattern } => write!(f, "protected: {pattern}"),
+            Self::OverCount { limit } => write!(f, "over the limit of images per run, which is {limit}"),
+            Self::OverBytes { limit } => write!(f, "over the limit of bytes per run, which is {limit}"),
+            Self::OverPercent { limit, wished } => {
+                write!(f, "proposal rejected: it wants {wished} % of all images removed, the limit is {limit} %")
+            }
+        }
+    }
+}
+
+impl Serialize for Refusal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("Refusal", 3)?;
+        out.serialize_field("rail", &self.rail())?;
+        out.serialize_field("code", self.code())?;
+        out.serialize_field("message", &self.to_string())?;
+        out.end()
+    }
+}
