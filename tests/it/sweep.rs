@@ -205,6 +205,17 @@ async fn what_cannot_be_looked_at_again_is_not_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_cannot_be_confirmed_is_not_claimed() {
+    // The third list is the one that would show that the images are gone.
+    let node = TestNode::start(Faults::none().disconnect(Method::ListContainers, 3, Duration::from_mins(2)));
+    let report = node.run(&[]).expect(1).json();
+    let step = result(&report, &id(OLD));
+    assert_eq!(step["result"], "failed");
+    assert!(step["detail"].as_str().unwrap().contains("whether the image is gone is unknown"), "{step}");
+    assert_eq!(report["totals"]["removed"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn protection_and_limits_hold() {
     let node = TestNode::start(Faults::none());
     let report =
@@ -240,7 +251,7 @@ async fn two_runs_at_once_do_no_harm() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_run_leaves_a_node_that_the_next_run_finishes() {
-    let node = TestNode::start(Faults::none().latency(Method::ImageStatus, Duration::from_millis(200)));
+    let node = TestNode::start(Faults::none().latency(Method::ListPodSandbox, Duration::from_millis(100)));
     let mut command = holystone();
     command.args(["run", "--plugin", "builtin:unused-images", "--config", CONFIG, "--endpoint", &node.endpoint()]);
     let mut killed = command.arg("--cache-dir").arg(cache()).stdout(std::process::Stdio::null()).spawn().unwrap();

@@ -160,8 +160,8 @@ impl Cri {
         Ok(tokio::task::spawn_blocking(measure).await.unwrap_or_default())
     }
 
-    /// Removes the cleared image, with all its tags, and makes sure that it is gone. Tries once: a clearance is good
-    /// for now, not for after a pause.
+    /// Asks the runtime to remove the cleared image, with all its tags. Tries once: a clearance is good for now, not
+    /// for after a pause.
     pub async fn remove_image(&self, clearance: Clearance) -> Attempt {
         removal::remove(self, &clearance).await
     }
@@ -340,21 +340,6 @@ impl Cri {
         };
         let once = Options { tries: 1, ..self.options.clone() };
         call::call(method, self.options.removal_timeout, &once, attempt).await.map(|_| ())
-    }
-
-    async fn has_image(&self, id: &str) -> Result<bool, Failure> {
-        let answer = self
-            .ask_about("ImageStatus", "image", id, || {
-                let mut client = self.images.clone();
-                let request = v1::ImageStatusRequest { image: Some(image_spec(id)), verbose: false };
-                async move { client.image_status(request).await }
-            })
-            .await;
-        match answer {
-            Ok(answer) => Ok(answer.image.is_some()),
-            Err(failure) if failure.is(Code::NotFound) => Ok(false),
-            Err(failure) => Err(failure),
-        }
     }
 
     async fn ask<T, F>(&self, method: &str, attempt: impl Fn() -> F) -> Result<T, Failure>

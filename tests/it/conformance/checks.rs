@@ -5,7 +5,6 @@ use std::convert::Infallible;
 
 use holystone_core::container::ContainerState;
 use holystone_core::guard::Refusal;
-use holystone_core::report::Outcome;
 use holystone_node::Attempt;
 
 use super::lookalike::{DANGLING, JOB, MAIN, NAMED, PAUSE, TWINS, UNUSED, WAITING};
@@ -195,7 +194,7 @@ async fn a_cleared_image_goes_and_nothing_else(subject: &Subject) -> anyhow::Res
     let id = subject.id(UNUSED[0]).await?;
     let mut expected = subject.names().await?;
     let clearance = subject.clearance(&id).await?;
-    assert_eq!(subject.cri.remove_image(clearance).await, Attempt::Over(Outcome::Removed));
+    assert_eq!(subject.cri.remove_image(clearance).await, Attempt::Accepted);
     assert!(expected.remove(&id) && expected.remove(UNUSED[0]));
     assert_eq!(subject.names().await?, expected);
     let gone = subject.review(&id).await?;
@@ -207,7 +206,7 @@ async fn an_image_that_went_by_itself_may_be_removed_again(subject: &Subject) ->
     let id = subject.id(UNUSED[1]).await?;
     let clearance = subject.clearance(&id).await?;
     subject.raw.remove_image(&id).await?;
-    assert_eq!(subject.cri.remove_image(clearance).await, Attempt::Over(Outcome::Removed));
+    assert_eq!(subject.cri.remove_image(clearance).await, Attempt::Accepted);
     assert!(!subject.names().await?.contains(&id));
     Ok(())
 }

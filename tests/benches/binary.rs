@@ -1,0 +1,77 @@
+//! The binary as a process: how long it runs and how much memory it takes.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Runs `holystone plan` with the shipped plugin.
+pub(crate) struct Planner {
+    cache: PathBuf,
+    config: String,
+}
+
+/// Memory of one run, in MiB.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// The most that was resident at any time.
+    pub(crate) peak: f64,
+    /// Resident and its own (heap, stacks, guests), while it printed.
+    pub(crate) own: f64,
+    /// Resident and backed by a file, which the kernel can take back, while it printed.
+    pub(crate) file: f64,
+}
+
+impl Planner {
+    /// With a cache in that directory.
+    pub(crate) fn new(cache: &Path, config: &str) -> Self {
+        Self { cache: cache.to_owned(), config: config.to_owned() }
+    }
+
+    /// From start to end.
+    pub(crate) fn run(&self, source: &[&Path]) -> Duration {
+        let mut command = self.command(source);
+        let start = Instant::now();
+        let status = command.stdout(Stdio::null()).status().unwrap();
+        let elapsed = start.elapsed();
+        assert!(status.success(), "holystone plan ended with {status}");
+        elapsed
+    }
+
+    /// How much memory a run takes.
+    ///
+    /// The kernel's own high-water mark is gone with the process, and what `wait4` answers counts this process in, of
+    /// which the child is a copy until it starts the binary. So the child is stopped by a pipe that nobody reads, and
+    /// looked at each time before it is let go on: the last look comes when all but the last bytes are printed.
+    /// A plan that fits into a pipe as a whole does not stop it: then there may be no figure.
+    pub(crate) fn memory(&self, source: &[&Path]) -> Option<Memory> {
+        let mut child = self.command(source).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = child.stdout.take().unwrap();
+        let mut memory = None;
+        let mut buffer = vec![0; 4096];
+        while output.read(&mut buffer).unwrap() > 0 {
+            memory = look(&child).or(memory);
+        }
+        assert!(child.wait().unwrap().success());
+        memory
+    }
+
+    fn command(&self, source: &[&Path]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holystone"));
+        command.args(["plan", "--plugin", "builtin:unused-images", "--config", &self.config, "-o", "json"]);
+        command.arg("--cache-dir").arg(&self.cache).args(source);
+        command.stdin(Stdio::null());
+        command
+    }
+}
+
+/// A live process's memory; none once it has ended.
+fn look(child: &Child) -> Option<Memory> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let field = |name: &str| -> Option<f64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
+        Some(kilobytes / 1024.0)
+    };
+    Some(Memory { peak: field("VmHWM:")?, own: field("RssAnon:")?, file: field("RssFile:")? })
+}
