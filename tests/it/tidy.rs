@@ -122,6 +122,14 @@ fn the_documents_know_every_rail() {
 }
 
 #[test]
+fn the_plugin_in_the_readme_is_the_one_in_examples() {
+    let readme = read("README.md");
+    for file in ["examples/plugin-rust/Cargo.toml", "examples/plugin-rust/src/lib.rs"] {
+        assert!(readme.contains(read(file).trim_end()), "README.md shows another {file}");
+    }
+}
+
+#[test]
 fn the_first_commands_are_the_ones_that_ci_runs() {
     let (readme, ci) = (read("README.md"), read(".ci/run"));
     for command in ["cargo run -- demo", "cargo test --workspace"] {

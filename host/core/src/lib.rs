@@ -12,6 +12,8 @@
 //! Whoever observes nodes, runs plugins or prints things does so in another crate and converts at its door.
 
 pub mod container;
+#[cfg(test)]
+mod fixture;
 pub mod guard;
 pub mod image;
 pub mod pattern;

@@ -1,12 +1,9 @@
-use std::collections::BTreeMap;
-
-use jiff::Timestamp;
-
 use super::{Guard, GuardRails, Limits, Plan, Refusal};
-use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
+use crate::container::{Container, ContainerState, ImageMentions};
+use crate::fixture::{self, sandbox, snapshot};
 use crate::image::{Image, ImageId};
 use crate::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
-use crate::snapshot::{FORMAT, Node, Snapshot};
+use crate::snapshot::Snapshot;
 
 mod properties;
 
@@ -16,45 +13,12 @@ fn id(n: u8) -> String {
 }
 
 fn image(n: u8, tags: &[&str]) -> Image {
-    Image {
-        id: ImageId::new(id(n)),
-        repo_tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-        repo_digests: Vec::new(),
-        size_bytes: 100,
-        pinned: false,
-        first_seen: None,
-        last_used: None,
-        annotations: BTreeMap::new(),
-    }
+    fixture::image(&id(n), tags, &[])
 }
 
 fn container(name: &str, state: ContainerState, image: &str) -> Container {
-    Container {
-        id: name.to_owned(),
-        name: name.to_owned(),
-        sandbox_id: "sandbox".to_owned(),
-        pod: Pod { uid: "u".to_owned(), namespace: "shop".to_owned(), name: "web".to_owned() },
-        image: ImageMentions { image: image.to_owned(), ..ImageMentions::default() },
-        image_volumes: Vec::new(),
-        state,
-        created_at: Timestamp::UNIX_EPOCH,
-        finished_at: None,
-        exit_code: None,
-        labels: BTreeMap::new(),
-    }
-}
-
-fn snapshot(images: Vec<Image>, containers: Vec<Container>) -> Snapshot {
-    Snapshot {
-        format: FORMAT,
-        taken_at: Timestamp::UNIX_EPOCH,
-        node: Node::default(),
-        filesystems: Vec::new(),
-        images,
-        containers,
-        sandboxes: Vec::new(),
-    }
-    .normalize()
+    let mentions = ImageMentions { image: image.to_owned(), ..ImageMentions::default() };
+    Container { state, ..fixture::container(name, mentions) }
 }
 
 fn wish(target: Target) -> Wish {
@@ -257,14 +221,7 @@ fn a_step_is_judged_again() {
 #[test]
 fn a_sandbox_protects_its_image() {
     let mut node = snapshot(vec![image(1, &["docker.io/a/infra:1"])], Vec::new());
-    node.sandboxes.push(Sandbox {
-        id: "s".to_owned(),
-        pod: Pod::default(),
-        ready: false,
-        created_at: Timestamp::UNIX_EPOCH,
-        image: "docker.io/a/infra:1".to_owned(),
-        labels: BTreeMap::new(),
-    });
+    node.sandboxes.push(sandbox("s", "docker.io/a/infra:1"));
     assert_eq!(verdict(&node, &GuardRails::default()).unwrap_err().code(), "InUse");
 }
 

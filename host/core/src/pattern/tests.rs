@@ -1,24 +1,10 @@
 use super::{Pattern, glob};
-use crate::image::{Image, ImageId};
+use crate::fixture::image;
 
 const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 fn matches(pattern: &str, text: &str) -> bool {
     pattern.parse::<Pattern>().unwrap().matches_text(text)
-}
-
-fn image(id: &str, tags: &[&str], digests: &[&str]) -> Image {
-    let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-    Image {
-        id: ImageId::new(id),
-        repo_tags: own(tags),
-        repo_digests: own(digests),
-        size_bytes: 1,
-        pinned: false,
-        first_seen: None,
-        last_used: None,
-        annotations: std::collections::BTreeMap::default(),
-    }
 }
 
 #[test]

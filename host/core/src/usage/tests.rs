@@ -1,57 +1,14 @@
-use std::collections::BTreeMap;
-
-use jiff::Timestamp;
-
 use super::Usage;
-use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
+use crate::container::ImageMentions;
+use crate::fixture::{self, container, sandbox, snapshot};
 use crate::image::{Image, ImageId};
-use crate::snapshot::{FORMAT, Node, Snapshot};
 
 fn id(digit: char) -> String {
     format!("sha256:{}", digit.to_string().repeat(64))
 }
 
 fn image(digit: char, tags: &[&str], digests: &[&str]) -> Image {
-    let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-    Image {
-        id: ImageId::new(id(digit)),
-        repo_tags: own(tags),
-        repo_digests: own(digests),
-        size_bytes: 1,
-        pinned: false,
-        first_seen: None,
-        last_used: None,
-        annotations: BTreeMap::new(),
-    }
-}
-
-fn container(name: &str, image: ImageMentions) -> Container {
-    Container {
-        id: name.to_owned(),
-        name: name.to_owned(),
-        sandbox_id: "s".to_owned(),
-        pod: Pod::default(),
-        image,
-        image_volumes: Vec::new(),
-        state: ContainerState::Exited,
-        created_at: Timestamp::UNIX_EPOCH,
-        finished_at: None,
-        exit_code: None,
-        labels: BTreeMap::new(),
-    }
-}
-
-fn snapshot(images: Vec<Image>, containers: Vec<Container>) -> Snapshot {
-    Snapshot {
-        format: FORMAT,
-        taken_at: Timestamp::UNIX_EPOCH,
-        node: Node::default(),
-        filesystems: Vec::new(),
-        images,
-        containers,
-        sandboxes: Vec::new(),
-    }
-    .normalize()
+    fixture::image(&id(digit), tags, digests)
 }
 
 /// For a container with one mention: which of four images it uses, certainly (upper case) or possibly (lower case).
@@ -165,14 +122,7 @@ fn image_volumes_and_sandboxes_count() {
         image('d', &["quay.io/other:1"], &[]),
     ];
     let mut snapshot = snapshot(images, vec![mounting]);
-    snapshot.sandboxes.push(Sandbox {
-        id: "s".to_owned(),
-        pod: Pod::default(),
-        ready: false,
-        created_at: Timestamp::UNIX_EPOCH,
-        image: "registry.k8s.io/pause:3.9".to_owned(),
-        labels: BTreeMap::new(),
-    });
+    snapshot.sandboxes.push(sandbox("s", "registry.k8s.io/pause:3.9"));
     let usage = Usage::of(&snapshot);
     let users: Vec<usize> = (0..4).map(|place| usage.users(place).len()).collect();
     assert_eq!(users, [1, 1, 1, 0]);

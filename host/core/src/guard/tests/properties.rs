@@ -2,13 +2,12 @@
 //!
 //! The oracle spells the rules out anew and by brute force, so that it does not repeat the guard's mistakes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use jiff::Timestamp;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any};
 use proptest::{collection, option, prop_assert, prop_assert_eq, prop_oneof, proptest, sample};
 
-use super::{Guard, GuardRails, Limits, container, id, image, snapshot};
+use super::{Guard, GuardRails, Limits, container, id, image, sandbox, snapshot};
 use crate::container::{Container, ContainerState, ImageMentions, Sandbox};
 use crate::image::Image;
 use crate::pattern::Pattern;
@@ -95,14 +94,7 @@ fn sandboxes() -> impl Strategy<Value = Vec<Sandbox>> {
     collection::vec((mention(), any::<bool>()), 0..2).prop_map(|list| {
         list.into_iter()
             .enumerate()
-            .map(|(n, (image, ready))| Sandbox {
-                id: format!("s{n}"),
-                pod: crate::container::Pod::default(),
-                ready,
-                created_at: Timestamp::UNIX_EPOCH,
-                image,
-                labels: BTreeMap::new(),
-            })
+            .map(|(n, (image, ready))| Sandbox { ready, ..sandbox(&format!("s{n}"), &image) })
             .collect()
     })
 }
