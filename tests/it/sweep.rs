@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use holystone_core::container::{Container, ContainerState, ImageMentions, Pod};
+use holystone_core::image::{Image, ImageId};
 use holystone_core::snapshot::Snapshot;
 use holystone_node::simulated::{Code, Method, Moment};
 use holystone_node::{Faults, SimulatedNode};
@@ -26,8 +27,11 @@ struct TestNode {
 
 impl TestNode {
     fn start(faults: Faults) -> Self {
+        Self::seeded(Snapshot::from_json(NODE).unwrap(), faults)
+    }
+
+    fn seeded(snapshot: Snapshot, faults: Faults) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let snapshot = Snapshot::from_json(NODE).unwrap();
         let simulated = SimulatedNode::start(&directory.path().join("cri.sock"), snapshot, faults).unwrap();
         let before = simulated.images().into_iter().collect();
         Self { simulated, before, _directory: directory }
@@ -264,6 +268,32 @@ async fn a_killed_run_leaves_a_node_that_the_next_run_finishes() {
     assert!(node.gone().is_subset(&planned()));
     node.run(&[]).expect(0);
     assert_eq!(node.gone(), planned());
+}
+
+/// More than fit into one batch, and more than are in flight at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_images_are_swept_in_batches() {
+    let mut snapshot = Snapshot::from_json(NODE).unwrap();
+    let model = snapshot.images[0].clone();
+    snapshot.images.extend((0..3_000).map(|n| {
+        let tag = format!("docker.io/minchou/many:v{n}");
+        Image {
+            id: ImageId::new(format!("sha256:{n:064x}")),
+            repo_tags: vec![tag],
+            repo_digests: Vec::new(),
+            ..model.clone()
+        }
+    }));
+    let faults = Faults::none().latency(Method::RemoveImage, Duration::from_millis(300));
+    // A container that starts while the second batch waits for its look.
+    let late = container_of("docker.io/minchou/many:v2800");
+    let node = TestNode::seeded(snapshot.normalize(), faults.appearance(3, Moment::Before, late));
+    let report =
+        unused_images("run", &node.endpoint(), r#"{"repositories":["docker.io/minchou/many"]}"#, &[]).expect(0).json();
+    assert_eq!(report["totals"]["removed"], 2_999);
+    assert_eq!(report["totals"]["noLongerAllowed"], 1);
+    assert_eq!(node.gone().len(), 2_999);
+    assert!(node.simulated.calls(Method::ListImages) >= 8, "a look for each batch, one before and one after");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,8 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> anyhow::Result<Exit> {
     };
     let (loaded, snapshot) = tokio::try_join!(plugins::load(&arguments.policy), snapshot)?;
     let planned = decide(&loaded, &snapshot, &arguments.policy.rails.rails()).await?;
+    // Printing needs neither, and they are what takes memory.
+    drop((loaded, snapshot));
     output::plan(&planned, arguments.output)?;
     let failed = planned.plugins.iter().any(|plugin| plugin.failure.is_some());
     Ok(if failed { Exit::SomeFailed } else { Exit::Done })
