@@ -161,7 +161,6 @@ pub struct Guard<'a> {
     rails: &'a GuardRails,
     usage: Usage<'a>,
     built_in: Vec<(&'static str, Pattern)>,
-    sandbox_images: Vec<Pattern>,
 }
 
 /// What earlier wishes of the run have used up.
@@ -177,8 +176,7 @@ impl<'a> Guard<'a> {
     /// Prepares to judge by this look at the node.
     pub fn new(snapshot: &'a Snapshot, rails: &'a GuardRails) -> Self {
         let built_in = BUILT_IN.iter().filter_map(|text| Some((*text, text.parse().ok()?))).collect();
-        let sandbox_images = snapshot.node.sandbox_images.iter().filter_map(|text| text.parse().ok()).collect();
-        Self { snapshot, rails, usage: Usage::of(snapshot), built_in, sandbox_images }
+        Self { snapshot, rails, usage: Usage::of(snapshot), built_in }
     }
 
     /// Who uses which image, as rail 2 sees it.
@@ -274,7 +272,7 @@ impl<'a> Guard<'a> {
         }
         let names = Names::of(image);
         let matches = |pattern: &&Pattern| pattern.matches_names(&names);
-        if self.is_sandbox_image(image) || self.sandbox_images.iter().any(|pattern| matches(&pattern)) {
+        if self.usage.is_sandbox_image(place) {
             return Err(Refusal::SandboxImage);
         }
         if let Some((pattern, _)) = self.built_in.iter().find(|(_, pattern)| matches(&pattern)) {
@@ -284,12 +282,6 @@ impl<'a> Guard<'a> {
             Some(pattern) => Err(Refusal::Protected { pattern: pattern.clone() }),
             None => Ok(()),
         }
-    }
-
-    /// Whether the runtime names this very image, by its id or letter by letter, as what it makes sandboxes from.
-    fn is_sandbox_image(&self, image: &Image) -> bool {
-        let names = &self.snapshot.node.sandbox_images;
-        names.iter().any(|name| image.id.names(name) || image.references().any(|reference| reference == name))
     }
 
     /// Rail 8, count and bytes: takes the image from what the run has left.

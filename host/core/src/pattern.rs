@@ -6,12 +6,12 @@
 //! - a repository and a tag, `docker.io/minchou/rollout:v1`;
 //! - either with wildcards: `*` stands for any characters including none, also across `/`; `?` for exactly one.
 //!   `docker.io/minchou/*`, `*:br-*`, `*pause*`, `registry.example:5000/team-?/app:1.*`;
-//! - a digest or an image id: `sha256:` and at least 12 hexadecimal digits of it, or all 64 digits alone;
-//! - a repository and a digest, `docker.io/minchou/rollout@sha256:…`.
+//! - a digest or an image id: at least the first 12 of its hexadecimal digits, with or without `sha256:` in front;
+//! - a repository and a digest, `docker.io/minchou/rollout@sha256:…`; a tag between the two says nothing more.
 //!
-//! Short names mean Docker Hub as in a [`Reference`]: `nginx:*` is `docker.io/library/nginx:*`, `minchou/*` is
-//! `docker.io/minchou/*`. Where the first component has a wildcard it can stand for any registry, and nothing
-//! is put in front. Matching is by the whole text and by case; there are no partial matches without a `*`.
+//! Short names mean Docker Hub as in a [`Reference`]: `nginx*` is `docker.io/library/nginx*`, `minchou/*` is
+//! `docker.io/minchou/*`. A pattern that begins with a wildcard can begin anywhere, and nothing is put in front.
+//! Matching is by the whole text and by case; there are no partial matches without a `*`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -70,8 +70,9 @@ fn parse(text: &str) -> Result<Kind, &'static str> {
     if let Some(hex) = text.strip_prefix("sha256:") {
         return hex_prefix(hex).ok_or("sha256: must be followed by 12 to 64 lower-case hexadecimal digits");
     }
-    if text.len() == 64 && is_hex(text) {
-        return Ok(Kind::Hex(text.to_owned()));
+    // As crictl prints them. No repository has such a name; taken for one, an image would quietly go unprotected.
+    if let Some(id) = hex_prefix(text) {
+        return Ok(id);
     }
     parse_reference(text)
 }
@@ -95,8 +96,10 @@ fn parse_reference(text: &str) -> Result<Kind, &'static str> {
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err("repositories have no upper-case letters, so it can never match");
     }
-    let first = name.split('/').next().unwrap_or(name);
-    let repository = if has_wildcard(first) { name.to_owned() } else { reference::full_repository(registry, path) };
+    let repository =
+        if name.starts_with(['*', '?']) { name.to_owned() } else { reference::full_repository(registry, path) };
+    // Runtimes list a tag or a digest, never both in one reference; of the two the digest is the one that decides.
+    let tag = tag.filter(|_| digest.is_none());
     Ok(Kind::Reference { repository, tag: tag.map(str::to_owned), digest: digest.map(str::to_owned) })
 }
 
@@ -112,10 +115,6 @@ fn is_hex(text: &str) -> bool {
 /// a set of characters they would quietly match nothing.
 fn is_pattern_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._-/:@+*?[]".contains(&byte)
-}
-
-fn has_wildcard(text: &str) -> bool {
-    text.contains(['*', '?'])
 }
 
 /// What an image goes by, parsed once to be held against many patterns.

@@ -5,8 +5,8 @@
 //! state of the container. Where none of a container's names can be resolved, every image that could be meant
 //! counts as in use: a wrong guess must cost disk space, never an image.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use crate::container::{Container, ContainerState, Sandbox};
@@ -18,6 +18,7 @@ use crate::snapshot::Snapshot;
 #[derive(Debug)]
 pub struct Usage<'a> {
     users: Vec<Vec<User<'a>>>,
+    sandbox_images: BTreeSet<usize>,
     own_image: HashMap<&'a str, &'a ImageId>,
 }
 
@@ -65,7 +66,9 @@ impl<'a> Usage<'a> {
     /// Joins a snapshot's containers and sandboxes to its images.
     pub fn of(snapshot: &'a Snapshot) -> Self {
         let index = ImageIndex::of(&snapshot.images);
-        let mut usage = Self { users: vec![Vec::new(); snapshot.images.len()], own_image: HashMap::new() };
+        let sandbox_images = snapshot.node.sandbox_images.iter().flat_map(|name| index.resolve(name)).collect();
+        let users = vec![Vec::new(); snapshot.images.len()];
+        let mut usage = Self { users, sandbox_images, own_image: HashMap::new() };
         for container in &snapshot.containers {
             usage.add_container(container, &index);
         }
@@ -84,6 +87,11 @@ impl<'a> Usage<'a> {
     /// The users of the image at this place of the snapshot's list, certain ones and running containers first.
     pub fn users(&self, image: usize) -> &[User<'a>] {
         self.users.get(image).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the runtime makes sandboxes from the image at this place of the snapshot's list.
+    pub fn is_sandbox_image(&self, image: usize) -> bool {
+        self.sandbox_images.contains(&image)
     }
 
     /// The image that a container was made from, when one of its names resolves.

@@ -130,8 +130,10 @@ fn rail_3_what_the_node_needs_stays() {
     pinned.pinned = true;
     assert_eq!(verdict(&snapshot(vec![pinned], Vec::new()), &rails), Err(Refusal::Pinned));
 
-    for reference in ["docker.io/a/b:1", "a/b:1", &id(1)] {
-        let mut node = snapshot(vec![image(1, &["docker.io/a/b:1"])], Vec::new());
+    let digest = format!("docker.io/a/b@{}", id(9));
+    let pinned_twice = format!("docker.io/a/b:1@{}", id(9));
+    for reference in ["docker.io/a/b:1", "a/b:1", &id(1), &digest, &pinned_twice] {
+        let mut node = snapshot(vec![fixture::image(&id(1), &["docker.io/a/b:1"], &[&digest])], Vec::new());
         node.node.sandbox_images = vec![reference.to_owned()];
         assert_eq!(verdict(&node, &rails), Err(Refusal::SandboxImage), "{reference}");
     }

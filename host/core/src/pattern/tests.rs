@@ -43,7 +43,11 @@ fn wildcards_cross_slashes() {
 fn short_names_mean_docker_hub() {
     assert!(matches("nginx", "docker.io/library/nginx:1"));
     assert!(matches("nginx:1.*", "docker.io/library/nginx:1.27"));
+    assert!(matches("nginx*", "docker.io/library/nginx-unprivileged:1"));
+    assert!(!matches("nginx*", "docker.io/bitnami/nginx:1"));
     assert!(matches("minchou/*", "docker.io/minchou/rollout:1"));
+    assert!(matches("minch?u/roll*:v1", "docker.io/minchou/rollout:v1"));
+    assert!(matches("reg-?.example.com/a", "reg-1.example.com/a:1"));
     assert!(!matches("minchou/*", "quay.io/minchou/rollout:1"));
     assert!(matches("*/minchou/*", "quay.io/minchou/rollout:1"));
     // The other way round: a runtime that lists short names.
@@ -54,7 +58,7 @@ fn short_names_mean_docker_hub() {
 fn digests_and_ids() {
     let tagless = image(&format!("sha256:{HEX}"), &[], &[]);
     let bare = image(HEX, &["a:1"], &[]);
-    for pattern in [format!("sha256:{HEX}"), HEX.to_owned(), "sha256:0123456789ab".to_owned()] {
+    for pattern in [format!("sha256:{HEX}"), HEX.to_owned(), "sha256:0123456789ab".to_owned(), HEX[..13].to_owned()] {
         let parsed: Pattern = pattern.parse().unwrap();
         assert!(parsed.matches_image(&tagless) && parsed.matches_image(&bare), "{pattern}");
     }
@@ -62,6 +66,8 @@ fn digests_and_ids() {
     assert!(!matches("sha256:0123456789ac", &format!("a/b@sha256:{HEX}")));
     assert!(matches(&format!("a/b@sha256:{HEX}"), &format!("a/b:1@sha256:{HEX}")));
     assert!(!matches(&format!("a/c@sha256:{HEX}"), &format!("a/b@sha256:{HEX}")));
+    assert!(matches(&format!("a/b:1@sha256:{HEX}"), &format!("a/b@sha256:{HEX}")));
+    assert!(!matches(&format!("a/b:1@sha256:{HEX}"), "a/b:1"));
     // A tag is asked for, and a digest alone has none.
     assert!(!matches("a/b:1", &format!("a/b@sha256:{HEX}")));
 }
