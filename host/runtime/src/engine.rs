@@ -74,8 +74,6 @@ fn config() -> Config {
     config.cranelift_nan_canonicalization(true);
     // Nothing needs it. Threads, collectors and core dumps are not even compiled in.
     config.wasm_memory64(false);
-    // Small plugins: reserving gigabytes of address space for each memory fails under tight limits.
-    config.memory_reservation(256 << 20);
     config
 }
 

@@ -27,7 +27,8 @@ impl Rule {
         let parse = |text: &str| text.parse::<Pattern>().map_err(|error| error.to_string());
         let pattern = parse(text)?;
         let (name, tag) = split(text);
-        let is_id = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        // What the pattern takes for the leading digits of an id.
+        let is_id = (12..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
         if is_id || name == "sha256" || text.contains('@') {
             return Err(format!(
                 "{text:?} names a digest or an image id; name a repository or a tag, \

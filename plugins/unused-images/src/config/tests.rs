@@ -36,7 +36,7 @@ fn an_empty_config_is_refused() {
 #[test]
 fn every_error_is_reported_at_once() {
     let wrong = json!({
-        "repositories": ["docker.io/minchou/*", "", 7, "a b", "!!nginx", "sha256:0123456789ab", "nginx@sha256:0"],
+        "repositories": ["docker.io/minchou/*", "", 7, "a b", "!!nginx", "sha256:0123456789ab", "nginx@sha256:0", "0123456789ab"],
         "keepLast": -1, "keepTags": ["latest", "a:b", null], "dangling": "only", "maxAge": "-1d", "unusedFor": 7,
         "keeplast": 2, "color": "red",
     });
@@ -58,6 +58,7 @@ fn every_error_is_reported_at_once() {
             r#"repositories[4]: "!!nginx" has more than one ! in front"#,
             r#"repositories[5]: "sha256:0123456789ab" names a digest or an image id; name a repository or a tag, and keep single images by --protect"#,
             r#"repositories[6]: "nginx@sha256:0" names a digest or an image id; name a repository or a tag, and keep single images by --protect"#,
+            r#"repositories[7]: "0123456789ab" names a digest or an image id; name a repository or a tag, and keep single images by --protect"#,
             r#"unusedFor: must be a duration in quotes such as "36h", "7d" or "30d12h", found 7"#,
         ]
     );
