@@ -70,7 +70,7 @@ pub(crate) fn table(title: &str, rows: &[Vec<String>]) {
 /// Prints a goal and whether it is met.
 pub(crate) fn goal(what: &str, measured: f64, limit: f64, unit: &str) {
     let verdict = if measured <= limit { "met" } else { "NOT MET" };
-    println!("  {verdict:<8} {what}: {measured:.2} {unit}, goal <= {limit} {unit}");
+    println!("  {verdict:<8} {what}: {measured:.3} {unit}, goal <= {limit} {unit}");
 }
 
 /// A row of a table.
