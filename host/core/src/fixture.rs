@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
 use crate::image::{Image, ImageId};
-use crate::snapshot::{FORMAT, Node, Snapshot};
+use crate::snapshot::{FORMAT, Memory, Node, Snapshot};
 
 /// An unused image of 100 bytes.
 pub(crate) fn image(id: &str, tags: &[&str], digests: &[&str]) -> Image {
@@ -62,6 +62,7 @@ pub(crate) fn snapshot(images: Vec<Image>, containers: Vec<Container>) -> Snapsh
         images,
         containers,
         sandboxes: Vec::new(),
+        memory: Memory::default(),
     }
     .normalize()
 }

@@ -6,10 +6,14 @@
 //! 1. The target exists in the snapshot, is of a kind that this host removes, and is wished only once.
 //! 2. The image is not in use: no container in any state, no sandbox and no image volume refers to it, and none that
 //!    may refer to it is left unresolved (see [`crate::usage`]).
-//! 3. The image is not one that the node needs for itself: pinned by the runtime, the sandbox (pause) image, or
-//!    matched by [`BUILT_IN`].
+//! 3. The image is not one that the node needs for itself: pinned by the runtime, the sandbox (pause) image, matched
+//!    by [`BUILT_IN`], or one that Holystone itself or its plugins come in.
 //! 4. The image is not protected by the operator's patterns. One protected tag protects the image, because removing
 //!    an image drops every tag.
+//! 5. The image is not too young: first seen at least [`GuardRails::min_age`] ago. What was there when the node was first
+//!    seen is of unknown age, and counts as young only while a pod may be starting: while there is a ready
+//!    sandbox, not our own, that is younger than that itself.
+//! 6. The wish is confirmed: the same plugin wished it in [`GuardRails::confirmations`] runs in a row.
 //! 8. The run stays within its limits: count, size, and the share of all images.
 //!
 //! Right before a step is performed the rails look once more, at the node as it then is: [`Guard::clear`].
@@ -18,8 +22,10 @@ mod refusal;
 
 use std::collections::HashSet;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::container::Pod;
 use crate::image::{Image, ImageId};
 use crate::pattern::{Names, Pattern};
 use crate::proposal::{Proposal, Reason, Target, Verb, Wish};
@@ -33,13 +39,34 @@ pub use refusal::Refusal;
 /// and Holystone's own.
 pub const BUILT_IN: [&str; 3] = ["localhost/*", "*pause*", "*/holystone*"];
 
+/// Those of [`BUILT_IN`] that the operator may lift, and no others.
+pub const LIFTABLE: [&str; 2] = ["localhost/*", "*pause*"];
+
 /// What the operator sets: everything else is fixed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardRails {
+    /// Built-in patterns that do not protect on this node (rail 3); what is not in [`LIFTABLE`] has no effect.
+    pub lift: Vec<String>,
     /// Images to keep (rail 4).
     pub protect: Vec<Pattern>,
+    /// How long an image has to have been here (rail 5). Zero switches the rail off. Default 10 minutes.
+    pub min_age: SignedDuration,
+    /// In how many runs in a row a plugin has to wish the same (rail 6). Default 1: this one.
+    pub confirmations: u32,
     /// Limits of one run (rail 8).
     pub limits: Limits,
+}
+
+impl Default for GuardRails {
+    fn default() -> Self {
+        Self {
+            lift: Vec::new(),
+            protect: Vec::new(),
+            min_age: SignedDuration::from_mins(10),
+            confirmations: 1,
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// Limits of one run, over all plugins together. An absent limit does not limit.
@@ -161,6 +188,8 @@ pub struct Guard<'a> {
     rails: &'a GuardRails,
     usage: Usage<'a>,
     built_in: Vec<(&'static str, Pattern)>,
+    /// A pod that may be starting.
+    starting: Option<&'a Pod>,
 }
 
 /// What earlier wishes of the run have used up.
@@ -175,8 +204,10 @@ struct Tally {
 impl<'a> Guard<'a> {
     /// Prepares to judge by this look at the node.
     pub fn new(snapshot: &'a Snapshot, rails: &'a GuardRails) -> Self {
-        let built_in = BUILT_IN.iter().filter_map(|text| Some((*text, text.parse().ok()?))).collect();
-        Self { snapshot, rails, usage: Usage::of(snapshot), built_in }
+        let is_lifted = |text: &&str| LIFTABLE.contains(text) && rails.lift.iter().any(|lifted| lifted == text);
+        let built_in = BUILT_IN.iter().filter(|text| !is_lifted(text));
+        let built_in = built_in.filter_map(|text| Some((*text, text.parse().ok()?))).collect();
+        Self { snapshot, rails, usage: Usage::of(snapshot), built_in, starting: starting(snapshot, rails.min_age) }
     }
 
     /// Who uses which image, as rail 2 sees it.
@@ -195,7 +226,7 @@ impl<'a> Guard<'a> {
     }
 
     /// Looks once more, right before the step is performed: `self` must come from a snapshot taken just now.
-    /// The limits of rail 8 are not asked again, they were spent when the step was made.
+    /// What belongs to the run as a whole, rails 6 and 8, is not asked again: it was settled when the step was made.
     ///
     /// # Errors
     /// With the refusal, when a rail says no by now; [`Refusal::NotFound`] when the image has gone by itself.
@@ -214,7 +245,7 @@ impl<'a> Guard<'a> {
         for wish in proposal.wishes {
             let judged = match &rejection {
                 Some(refusal) => Err(refusal.clone()),
-                None => self.judge(&wish, tally),
+                None => self.judge(&proposal.plugin, &wish, tally),
             };
             match judged {
                 Ok(image) => plan.steps.push(step(&proposal.plugin, image, wish)),
@@ -248,7 +279,7 @@ impl<'a> Guard<'a> {
         }
     }
 
-    fn judge(&self, wish: &Wish, tally: &mut Tally) -> Result<&'a Image, Refusal> {
+    fn judge(&self, plugin: &str, wish: &Wish, tally: &mut Tally) -> Result<&'a Image, Refusal> {
         let Target::Image(id) = &wish.target else { return Err(Refusal::NotOffered) };
         if wish.verb != Verb::Remove {
             return Err(Refusal::NotOffered);
@@ -258,11 +289,12 @@ impl<'a> Guard<'a> {
             return Err(Refusal::Duplicate);
         }
         self.judge_image(place, image)?;
+        self.confirm(plugin, image)?;
         self.spend(image, tally)?;
         Ok(image)
     }
 
-    /// Rails 2 to 4: what the image is, apart from who wishes what.
+    /// Rails 2 to 5: what the image is, apart from who wishes what.
     fn judge_image(&self, place: usize, image: &Image) -> Result<(), Refusal> {
         if let Some(user) = self.usage.users(place).first() {
             return Err(in_use(user));
@@ -278,10 +310,37 @@ impl<'a> Guard<'a> {
         if let Some((pattern, _)) = self.built_in.iter().find(|(_, pattern)| matches(&pattern)) {
             return Err(Refusal::BuiltIn { pattern });
         }
-        match self.rails.protect.iter().find(matches) {
-            Some(pattern) => Err(Refusal::Protected { pattern: pattern.clone() }),
+        if self.snapshot.memory.own_images.contains(image.id.as_str()) {
+            return Err(Refusal::Own);
+        }
+        if let Some(pattern) = self.rails.protect.iter().find(matches) {
+            return Err(Refusal::Protected { pattern: pattern.clone() });
+        }
+        self.judge_age(image)
+    }
+
+    /// Rail 5. That an image was there when the node was first seen says only that it is at least that old.
+    fn judge_age(&self, image: &Image) -> Result<(), Refusal> {
+        let (now, min_age) = (self.snapshot.taken_at, self.rails.min_age);
+        let is_old = |since: Timestamp| now.duration_since(since) >= min_age;
+        if min_age <= SignedDuration::ZERO || image.first_seen.is_some_and(is_old) {
+            return Ok(());
+        }
+        let came_later = |first_seen: &Timestamp| self.snapshot.memory.since.is_none_or(|since| *first_seen > since);
+        if let Some(first_seen) = image.first_seen.filter(came_later) {
+            return Err(Refusal::TooYoung { first_seen, min_age });
+        }
+        match self.starting {
+            Some(pod) => Err(Refusal::MayBeYoung { pod: pod.to_string(), min_age }),
             None => Ok(()),
         }
+    }
+
+    /// Rail 6.
+    fn confirm(&self, plugin: &str, image: &Image) -> Result<(), Refusal> {
+        let before = self.snapshot.memory.wishes.get(plugin).and_then(|wishes| wishes.get(image.id.as_str()));
+        let (runs, needed) = (before.copied().unwrap_or(0).saturating_add(1), self.rails.confirmations);
+        if runs < needed { Err(Refusal::NotConfirmed { runs, needed }) } else { Ok(()) }
     }
 
     /// Rail 8, count and bytes: takes the image from what the run has left.
@@ -323,6 +382,17 @@ fn step(plugin: &str, image: &Image, wish: Wish) -> Step {
         size_bytes: image.size_bytes,
         reason: wish.reason,
     }
+}
+
+/// A pod, not our own, whose sandbox is up and younger than this: its containers may not have been made yet.
+fn starting(snapshot: &Snapshot, min_age: SignedDuration) -> Option<&Pod> {
+    let own_pod = snapshot.node.own_pod.as_str();
+    let is_own = |pod: &Pod| !own_pod.is_empty() && pod.uid == own_pod;
+    let is_young = |since: Timestamp| snapshot.taken_at.duration_since(since) < min_age;
+    let mut sandboxes = snapshot.sandboxes.iter();
+    sandboxes
+        .find(|sandbox| sandbox.ready && is_young(sandbox.created_at) && !is_own(&sandbox.pod))
+        .map(|sandbox| &sandbox.pod)
 }
 
 fn in_use(user: &User<'_>) -> Refusal {

@@ -6,7 +6,9 @@
 //! 2. [`usage`]: who uses which image; a reference that cannot be resolved protects what it may mean.
 //! 3. [`proposal`]: what a plugin wishes. Untrusted.
 //! 4. [`guard`]: the guard rails. The only place where a wish becomes a [`guard::Step`].
-//! 5. [`report`]: what became of it.
+//! 5. [`pressure`]: whether there is a need to remove anything, and when it is met.
+//! 6. [`report`]: what became of it.
+//! 7. [`state`]: what is remembered of a node for the next run.
 //!
 //! [`mod@reference`] and [`pattern`] know how image references are spelt and matched.
 //! Whoever observes nodes, runs plugins or prints things does so in another crate and converts at its door.
@@ -17,9 +19,11 @@ mod fixture;
 pub mod guard;
 pub mod image;
 pub mod pattern;
+pub mod pressure;
 pub mod proposal;
 pub mod reference;
 pub mod report;
 pub mod snapshot;
+pub mod state;
 pub mod text;
 pub mod usage;

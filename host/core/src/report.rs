@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::guard::{Plan, Refusal, Refused, Step};
 use crate::snapshot::{Filesystem, Snapshot};
@@ -24,6 +24,66 @@ pub enum Outcome {
     Failed(String),
     /// Not tried, because the run ended before; the text says why.
     NotAttempted(String),
+    /// Not tried, because there was nothing more to be gained; the text says why.
+    NotNeeded(String),
+}
+
+/// Why a run ended before its plan did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ending {
+    /// The part to count by.
+    pub reason: EndReason,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// The closed set of reasons for which a run ends before its plan does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndReason {
+    /// The filesystem is empty enough.
+    NotNeeded,
+    /// The run reached its time limit.
+    TimeLimit,
+    /// Somebody asked it to end (SIGTERM, SIGINT).
+    Stopped,
+    /// The runtime failed one removal after the other.
+    RuntimeFailing,
+    /// The node could not be looked at again, and nothing is removed unseen.
+    NodeUnseen,
+}
+
+impl Ending {
+    /// What becomes of a step that this kept from being tried.
+    pub fn of_a_step(&self) -> Outcome {
+        match self.reason {
+            EndReason::NotNeeded => Outcome::NotNeeded(self.message.clone()),
+            _ => Outcome::NotAttempted(self.message.clone()),
+        }
+    }
+}
+
+/// What a sweep came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// One entry for each step of the plan, in its order.
+    pub outcomes: Vec<Outcome>,
+    /// Why it ended before the plan did, if so.
+    pub ending: Option<Ending>,
+}
+
+/// An earlier run that was cut off in the middle: killed, or the machine went down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Interrupted {
+    /// When its look at the node was taken.
+    pub started_at: Timestamp,
+    /// How many images it set out to remove.
+    pub planned: usize,
+    /// How many of them have gone since.
+    pub gone: usize,
+    /// How many of them are still there.
+    pub left: usize,
 }
 
 impl Outcome {
@@ -36,6 +96,7 @@ impl Outcome {
             Self::StillListed => "still listed",
             Self::Failed(_) => "failed",
             Self::NotAttempted(_) => "not attempted",
+            Self::NotNeeded(_) => "not needed",
         }
     }
 
@@ -163,6 +224,15 @@ pub struct Report {
     pub refusals: Vec<Refused>,
     /// Counts and sums.
     pub totals: Totals,
+    /// Why the run ended before its plan did, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
+    /// How an earlier run was cut off, if the last one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interrupted: Option<Interrupted>,
+    /// What else there is to know, in sentences: a state that had to be started anew, for example.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
     /// Filesystems before the first removal.
     pub filesystems_before: Vec<Filesystem>,
     /// Filesystems after the last one.
@@ -182,8 +252,8 @@ impl Serialize for Milliseconds {
 }
 
 /// Counts and sums over a sweep.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Totals {
     /// Steps that the plan had.
     pub planned: usize,
@@ -195,6 +265,8 @@ pub struct Totals {
     pub refused: usize,
     /// Steps that the second look refused.
     pub no_longer_allowed: usize,
+    /// Steps that were not tried because there was nothing more to be gained.
+    pub not_needed: usize,
     /// Steps that failed, were not attempted, or left the image listed.
     pub failed: usize,
     /// Sum of the sizes of the removed images, as the runtime counts them: not what the filesystem gained.
@@ -207,16 +279,21 @@ pub struct Totals {
 }
 
 impl Report {
-    /// Puts together what a sweep did. `outcomes` has one entry for each step of the plan, in its order.
+    /// Puts together what a sweep did.
     pub fn new(
         planned: PlanReport,
-        outcomes: Vec<Outcome>,
+        swept: Swept,
         finished_at: Timestamp,
         filesystems_after: Vec<Filesystem>,
         milliseconds: BTreeMap<&'static str, Milliseconds>,
     ) -> Self {
-        let steps: Vec<StepResult> =
-            planned.plan.steps.into_iter().zip(outcomes).map(|(step, outcome)| StepResult { step, outcome }).collect();
+        let steps: Vec<StepResult> = planned
+            .plan
+            .steps
+            .into_iter()
+            .zip(swept.outcomes)
+            .map(|(step, outcome)| StepResult { step, outcome })
+            .collect();
         let mut totals = Totals::of(&steps);
         totals.refused = planned.plan.refusals.len();
         totals.filesystem_freed_bytes = freed(&planned.filesystems, &filesystems_after);
@@ -230,10 +307,18 @@ impl Report {
             steps,
             refusals: planned.plan.refusals,
             totals,
+            ending: swept.ending,
+            interrupted: None,
+            notices: Vec::new(),
             filesystems_before: planned.filesystems,
             filesystems_after,
             milliseconds,
         }
+    }
+
+    /// The steps that removed their image.
+    pub fn removed(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|result| result.outcome == Outcome::Removed).map(|result| &result.step)
     }
 
     /// Whether something did not go as planned: a step or a plugin failed.
@@ -253,6 +338,7 @@ impl Totals {
                 }
                 Outcome::AlreadyGone => totals.already_gone += 1,
                 Outcome::NoLongerAllowed(_) => totals.no_longer_allowed += 1,
+                Outcome::NotNeeded(_) => totals.not_needed += 1,
                 Outcome::StillListed | Outcome::Failed(_) | Outcome::NotAttempted(_) => totals.failed += 1,
             }
         }

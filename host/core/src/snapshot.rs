@@ -1,6 +1,6 @@
 //! What a node looks like at one instant: observed once per run, and a file format of its own.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,32 @@ pub struct Snapshot {
     /// Pod sandboxes, sorted by id.
     #[serde(default)]
     pub sandboxes: Vec<Sandbox>,
+    /// What earlier runs left to remember.
+    #[serde(default, skip_serializing_if = "Memory::is_empty")]
+    pub memory: Memory,
+}
+
+/// What Holystone remembers of the node from earlier runs, as far as it is not said of an image. Empty when nothing
+/// is remembered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Memory {
+    /// Since when the node is remembered: an image that was first seen then may be older.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Ids of the images that Holystone itself and its plugins come in.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub own_images: BTreeSet<String>,
+    /// In how many runs in a row, before this one, a plugin wished the removal of an image: plugin, id, runs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub wishes: BTreeMap<String, BTreeMap<String, u32>>,
+}
+
+impl Memory {
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The node and its container runtime.
@@ -54,6 +80,9 @@ pub struct Node {
     /// `Status` with details); used by no container, yet no pod starts without it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sandbox_images: Vec<String>,
+    /// Uid of the pod that Holystone itself runs in; empty outside of pods.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub own_pod: String,
 }
 
 /// One filesystem at one instant. All figures in bytes, or in inodes.

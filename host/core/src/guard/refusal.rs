@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
@@ -48,10 +49,33 @@ pub enum Refusal {
         /// The pattern that matched.
         pattern: &'static str,
     },
+    /// Rail 3: Holystone itself, or one of its plugins, comes in it.
+    Own,
     /// Rail 4: one of the operator's patterns.
     Protected {
         /// The pattern that matched.
         pattern: Pattern,
+    },
+    /// Rail 5: it has not been here for long.
+    TooYoung {
+        /// When it was first seen.
+        first_seen: Timestamp,
+        /// How long an image has to have been here.
+        min_age: SignedDuration,
+    },
+    /// Rail 5: how long it has been here is unknown, and a pod that is starting may need it.
+    MayBeYoung {
+        /// The pod, in words.
+        pod: String,
+        /// For how long a pod counts as starting.
+        min_age: SignedDuration,
+    },
+    /// Rail 6: it has not been wished in enough runs in a row.
+    NotConfirmed {
+        /// In how many it has been, this one included.
+        runs: u32,
+        /// In how many it has to be.
+        needed: u32,
     },
     /// Rail 8: the run has reached its number of images.
     OverCount {
@@ -78,8 +102,10 @@ impl Refusal {
         match self {
             Self::NotFound | Self::NotOffered | Self::Duplicate | Self::Changed { .. } => 1,
             Self::InUse { .. } | Self::MayBeInUse { .. } | Self::RuntimeSaysInUse { .. } => 2,
-            Self::Pinned | Self::SandboxImage | Self::BuiltIn { .. } => 3,
+            Self::Pinned | Self::SandboxImage | Self::BuiltIn { .. } | Self::Own => 3,
             Self::Protected { .. } => 4,
+            Self::TooYoung { .. } | Self::MayBeYoung { .. } => 5,
+            Self::NotConfirmed { .. } => 6,
             Self::OverCount { .. } | Self::OverBytes { .. } | Self::OverPercent { .. } => 8,
         }
     }
@@ -97,7 +123,11 @@ impl Refusal {
             Self::Pinned => "Pinned",
             Self::SandboxImage => "SandboxImage",
             Self::BuiltIn { .. } => "BuiltIn",
+            Self::Own => "Own",
             Self::Protected { .. } => "Protected",
+            Self::TooYoung { .. } => "TooYoung",
+            Self::MayBeYoung { .. } => "MayBeYoung",
+            Self::NotConfirmed { .. } => "NotConfirmed",
             Self::OverCount { .. } => "OverCount",
             Self::OverBytes { .. } => "OverBytes",
             Self::OverPercent { .. } => "OverPercent",
@@ -130,7 +160,21 @@ impl fmt::Display for Refusal {
             Self::Pinned => f.write_str("pinned by the runtime"),
             Self::SandboxImage => f.write_str("the runtime makes pod sandboxes from it"),
             Self::BuiltIn { pattern } => write!(f, "always protected: {pattern}"),
+            Self::Own => f.write_str("Holystone itself or one of its plugins comes in it"),
             Self::Protected { pattern } => write!(f, "protected: {pattern}"),
+            Self::TooYoung { first_seen, min_age } => {
+                write!(f, "first seen at {first_seen:.0}, less than {min_age:#} before this run")
+            }
+            Self::MayBeYoung { pod, min_age } => {
+                write!(
+                    f,
+                    "its age is unknown, and the pod {}, which is younger than {min_age:#}, may still be starting",
+                    text::shown(pod)
+                )
+            }
+            Self::NotConfirmed { runs, needed } => {
+                write!(f, "wished in {runs} of {needed} runs in a row that it takes")
+            }
             Self::OverCount { limit } => write!(f, "over the limit of images per run, which is {limit}"),
             Self::OverBytes { limit } => write!(f, "over the limit of bytes per run, which is {limit}"),
             Self::OverPercent { limit, wished } => {

@@ -1,5 +1,7 @@
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+
 use super::{Guard, GuardRails, Limits, Plan, Refusal};
-use crate::container::{Container, ContainerState, ImageMentions};
+use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
 use crate::fixture::{self, sandbox, snapshot};
 use crate::image::{Image, ImageId};
 use crate::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
@@ -152,6 +154,131 @@ fn rail_4_one_protected_tag_protects_the_image() {
         assert_eq!(verdict(&node, &protecting(pattern)).unwrap_err().code(), "Protected", "{pattern}");
     }
     assert_eq!(verdict(&node, &protecting("a/kee")), Ok(()));
+}
+
+#[test]
+fn rail_3_our_own_images_stay() {
+    let mut node = snapshot(vec![image(1, &["registry.example/tools/scrub:1"])], Vec::new());
+    node.memory.own_images = [id(1)].into();
+    assert_eq!(verdict(&node, &GuardRails::default()), Err(Refusal::Own));
+}
+
+#[test]
+fn rail_3_only_two_built_in_patterns_can_be_lifted() {
+    let lifted = |pattern: &str| GuardRails { lift: vec![pattern.to_owned()], ..GuardRails::default() };
+    let verdict = |tag: &str, pattern: &str| verdict(&snapshot(vec![image(1, &[tag])], Vec::new()), &lifted(pattern));
+    assert_eq!(verdict("localhost/anything:1", "localhost/*"), Ok(()));
+    assert_eq!(verdict("quay.io/x/pause-game:1", "*pause*"), Ok(()));
+    for (tag, pattern) in
+        [("localhost/anything:1", "*pause*"), ("ghcr.io/x/holystone:1", "*/holystone*"), ("localhost/a:1", "*")]
+    {
+        assert_eq!(verdict(tag, pattern).unwrap_err().code(), "BuiltIn", "{tag} by {pattern}");
+    }
+}
+
+fn minutes(minutes: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + minutes.minutes()
+}
+
+/// A node at minute 60 that is remembered since then, with an image first seen at these times.
+fn remembered(since: Option<i64>, first_seen: Option<i64>) -> Snapshot {
+    let mut image = image(1, &["docker.io/a/b:1"]);
+    image.first_seen = first_seen.map(minutes);
+    let mut node = Snapshot { taken_at: minutes(60), ..snapshot(vec![image], Vec::new()) };
+    node.memory.since = since.map(minutes);
+    node
+}
+
+/// The sandbox of a pod, created at this minute.
+fn pod(uid: &str, created: i64) -> Sandbox {
+    let pod = Pod { uid: uid.to_owned(), namespace: "shop".to_owned(), name: "new".to_owned() };
+    Sandbox { ready: true, created_at: minutes(created), pod, ..sandbox("s", "") }
+}
+
+#[test]
+fn rail_5_a_young_image_stays() {
+    let rails = GuardRails::default();
+    for (first_seen, allowed) in [(59, false), (51, false), (50, true), (1, true), (70, false)] {
+        let verdict = verdict(&remembered(Some(0), Some(first_seen)), &rails);
+        assert_eq!(verdict.is_ok(), allowed, "first seen at minute {first_seen}: {verdict:?}");
+    }
+    let refusal = verdict(&remembered(Some(0), Some(55)), &rails).unwrap_err();
+    assert_eq!((refusal.code(), refusal.rail()), ("TooYoung", 5));
+    assert!(refusal.to_string().contains("1970-01-01T00:55:00Z, less than 10m before"), "{refusal}");
+    // A recorded snapshot may know ages without saying since when the node is remembered.
+    assert_eq!(verdict(&remembered(None, Some(55)), &rails).unwrap_err().code(), "TooYoung");
+}
+
+#[test]
+fn rail_5_an_unknown_age_is_young_only_while_a_pod_may_be_starting() {
+    let rails = GuardRails::default();
+    // Nothing remembered; first sight; there since the first sight, which was a moment ago.
+    for (since, first_seen) in [(None, None), (Some(60), Some(60)), (Some(55), Some(55)), (Some(0), None)] {
+        let with = |sandbox: Sandbox| {
+            let mut node = remembered(since, first_seen);
+            node.sandboxes.push(sandbox);
+            "own".clone_into(&mut node.node.own_pod);
+            verdict(&node, &rails)
+        };
+        assert_eq!(verdict(&remembered(since, first_seen), &rails), Ok(()));
+        let refusal = with(pod("u", 51)).unwrap_err();
+        assert_eq!((refusal.code(), refusal.rail()), ("MayBeYoung", 5));
+        assert!(refusal.to_string().contains("pod shop/new, which is younger than 10m"), "{refusal}");
+        assert_eq!(with(pod("u", 65)).unwrap_err().code(), "MayBeYoung", "by another clock");
+        assert_eq!(with(pod("u", 50)), Ok(()), "it has started by now");
+        assert_eq!(with(pod("own", 59)), Ok(()), "our own pod");
+        assert_eq!(with(Sandbox { ready: false, ..pod("u", 59) }), Ok(()), "not ready");
+    }
+    let mut long_known = remembered(Some(50), Some(50));
+    long_known.sandboxes.push(pod("u", 59));
+    assert_eq!(verdict(&long_known, &rails), Ok(()), "at least as old as it has to be");
+}
+
+#[test]
+fn rail_5_can_be_set() {
+    let aged = |age| GuardRails { min_age: SignedDuration::from_mins(age), ..GuardRails::default() };
+    assert_eq!(verdict(&remembered(Some(0), Some(58)), &aged(2)), Ok(()));
+    assert_eq!(verdict(&remembered(Some(0), Some(20)), &aged(41)).unwrap_err().rail(), 5);
+    let mut starting = remembered(None, None);
+    starting.sandboxes.push(pod("u", 60));
+    assert_eq!(verdict(&starting, &aged(0)), Ok(()));
+    assert_eq!(verdict(&remembered(Some(0), Some(60)), &aged(0)), Ok(()));
+}
+
+#[test]
+fn rail_5_is_asked_again_before_the_removal() {
+    let rails = GuardRails::default();
+    let before = remembered(None, None);
+    let plan = review(&before, &rails, &[id(1)]);
+    let mut after = before.clone();
+    after.sandboxes.push(pod("u", 60));
+    assert_eq!(Guard::new(&after, &rails).clear(&plan.steps[0]).unwrap_err().code(), "MayBeYoung");
+}
+
+#[test]
+fn rail_6_a_wish_has_to_be_repeated() {
+    let rails = GuardRails { confirmations: 3, ..GuardRails::default() };
+    let mut node = snapshot(vec![image(1, &[])], Vec::new());
+    assert_eq!(verdict(&node, &rails), Err(Refusal::NotConfirmed { runs: 1, needed: 3 }));
+    for (plugin, runs, allowed) in
+        [("greedy", 1, false), ("greedy", 2, true), ("greedy", u32::MAX, true), ("other", 9, false)]
+    {
+        node.memory.wishes = [(plugin.to_owned(), [(id(1), runs)].into())].into();
+        assert_eq!(verdict(&node, &rails).is_ok(), allowed, "{plugin} {runs}");
+    }
+    let refusal = verdict(&node, &rails).unwrap_err();
+    assert_eq!((refusal.code(), refusal.rail()), ("NotConfirmed", 6));
+    assert!(refusal.to_string().contains("in 1 of 3 runs"), "{refusal}");
+}
+
+#[test]
+fn rail_6_is_settled_when_the_step_is_made() {
+    let rails = GuardRails { confirmations: 2, ..GuardRails::default() };
+    let mut node = snapshot(vec![image(1, &[])], Vec::new());
+    node.memory.wishes = [("greedy".to_owned(), [(id(1), 1)].into())].into();
+    let plan = review(&node, &rails, &[id(1)]);
+    node.memory.wishes.clear();
+    assert!(Guard::new(&node, &rails).clear(&plan.steps[0]).is_ok());
 }
 
 #[test]

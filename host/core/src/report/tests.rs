@@ -4,14 +4,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Milliseconds, Outcome, PlanReport, Report};
+use super::{EndReason, Ending, Milliseconds, Outcome, PlanReport, Report, Swept};
 use crate::guard::{Guard, GuardRails, Refusal};
 use crate::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use crate::snapshot::{Filesystem, Snapshot};
 
-/// A plan of six removals.
+/// A plan of seven removals.
 fn planned(filesystem: Filesystem) -> PlanReport {
-    let images: Vec<_> = (0..6).map(|n| json!({ "id": format!("sha256:{n}"), "sizeBytes": 10 })).collect();
+    let images: Vec<_> = (0..7).map(|n| json!({ "id": format!("sha256:{n}"), "sizeBytes": 10 })).collect();
     let snapshot = json!({ "format": 1, "takenAt": "2026-11-24T06:00:00Z", "node": {}, "images": images });
     let mut snapshot = Snapshot::from_json(snapshot.to_string().as_bytes()).unwrap();
     snapshot.filesystems = vec![filesystem];
@@ -22,7 +22,7 @@ fn planned(filesystem: Filesystem) -> PlanReport {
         reason: reason.clone(),
         expected_bytes: None,
     };
-    let proposal = Proposal { plugin: "p".to_owned(), wishes: (0..6).map(wish).collect() };
+    let proposal = Proposal { plugin: "p".to_owned(), wishes: (0..7).map(wish).collect() };
     let rails = GuardRails::default();
     let plan = Guard::new(&snapshot, &rails).review(vec![proposal]);
     PlanReport::new(&snapshot, Vec::new(), plan)
@@ -36,9 +36,11 @@ fn report(before: Filesystem, after: Filesystem) -> Report {
         Outcome::StillListed,
         Outcome::Failed("no".to_owned()),
         Outcome::NotAttempted("late".to_owned()),
+        Outcome::NotNeeded("empty".to_owned()),
     ];
+    let ending = Some(Ending { reason: EndReason::NotNeeded, message: "empty".to_owned() });
     let laps = BTreeMap::from([("sweep", Milliseconds(Duration::from_micros(1_500)))]);
-    Report::new(planned(before), outcomes, Timestamp::UNIX_EPOCH, vec![after], laps)
+    Report::new(planned(before), Swept { outcomes, ending }, Timestamp::UNIX_EPOCH, vec![after], laps)
 }
 
 fn images(available: Option<u64>, used: Option<u64>) -> Filesystem {
@@ -49,8 +51,8 @@ fn images(available: Option<u64>, used: Option<u64>) -> Filesystem {
 #[test]
 fn every_outcome_is_counted_as_what_it_is() {
     let totals = report(images(None, None), images(None, None)).totals;
-    assert_eq!((totals.planned, totals.removed, totals.already_gone), (6, 1, 1));
-    assert_eq!((totals.no_longer_allowed, totals.failed), (1, 3));
+    assert_eq!((totals.planned, totals.removed, totals.already_gone), (7, 1, 1));
+    assert_eq!((totals.no_longer_allowed, totals.failed, totals.not_needed), (1, 3, 1));
     assert_eq!(totals.size_removed_bytes, 10, "only what was really removed");
 }
 
@@ -74,6 +76,8 @@ fn the_document_is_stable() {
     assert_eq!(value["steps"][2]["result"], "noLongerAllowed");
     assert_eq!(value["steps"][2]["detail"]["rail"], 3);
     assert_eq!(value["steps"][4]["detail"], "no");
+    assert_eq!(value["ending"], json!({ "reason": "NotNeeded", "message": "empty" }));
+    assert!(value.get("interrupted").is_none() && value.get("notices").is_none());
     assert_eq!(value["milliseconds"]["sweep"], 1.5);
     assert!(value["totals"].get("filesystemFreedBytes").is_none());
 }

@@ -1,18 +1,21 @@
 //! Random nodes, random proposals: whatever a plugin wishes, nothing that must stay is in the plan.
 //!
+//! `PROPTEST_CASES` says how many; CI takes ten thousand.
+//!
 //! The oracle spells the rules out anew and by brute force, so that it does not repeat the guard's mistakes.
 
 use std::collections::HashSet;
 
-use proptest::prelude::{Just, ProptestConfig, Strategy, any};
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use proptest::prelude::{Just, Strategy, any};
 use proptest::{collection, option, prop_assert, prop_assert_eq, prop_oneof, proptest, sample};
 
 use super::{Guard, GuardRails, Limits, container, id, image, sandbox, snapshot};
-use crate::container::{Container, ContainerState, ImageMentions, Sandbox};
+use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
 use crate::image::Image;
 use crate::pattern::Pattern;
 use crate::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Memory, Snapshot};
 
 /// Few names, so that images, containers and patterns meet often.
 const TAGS: [&str; 8] = [
@@ -38,21 +41,30 @@ const SPELLINGS: [(&str, &str); 6] = [
 
 const IMAGES: u8 = 12;
 
+/// When every look is taken, in minutes.
+const NOW: i64 = 30;
+
+fn minute(minute: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + minute.minutes()
+}
+
 fn digest(n: u8) -> String {
     format!("sha256:{:064x}", u32::from(n) + 0xd00)
 }
 
 fn images() -> impl Strategy<Value = Vec<Image>> {
     let pinned = sample::select(vec![true, false, false, false]);
-    let one = (sample::subsequence(TAGS.to_vec(), 0..3), option::of(0..IMAGES), 0..1_000_u64, pinned);
+    let first_seen = option::of((0..NOW + 2).prop_map(minute));
+    let one = (sample::subsequence(TAGS.to_vec(), 0..3), option::of(0..IMAGES), 0..1_000_u64, pinned, first_seen);
     collection::vec(one, 0..usize::from(IMAGES)).prop_map(|list| {
         (0..)
             .zip(list)
-            .map(|(n, (tags, digested, size, pinned))| {
+            .map(|(n, (tags, digested, size, pinned, first_seen))| {
                 let mut image = image(n, &tags);
                 image.repo_digests = digested.iter().map(|n| format!("quay.io/team/app@{}", digest(*n))).collect();
                 image.size_bytes = size;
                 image.pinned = pinned;
+                image.first_seen = first_seen;
                 image
             })
             .collect()
@@ -91,19 +103,40 @@ fn containers() -> impl Strategy<Value = Vec<Container>> {
 }
 
 fn sandboxes() -> impl Strategy<Value = Vec<Sandbox>> {
-    collection::vec((mention(), any::<bool>()), 0..2).prop_map(|list| {
+    let one = (mention(), any::<bool>(), 0..NOW + 2, sample::select(vec!["own", "p"]));
+    collection::vec(one, 0..2).prop_map(|list| {
         list.into_iter()
             .enumerate()
-            .map(|(n, (image, ready))| Sandbox { ready, ..sandbox(&format!("s{n}"), &image) })
+            .map(|(n, (image, ready, created, uid))| Sandbox {
+                ready,
+                created_at: minute(created),
+                pod: Pod { uid: uid.to_owned(), ..Pod::default() },
+                ..sandbox(&format!("s{n}"), &image)
+            })
             .collect()
     })
 }
 
+fn memories() -> impl Strategy<Value = Memory> {
+    let own = collection::btree_set((0..IMAGES).prop_map(id), 0..2);
+    let wishes = collection::btree_map((0..IMAGES).prop_map(id), 0..4_u32, 0..4);
+    let wishes = collection::btree_map(sample::select(vec!["random".to_owned(), "other".to_owned()]), wishes, 0..3);
+    (option::of((0..=NOW).prop_map(minute)), own, wishes).prop_map(|(since, own_images, wishes)| Memory {
+        since,
+        own_images,
+        wishes,
+    })
+}
+
 fn nodes() -> impl Strategy<Value = Snapshot> {
-    (images(), containers(), sandboxes(), sample::subsequence(TAGS.to_vec(), 0..2)).prop_map(
-        |(images, containers, sandboxes, sandbox_images)| {
+    let sandbox_images = sample::subsequence(TAGS.to_vec(), 0..2);
+    (images(), containers(), sandboxes(), sandbox_images, memories(), any::<bool>()).prop_map(
+        |(images, containers, sandboxes, sandbox_images, memory, in_a_pod)| {
             let mut node = snapshot(images, containers);
+            node.taken_at = minute(NOW);
             node.sandboxes = sandboxes;
+            node.memory = memory;
+            node.node.own_pod = if in_a_pod { "own".to_owned() } else { String::new() };
             node.node.sandbox_images = sandbox_images.into_iter().map(str::to_owned).collect();
             node.normalize()
         },
@@ -114,10 +147,40 @@ fn rails() -> impl Strategy<Value = GuardRails> {
     let patterns = ["docker.io/minchou/*", "*:br-*", "nginx", "quay.io/team/app:2", "sha256:000000000000", "*"];
     let protect = sample::subsequence(patterns.to_vec(), 0..2);
     let limits = (option::of(0..6_u64), option::of(0..2_000_u64), option::of(0..=100_u8));
-    (protect, limits).prop_map(|(protect, (count, bytes, percent))| GuardRails {
-        protect: protect.into_iter().map(|pattern| pattern.parse().unwrap()).collect(),
-        limits: Limits { count, bytes, percent },
-    })
+    let lift = sample::subsequence(vec!["localhost/*", "*pause*", "*/holystone*"], 0..3);
+    let ages = sample::select(vec![0, 5, 10, NOW * 2]);
+    (protect, limits, lift, ages, 0..4_u32).prop_map(
+        |(protect, (count, bytes, percent), lift, min_age, confirmations)| GuardRails {
+            lift: lift.into_iter().map(str::to_owned).collect(),
+            min_age: SignedDuration::from_mins(min_age),
+            confirmations,
+            protect: protect.into_iter().map(|pattern| pattern.parse().unwrap()).collect(),
+            limits: Limits { count, bytes, percent },
+        },
+    )
+}
+
+/// Why an image is too young, spelt out in minutes.
+fn is_young(node: &Snapshot, rails: &GuardRails, image: &Image) -> Option<&'static str> {
+    let minutes = |time: Timestamp| time.as_second() / 60;
+    let min_age = rails.min_age.as_mins();
+    if min_age == 0 {
+        return None;
+    }
+    let unknown = match (image.first_seen, node.memory.since) {
+        (Some(first), _) if minutes(first) + min_age <= NOW => return None,
+        (Some(first), Some(since)) => first <= since,
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    if !unknown {
+        return Some("it was first seen a moment ago");
+    }
+    let starting = node.sandboxes.iter().any(|sandbox| {
+        let ours = node.node.own_pod == "own" && sandbox.pod.uid == "own";
+        sandbox.ready && !ours && minutes(sandbox.created_at) + min_age > NOW
+    });
+    starting.then_some("nobody knows how old it is, and a pod is starting")
 }
 
 fn wishes() -> impl Strategy<Value = Wish> {
@@ -186,18 +249,20 @@ fn must_stay(node: &Snapshot, rails: &GuardRails, image: &Image) -> Option<&'sta
         Some("pinned")
     } else if node.node.sandbox_images.iter().any(|reference| image.repo_tags.contains(reference)) {
         Some("sandbox image")
-    } else if starts_with(image, "localhost/") || starts_with(image, "registry.k8s.io/pause") {
+    } else if starts_with(image, "localhost/") && !rails.lift.iter().any(|lifted| lifted == "localhost/*")
+        || starts_with(image, "registry.k8s.io/pause") && !rails.lift.iter().any(|lifted| lifted == "*pause*")
+    {
         Some("built in")
+    } else if node.memory.own_images.contains(image.id.as_str()) {
+        Some("our own")
     } else if rails.protect.iter().any(|pattern| protects(pattern, image)) {
         Some("protected")
     } else {
-        None
+        is_young(node, rails, image)
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
-
     /// Invariant 5: images in use, pinned, protected or needed for sandboxes are in no plan, whatever is wished.
     #[test]
     fn nothing_that_must_stay_is_in_a_plan(node in nodes(), rails in rails(), proposals in proposals()) {
@@ -205,6 +270,8 @@ proptest! {
         for step in &plan.steps {
             let image = node.image(step.image().as_str()).expect("a step is about an image of the node");
             prop_assert_eq!(must_stay(&node, &rails, image), None, "{:?}", image);
+            let before = node.memory.wishes.get("random").and_then(|wishes| wishes.get(step.image().as_str()));
+            prop_assert!(before.unwrap_or(&0) + 1 >= rails.confirmations, "confirmed");
         }
     }
 
