@@ -12,7 +12,7 @@ use holystone_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Ended, cache, containerd, end, holystone, run, unused_images};
+use crate::support::{Ended, cache, containerd, end, holystone, run, unused_images, unused_images_command};
 
 const CONFIG: &str = r#"{"repositories":["docker.io/minchou/*"]}"#;
 const WITH_DANGLING: &str = r#"{"repositories":["docker.io/minchou/*"],"dangling":true}"#;
@@ -281,9 +281,9 @@ async fn a_plan_lists_what_goes_and_touches_nothing(node: &Node) -> anyhow::Resu
 
 /// The same as [`unused_images`] with protection, as YAML.
 fn yaml(verb: &str, endpoint: &str) -> Value {
-    let mut command = holystone();
-    command.args([verb, "--plugin", "builtin:unused-images", "--config", CONFIG, "--endpoint", endpoint, "-o", "yaml"]);
-    let Ended { stdout, .. } = end(command.args(PROTECT).arg("--cache-dir").arg(cache())).expect(0);
+    let mut command = unused_images_command(verb, endpoint, CONFIG);
+    command.args(["-o", "yaml"]);
+    let Ended { stdout, .. } = end(command.args(PROTECT)).expect(0);
     assert!(!stdout.trim_start().starts_with('{'), "not YAML but JSON:\n{stdout}");
     serde_saphyr::from_str(&stdout).unwrap_or_else(|error| panic!("{error}:\n{stdout}"))
 }

@@ -60,11 +60,21 @@ impl Ended {
 
 /// `run` (or `plan`) of the plugin unused-images on an endpoint, as JSON.
 pub(crate) fn unused_images(verb: &str, endpoint: &str, config: &str, more: &[&str]) -> Ended {
-    let cache = cache();
+    end(unused_images_command(verb, endpoint, config).args(["-o", "json"]).args(more))
+}
+
+/// The same, not started and without a format. The node is remembered beside its socket. No image is too young,
+/// unless `--min-age` says so: a later one counts.
+pub(crate) fn unused_images_command(verb: &str, endpoint: &str, config: &str) -> Command {
     let mut command = holystone();
-    command.args([verb, "--plugin", "builtin:unused-images", "--config", config, "--endpoint", endpoint, "-o", "json"]);
-    command.arg("--cache-dir").arg(cache).args(more);
-    end(&mut command)
+    command.args([verb, "--plugin", "builtin:unused-images", "--config", config, "--endpoint", endpoint]);
+    command.arg("--cache-dir").arg(cache()).arg("--state-dir").arg(state_dir(endpoint)).args(["--min-age", "0s"]);
+    command
+}
+
+/// Where a node is remembered, for the tests on it: in a directory beside its socket.
+pub(crate) fn state_dir(endpoint: &str) -> PathBuf {
+    Path::new(endpoint.trim_start_matches("unix://")).with_file_name("state")
 }
 
 /// A private containerd for one test, in memory where there is room: containerd waits for the disk at each step.

@@ -2,6 +2,7 @@
 //! never of the report.
 
 use std::collections::BTreeSet;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use holystone_core::container::{Container, ContainerState, ImageMentions, Pod};
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Ended, cache, holystone, unused_images};
+use crate::support::{Ended, end, state_dir, unused_images, unused_images_command};
 
 const NODE: &[u8] = include_bytes!("../../examples/snapshots/rollout-node.json");
 const CONFIG: &str = r#"{"repositories":["docker.io/minchou/*"],"keepLast":1}"#;
@@ -43,6 +44,14 @@ impl TestNode {
 
     fn run(&self, more: &[&str]) -> Ended {
         unused_images("run", &self.endpoint(), CONFIG, more)
+    }
+
+    /// Waits until a run on the node has asked for a removal.
+    async fn until_the_first_removal(&self, run: &mut Child) {
+        while self.simulated.removals().is_empty() {
+            assert!(run.try_wait().unwrap().is_none(), "it ended before the first removal");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// The ids of the images that are gone from the node.
@@ -212,8 +221,8 @@ async fn what_cannot_be_looked_at_again_is_not_removed() {
 async fn a_success_that_cannot_be_confirmed_is_not_claimed() {
     // The third list is the one that would show that the images are gone.
     let node = TestNode::start(Faults::none().disconnect(Method::ListContainers, 3, Duration::from_mins(2)));
-    let report = node.run(&[]).expect(1).json();
-    let step = result(&report, &id(OLD));
+    let report = node.run(&["--max-count", "20"]).expect(1).json();
+    let step = &report["steps"][0];
     assert_eq!(step["result"], "failed");
     assert!(step["detail"].as_str().unwrap().contains("whether the image is gone is unknown"), "{step}");
     assert_eq!(report["totals"]["removed"], 0);
@@ -237,13 +246,30 @@ async fn protection_and_limits_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_runs_at_once_do_no_harm() {
+async fn a_run_waits_for_another_or_leaves() {
+    let node = TestNode::start(Faults::none().latency(Method::RemoveImage, Duration::from_millis(500)));
+    let mut first = unused_images_command("run", &node.endpoint(), CONFIG).stdout(Stdio::null()).spawn().unwrap();
+    node.until_the_first_removal(&mut first).await;
+    let left = node.run(&[]).expect(2);
+    let holder = format!("process {} holds", first.id());
+    assert!(left.stderr.contains("another run is under way") && left.stderr.contains(&holder), "{}", left.stderr);
+    let waited = node.run(&["--wait", "1m"]).expect(0).json();
+    assert!(first.wait().unwrap().success());
+    assert_eq!(waited["totals"]["planned"], 0, "the first has done it all");
+    assert_eq!(node.gone(), planned());
+    assert_eq!(node.simulated.removals().len(), planned().len(), "nothing was asked to go twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_that_do_not_know_of_each_other_do_no_harm() {
     let node = TestNode::start(Faults::none().latency(Method::RemoveImage, Duration::from_millis(20)));
     let endpoint = node.endpoint();
-    let runs: Vec<_> = (0..2)
-        .map(|_| {
-            let endpoint = endpoint.clone();
-            std::thread::spawn(move || unused_images("run", &endpoint, CONFIG, &[]))
+    let runs: Vec<_> = ["a", "b"]
+        .into_iter()
+        .map(|name| {
+            let mut command = unused_images_command("run", &endpoint, CONFIG);
+            command.args(["-o", "json", "--state-dir"]).arg(state_dir(&endpoint).with_file_name(name));
+            std::thread::spawn(move || end(&mut command))
         })
         .collect();
     for run in runs {
@@ -256,13 +282,9 @@ async fn two_runs_at_once_do_no_harm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_run_leaves_a_node_that_the_next_run_finishes() {
     let node = TestNode::start(Faults::none().latency(Method::ListPodSandbox, Duration::from_millis(100)));
-    let mut command = holystone();
-    command.args(["run", "--plugin", "builtin:unused-images", "--config", CONFIG, "--endpoint", &node.endpoint()]);
-    let mut killed = command.arg("--cache-dir").arg(cache()).stdout(std::process::Stdio::null()).spawn().unwrap();
-    while node.simulated.removals().is_empty() {
-        assert!(killed.try_wait().unwrap().is_none(), "it ended before the first removal");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let mut command = unused_images_command("run", &node.endpoint(), CONFIG);
+    let mut killed = command.stdout(Stdio::null()).spawn().unwrap();
+    node.until_the_first_removal(&mut killed).await;
     killed.kill().unwrap();
     killed.wait().unwrap();
     assert!(node.gone().is_subset(&planned()));

@@ -7,9 +7,14 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use holystone_core::guard::{GuardRails, Limits};
+use holystone_core::guard::{GuardRails, LIFTABLE, Limits};
 use holystone_core::pattern::Pattern;
+use holystone_core::pressure::Pressure;
 use holystone_runtime::Capability;
+use jiff::SignedDuration;
+
+use crate::exit::Usage;
+use crate::sweep::Pace;
 
 /// Scrubs the disks of Kubernetes nodes: WebAssembly plugins decide what to remove, guard rails that they cannot get
 /// around review every wish, and the host removes what is left.
@@ -39,6 +44,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Record the node as JSON, to be replayed by `plan --snapshot` anywhere.
     Snapshot(SnapshotArguments),
+    /// Show what is remembered of this node: images and their ages, wishes, the last run.
+    State(StateArguments),
 }
 
 /// Arguments of `demo`.
@@ -47,6 +54,9 @@ pub(crate) struct DemoArguments {
     /// Config of the plugin, as JSON or as @FILE.
     #[arg(long, value_name = "JSON|@FILE", default_value = r#"{"repositories":["docker.io/minchou/*"],"keepLast":1}"#)]
     pub(crate) config: String,
+
+    #[command(flatten)]
+    pub(crate) pace: PaceArguments,
 
     #[command(flatten)]
     pub(crate) rails: RailArguments,
@@ -59,7 +69,7 @@ pub(crate) struct PlanArguments {
     pub(crate) policy: PolicyArguments,
 
     /// Decide about a recorded node instead of this one; - reads standard input.
-    #[arg(long, value_name = "FILE", conflicts_with = "endpoint")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["endpoint", "state_dir"])]
     pub(crate) snapshot: Option<PathBuf>,
 
     #[command(flatten)]
@@ -79,6 +89,17 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) node: NodeArguments,
 
+    #[command(flatten)]
+    pub(crate) pace: PaceArguments,
+
+    /// How long to wait for another run on this node to end. Without it, a run that finds another one leaves.
+    #[arg(long, value_name = "DURATION", default_value = "0s", hide_default_value = true, value_parser = humantime::parse_duration)]
+    pub(crate) wait: Duration,
+
+    /// How long the run may take as a whole. When that is over nothing more is removed, and the report says what was.
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = humantime::parse_duration)]
+    pub(crate) time_limit: Duration,
+
     /// Do not ask. Only a run on a terminal asks.
     #[arg(short, long)]
     pub(crate) yes: bool,
@@ -95,6 +116,26 @@ pub(crate) struct SnapshotArguments {
     pub(crate) node: NodeArguments,
 }
 
+/// Arguments of `state`.
+#[derive(Debug, Args)]
+pub(crate) struct StateArguments {
+    #[command(flatten)]
+    pub(crate) directory: StateDirArguments,
+
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Format,
+}
+
+/// Where this node is remembered.
+#[derive(Debug, Args)]
+pub(crate) struct StateDirArguments {
+    /// Directory for what is remembered of this node from run to run, and for the lock that keeps two runs apart; it
+    /// must be this user's alone. Default: /var/lib/holystone for root, else ~/.local/state/holystone.
+    #[arg(long, value_name = "DIRECTORY", overrides_with = "state_dir")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
 /// Which node.
 #[derive(Debug, Args)]
 pub(crate) struct NodeArguments {
@@ -106,6 +147,57 @@ pub(crate) struct NodeArguments {
     /// Name of this node in reports; the host name by default.
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     pub(crate) node_name: Option<String>,
+
+    /// Uid of the pod that this runs in, whose images are Holystone's own; found out by itself where the kubelet mounts
+    /// /etc/hosts.
+    #[arg(long, value_name = "UID", env = "POD_UID")]
+    pub(crate) pod_uid: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) state: StateDirArguments,
+}
+
+/// How fast to remove, and how far to go.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PaceArguments {
+    /// How many removals may be under way at once. One by one takes several times as long: runtimes clean up after
+    /// each removal, and removals that are under way together share that.
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    concurrency: u16,
+
+    /// Wait so long after each removal has been started, and start them one by one.
+    #[arg(long, value_name = "DURATION", default_value = "0s", hide_default_value = true, value_parser = humantime::parse_duration)]
+    pause: Duration,
+
+    /// Remove only if the filesystem of the images is fuller than this.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    above: Option<u8>,
+
+    /// Stop when the filesystem of the images is no fuller than this.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    until: Option<u8>,
+
+    /// Stop when so many removals in a row have failed.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    max_failures: u32,
+}
+
+impl PaceArguments {
+    /// The pace that these arguments ask for.
+    pub(crate) fn pace(&self) -> anyhow::Result<Pace> {
+        if let (Some(above), Some(until)) = (self.above, self.until)
+            && until > above
+        {
+            let problem = format!("--until {until} is more than --above {above}: it would stop before it begins");
+            return Err(Usage(problem).into());
+        }
+        Ok(Pace {
+            in_flight: usize::from(self.concurrency),
+            pause: self.pause,
+            pressure: Pressure { above: self.above, until: self.until },
+            max_failures: self.max_failures,
+        })
+    }
 }
 
 /// Who decides, and within what.
@@ -152,6 +244,19 @@ pub(crate) struct RailArguments {
     #[arg(long, value_name = "PATTERN")]
     protect: Vec<Pattern>,
 
+    /// Do not keep what this built-in pattern keeps: localhost/* or *pause*. May be repeated.
+    #[arg(long, value_name = "PATTERN", value_parser = clap::builder::PossibleValuesParser::new(LIFTABLE))]
+    unprotect: Vec<String>,
+
+    /// Keep images that were first seen less than this ago. While nobody knows how old the images are, because this
+    /// node has not been seen before, they are kept only while a pod younger than this may be starting. 0s keeps none.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = age, overrides_with = "min_age")]
+    min_age: SignedDuration,
+
+    /// Remove an image only when the same plugin wished it in so many runs in a row, this one included.
+    #[arg(long, value_name = "RUNS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    confirmations: u32,
+
     /// Remove at most so many images per run.
     #[arg(long, value_name = "N")]
     max_count: Option<u64>,
@@ -161,7 +266,7 @@ pub(crate) struct RailArguments {
     max_bytes: Option<ByteSize>,
 
     /// Reject a plugin's whole proposal when it comes to more than this share of all images.
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
     max_percent: Option<u8>,
 }
 
@@ -177,7 +282,10 @@ impl RailArguments {
     /// The guard rails that these arguments ask for.
     pub(crate) fn rails(&self) -> GuardRails {
         GuardRails {
+            lift: self.unprotect.clone(),
             protect: self.protect.clone(),
+            min_age: self.min_age,
+            confirmations: self.confirmations,
             limits: Limits {
                 count: self.max_count,
                 bytes: self.max_bytes.map(|size| size.as_u64()),
@@ -197,6 +305,18 @@ pub(crate) enum Format {
     Json,
     /// For programs and people.
     Yaml,
+}
+
+/// 0 to 100, with or without a percent sign.
+fn percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    let percent = number.parse::<u8>().ok().filter(|percent| *percent <= 100);
+    percent.ok_or_else(|| "a share is a whole number from 0 to 100, for example 85%".to_owned())
+}
+
+fn age(text: &str) -> Result<SignedDuration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    SignedDuration::try_from(duration).map_err(|error| error.to_string())
 }
 
 fn memory(text: &str) -> Result<ByteSize, String> {

@@ -15,10 +15,15 @@ use crate::observe::LiveNode;
 use crate::output;
 use crate::plan;
 use crate::plugins;
-use crate::run::{self, Stopwatch};
+use crate::remembered::Remembered;
+use crate::run::{self, Stopwatch, Tools};
+use crate::stop::Stop;
 
 /// A node as the best-practice page of `OpenKruise` describes it: 125 images, most of them old tags of one rollout.
 const NODE: &[u8] = include_bytes!("../../../examples/snapshots/rollout-node.json");
+
+/// How long the sweep may take; it takes a moment.
+const TIME_LIMIT: Duration = Duration::from_mins(10);
 
 /// What the demo protects, for a rail to be seen at work.
 const PROTECTED: &str = "*:v1.5.*";
@@ -29,7 +34,7 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
     let socket = directory.path().join("cri.sock");
     let simulated = SimulatedNode::start(&socket, Snapshot::from_json(NODE)?, Faults::default())?;
     let cri = Cri::connect(simulated.endpoint(), Options::default()).await?;
-    let node = LiveNode { cri, name: "demo-node".to_owned() };
+    let node = LiveNode { cri, name: "demo-node".to_owned(), own_pod: String::new() };
     let rails = arguments.rails.clone().or_protect(PROTECTED.parse()?).rails();
 
     say("A simulated node. The runtime's disk before:")?;
@@ -37,14 +42,17 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
     say("\nThe plan: what builtin:unused-images wishes, after the guard rails have looked at it.\n")?;
     let policy = policy(arguments);
     let mut clock = Stopwatch::start();
-    let (loaded, snapshot) = tokio::try_join!(plugins::load(&policy), node.observe())?;
+    let look = async { Ok(node.observe().await?) };
+    let (loaded, snapshot) = tokio::try_join!(plugins::load(&policy), look)?;
     clock.lap("observe");
     let planned = plan::decide(&loaded, &snapshot, &rails).await?;
     clock.lap("plan");
     output::plan(&planned, Format::Table)?;
 
     say("\nThe sweep: every image is looked at once more right before it is removed.\n")?;
-    let report = run::carry_out(&node, planned, &rails, clock).await?;
+    let (pace, stop) = (arguments.pace.pace()?, Stop::after(TIME_LIMIT)?);
+    let tools = Tools { node: &node, rails: &rails, pace: &pace, stop: &stop };
+    let report = run::carry_out(tools, planned, &mut Remembered::nothing(), clock).await;
     output::report(&report, Format::Table)?;
     say("\nThe runtime's disk after:")?;
     output::filesystems(&mut std::io::stdout(), &simulated.filesystems())?;

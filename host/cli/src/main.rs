@@ -11,8 +11,11 @@ mod observe;
 mod output;
 mod plan;
 mod plugins;
+mod remembered;
 mod run;
 mod snapshot;
+mod state;
+mod stop;
 mod sweep;
 
 use std::process::ExitCode;
@@ -40,6 +43,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
             Command::Plan(arguments) => plan::plan(&arguments).await,
             Command::Run(arguments) => run::run(&arguments).await,
             Command::Snapshot(arguments) => snapshot::snapshot(&arguments).await,
+            Command::State(arguments) => state::state(&arguments),
         }
     });
     // A plugin that is still being compiled must not hold up the exit.

@@ -1,20 +1,22 @@
-//! Looking at a node, this one or a recorded one.
+//! Looking at a node, this one or a recorded one. A look at this one comes with what is remembered of it.
 
 use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Context as _;
 use holystone_core::snapshot::Snapshot;
-use holystone_node::{Cri, Endpoint, Options, Surroundings};
+use holystone_core::state::State;
+use holystone_node::{Cri, Endpoint, NodeError, Options, Surroundings};
 use jiff::Timestamp;
 
 use crate::args::NodeArguments;
 use crate::exit::Usage;
 
-/// A connected runtime and what this node is called.
+/// A connected runtime, what this node is called, and the pod that this runs in; empty outside of pods.
 pub(crate) struct LiveNode {
     pub(crate) cri: Cri,
     pub(crate) name: String,
+    pub(crate) own_pod: String,
 }
 
 impl LiveNode {
@@ -26,12 +28,26 @@ impl LiveNode {
         };
         tracing::info!(%endpoint, "connecting");
         let cri = Cri::connect(&endpoint, Options::default()).await?;
-        Ok(Self { cri, name: node_name(arguments) })
+        let pod_uid = arguments.pod_uid.clone().filter(|uid| !uid.is_empty());
+        let own_pod = pod_uid.or_else(holystone_node::own_pod).unwrap_or_default();
+        Ok(Self { cri, name: node_name(arguments), own_pod })
     }
 
     /// Looks at everything.
-    pub(crate) async fn observe(&self) -> anyhow::Result<Snapshot> {
-        Ok(self.cri.observe(Timestamp::now(), &self.name).await?)
+    pub(crate) async fn observe(&self) -> Result<Snapshot, NodeError> {
+        Ok(self.named(self.cri.observe(Timestamp::now(), &self.name).await?))
+    }
+
+    /// Looks again, right before a removal, and recalls what is known of the images.
+    pub(crate) async fn look(&self, state: &State) -> Result<Snapshot, NodeError> {
+        let mut snapshot = self.named(self.cri.look(Timestamp::now(), &self.name).await?);
+        state.recall(&mut snapshot);
+        Ok(snapshot)
+    }
+
+    fn named(&self, mut snapshot: Snapshot) -> Snapshot {
+        self.own_pod.clone_into(&mut snapshot.node.own_pod);
+        snapshot
     }
 }
 

@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use holystone_core::guard::{Refused, Step};
 use holystone_core::report::{Outcome, PlanReport, PluginRun, Report, StepResult};
 use holystone_core::snapshot::Filesystem;
+use holystone_core::state::State;
 use holystone_core::text;
 use serde::Serialize;
 
@@ -38,6 +39,50 @@ pub(crate) fn plan_to(out: &mut impl Write, planned: &PlanReport, format: Format
         Format::Table => plan_table(out, planned),
         Format::Json | Format::Yaml => machine(out, planned, format),
     }
+}
+
+/// Prints what is remembered of a node.
+pub(crate) fn state(state: &State, format: Format) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match format {
+        Format::Table => state_table(&mut out, state),
+        Format::Json | Format::Yaml => machine(&mut out, state, format),
+    }
+}
+
+fn state_table(out: &mut impl Write, state: &State) -> anyhow::Result<()> {
+    writeln!(out, "This node is remembered since {}; last written at {}", state.since, state.written_at)?;
+    match &state.last_run {
+        Some(run) => writeln!(
+            out,
+            "The last run ended at {}: {} removed, {} refused, {} failed{}",
+            run.finished_at,
+            run.totals.removed,
+            run.totals.refused,
+            run.totals.failed,
+            run.ending.as_ref().map(|ending| format!("; {}", text::shown(&ending.message))).unwrap_or_default()
+        )?,
+        None => writeln!(out, "No run has come to its end yet")?,
+    }
+    if let Some(run) = &state.under_way {
+        let images = run.images.len();
+        writeln!(out, "A run that began at {} to remove {images} images is under way or was cut off", run.started_at)?;
+    }
+    let mut table = new_table(["IMAGE", "FIRST SEEN", "LAST USED", "WISHED"]);
+    for (id, seen) in &state.images {
+        let own = if state.own_images.contains(id) { " (Holystone's own)" } else { "" };
+        let used = seen.used.map_or_else(|| "never".to_owned(), |used| format!("{used:.0}"));
+        let first = format!("{:.0}", seen.first);
+        table.add_row([&format!("{}{own}", text::shown(id)), &first, &used, &wished(state, id)]);
+    }
+    print_table(out, &table)
+}
+
+/// By whom, and in how many runs in a row, the removal of an image was wished.
+fn wished(state: &State, id: &str) -> String {
+    let runs = state.wishes.iter().filter_map(|(plugin, wishes)| Some((plugin, wishes.get(id)?)));
+    let runs: Vec<String> = runs.map(|(plugin, runs)| format!("{} {runs}×", text::shown(plugin))).collect();
+    runs.join(", ")
 }
 
 /// Writes as it goes: the text of a large plan takes more memory than the plan.
@@ -87,6 +132,16 @@ fn report_table(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
         text::shown(&report.runtime),
         report.images
     )?;
+    if let Some(earlier) = &report.interrupted {
+        writeln!(
+            out,
+            "The run of {} was cut off: of the {} images that it set out to remove {} are gone and {} are still there",
+            earlier.started_at, earlier.planned, earlier.gone, earlier.left
+        )?;
+    }
+    for notice in &report.notices {
+        writeln!(out, "Note: {}", text::shown(notice))?;
+    }
     plugins(out, &report.plugins)?;
     let mut table = new_table(["RESULT", "IMAGE", "SIZE", "REASON"]);
     for StepResult { step, outcome } in &report.steps {
@@ -95,6 +150,9 @@ fn report_table(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
     }
     refusals(&mut table, &report.refusals);
     print_table(out, &table)?;
+    if let Some(ending) = &report.ending {
+        writeln!(out, "Ended before its plan did: {}", text::shown(&ending.message))?;
+    }
     totals(out, report)
 }
 
@@ -105,6 +163,7 @@ fn totals(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
         (totals.already_gone, "already gone"),
         (totals.refused, "refused"),
         (totals.no_longer_allowed, "no longer allowed"),
+        (totals.not_needed, "not needed"),
         (totals.failed, "failed"),
     ] {
         if count > 0 {
@@ -135,7 +194,7 @@ fn explain(outcome: &Outcome) -> Option<String> {
         Outcome::AlreadyGone => Some("somebody else removed it".to_owned()),
         Outcome::NoLongerAllowed(refusal) => Some(format!("rail {}: {refusal}", refusal.rail())),
         Outcome::StillListed => Some("the runtime said that it was removed, and lists it".to_owned()),
-        Outcome::Failed(why) | Outcome::NotAttempted(why) => Some(text::shown(why)),
+        Outcome::Failed(why) | Outcome::NotAttempted(why) | Outcome::NotNeeded(why) => Some(text::shown(why)),
     }
 }
 

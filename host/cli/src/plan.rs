@@ -10,14 +10,17 @@ use crate::exit::Exit;
 use crate::observe::{self, LiveNode};
 use crate::output;
 use crate::plugins::{self, Loaded};
+use crate::remembered;
 
 /// Decides and prints.
 pub(crate) async fn plan(arguments: &PlanArguments) -> anyhow::Result<Exit> {
     let snapshot = async {
-        match &arguments.snapshot {
-            Some(path) => observe::recorded(path),
-            None => LiveNode::connect(&arguments.node).await?.observe().await,
+        if let Some(path) = &arguments.snapshot {
+            return observe::recorded(path);
         }
+        let mut snapshot = LiveNode::connect(&arguments.node).await?.observe().await?;
+        remembered::recall(&arguments.node.state, &mut snapshot);
+        Ok(snapshot)
     };
     let (loaded, snapshot) = tokio::try_join!(plugins::load(&arguments.policy), snapshot)?;
     let planned = decide(&loaded, &snapshot, &arguments.policy.rails.rails()).await?;

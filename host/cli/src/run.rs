@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use holystone_core::guard::GuardRails;
 use holystone_core::report::{Milliseconds, PlanReport, Report};
+use holystone_core::snapshot::Filesystem;
+use holystone_core::state::LastRun;
 use jiff::Timestamp;
 
 use crate::args::{Format, RunArguments};
@@ -14,59 +16,114 @@ use crate::observe::LiveNode;
 use crate::output;
 use crate::plan;
 use crate::plugins;
-use crate::sweep;
+use crate::remembered::Remembered;
+use crate::stop::Stop;
+use crate::sweep::{self, Job, Pace};
 
 /// Runs once on this node.
 pub(crate) async fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
+    let pace = arguments.pace.pace()?;
+    let stop = Stop::after(arguments.time_limit)?;
     let mut clock = Stopwatch::start();
     let rails = arguments.policy.rails.rails();
+    let mut remembered = stop.before_removals(Remembered::take(&arguments.node.state, arguments.wait)).await?;
+    clock.lap("lock");
     let look = async {
         let node = LiveNode::connect(&arguments.node).await?;
-        let snapshot = node.observe().await?;
-        anyhow::Ok((node, snapshot))
+        let mut snapshot = node.observe().await?;
+        let interrupted = remembered.state.observe(&mut snapshot);
+        anyhow::Ok((node, snapshot, interrupted))
     };
-    let (loaded, (node, snapshot)) = tokio::try_join!(plugins::load(&arguments.policy), look)?;
+    let look = Box::pin(async { tokio::try_join!(plugins::load(&arguments.policy), look) });
+    let (loaded, (node, snapshot, interrupted)) = stop.before_removals(look).await?;
     clock.lap("observe");
-    let planned = plan::decide(&loaded, &snapshot, &rails).await?;
+    let planned = stop.before_removals(Box::pin(plan::decide(&loaded, &snapshot, &rails))).await?;
     // Neither is needed any more, and they are what takes memory.
     drop((loaded, snapshot));
     clock.lap("plan");
-    if !arguments.yes && !confirmed(&planned)? {
-        anyhow::bail!("nothing was touched: the plan was not confirmed");
+    if !arguments.yes {
+        stop.before_removals(confirmed(&planned)).await?;
     }
-    let report = carry_out(&node, planned, &rails, clock).await?;
+    let tools = Tools { node: &node, rails: &rails, pace: &pace, stop: &stop };
+    let mut report = carry_out(tools, planned, &mut remembered, clock).await;
+    report.interrupted = interrupted;
     output::report(&report, arguments.output)?;
     Ok(if report.has_failures() { Exit::SomeFailed } else { Exit::Done })
 }
 
-/// From a plan to a report.
+/// What a plan is carried out with.
+#[derive(Clone, Copy)]
+pub(crate) struct Tools<'a> {
+    pub(crate) node: &'a LiveNode,
+    pub(crate) rails: &'a GuardRails,
+    pub(crate) pace: &'a Pace,
+    pub(crate) stop: &'a Stop,
+}
+
+/// From a plan to a report. What is remembered is put back twice: before the first removal, so that a run that is cut
+/// off is known to the next one, and at the end.
 pub(crate) async fn carry_out(
-    node: &LiveNode,
+    tools: Tools<'_>,
     planned: PlanReport,
-    rails: &GuardRails,
+    remembered: &mut Remembered,
     mut clock: Stopwatch,
-) -> anyhow::Result<Report> {
-    let outcomes = sweep::sweep(node, &planned.plan.steps, rails).await;
+) -> Report {
+    let Tools { node, rails, pace, stop } = tools;
+    let steps = &planned.plan.steps;
+    remembered.state.count_wishes(&planned.plan);
+    if !steps.is_empty() {
+        remembered.state.begin(planned.taken_at, steps);
+        remembered.save();
+        clock.lap("remember");
+    }
+    let job = Job { node, state: &remembered.state, rails, pace, stop };
+    let swept = sweep::sweep(job, steps, &planned.filesystems).await;
     clock.lap("sweep");
-    let after = node.cri.filesystems().await.unwrap_or_else(|error| {
-        tracing::warn!("the filesystems could not be measured after the run: {error}");
-        Vec::new()
-    });
-    Ok(Report::new(planned, outcomes, Timestamp::now(), after, clock.laps()))
+    let after = filesystems(node, stop).await;
+    let mut report = Report::new(planned, swept, Timestamp::now(), after, clock.laps());
+    remembered.state.finish(last_run(&report), report.removed());
+    remembered.save();
+    report.notices.clone_from(&remembered.notices);
+    report
+}
+
+async fn filesystems(node: &LiveNode, stop: &Stop) -> Vec<Filesystem> {
+    let problem = match tokio::time::timeout(stop.rest(), node.cri.filesystems()).await {
+        Ok(Ok(filesystems)) => return filesystems,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the run was over before".to_owned(),
+    };
+    tracing::warn!("the filesystems could not be measured after the run: {problem}");
+    Vec::new()
+}
+
+fn last_run(report: &Report) -> LastRun {
+    LastRun {
+        started_at: report.taken_at,
+        finished_at: report.finished_at,
+        ending: report.ending.clone(),
+        totals: report.totals,
+    }
 }
 
 /// Asks on a terminal; a run that nobody watches was meant.
-fn confirmed(planned: &PlanReport) -> anyhow::Result<bool> {
+async fn confirmed(planned: &PlanReport) -> anyhow::Result<()> {
     let mut stderr = std::io::stderr();
     if planned.plan.steps.is_empty() || !std::io::stdin().is_terminal() || !stderr.is_terminal() {
-        return Ok(true);
+        return Ok(());
     }
     output::plan_to(&mut stderr, planned, Format::Table)?;
     write!(stderr, "Remove {} images? [y/N] ", planned.plan.steps.len())?;
     stderr.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    // On a thread of its own, so that a signal ends the run and not only the line.
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer).map(|_| answer)
+    });
+    if !matches!(answer.await??.trim(), "y" | "Y" | "yes") {
+        anyhow::bail!("nothing was touched: the plan was not confirmed");
+    }
+    Ok(())
 }
 
 /// How long each part of a run takes.

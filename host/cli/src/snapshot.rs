@@ -5,10 +5,12 @@ use std::io::Write as _;
 use crate::args::SnapshotArguments;
 use crate::exit::Exit;
 use crate::observe::{self, LiveNode};
+use crate::remembered;
 
 /// Looks at the node and prints what there is.
 pub(crate) async fn snapshot(arguments: &SnapshotArguments) -> anyhow::Result<Exit> {
-    let snapshot = LiveNode::connect(&arguments.node).await?.observe().await?;
+    let mut snapshot = LiveNode::connect(&arguments.node).await?.observe().await?;
+    remembered::recall(&arguments.node.state, &mut snapshot);
     writeln!(std::io::stdout(), "{}", observe::to_json(&snapshot)?)?;
     Ok(Exit::Done)
 }

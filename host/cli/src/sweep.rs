@@ -4,20 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use holystone_core::guard::{Guard, GuardRails, Refusal, Step};
-use holystone_core::report::Outcome;
-use holystone_core::snapshot::Snapshot;
+use holystone_core::pressure::{Need, Pressure};
+use holystone_core::report::{EndReason, Ending, Outcome, Swept};
+use holystone_core::snapshot::{Filesystem, Snapshot};
+use holystone_core::state::State;
+use holystone_core::text;
 use holystone_node::{Attempt, NodeError};
-use jiff::Timestamp;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::observe::LiveNode;
+use crate::stop::Stop;
 
-/// How many removals are under way at once. containerd ends each with a collection of its whole store, which calls
-/// in flight together share: one at a time is quadratic in the number of images. The benchmark `sweep` measures it.
-const IN_FLIGHT: usize = 1024;
+/// How many removals start on the first look at the node, and at most on later ones: each time twice as many, so that
+/// a runtime that fails is noticed early. Smaller costs more looks; larger lets a look grow old.
+const FIRST_BATCH: usize = 32;
+const LARGEST_BATCH: usize = 512;
 
-/// How many removals start on one look at the node. Smaller costs more looks; larger lets a look grow old.
-const BATCH: usize = 512;
+/// How many removals start between two measurements, where there is a goal to be met.
+const MEASURED_BATCH: usize = 8;
 
 /// How often a removal is tried that nobody answers, as while the runtime restarts.
 const TRIES: u32 = 4;
@@ -26,25 +31,52 @@ const TRIES: u32 = 4;
 const CHECKS: u32 = 4;
 const BETWEEN_CHECKS: Duration = Duration::from_millis(100);
 
+/// How fast to remove, and how far to go.
+#[derive(Clone, Debug)]
+pub(crate) struct Pace {
+    /// How many removals may be under way at once. containerd ends each with a collection of its whole store, which
+    /// calls in flight together share: one at a time is quadratic in the number of images. The benchmark `sweep`
+    /// measures it.
+    pub(crate) in_flight: usize,
+    /// How long to wait after each removal has been started; zero does not wait.
+    pub(crate) pause: Duration,
+    /// Whether to begin, and when to stop.
+    pub(crate) pressure: Pressure,
+    /// After how many failures in a row to stop.
+    pub(crate) max_failures: u32,
+}
+
+/// What a sweep works with.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) node: &'a LiveNode,
+    /// What is known of the images.
+    pub(crate) state: &'a State,
+    pub(crate) rails: &'a GuardRails,
+    pub(crate) pace: &'a Pace,
+    pub(crate) stop: &'a Stop,
+}
+
 /// Performs the steps in order and says what became of each. Before an image is removed, the node is looked at
 /// anew and the guard rails are asked again; one look serves the removals that start right after it. An image
 /// counts as removed when a later look does not show it any more.
 ///
-/// A step that fails stops no other. Only a node that cannot be looked at any more ends the sweep: what
-/// cannot be checked is not removed.
-pub(crate) async fn sweep(node: &LiveNode, steps: &[Step], rails: &GuardRails) -> Vec<Outcome> {
-    let mut sweep = Sweep::new(node, steps, rails);
+/// A step that fails stops no other. What ends a sweep early is an [`Ending`]: a node that cannot be looked at any
+/// more, for one, since what cannot be checked is not removed.
+pub(crate) async fn sweep(job: Job<'_>, steps: &[Step], filesystems: &[Filesystem]) -> Swept {
+    let mut sweep = Sweep::new(job, steps);
+    sweep.heed(job.pace.pressure.to_begin(filesystems));
     while !sweep.waiting.is_empty() || !sweep.under_way.is_empty() {
-        let room = BATCH.min(IN_FLIGHT - sweep.under_way.len());
-        if room == 0 || sweep.waiting.is_empty() {
-            sweep.wait().await;
-        } else {
-            sweep.start(room).await;
+        tokio::select! {
+            biased;
+            ending = job.stop.overdue() => sweep.abandon(ending),
+            ending = job.stop.requested(), if !sweep.waiting.is_empty() => sweep.end(ending),
+            () = sweep.advance() => {}
         }
         sweep.collect();
     }
     sweep.make_sure().await;
-    sweep.outcomes()
+    sweep.swept()
 }
 
 /// One try of a step.
@@ -58,44 +90,91 @@ struct Turn {
 
 /// A sweep under way.
 struct Sweep<'a> {
-    node: &'a LiveNode,
-    rails: &'a GuardRails,
+    job: Job<'a>,
     steps: &'a [Step],
     /// What is to be started, by its place in the plan, with how often it has been tried before.
     waiting: BTreeMap<usize, u32>,
     /// Removals that the runtime has not answered. They go on while the node is looked at for the next ones.
     under_way: JoinSet<(Turn, Attempt)>,
+    /// Their places in the plan.
+    unanswered: BTreeSet<usize>,
     /// Removals that the runtime reported as done and no look has confirmed.
     accepted: BTreeSet<usize>,
     outcomes: Vec<Option<Outcome>>,
+    /// How many may start on the next look.
+    batch: usize,
+    /// How many failed since the last one that did not.
+    failures: u32,
+    ending: Option<Ending>,
 }
 
 impl<'a> Sweep<'a> {
-    fn new(node: &'a LiveNode, steps: &'a [Step], rails: &'a GuardRails) -> Self {
-        let waiting = (0..steps.len()).map(|place| (place, 0)).collect();
-        let (under_way, accepted) = (JoinSet::new(), BTreeSet::new());
-        Self { node, rails, steps, waiting, under_way, accepted, outcomes: vec![None; steps.len()] }
+    fn new(job: Job<'a>, steps: &'a [Step]) -> Self {
+        Self {
+            job,
+            steps,
+            waiting: (0..steps.len()).map(|place| (place, 0)).collect(),
+            under_way: JoinSet::new(),
+            unanswered: BTreeSet::new(),
+            accepted: BTreeSet::new(),
+            outcomes: vec![None; steps.len()],
+            batch: FIRST_BATCH,
+            failures: 0,
+            ending: None,
+        }
     }
 
     async fn look(&self) -> Result<Snapshot, NodeError> {
-        self.node.cri.look(Timestamp::now(), &self.node.name).await
+        self.job.node.look(self.job.state).await
+    }
+
+    /// Starts what may be started, or waits for what has been. May be dropped at any point without loss.
+    async fn advance(&mut self) {
+        match self.room() {
+            0 => self.wait().await,
+            room => self.start(room).await,
+        }
+    }
+
+    /// How many removals may start now.
+    fn room(&self) -> usize {
+        let pace = self.job.pace;
+        let free = pace.in_flight.saturating_sub(self.under_way.len());
+        if self.waiting.is_empty() {
+            0
+        } else if pace.pressure.until.is_some() {
+            // Whether the goal is met shows only when everything that was started has ended.
+            if self.under_way.is_empty() { free.min(MEASURED_BATCH) } else { 0 }
+        } else if pace.pause.is_zero() {
+            free.min(self.batch)
+        } else {
+            free.min(1)
+        }
     }
 
     /// Looks at the node and starts the next steps, at most `room` of them. Those that may not be performed any
     /// more get their outcome here.
     async fn start(&mut self, room: usize) {
+        self.measure().await;
+        if self.waiting.is_empty() {
+            return;
+        }
         let snapshot = match self.look().await {
             Ok(snapshot) => snapshot,
-            Err(error) => return self.give_up(&format!("the node could not be looked at again: {error}")),
+            Err(error) => {
+                let message = format!("the node could not be looked at again: {error}");
+                return self.end(Ending { reason: EndReason::NodeUnseen, message });
+            }
         };
         self.confirm(&snapshot);
-        let guard = Guard::new(&snapshot, self.rails);
+        let guard = Guard::new(&snapshot, self.job.rails);
         for _ in 0..room {
-            let Some((place, before)) = self.waiting.pop_first() else { return };
+            let Some((place, before)) = self.waiting.pop_first() else { break };
             match guard.clear(&self.steps[place]) {
                 Ok(clearance) => {
-                    let cri = self.node.cri.clone();
+                    let cri = self.job.node.cri.clone();
                     let turn = Turn { place, before };
+                    self.unanswered.insert(place);
                     self.under_way.spawn(async move { (turn, cri.remove_image(clearance).await) });
                 }
                 // The try that nobody answered was carried out after all.
@@ -104,6 +183,40 @@ impl<'a> Sweep<'a> {
                 Err(refusal) => self.note(place, Outcome::NoLongerAllowed(refusal)),
             }
         }
+        self.batch = (self.batch * 2).min(LARGEST_BATCH);
+        if !self.job.pace.pause.is_zero() && !self.waiting.is_empty() {
+            tokio::time::sleep(self.job.pace.pause).await;
+        }
+    }
+
+    /// Where there is a goal, finds out whether it is met.
+    async fn measure(&mut self) {
+        if self.job.pace.pressure.until.is_none() {
+            return;
+        }
+        match self.job.node.cri.filesystems().await {
+            Ok(filesystems) => self.heed(self.job.pace.pressure.to_go_on(&filesystems)),
+            Err(error) => {
+                let message = format!("the filesystem of the images could not be measured again: {error}");
+                self.end(Ending { reason: EndReason::NodeUnseen, message });
+            }
+        }
+    }
+
+    /// Ends the sweep when there is no need for it.
+    fn heed(&mut self, need: Need) {
+        let (reason, message) = match need {
+            Need::Yes => return,
+            Need::No { used, bound } => (
+                EndReason::NotNeeded,
+                format!("the filesystem of the images is {used} % full, and removal is wanted above {bound} %"),
+            ),
+            Need::Unknown => (
+                EndReason::NodeUnseen,
+                "how full the filesystem of the images is cannot be seen from here, and --above or --until ask for it: mount the runtime's directory at the same path, or leave them out".to_owned(),
+            ),
+        };
+        self.end(Ending { reason, message });
     }
 
     /// Waits until a removal has been answered.
@@ -124,17 +237,30 @@ impl<'a> Sweep<'a> {
 
     fn take(&mut self, turn: Turn, attempt: Attempt) {
         let tries = turn.before + 1;
+        self.unanswered.remove(&turn.place);
         match attempt {
             Attempt::Accepted => {
+                self.failures = 0;
                 self.accepted.insert(turn.place);
             }
-            Attempt::Over(outcome) => self.note(turn.place, outcome),
-            Attempt::Unanswered(why) if tries < TRIES => {
+            Attempt::Over(outcome) => self.note_answer(turn.place, outcome),
+            Attempt::Unanswered(why) if tries < TRIES && self.ending.is_none() => {
                 tracing::debug!("{why}; after another look it is tried again");
                 self.waiting.insert(turn.place, tries);
             }
-            Attempt::Unanswered(why) => self.note(turn.place, Outcome::Failed(why)),
+            Attempt::Unanswered(why) => self.note_answer(turn.place, Outcome::Failed(why)),
         }
+    }
+
+    /// Notes what a removal came to, and ends the sweep when one after the other fails.
+    fn note_answer(&mut self, place: usize, outcome: Outcome) {
+        self.failures = if outcome.is_failure() { self.failures.saturating_add(1) } else { 0 };
+        if self.failures >= self.job.pace.max_failures && !self.waiting.is_empty() {
+            let last = if let Outcome::Failed(why) = &outcome { text::shown(why) } else { String::new() };
+            let message = format!("{} removals failed in a row, the last with: {last}", self.failures);
+            self.end(Ending { reason: EndReason::RuntimeFailing, message });
+        }
+        self.note(place, outcome);
     }
 
     /// Counts as removed what was accepted before this look and is not in it.
@@ -157,15 +283,18 @@ impl<'a> Sweep<'a> {
             if check > 0 {
                 tokio::time::sleep(BETWEEN_CHECKS).await;
             }
-            match self.look().await {
-                Ok(snapshot) => self.confirm(&snapshot),
-                Err(error) => {
-                    let why = format!("the removal was accepted, but whether the image is gone is unknown: {error}");
-                    return self.note_accepted(&Outcome::Failed(why));
-                }
+            match timeout(self.job.stop.rest(), self.look()).await {
+                Ok(Ok(snapshot)) => self.confirm(&snapshot),
+                Ok(Err(error)) => return self.note_unknown(&error.to_string()),
+                Err(_) => return self.note_unknown("the run was over before the node could be looked at"),
             }
         }
         self.note_accepted(&Outcome::StillListed);
+    }
+
+    fn note_unknown(&mut self, why: &str) {
+        let why = format!("the removal was accepted, but whether the image is gone is unknown: {why}");
+        self.note_accepted(&Outcome::Failed(why));
     }
 
     fn note_accepted(&mut self, outcome: &Outcome) {
@@ -175,15 +304,31 @@ impl<'a> Sweep<'a> {
     }
 
     /// Leaves all that has not been started.
-    fn give_up(&mut self, why: &str) {
-        tracing::error!("{why}");
+    fn end(&mut self, ending: Ending) {
+        if ending.reason == EndReason::NotNeeded {
+            tracing::info!("{}", ending.message);
+        } else {
+            tracing::error!("{}", ending.message);
+        }
         for (place, before) in std::mem::take(&mut self.waiting) {
             let outcome = match before {
-                0 => Outcome::NotAttempted(why.to_owned()),
-                _ => Outcome::Failed(format!("its removal was not answered, and {why}")),
+                0 => ending.of_a_step(),
+                _ => Outcome::Failed(format!("its removal was not answered, and {}", ending.message)),
             };
             self.note(place, outcome);
         }
+        self.ending.get_or_insert(ending);
+    }
+
+    /// Waits for nothing any more.
+    fn abandon(&mut self, ending: Ending) {
+        self.under_way.abort_all();
+        self.under_way = JoinSet::new();
+        for place in std::mem::take(&mut self.unanswered) {
+            let why = format!("{} before the runtime answered; it may still remove the image", ending.message);
+            self.note(place, Outcome::Failed(why));
+        }
+        self.end(ending);
     }
 
     fn note(&mut self, place: usize, outcome: Outcome) {
@@ -193,9 +338,10 @@ impl<'a> Sweep<'a> {
         self.outcomes[place] = Some(outcome);
     }
 
-    fn outcomes(self) -> Vec<Outcome> {
+    fn swept(self) -> Swept {
         // Only a panic in a removal leaves a step without an outcome.
         let lost = || Outcome::Failed("the removal ended without an answer".to_owned());
-        self.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect()
+        let outcomes = self.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect();
+        Swept { outcomes, ending: self.ending }
     }
 }

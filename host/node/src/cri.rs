@@ -17,7 +17,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use holystone_core::container::{Container, Sandbox};
 use holystone_core::guard::Clearance;
 use holystone_core::image::Image;
-use holystone_core::snapshot::{FORMAT, Filesystem, Node, Snapshot};
+use holystone_core::snapshot::{FORMAT, Filesystem, Memory as Remembered, Node, Snapshot};
 use holystone_core::text::shown;
 use jiff::Timestamp;
 use k8s_cri::v1;
@@ -176,7 +176,10 @@ impl Cri {
         memory::complete_containers(&mut containers, &details, &sandboxes);
         memory::complete_sandboxes(&mut sandboxes, &sandbox_images);
         let filesystems = if depth == Depth::Full { self.filesystems().await? } else { Vec::new() };
-        Ok(Snapshot { format: FORMAT, taken_at: now, node, filesystems, images, containers, sandboxes }.normalize())
+        let memory = Remembered::default();
+        let snapshot =
+            Snapshot { format: FORMAT, taken_at: now, node, filesystems, images, containers, sandboxes, memory };
+        Ok(snapshot.normalize())
     }
 
     async fn node(&self, name: &str, depth: Depth) -> Result<Node, NodeError> {

@@ -1,7 +1,8 @@
 //! The edge to one node: what Holystone sees of it and does to it.
 //!
 //! [`endpoint`] finds the container runtime's socket, [`cri`] speaks with the runtime behind it, [`simulated`] is a
-//! node in memory that answers the same way. The only thing here that deletes is [`cri::Cri::remove_image`], and it
+//! node in memory that answers the same way. [`state_dir`] keeps what is remembered of the node, and the lock by which
+//! runs make way for each other; [`own_pod`](own_pod()) tells where this process itself runs. The only thing here that deletes is [`cri::Cri::remove_image`], and it
 //! takes a [`Clearance`](holystone_core::guard::Clearance), which only the guard rails can make.
 //! Nothing here decides anything: what to remove is settled elsewhere.
 
@@ -9,9 +10,13 @@ pub mod cri;
 pub mod endpoint;
 pub mod error;
 mod filesystem;
+mod own_pod;
 pub mod simulated;
+pub mod state_dir;
 
 pub use cri::{Attempt, Cri, Options};
 pub use endpoint::{Endpoint, EndpointError, Surroundings, discover};
 pub use error::NodeError;
+pub use own_pod::own_pod;
 pub use simulated::{Faults, SimulatedNode};
+pub use state_dir::{Found, Lock, StateDir, StateDirError};

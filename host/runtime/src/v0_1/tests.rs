@@ -50,6 +50,7 @@ fn snapshot() -> Snapshot {
             image: String::new(),
             labels: BTreeMap::new(),
         }],
+        memory: holystone_core::snapshot::Memory::default(),
     }
     .normalize()
 }

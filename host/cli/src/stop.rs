@@ -1,0 +1,179 @@
+//! When a run has to end: its time limit, and whoever asks it to.
+//!
+//! The first SIGTERM or SIGINT lets what is under way end and starts nothing more. The second one, or a while without
+//! an answer, ends that too, and so does the time limit: then the report is made of what is known.
+
+use std::time::Duration;
+
+use holystone_core::report::{EndReason, Ending};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long after the first signal the removals under way are waited for. Kubernetes kills after 30 s.
+const GRACE: Duration = Duration::from_secs(20);
+/// The longest and the shortest time for the last look, once a run is overdue. It is a tenth of the limit in between.
+const LAST_LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Tells a run when to end.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop {
+    limit: Duration,
+    deadline: Instant,
+    grace: Duration,
+    /// When the first signal came, and whether a second one did.
+    signals: watch::Receiver<Signals>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Signals {
+    first: Option<Instant>,
+    again: bool,
+}
+
+impl Stop {
+    /// Starts the clock, and listens for signals from now on.
+    pub(crate) fn after(limit: Duration) -> anyhow::Result<Self> {
+        let (sender, signals) = watch::channel(Signals::default());
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    Some(()) = terminate.recv() => {}
+                    Some(()) = interrupt.recv() => {}
+                    else => return,
+                }
+                sender.send_modify(|signals| {
+                    signals.again = signals.first.is_some();
+                    signals.first = signals.first.or_else(|| Some(Instant::now()));
+                });
+            }
+        });
+        let now = Instant::now();
+        // A limit beyond all clocks is none.
+        let deadline = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_hours(24 * 365));
+        Ok(Self { limit, deadline, grace: GRACE, signals })
+    }
+
+    /// Ends when nothing more may be started.
+    pub(crate) async fn requested(&self) -> Ending {
+        let mut signals = self.signals.clone();
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(self.deadline) => self.time_limit(),
+            Ok(_) = signals.wait_for(|signals| signals.first.is_some()) => stopped(),
+        }
+    }
+
+    /// Ends when nothing may be waited for any more.
+    pub(crate) async fn overdue(&self) -> Ending {
+        let mut signals = self.signals.clone();
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(self.deadline) => self.time_limit(),
+            Ok(_) = signals.wait_for(|signals| signals.again) => stopped(),
+            () = grace_is_over(self.signals.clone(), self.grace) => stopped(),
+        }
+    }
+
+    /// How long the last questions to the node may take together.
+    pub(crate) fn rest(&self) -> Duration {
+        let last_look = (self.limit / 10).clamp(LAST_LOOK.0, LAST_LOOK.1);
+        let signals = *self.signals.borrow();
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        match signals {
+            Signals { again: true, .. } => last_look,
+            Signals { first: Some(first), .. } => {
+                left.min((first + self.grace).saturating_duration_since(Instant::now())) + last_look
+            }
+            Signals { first: None, .. } => left + last_look,
+        }
+    }
+
+    /// Does what comes before the first removal, unless the run has to end before that.
+    ///
+    /// # Errors
+    /// Then with why; or with the error of the work itself.
+    pub(crate) async fn before_removals<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        tokio::select! {
+            biased;
+            ending = self.requested() => {
+                anyhow::bail!("nothing was touched: {} before there was anything to remove", ending.message)
+            }
+            result = work => result,
+        }
+    }
+
+    fn time_limit(&self) -> Ending {
+        let limit = humantime::format_duration(self.limit);
+        Ending { reason: EndReason::TimeLimit, message: format!("the time limit of the run, {limit}, was reached") }
+    }
+}
+
+async fn grace_is_over(mut signals: watch::Receiver<Signals>, grace: Duration) {
+    let first = signals.wait_for(|signals| signals.first.is_some()).await.ok().and_then(|signals| signals.first);
+    match first {
+        Some(first) => tokio::time::sleep_until(first + grace).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn stopped() -> Ending {
+    Ending { reason: EndReason::Stopped, message: "the run was asked to end".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stop that does not listen to the test's own process, and waits for nothing after a signal.
+    fn stop(limit: Duration) -> (watch::Sender<Signals>, Stop) {
+        let (sender, signals) = watch::channel(Signals::default());
+        (sender, Stop { limit, deadline: Instant::now() + limit, grace: Duration::ZERO, signals })
+    }
+
+    fn signal(sender: &watch::Sender<Signals>) {
+        sender.send_modify(|signals| {
+            signals.again = signals.first.is_some();
+            signals.first = signals.first.or_else(|| Some(Instant::now()));
+        });
+    }
+
+    #[tokio::test]
+    async fn the_time_limit_ends_everything() {
+        let (_sender, stop) = stop(Duration::ZERO);
+        assert_eq!(stop.requested().await.reason, EndReason::TimeLimit);
+        assert_eq!(stop.overdue().await.reason, EndReason::TimeLimit);
+        assert_eq!(stop.rest(), LAST_LOOK.0);
+    }
+
+    #[tokio::test]
+    async fn one_signal_lets_things_end_for_a_while() {
+        let (sender, mut stop) = stop(Duration::from_mins(10));
+        signal(&sender);
+        assert_eq!(stop.requested().await.reason, EndReason::Stopped);
+        assert_eq!(stop.overdue().await.reason, EndReason::Stopped, "the while is over");
+        stop.grace = Duration::from_mins(1);
+        assert!(tokio::time::timeout(Duration::from_millis(20), stop.overdue()).await.is_err(), "and here it is not");
+        assert!(stop.rest() > Duration::from_secs(50));
+    }
+
+    #[tokio::test]
+    async fn a_second_signal_ends_everything() {
+        let (sender, mut stop) = stop(Duration::from_mins(10));
+        stop.grace = Duration::from_mins(1);
+        signal(&sender);
+        signal(&sender);
+        assert_eq!(stop.overdue().await.reason, EndReason::Stopped);
+        assert_eq!(stop.rest(), LAST_LOOK.1);
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_before_the_first_removal_removes_nothing() {
+        let (_sender, short) = stop(Duration::from_millis(10));
+        let error = short.before_removals(std::future::pending::<anyhow::Result<()>>()).await.unwrap_err();
+        assert!(error.to_string().contains("nothing was touched: the time limit of the run, 10ms"), "{error}");
+        let (_sender, long) = stop(Duration::from_mins(10));
+        assert_eq!(long.before_removals(async { Ok(7) }).await.unwrap(), 7);
+    }
+}

@@ -1,0 +1,273 @@
+//! The directory in which Holystone remembers this node: one file, replaced as a whole, and one lock.
+//!
+//! The file is what [`State`] says. Whatever is wrong with it, a run goes on with a new one and a sentence about it.
+//! The lock makes runs on one node wait for each other, or leave; the system frees it when its holder ends, however
+//! that happens.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use holystone_core::state::State;
+use holystone_core::text::shown;
+use jiff::Timestamp;
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+/// The state.
+const FILE: &str = "state.json";
+/// What the state is written to before it takes its place.
+const NEW_FILE: &str = "state.json.new";
+/// The lock; the process id of the holder is in it, for people.
+const LOCK: &str = "lock";
+/// The largest state that is read, in bytes: more than the most images that are remembered come to.
+const MAX_FILE: u64 = 64 << 20;
+/// How often a lock that another run holds is tried again.
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+
+/// An open state directory: this user's, and writable to nobody else.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    handle: OwnedFd,
+}
+
+/// Keeps other runs away from this node's state for as long as it lives, or until the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: OwnedFd,
+}
+
+/// What was found in a state directory.
+#[derive(Debug)]
+pub struct Found {
+    /// The state to go on with.
+    pub state: State,
+    /// Why the state had to be started anew, if there was one that is of no use.
+    pub notice: Option<String>,
+}
+
+/// Why a state directory is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// There is none.
+    #[error("there is no state directory {}: nothing has run here yet, or another was named with --state-dir", .path.display())]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It cannot be made, opened or trusted.
+    #[error("the state directory {} cannot be used: {problem}; name another with --state-dir", .path.display())]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The disk is full, so that it cannot be made, or its lock.
+    #[error("the disk has no room for the state directory {}", .path.display())]
+    Full {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another run holds the lock.
+    #[error("another run is under way on this node ({holder}holds {}): wait for it with --wait DURATION", .lock.display())]
+    Locked {
+        /// The lock's file.
+        lock: PathBuf,
+        /// `process N ` if known, else empty.
+        holder: String,
+    },
+    /// The state could not be written.
+    #[error("the state could not be written to {}: {problem}", .path.display())]
+    Unwritten {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        problem: io::Error,
+    },
+}
+
+impl StateDir {
+    /// Opens the directory; makes it if it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made, is not a directory, belongs to another user or can be written to by others.
+    pub fn make(path: &Path) -> Result<Self, StateDirError> {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|error| unmade(path, "it", error.kind(), &error))?;
+        Self::open(path)
+    }
+
+    /// Opens the directory.
+    ///
+    /// # Errors
+    /// As [`StateDir::make`], and when it is missing.
+    pub fn open(path: &Path) -> Result<Self, StateDirError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(handle) => handle,
+            Err(Errno::NOENT) => return Err(StateDirError::Missing { path: path.to_owned() }),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                return Err(unusable(path, "it is not a directory".to_owned()));
+            }
+            Err(error) => return Err(unusable(path, error.to_string())),
+        };
+        let file = File::from(handle);
+        let metadata = file.metadata().map_err(|error| unusable(path, error.to_string()))?;
+        let user = rustix::process::geteuid().as_raw();
+        if metadata.uid() != user {
+            let problem = format!("it belongs to user {}, not to user {user} who runs this", metadata.uid());
+            return Err(unusable(path, problem));
+        }
+        if metadata.mode() & 0o022 != 0 {
+            return Err(unusable(path, "others may write to it: chmod 700 it".to_owned()));
+        }
+        Ok(Self { path: path.to_owned(), handle: file.into() })
+    }
+
+    /// Where the state is.
+    pub fn file(&self) -> PathBuf {
+        self.path.join(FILE)
+    }
+
+    /// Takes the lock. While another run has it, tries again until `patience` is over.
+    ///
+    /// # Errors
+    /// When another run keeps it, or the lock's file cannot be opened.
+    pub async fn lock(&self, patience: Duration) -> Result<Lock, StateDirError> {
+        let start = Instant::now();
+        loop {
+            if let Some(lock) = self.try_lock()? {
+                return Ok(lock);
+            }
+            let left = patience.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Err(StateDirError::Locked { lock: self.path.join(LOCK), holder: self.holder() });
+            }
+            tokio::time::sleep(left.min(BETWEEN_TRIES)).await;
+        }
+    }
+
+    /// Takes the lock if nobody has it.
+    fn try_lock(&self) -> Result<Option<Lock>, StateDirError> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.handle, LOCK, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|error| unmade(&self.path, "its lock", error.kind(), &error))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(unusable(&self.path, format!("its lock cannot be taken: {error}"))),
+        }
+        // Only for people who look: on a full disk the lock holds without it.
+        let note = rustix::fs::ftruncate(&file, 0)
+            .and_then(|()| rustix::io::pwrite(&file, std::process::id().to_string().as_bytes(), 0));
+        if let Err(error) = note {
+            tracing::debug!("the process id could not be written into the lock: {error}");
+        }
+        Ok(Some(Lock { _file: file }))
+    }
+
+    /// Who holds the lock, as far as it says.
+    fn holder(&self) -> String {
+        let text = self.read(LOCK, 32).unwrap_or_default();
+        let id = String::from_utf8(text).ok().and_then(|text| text.trim().parse::<u32>().ok());
+        id.map(|id| format!("process {id} ")).unwrap_or_default()
+    }
+
+    /// Reads the state, or starts a new one, and says why if there was one that is of no use.
+    pub fn load(&self, now: Timestamp) -> Found {
+        let problem = match self.read(FILE, MAX_FILE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => Some(error.to_string()),
+            Ok(text) => match State::from_json(&text, now) {
+                Ok(state) => return Found { state, notice: None },
+                Err(error) => Some(error.to_string()),
+            },
+        };
+        let notice = problem.map(|problem| {
+            let file = self.file();
+            format!(
+                "the state {} is of no use and is started anew, ages are unknown: {}",
+                file.display(),
+                shown(&problem)
+            )
+        });
+        Found { state: State::new(now), notice }
+    }
+
+    /// Writes the state: a reader, or a machine that goes down, finds the old one or the new one and nothing between.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old one is then still there.
+    pub fn save(&self, state: &State) -> Result<(), StateDirError> {
+        let failed = |problem: io::Error| StateDirError::Unwritten { path: self.file(), problem };
+        let text = state.to_json().map_err(|error| failed(error.into()))?;
+        self.replace(&text).map_err(failed)
+    }
+
+    fn replace(&self, text: &[u8]) -> io::Result<()> {
+        // A leftover may be anything; a link would lead the writing elsewhere.
+        match rustix::fs::unlinkat(&self.handle, NEW_FILE, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut new = File::from(rustix::fs::openat(&self.handle, NEW_FILE, flags, Mode::RUSR | Mode::WUSR)?);
+        new.write_all(text)?;
+        new.sync_all()?;
+        rustix::fs::renameat(&self.handle, NEW_FILE, &self.handle, FILE)?;
+        // Only then is the new name itself on the disk.
+        Ok(rustix::fs::fsync(&self.handle)?)
+    }
+
+    /// Reads a file of the directory; one that is larger, or no ordinary file, is an error.
+    fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+        // A pipe would otherwise be waited for.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(&self.handle, name, flags, Mode::empty())?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is not an ordinary file"));
+        }
+        let mut text = Vec::new();
+        file.take(limit + 1).read_to_end(&mut text)?;
+        if text.len() as u64 > limit {
+            return Err(io::Error::other(format!("it has more than {limit} bytes")));
+        }
+        Ok(text)
+    }
+}
+
+impl StateDirError {
+    /// Whether the only thing wrong is that the disk is full: exactly then a cleaner is wanted, and it goes on without.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::Unwritten { problem, .. } => is_full(problem.kind()),
+            _ => false,
+        }
+    }
+}
+
+fn is_full(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Why the directory, or something in it, cannot be made.
+fn unmade(path: &Path, what: &str, kind: io::ErrorKind, error: &dyn std::fmt::Display) -> StateDirError {
+    if is_full(kind) {
+        StateDirError::Full { path: path.to_owned() }
+    } else {
+        unusable(path, format!("{what} cannot be made: {error}"))
+    }
+}
+
+fn unusable(path: &Path, problem: String) -> StateDirError {
+    StateDirError::Unusable { path: path.to_owned(), problem }
+}
+
+#[cfg(test)]
+mod tests;
