@@ -10,10 +10,9 @@ use holystone_core::snapshot::Snapshot;
 use holystone_node::simulated::{Code, Method, Moment};
 use holystone_node::{Faults, SimulatedNode};
 use jiff::Timestamp;
-use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Ended, cache, holystone, unused_images};
+use crate::support::{Ended, Running, result, sweep, unused_images};
 
 const NODE: &[u8] = include_bytes!("../../examples/snapshots/rollout-node.json");
 const CONFIG: &str = r#"{"repositories":["docker.io/minchou/*"],"keepLast":1}"#;
@@ -65,12 +64,6 @@ fn planned() -> BTreeSet<String> {
     assert!(node.gone().is_empty(), "a plan touches nothing");
     assert!(node.simulated.removals().is_empty(), "a plan does not even ask");
     plan["steps"].as_array().unwrap().iter().map(|step| step["image"].as_str().unwrap().to_owned()).collect()
-}
-
-/// The result of the step about this image.
-fn result<'a>(report: &'a Value, image: &str) -> &'a Value {
-    let steps = report["steps"].as_array().unwrap();
-    steps.iter().find(|step| step["image"] == image).unwrap_or_else(|| panic!("no step about {image}"))
 }
 
 fn container_of(tag: &str) -> Container {
@@ -256,15 +249,12 @@ async fn two_runs_at_once_do_no_harm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_run_leaves_a_node_that_the_next_run_finishes() {
     let node = TestNode::start(Faults::none().latency(Method::ListPodSandbox, Duration::from_millis(100)));
-    let mut command = holystone();
-    command.args(["run", "--plugin", "builtin:unused-images", "--config", CONFIG, "--endpoint", &node.endpoint()]);
-    let mut killed = command.arg("--cache-dir").arg(cache()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut killed = Running::start(sweep("run", "builtin:unused-images", CONFIG, &node.endpoint(), &[]));
     while node.simulated.removals().is_empty() {
-        assert!(killed.try_wait().unwrap().is_none(), "it ended before the first removal");
+        assert!(!killed.is_over(), "it ended before the first removal");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    killed.kill().unwrap();
-    killed.wait().unwrap();
+    killed.kill();
     assert!(node.gone().is_subset(&planned()));
     node.run(&[]).expect(0);
     assert_eq!(node.gone(), planned());
