@@ -157,6 +157,12 @@ impl Node {
         Ok(Self { containerd, cri, pod, images, running: ids, waiting })
     }
 
+    /// Adds an image.
+    pub(crate) async fn import(&mut self, image: TestImage, fate: Fate) -> anyhow::Result<()> {
+        self.images.extend(import(&self.containerd, vec![(image, fate)]).await?);
+        Ok(())
+    }
+
     /// Adds a hundred images that are unused and in scope.
     pub(crate) async fn refill(&mut self) -> anyhow::Result<()> {
         let more =

@@ -9,6 +9,7 @@
 //! - `races`: races and faults on a real containerd.
 //! - `script`: what the hand-written script gets wrong, done right.
 //! - `sweep`: races and faults between the plan and the last removal, on a simulated node.
+//! - `terminal`: a run on a terminal, which asks before it removes anything.
 //! - `tidy`: the rules of the house that no compiler holds.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
@@ -23,4 +24,5 @@ mod races;
 mod script;
 mod support;
 mod sweep;
+mod terminal;
 mod tidy;

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use crate::support::{Ended, Running, result, sweep, unused_images};
+use crate::terminal::Asking;
 
 const NODE: &[u8] = include_bytes!("../../examples/snapshots/rollout-node.json");
 const CONFIG: &str = r#"{"repositories":["docker.io/minchou/*"],"keepLast":1}"#;
@@ -95,6 +96,23 @@ async fn what_is_planned_goes_and_a_second_run_finds_nothing() {
     let again = node.run(&[]).expect(0).json();
     assert_eq!(again["totals"]["planned"], 0);
     assert_eq!(node.simulated.removals().len(), node.gone().len(), "every image was asked to go once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_on_a_terminal_removes_nothing_without_a_yes() {
+    let node = TestNode::start(Faults::none());
+    let ask = || Asking::start(sweep("run", "builtin:unused-images", CONFIG, &node.endpoint(), &[]));
+    for answer in ["", "n", "yeah", "y n"] {
+        let asking = ask();
+        assert!(asking.said().contains(OLD), "{}", asking.said());
+        let ended = asking.answer(answer).expect(2);
+        assert!(ended.stderr.contains("nothing was touched"), "{}", ended.stderr);
+    }
+    ask().kill();
+    assert!(node.simulated.removals().is_empty());
+
+    ask().answer("yes").expect(0);
+    assert_eq!(node.gone(), planned());
 }
 
 #[tokio::test(flavor = "multi_thread")]
