@@ -1,7 +1,8 @@
 //! How long it takes to remove images from a real containerd: by `holystone run`, and by a bare client that makes the
 //! same calls all at once or one after another. `cargo bench -p holystone --bench sweep`
 //!
-//! Every measurement has a fresh containerd of its own with the same images. Arguments, after `--`:
+//! Every measurement has a fresh containerd of its own with the same images, of each version that
+//! `HOLYSTONE_CONTAINERD` names. Arguments, after `--`:
 //! - `--images N`: only nodes of so many images, in place of 125 and 1 000
 //! - `--rounds N`: how often to measure each
 //! - `--tmpfs`: in memory, where containerd does not wait for the disk; nodes have disks
@@ -17,9 +18,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
-use holystone_tests::{
-    ContainerSpec, Containerd, LayerSpec, TestImage, Tools, containerd_or_skip, pause_image, sleep_image,
-};
+use holystone_tests::{ContainerSpec, Containerd, LayerSpec, TestImage, Tools, containerds, pause_image, sleep_image};
 use measure::{Times, goal, row, table};
 use serde_json::Value;
 
@@ -58,12 +57,13 @@ struct Figures {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let Some(tools) = containerd_or_skip("the benchmark sweep")? else { return Ok(()) };
-    println!("containerd {}.{}, beneath {}", tools.version.major, tools.version.minor, arguments.parent.display());
     warm_cache(&arguments.binary)?;
-    for size in &arguments.sizes {
-        let figures = figures(*size, &arguments, &tools).await?;
-        print(*size, &figures);
+    for tools in containerds("the benchmark sweep")? {
+        println!("\ncontainerd {}, beneath {}", tools.version, arguments.parent.display());
+        for size in &arguments.sizes {
+            let figures = figures(*size, &arguments, &tools).await?;
+            print(*size, &figures);
+        }
     }
     Ok(())
 }

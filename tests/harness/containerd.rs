@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::config::{self, Places};
@@ -85,7 +86,29 @@ impl Containerd {
         }
     }
 
-    /// Starts the daemon again after [`Containerd::stop`], on the same socket and with the same images.
+    /// Kills the daemon, as the kernel does when memory runs out. Its containers go on.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        match self.daemon.take() {
+            Some(mut daemon) => {
+                daemon.kill().context("kill containerd")?;
+                daemon.wait().context("wait for a killed containerd").map(|_| ())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the daemon hang: it takes connections, for the kernel does, and answers nothing.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.send(Signal::STOP)
+    }
+
+    /// Lets it go on after [`Containerd::freeze`].
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.send(Signal::CONT)
+    }
+
+    /// Starts the daemon again after [`Containerd::stop`] or [`Containerd::kill`], on the same socket and with the same
+    /// images.
     pub async fn resume(&mut self) -> anyhow::Result<()> {
         if self.daemon.is_none() {
             self.daemon = Some(self.spawn()?);
@@ -189,6 +212,13 @@ impl Containerd {
         self.tear_down()
     }
 
+    /// Sends the daemon a signal.
+    fn send(&self, signal: Signal) -> anyhow::Result<()> {
+        let daemon = self.daemon.as_ref().context("containerd does not run")?;
+        // A child that has not been waited for keeps its id, so that this cannot hit another process.
+        kill_process(Pid::from_child(daemon), signal).context("send containerd a signal")
+    }
+
     /// Starts the daemon's process.
     fn spawn(&self) -> anyhow::Result<Child> {
         let log = File::options().create(true).append(true).open(self.places.log()).context("open containerd's log")?;
@@ -226,6 +256,11 @@ impl Containerd {
     /// Whether this containerd's CRI reports pinned images.
     pub fn can_pin(&self) -> bool {
         self.tools.version >= Version { major: 1, minor: 7 }
+    }
+
+    /// Whether containers of this containerd can mount images.
+    pub fn can_mount_images(&self) -> bool {
+        self.tools.version >= Version { major: 2, minor: 1 }
     }
 
     /// Waits until the CRI answers, or containerd has given up.

@@ -1,20 +1,23 @@
-//! What Holystone's integration tests and benchmarks stand on: a private, real containerd that leaves nothing
+//! What Holystone's integration tests and benchmarks stand on: private, real containerds that leave nothing
 //! behind, and images made on the spot, so that no registry is needed.
 //!
 //! ```no_run
-//! use holystone_tests::{Containerd, ContainerSpec, LayerSpec, TestImage, containerd_or_skip, pause_image, sleep_image};
+//! use holystone_tests::{Containerd, ContainerSpec, LayerSpec, TestImage, on_each_containerd, pause_image, sleep_image};
 //!
 //! # async fn example() -> anyhow::Result<()> {
-//! let Some(tools) = containerd_or_skip("example")? else { return Ok(()) };
-//! let containerd = Containerd::start(&tools).await?;
-//! let image = TestImage::new("docker.io/minchou/rollout:1.0.0").layer(LayerSpec { files: 4, bytes_per_file: 4096, seed: 1 });
-//! let sleep = sleep_image("docker.io/library/sleep:1")?;
-//! let imported = containerd.import(&[pause_image()?, sleep, image]).await?;
-//! let cri = containerd.cri()?;
-//! let pod = cri.run_pod("web").await?;
-//! cri.running_container(&pod, &ContainerSpec::new("main", "docker.io/library/sleep:1")).await?;
-//! cri.remove_image(&imported[2].id).await?;
-//! # Ok(())
+//! on_each_containerd("example", async |tools| {
+//!     let containerd = Containerd::start(&tools).await?;
+//!     let layer = LayerSpec { files: 4, bytes_per_file: 4096, seed: 1 };
+//!     let image = TestImage::new("docker.io/minchou/rollout:1.0.0").layer(layer);
+//!     let sleep = sleep_image("docker.io/library/sleep:1")?;
+//!     let imported = containerd.import(&[pause_image()?, sleep, image]).await?;
+//!     let cri = containerd.cri()?;
+//!     let pod = cri.run_pod("web").await?;
+//!     cri.running_container(&pod, &ContainerSpec::new("main", "docker.io/library/sleep:1")).await?;
+//!     cri.remove_image(&imported[2].id).await?;
+//!     containerd.close()
+//! })
+//! .await
 //! # }
 //! ```
 
@@ -40,4 +43,4 @@ pub use guests::misbehave;
 pub use images::{Imported, LayerSpec, TestImage};
 pub use process::processes_naming;
 pub use program::{pause_image, program, sleep_image};
-pub use requirements::{Tools, Version, containerd_or_skip};
+pub use requirements::{Tools, Version, containerds, on_each_containerd, skip};

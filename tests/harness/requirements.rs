@@ -1,16 +1,20 @@
 //! What a test needs from the machine it runs on, and what happens where that is missing.
 
 use std::env;
+use std::fmt;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::str::FromStr;
 
 use anyhow::{Context as _, bail, ensure};
 
-/// Names a containerd binary to use in place of the one on `PATH`; `ctr` and the shim lie beside it.
+/// The containerd binaries to test with, separated by colons, in place of the one on `PATH`. `ctr` and the shim lie
+/// beside each.
 const CONTAINERD_VARIABLE: &str = "HOLYSTONE_CONTAINERD";
-/// When set and not empty, a missing requirement is an error and no longer a skipped test.
+/// The versions that must be among them, separated by commas: `1.6,2.4`. When set, whatever is missing is an error
+/// and no longer a skipped test.
 const REQUIRE_VARIABLE: &str = "HOLYSTONE_REQUIRE_CONTAINERD";
 /// The name of containerd's shim for runc.
 const SHIM: &str = "containerd-shim-runc-v2";
@@ -22,6 +26,22 @@ pub struct Version {
     pub major: u32,
     /// 6 for containerd 1.6.20.
     pub minor: u32,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+impl FromStr for Version {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let numbers = text.split_once('.').map(|(major, minor)| (major.parse(), minor.parse()));
+        let Some((Ok(major), Ok(minor))) = numbers else { bail!("{text:?} is no version such as 1.6") };
+        Ok(Self { major, minor })
+    }
 }
 
 /// The programs a private containerd is made of.
@@ -39,34 +59,69 @@ pub struct Tools {
     pub version: Version,
 }
 
-/// Finds what a private containerd needs: containerd with its `ctr` and shim, runc, a C compiler for the program
-/// inside the test images, and root.
-///
-/// `HOLYSTONE_CONTAINERD` names another containerd than the one on `PATH`. Where something is missing the answer
-/// is `None` after one line on standard error that says so, and the test is to return; with
-/// `HOLYSTONE_REQUIRE_CONTAINERD` set it is an error, so that a CI job that means to run these tests cannot pass
-/// without having done so.
-pub fn containerd_or_skip(test: &str) -> anyhow::Result<Option<Tools>> {
-    let reason = match find(named()?) {
-        Ok(tools) => return Ok(Some(tools)),
-        Err(reason) => reason,
-    };
-    if env::var_os(REQUIRE_VARIABLE).is_some_and(|value| !value.is_empty()) {
-        return Err(reason.context(format!("{test} needs a containerd ({REQUIRE_VARIABLE} is set)")));
+/// Runs the body of a test once for each containerd that [`containerds`] finds. Errors and the output of a failing
+/// test say which one it was.
+pub async fn on_each_containerd(test: &str, body: impl AsyncFn(Tools) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    for tools in containerds(test)? {
+        let version = tools.version;
+        // libtest shows this when the test fails, also by a panic.
+        println!("{test} with containerd {version}:");
+        Box::pin(body(tools)).await.with_context(|| format!("with containerd {version}"))?;
     }
-    // libtest captures the print macros only: written straight to the stream, the line is always seen.
-    writeln!(std::io::stderr(), "SKIPPED {test}: {reason:#}").context("write to standard error")?;
-    Ok(None)
+    Ok(())
 }
 
-/// The containerd the environment names. Naming one that is not there is a mistake and no reason to skip.
-fn named() -> anyhow::Result<Option<PathBuf>> {
-    let value = env::var_os(CONTAINERD_VARIABLE).filter(|value| !value.is_empty());
-    let Some(path) = value.map(PathBuf::from) else {
-        return Ok(None);
-    };
-    ensure!(is_executable(&path), "{CONTAINERD_VARIABLE} names {}, which is no program", path.display());
-    Ok(Some(path))
+/// Finds what private containerds need: containerd with its `ctr` and shim, runc, a C compiler for the program
+/// inside the test images, and root.
+///
+/// `HOLYSTONE_CONTAINERD` names the containerds, in place of the one on `PATH`. One that cannot be run is left out
+/// after one line on standard error that says so. With `HOLYSTONE_REQUIRE_CONTAINERD` set that is an error, and so is
+/// a version it names that was not found: a CI job that means to run these tests cannot pass without having done so.
+pub fn containerds(test: &str) -> anyhow::Result<Vec<Tools>> {
+    let required = required(&text_of(REQUIRE_VARIABLE)?)?;
+    let mut found = Vec::new();
+    for containerd in named(&text_of(CONTAINERD_VARIABLE)?)? {
+        match find(containerd) {
+            Ok(tools) => found.push(tools),
+            Err(reason) if required.is_empty() => skip(test, &format!("{reason:#}"))?,
+            Err(reason) => {
+                return Err(reason.context(format!("{test} must not be skipped ({REQUIRE_VARIABLE} is set)")));
+            }
+        }
+    }
+    let versions: Vec<Version> = found.iter().map(|tools| tools.version).collect();
+    if let Some(absent) = required.iter().find(|version| !versions.contains(version)) {
+        bail!("{REQUIRE_VARIABLE} wants {test} to run with containerd {absent}: name one in {CONTAINERD_VARIABLE}");
+    }
+    Ok(found)
+}
+
+/// Says that a test, or its part for one containerd, is skipped.
+pub fn skip(test: &str, reason: &str) -> anyhow::Result<()> {
+    // libtest captures the print macros only: written straight to the stream, the line is always seen.
+    writeln!(std::io::stderr(), "SKIPPED {test}: {reason}").context("write to standard error")
+}
+
+/// A variable's value; empty where it is not set.
+fn text_of(variable: &str) -> anyhow::Result<String> {
+    let value = env::var_os(variable).unwrap_or_default();
+    value.into_string().map_err(|value| anyhow::anyhow!("{variable} is not UTF-8: {}", value.display()))
+}
+
+/// The containerds of a list; nothing stands for the one on `PATH`. Naming one that is not there is a mistake and no
+/// reason to skip.
+fn named(list: &str) -> anyhow::Result<Vec<Option<PathBuf>>> {
+    let paths: Vec<PathBuf> = list.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
+    if let Some(absent) = paths.iter().find(|path| !is_executable(path)) {
+        bail!("{CONTAINERD_VARIABLE} names {}, which is no program", absent.display());
+    }
+    Ok(if paths.is_empty() { vec![None] } else { paths.into_iter().map(Some).collect() })
+}
+
+/// The versions of a list.
+fn required(list: &str) -> anyhow::Result<Vec<Version>> {
+    let versions = list.split(',').map(str::trim).filter(|version| !version.is_empty());
+    versions.map(|version| version.parse().context(REQUIRE_VARIABLE)).collect()
 }
 
 /// Finds every program, or says what is missing.
@@ -83,9 +138,7 @@ fn find(named: Option<PathBuf>) -> anyhow::Result<Tools> {
     else {
         bail!("no {} on PATH (Debian: apt-get install containerd runc gcc)", missing.join(", no "));
     };
-    if !rustix::process::geteuid().is_root() {
-        bail!("a private containerd needs root");
-    }
+    ensure!(rustix::process::geteuid().is_root(), "a private containerd needs root");
     let version = version_of(&containerd)?;
     Ok(Tools { containerd, ctr, shim, runc, version })
 }
@@ -141,6 +194,25 @@ mod tests {
         let upstream = "containerd github.com/containerd/containerd/v2 v2.4.2 0123abc\n";
         assert_eq!(parse_version(upstream), Some(Version { major: 2, minor: 4 }));
         assert_eq!(parse_version("containerd"), None);
+    }
+
+    #[test]
+    fn a_list_names_containerds_and_an_empty_one_the_one_on_the_path() -> anyhow::Result<()> {
+        assert_eq!(named("")?, [None]);
+        assert_eq!(named("/bin/true:/bin/false")?, ["/bin/true", "/bin/false"].map(|path| Some(PathBuf::from(path))));
+        let error = named("/bin/true:/no/containerd").map_err(|error| error.to_string());
+        assert_eq!(error, Err("HOLYSTONE_CONTAINERD names /no/containerd, which is no program".to_owned()));
+        Ok(())
+    }
+
+    #[test]
+    fn versions_are_required_by_their_numbers() -> anyhow::Result<()> {
+        assert_eq!(required("")?, []);
+        assert_eq!(required("1.6, 2.4")?, [Version { major: 1, minor: 6 }, Version { major: 2, minor: 4 }]);
+        for mistake in ["1", "yes", "1.6.20", "2.x"] {
+            assert!(required(mistake).is_err(), "{mistake}");
+        }
+        Ok(())
     }
 
     #[test]

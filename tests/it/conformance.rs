@@ -1,27 +1,28 @@
 //! The simulated node answers like a real containerd, so that what is tested on the one holds on the other.
 //!
-//! One suite of [`checks`] is run against three nodes that look alike: a simulated one seeded from a file, a real
-//! containerd, and a simulated one seeded from what that containerd has just shown. The file is such a seed, kept
-//! for machines without containerd; `HOLYSTONE_BLESS=1` writes it anew.
+//! One suite of [`checks`] is run against nodes that look alike: simulated ones seeded from files, real containerds,
+//! and simulated ones seeded from what each containerd has just shown. The files are such seeds, one for each version,
+//! kept for machines without containerd; `HOLYSTONE_BLESS=1` writes them anew.
 
 mod checks;
 mod lookalike;
 mod subject;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use holystone_core::snapshot::Snapshot;
 use holystone_node::simulated::Method;
 use holystone_node::{Faults, SimulatedNode};
-use holystone_tests::ContainerSpec;
+use holystone_tests::{ContainerSpec, Version};
 
-use crate::support::containerd;
+use crate::support::on_each_containerd;
 use checks::suite;
 use lookalike::{MAIN, furnish};
 use subject::Subject;
 
-const SEED: &[u8] = include_bytes!("conformance/node.json");
+const SEEDS: [&[u8]; 2] =
+    [include_bytes!("conformance/containerd-1.6.json"), include_bytes!("conformance/containerd-2.4.json")];
 
 /// How many containers come and go while the node is looked at.
 const VISITORS: usize = 20;
@@ -30,33 +31,38 @@ const VISIT: Duration = Duration::from_millis(2);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_simulated_node_passes() -> anyhow::Result<()> {
-    simulated(Snapshot::from_json(SEED)?).await
+    for seed in SEEDS {
+        let seed = Snapshot::from_json(seed)?;
+        println!("a simulated containerd {}:", seed.node.runtime_version);
+        simulated(seed).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_containerd_passes_and_so_does_its_image_in_memory() -> anyhow::Result<()> {
-    let Some(containerd) = containerd("a_real_containerd_passes_and_so_does_its_image_in_memory").await? else {
-        return Ok(());
-    };
-    let raw = containerd.cri()?;
-    let pod = Box::pin(furnish(&containerd)).await?;
-    let real = Subject::connect(&containerd.socket(), raw.clone()).await?;
-    let seed = real.observe().await?;
-    if std::env::var_os("HOLYSTONE_BLESS").is_some() {
-        bless(&seed)?;
-    }
-    simulated(seed).await?;
-
-    let visits = async || {
-        for number in 0..VISITORS {
-            let visitor = ContainerSpec::new(&format!("visitor-{number}"), MAIN);
-            let id = raw.create_container(&pod, &visitor).await?;
-            raw.remove_container(&id).await?;
+    on_each_containerd("a_real_containerd_passes_and_so_does_its_image_in_memory", async |containerd| {
+        let raw = containerd.cri()?;
+        let pod = Box::pin(furnish(&containerd)).await?;
+        let real = Subject::connect(&containerd.socket(), raw.clone()).await?;
+        let seed = real.observe().await?;
+        if std::env::var_os("HOLYSTONE_BLESS").is_some() {
+            bless(&seed, containerd.version())?;
         }
-        Ok(())
-    };
-    Box::pin(suite(&real, visits)).await?;
-    containerd.close()
+        simulated(seed).await?;
+
+        let visits = async || {
+            for number in 0..VISITORS {
+                let visitor = ContainerSpec::new(&format!("visitor-{number}"), MAIN);
+                let id = raw.create_container(&pod, &visitor).await?;
+                raw.remove_container(&id).await?;
+            }
+            Ok(())
+        };
+        Box::pin(suite(&real, visits)).await?;
+        containerd.close()
+    })
+    .await
 }
 
 /// Seeds a simulated node, checks that it shows the seed, and runs the suite.
@@ -85,8 +91,9 @@ async fn simulated(seed: Snapshot) -> anyhow::Result<()> {
 }
 
 /// Keeps a seed, without what only tells of the machine that it was recorded on.
-fn bless(seed: &Snapshot) -> anyhow::Result<()> {
-    let file: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../tests/it/conformance/node.json"].iter().collect();
+fn bless(seed: &Snapshot, version: Version) -> anyhow::Result<()> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/it/conformance");
+    let file = directory.join(format!("containerd-{version}.json"));
     let seed = subject::timeless(seed.clone());
     std::fs::write(file, format!("{}\n", serde_json::to_string_pretty(&seed)?))?;
     Ok(())

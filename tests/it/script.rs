@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use holystone_tests::{ContainerSpec, Containerd, Cri, LayerSpec, TestImage, pause_image, sleep_image};
 use serde_json::Value;
 
-use crate::support::{containerd, end, holystone, unused_images};
+use crate::support::{end, on_each_containerd, sweep, unused_images};
 
 const JOB: &str = "docker.io/minchou/job:1";
 const NAMED: &str = "docker.io/minchou/named:1";
@@ -95,27 +95,27 @@ impl Swept {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_script_gets_wrong_is_done_right() -> anyhow::Result<()> {
-    let Some(mut containerd) = containerd("what_the_script_gets_wrong_is_done_right").await? else {
-        return Ok(());
-    };
-    let cri = furnish(&containerd).await?;
-    the_pause_image_stays_even_when_wished(&containerd).await?;
-    Box::pin(run_pod(&cri)).await?;
-    let before = Look::at(&cri).await?;
-    unused_images("run", &containerd.endpoint(), CONFIG, &[]).expect(0);
-    let swept = Swept { can_pin: containerd.can_pin(), before, after: Look::at(&cri).await? };
+    on_each_containerd("what_the_script_gets_wrong_is_done_right", async |mut containerd| {
+        let cri = furnish(&containerd).await?;
+        the_pause_image_stays_even_when_wished(&containerd).await?;
+        Box::pin(run_pod(&cri)).await?;
+        let before = Look::at(&cri).await?;
+        unused_images("run", &containerd.endpoint(), CONFIG, &[]).expect(0);
+        let swept = Swept { can_pin: containerd.can_pin(), before, after: Look::at(&cri).await? };
 
-    the_script_is_not_wrong_about_everything(&swept);
-    an_exited_container_protects_its_image(&swept);
-    a_container_created_by_name_protects_its_image(&swept);
-    an_image_with_two_matching_tags_goes(&swept);
-    a_tag_outside_the_pattern_keeps_the_image_and_all_its_tags(&swept);
-    a_repository_matches_as_a_whole(&swept);
-    a_pinned_image_and_pause_images_stay(&swept);
+        the_script_is_not_wrong_about_everything(&swept);
+        an_exited_container_protects_its_image(&swept);
+        a_container_created_by_name_protects_its_image(&swept);
+        an_image_with_two_matching_tags_goes(&swept);
+        a_tag_outside_the_pattern_keeps_the_image_and_all_its_tags(&swept);
+        a_repository_matches_as_a_whole(&swept);
+        a_pinned_image_and_pause_images_stay(&swept);
 
-    containerd.stop()?;
-    a_runtime_that_fails_is_a_failing_run(&containerd)?;
-    containerd.close()
+        containerd.stop()?;
+        a_runtime_that_fails_is_a_failing_run(&containerd)?;
+        containerd.close()
+    })
+    .await
 }
 
 async fn furnish(containerd: &Containerd) -> anyhow::Result<Cri> {
@@ -212,9 +212,7 @@ fn a_runtime_that_fails_is_a_failing_run(containerd: &Containerd) -> anyhow::Res
 
     let file = socket.with_file_name("file.sock");
     std::fs::write(&file, "no socket")?;
-    let mut command = holystone();
-    command.args(["run", "--plugin", "builtin:unused-images", "--config", CONFIG, "--no-cache", "--endpoint"]);
-    let no_socket = end(command.arg(&file)).expect(2);
+    let no_socket = end(&mut sweep("run", "builtin:unused-images", CONFIG, &file.display().to_string(), &[])).expect(2);
     assert!(no_socket.stderr.contains("file.sock"), "{}", no_socket.stderr);
     Ok(())
 }

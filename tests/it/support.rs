@@ -1,8 +1,11 @@
 //! Running the binary as a user does.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
+use holystone_tests::Containerd;
 use serde_json::Value;
 
 /// How a run of the binary ended.
@@ -36,12 +39,63 @@ pub(crate) fn run(arguments: &[&str]) -> Ended {
 
 /// Runs a prepared command to its end.
 pub(crate) fn end(command: &mut Command) -> Ended {
-    let Output { status, stdout, stderr } = command.output().expect("the binary starts");
-    Ended {
-        code: status.code().unwrap_or(-1),
-        stdout: String::from_utf8(stdout).expect("UTF-8 on standard output"),
-        stderr: String::from_utf8(stderr).expect("UTF-8 on standard error"),
+    command.output().expect("the binary starts").into()
+}
+
+impl From<Output> for Ended {
+    fn from(Output { status, stdout, stderr }: Output) -> Self {
+        Self {
+            code: status.code().unwrap_or(-1),
+            stdout: String::from_utf8(stdout).expect("UTF-8 on standard output"),
+            stderr: String::from_utf8(stderr).expect("UTF-8 on standard error"),
+        }
     }
+}
+
+/// A run that goes on while a test does something to it or to its node.
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts"))
+    }
+
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.0.try_wait().expect("the state of the binary").is_some()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(self) -> Ended {
+        self.0.wait_with_output().expect("the end of the binary").into()
+    }
+
+    /// Ends it at once, without any chance to clean up.
+    pub(crate) fn kill(mut self) {
+        self.0.kill().expect("a running binary");
+        self.0.wait().expect("the end of the binary");
+    }
+}
+
+/// The ids of the images in a plan's or report's steps; each is there once.
+pub(crate) fn steps(result: &Value) -> BTreeSet<String> {
+    let steps: Vec<String> = result["steps"].as_array().unwrap().iter().map(|step| text(&step["image"])).collect();
+    let set: BTreeSet<String> = steps.iter().cloned().collect();
+    assert_eq!(set.len(), steps.len());
+    set
+}
+
+/// The result of the step about this image.
+pub(crate) fn result<'a>(report: &'a Value, image: &str) -> &'a Value {
+    let steps = report["steps"].as_array().unwrap();
+    steps.iter().find(|step| step["image"] == image).unwrap_or_else(|| panic!("no step about {image}"))
+}
+
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
 impl Ended {
@@ -58,33 +112,44 @@ impl Ended {
     }
 }
 
-/// `run` (or `plan`) of the plugin unused-images on an endpoint, as JSON.
-pub(crate) fn unused_images(verb: &str, endpoint: &str, config: &str, more: &[&str]) -> Ended {
-    end(unused_images_command(verb, endpoint, config).args(["-o", "json"]).args(more))
+/// The command line of a `run` (or `plan`) of one plugin: all but the node and how to print the result. The pods of
+/// these nodes have just been started, so no image is too young unless a later `--min-age` says so.
+pub(crate) fn policy(verb: &str, plugin: impl AsRef<OsStr>, config: &str) -> Command {
+    let mut command = holystone();
+    command.arg(verb).arg("--plugin").arg(plugin).args(["--config", config, "--cache-dir"]).arg(cache());
+    command.args(["--min-age", "0s"]);
+    command
 }
 
-/// The same, not started and without a format. The node is remembered beside its socket. No image is too young,
-/// unless `--min-age` says so: a later one counts.
-pub(crate) fn unused_images_command(verb: &str, endpoint: &str, config: &str) -> Command {
-    let mut command = holystone();
-    command.args([verb, "--plugin", "builtin:unused-images", "--config", config, "--endpoint", endpoint]);
-    command.arg("--cache-dir").arg(cache()).arg("--state-dir").arg(state_dir(endpoint)).args(["--min-age", "0s"]);
+/// The command line of a `run` (or `plan`) of one plugin on an endpoint, with the result as JSON. The node is
+/// remembered beside its socket.
+pub(crate) fn sweep(verb: &str, plugin: impl AsRef<OsStr>, config: &str, endpoint: &str, more: &[&str]) -> Command {
+    let mut command = policy(verb, plugin, config);
+    command.args(["--endpoint", endpoint, "-o", "json", "--state-dir"]).arg(state_dir(endpoint)).args(more);
     command
 }
 
 /// Where a node is remembered, for the tests on it: in a directory beside its socket.
 pub(crate) fn state_dir(endpoint: &str) -> PathBuf {
-    Path::new(endpoint.trim_start_matches("unix://")).with_file_name("state")
+    Path::new(endpoint.trim_start_matches("unix://")).with_file_name("holystone-state")
 }
 
-/// A private containerd for one test, in memory where there is room: containerd waits for the disk at each step.
-/// `None`, after a visible line, on a machine that cannot run one.
-pub(crate) async fn containerd(test: &str) -> anyhow::Result<Option<holystone_tests::Containerd>> {
-    let Some(tools) = holystone_tests::containerd_or_skip(test)? else {
-        return Ok(None);
-    };
+/// `run` (or `plan`) of the plugin unused-images on an endpoint, as JSON.
+pub(crate) fn unused_images(verb: &str, endpoint: &str, config: &str, more: &[&str]) -> Ended {
+    end(&mut sweep(verb, "builtin:unused-images", config, endpoint, more))
+}
+
+/// Runs the body of a test with a private containerd of each version that the machine has, see
+/// [`holystone_tests::containerds`]; in memory where there is room, for containerd waits for the disk at each step.
+pub(crate) async fn on_each_containerd(
+    test: &str,
+    body: impl AsyncFn(Containerd) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let memory = Path::new("/dev/shm");
     let roomy = rustix::fs::statvfs(memory).is_ok_and(|it| it.f_bavail.saturating_mul(it.f_frsize) > 1 << 30);
     let parent = if roomy { memory.to_path_buf() } else { std::env::temp_dir() };
-    Ok(Some(holystone_tests::Containerd::start_beneath(&tools, &parent).await?))
+    holystone_tests::on_each_containerd(test, async |tools| {
+        body(Containerd::start_beneath(&tools, &parent).await?).await
+    })
+    .await
 }

@@ -2,7 +2,6 @@
 //! never of the report.
 
 use std::collections::BTreeSet;
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use holystone_core::container::{Container, ContainerState, ImageMentions, Pod};
@@ -11,10 +10,10 @@ use holystone_core::snapshot::Snapshot;
 use holystone_node::simulated::{Code, Method, Moment};
 use holystone_node::{Faults, SimulatedNode};
 use jiff::Timestamp;
-use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Ended, end, state_dir, unused_images, unused_images_command};
+use crate::support::{Ended, Running, result, state_dir, sweep, unused_images};
+use crate::terminal::Asking;
 
 const NODE: &[u8] = include_bytes!("../../examples/snapshots/rollout-node.json");
 const CONFIG: &str = r#"{"repositories":["docker.io/minchou/*"],"keepLast":1}"#;
@@ -46,10 +45,14 @@ impl TestNode {
         unused_images("run", &self.endpoint(), CONFIG, more)
     }
 
+    fn start_run(&self, more: &[&str]) -> Running {
+        Running::start(sweep("run", "builtin:unused-images", CONFIG, &self.endpoint(), more))
+    }
+
     /// Waits until a run on the node has asked for a removal.
-    async fn until_the_first_removal(&self, run: &mut Child) {
+    async fn until_the_first_removal(&self, run: &mut Running) {
         while self.simulated.removals().is_empty() {
-            assert!(run.try_wait().unwrap().is_none(), "it ended before the first removal");
+            assert!(!run.is_over(), "it ended before the first removal");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -74,12 +77,6 @@ fn planned() -> BTreeSet<String> {
     assert!(node.gone().is_empty(), "a plan touches nothing");
     assert!(node.simulated.removals().is_empty(), "a plan does not even ask");
     plan["steps"].as_array().unwrap().iter().map(|step| step["image"].as_str().unwrap().to_owned()).collect()
-}
-
-/// The result of the step about this image.
-fn result<'a>(report: &'a Value, image: &str) -> &'a Value {
-    let steps = report["steps"].as_array().unwrap();
-    steps.iter().find(|step| step["image"] == image).unwrap_or_else(|| panic!("no step about {image}"))
 }
 
 fn container_of(tag: &str) -> Container {
@@ -111,6 +108,23 @@ async fn what_is_planned_goes_and_a_second_run_finds_nothing() {
     let again = node.run(&[]).expect(0).json();
     assert_eq!(again["totals"]["planned"], 0);
     assert_eq!(node.simulated.removals().len(), node.gone().len(), "every image was asked to go once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_on_a_terminal_removes_nothing_without_a_yes() {
+    let node = TestNode::start(Faults::none());
+    let ask = || Asking::start(sweep("run", "builtin:unused-images", CONFIG, &node.endpoint(), &[]));
+    for answer in ["", "n", "yeah", "y n"] {
+        let asking = ask();
+        assert!(asking.said().contains(OLD), "{}", asking.said());
+        let ended = asking.answer(answer).expect(2);
+        assert!(ended.stderr.contains("nothing was touched"), "{}", ended.stderr);
+    }
+    ask().kill();
+    assert!(node.simulated.removals().is_empty());
+
+    ask().answer("yes").expect(0);
+    assert_eq!(node.gone(), planned());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,13 +262,13 @@ async fn protection_and_limits_hold() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_waits_for_another_or_leaves() {
     let node = TestNode::start(Faults::none().latency(Method::RemoveImage, Duration::from_millis(500)));
-    let mut first = unused_images_command("run", &node.endpoint(), CONFIG).stdout(Stdio::null()).spawn().unwrap();
+    let mut first = node.start_run(&[]);
     node.until_the_first_removal(&mut first).await;
     let left = node.run(&[]).expect(2);
     let holder = format!("process {} holds", first.id());
     assert!(left.stderr.contains("another run is under way") && left.stderr.contains(&holder), "{}", left.stderr);
     let waited = node.run(&["--wait", "1m"]).expect(0).json();
-    assert!(first.wait().unwrap().success());
+    first.end().expect(0);
     assert_eq!(waited["totals"]["planned"], 0, "the first has done it all");
     assert_eq!(node.gone(), planned());
     assert_eq!(node.simulated.removals().len(), planned().len(), "nothing was asked to go twice");
@@ -263,18 +277,10 @@ async fn a_run_waits_for_another_or_leaves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runs_that_do_not_know_of_each_other_do_no_harm() {
     let node = TestNode::start(Faults::none().latency(Method::RemoveImage, Duration::from_millis(20)));
-    let endpoint = node.endpoint();
-    let runs: Vec<_> = ["a", "b"]
-        .into_iter()
-        .map(|name| {
-            let mut command = unused_images_command("run", &endpoint, CONFIG);
-            command.args(["-o", "json", "--state-dir"]).arg(state_dir(&endpoint).with_file_name(name));
-            std::thread::spawn(move || end(&mut command))
-        })
-        .collect();
+    let other = state_dir(&node.endpoint()).with_file_name("other-state");
+    let runs = [node.start_run(&[]), node.start_run(&["--state-dir", other.to_str().unwrap()])];
     for run in runs {
-        let totals = run.join().unwrap().expect(0).json()["totals"].clone();
-        assert_eq!(totals["failed"], 0);
+        assert_eq!(run.end().expect(0).json()["totals"]["failed"], 0);
     }
     assert_eq!(node.gone(), planned());
 }
@@ -282,11 +288,9 @@ async fn two_runs_that_do_not_know_of_each_other_do_no_harm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_run_leaves_a_node_that_the_next_run_finishes() {
     let node = TestNode::start(Faults::none().latency(Method::ListPodSandbox, Duration::from_millis(100)));
-    let mut command = unused_images_command("run", &node.endpoint(), CONFIG);
-    let mut killed = command.stdout(Stdio::null()).spawn().unwrap();
+    let mut killed = node.start_run(&[]);
     node.until_the_first_removal(&mut killed).await;
-    killed.kill().unwrap();
-    killed.wait().unwrap();
+    killed.kill();
     assert!(node.gone().is_subset(&planned()));
     node.run(&[]).expect(0);
     assert_eq!(node.gone(), planned());

@@ -1,0 +1,81 @@
+//! Running the binary on a terminal, where a run shows its plan and asks before it removes anything. Between the
+//! question and the answer a test has all the time it needs to change the node.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
+
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+
+use crate::support::Ended;
+
+/// How the question ends.
+const QUESTION: &str = "[y/N] ";
+
+/// A run that has shown its plan and waits for an answer.
+pub(crate) struct Asking {
+    child: Child,
+    terminal: File,
+    /// What it has said on the terminal.
+    said: String,
+}
+
+impl Asking {
+    /// Starts a run on a terminal of its own, with its result on a pipe, and waits for the question.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let terminal = openpt(flags).expect("a new terminal");
+        grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("the terminal's other side");
+        let other_side = || Stdio::from(ioctl_tiocgptpeer(&terminal, flags).expect("the terminal's other side"));
+        let child = command.stdin(other_side()).stderr(other_side()).stdout(Stdio::piped()).spawn();
+        // Only the child may hold the other side, or its end would go unnoticed.
+        drop(command);
+        let child = child.expect("the binary starts");
+        let mut asking = Self { child, terminal: terminal.into(), said: String::new() };
+        while !asking.said.ends_with(QUESTION) {
+            let more = asking.read();
+            assert!(!more.is_empty(), "it ended without a question: {}", asking.said);
+            asking.said += &more;
+        }
+        asking
+    }
+
+    /// What it has said so far: the plan.
+    pub(crate) fn said(&self) -> &str {
+        &self.said
+    }
+
+    /// Answers, and waits for the end.
+    pub(crate) fn answer(mut self, answer: &str) -> Ended {
+        writeln!(self.terminal, "{answer}").expect("the terminal takes the answer");
+        // The report may be larger than a pipe holds, and so may what is said on the terminal.
+        let mut report = self.child.stdout.take().expect("a pipe");
+        let reader = std::thread::spawn(move || {
+            let mut stdout = String::new();
+            report.read_to_string(&mut stdout).expect("UTF-8 on standard output");
+            stdout
+        });
+        let mut stderr = String::new();
+        loop {
+            match self.read() {
+                more if more.is_empty() => break,
+                more => stderr += &more,
+            }
+        }
+        let code = self.child.wait().expect("the end of the binary").code().unwrap_or(-1);
+        Ended { code, stdout: reader.join().expect("the reader ends"), stderr }
+    }
+
+    /// Ends it at once, without any chance to clean up.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("a running binary");
+        self.child.wait().expect("the end of the binary");
+    }
+
+    /// What it says next; nothing when it has ended, which a terminal reports as an error.
+    fn read(&mut self) -> String {
+        let mut buffer = [0; 4096];
+        let length = self.terminal.read(&mut buffer).unwrap_or(0);
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+}
