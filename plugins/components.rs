@@ -50,14 +50,23 @@ fn watch(workspace: &Path, folder: &str) {
     }
 }
 
+/// rustup brings the target with the toolchain that `rust-toolchain.toml` names, but not to one that was there before.
 fn check_target() -> Result<(), Box<dyn Error>> {
-    let rustc = env::var("RUSTC")?;
-    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output()?;
-    let directory = String::from_utf8(output.stdout)?;
-    if output.status.success() && Path::new(directory.trim()).is_dir() {
+    if has_target()? {
+        return Ok(());
+    }
+    let added = Command::new("rustup").args(["target", "add", TARGET]).output();
+    if added.is_ok_and(|output| output.status.success()) && has_target()? {
         return Ok(());
     }
     Err(format!("Rust's target {TARGET}, which the plugins are compiled for, is missing: run `rustup target add {TARGET}` and build again.").into())
+}
+
+fn has_target() -> Result<bool, Box<dyn Error>> {
+    let rustc = env::var("RUSTC")?;
+    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output()?;
+    let directory = String::from_utf8(output.stdout)?;
+    Ok(output.status.success() && Path::new(directory.trim()).is_dir())
 }
 
 /// A directory beneath the outer build's target directory, the same for all of its profiles.

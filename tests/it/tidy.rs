@@ -111,8 +111,17 @@ fn the_documents_know_every_rail() {
     for pattern in holystone_core::guard::BUILT_IN {
         assert!(readme.contains(&format!("`{pattern}`")), "README.md does not tell of {pattern}");
     }
-    for rail in [1, 2, 3, 4, 8] {
+    let pages = read("GUARD_RAILS.md");
+    for rail in [1, 2, 3, 4, 5, 6, 8] {
         assert!(readme.contains(&format!("| {rail} |")), "README.md has no row for rail {rail}");
+        assert!(pages.contains(&format!("\n## Rail {rail}: ")), "GUARD_RAILS.md has no section on rail {rail}");
+    }
+    let codes = read("host/core/src/guard/refusal.rs");
+    let codes = codes.split("fn code(").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    let codes: Vec<&str> = codes.split('"').skip(1).step_by(2).collect();
+    assert!(codes.len() > 15, "{codes:?}");
+    for code in codes {
+        assert!(pages.contains(&format!("`{code}`")), "GUARD_RAILS.md does not tell of {code}");
     }
     for reason in
         ["NotAComponent", "IncompatibleApi", "CapabilityDenied", "ConfigInvalid", "Timeout", "MemoryLimit", "Trapped"]
