@@ -7,6 +7,7 @@
 //! - `--rounds N`: how often to measure each
 //! - `--tmpfs`: in memory, where containerd does not wait for the disk; nodes have disks
 //! - `--binary PATH`: another build of holystone
+//! - `--concurrency N`: what holystone is to have under way at once, in place of its default
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark fails by panicking")]
 #![allow(clippy::large_futures, reason = "there is one of them at a time")]
@@ -35,6 +36,7 @@ struct Arguments {
     rounds: Option<usize>,
     parent: PathBuf,
     binary: PathBuf,
+    concurrency: Option<String>,
 }
 
 /// A containerd with images, a few of them in use.
@@ -80,6 +82,8 @@ fn holystone(binary: &Path, verb: &str) -> Command {
     let mut command = Command::new(binary);
     command.args([verb, "--plugin", "builtin:unused-images", "--config", CONFIG, "-o", "json", "--cache-dir"]);
     command.arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache"));
+    // The pods of this node have just been started.
+    command.args(["--min-age", "0s"]);
     command.stdin(Stdio::null()).stderr(Stdio::inherit());
     command
 }
@@ -92,6 +96,7 @@ impl Arguments {
             rounds: None,
             parent: std::env::temp_dir(),
             binary: env!("CARGO_BIN_EXE_holystone").into(),
+            concurrency: None,
         };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} needs a value"));
@@ -102,7 +107,10 @@ impl Arguments {
                 "--rounds" => parsed.rounds = Some(value().parse().expect("a number of rounds")),
                 "--tmpfs" => parsed.parent = "/dev/shm".into(),
                 "--binary" => parsed.binary = value().into(),
-                _ => panic!("{argument} is not known; there are --images, --rounds, --tmpfs and --binary"),
+                "--concurrency" => parsed.concurrency = Some(value()),
+                _ => {
+                    panic!("{argument} is not known; there are --images, --rounds, --tmpfs, --binary and --concurrency")
+                }
             }
         }
         if parsed.sizes.is_empty() {
@@ -121,7 +129,7 @@ async fn figures(images: usize, arguments: &Arguments, tools: &Tools) -> anyhow:
         for turn in [round, round + 1] {
             let node = Node::start(images, arguments, tools).await?;
             if turn % 2 == 0 {
-                let (process, sweep) = node.sweep(&arguments.binary)?;
+                let (process, sweep) = node.sweep(arguments)?;
                 figures.process.add(process);
                 figures.sweep.add_milliseconds(sweep);
             } else {
@@ -159,9 +167,13 @@ impl Node {
     }
 
     /// By the binary: the time of the process, and its own time of the sweep in milliseconds.
-    fn sweep(&self, binary: &Path) -> anyhow::Result<(Duration, f64)> {
-        let mut command = holystone(binary, "run");
-        command.args(["--endpoint", &self.containerd.endpoint()]);
+    fn sweep(&self, arguments: &Arguments) -> anyhow::Result<(Duration, f64)> {
+        let mut command = holystone(&arguments.binary, "run");
+        command.args(["--endpoint", &self.containerd.endpoint(), "--state-dir"]);
+        command.arg(self.containerd.directory().join("holystone-state"));
+        if let Some(concurrency) = &arguments.concurrency {
+            command.args(["--concurrency", concurrency]);
+        }
         let start = Instant::now();
         let output = command.output()?;
         let elapsed = start.elapsed();

@@ -342,3 +342,63 @@ async fn a_plugin_that_wishes_everything_gets_only_what_may_go() -> anyhow::Resu
     })
     .await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_is_starting_keeps_what_may_have_been_pulled_for_it() -> anyhow::Result<()> {
+    on_each_node("a_pod_that_is_starting_keeps_what_may_have_been_pulled_for_it", async |node| {
+        // The node is seen for the first time, and its only sandbox is some seconds old.
+        let endpoint = node.endpoint();
+        let run = |more: &[&str]| {
+            let more = [&PROTECT, &["--min-age", "10m"], more].concat();
+            unused_images("run", &endpoint, CONFIG, &more).expect(0).json()
+        };
+        let before = node.ids().await?;
+        let report = run(&[]);
+        assert_eq!(node.ids().await?, before);
+        assert_eq!(report["totals"]["planned"], 0);
+        let refusals = report["refusals"].as_array().unwrap();
+        let young = refusals.iter().filter(|refused| refused["refusal"]["code"] == "MayBeYoung").count();
+        assert_eq!(young, node.of(&GOES).len());
+
+        // An image that comes later is known to be young, whatever the pods do.
+        let late = sleep_image("docker.io/minchou/later:1")?;
+        node.import(late, Fate::Stays).await?;
+        let report = run(&["--pod-uid", "uid-of-web"]);
+        assert_eq!(node.ids().await?, node.all_but(&GOES), "our own pod is no reason to wait");
+        let refusals = report["refusals"].as_array().unwrap();
+        let young: Vec<&Value> =
+            refusals.iter().filter(|refused| refused["refusal"]["code"] == "TooYoung").map(|it| &it["name"]).collect();
+        assert_eq!(young, ["docker.io/minchou/later:1"]);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holystones_own_images_stay_between_two_of_its_pods() -> anyhow::Result<()> {
+    on_each_node("holystones_own_images_stay_between_two_of_its_pods", async |node| {
+        let (own, plugin) = ("docker.io/minchou/scrub:1", "docker.io/minchou/policy:1");
+        node.import(sleep_image(own)?, Fate::Stays).await?;
+        let mut container = ContainerSpec::new("scrub", own);
+        let mut names = vec![own];
+        if node.containerd.can_mount_images() {
+            node.import(sleep_image(plugin)?.label("plugin", "yes"), Fate::Stays).await?;
+            container = container.mount_image(plugin, "/plugin");
+            names.push(plugin);
+        }
+        let pod = node.cri.run_pod("scrub").await?;
+        node.cri.running_container(&pod, &container).await?;
+        let nothing = r#"{"repositories":["docker.io/minchou/none"]}"#;
+        unused_images("run", &node.endpoint(), nothing, &["--pod-uid", "uid-of-scrub"]).expect(0);
+        node.cri.remove_pod(&pod.id).await?;
+
+        let report = unused_images("run", &node.endpoint(), CONFIG, &PROTECT).expect(0).json();
+        assert_eq!(node.ids().await?, node.all_but(&GOES));
+        let refusals = report["refusals"].as_array().unwrap().iter();
+        let kept: BTreeSet<String> =
+            refusals.filter(|refused| refused["refusal"]["code"] == "Own").map(|it| text(&it["name"])).collect();
+        assert_eq!(kept, names.into_iter().map(str::to_owned).collect());
+        Ok(())
+    })
+    .await
+}

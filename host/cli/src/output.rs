@@ -51,11 +51,14 @@ pub(crate) fn state(state: &State, format: Format) -> anyhow::Result<()> {
 }
 
 fn state_table(out: &mut impl Write, state: &State) -> anyhow::Result<()> {
-    writeln!(out, "This node is remembered since {}; last written at {}", state.since, state.written_at)?;
+    match state.since {
+        Some(since) => writeln!(out, "This node is remembered since {since:.0}")?,
+        None => writeln!(out, "This node has not been seen yet")?,
+    }
     match &state.last_run {
         Some(run) => writeln!(
             out,
-            "The last run ended at {}: {} removed, {} refused, {} failed{}",
+            "The last run ended at {:.0}: {} removed, {} refused, {} failed{}",
             run.finished_at,
             run.totals.removed,
             run.totals.refused,
@@ -66,7 +69,11 @@ fn state_table(out: &mut impl Write, state: &State) -> anyhow::Result<()> {
     }
     if let Some(run) = &state.under_way {
         let images = run.images.len();
-        writeln!(out, "A run that began at {} to remove {images} images is under way or was cut off", run.started_at)?;
+        writeln!(
+            out,
+            "A run that began at {:.0} to remove {images} images is under way or was cut off",
+            run.started_at
+        )?;
     }
     let mut table = new_table(["IMAGE", "FIRST SEEN", "LAST USED", "WISHED"]);
     for (id, seen) in &state.images {

@@ -32,8 +32,9 @@ pub struct State {
     pub format: u32,
     /// When it was last changed, by this node's clock.
     pub written_at: Timestamp,
-    /// Since when this node is remembered: what was first seen then may be older.
-    pub since: Timestamp,
+    /// When the node was first seen: what was there then may be older. Absent before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// The images that the last run saw, by id.
     #[serde(default)]
     pub images: BTreeMap<String, Seen>,
@@ -114,12 +115,12 @@ struct Header {
 }
 
 impl State {
-    /// The state of a node that is looked at for the first time.
+    /// The state of a node that has not been seen.
     pub fn new(now: Timestamp) -> Self {
         Self {
             format: FORMAT,
             written_at: now,
-            since: now,
+            since: None,
             images: BTreeMap::new(),
             own_images: BTreeSet::new(),
             wishes: BTreeMap::new(),
@@ -142,7 +143,7 @@ impl State {
         if state.written_at.duration_since(now) > CLOCK_TOLERANCE {
             return Err(StateError::FromTheFuture { written_at: state.written_at });
         }
-        state.since = state.since.min(now);
+        state.since = state.since.map(|since| since.min(now));
         for seen in state.images.values_mut() {
             seen.first = seen.first.min(now);
             seen.used = seen.used.map(|used| used.min(now));
@@ -163,6 +164,7 @@ impl State {
     pub fn observe(&mut self, snapshot: &mut Snapshot) -> Option<Interrupted> {
         let now = snapshot.taken_at;
         self.written_at = now;
+        self.since.get_or_insert(now);
         let interrupted = self.under_way.take().map(|run| interrupted(&run, snapshot));
         let mut before = std::mem::take(&mut self.images);
         for image in snapshot.images.iter().take(MAX_IMAGES) {
@@ -188,7 +190,7 @@ impl State {
             image.last_used = seen.and_then(|seen| seen.used);
         }
         snapshot.memory =
-            Memory { since: Some(self.since), own_images: self.own_images.clone(), wishes: self.wishes.clone() };
+            Memory { since: self.since, own_images: self.own_images.clone(), wishes: self.wishes.clone() };
     }
 
     /// Counts what the plugins wished in this run. A wish that was not repeated, for whatever reason, starts anew.

@@ -57,6 +57,16 @@ fn an_image_keeps_the_time_at_which_it_was_first_seen() {
 }
 
 #[test]
+fn a_node_is_remembered_since_the_first_look_at_it_and_not_before() {
+    // A moment passes between the two, and what was there must not seem to have come in it.
+    let mut state = State::new(at(0));
+    let mut first = node(1, &["a"]);
+    state.observe(&mut first);
+    assert_eq!((first.memory.since, first.images[0].first_seen), (Some(at(1)), Some(at(1))));
+    assert_eq!(plan(&first, &GuardRails::default(), "p", &["a"]).steps.len(), 1, "of unknown age, and nothing starts");
+}
+
+#[test]
 fn an_image_that_went_and_came_back_is_young_again() {
     let mut state = State::new(at(0));
     state.observe(&mut node(0, &["a", "b"]));
@@ -195,7 +205,7 @@ fn a_state_from_the_future_is_refused_and_a_clock_set_back_a_little_is_not() {
     assert!(matches!(State::from_json(&text, early), Err(StateError::FromTheFuture { .. })));
     let set_back = State::from_json(&text, at(57)).unwrap();
     let seen = set_back.images["used"];
-    assert_eq!((set_back.since, seen.first, seen.used), (at(57), at(57), Some(at(57))));
+    assert_eq!((set_back.since, seen.first, seen.used), (Some(at(57)), at(57), Some(at(57))));
 }
 
 #[test]
