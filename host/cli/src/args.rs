@@ -14,7 +14,7 @@ use holystone_runtime::Capability;
 use jiff::SignedDuration;
 
 use crate::exit::Usage;
-use crate::sweep::Pace;
+use crate::sweep::{IN_FLIGHT, MAX_FAILURES, Pace};
 
 /// Scrubs the disks of Kubernetes nodes: WebAssembly plugins decide what to remove, guard rails that they cannot get
 /// around review every wish, and the host removes what is left.
@@ -54,9 +54,6 @@ pub(crate) struct DemoArguments {
     /// Config of the plugin, as JSON or as @FILE.
     #[arg(long, value_name = "JSON|@FILE", default_value = r#"{"repositories":["docker.io/minchou/*"],"keepLast":1}"#)]
     pub(crate) config: String,
-
-    #[command(flatten)]
-    pub(crate) pace: PaceArguments,
 
     #[command(flatten)]
     pub(crate) rails: RailArguments,
@@ -162,7 +159,7 @@ pub(crate) struct NodeArguments {
 pub(crate) struct PaceArguments {
     /// How many removals may be under way at once. One by one takes several times as long: runtimes clean up after
     /// each removal, and removals that are under way together share that.
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = IN_FLIGHT, value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: u16,
 
     /// Wait so long after each removal has been started, and start them one by one.
@@ -178,7 +175,7 @@ pub(crate) struct PaceArguments {
     until: Option<u8>,
 
     /// Stop when so many removals in a row have failed.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = MAX_FAILURES, value_parser = clap::value_parser!(u32).range(1..))]
     max_failures: u32,
 }
 

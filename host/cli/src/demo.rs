@@ -18,6 +18,7 @@ use crate::plugins;
 use crate::remembered::Remembered;
 use crate::run::{self, Stopwatch, Tools};
 use crate::stop::Stop;
+use crate::sweep::Pace;
 
 /// A node as the best-practice page of `OpenKruise` describes it: 125 images, most of them old tags of one rollout.
 const NODE: &[u8] = include_bytes!("../../../examples/snapshots/rollout-node.json");
@@ -50,7 +51,7 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
     output::plan(&planned, Format::Table)?;
 
     say("\nThe sweep: every image is looked at once more right before it is removed.\n")?;
-    let (pace, stop) = (arguments.pace.pace()?, Stop::after(TIME_LIMIT)?);
+    let (pace, stop) = (Pace::default(), Stop::after(TIME_LIMIT)?);
     let tools = Tools { node: &node, rails: &rails, pace: &pace, stop: &stop };
     let report = run::carry_out(tools, planned, &mut Remembered::nothing(), clock).await;
     output::report(&report, Format::Table)?;

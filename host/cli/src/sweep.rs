@@ -21,6 +21,14 @@ use crate::stop::Stop;
 const FIRST_BATCH: usize = 32;
 const LARGEST_BATCH: usize = 512;
 
+/// How many removals may be under way at once, by default. containerd ends each with a collection of its whole store,
+/// which calls in flight together share: one at a time is quadratic in the number of images. The benchmark `sweep`
+/// measures it.
+pub(crate) const IN_FLIGHT: u16 = 1024;
+
+/// After how many failures in a row a sweep ends, by default.
+pub(crate) const MAX_FAILURES: u32 = 20;
+
 /// How many removals start between two measurements, where there is a goal to be met.
 const MEASURED_BATCH: usize = 8;
 
@@ -34,9 +42,7 @@ const BETWEEN_CHECKS: Duration = Duration::from_millis(100);
 /// How fast to remove, and how far to go.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
-    /// How many removals may be under way at once. containerd ends each with a collection of its whole store, which
-    /// calls in flight together share: one at a time is quadratic in the number of images. The benchmark `sweep`
-    /// measures it.
+    /// How many removals may be under way at once.
     pub(crate) in_flight: usize,
     /// How long to wait after each removal has been started; zero does not wait.
     pub(crate) pause: Duration,
@@ -44,6 +50,17 @@ pub(crate) struct Pace {
     pub(crate) pressure: Pressure,
     /// After how many failures in a row to stop.
     pub(crate) max_failures: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            in_flight: IN_FLIGHT.into(),
+            pause: Duration::ZERO,
+            pressure: Pressure::default(),
+            max_failures: MAX_FAILURES,
+        }
+    }
 }
 
 /// What a sweep works with.
