@@ -79,14 +79,22 @@ impl Stop {
     /// How long the last questions to the node may take together.
     pub(crate) fn rest(&self) -> Duration {
         let last_look = (self.limit / 10).clamp(LAST_LOOK.0, LAST_LOOK.1);
-        let signals = *self.signals.borrow();
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        match signals {
-            Signals { again: true, .. } => last_look,
-            Signals { first: Some(first), .. } => {
-                left.min((first + self.grace).saturating_duration_since(Instant::now())) + last_look
-            }
-            Signals { first: None, .. } => left + last_look,
+        self.left() + last_look
+    }
+
+    /// Whether nothing may be waited for any more.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.left().is_zero()
+    }
+
+    /// How long things may still be waited for.
+    fn left(&self) -> Duration {
+        let now = Instant::now();
+        let left = self.deadline.saturating_duration_since(now);
+        match *self.signals.borrow() {
+            Signals { again: true, .. } => Duration::ZERO,
+            Signals { first: Some(first), .. } => left.min((first + self.grace).saturating_duration_since(now)),
+            Signals { first: None, .. } => left,
         }
     }
 

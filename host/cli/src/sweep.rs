@@ -117,6 +117,8 @@ struct Sweep<'a> {
     unanswered: BTreeSet<usize>,
     /// Removals that the runtime reported as done and no look has confirmed.
     accepted: BTreeSet<usize>,
+    /// Removals that were not waited for to the end, and why; a look shows whether they were carried out.
+    abandoned: BTreeMap<usize, String>,
     outcomes: Vec<Option<Outcome>>,
     /// How many may start on the next look.
     batch: usize,
@@ -134,6 +136,7 @@ impl<'a> Sweep<'a> {
             under_way: JoinSet::new(),
             unanswered: BTreeSet::new(),
             accepted: BTreeSet::new(),
+            abandoned: BTreeMap::new(),
             outcomes: vec![None; steps.len()],
             batch: FIRST_BATCH,
             failures: 0,
@@ -157,16 +160,13 @@ impl<'a> Sweep<'a> {
     fn room(&self) -> usize {
         let pace = self.job.pace;
         let free = pace.in_flight.saturating_sub(self.under_way.len());
-        if self.waiting.is_empty() {
-            0
-        } else if pace.pressure.until.is_some() {
-            // Whether the goal is met shows only when everything that was started has ended.
-            if self.under_way.is_empty() { free.min(MEASURED_BATCH) } else { 0 }
-        } else if pace.pause.is_zero() {
-            free.min(self.batch)
-        } else {
-            free.min(1)
+        let measured = pace.pressure.until.is_some();
+        // Whether a goal is met shows only when everything that was started has ended.
+        if self.waiting.is_empty() || measured && !self.under_way.is_empty() {
+            return 0;
         }
+        let batch = if measured { MEASURED_BATCH } else { self.batch };
+        free.min(if pace.pause.is_zero() { batch } else { 1 })
     }
 
     /// Looks at the node and starts the next steps, at most `room` of them. Those that may not be performed any
@@ -280,33 +280,38 @@ impl<'a> Sweep<'a> {
         self.note(place, outcome);
     }
 
-    /// Counts as removed what was accepted before this look and is not in it.
+    /// Counts as removed what was accepted or abandoned before this look and is not in it.
     fn confirm(&mut self, snapshot: &Snapshot) {
-        let is_listed = |place: &usize| snapshot.image(self.steps[*place].image().as_str()).is_some();
-        let (listed, gone) = std::mem::take(&mut self.accepted).into_iter().partition(is_listed);
-        self.accepted = listed;
-        let gone: BTreeSet<usize> = gone;
-        for place in gone {
-            self.note(place, Outcome::Removed);
+        let asked: Vec<usize> = self.accepted.iter().chain(self.abandoned.keys()).copied().collect();
+        for place in asked {
+            if snapshot.image(self.steps[place].image().as_str()).is_none() {
+                self.accepted.remove(&place);
+                self.abandoned.remove(&place);
+                self.note(place, Outcome::Removed);
+            }
         }
     }
 
     /// Looks until everything that was accepted is confirmed, or is known to be listed all the same.
     async fn make_sure(&mut self) {
         for check in 0..CHECKS {
-            if self.accepted.is_empty() {
-                return;
+            let unsure = !self.accepted.is_empty() || check == 0 && !self.abandoned.is_empty();
+            if !unsure || check > 0 && self.job.stop.is_overdue() {
+                break;
             }
             if check > 0 {
                 tokio::time::sleep(BETWEEN_CHECKS).await;
             }
             match timeout(self.job.stop.rest(), self.look()).await {
                 Ok(Ok(snapshot)) => self.confirm(&snapshot),
-                Ok(Err(error)) => return self.note_unknown(&error.to_string()),
-                Err(_) => return self.note_unknown("the run was over before the node could be looked at"),
+                Ok(Err(error)) => self.note_unknown(&error.to_string()),
+                Err(_) => self.note_unknown("the run was over before the node could be looked at"),
             }
         }
         self.note_accepted(&Outcome::StillListed);
+        for (place, why) in std::mem::take(&mut self.abandoned) {
+            self.note(place, Outcome::Failed(why));
+        }
     }
 
     fn note_unknown(&mut self, why: &str) {
@@ -341,10 +346,8 @@ impl<'a> Sweep<'a> {
     fn abandon(&mut self, ending: Ending) {
         self.under_way.abort_all();
         self.under_way = JoinSet::new();
-        for place in std::mem::take(&mut self.unanswered) {
-            let why = format!("{} before the runtime answered; it may still remove the image", ending.message);
-            self.note(place, Outcome::Failed(why));
-        }
+        let why = format!("{} before the runtime answered; it may still remove the image", ending.message);
+        self.abandoned.extend(std::mem::take(&mut self.unanswered).into_iter().map(|place| (place, why.clone())));
         self.end(ending);
     }
 

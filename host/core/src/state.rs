@@ -179,18 +179,19 @@ impl State {
             wishes.retain(|id, _| snapshot.image(id).is_some());
         }
         self.recall(snapshot);
+        snapshot.memory.wishes.clone_from(&self.wishes);
         interrupted
     }
 
-    /// Adds what is remembered to a look at the node, and takes nothing in.
+    /// Adds what is remembered to a second look at the node, and takes nothing in. Wishes are left out: they count when
+    /// a plan is made.
     pub fn recall(&self, snapshot: &mut Snapshot) {
         for image in &mut snapshot.images {
             let seen = self.images.get(image.id.as_str());
             image.first_seen = seen.map(|seen| seen.first);
             image.last_used = seen.and_then(|seen| seen.used);
         }
-        snapshot.memory =
-            Memory { since: self.since, own_images: self.own_images.clone(), wishes: self.wishes.clone() };
+        snapshot.memory = Memory { since: self.since, own_images: self.own_images.clone(), wishes: BTreeMap::new() };
     }
 
     /// Counts what the plugins wished in this run. A wish that was not repeated, for whatever reason, starts anew.
