@@ -16,9 +16,9 @@ use crate::output;
 use crate::plan;
 use crate::plugins;
 use crate::remembered::Remembered;
-use crate::run::{self, Stopwatch, Tools};
+use crate::run::{self, Stopwatch};
 use crate::stop::Stop;
-use crate::sweep::Pace;
+use crate::sweep::{Job, Pace};
 
 /// A node as the best-practice page of `OpenKruise` describes it: 125 images, most of them old tags of one rollout.
 const NODE: &[u8] = include_bytes!("../../../examples/snapshots/rollout-node.json");
@@ -52,8 +52,8 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
 
     say("\nThe sweep: every image is looked at once more right before it is removed.\n")?;
     let (pace, stop) = (Pace::default(), Stop::after(TIME_LIMIT)?);
-    let tools = Tools { node: &node, rails: &rails, pace: &pace, stop: &stop };
-    let report = run::carry_out(tools, planned, &mut Remembered::nothing(), clock).await;
+    let job = Job { node: &node, rails: &rails, pace: &pace, stop: &stop };
+    let report = run::carry_out(job, planned, &mut Remembered::nothing(), clock).await;
     output::report(&report, Format::Table)?;
     say("\nThe runtime's disk after:")?;
     output::filesystems(&mut std::io::stdout(), &simulated.filesystems())?;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::Instant;
 
-use holystone_core::guard::GuardRails;
 use holystone_core::report::{Milliseconds, PlanReport, Report};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::state::LastRun;
@@ -18,7 +17,7 @@ use crate::plan;
 use crate::plugins;
 use crate::remembered::Remembered;
 use crate::stop::Stop;
-use crate::sweep::{self, Job, Pace};
+use crate::sweep::{self, Job};
 
 /// Runs once on this node.
 pub(crate) async fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
@@ -44,31 +43,21 @@ pub(crate) async fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     if !arguments.yes {
         stop.before_removals(confirmed(&planned)).await?;
     }
-    let tools = Tools { node: &node, rails: &rails, pace: &pace, stop: &stop };
-    let mut report = carry_out(tools, planned, &mut remembered, clock).await;
+    let job = Job { node: &node, rails: &rails, pace: &pace, stop: &stop };
+    let mut report = carry_out(job, planned, &mut remembered, clock).await;
     report.interrupted = interrupted;
     output::report(&report, arguments.output)?;
     Ok(if report.has_failures() { Exit::SomeFailed } else { Exit::Done })
 }
 
-/// What a plan is carried out with.
-#[derive(Clone, Copy)]
-pub(crate) struct Tools<'a> {
-    pub(crate) node: &'a LiveNode,
-    pub(crate) rails: &'a GuardRails,
-    pub(crate) pace: &'a Pace,
-    pub(crate) stop: &'a Stop,
-}
-
 /// From a plan to a report. What is remembered is put back twice: before the first removal, so that a run that is cut
 /// off is known to the next one, and at the end.
 pub(crate) async fn carry_out(
-    tools: Tools<'_>,
+    job: Job<'_>,
     planned: PlanReport,
     remembered: &mut Remembered,
     mut clock: Stopwatch,
 ) -> Report {
-    let Tools { node, rails, pace, stop } = tools;
     let steps = &planned.plan.steps;
     remembered.state.count_wishes(&planned.plan);
     if !steps.is_empty() {
@@ -76,10 +65,9 @@ pub(crate) async fn carry_out(
         remembered.save();
         clock.lap("remember");
     }
-    let job = Job { node, state: &remembered.state, rails, pace, stop };
-    let swept = sweep::sweep(job, steps, &planned.filesystems).await;
+    let swept = sweep::sweep(job, &remembered.state, steps, &planned.filesystems).await;
     clock.lap("sweep");
-    let after = filesystems(node, stop).await;
+    let after = filesystems(job.node, job.stop).await;
     let mut report = Report::new(planned, swept, Timestamp::now(), after, clock.laps());
     remembered.state.finish(last_run(&report), report.removed());
     remembered.save();

@@ -63,12 +63,10 @@ impl Default for Pace {
     }
 }
 
-/// What a sweep works with.
+/// Where, within what, how and until when a plan is carried out.
 #[derive(Clone, Copy)]
 pub(crate) struct Job<'a> {
     pub(crate) node: &'a LiveNode,
-    /// What is known of the images.
-    pub(crate) state: &'a State,
     pub(crate) rails: &'a GuardRails,
     pub(crate) pace: &'a Pace,
     pub(crate) stop: &'a Stop,
@@ -80,8 +78,8 @@ pub(crate) struct Job<'a> {
 ///
 /// A step that fails stops no other. What ends a sweep early is an [`Ending`]: a node that cannot be looked at any
 /// more, for one, since what cannot be checked is not removed.
-pub(crate) async fn sweep(job: Job<'_>, steps: &[Step], filesystems: &[Filesystem]) -> Swept {
-    let mut sweep = Sweep::new(job, steps);
+pub(crate) async fn sweep(job: Job<'_>, state: &State, steps: &[Step], filesystems: &[Filesystem]) -> Swept {
+    let mut sweep = Sweep::new(job, state, steps);
     sweep.heed(job.pace.pressure.to_begin(filesystems));
     while !sweep.waiting.is_empty() || !sweep.under_way.is_empty() {
         tokio::select! {
@@ -108,6 +106,8 @@ struct Turn {
 /// A sweep under way.
 struct Sweep<'a> {
     job: Job<'a>,
+    /// What is known of the images.
+    state: &'a State,
     steps: &'a [Step],
     /// What is to be started, by its place in the plan, with how often it has been tried before.
     waiting: BTreeMap<usize, u32>,
@@ -128,9 +128,10 @@ struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    fn new(job: Job<'a>, steps: &'a [Step]) -> Self {
+    fn new(job: Job<'a>, state: &'a State, steps: &'a [Step]) -> Self {
         Self {
             job,
+            state,
             steps,
             waiting: (0..steps.len()).map(|place| (place, 0)).collect(),
             under_way: JoinSet::new(),
@@ -145,7 +146,7 @@ impl<'a> Sweep<'a> {
     }
 
     async fn look(&self) -> Result<Snapshot, NodeError> {
-        self.job.node.look(self.job.state).await
+        self.job.node.look(self.state).await
     }
 
     /// Starts what may be started, or waits for what has been. May be dropped at any point without loss.
