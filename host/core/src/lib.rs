@@ -10,6 +10,8 @@
 //! 6. [`report`]: what became of it.
 //! 7. [`state`]: what is remembered of a node for the next run.
 //!
+//! Beside it, [`schedule`] says when a run is due.
+//!
 //! [`mod@reference`] and [`pattern`] know how image references are spelt and matched.
 //! Whoever observes nodes, runs plugins or prints things does so in another crate and converts at its door.
 
@@ -23,6 +25,7 @@ pub mod pressure;
 pub mod proposal;
 pub mod reference;
 pub mod report;
+pub mod schedule;
 pub mod snapshot;
 pub mod state;
 pub mod text;

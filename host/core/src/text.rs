@@ -21,6 +21,27 @@ pub fn shown(text: &str) -> String {
     out
 }
 
+/// The candidate that was probably meant: the same letters but for case, `-`, `_` and blanks, or so few letters off
+/// that it is no accident.
+pub fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
+    if text.len() > 2 * MISSPELT {
+        return None;
+    }
+    let given = plain(text);
+    let allowed = (given.chars().count() / 3).min(3);
+    candidates
+        .into_iter()
+        .filter(|candidate| candidate.len() <= MISSPELT)
+        .map(|candidate| (strsim::damerau_levenshtein(&given, &plain(candidate)), candidate))
+        .min()
+        .filter(|(distance, _)| *distance <= allowed)
+        .map(|(_, candidate)| candidate)
+}
+
+/// The longest name that is looked at, in bytes.
+const MISSPELT: usize = 64;
+
 fn is_harmless(character: char) -> bool {
     // Bidirectional controls and invisible separators can make a line read as something else than it is.
     let invisible = matches!(character,
@@ -31,7 +52,27 @@ fn is_harmless(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::{closest, shown};
+
+    #[test]
+    fn a_slip_is_recognised_and_a_guess_is_not_made() {
+        let fields = ["schedule", "timeZone", "paused", "mode", "plugins"];
+        for (slip, meant) in [
+            ("shedule", Some("schedule")),
+            ("scheduel", Some("schedule")),
+            ("timezone", Some("timeZone")),
+            ("time_zone", Some("timeZone")),
+            ("TimeZones", Some("timeZone")),
+            ("plugin", Some("plugins")),
+            ("mod", Some("mode")),
+            ("", None),
+            ("xy", None),
+            ("replicas", None),
+            (&"x".repeat(100_000), None),
+        ] {
+            assert_eq!(closest(slip, fields), meant, "{slip}");
+        }
+    }
 
     #[test]
     fn plain_text_stays() {

@@ -1,0 +1,134 @@
+//! The five fields: which wall-clock minutes they name, and when clocks show them next.
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::field::{Bounds, Field};
+
+const MINUTE: Bounds = Bounds { name: "minute", min: 0, max: 59, names: &[], hint: "" };
+const HOUR: Bounds = Bounds { name: "hour", min: 0, max: 23, names: &[], hint: "" };
+const DAY: Bounds = Bounds { name: "day of month", min: 1, max: 31, names: &[], hint: "" };
+const MONTH: Bounds = Bounds {
+    name: "month",
+    min: 1,
+    max: 12,
+    names: &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"],
+    hint: "",
+};
+const WEEKDAY: Bounds = Bounds {
+    name: "day of week",
+    min: 0,
+    max: 6,
+    names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
+    hint: " (Sunday is 0)",
+};
+
+/// How many calendar years after the current one are searched.
+const YEARS: i16 = 5;
+
+/// Wall-clock minutes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Calendar {
+    minute: Field,
+    hour: Field,
+    day: Field,
+    month: Field,
+    weekday: Field,
+}
+
+impl Calendar {
+    pub(super) fn parse(minute: &str, hour: &str, day: &str, month: &str, weekday: &str) -> Result<Self, String> {
+        Ok(Self {
+            minute: Field::parse(minute, &MINUTE)?,
+            hour: Field::parse(hour, &HOUR)?,
+            day: Field::parse(day, &DAY)?,
+            month: Field::parse(month, &MONTH)?,
+            weekday: Field::parse(weekday, &WEEKDAY)?,
+        })
+    }
+
+    /// Whether no date ever matches, or no time of day.
+    pub(super) fn is_impossible(&self) -> bool {
+        // Any 28 years in a row without a missing leap day have every date on every day of the week.
+        let years = 2000..2028;
+        let days = || years.clone().filter_map(|year| Date::new(year, 1, 1).ok()).flat_map(days_of_year);
+        self.minute.is_empty() || self.hour.is_empty() || !days().any(|date| self.has_day(date))
+    }
+
+    /// The first instant after this one, given as a whole second, at which clocks in the zone show a minute of ours.
+    ///
+    /// Goes from one change of the clocks to the next: in between, wall-clock time passes like any other.
+    pub(super) fn next(&self, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
+        let mut from = after.checked_add(SignedDuration::from_secs(1)).ok()?;
+        let horizon = horizon(zone.to_datetime(from));
+        loop {
+            let offset = zone.to_offset(from);
+            let start = offset.to_datetime(from);
+            if start >= horizon {
+                return None;
+            }
+            let change = zone.following(from).next().map(|change| change.timestamp());
+            let end = change.map_or(horizon, |change| horizon.min(offset.to_datetime(change)));
+            match self.find(start, end) {
+                Some(found) => return offset.to_timestamp(found).ok(),
+                None => from = change?,
+            }
+        }
+    }
+
+    /// The first minute of ours that is not before `start`, and before `end`.
+    fn find(&self, start: DateTime, end: DateTime) -> Option<DateTime> {
+        let mut date = start.date();
+        let mut time = self.time_from(start);
+        while date <= end.date() {
+            if self.has_day(date)
+                && let Some((hour, minute)) = time
+            {
+                let found = date.at(hour, minute, 0, 0);
+                return (found < end).then_some(found);
+            }
+            date = self.next_date(date)?;
+            time = self.first_time();
+        }
+        None
+    }
+
+    /// The day after, or the first day of the month after when the rest of this month is not ours.
+    fn next_date(&self, date: Date) -> Option<Date> {
+        let last = if self.month.contains(date.month()) { date } else { date.last_of_month() };
+        last.tomorrow().ok()
+    }
+
+    fn has_day(&self, date: Date) -> bool {
+        let day = self.day.contains(date.day());
+        let weekday = self.weekday.contains(date.weekday().to_sunday_zero_offset());
+        let matches = if self.day.is_any() || self.weekday.is_any() { day && weekday } else { day || weekday };
+        matches && self.month.contains(date.month())
+    }
+
+    /// The first hour and minute of the day that are not before this time.
+    fn time_from(&self, start: DateTime) -> Option<(i8, i8)> {
+        let begun = start.second() > 0 || start.subsec_nanosecond() > 0;
+        if self.hour.contains(start.hour())
+            && let Some(minute) = self.minute.from(start.minute() + i8::from(begun))
+        {
+            return Some((start.hour(), minute));
+        }
+        Some((self.hour.from(start.hour() + 1)?, self.minute.from(0)?))
+    }
+
+    fn first_time(&self) -> Option<(i8, i8)> {
+        Some((self.hour.from(0)?, self.minute.from(0)?))
+    }
+}
+
+/// The end of the search: the end of the fifth calendar year after this one.
+fn horizon(start: DateTime) -> DateTime {
+    let end = start.year().checked_add(YEARS + 1).and_then(|year| Date::new(year, 1, 1).ok());
+    end.map_or(DateTime::MAX, |date| date.at(0, 0, 0, 0))
+}
+
+fn days_of_year(first: Date) -> impl Iterator<Item = Date> {
+    std::iter::successors(Some(first), |date| date.tomorrow().ok()).take_while(move |date| date.year() == first.year())
+}
