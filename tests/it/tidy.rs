@@ -40,8 +40,8 @@ fn dependencies(package: &str) -> BTreeSet<String> {
 
 #[test]
 fn invariant_1_core_knows_no_edge() {
-    let allowed: BTreeSet<String> = ["jiff", "serde", "serde_json", "strsim", "thiserror"].map(str::to_owned).into();
-    assert_eq!(dependencies("host/core"), allowed);
+    let allowed = ["jiff", "schemars", "serde", "serde-saphyr", "serde_json", "strsim", "thiserror"];
+    assert_eq!(dependencies("host/core"), allowed.map(str::to_owned).into());
     for file in sources("host/core/src") {
         let text = read(&file);
         for foreign in

@@ -10,7 +10,7 @@
 //! 6. [`report`]: what became of it.
 //! 7. [`state`]: what is remembered of a node for the next run.
 //!
-//! Beside it, [`schedule`] says when a run is due.
+//! Beside it, [`manifest`] reads what people write, and [`schedule`] says when a run is due.
 //!
 //! [`mod@reference`] and [`pattern`] know how image references are spelt and matched.
 //! Whoever observes nodes, runs plugins or prints things does so in another crate and converts at its door.
@@ -20,6 +20,7 @@ pub mod container;
 mod fixture;
 pub mod guard;
 pub mod image;
+pub mod manifest;
 pub mod pattern;
 pub mod pressure;
 pub mod proposal;

@@ -1,6 +1,7 @@
 //! Whether to start a run now: the decision of AdvancedCronJob.
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Schedule;
@@ -18,13 +19,13 @@ pub struct Timetable {
     pub paused: bool,
 }
 
-/// What to do when a run is due and an earlier one is still going on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What to do when a run is due and the one before is still going on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ConcurrencyPolicy {
     /// Start it beside the other.
     #[default]
     Allow,
-    /// Wait until the other has ended; then start one run for the latest tick, if it is not too late for it.
+    /// Wait until the other has ended; then start one run, unless it is too late by then.
     Forbid,
     /// Stop the other and start.
     Replace,

@@ -1,0 +1,84 @@
+//! What a manifest means to the rest of core: when to run, what to keep, within which rails.
+
+use jiff::SignedDuration;
+
+use super::spec::{CompletionType, FailurePolicyType, NodeCleanup};
+use crate::guard;
+use crate::pressure::Pressure;
+use crate::schedule::{HistoryLimits, Schedule, ScheduleError, Timetable, ZoneError, zone};
+
+/// Why there is no timetable; [`super::read`] lets no such manifest through.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimetableError {
+    /// The field `schedule` does not hold a schedule.
+    #[error("spec.schedule: {0}")]
+    Schedule(#[from] ScheduleError),
+    /// The field `timeZone` does not hold a time zone.
+    #[error("spec.timeZone: {0}")]
+    Zone(#[from] ZoneError),
+}
+
+impl NodeCleanup {
+    /// When to run; nothing for a manifest without a schedule, which runs once.
+    ///
+    /// # Errors
+    /// When schedule or time zone are not what they should be.
+    pub fn timetable(&self) -> Result<Option<Timetable>, TimetableError> {
+        let spec = &self.spec;
+        let Some(text) = &spec.schedule else { return Ok(None) };
+        let time_zone = spec.time_zone.as_deref().map(zone).transpose()?;
+        Ok(Some(Timetable {
+            schedule: Schedule::parse(text, time_zone)?,
+            starting_deadline: spec.starting_deadline_seconds.map(|seconds| SignedDuration::from_secs(seconds.into())),
+            concurrency: spec.concurrency_policy,
+            paused: spec.paused,
+        }))
+    }
+
+    /// How many past runs to keep on record.
+    pub fn history(&self) -> HistoryLimits {
+        HistoryLimits {
+            successful: Some(self.spec.successful_jobs_history_limit),
+            failed: Some(self.spec.failed_jobs_history_limit),
+        }
+    }
+
+    /// The guard rails that it asks for.
+    pub fn rails(&self) -> guard::GuardRails {
+        let rails = &self.spec.guard_rails;
+        let most = rails.max_deletions;
+        guard::GuardRails {
+            lift: rails.unprotect_images.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+            protect: rails.protect_images.clone(),
+            min_age: rails.min_age.get(),
+            confirmations: rails.confirmations,
+            limits: guard::Limits {
+                count: most.count,
+                bytes: most.bytes.map(super::Bytes::get),
+                percent: most.percent.map(super::Percent::get),
+            },
+        }
+    }
+
+    /// When the disk is full enough to begin, and empty enough to stop; without the field, always and never.
+    pub fn pressure(&self) -> Pressure {
+        let percent = |bound: Option<super::Percent>| bound.map(super::Percent::get);
+        self.spec.pressure.map_or_else(Pressure::default, |pressure| Pressure {
+            above: percent(pressure.above),
+            until: percent(pressure.until),
+        })
+    }
+
+    /// The fields that are set and mean nothing on one machine, by their paths; worth a notice, and no problem.
+    pub fn only_on_a_fleet(&self) -> Vec<&'static str> {
+        let rollout = &self.spec.rollout;
+        let fields = [
+            ("spec.rollout.parallelism", rollout.parallelism.is_some()),
+            ("spec.rollout.completionPolicy.type", rollout.completion_policy.kind != CompletionType::default()),
+            ("spec.rollout.failurePolicy.type", rollout.failure_policy.kind != FailurePolicyType::default()),
+            ("spec.rollout.nodeSelector", !rollout.node_selector.is_empty()),
+            ("spec.rollout.tolerations", !rollout.tolerations.is_empty()),
+        ];
+        fields.into_iter().filter_map(|(path, set)| set.then_some(path)).collect()
+    }
+}

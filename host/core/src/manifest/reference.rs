@@ -1,0 +1,188 @@
+//! The reference: what each field means, from the schema.
+
+use serde_json::Value;
+
+use super::check::{choices, expected, words};
+use super::schema::schema;
+use crate::text;
+
+/// What there is to say about a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its path, with `[]` for the entries of a list; empty for the manifest itself.
+    pub path: String,
+    /// What its value is, in words.
+    pub value: String,
+    /// Whether it must be given.
+    pub required: bool,
+    /// What it is when it is left out, as JSON.
+    pub default: Option<String>,
+    /// What it means: paragraphs, with a blank line between them.
+    pub description: String,
+    /// The words that it may be, and what they mean.
+    pub words: Vec<(String, String)>,
+    /// The fields in it, those that must be given first.
+    pub fields: Vec<Entry>,
+}
+
+/// What there is to say about the field at a path such as `spec.plugins.source`, or about the manifest when the path is
+/// empty. Places in lists may be written or left out.
+///
+/// # Errors
+/// With a sentence, when there is no such field.
+pub fn explain(path: &str) -> Result<Entry, String> {
+    let mut entry = root();
+    for name in path.split('.').map(|name| name.split('[').next().unwrap_or_default()).filter(|name| !name.is_empty()) {
+        let known: Vec<String> = entry.fields.iter().map(Entry::name).collect();
+        let place = known.iter().position(|known| known == name);
+        let place = place.ok_or_else(|| missing(name, &entry.path, &known))?;
+        entry = entry.fields.swap_remove(place);
+    }
+    Ok(entry)
+}
+
+/// The whole reference as a page of Markdown.
+pub fn markdown() -> String {
+    format!("# The manifest: NodeCleanup\n{}", section(&root()))
+}
+
+fn missing(name: &str, parent: &str, known: &[String]) -> String {
+    let place = if parent.is_empty() { String::new() } else { format!(" in {parent}") };
+    let name = text::shown(name);
+    match text::closest(&name, known.iter().map(String::as_str)) {
+        Some(meant) => format!("there is no field {name:?}{place}; did you mean {meant}?"),
+        None if known.is_empty() => format!("there are no fields{place}"),
+        None => format!("there is no field {name:?}{place}; there are {}", known.join(", ")),
+    }
+}
+
+impl Entry {
+    /// The last part of its path.
+    pub fn name(&self) -> String {
+        self.path.rsplit('.').next().unwrap_or_default().trim_end_matches("[]").to_owned()
+    }
+
+    /// The first sentence of the description.
+    pub fn summary(&self) -> &str {
+        let end = self.description.find(". ").map_or(self.description.len(), |end| end + 1);
+        let end = self.description.find("\n\n").map_or(end, |paragraph| paragraph.min(end));
+        &self.description[..end]
+    }
+}
+
+fn root() -> Entry {
+    entry("", schema(), true)
+}
+
+fn entry(path: &str, schema: &Value, required: bool) -> Entry {
+    let items = &schema["items"];
+    let (path, inside) = if items.is_object() { (format!("{path}[]"), items) } else { (path.to_owned(), schema) };
+    let default = schema.get("default").filter(|default| !is_empty(default)).map(Value::to_string);
+    let mut fields = fields(&path, inside);
+    fields.sort_by_key(|field| !field.required);
+    Entry {
+        value: value(schema),
+        required,
+        default: default.map(|default| default.trim_matches('"').to_owned()),
+        description: paragraphs(schema["description"].as_str().unwrap_or_default()),
+        words: meanings(inside),
+        fields,
+        path,
+    }
+}
+
+/// What has no fields of its own is told by the defaults of its parts.
+fn is_empty(default: &Value) -> bool {
+    matches!(default, Value::Object(_)) || default.as_array().is_some_and(Vec::is_empty)
+}
+
+fn value(schema: &Value) -> String {
+    let items = &schema["items"];
+    if items.is_object() {
+        return match items["type"].as_str() {
+            Some("object") => "list of maps".to_owned(),
+            _ => format!("list; each entry is {}", expected(items)),
+        };
+    }
+    match schema["type"].as_str() {
+        Some("object") if schema["properties"].is_object() => "map".to_owned(),
+        Some("object") => "map of names and values".to_owned(),
+        None if words(schema).is_none() && choices(schema).is_none() && schema["format"].is_null() => {
+            "anything".to_owned()
+        }
+        _ => expected(schema),
+    }
+}
+
+fn fields(path: &str, schema: &Value) -> Vec<Entry> {
+    let child = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    if words(schema).is_none()
+        && let Some(choices) = choices(schema)
+    {
+        // Their descriptions stand with the choices, not with their values.
+        let alternatives = schema["oneOf"].as_array().into_iter().flatten();
+        let described = choices.iter().zip(alternatives).map(|((name, schema), choice)| {
+            let description = paragraphs(choice["description"].as_str().unwrap_or_default());
+            Entry { description, ..entry(&child(name), schema, false) }
+        });
+        return described.collect();
+    }
+    let required =
+        |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|other| other == name));
+    let known = schema["properties"].as_object().into_iter().flatten();
+    known.map(|(name, schema)| entry(&child(name), schema, required(name))).collect()
+}
+
+fn meanings(schema: &Value) -> Vec<(String, String)> {
+    if words(schema).is_none() {
+        return Vec::new();
+    }
+    let choices = schema["oneOf"].as_array().into_iter().flatten();
+    let meaning = |choice: &Value| {
+        let text = |name: &str| choice[name].as_str().unwrap_or_default();
+        (text("const").to_owned(), paragraphs(text("description")))
+    };
+    choices.map(meaning).collect()
+}
+
+/// Doc comments are broken into lines to fit the source; only blank lines mean something.
+fn paragraphs(text: &str) -> String {
+    text.split("\n\n")
+        .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect::<Vec<_>>()
+        .join("\n\n")
+}
+
+/// What is said about a field and the fields in it.
+fn section(entry: &Entry) -> String {
+    let heading = if entry.path.is_empty() { String::new() } else { format!("\n## `{}`\n", entry.path) };
+    let description = format!("\n{}\n", sentences(&entry.description));
+    let rows: String = entry.fields.iter().map(row).collect();
+    let table = if rows.is_empty() {
+        rows
+    } else {
+        format!("\n| Field | Value | Default | Meaning |\n|---|---|---|---|\n{rows}")
+    };
+    let inside = entry.fields.iter().filter(|field| !field.fields.is_empty()).map(section);
+    [heading, description, table].into_iter().chain(inside).collect()
+}
+
+fn row(field: &Entry) -> String {
+    let cell = |text: &str| text.replace('|', "\\|").replace("\n\n", " ");
+    let default = match (&field.default, field.required) {
+        (Some(default), _) => format!("`{default}`"),
+        (None, true) => "must be given".to_owned(),
+        (None, false) => "–".to_owned(),
+    };
+    let words: Vec<String> = field.words.iter().map(|(word, meaning)| format!("`{word}`: {meaning}")).collect();
+    let meaning =
+        if words.is_empty() { field.description.clone() } else { format!("{} {}", field.description, words.join(" ")) };
+    // Patterns stand in the words for values without backticks.
+    let value = cell(&field.value).replace('*', "\\*");
+    format!("| `{}` | {value} | {default} | {} |\n", field.name(), cell(&meaning))
+}
+
+/// One sentence per line, as in the other documents.
+fn sentences(text: &str) -> String {
+    text.replace(". ", ".\n")
+}

@@ -1,0 +1,200 @@
+//! What no schema says: how fields go together.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::check::{child, unknown};
+use super::document::{Content, Node};
+use super::problem::Problem;
+use super::value::{Bytes, Duration, Percent};
+use crate::schedule::Schedule;
+use crate::text;
+
+const API_VERSION: &str = "holystone.dev/v1alpha1";
+const KIND: &str = "NodeCleanup";
+
+/// What Kubernetes stores with an object besides what [`super::Metadata`] names.
+const OTHER_METADATA: [&str; 11] = [
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// Where manifests of a namespace and name have been seen first.
+pub(super) type Names = BTreeMap<(String, String), String>;
+
+/// Whether a document is a NodeCleanup at all. If it is not, what else is in it means nothing.
+pub(super) fn is_ours(document: &Node, problems: &mut Vec<Problem>) -> bool {
+    if !matches!(document.content, Content::Map(_)) {
+        let message = "must be a NodeCleanup, which is a map of fields";
+        problems.push(Problem::new(document.line, "", message).found(document.shown()));
+        return false;
+    }
+    let before = problems.len();
+    for (name, expected) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+        match document.get(name) {
+            None => {
+                let message = format!("is missing; it must be {expected}");
+                problems.push(Problem::new(document.line, name, message));
+            }
+            Some(found) if found.text() == Some(expected) => {}
+            Some(found) => {
+                let meant = found.text().and_then(|text| text::closest(text, [expected]));
+                let problem = Problem::new(found.line, name, format!("must be {expected}")).found(found.shown());
+                problems.push(problem.meant(meant));
+            }
+        }
+    }
+    problems.len() == before
+}
+
+/// That no name is given twice in a namespace.
+pub(super) fn distinct(document: &Node, origin: &str, names: &mut Names, problems: &mut Vec<Problem>) {
+    let Some(name) = document.at("metadata.name") else { return };
+    let Some(text) = name.text() else { return };
+    let namespace = document.at("metadata.namespace").and_then(Node::text).unwrap_or_default();
+    let place = name.line.map_or_else(|| origin.to_owned(), |line| format!("{origin}:{line}"));
+    let key = (namespace.to_owned(), text.to_owned());
+    match names.get(&key) {
+        Some(first) => {
+            let message = format!("another NodeCleanup has this name: {}", text::shown(first));
+            problems.push(Problem::new(name.line, "metadata.name", message).found(name.shown()));
+        }
+        None => drop(names.insert(key, place)),
+    }
+}
+
+/// Everything else. Values that do not fit the schema are passed over here; they are problems already.
+pub(super) fn check(document: &Node, problems: &mut Vec<Problem>) {
+    metadata(document, problems);
+    let Some(spec) = document.get("spec") else { return };
+    time(spec, problems);
+    for list in ["plugins", "logRoots"] {
+        distinct_names(spec, list, problems);
+    }
+    for (index, plugin) in spec.get("plugins").into_iter().flat_map(Node::items).enumerate() {
+        limits(plugin, &format!("spec.plugins[{index}].limits"), problems);
+    }
+    pressure(spec, problems);
+    completion(spec, problems);
+    for (index, toleration) in spec.at("rollout.tolerations").into_iter().flat_map(Node::items).enumerate() {
+        tolerates(toleration, &format!("spec.rollout.tolerations[{index}]"), problems);
+    }
+}
+
+fn metadata(document: &Node, problems: &mut Vec<Problem>) {
+    let known = ["name", "namespace", "labels", "annotations"];
+    for field in document.get("metadata").into_iter().flat_map(Node::fields) {
+        let name = field.name.as_str();
+        if !known.contains(&name) && !OTHER_METADATA.contains(&name) {
+            problems.push(unknown(field, &known, "metadata"));
+        }
+    }
+}
+
+fn time(spec: &Node, problems: &mut Vec<Problem>) {
+    let Some(schedule) = spec.get("schedule").and_then(Node::text) else { return };
+    if let Some(zone) = spec.get("timeZone").filter(|_| schedule.contains("TZ")) {
+        let message = "must be left out, because the schedule names a time zone itself";
+        problems.push(Problem::new(zone.line, "spec.timeZone", message).found(zone.shown()));
+    }
+    let period = Schedule::parse(schedule, None).ok().and_then(|schedule| schedule.period());
+    let deadline = spec.get("startingDeadlineSeconds").and_then(|node| Some((node, node.number()?)));
+    if let (Some(period), Some((node, seconds))) = (period, deadline)
+        && seconds < period.as_secs().unsigned_abs()
+    {
+        let message = format!(
+            "must be at least the period of the schedule, {} seconds; no run would ever start",
+            period.as_secs()
+        );
+        problems.push(Problem::new(node.line, "spec.startingDeadlineSeconds", message).found(node.shown()));
+    }
+}
+
+fn distinct_names(spec: &Node, list: &str, problems: &mut Vec<Problem>) {
+    let mut seen = HashMap::new();
+    for (index, item) in spec.get(list).into_iter().flat_map(Node::items).enumerate() {
+        let Some(name) = item.get("name").filter(|name| name.text().is_some()) else { continue };
+        if let Some(first) = seen.insert(name.text(), index) {
+            let message = format!("must be unlike any other, and spec.{list}[{first}] has it too");
+            problems.push(Problem::new(name.line, &format!("spec.{list}[{index}].name"), message).found(name.shown()));
+        }
+    }
+}
+
+fn limits(plugin: &Node, path: &str, problems: &mut Vec<Problem>) {
+    let timeout: Option<(&Node, Duration)> = parsed(plugin, "limits.timeout");
+    if let Some((node, _)) = timeout.filter(|(_, timeout)| timeout.get().is_zero()) {
+        problems
+            .push(Problem::new(node.line, &child(path, "timeout"), "must be longer than nothing").found(node.shown()));
+    }
+    let memory: Option<(&Node, Bytes)> = parsed(plugin, "limits.memory");
+    if let Some((node, _)) = memory.filter(|(_, memory)| !(1 << 20..=4 << 30).contains(&memory.get())) {
+        problems.push(Problem::new(node.line, &child(path, "memory"), "must be from 1Mi to 4Gi").found(node.shown()));
+    }
+}
+
+fn pressure(spec: &Node, problems: &mut Vec<Problem>) {
+    let Some(pressure) = spec.get("pressure").filter(|node| matches!(node.content, Content::Map(_))) else { return };
+    if pressure.get("above").is_none() && pressure.get("until").is_none() {
+        let message = "must have above, until or both; without them it says nothing";
+        problems.push(Problem::new(pressure.line, "spec.pressure", message));
+    }
+    let (above, until) = (parsed::<Percent>(pressure, "above"), parsed::<Percent>(pressure, "until"));
+    if let (Some((_, above)), Some((node, until))) = (above, until)
+        && until > above
+    {
+        let message = format!("must not be more than above, which is {above}; it would stop before it begins");
+        problems.push(Problem::new(node.line, "spec.pressure.until", message).found(node.shown()));
+    }
+}
+
+/// A run that is never over has no end to count from.
+fn completion(spec: &Node, problems: &mut Vec<Problem>) {
+    let Some(policy) = spec.at("rollout.completionPolicy") else { return };
+    if policy.get("type").and_then(Node::text) != Some("Never") {
+        return;
+    }
+    for name in ["activeDeadlineSeconds", "ttlSecondsAfterFinished"] {
+        if let Some(node) = policy.get(name) {
+            let path = format!("spec.rollout.completionPolicy.{name}");
+            problems.push(Problem::new(node.line, &path, "must be left out when type is Never").found(node.shown()));
+        }
+    }
+    if spec.get("schedule").is_some() {
+        let message = "must not be Never with a schedule, because no run would ever be over";
+        problems.push(Problem::new(policy.line, "spec.rollout.completionPolicy.type", message));
+    }
+}
+
+fn tolerates(toleration: &Node, path: &str, problems: &mut Vec<Problem>) {
+    let text = |name: &str| toleration.get(name).and_then(Node::text).unwrap_or_default();
+    let mut problem = |name: &str, message: &str| {
+        let line = toleration.get(name).map_or(toleration.line, |node| node.line);
+        problems.push(Problem::new(line, &child(path, name), message));
+    };
+    let exists = text("operator") == "Exists";
+    if text("key").is_empty() && !exists {
+        problem("operator", "must be Exists when there is no key");
+    }
+    if exists && !text("value").is_empty() {
+        problem("value", "must be left out when operator is Exists");
+    }
+    if toleration.get("tolerationSeconds").is_some() && text("effect") != "NoExecute" {
+        problem("tolerationSeconds", "must be left out unless effect is NoExecute");
+    }
+}
+
+/// The value at a path, if it is one of this kind.
+fn parsed<'a, T: std::str::FromStr>(node: &'a Node, path: &str) -> Option<(&'a Node, T)> {
+    let node = node.at(path)?;
+    let text = node.text().map_or_else(|| node.number().map(|number| number.to_string()), |text| Some(text.to_owned()));
+    Some((node, text?.parse().ok()?))
+}

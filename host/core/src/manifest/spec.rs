@@ -1,0 +1,504 @@
+//! The format itself. Doc comments are the reference that users read: `holystone explain`, the page in `docs/` and the
+//! CRD are made from them.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::value::{Bytes, Duration, Parallelism, Percent};
+use crate::pattern::Pattern;
+use crate::schedule::ConcurrencyPolicy;
+
+/// Says what is to be cleaned from nodes, when, and within what limits.
+///
+/// The same manifest works with `holystone plan` and `run`, with `holystone daemon` and on a cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeCleanup {
+    /// The version of this format.
+    pub api_version: ApiVersion,
+    /// What this is.
+    pub kind: Kind,
+    /// How it is called.
+    pub metadata: Metadata,
+    /// What is wanted.
+    pub spec: NodeCleanupSpec,
+    /// What has come of it. Written by the operator on a cluster, and ignored when it is read from a file.
+    #[serde(default, skip_serializing)]
+    #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
+    pub status: Option<Value>,
+}
+
+/// The version of this format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ApiVersion {
+    /// The only one so far.
+    #[serde(rename = "holystone.dev/v1alpha1")]
+    V1Alpha1,
+}
+
+/// What this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Kind {
+    /// The only one.
+    NodeCleanup,
+}
+
+/// How a NodeCleanup is called. Other metadata of Kubernetes is taken as well and means nothing here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// Its name, unlike that of any other in the namespace. At most 52 characters, because OpenKruise names each run
+    /// after it and adds eleven.
+    #[schemars(extend("format" = "name", "maxLength" = 52))]
+    pub name: String,
+    /// The Kubernetes namespace that it lives in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "name", "maxLength" = 63))]
+    pub namespace: Option<String>,
+    /// Labels, to find it by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Notes for people and tools.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// What else Kubernetes stores with it.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, Value>,
+}
+
+/// What is wanted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeCleanupSpec {
+    /// When to run; without it, once. Five cron fields (minute, hour, day of month, month, day of week with Sunday as
+    /// 0), one of `@yearly`, `@monthly`, `@weekly`, `@daily` and `@hourly`, or `@every` and a duration such as
+    /// `@every 90m`. The dialect is that of OpenKruise's AdvancedCronJob.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "cron"))]
+    pub schedule: Option<String>,
+    /// The time zone of the schedule by its IANA name, such as `Europe/Berlin`; UTC by default. A time that clocks skip
+    /// in spring has no run on that day; a time that they show twice in autumn has two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "time-zone"))]
+    pub time_zone: Option<String>,
+    /// How many seconds late a run may start, for example after the machine was off; later than that it is left out.
+    /// Without it the latest run that was missed is made up for, however late. With `@every` it must not be shorter
+    /// than the period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub starting_deadline_seconds: Option<u32>,
+    /// What to do when a run is due and the one before is still going on.
+    #[serde(default = "defaults::concurrency_policy")]
+    pub concurrency_policy: ConcurrencyPolicy,
+    /// Start nothing for now. A run that is going on is not stopped.
+    #[serde(default)]
+    pub paused: bool,
+    /// How many runs that went well to keep on record.
+    #[serde(default = "defaults::successful_history")]
+    pub successful_jobs_history_limit: u32,
+    /// How many runs that failed to keep on record.
+    #[serde(default = "defaults::failed_history")]
+    pub failed_jobs_history_limit: u32,
+    /// Whether to remove anything.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The container runtime.
+    #[serde(default)]
+    pub runtime: Runtime,
+    /// Log directories of the node that plugins may be shown, and that files may be removed from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log_roots: Vec<LogRoot>,
+    /// Who decides what is to go. All see the node as it was before the run, and their wishes are reviewed in this order.
+    #[schemars(length(min = 1))]
+    pub plugins: Vec<Plugin>,
+    /// What is not removed, whatever a plugin wishes. Images in use, pinned, or of pods' sandboxes stay in any case.
+    #[serde(default)]
+    pub guard_rails: GuardRails,
+    /// How fast to remove.
+    #[serde(default)]
+    pub pace: Pace,
+    /// How full the disk must be for anything to be removed; without it, however empty it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pressure: Option<Pressure>,
+    /// How a run spreads over the nodes of a cluster, in the words of OpenKruise's BroadcastJob.
+    #[serde(default)]
+    pub rollout: Rollout,
+}
+
+/// Whether to remove anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Mode {
+    /// Only report what would be removed.
+    #[default]
+    DryRun,
+    /// Remove it.
+    Enforce,
+}
+
+/// The container runtime.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Runtime {
+    /// Its socket, for example `unix:///run/containerd/containerd.sock`; `auto` finds it.
+    #[schemars(extend("format" = "endpoint"))]
+    pub endpoint: String,
+}
+
+/// A log directory of the node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LogRoot {
+    /// What plugins know it by; they never learn where it is.
+    #[schemars(extend("format" = "name", "maxLength" = 63))]
+    pub name: String,
+    /// Where it is on the node, for example `/var/log/app`.
+    #[schemars(extend("format" = "host-path"))]
+    pub host_path: String,
+}
+
+/// A plugin, and what it is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Plugin {
+    /// What reports call it, unlike any other in this manifest.
+    #[schemars(extend("format" = "name", "maxLength" = 63))]
+    pub name: String,
+    /// Where it comes from: exactly one of `builtin`, `file` and `configMap`.
+    pub source: PluginSource,
+    /// The digest that its bytes must have, `sha256:` and 64 hexadecimal digits. With another one it is not started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "digest"))]
+    pub digest: Option<String>,
+    /// What it may see of the node. A plugin that wants more than that is not started.
+    #[serde(default)]
+    pub capabilities: Vec<Capability>,
+    /// Its own settings; each plugin documents which it has.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
+    pub config: Map<String, Value>,
+    /// What it may take.
+    #[serde(default)]
+    pub limits: PluginLimits,
+    /// What becomes of the run when the plugin fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+}
+
+/// Where a plugin comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum PluginSource {
+    /// A plugin that comes with Holystone, by its name, for example `unused-images`.
+    Builtin(#[schemars(extend("format" = "filled"))] String),
+    /// A component on the node, by the path of its file. A relative path starts at the directory of the manifest.
+    File(#[schemars(extend("format" = "filled"))] String),
+    /// A component in a ConfigMap. Outside of a cluster, in a directory of that name.
+    ConfigMap(ConfigMapKey),
+}
+
+/// A value in a ConfigMap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigMapKey {
+    /// The name of the ConfigMap, in the namespace of the NodeCleanup.
+    #[schemars(extend("format" = "object-name"))]
+    pub name: String,
+    /// The key, for example `cleaner.wasm`.
+    #[schemars(extend("format" = "config-map-key"))]
+    pub key: String,
+}
+
+/// Something that a plugin may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Capability {
+    /// The images: tags, digests, size, pinned, who uses them.
+    Images,
+    /// The containers in every state: pod, image, state, times, exit code, labels.
+    Containers,
+    /// The pod sandboxes.
+    Pods,
+    /// The log roots and the files beneath them.
+    Logs,
+    /// The content of files beneath the log roots.
+    LogContent,
+}
+
+/// What a plugin may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PluginLimits {
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// How much memory it may have, from 1Mi to 4Gi. Plugins in JavaScript or Python need 256Mi and more.
+    pub memory: Bytes,
+}
+
+/// What becomes of the run when a plugin fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnFailure {
+    /// The plugin wishes nothing; the others go on.
+    #[default]
+    Skip,
+    /// The run ends before anything is removed.
+    FailRun,
+}
+
+/// What is not removed, whatever a plugin wishes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GuardRails {
+    /// Images to keep, by pattern: `docker.io/minchou/base` is every tag and digest of a repository, `*` stands for any
+    /// characters and `?` for one; a digest or an image id works too. One protected tag protects the image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub protect_images: Vec<Pattern>,
+    /// Built-in patterns that do not protect on this node.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unprotect_images: Vec<BuiltIn>,
+    /// Keep images that were first seen less than this ago. As long as the ages of images are not known, because the
+    /// node has not been seen before, they are kept only while a pod younger than this may be starting. `0s` keeps none.
+    pub min_age: Duration,
+    /// In how many runs in a row a plugin has to wish the same before it is done, the current one included.
+    #[schemars(range(min = 1))]
+    pub confirmations: u32,
+    /// Limits of one run, all plugins together; an absent limit does not limit.
+    pub max_deletions: MaxDeletions,
+}
+
+/// A built-in pattern that may be lifted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BuiltIn {
+    /// Images that exist on this node only.
+    #[serde(rename = "localhost/*")]
+    Localhost,
+    /// Pause images under any name. Those that the runtime uses stay all the same.
+    #[serde(rename = "*pause*")]
+    Pause,
+}
+
+/// Limits of one run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct MaxDeletions {
+    /// How many images may be removed. Wishes past it are refused one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// How large the removed images may be in sum, as the runtime counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Bytes>,
+    /// Which share of the node's images may be wished for. Everything that a plugin wishes is refused when it comes to
+    /// more: a policy that wants to remove nearly everything is a broken policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<Percent>,
+}
+
+/// How fast to remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Pace {
+    /// How many removals may be under way at once. One by one takes several times as long: runtimes clean up after each
+    /// removal, and removals that are under way together share that.
+    #[schemars(range(min = 1, max = 1024))]
+    pub concurrency: u16,
+    /// How long to wait after each removal has been started; with a pause they start one by one.
+    pub pause: Duration,
+    /// Stop when so many removals in a row have failed.
+    #[schemars(range(min = 1))]
+    pub max_failures: u32,
+}
+
+/// How full the disk must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pressure {
+    /// Which filesystem is measured.
+    #[serde(default)]
+    pub filesystem: Filesystem,
+    /// Remove only if it is fuller than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above: Option<Percent>,
+    /// Stop as soon as it is no fuller than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Percent>,
+}
+
+/// A filesystem that is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Filesystem {
+    /// The one that the runtime keeps images on; of several, the fullest.
+    #[default]
+    Images,
+}
+
+/// How a run spreads over the nodes of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Rollout {
+    /// On how many nodes at a time: a number, or a share such as `10%`. All by default. Means nothing on one machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<Parallelism>,
+    /// When a run is over.
+    pub completion_policy: CompletionPolicy,
+    /// What a failure on one node means.
+    pub failure_policy: FailurePolicy,
+    /// Run on nodes with all of these labels only. Means nothing on one machine.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_selector: BTreeMap<String, String>,
+    /// Run on nodes with these taints as well. Means nothing on one machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tolerations: Vec<Toleration>,
+}
+
+/// When a run is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct CompletionPolicy {
+    /// Whether a run is ever over. Means nothing on one machine.
+    #[serde(rename = "type")]
+    pub kind: CompletionType,
+    /// End a run after this many seconds, whatever it is doing: nothing more is removed, and the report says what was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub active_deadline_seconds: Option<u32>,
+    /// Forget a run this many seconds after its end; without it, as the history limits say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds_after_finished: Option<u32>,
+}
+
+/// Whether a run is ever over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CompletionType {
+    /// It is over when every node has had its turn.
+    #[default]
+    Always,
+    /// It goes on, and takes in every node that joins the cluster. Not together with a schedule, a deadline or a ttl.
+    Never,
+}
+
+/// What a failure on one node means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct FailurePolicy {
+    /// What it means for the other nodes. Means nothing on one machine.
+    #[serde(rename = "type")]
+    pub kind: FailurePolicyType,
+    /// How often a run that could not take place, for example because the runtime did not answer, is tried again.
+    pub restart_limit: u32,
+}
+
+/// What a failure on one node means for the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FailurePolicyType {
+    /// They go on.
+    #[default]
+    Continue,
+    /// The run ends everywhere.
+    FailFast,
+    /// No further node is started until somebody has a look.
+    Pause,
+}
+
+/// A taint that is tolerated, as in a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Toleration {
+    /// The key of the taint; without one, with operator `Exists`, every taint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// How key and value are compared.
+    #[serde(default)]
+    pub operator: TolerationOperator,
+    /// The value of the taint, with operator `Equal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The effect of the taint; without one, every effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<TaintEffect>,
+    /// For how many seconds a taint with effect `NoExecute` is tolerated; without it, forever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toleration_seconds: Option<i64>,
+}
+
+/// How a toleration is compared with a taint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TolerationOperator {
+    /// Key and value are the same.
+    #[default]
+    Equal,
+    /// The key is the same, whatever the value.
+    Exists,
+}
+
+/// What a taint does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TaintEffect {
+    /// Pods are not put on the node.
+    NoSchedule,
+    /// Pods are put elsewhere if possible.
+    PreferNoSchedule,
+    /// Pods that are there are evicted as well.
+    NoExecute,
+}
+
+impl BuiltIn {
+    /// The pattern.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Localhost => "localhost/*",
+            Self::Pause => "*pause*",
+        }
+    }
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self { endpoint: "auto".to_owned() }
+    }
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(10), memory: Bytes::new(64 << 20) }
+    }
+}
+
+impl Default for GuardRails {
+    fn default() -> Self {
+        Self {
+            protect_images: Vec::new(),
+            unprotect_images: Vec::new(),
+            min_age: Duration::from_secs(600),
+            confirmations: 1,
+            max_deletions: MaxDeletions::default(),
+        }
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { concurrency: 1024, pause: Duration::from_secs(0), max_failures: 20 }
+    }
+}
+
+mod defaults {
+    //! Defaults that differ from the type's own.
+
+    use super::ConcurrencyPolicy;
+
+    /// Two sweeps on one node only get into each other's way.
+    pub(super) fn concurrency_policy() -> ConcurrencyPolicy {
+        ConcurrencyPolicy::Forbid
+    }
+
+    pub(super) fn successful_history() -> u32 {
+        3
+    }
+
+    pub(super) fn failed_history() -> u32 {
+        1
+    }
+}
