@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Snapshot(SnapshotArguments),
     /// Show what is remembered of this node: images and their ages, wishes, the last run.
     State(StateArguments),
+    /// Explain the manifest, or one of its fields.
+    Explain(ExplainArguments),
 }
 
 /// Arguments of `demo`.
@@ -122,6 +124,17 @@ pub(crate) struct StateArguments {
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Format,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// Path of a field, for example spec.plugins.source; without one, the manifest as a whole.
+    pub(crate) field: Option<String>,
+
+    /// Print the JSON Schema of the manifest instead, for editors and other programs.
+    #[arg(long, conflicts_with = "field")]
+    pub(crate) schema: bool,
 }
 
 /// Where this node is remembered.

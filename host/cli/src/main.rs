@@ -7,6 +7,7 @@ mod args;
 mod builtin;
 mod demo;
 mod exit;
+mod explain;
 mod observe;
 mod output;
 mod plan;
@@ -44,6 +45,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
             Command::Run(arguments) => run::run(&arguments).await,
             Command::Snapshot(arguments) => snapshot::snapshot(&arguments).await,
             Command::State(arguments) => state::state(&arguments),
+            Command::Explain(arguments) => explain::explain(&arguments),
         }
     });
     // A plugin that is still being compiled must not hold up the exit.
