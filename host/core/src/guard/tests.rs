@@ -7,6 +7,7 @@ use crate::image::{Image, ImageId};
 use crate::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use crate::snapshot::Snapshot;
 
+mod oracle;
 mod properties;
 
 /// The id of the n-th image.
