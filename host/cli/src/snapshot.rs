@@ -1,14 +1,13 @@
 //! `holystone snapshot`: records the node, to be replayed anywhere.
 
-use std::io::Write as _;
-
 use crate::args::SnapshotArguments;
 use crate::exit::Exit;
-use crate::observe::{self, LiveNode};
+use crate::observe::LiveNode;
+use crate::output;
 
 /// Looks at the node and prints what there is.
 pub(crate) async fn snapshot(arguments: &SnapshotArguments) -> anyhow::Result<Exit> {
     let snapshot = LiveNode::connect(&arguments.node).await?.observe().await?;
-    writeln!(std::io::stdout(), "{}", observe::to_json(&snapshot)?)?;
+    output::snapshot(&snapshot)?;
     Ok(Exit::Done)
 }

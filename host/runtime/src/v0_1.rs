@@ -196,6 +196,8 @@ fn reason(reason: cleaner::Reason) -> proposal::Reason {
     };
     let mut text = reason.text;
     text.truncate(text.floor_char_boundary(MAX_REASON));
+    // What is cut off is given back.
+    text.shrink_to_fit();
     proposal::Reason { kind, text }
 }
 
@@ -210,10 +212,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(plugin: &str, view: Arc<View>, wasi: WasiCtx, memory: usize) -> Self {
+    pub(crate) fn new(plugin: &str, view: Arc<View>, wasi: WasiCtx, accountant: Accountant) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        Self { plugin: plugin.to_owned(), view, accountant: Accountant::new(memory), wasi, table, log_lines: 0 }
+        Self { plugin: plugin.to_owned(), view, accountant, wasi, table, log_lines: 0 }
     }
 }
 
