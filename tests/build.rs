@@ -36,8 +36,9 @@ fn build() -> Result<(), Box<dyn Error>> {
 /// speaks the plugins' interface, as a compiler's linker would do it.
 fn assemble(workspace: &Path, directory: &Path) -> Result<(), Box<dyn Error>> {
     let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_path(workspace.join("wit"))?;
-    let world = resolve.select_world(&[package], Some("plugin"))?;
+    resolve.push_path(workspace.join("wit"))?;
+    let (package, _) = resolve.push_path(workspace.join("tests/guests/wit"))?;
+    let world = resolve.select_world(&[package], Some("guest"))?;
     fs::create_dir_all(directory)?;
     for entry in fs::read_dir(workspace.join("tests/guests"))? {
         let path = entry?.path();

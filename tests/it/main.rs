@@ -4,7 +4,7 @@
 //! - `conformance`: the simulated node answers like a real containerd.
 //! - `containerd`: the main job on a real containerd.
 //! - `golden`: recorded nodes and the plans they must come to.
-//! - `plugins`: plugins that misbehave, and the reason that each is stopped with.
+//! - `plugins`: plugins that misbehave on a node, and what becomes of it.
 //! - `script`: what the hand-written script gets wrong, done right.
 //! - `sweep`: races and faults between the plan and the last removal.
 //! - `tidy`: the rules of the house that no compiler holds.
@@ -15,6 +15,7 @@ mod cli;
 mod conformance;
 mod containerd;
 mod golden;
+mod node;
 mod plugins;
 mod script;
 mod support;

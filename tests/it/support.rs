@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -36,15 +38,18 @@ pub(crate) fn run(arguments: &[&str]) -> Ended {
 
 /// Runs a prepared command to its end.
 pub(crate) fn end(command: &mut Command) -> Ended {
-    let Output { status, stdout, stderr } = command.output().expect("the binary starts");
-    Ended {
-        code: status.code().unwrap_or(-1),
-        stdout: String::from_utf8(stdout).expect("UTF-8 on standard output"),
-        stderr: String::from_utf8(stderr).expect("UTF-8 on standard error"),
-    }
+    Ended::of(command.output().expect("the binary starts"))
 }
 
 impl Ended {
+    fn of(Output { status, stdout, stderr }: Output) -> Self {
+        Self {
+            code: status.code().unwrap_or(-1),
+            stdout: String::from_utf8(stdout).expect("UTF-8 on standard output"),
+            stderr: String::from_utf8(stderr).expect("UTF-8 on standard error"),
+        }
+    }
+
     /// The result, when JSON was asked for.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
@@ -58,13 +63,36 @@ impl Ended {
     }
 }
 
+/// Runs a prepared command, and kills it when it takes longer.
+pub(crate) fn end_within(command: &mut Command, limit: Duration) -> Ended {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let pid = rustix::process::Pid::from_child(&child);
+    let (over, waiting) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if waiting.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    });
+    let ended = Ended::of(child.wait_with_output().expect("the binary ends"));
+    drop(over);
+    watch.join().unwrap();
+    ended
+}
+
+/// A `run` (or `plan`) in which these plugins decide, each by its config.
+pub(crate) fn deciding(verb: &str, plugins: &[(&Path, &str)]) -> Command {
+    let mut command = holystone();
+    command.arg(verb).arg("--cache-dir").arg(cache());
+    for (plugin, config) in plugins {
+        command.arg("--plugin").arg(plugin).args(["--config", config]);
+    }
+    command
+}
+
 /// `run` (or `plan`) of the plugin unused-images on an endpoint, as JSON.
 pub(crate) fn unused_images(verb: &str, endpoint: &str, config: &str, more: &[&str]) -> Ended {
-    let cache = cache();
-    let mut command = holystone();
-    command.args([verb, "--plugin", "builtin:unused-images", "--config", config, "--endpoint", endpoint, "-o", "json"]);
-    command.arg("--cache-dir").arg(cache).args(more);
-    end(&mut command)
+    let mut command = deciding(verb, &[(Path::new("builtin:unused-images"), config)]);
+    end(command.args(["--endpoint", endpoint, "-o", "json"]).args(more))
 }
 
 /// A private containerd for one test, in memory where there is room: containerd waits for the disk at each step.

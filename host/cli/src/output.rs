@@ -92,7 +92,7 @@ fn plan_table(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result<()> 
     plugins(out, &planned.plugins)?;
     let mut table = new_table(["PLAN", "IMAGE", "SIZE", "REASON"]);
     for step in &planned.plan.steps {
-        add_row(&mut table, ["remove", &names(step), &bytes(step.size_bytes()), &step.reason().line()]);
+        table.add_row(["remove", &names(step), &bytes(step.size_bytes()), &step.reason().line()]);
     }
     refusals(&mut table, &planned.plan.refusals);
     print_table(out, &table)?;
@@ -119,7 +119,7 @@ fn report_table(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
     let mut table = new_table(["RESULT", "IMAGE", "SIZE", "REASON"]);
     for StepResult { step, outcome } in &report.steps {
         let why = explain(outcome).unwrap_or_else(|| step.reason().line());
-        add_row(&mut table, [outcome.as_str(), &names(step), &bytes(step.size_bytes()), &why]);
+        table.add_row([outcome.as_str(), &names(step), &bytes(step.size_bytes()), &why]);
     }
     refusals(&mut table, &report.refusals);
     print_table(out, &table)?;
@@ -170,7 +170,7 @@ fn explain(outcome: &Outcome) -> Option<String> {
 fn refusals(table: &mut Table, refusals: &[Refused]) {
     for Refused { name, size_bytes, refusal, .. } in refusals {
         let size = size_bytes.map_or_else(String::new, bytes);
-        add_row(table, ["refuse", name, &size, &format!("rail {}: {refusal}", refusal.rail())]);
+        table.add_row(["refuse", name, &size, &format!("rail {}: {refusal}", refusal.rail())]);
     }
 }
 
@@ -228,14 +228,12 @@ fn new_table(header: [&str; 4]) -> Table {
     table
 }
 
-/// Adds a row in which nothing begins a line of its own.
-fn add_row(table: &mut Table, cells: [&str; 4]) {
-    table.add_row(cells.map(escaped));
-}
-
 fn print_table(out: &mut impl Write, table: &Table) -> anyhow::Result<()> {
     if !table.is_empty() {
         writeln!(out, "\n{}\n", table.trim_fmt())?;
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

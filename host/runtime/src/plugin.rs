@@ -9,7 +9,8 @@ use std::sync::Arc;
 use holystone_core::proposal::{Proposal, Wish};
 use holystone_core::text;
 use sha2::{Digest as _, Sha256};
-use wasmtime::component::Component;
+use tokio::task::JoinSet;
+use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
@@ -20,21 +21,23 @@ use crate::limits::{
     Accountant, Limits, MAX_COMPONENT, MAX_COPIED, MAX_HANDLES, MAX_MEMORIES, MAX_REMOVALS, MAX_TABLES,
 };
 use crate::shape;
-use crate::v0_1::{self, PluginPre, State, View};
+use crate::v0_1::{self, Bindings, Exports, Removal, State, View};
 use crate::wasi::{self, Output};
 
-/// A component that is compiled, allowed what it imports, and ready to be called.
+/// A component that is compiled, allowed what it imports, and ready to be called. Cheap to clone.
+#[derive(Clone)]
 pub struct Plugin {
     name: String,
     engine: Engine,
     limits: Limits,
-    compiled: Compiled,
+    compiled: Arc<Compiled>,
 }
 
 /// What a component's bytes become.
 struct Compiled {
     digest: String,
-    linked: PluginPre<State>,
+    linked: InstancePre<State>,
+    exports: Exports,
     /// What its instances take, in bytes.
     instances: usize,
 }
@@ -66,7 +69,8 @@ impl Plugin {
             }
         };
         let fail = |(reason, message)| PluginError { plugin: name.to_owned(), reason, message };
-        Ok(Self { name: name.to_owned(), engine: engine.clone(), limits, compiled: compiled.map_err(fail)? })
+        let compiled = Arc::new(compiled.map_err(fail)?);
+        Ok(Self { name: name.to_owned(), engine: engine.clone(), limits, compiled })
     }
 
     /// The plugin's name, as given to [`Plugin::load`].
@@ -85,28 +89,28 @@ impl Plugin {
     /// With a stable reason. A plugin that failed contributes nothing.
     pub async fn propose(&self, view: &Arc<View>, config: &str) -> Result<Proposal, PluginError> {
         let output = Output::default();
-        let answer = tokio::time::timeout(self.limits.timeout, self.answer(view, config, &output)).await;
+        // On a task of its own: on a busy machine the guest waits long for a processor, and its time is over all the
+        // same. Left behind, it ends at the next tick.
+        let mut guest = JoinSet::new();
+        guest.spawn(self.clone().answer(Arc::clone(view), config.to_owned(), output.clone()));
+        let answer = match tokio::time::timeout(self.limits.timeout, guest.join_next()).await {
+            Ok(Some(Ok(answer))) => answer,
+            Ok(_) => Err((Reason::Trapped, "it ended without an answer".to_owned())),
+            Err(_) => {
+                let message = format!("it did not finish within {} s", self.limits.timeout.as_secs_f64());
+                Err((Reason::Timeout, message))
+            }
+        };
         for line in output.lines() {
             tracing::debug!(plugin = self.name, "{}", text::shown(&line));
         }
-        let late = |_| (Reason::Timeout, format!("it did not finish within {} s", self.limits.timeout.as_secs_f64()));
-        match answer.map_err(late).flatten() {
-            Ok(wishes) => Ok(Proposal { plugin: self.name.clone(), wishes }),
-            Err((reason, message)) => Err(PluginError { plugin: self.name.clone(), reason, message }),
-        }
+        let fail = |(reason, message)| PluginError { plugin: self.name.clone(), reason, message };
+        Ok(Proposal { plugin: self.name.clone(), wishes: answer.map_err(fail)? })
     }
 
-    async fn answer(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<Vec<Wish>, Problem> {
-        self.call(view, output, async |store, plugin| plugin.holystone_node_cleaner().call_validate(store, config).await)
-            .await?
-            .map_err(|problems| {
-                let shown: Vec<String> = problems.iter().take(20).map(|problem| text::shown(problem)).collect();
-                (Reason::ConfigInvalid, format!("its config is not valid: {}", shown.join("; ")))
-            })?;
-        let removals = self
-            .call(view, output, async |store, plugin| plugin.holystone_node_cleaner().call_plan(store, config).await)
-            .await?
-            .map_err(|problem| (Reason::PlanRejected, format!("it could not decide: {}", text::shown(&problem))))?;
+    async fn answer(self, view: Arc<View>, config: String, output: Output) -> Result<Vec<Wish>, Problem> {
+        self.validate(&view, &config, &output).await?;
+        let removals = self.plan(&view, &config, &output).await?;
         if removals.len() > MAX_REMOVALS {
             let message = format!("it wishes {} removals, a plan may have {MAX_REMOVALS}", removals.len());
             return Err((Reason::PlanRejected, message));
@@ -114,23 +118,35 @@ impl Plugin {
         v0_1::wishes(removals).map_err(|problem| (Reason::PlanRejected, problem))
     }
 
-    /// Calls into a fresh instance, within the limits.
-    async fn call<T>(
-        &self,
-        view: &Arc<View>,
-        output: &Output,
-        function: impl AsyncFnOnce(&mut Store<State>, &v0_1::Bindings) -> wasmtime::Result<T>,
-    ) -> Result<T, Problem> {
+    async fn validate(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<(), Problem> {
+        let (mut store, plugin) = self.instance(view, output).await?;
+        let answer = plugin.holystone_node_cleaner().call_validate(&mut store, config).await;
+        answer.map_err(|error| self.stopped(&error, &store, output))?.map_err(|problems| {
+            let shown: Vec<String> = problems.iter().take(20).map(|problem| text::shown(problem)).collect();
+            (Reason::ConfigInvalid, format!("its config is not valid: {}", shown.join("; ")))
+        })
+    }
+
+    async fn plan(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<Vec<Removal>, Problem> {
+        let (mut store, plugin) = self.instance(view, output).await?;
+        let answer = plugin.holystone_node_cleaner().call_plan(&mut store, config).await;
+        answer
+            .map_err(|error| self.stopped(&error, &store, output))?
+            .map_err(|problem| (Reason::PlanRejected, format!("it could not decide: {}", text::shown(&problem))))
+    }
+
+    /// A fresh instance, within the limits.
+    async fn instance(&self, view: &Arc<View>, output: &Output) -> Result<(Store<State>, Bindings), Problem> {
         let mut store = self.store(view, output);
-        let run = async {
-            let instance = self.compiled.linked.instantiate_async(&mut store).await?;
-            function(&mut store, &instance).await
-        };
-        let result = run.await;
-        if store.data().accountant.exceeded() {
-            return Err(over_memory(self.limits));
-        }
-        result.map_err(|error| stopped(&error, output))
+        let instance = self.compiled.linked.instantiate_async(&mut store).await;
+        let instance = instance.map_err(|error| self.stopped(&error, &store, output))?;
+        // Whether the exports have the right types is looked at only now.
+        let plugin = self.compiled.exports.load(&mut store, &instance);
+        Ok((store, plugin.map_err(|error| (Reason::IncompatibleApi, incompatible(&error)))?))
+    }
+
+    fn stopped(&self, error: &wasmtime::Error, store: &Store<State>, output: &Output) -> Problem {
+        if store.data().accountant.exceeded() { over_memory(self.limits) } else { stopped(error, output) }
     }
 
     fn store(&self, view: &Arc<View>, output: &Output) -> Store<State> {
@@ -162,12 +178,10 @@ impl Compiled {
         let imports: Vec<&str> = component_type.imports(engine.wasmtime()).map(|(import, _)| import).collect();
         capability::check(imports.into_iter(), grants)?;
         check_counts(&component)?;
-        let linked = engine
-            .linker()
-            .instantiate_pre(&component)
-            .and_then(PluginPre::new)
-            .map_err(|error| (Reason::IncompatibleApi, incompatible(&error)))?;
-        Ok(Self { digest: digest(bytes), linked, instances })
+        let incompatible = |error| (Reason::IncompatibleApi, incompatible(&error));
+        let linked = engine.linker().instantiate_pre(&component).map_err(incompatible)?;
+        let exports = Exports::new(&linked).map_err(incompatible)?;
+        Ok(Self { digest: digest(bytes), linked, exports, instances })
     }
 }
 

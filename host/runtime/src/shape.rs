@@ -112,3 +112,6 @@ impl Shape {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
