@@ -5,7 +5,8 @@
 //! - `containerd`: the main job on a real containerd.
 //! - `furnished`: the node that the tests on a real containerd start from.
 //! - `golden`: recorded nodes and the plans they must come to.
-//! - `plugins`: plugins that misbehave, and the reason that each is stopped with.
+//! - `node`: a simulated node for one test.
+//! - `plugins`: plugins that misbehave on a node, and what becomes of it.
 //! - `races`: races and faults on a real containerd.
 //! - `script`: what the hand-written script gets wrong, done right.
 //! - `sweep`: races and faults between the plan and the last removal, on a simulated node.
@@ -19,6 +20,7 @@ mod conformance;
 mod containerd;
 mod furnished;
 mod golden;
+mod node;
 mod plugins;
 mod races;
 mod script;
