@@ -43,4 +43,4 @@ pub use guests::misbehave;
 pub use images::{Imported, LayerSpec, TestImage};
 pub use process::processes_naming;
 pub use program::{pause_image, program, sleep_image};
-pub use requirements::{Tools, Version, containerds, on_each_containerd, skip};
+pub use requirements::{Tools, Version, containerds, missing, on_each_containerd, skip};

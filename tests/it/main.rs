@@ -3,12 +3,15 @@
 //! - `cli`: what a user types and reads, exit codes, mistakes.
 //! - `conformance`: the simulated node answers like a real containerd.
 //! - `containerd`: the main job on a real containerd.
+//! - `faults`: what a runtime does wrong during a run, on a simulated node.
 //! - `furnished`: the node that the tests on a real containerd start from.
 //! - `golden`: recorded nodes and the plans they must come to.
 //! - `plugins`: plugins that misbehave, and the reason that each is stopped with.
 //! - `races`: races and faults on a real containerd.
 //! - `script`: what the hand-written script gets wrong, done right.
-//! - `sweep`: races and faults between the plan and the last removal, on a simulated node.
+//! - `simulated`: simulated nodes for tests.
+//! - `stopping`: runs that are asked to end, that reach their time limit, or that are killed at any step.
+//! - `sweep`: races between the plan and the last removal, on a simulated node.
 //! - `terminal`: a run on a terminal, which asks before it removes anything.
 //! - `tidy`: the rules of the house that no compiler holds.
 
@@ -17,11 +20,14 @@
 mod cli;
 mod conformance;
 mod containerd;
+mod faults;
 mod furnished;
 mod golden;
 mod plugins;
 mod races;
 mod script;
+mod simulated;
+mod stopping;
 mod support;
 mod sweep;
 mod terminal;

@@ -163,6 +163,10 @@ impl State {
     pub fn observe(&mut self, snapshot: &mut Snapshot) -> Option<Interrupted> {
         let now = snapshot.taken_at;
         self.written_at = now;
+        if self.has_seen_nothing() {
+            // What is there at the first look was not seen to come.
+            self.since = now;
+        }
         let interrupted = self.under_way.take().map(|run| interrupted(&run, snapshot));
         let mut before = std::mem::take(&mut self.images);
         for image in snapshot.images.iter().take(MAX_IMAGES) {
@@ -211,9 +215,9 @@ impl State {
         self.under_way = Some(UnderWay { started_at, images });
     }
 
-    /// Notes how the run ended, and forgets the images that it removed.
-    pub fn finish<'a>(&mut self, run: LastRun, removed: impl Iterator<Item = &'a Step>) {
-        for step in removed {
+    /// Notes how the run ended, and forgets the images that are gone: should one come back, it is young again.
+    pub fn finish<'a>(&mut self, run: LastRun, gone: impl Iterator<Item = &'a Step>) {
+        for step in gone {
             let id = step.image().as_str();
             self.images.remove(id);
             for wishes in self.wishes.values_mut() {
@@ -224,6 +228,10 @@ impl State {
         self.written_at = run.finished_at.max(self.written_at);
         self.last_run = Some(run);
         self.under_way = None;
+    }
+
+    fn has_seen_nothing(&self) -> bool {
+        self.images.is_empty() && self.last_run.is_none() && self.under_way.is_none()
     }
 
     /// Notes which images are in use, and, where this runs in a pod, which of them are our own.
