@@ -8,8 +8,10 @@
 //! - `golden`: recorded nodes and the plans they must come to.
 //! - `plugins`: plugins that misbehave, and the reason that each is stopped with.
 //! - `races`: races and faults on a real containerd.
+//! - `pressure`: runs that depend on how full the disk is.
 //! - `script`: what the hand-written script gets wrong, done right.
 //! - `simulated`: simulated nodes for tests.
+//! - `state`: what is remembered of a node from run to run.
 //! - `stopping`: runs that are asked to end, that reach their time limit, or that are killed at any step.
 //! - `sweep`: races between the plan and the last removal, on a simulated node.
 //! - `terminal`: a run on a terminal, which asks before it removes anything.
@@ -24,9 +26,11 @@ mod faults;
 mod furnished;
 mod golden;
 mod plugins;
+mod pressure;
 mod races;
 mod script;
 mod simulated;
+mod state;
 mod stopping;
 mod support;
 mod sweep;

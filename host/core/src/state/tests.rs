@@ -57,6 +57,25 @@ fn an_image_keeps_the_time_at_which_it_was_first_seen() {
 }
 
 #[test]
+fn what_is_there_at_the_first_look_was_not_seen_to_come() {
+    // The state was made when its file was not found, a moment before the look.
+    let mut state = State::new(at(0) - 1.second());
+    let mut first = node(0, &["a"]);
+    state.observe(&mut first);
+    assert_eq!((first.memory.since, first.images[0].first_seen), (Some(at(0)), Some(at(0))));
+    assert_eq!(plan(&first, &GuardRails::default(), "p", &["a"]).steps.len(), 1);
+
+    // A node that was seen empty is one that has been seen.
+    let mut state = State::new(at(0));
+    state.observe(&mut node(0, &[]));
+    state.finish(last_run(0), [].into_iter());
+    let mut later = node(5, &["a"]);
+    state.observe(&mut later);
+    assert_eq!((later.memory.since, later.images[0].first_seen), (Some(at(0)), Some(at(5))));
+    assert!(plan(&later, &GuardRails::default(), "p", &["a"]).steps.is_empty());
+}
+
+#[test]
 fn an_image_that_went_and_came_back_is_young_again() {
     let mut state = State::new(at(0));
     state.observe(&mut node(0, &["a", "b"]));
