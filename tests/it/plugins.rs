@@ -28,7 +28,7 @@ use holystone_tests::misbehave;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::node::{TestNode, id, snapshot};
+use crate::simulated::{TestNode, id, whole};
 use crate::support::{Ended, deciding, end_within, on};
 
 /// No run takes longer, on however busy a machine: what takes longer would take for ever.
@@ -99,7 +99,7 @@ impl Attack {
     /// Checks that the run takes place, and that these images are gone and no others have been asked to go.
     #[track_caller]
     fn removes(self, tags: &[&str]) -> Ended {
-        self.removes_on(snapshot(), tags)
+        self.removes_on(whole(), tags)
     }
 
     /// The same on a node that looks like this.
@@ -114,7 +114,7 @@ impl Attack {
 
 /// A node for one attack, and what it runs in.
 fn node() -> (TestNode, Runtime) {
-    node_like(snapshot())
+    node_like(whole())
 }
 
 fn node_like(snapshot: Snapshot) -> (TestNode, Runtime) {

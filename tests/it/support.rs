@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use holystone_tests::Containerd;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How a run of the binary ended.
@@ -73,6 +74,12 @@ impl Running {
     /// Waits for its end.
     pub(crate) fn end(self) -> Ended {
         self.0.wait_with_output().expect("the end of the binary").into()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(self.id().try_into().expect("a process id")).expect("a process id");
+        kill_process(id, signal).expect("a running binary");
     }
 
     /// Ends it at once, without any chance to clean up.

@@ -228,7 +228,7 @@ fn explain(outcome: &Outcome) -> Option<String> {
         Outcome::Removed => None,
         Outcome::AlreadyGone => Some("somebody else removed it".to_owned()),
         Outcome::NoLongerAllowed(refusal) => Some(format!("rail {}: {refusal}", refusal.rail())),
-        Outcome::StillListed => Some("the runtime said that it was removed, and lists it".to_owned()),
+        Outcome::StillListed => Some("by the runtime's word it is gone, and it is listed all the same".to_owned()),
         Outcome::Failed(why) | Outcome::NotAttempted(why) | Outcome::NotNeeded(why) => Some(text::shown(why)),
     }
 }

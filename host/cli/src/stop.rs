@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// How long after the first signal the removals under way are waited for. Kubernetes kills after 30 s.
 const GRACE: Duration = Duration::from_secs(20);
-/// The longest and the shortest time for the last look, once a run is overdue. It is a tenth of the limit in between.
+/// The shortest and the longest time for a last question, once a run is overdue. It is a tenth of the limit in between.
 const LAST_LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Tells a run when to end.
@@ -76,25 +76,17 @@ impl Stop {
         }
     }
 
-    /// How long the last questions to the node may take together.
-    pub(crate) fn rest(&self) -> Duration {
-        let last_look = (self.limit / 10).clamp(LAST_LOOK.0, LAST_LOOK.1);
-        self.left() + last_look
-    }
-
-    /// Whether nothing may be waited for any more.
-    pub(crate) fn is_overdue(&self) -> bool {
-        self.left().is_zero()
-    }
-
-    /// How long things may still be waited for.
-    fn left(&self) -> Duration {
-        let now = Instant::now();
-        let left = self.deadline.saturating_duration_since(now);
-        match *self.signals.borrow() {
-            Signals { again: true, .. } => Duration::ZERO,
-            Signals { first: Some(first), .. } => left.min((first + self.grace).saturating_duration_since(now)),
-            Signals { first: None, .. } => left,
+    /// Asks the node a last question, of what a sweep came to. Once the run is overdue little time is left for it;
+    /// `None` when that was not enough.
+    pub(crate) async fn at_the_end<T>(&self, question: impl Future<Output = T>) -> Option<T> {
+        let time_is_up = async {
+            self.overdue().await;
+            tokio::time::sleep((self.limit / 10).clamp(LAST_LOOK.0, LAST_LOOK.1)).await;
+        };
+        tokio::select! {
+            biased;
+            answer = question => Some(answer),
+            () = time_is_up => None,
         }
     }
 
@@ -152,7 +144,8 @@ mod tests {
         let (_sender, stop) = stop(Duration::ZERO);
         assert_eq!(stop.requested().await.reason, EndReason::TimeLimit);
         assert_eq!(stop.overdue().await.reason, EndReason::TimeLimit);
-        assert_eq!(stop.rest(), LAST_LOOK.0);
+        assert_eq!(stop.at_the_end(async { 7 }).await, Some(7), "a quick answer is still taken");
+        assert_eq!(stop.at_the_end(std::future::pending::<()>()).await, None);
     }
 
     #[tokio::test]
@@ -163,7 +156,8 @@ mod tests {
         assert_eq!(stop.overdue().await.reason, EndReason::Stopped, "the while is over");
         stop.grace = Duration::from_mins(1);
         assert!(tokio::time::timeout(Duration::from_millis(20), stop.overdue()).await.is_err(), "and here it is not");
-        assert!(stop.rest() > Duration::from_secs(50));
+        let unanswered = stop.at_the_end(std::future::pending::<()>());
+        assert!(tokio::time::timeout(Duration::from_millis(20), unanswered).await.is_err(), "nor for a last question");
     }
 
     #[tokio::test]
@@ -173,7 +167,6 @@ mod tests {
         signal(&sender);
         signal(&sender);
         assert_eq!(stop.overdue().await.reason, EndReason::Stopped);
-        assert_eq!(stop.rest(), LAST_LOOK.1);
     }
 
     #[tokio::test]

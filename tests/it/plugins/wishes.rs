@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Attack, harm};
-use crate::node::{id, snapshot};
+use crate::simulated::{id, whole};
 use crate::support::Ended;
 
 /// A plugin with these wishes.
@@ -48,7 +48,7 @@ fn images_in_use_are_refused() {
 
 #[test]
 fn what_the_node_needs_for_itself_is_refused() {
-    let mut snapshot = snapshot();
+    let mut snapshot = whole();
     // So that nothing is in use, and other rails have to hold.
     snapshot.containers.clear();
     snapshot.sandboxes.clear();
@@ -71,7 +71,7 @@ fn what_the_node_needs_for_itself_is_refused() {
 
 #[test]
 fn only_images_are_removed_and_only_by_removing_them() {
-    let (known, snapshot) = (id(OLD), snapshot());
+    let (known, snapshot) = (id(OLD), whole());
     let (container, sandbox) = (&snapshot.containers[0].id, &snapshot.sandboxes[0].id);
     let refused = wishing(&[
         json!({ "target": "container", "name": container }),
@@ -109,7 +109,7 @@ fn a_wish_counts_once() {
 #[test]
 fn a_greedy_plugin_gets_only_what_the_rails_allow() {
     let stays = |tag: &&str| !tag.starts_with("docker.io/minchou/rollout:v1.0.");
-    let (tags, protected): (Vec<String>, Vec<String>) = snapshot()
+    let (tags, protected): (Vec<String>, Vec<String>) = whole()
         .images
         .iter()
         .filter_map(|image| image.repo_tags.first().cloned())
@@ -117,7 +117,7 @@ fn a_greedy_plugin_gets_only_what_the_rails_allow() {
     let mut flags = "-o json".to_owned();
     protected.iter().for_each(|tag| flags.push_str(&format!(" --protect {tag}")));
     // The one image without a tag is protected by its id.
-    let untagged = snapshot().images.iter().find(|image| image.repo_tags.is_empty()).unwrap().id.to_string();
+    let untagged = whole().images.iter().find(|image| image.repo_tags.is_empty()).unwrap().id.to_string();
     flags.push_str(&format!(" --protect {untagged}"));
     let ended = harm("greedy").with(&flags).removes(&tags.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(ended.json()["plugins"][0]["wishes"], 125);

@@ -9,7 +9,7 @@ use holystone_tests::misbehave;
 use serde_json::json;
 
 use super::{Attack, assert_harmless, attack, harm, node_like};
-use crate::node::{id, snapshot};
+use crate::simulated::{id, whole};
 use crate::support::{end, holystone, on};
 
 /// What moves cursors, colours screens, breaks lines, turns text around, and hides.
@@ -74,7 +74,7 @@ fn the_name_of_a_plugins_file_is_shown_escaped() {
 
 /// A node whose runtime, images and pods are called like that.
 fn evil_node() -> Snapshot {
-    let mut snapshot = snapshot();
+    let mut snapshot = whole();
     snapshot.node.runtime_name = EVIL.to_owned();
     for (number, image) in snapshot.images.iter_mut().enumerate() {
         image.repo_tags.iter_mut().for_each(|tag| tag.push_str(EVIL));
