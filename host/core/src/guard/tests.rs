@@ -62,6 +62,19 @@ fn an_unused_image_may_go() {
 }
 
 #[test]
+fn a_step_says_what_goes_and_on_whose_wish() {
+    let digest = format!("docker.io/a/b@{}", id(9));
+    let image = fixture::image(&id(1), &["docker.io/a/b:1", "docker.io/a/b:2"], &[&digest]);
+    let node = snapshot(vec![image, fixture::image(&id(2), &[], &[])], Vec::new());
+    let plan = review(&node, &GuardRails::default(), &[id(1), id(2)]);
+    let step = &plan.steps[0];
+    assert_eq!((step.plugin(), step.image().as_str(), step.size_bytes()), ("greedy", id(1).as_str(), 100));
+    assert_eq!(step.references(), ["docker.io/a/b:1", "docker.io/a/b:2", &digest]);
+    assert_eq!((step.name(), plan.steps[1].name()), ("docker.io/a/b:1", id(2).as_str()));
+    assert_eq!(step.reason().kind, ReasonKind::Unused);
+}
+
+#[test]
 fn rail_1_unknown_images_are_refused() {
     let snapshot = snapshot(vec![image(2, &[])], Vec::new());
     assert_eq!(verdict(&snapshot, &GuardRails::default()), Err(Refusal::NotFound));
@@ -299,6 +312,11 @@ fn rail_8_count_and_bytes_leave_the_rest() {
 
     let plan = review(&node, &limited(Limits { count: Some(0), ..Limits::default() }), &ids);
     assert!(plan.steps.is_empty());
+
+    // What is exactly the limit is within it.
+    let plan = review(&node, &limited(Limits { bytes: Some(1_200), ..Limits::default() }), &ids);
+    assert_eq!(plan.steps.len(), 3);
+    assert_eq!(plan.refusals[0].refusal, Refusal::OverBytes { limit: 1_200 });
 }
 
 #[test]
@@ -319,6 +337,8 @@ fn rail_8_percent_rejects_the_whole_proposal() {
     // Wishing the same again does not count twice, and neither do images that are not there.
     let plan = guard.review(vec![proposal(&ids[..5]), proposal(&ids[..5]), proposal(&[id(99)])]);
     assert_eq!(plan.steps.len(), 5);
+    let codes: Vec<&str> = plan.refusals.iter().map(|refused| refused.refusal.code()).collect();
+    assert_eq!(codes, [["Duplicate"; 5].as_slice(), &["NotFound"]].concat());
 }
 
 #[test]
