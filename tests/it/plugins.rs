@@ -84,7 +84,7 @@ impl Attack {
     /// Checks that the plugin fails for this reason and with a message with these words, and that the node has not
     /// been asked to remove anything.
     #[track_caller]
-    fn is_stopped(self, reason: &str, words: &[&str]) {
+    fn is_stopped(&self, reason: &str, words: &[&str]) {
         let (node, _runtime) = node();
         let ended = self.run(&node);
         assert_untouched(&node);
@@ -98,13 +98,13 @@ impl Attack {
 
     /// Checks that the run takes place, and that these images are gone and no others have been asked to go.
     #[track_caller]
-    fn removes(self, tags: &[&str]) -> Ended {
+    fn removes(&self, tags: &[&str]) -> Ended {
         self.removes_on(whole(), tags)
     }
 
     /// The same on a node that looks like this.
     #[track_caller]
-    fn removes_on(self, snapshot: Snapshot, tags: &[&str]) -> Ended {
+    fn removes_on(&self, snapshot: Snapshot, tags: &[&str]) -> Ended {
         let (node, _runtime) = node_like(snapshot);
         let ended = self.run(&node).expect(0);
         assert_removed(&node, &tags.iter().map(|tag| id(tag)).collect());

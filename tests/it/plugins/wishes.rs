@@ -114,12 +114,12 @@ fn a_greedy_plugin_gets_only_what_the_rails_allow() {
         .iter()
         .filter_map(|image| image.repo_tags.first().cloned())
         .partition(|tag| !stays(&tag.as_str()));
-    let mut flags = "-o json".to_owned();
-    protected.iter().for_each(|tag| flags.push_str(&format!(" --protect {tag}")));
     // The one image without a tag is protected by its id.
     let untagged = whole().images.iter().find(|image| image.repo_tags.is_empty()).unwrap().id.to_string();
-    flags.push_str(&format!(" --protect {untagged}"));
-    let ended = harm("greedy").with(&flags).removes(&tags.iter().map(String::as_str).collect::<Vec<_>>());
+    let flags = protected.into_iter().chain([untagged]).map(|kept| format!("--protect {kept}"));
+    let flags = flags.collect::<Vec<_>>().join(" ");
+    let ended =
+        harm("greedy").with(&flags).with("-o json").removes(&tags.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(ended.json()["plugins"][0]["wishes"], 125);
 }
 

@@ -75,7 +75,7 @@ fn the_name_of_a_plugins_file_is_shown_escaped() {
 /// A node whose runtime, images and pods are called like that.
 fn evil_node() -> Snapshot {
     let mut snapshot = whole();
-    snapshot.node.runtime_name = EVIL.to_owned();
+    snapshot.node.runtime_name.push_str(EVIL);
     for (number, image) in snapshot.images.iter_mut().enumerate() {
         image.repo_tags.iter_mut().for_each(|tag| tag.push_str(EVIL));
         if number % 3 == 0 {

@@ -124,7 +124,9 @@ mod tests {
     fn written(format: Format, pieces: &[&[u8]]) -> String {
         let mut out = Vec::new();
         let mut lines = Lines::new(&mut out, format);
-        pieces.iter().for_each(|piece| lines.write_all(piece).unwrap());
+        for piece in pieces {
+            lines.write_all(piece).unwrap();
+        }
         lines.flush().unwrap();
         String::from_utf8(out).unwrap()
     }

@@ -137,6 +137,11 @@ fn rail_2_what_may_be_in_use_is_in_use() {
     let refusal = &plan.refusals[0].refusal;
     assert_eq!(refusal.code(), "MayBeInUse");
     assert!(refusal.to_string().contains("refers to a/b:1"), "{refusal}");
+
+    let nameless = snapshot.clone();
+    let nameless = Snapshot { containers: vec![fixture::container("c", ImageMentions::default())], ..nameless };
+    let refusal = verdict(&nameless, &rails).unwrap_err();
+    assert!(refusal.to_string().contains("container c (exited) of pod shop/web does not say which"), "{refusal}");
 }
 
 #[test]
