@@ -159,11 +159,17 @@ async fn a_removal_that_hangs_costs_no_other_one_and_is_told() {
         assert_eq!(node.gone().contains(&id(OLD)), is_gone);
         assert_eq!(node.gone().len(), if is_gone { 4 } else { 3 });
         let step = result(&report, &id(OLD));
-        assert_eq!(step["result"], "failed");
-        assert!(text(&step["detail"]).contains("before the runtime answered; it may still remove the image"), "{step}");
-        assert_eq!(report["totals"]["removed"], 3);
+        if is_gone {
+            // The last look shows what the runtime did not say.
+            assert_eq!(step["result"], "removed");
+        } else {
+            assert_eq!(step["result"], "failed");
+            let detail = text(&step["detail"]);
+            assert!(detail.contains("before the runtime answered; it may still remove the image"), "{detail}");
+        }
+        assert_eq!(report["totals"]["removed"], node.gone().len());
         assert!(report["ending"].is_null() || ending(&report).0 == "TimeLimit");
-        assert_eq!(node.remembered()["lastRun"]["totals"]["failed"], 1);
+        assert_eq!(node.remembered()["lastRun"]["totals"]["failed"], u64::from(!is_gone));
     }
 }
 
