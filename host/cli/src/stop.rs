@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// How long after the first signal the removals under way are waited for. Kubernetes kills after 30 s.
 const GRACE: Duration = Duration::from_secs(20);
-/// The shortest and the longest time for a last question, once a run is overdue. It is a tenth of the limit in between.
+/// The shortest and the longest time for the last questions, once a run is overdue. It is a tenth of the limit in between.
 const LAST_LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Tells a run when to end.
@@ -21,14 +21,21 @@ pub(crate) struct Stop {
     limit: Duration,
     deadline: Instant,
     grace: Duration,
-    /// When the first signal came, and whether a second one did.
+    /// When the first signal came, and the second one.
     signals: watch::Receiver<Signals>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Signals {
     first: Option<Instant>,
-    again: bool,
+    again: Option<Instant>,
+}
+
+impl Signals {
+    fn count(&mut self) {
+        let next = if self.first.is_none() { &mut self.first } else { &mut self.again };
+        next.get_or_insert_with(Instant::now);
+    }
 }
 
 impl Stop {
@@ -43,10 +50,7 @@ impl Stop {
                     Some(()) = interrupt.recv() => {}
                     else => return,
                 }
-                sender.send_modify(|signals| {
-                    signals.again = signals.first.is_some();
-                    signals.first = signals.first.or_else(|| Some(Instant::now()));
-                });
+                sender.send_modify(Signals::count);
             }
         });
         let now = Instant::now();
@@ -67,26 +71,38 @@ impl Stop {
 
     /// Ends when nothing may be waited for any more.
     pub(crate) async fn overdue(&self) -> Ending {
-        let mut signals = self.signals.clone();
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep_until(self.deadline) => self.time_limit(),
-            Ok(_) = signals.wait_for(|signals| signals.again) => stopped(),
-            () = grace_is_over(self.signals.clone(), self.grace) => stopped(),
-        }
+        self.overdue_by(Duration::ZERO).await
     }
 
-    /// Asks the node a last question, of what a sweep came to. Once the run is overdue little time is left for it;
-    /// `None` when that was not enough.
+    /// Asks the node a last question, of what a sweep came to. Once the run is overdue little time is left for all such
+    /// questions together; `None` when that was not enough.
     pub(crate) async fn at_the_end<T>(&self, question: impl Future<Output = T>) -> Option<T> {
-        let time_is_up = async {
-            self.overdue().await;
-            tokio::time::sleep((self.limit / 10).clamp(LAST_LOOK.0, LAST_LOOK.1)).await;
-        };
+        let last_look = (self.limit / 10).clamp(LAST_LOOK.0, LAST_LOOK.1);
         tokio::select! {
             biased;
             answer = question => Some(answer),
-            () = time_is_up => None,
+            _ = self.overdue_by(last_look) => None,
+        }
+    }
+
+    async fn overdue_by(&self, more: Duration) -> Ending {
+        let mut signals = self.signals.clone();
+        loop {
+            let (since, ending) = self.end(*signals.borrow_and_update());
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(since + more) => return ending,
+                Ok(()) = signals.changed() => {}
+            }
+        }
+    }
+
+    /// Since when the run is overdue, or will be if no other signal comes, and why.
+    fn end(&self, signals: Signals) -> (Instant, Ending) {
+        let signalled = signals.first.map(|first| first + self.grace).into_iter().chain(signals.again).min();
+        match signalled.filter(|stopped| *stopped < self.deadline) {
+            Some(since) => (since, stopped()),
+            None => (self.deadline, self.time_limit()),
         }
     }
 
@@ -110,14 +126,6 @@ impl Stop {
     }
 }
 
-async fn grace_is_over(mut signals: watch::Receiver<Signals>, grace: Duration) {
-    let first = signals.wait_for(|signals| signals.first.is_some()).await.ok().and_then(|signals| signals.first);
-    match first {
-        Some(first) => tokio::time::sleep_until(first + grace).await,
-        None => std::future::pending().await,
-    }
-}
-
 fn stopped() -> Ending {
     Ending { reason: EndReason::Stopped, message: "the run was asked to end".to_owned() }
 }
@@ -133,10 +141,7 @@ mod tests {
     }
 
     fn signal(sender: &watch::Sender<Signals>) {
-        sender.send_modify(|signals| {
-            signals.again = signals.first.is_some();
-            signals.first = signals.first.or_else(|| Some(Instant::now()));
-        });
+        sender.send_modify(Signals::count);
     }
 
     #[tokio::test]
@@ -146,6 +151,9 @@ mod tests {
         assert_eq!(stop.overdue().await.reason, EndReason::TimeLimit);
         assert_eq!(stop.at_the_end(async { 7 }).await, Some(7), "a quick answer is still taken");
         assert_eq!(stop.at_the_end(std::future::pending::<()>()).await, None);
+        let start = Instant::now();
+        assert_eq!(stop.at_the_end(std::future::pending::<()>()).await, None);
+        assert!(start.elapsed() < LAST_LOOK.0, "the questions have that time together");
     }
 
     #[tokio::test]
