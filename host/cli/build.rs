@@ -23,7 +23,11 @@ fn build() -> Result<(), Box<dyn Error>> {
     for plugin in &plugins {
         let file = components::file_name(plugin);
         fs::copy(built.join(&file), out.join(&file)).map_err(|error| format!("{file} was not built: {error}"))?;
-        writeln!(table, "({plugin:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),")?;
+        fs::copy(workspace.join("plugins").join(plugin).join("schema.json"), out.join(format!("{plugin}.json")))?;
+        writeln!(
+            table,
+            "Builtin {{ name: {plugin:?}, component: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\")), schema: include_str!(concat!(env!(\"OUT_DIR\"), \"/{plugin}.json\")) }},"
+        )?;
     }
     fs::write(out.join("builtins.rs"), format!("[{table}]"))?;
     Ok(())

@@ -9,6 +9,7 @@
 //! - `manifest`: the manifest and its reference.
 //! - `plugins`: plugins that misbehave on a node, and what becomes of it.
 //! - `races`: races and faults on a real containerd.
+//! - `policy`: `plan` and `run` by manifests.
 //! - `pressure`: runs that depend on how full the disk is.
 //! - `script`: what the hand-written script gets wrong, done right.
 //! - `simulated`: simulated nodes for tests.
@@ -28,6 +29,7 @@ mod furnished;
 mod golden;
 mod manifest;
 mod plugins;
+mod policy;
 mod pressure;
 mod races;
 mod script;

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use holystone_core::guard::{GuardRails, LIFTABLE, Limits};
+use holystone_core::guard::{GuardRails, LIFTABLE};
+use holystone_core::manifest;
 use holystone_core::pattern::Pattern;
-use holystone_core::pressure::Pressure;
 use holystone_runtime::Capability;
 use jiff::SignedDuration;
 
-use crate::exit::Usage;
-use crate::sweep::{IN_FLIGHT, MAX_FAILURES, Pace};
+use crate::plugins::CacheDir;
+use crate::sweep::Pace;
 
 /// Scrubs the disks of Kubernetes nodes: WebAssembly plugins decide what to remove, guard rails that they cannot get
 /// around review every wish, and the host removes what is left.
@@ -65,6 +65,9 @@ pub(crate) struct DemoArguments {
 #[derive(Debug, Args)]
 pub(crate) struct PlanArguments {
     #[command(flatten)]
+    pub(crate) manifests: ManifestArguments,
+
+    #[command(flatten)]
     pub(crate) policy: PolicyArguments,
 
     /// Decide about a recorded node instead of this one; - reads standard input.
@@ -83,6 +86,13 @@ pub(crate) struct PlanArguments {
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     #[command(flatten)]
+    pub(crate) manifests: ManifestArguments,
+
+    /// Whether to remove anything. Default: what the manifest says; without a manifest, Enforce.
+    #[arg(long, value_enum, ignore_case = true)]
+    pub(crate) mode: Option<Mode>,
+
+    #[command(flatten)]
     pub(crate) policy: PolicyArguments,
 
     #[command(flatten)]
@@ -96,10 +106,11 @@ pub(crate) struct RunArguments {
     pub(crate) wait: Duration,
 
     /// How long the run may take as a whole. When that is over nothing more is removed, and the report says what was.
-    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = humantime::parse_duration)]
-    pub(crate) time_limit: Duration,
+    /// Default: 30m.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) time_limit: Option<Duration>,
 
-    /// Do not ask. Only a run on a terminal asks.
+    /// Do not ask. Only a run on a terminal and without a manifest asks.
     #[arg(short, long)]
     pub(crate) yes: bool,
 
@@ -138,7 +149,7 @@ pub(crate) struct ExplainArguments {
 }
 
 /// Where this node is remembered.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct StateDirArguments {
     /// Directory for what is remembered of this node from run to run, and for the lock that keeps two runs apart; it
     /// must be this user's alone. Default: /var/lib/holystone for root, else ~/.local/state/holystone.
@@ -146,13 +157,26 @@ pub(crate) struct StateDirArguments {
     pub(crate) state_dir: Option<PathBuf>,
 }
 
+/// Manifests.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ManifestArguments {
+    /// Manifests, YAML or JSON: a file, a directory with files that end in .yaml, .yml or .json, or - for standard
+    /// input. May be repeated. What flags say as well, the flags win; `holystone explain` tells of the fields.
+    #[arg(short, long = "filename", value_name = "FILE|DIRECTORY|-")]
+    pub(crate) filenames: Vec<PathBuf>,
+
+    /// Where the ConfigMaps are that plugins of a manifest come from: DIRECTORY/NAME/KEY.
+    #[arg(long, value_name = "DIRECTORY", requires = "filenames", conflicts_with = "plugins")]
+    pub(crate) config_map_dir: Option<PathBuf>,
+}
+
 /// Which node.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct NodeArguments {
-    /// Socket of the container runtime, for example /run/containerd/containerd.sock; `auto` asks
+    /// Socket of the container runtime, for example /run/containerd/containerd.sock; `auto`, the default, asks
     /// CONTAINER_RUNTIME_ENDPOINT, then /etc/crictl.yaml, then the well-known sockets.
-    #[arg(long, value_name = "SOCKET", default_value = "auto")]
-    pub(crate) endpoint: String,
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) endpoint: Option<String>,
 
     /// Name of this node in reports; the host name by default.
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
@@ -168,16 +192,16 @@ pub(crate) struct NodeArguments {
 }
 
 /// How fast to remove, and how far to go.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct PaceArguments {
     /// How many removals may be under way at once. One by one takes several times as long: runtimes clean up after
-    /// each removal, and removals that are under way together share that.
-    #[arg(long, value_name = "N", default_value_t = IN_FLIGHT, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    concurrency: u16,
+    /// each removal, and removals that are under way together share that. Default: 1024.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    concurrency: Option<u16>,
 
     /// Wait so long after each removal has been started, and start them one by one.
-    #[arg(long, value_name = "DURATION", default_value = "0s", hide_default_value = true, value_parser = humantime::parse_duration)]
-    pause: Duration,
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pause: Option<Duration>,
 
     /// Remove only if the filesystem of the images is fuller than this.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
@@ -187,26 +211,19 @@ pub(crate) struct PaceArguments {
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     until: Option<u8>,
 
-    /// Stop when so many removals in a row have failed.
-    #[arg(long, value_name = "N", default_value_t = MAX_FAILURES, value_parser = clap::value_parser!(u32).range(1..))]
-    max_failures: u32,
+    /// Stop when so many removals in a row have failed. Default: 20.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_failures: Option<u32>,
 }
 
 impl PaceArguments {
-    /// The pace that these arguments ask for.
-    pub(crate) fn pace(&self) -> anyhow::Result<Pace> {
-        if let (Some(above), Some(until)) = (self.above, self.until)
-            && until > above
-        {
-            let problem = format!("--until {until} is more than --above {above}: it would stop before it begins");
-            return Err(Usage(problem).into());
-        }
-        Ok(Pace {
-            in_flight: usize::from(self.concurrency),
-            pause: self.pause,
-            pressure: Pressure { above: self.above, until: self.until },
-            max_failures: self.max_failures,
-        })
+    /// Replaces what these arguments say.
+    pub(crate) fn replace(&self, pace: &mut Pace) {
+        set(&mut pace.in_flight, self.concurrency.map(usize::from));
+        set(&mut pace.pause, self.pause);
+        pace.pressure.above = self.above.or(pace.pressure.above);
+        pace.pressure.until = self.until.or(pace.pressure.until);
+        set(&mut pace.max_failures, self.max_failures);
     }
 }
 
@@ -214,43 +231,63 @@ impl PaceArguments {
 #[derive(Debug, Args)]
 pub(crate) struct PolicyArguments {
     /// Plugin that decides: builtin:NAME, or the path of a component. May be repeated; plugins run in this order.
-    #[arg(long = "plugin", value_name = "builtin:NAME|PATH", required = true)]
+    #[arg(long = "plugin", value_name = "builtin:NAME|PATH", required_unless_present = "filenames")]
+    #[arg(conflicts_with = "filenames")]
     pub(crate) plugins: Vec<String>,
 
     /// Config of a plugin, as JSON or as @FILE: the first --config is for the first --plugin, and so on.
-    #[arg(long = "config", value_name = "JSON|@FILE")]
+    #[arg(long = "config", value_name = "JSON|@FILE", conflicts_with = "filenames")]
     pub(crate) configs: Vec<String>,
 
-    /// What plugins may see of the node: images, containers, pods, logs, log-content.
-    #[arg(long = "allow", value_name = "CAPABILITY", value_delimiter = ',', default_value = "images,containers,pods")]
+    /// What plugins may see of the node: images, containers, pods, logs, log-content. Default: what the manifest says;
+    /// without a manifest, images,containers,pods.
+    #[arg(long = "allow", value_name = "CAPABILITY", value_delimiter = ',')]
     pub(crate) capabilities: Vec<Capability>,
 
-    /// How long a plugin may take.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
-    pub(crate) timeout: Duration,
+    /// How long a plugin may take. Default: 10s.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Option<Duration>,
 
-    /// How much memory a plugin may take. Plugins in JavaScript or Python need 256Mi and more.
-    #[arg(long, value_name = "SIZE", default_value = "64Mi", value_parser = memory)]
-    pub(crate) memory: ByteSize,
+    /// How much memory a plugin may take. Plugins in JavaScript or Python need 256Mi and more. Default: 64Mi.
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    pub(crate) memory: Option<ByteSize>,
 
-    /// Directory for compiled plugins; it must be this user's alone. Default: /var/lib/holystone/cache for root,
-    /// else ~/.cache/holystone.
-    #[arg(long, value_name = "DIRECTORY")]
-    pub(crate) cache_dir: Option<PathBuf>,
-
-    /// Compile plugins anew at every run.
-    #[arg(long, conflicts_with = "cache_dir")]
-    pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) cache: CacheArguments,
 
     #[command(flatten)]
     pub(crate) rails: RailArguments,
 }
 
-/// The guard rails that the operator sets.
+/// Where compiled plugins are kept.
 #[derive(Clone, Debug, Args)]
+pub(crate) struct CacheArguments {
+    /// Directory for compiled plugins; it must be this user's alone. Default: /var/lib/holystone/cache for root,
+    /// else ~/.cache/holystone.
+    #[arg(long, value_name = "DIRECTORY")]
+    cache_dir: Option<PathBuf>,
+
+    /// Compile plugins anew at every run.
+    #[arg(long, conflicts_with = "cache_dir")]
+    no_cache: bool,
+}
+
+impl CacheArguments {
+    /// Where these arguments say.
+    pub(crate) fn directory(&self) -> CacheDir {
+        match &self.cache_dir {
+            Some(directory) => CacheDir::At(directory.clone()),
+            None if self.no_cache => CacheDir::Nowhere,
+            None => CacheDir::Usual,
+        }
+    }
+}
+
+/// The guard rails that the operator sets.
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct RailArguments {
     /// Keep every image with a reference that matches, for example docker.io/minchou/base:* or an image id. May be
-    /// repeated. Images in use, pinned, or of pods' sandboxes are kept in any case.
+    /// repeated; adds to what a manifest protects. Images in use, pinned, or of pods' sandboxes are kept in any case.
     #[arg(long, value_name = "PATTERN")]
     protect: Vec<Pattern>,
 
@@ -260,12 +297,13 @@ pub(crate) struct RailArguments {
 
     /// Keep images that were first seen less than this ago. While nobody knows how old the images are, because this
     /// node has not been seen before, they are kept only while a pod younger than this may be starting. 0s keeps none.
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = age, overrides_with = "min_age")]
-    min_age: SignedDuration,
+    /// Default: 10m.
+    #[arg(long, value_name = "DURATION", value_parser = age, overrides_with = "min_age")]
+    min_age: Option<SignedDuration>,
 
-    /// Remove an image only when the same plugin wished it in so many runs in a row, this one included.
-    #[arg(long, value_name = "RUNS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    confirmations: u32,
+    /// Remove an image only when the same plugin wished it in so many runs in a row, this one included. Default: 1.
+    #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u32).range(1..))]
+    confirmations: Option<u32>,
 
     /// Remove at most so many images per run.
     #[arg(long, value_name = "N")]
@@ -289,18 +327,41 @@ impl RailArguments {
         self
     }
 
-    /// The guard rails that these arguments ask for.
-    pub(crate) fn rails(&self) -> GuardRails {
-        GuardRails {
-            lift: self.unprotect.clone(),
-            protect: self.protect.clone(),
-            min_age: self.min_age,
-            confirmations: self.confirmations,
-            limits: Limits {
-                count: self.max_count,
-                bytes: self.max_bytes.map(|size| size.as_u64()),
-                percent: self.max_percent,
-            },
+    /// Adds the patterns of these arguments, and replaces what else they say. A flag never takes protection from an
+    /// image that a manifest protects.
+    pub(crate) fn replace(&self, rails: &mut GuardRails) {
+        rails.protect.extend(self.protect.iter().cloned());
+        rails.lift.extend(self.unprotect.iter().cloned());
+        set(&mut rails.min_age, self.min_age);
+        set(&mut rails.confirmations, self.confirmations);
+        rails.limits.count = self.max_count.or(rails.limits.count);
+        rails.limits.bytes = self.max_bytes.map(|size| size.as_u64()).or(rails.limits.bytes);
+        rails.limits.percent = self.max_percent.or(rails.limits.percent);
+    }
+}
+
+/// Replaces a value by what was given, if anything was.
+fn set<T>(value: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *value = given;
+    }
+}
+
+/// Whether to remove anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum Mode {
+    /// Only report what would be removed.
+    DryRun,
+    /// Remove it.
+    Enforce,
+}
+
+impl From<Mode> for manifest::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::DryRun => Self::DryRun,
+            Mode::Enforce => Self::Enforce,
         }
     }
 }

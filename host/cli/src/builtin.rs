@@ -1,9 +1,24 @@
 //! The shipped plugins, embedded as components.
 
-/// Name and component of each, sorted by name.
-pub(crate) const BUILTINS: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/builtins.rs"));
+/// A plugin that comes with the binary.
+pub(crate) struct Builtin {
+    /// Its name, which is that of its folder in `plugins/`.
+    pub(crate) name: &'static str,
+    /// The component.
+    pub(crate) component: &'static [u8],
+    /// JSON Schema of its config.
+    pub(crate) schema: &'static str,
+}
 
-/// The component of this name.
-pub(crate) fn find(name: &str) -> Option<&'static [u8]> {
-    BUILTINS.iter().find(|(builtin, _)| *builtin == name).map(|(_, bytes)| *bytes)
+/// All of them, sorted by name.
+pub(crate) const BUILTINS: &[Builtin] = &include!(concat!(env!("OUT_DIR"), "/builtins.rs"));
+
+/// The one of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Builtin> {
+    BUILTINS.iter().find(|builtin| builtin.name == name)
+}
+
+/// Their names.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    BUILTINS.iter().map(|builtin| builtin.name)
 }

@@ -18,6 +18,16 @@ pub(crate) enum Exit {
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
+/// Marks an error as several of usage, which are told on a line each.
+#[derive(Debug, thiserror::Error)]
+#[error("{title} {}", .problems.join("; "))]
+pub(crate) struct Problems {
+    /// What they are about, with a colon at its end.
+    pub(crate) title: String,
+    /// One sentence each.
+    pub(crate) problems: Vec<String>,
+}
+
 /// Wrong usage: 64, as in BSD's sysexits.
 const USAGE: u8 = 64;
 /// No run took place: 2.
@@ -30,10 +40,22 @@ pub(crate) fn code(result: anyhow::Result<Exit>) -> ExitCode {
         Ok(Exit::SomeFailed) => ExitCode::from(1),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint(&format!("holystone: {}\n", text::escaped(&format!("{error:#}"))));
-            ExitCode::from(if error.is::<Usage>() { USAGE } else { NOTHING_DONE })
+            tell(&error);
+            ExitCode::from(if error.is::<Usage>() || error.is::<Problems>() { USAGE } else { NOTHING_DONE })
         }
     }
+}
+
+/// Prints an error to standard error.
+pub(crate) fn tell(error: &anyhow::Error) {
+    let lines = match error.downcast_ref::<Problems>() {
+        Some(Problems { title, problems }) => {
+            let problems = problems.iter().map(|problem| format!("  {}", text::escaped(problem)));
+            std::iter::once(text::escaped(title).into_owned()).chain(problems).collect::<Vec<_>>().join("\n")
+        }
+        None => text::escaped(&format!("{error:#}")).into_owned(),
+    };
+    eprint(&format!("holystone: {lines}\n"));
 }
 
 /// Ends after the command line could not be parsed, or asked for help.

@@ -19,9 +19,9 @@ pub(crate) struct LiveNode {
 }
 
 impl LiveNode {
-    /// Finds the runtime's socket and connects to it.
-    pub(crate) async fn connect(arguments: &NodeArguments) -> anyhow::Result<Self> {
-        let endpoint = match arguments.endpoint.as_str() {
+    /// Finds the runtime's socket, where none is given (`auto`), and connects to it.
+    pub(crate) async fn connect(endpoint: &str, arguments: &NodeArguments) -> anyhow::Result<Self> {
+        let endpoint = match endpoint {
             "auto" => holystone_node::discover(&Surroundings::from_environment()).await?,
             given => given.parse::<Endpoint>().map_err(|error| Usage(format!("--endpoint: {error}")))?,
         };

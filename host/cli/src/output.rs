@@ -51,6 +51,18 @@ pub(crate) fn plan_to(out: &mut impl Write, planned: &PlanReport, format: Format
     })
 }
 
+/// Prints what stands between two results: a program can tell them apart, and a person as well.
+pub(crate) fn separator(format: Format) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match format {
+        Format::Table => writeln!(out)?,
+        // JSON texts follow each other as they are.
+        Format::Json => {}
+        Format::Yaml => writeln!(out, "---")?,
+    }
+    Ok(())
+}
+
 fn report_to(out: &mut impl Write, report: &Report, format: Format) -> anyhow::Result<()> {
     print(out, format, |out| match format {
         Format::Table => report_table(out, report),
@@ -133,6 +145,7 @@ fn yaml(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
 }
 
 fn plan_table(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result<()> {
+    manifest_line(out, planned.node_cleanup.as_deref())?;
     writeln!(
         out,
         "Node {} ({}), {} images",
@@ -141,6 +154,7 @@ fn plan_table(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result<()> 
         planned.images
     )?;
     filesystem_lines(out, &planned.filesystems)?;
+    notices(out, &planned.notices)?;
     plugins(out, &planned.plugins)?;
     let mut table = new_table(["PLAN", "IMAGE", "SIZE", "REASON"]);
     for step in &planned.plan.steps {
@@ -160,6 +174,7 @@ fn plan_table(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result<()> 
 }
 
 fn report_table(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
+    manifest_line(out, report.node_cleanup.as_deref())?;
     writeln!(
         out,
         "Node {} ({}), {} images before",
@@ -174,9 +189,7 @@ fn report_table(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
             earlier.started_at, earlier.planned, earlier.gone, earlier.left
         )?;
     }
-    for notice in &report.notices {
-        writeln!(out, "Note: {}", text::shown(notice))?;
-    }
+    notices(out, &report.notices)?;
     plugins(out, &report.plugins)?;
     let mut table = new_table(["RESULT", "IMAGE", "SIZE", "REASON"]);
     for StepResult { step, outcome } in &report.steps {
@@ -189,6 +202,20 @@ fn report_table(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
         writeln!(out, "Ended before its plan did: {}", text::shown(&ending.message))?;
     }
     totals(out, report)
+}
+
+fn manifest_line(out: &mut impl Write, name: Option<&str>) -> anyhow::Result<()> {
+    if let Some(name) = name {
+        writeln!(out, "NodeCleanup {}", text::shown(name))?;
+    }
+    Ok(())
+}
+
+fn notices(out: &mut impl Write, notices: &[String]) -> anyhow::Result<()> {
+    for notice in notices {
+        writeln!(out, "Note: {}", escaped(notice))?;
+    }
+    Ok(())
 }
 
 fn totals(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {

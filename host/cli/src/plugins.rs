@@ -1,53 +1,67 @@
 //! The plugins of one run: found, loaded and asked, in the order given. One that fails contributes nothing.
+//!
+//! - `source`: where a plugin comes from.
+//! - `config`: a config that a manifest gives, held against the plugin's schema and shown to the plugin itself.
 
-use std::borrow::Cow;
+mod config;
+mod source;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use holystone_core::manifest::OnFailure;
 use holystone_core::proposal::Proposal;
 use holystone_core::report::{PluginFailure, PluginRun};
-use holystone_core::text;
-use holystone_runtime::limits::MAX_COMPONENT;
 use holystone_runtime::{Engine, Grants, Limits, Plugin, PluginError, Reason, View};
-use serde::de::IgnoredAny;
 
-use crate::args::PolicyArguments;
-use crate::builtin::{self, BUILTINS};
-use crate::exit::Usage;
-use crate::files;
+pub(crate) use self::config::{Complaint, complaints};
+pub(crate) use self::source::Source;
 
-/// A plugin as the user names it.
-struct Choice {
-    source: Source,
-    config: String,
+/// A plugin that an operator has chosen, and what it is given.
+#[derive(Clone, Debug)]
+pub(crate) struct Choice {
+    /// What reports call it.
+    pub(crate) name: String,
+    pub(crate) source: Source,
+    /// The digest that its bytes must have.
+    pub(crate) digest: Option<String>,
+    pub(crate) grants: Grants,
+    /// JSON text.
+    pub(crate) config: String,
+    pub(crate) limits: Limits,
+    pub(crate) on_failure: OnFailure,
 }
 
-enum Source {
-    Builtin(String),
-    File(PathBuf),
+/// Where compiled plugins are kept from run to run.
+#[derive(Clone, Debug)]
+pub(crate) enum CacheDir {
+    /// In the usual place, if it is of use.
+    Usual,
+    /// Here.
+    At(PathBuf),
+    /// Nowhere: they are compiled anew each time.
+    Nowhere,
 }
 
 /// A plugin that could be loaded, or why not, with its config.
 pub(crate) struct Loaded {
     name: String,
+    source: Source,
     plugin: Result<Plugin, PluginError>,
     config: String,
+    on_failure: OnFailure,
 }
 
 /// Loads the chosen plugins, all at once: compiling takes a while, and one that takes for ever holds up no other.
 ///
 /// # Errors
-/// When the arguments make no sense or no engine can be made. A plugin that cannot be loaded is not an error here.
-pub(crate) async fn load(arguments: &PolicyArguments) -> anyhow::Result<Vec<Loaded>> {
-    let choices = choices(&arguments.plugins, &arguments.configs)?;
-    let grants: Grants = arguments.capabilities.iter().copied().collect();
-    let memory = usize::try_from(arguments.memory.as_u64()).unwrap_or(usize::MAX);
-    let limits = Limits { timeout: arguments.timeout, memory, ..Limits::default() };
-    let engine = engine(arguments)?;
-    let load = |choice: Choice| tokio::spawn(choice.load(engine.clone(), grants.clone(), limits));
+/// When no engine can be made. A plugin that cannot be loaded is not an error here.
+pub(crate) async fn load(choices: &[Choice], cache: &CacheDir) -> anyhow::Result<Vec<Loaded>> {
+    let engine = engine(cache)?;
+    let load = |choice: &Choice| tokio::spawn(choice.clone().load(engine.clone()));
     let mut loaded = Vec::new();
-    for plugin in choices.into_iter().map(load).collect::<Vec<_>>() {
+    for plugin in choices.iter().map(load).collect::<Vec<_>>() {
         loaded.push(plugin.await.context("loading the plugins ended early")?);
     }
     Ok(loaded)
@@ -56,19 +70,25 @@ pub(crate) async fn load(arguments: &PolicyArguments) -> anyhow::Result<Vec<Load
 /// Asks each plugin for its proposal.
 ///
 /// # Errors
-/// When not one plugin has an answer: then nothing has been decided.
+/// When not one plugin has an answer, or one has none without which the run must not take place: then nothing has been
+/// decided.
 pub(crate) async fn propose(loaded: &[Loaded], view: View) -> anyhow::Result<(Vec<PluginRun>, Vec<Proposal>)> {
     let view = Arc::new(view);
     let mut runs = Vec::new();
     let mut proposals = Vec::new();
     let mut failures = Vec::new();
+    let mut needed = Vec::new();
     for one in loaded {
         let answer = one.propose(&view).await;
         runs.push(one.run(&answer));
         match answer {
             Ok(proposal) => proposals.push(proposal),
+            Err(error) if one.on_failure == OnFailure::FailRun => needed.push(explain(&error)),
             Err(error) => failures.push(explain(&error)),
         }
+    }
+    if !needed.is_empty() {
+        anyhow::bail!("nothing was touched, because onFailure is FailRun: {}", needed.join("; "));
     }
     if proposals.is_empty() {
         anyhow::bail!("nothing was touched, because no plugin had an answer: {}", failures.join("; "));
@@ -80,18 +100,30 @@ pub(crate) async fn propose(loaded: &[Loaded], view: View) -> anyhow::Result<(Ve
 }
 
 fn explain(error: &PluginError) -> String {
-    let hint = if error.reason == Reason::CapabilityDenied { "; --allow grants capabilities" } else { "" };
+    let hint = match error.reason {
+        Reason::CapabilityDenied => "; --allow grants capabilities, or the field capabilities of the manifest",
+        _ => "",
+    };
     format!("plugin {} failed with {}: {}{hint}", error.plugin, error.reason, error.message)
 }
 
 impl Choice {
-    async fn load(self, engine: Engine, grants: Grants, limits: Limits) -> Loaded {
-        let name = self.source.name();
-        let plugin = match self.source.bytes(&name) {
-            Ok(bytes) => Plugin::load(&engine, &name, bytes, &grants, limits).await,
-            Err(error) => Err(error),
-        };
-        Loaded { name, plugin, config: self.config }
+    async fn load(self, engine: Engine) -> Loaded {
+        let plugin = self.plugin(&engine).await;
+        Loaded { name: self.name, source: self.source, plugin, config: self.config, on_failure: self.on_failure }
+    }
+
+    async fn plugin(&self, engine: &Engine) -> Result<Plugin, PluginError> {
+        let fail = |reason, message| PluginError { plugin: self.name.clone(), reason, message };
+        let bytes = self.source.bytes().map_err(|problem| fail(Reason::FetchFailed, problem))?;
+        if let Some(wanted) = &self.digest {
+            let found = holystone_runtime::digest(&bytes);
+            if *wanted != found {
+                let message = format!("its digest must be {wanted}, and {} has {found}", self.source.shown());
+                return Err(fail(Reason::DigestMismatch, message));
+            }
+        }
+        Plugin::load(engine, &self.name, bytes, &self.grants, self.limits).await
     }
 }
 
@@ -116,85 +148,23 @@ impl Loaded {
     }
 }
 
-impl Source {
-    fn parse(text: &str) -> Self {
-        match text.strip_prefix("builtin:") {
-            Some(name) => Self::Builtin(name.to_owned()),
-            None => Self::File(text.into()),
+fn engine(cache: &CacheDir) -> anyhow::Result<Engine> {
+    match cache {
+        CacheDir::At(directory) => return Ok(Engine::new(Some(directory))?),
+        CacheDir::Usual => {
+            if let Some(directory) = usual_cache() {
+                match Engine::new(Some(&directory)) {
+                    Ok(engine) => return Ok(engine),
+                    Err(error) => tracing::info!("plugins are compiled anew: {error}"),
+                }
+            }
         }
-    }
-
-    /// A name for reports: that of the builtin, or that of the file without its ending.
-    fn name(&self) -> String {
-        match self {
-            Self::Builtin(name) => text::shown(name),
-            Self::File(path) => text::shown(&path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy()),
-        }
-    }
-
-    fn bytes(&self, name: &str) -> Result<Cow<'static, [u8]>, PluginError> {
-        let fail = |message| PluginError { plugin: name.to_owned(), reason: Reason::FetchFailed, message };
-        match self {
-            Self::Builtin(builtin) => builtin::find(builtin).map(Cow::Borrowed).ok_or_else(|| {
-                let all: Vec<&str> = BUILTINS.iter().map(|(name, _)| *name).collect();
-                fail(format!("there is no builtin of this name; the builtins are: {}", all.join(", ")))
-            }),
-            Self::File(path) => files::read(path, MAX_COMPONENT as u64)
-                .map(Cow::Owned)
-                .map_err(|error| fail(format!("{} {error}", text::shown(&path.display().to_string())))),
-        }
-    }
-}
-
-/// Pairs plugins with configs.
-fn choices(plugins: &[String], configs: &[String]) -> anyhow::Result<Vec<Choice>> {
-    if configs.len() > plugins.len() {
-        let problem = format!("there are {} --config for {} --plugin", configs.len(), plugins.len());
-        return Err(Usage(problem).into());
-    }
-    let configs = configs.iter().map(|config| read_config(config)).collect::<anyhow::Result<Vec<_>>>()?;
-    let configs = configs.into_iter().chain(std::iter::repeat("{}".to_owned()));
-    Ok(plugins
-        .iter()
-        .map(|plugin| Source::parse(plugin))
-        .zip(configs)
-        .map(|(source, config)| Choice { source, config })
-        .collect())
-}
-
-/// Reads a config, given as JSON or as @FILE. Plugins get the text as it is: read and written again, a field that is
-/// given twice would quietly lose one of its values.
-fn read_config(argument: &str) -> anyhow::Result<String> {
-    let (text, origin) = match argument.strip_prefix('@') {
-        Some(path) => {
-            let read = files::read(Path::new(path), files::MAX_CONFIG);
-            let bytes = read.map_err(|error| Usage(format!("--config: {path} {error}")))?;
-            let text = String::from_utf8(bytes);
-            (text.map_err(|error| Usage(format!("--config: {path} is not UTF-8: {error}")))?, path)
-        }
-        None => (argument.to_owned(), "--config"),
-    };
-    let checked: Result<IgnoredAny, _> = serde_json::from_str(&text);
-    checked.map_err(|error| Usage(format!("{origin} is not JSON: {error}")))?;
-    Ok(text)
-}
-
-fn engine(arguments: &PolicyArguments) -> anyhow::Result<Engine> {
-    if let Some(directory) = &arguments.cache_dir {
-        return Ok(Engine::new(Some(directory))?);
-    }
-    if !arguments.no_cache
-        && let Some(directory) = default_cache()
-    {
-        match Engine::new(Some(&directory)) {
-            Ok(engine) => return Ok(engine),
-            Err(error) => tracing::info!("plugins are compiled anew: {error}"),
-        }
+        CacheDir::Nowhere => {}
     }
     Ok(Engine::new(None)?)
 }
 
-fn default_cache() -> Option<PathBuf> {
+fn usual_cache() -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return Some(Path::new("/var/lib/holystone/cache").to_owned());
     }

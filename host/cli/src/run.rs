@@ -2,52 +2,121 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use holystone_core::manifest::Mode;
 use holystone_core::report::{Milliseconds, PlanReport, Report};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::state::LastRun;
 use jiff::Timestamp;
 
-use crate::args::{Format, RunArguments};
+use crate::args::{Format, NodeArguments, RunArguments};
 use crate::exit::Exit;
 use crate::observe::LiveNode;
 use crate::output;
 use crate::plan;
-use crate::plugins;
+use crate::policy::{self, Prepared};
 use crate::remembered::Remembered;
-use crate::stop::Stop;
+use crate::series::Series;
+use crate::stop::{Asked, Stop};
 use crate::sweep::{self, Job};
 
-/// Runs once on this node.
+/// How long reading and checking of manifests may take, with all of their plugins.
+const PREPARATION: Duration = Duration::from_mins(30);
+
+/// Runs once on this node, by one policy after the other.
 pub(crate) async fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
-    let pace = arguments.pace.pace()?;
-    let stop = Stop::after(arguments.time_limit)?;
+    let asked = Asked::by_signals()?;
+    let stop = Stop::within(PREPARATION, &asked);
+    let prepared = stop.before_removals(Box::pin(policy::of_run(arguments))).await?;
+    let by_manifest = !arguments.manifests.filenames.is_empty();
+    let how = How { node: &arguments.node, wait: arguments.wait, ask: !arguments.yes && !by_manifest };
+    let mut series = Series::new(prepared.len(), arguments.output);
+    for mut one in prepared {
+        let stop = Stop::within(one.policy.time_limit, &asked);
+        let came = once(&mut one, how, &stop).await;
+        series.add(&one.policy, came, Came::print, Came::has_failures)?;
+    }
+    series.end()
+}
+
+/// How a run is done, besides what it is to do.
+#[derive(Clone, Copy)]
+pub(crate) struct How<'a> {
+    /// The node, and where it is remembered.
+    pub(crate) node: &'a NodeArguments,
+    /// How long to wait for another run on this node.
+    pub(crate) wait: Duration,
+    /// Whether to ask on a terminal before anything is removed.
+    pub(crate) ask: bool,
+}
+
+/// What a run comes to.
+pub(crate) enum Came {
+    /// Its mode is not to remove anything.
+    Planned(PlanReport),
+    /// It has removed what it could.
+    Swept(Report),
+}
+
+impl Came {
+    /// Whether something did not go as it should.
+    pub(crate) fn has_failures(&self) -> bool {
+        match self {
+            Self::Planned(planned) => plan::has_failures(planned),
+            Self::Swept(report) => report.has_failures(),
+        }
+    }
+
+    fn print(&self, format: Format) -> anyhow::Result<()> {
+        match self {
+            Self::Planned(planned) => output::plan(planned, format),
+            Self::Swept(report) => output::report(report, format),
+        }
+    }
+}
+
+/// One run by a policy, from the lock to the report.
+///
+/// # Errors
+/// When no run takes place; then nothing has been touched.
+pub(crate) async fn once(prepared: &mut Prepared, how: How<'_>, stop: &Stop) -> anyhow::Result<Came> {
+    match prepared.policy.mode {
+        Mode::DryRun => {
+            let mut planned = stop.before_removals(Box::pin(plan::of_live(prepared, how.node))).await?;
+            planned.notices.push("the mode is DryRun, so nothing was removed".to_owned());
+            Ok(Came::Planned(planned))
+        }
+        Mode::Enforce => Ok(Came::Swept(enforce(prepared, how, stop).await?)),
+    }
+}
+
+async fn enforce(prepared: &mut Prepared, how: How<'_>, stop: &Stop) -> anyhow::Result<Report> {
     let mut clock = Stopwatch::start();
-    let rails = arguments.policy.rails.rails();
-    let mut remembered = stop.before_removals(Remembered::take(&arguments.node.state, arguments.wait)).await?;
+    let mut remembered = stop.before_removals(Remembered::take(&how.node.state, how.wait)).await?;
     clock.lap("lock");
+    let endpoint = prepared.policy.endpoint.clone();
     let look = async {
-        let node = LiveNode::connect(&arguments.node).await?;
+        let node = LiveNode::connect(&endpoint, how.node).await?;
         let mut snapshot = node.observe().await?;
         let interrupted = remembered.state.observe(&mut snapshot);
         anyhow::Ok((node, snapshot, interrupted))
     };
-    let look = Box::pin(async { tokio::try_join!(plugins::load(&arguments.policy), look) });
+    let look = Box::pin(async { tokio::try_join!(prepared.plugins(), look) });
     let (loaded, (node, snapshot, interrupted)) = stop.before_removals(look).await?;
     clock.lap("observe");
-    let planned = stop.before_removals(Box::pin(plan::decide(&loaded, &snapshot, &rails))).await?;
+    let policy = &prepared.policy;
+    let planned = stop.before_removals(Box::pin(plan::decide(policy, &loaded, &snapshot))).await?;
     // Neither is needed any more, and they are what takes memory.
     drop((loaded, snapshot));
     clock.lap("plan");
-    if !arguments.yes {
+    if how.ask {
         stop.before_removals(confirmed(&planned)).await?;
     }
-    let job = Job { node: &node, rails: &rails, pace: &pace, stop: &stop };
+    let job = Job { node: &node, rails: &policy.rails, pace: &policy.pace, stop };
     let mut report = carry_out(job, planned, &mut remembered, clock).await;
     report.interrupted = interrupted;
-    output::report(&report, arguments.output)?;
-    Ok(if report.has_failures() { Exit::SomeFailed } else { Exit::Done })
+    Ok(report)
 }
 
 /// From a plan to a report. What is remembered is put back twice: before the first removal, so that a run that is cut
@@ -71,7 +140,7 @@ pub(crate) async fn carry_out(
     let mut report = Report::new(planned, swept, Timestamp::now(), after, clock.laps());
     remembered.state.finish(last_run(&report), report.gone());
     remembered.save();
-    report.notices.clone_from(&remembered.notices);
+    report.notices.extend(remembered.notices.iter().cloned());
     report
 }
 

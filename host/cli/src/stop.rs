@@ -21,27 +21,24 @@ pub(crate) struct Stop {
     limit: Duration,
     deadline: Instant,
     grace: Duration,
-    /// When the first signal came, and the second one.
-    signals: watch::Receiver<Signals>,
+    asked: Asked,
 }
 
+/// Knows whether runs have been asked to end.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked(watch::Receiver<Signals>);
+
+/// When somebody asked first, and when again.
 #[derive(Clone, Copy, Debug, Default)]
 struct Signals {
     first: Option<Instant>,
     again: Option<Instant>,
 }
 
-impl Signals {
-    fn count(&mut self) {
-        let next = if self.first.is_none() { &mut self.first } else { &mut self.again };
-        next.get_or_insert_with(Instant::now);
-    }
-}
-
-impl Stop {
-    /// Starts the clock, and listens for signals from now on.
-    pub(crate) fn after(limit: Duration) -> anyhow::Result<Self> {
-        let (sender, signals) = watch::channel(Signals::default());
+impl Asked {
+    /// By SIGTERM and SIGINT, from now on.
+    pub(crate) fn by_signals() -> anyhow::Result<Self> {
+        let (sender, asked) = watch::channel(Signals::default());
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         tokio::spawn(async move {
             loop {
@@ -53,15 +50,29 @@ impl Stop {
                 sender.send_modify(Signals::count);
             }
         });
+        Ok(Self(asked))
+    }
+}
+
+impl Signals {
+    fn count(&mut self) {
+        let next = if self.first.is_none() { &mut self.first } else { &mut self.again };
+        next.get_or_insert_with(Instant::now);
+    }
+}
+
+impl Stop {
+    /// Starts the clock of one run.
+    pub(crate) fn within(limit: Duration, asked: &Asked) -> Self {
         let now = Instant::now();
         // A limit beyond all clocks is none.
         let deadline = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_hours(24 * 365));
-        Ok(Self { limit, deadline, grace: GRACE, signals })
+        Self { limit, deadline, grace: GRACE, asked: asked.clone() }
     }
 
     /// Ends when nothing more may be started.
     pub(crate) async fn requested(&self) -> Ending {
-        let mut signals = self.signals.clone();
+        let mut signals = self.asked.0.clone();
         tokio::select! {
             biased;
             () = tokio::time::sleep_until(self.deadline) => self.time_limit(),
@@ -86,7 +97,7 @@ impl Stop {
     }
 
     async fn overdue_by(&self, more: Duration) -> Ending {
-        let mut signals = self.signals.clone();
+        let mut signals = self.asked.0.clone();
         loop {
             let (since, ending) = self.end(*signals.borrow_and_update());
             tokio::select! {
@@ -136,8 +147,8 @@ mod tests {
 
     /// A stop that does not listen to the test's own process, and waits for nothing after a signal.
     fn stop(limit: Duration) -> (watch::Sender<Signals>, Stop) {
-        let (sender, signals) = watch::channel(Signals::default());
-        (sender, Stop { limit, deadline: Instant::now() + limit, grace: Duration::ZERO, signals })
+        let (sender, asked) = watch::channel(Signals::default());
+        (sender, Stop { limit, deadline: Instant::now() + limit, grace: Duration::ZERO, asked: Asked(asked) })
     }
 
     fn signal(sender: &watch::Sender<Signals>) {

@@ -29,6 +29,7 @@ use serde_json::Value;
 use check::Check;
 use document::Node;
 
+pub use check::child as field_path;
 pub use meaning::TimetableError;
 pub use problem::Problem;
 pub use reference::{Entry, explain, markdown};
@@ -59,6 +60,15 @@ pub struct Found<'a> {
     pub origin: &'a str,
     /// The manifest.
     pub manifest: NodeCleanup,
+    document: Node,
+}
+
+impl Found<'_> {
+    /// Something that is wrong with what a field means rather than with how it is written: a file that is not there,
+    /// for example.
+    pub fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
+        Problem::new(self.document.nearest_line(path), path, message).in_text(self.origin)
+    }
 }
 
 /// Reads all manifests of all texts, in their order.
@@ -72,8 +82,9 @@ pub fn read<'a>(texts: &[Text<'a>]) -> Result<Vec<Found<'a>>, Vec<Problem>> {
     for text in texts {
         let mut found = Vec::new();
         for document in document::split(text.text, &mut found) {
-            manifests.extend(one(&document, &mut found).map(|manifest| Found { origin: text.origin, manifest }));
+            let manifest = one(&document, &mut found);
             rules::distinct(&document, text.origin, &mut names, &mut found);
+            manifests.extend(manifest.map(|manifest| Found { origin: text.origin, manifest, document }));
         }
         problems.extend(found.into_iter().map(|problem| problem.in_text(text.origin)));
     }

@@ -137,6 +137,9 @@ pub struct PluginFailure {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanReport {
+    /// Namespace and name of the NodeCleanup; absent when there is no manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_cleanup: Option<String>,
     /// Name of the node.
     pub node: String,
     /// The runtime's name and version.
@@ -154,6 +157,9 @@ pub struct PlanReport {
     pub totals: PlanTotals,
     /// Filesystems at the time of the snapshot.
     pub filesystems: Vec<Filesystem>,
+    /// What else there is to know, in sentences: fields of the manifest that mean nothing here, for example.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 /// Sums over a plan.
@@ -178,6 +184,7 @@ impl PlanReport {
             size_planned_bytes: plan.steps.iter().map(Step::size_bytes).fold(0, u64::saturating_add),
         };
         Self {
+            node_cleanup: None,
             node: snapshot.node.name.clone(),
             runtime: format!("{} {}", snapshot.node.runtime_name, snapshot.node.runtime_version),
             taken_at: snapshot.taken_at,
@@ -186,6 +193,7 @@ impl PlanReport {
             plan,
             totals,
             filesystems: snapshot.filesystems.clone(),
+            notices: Vec::new(),
         }
     }
 }
@@ -206,6 +214,9 @@ pub struct StepResult {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// Namespace and name of the NodeCleanup; absent when there is no manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_cleanup: Option<String>,
     /// Name of the node.
     pub node: String,
     /// The runtime's name and version.
@@ -298,6 +309,7 @@ impl Report {
         totals.refused = planned.plan.refusals.len();
         totals.filesystem_freed_bytes = freed(&planned.filesystems, &filesystems_after);
         Self {
+            node_cleanup: planned.node_cleanup,
             node: planned.node,
             runtime: planned.runtime,
             taken_at: planned.taken_at,
@@ -309,7 +321,7 @@ impl Report {
             totals,
             ending: swept.ending,
             interrupted: None,
-            notices: Vec::new(),
+            notices: planned.notices,
             filesystems_before: planned.filesystems,
             filesystems_after,
             milliseconds,

@@ -19,6 +19,8 @@ pub struct PluginError {
 pub enum Reason {
     /// Its bytes could not be had: no such builtin, no such file, too large, or no regular file.
     FetchFailed,
+    /// Its bytes have another digest than the one that they must have.
+    DigestMismatch,
     /// The bytes are not a WebAssembly component.
     NotAComponent,
     /// It speaks another version of the interface, or does not export what a plugin must.
@@ -44,6 +46,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::FetchFailed => "FetchFailed",
+            Self::DigestMismatch => "DigestMismatch",
             Self::NotAComponent => "NotAComponent",
             Self::IncompatibleApi => "IncompatibleApi",
             Self::CapabilityDenied => "CapabilityDenied",

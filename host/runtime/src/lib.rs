@@ -23,5 +23,5 @@ pub use capability::{Capability, Grants};
 pub use engine::Engine;
 pub use error::{PluginError, Reason};
 pub use limits::Limits;
-pub use plugin::Plugin;
+pub use plugin::{Plugin, digest};
 pub use v0_1::View;

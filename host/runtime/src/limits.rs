@@ -39,6 +39,8 @@ pub(crate) const MAX_MEMORIES: usize = 16;
 pub(crate) const MAX_TABLES: usize = 64;
 /// How many removals a plan may have.
 pub(crate) const MAX_REMOVALS: usize = 50_000;
+/// How many objections to a config are shown.
+pub(crate) const MAX_OBJECTIONS: usize = 20;
 /// How many bytes a target's name may have. Paths on Linux have at most 4096, escapes can quadruple them.
 pub(crate) const MAX_NAME: usize = 16 << 10;
 /// How many bytes of a reason are kept.

@@ -18,7 +18,7 @@ use crate::capability::{self, Grants};
 use crate::engine::Engine;
 use crate::error::{PluginError, Reason};
 use crate::limits::{
-    Accountant, Limits, MAX_COMPONENT, MAX_COPIED, MAX_HANDLES, MAX_MEMORIES, MAX_REMOVALS, MAX_TABLES,
+    Accountant, Limits, MAX_COMPONENT, MAX_COPIED, MAX_HANDLES, MAX_MEMORIES, MAX_OBJECTIONS, MAX_REMOVALS, MAX_TABLES,
 };
 use crate::shape;
 use crate::v0_1::{self, Bindings, Exports, Removal, State, View};
@@ -89,10 +89,32 @@ impl Plugin {
     /// With a stable reason. A plugin that failed contributes nothing.
     pub async fn propose(&self, view: &Arc<View>, config: &str) -> Result<Proposal, PluginError> {
         let output = Output::default();
+        let answer = self.clone().answer(Arc::clone(view), config.to_owned(), output.clone());
+        Ok(Proposal { plugin: self.name.clone(), wishes: self.within_limits(answer, output).await? })
+    }
+
+    /// What the plugin has against a config (JSON text); it is asked without being shown a node. Each objection is a
+    /// sentence that starts with the path of a field.
+    ///
+    /// # Errors
+    /// With a stable reason, when it cannot be asked.
+    pub async fn objections(&self, config: &str) -> Result<Vec<String>, PluginError> {
+        let output = Output::default();
+        let (plugin, config, to) = (self.clone(), config.to_owned(), output.clone());
+        let answer = async move { plugin.validate(&Arc::new(View::of_nothing()), &config, &to).await };
+        self.within_limits(answer, output).await
+    }
+
+    /// Waits for an answer of the guest, as long as it may take.
+    async fn within_limits<T: Send + 'static>(
+        &self,
+        answer: impl Future<Output = Result<T, Problem>> + Send + 'static,
+        output: Output,
+    ) -> Result<T, PluginError> {
         // On a task of its own: on a busy machine the guest waits long for a processor, and its time is over all the
         // same. Left behind, it ends at the next tick.
         let mut guest = JoinSet::new();
-        guest.spawn(self.clone().answer(Arc::clone(view), config.to_owned(), output.clone()));
+        guest.spawn(answer);
         let answer = match tokio::time::timeout(self.limits.timeout, guest.join_next()).await {
             Ok(Some(Ok(answer))) => answer,
             Ok(_) => Err((Reason::Trapped, "it ended without an answer".to_owned())),
@@ -104,12 +126,15 @@ impl Plugin {
         for line in output.lines() {
             tracing::debug!(plugin = self.name, "{}", text::shown(&line));
         }
-        let fail = |(reason, message)| PluginError { plugin: self.name.clone(), reason, message };
-        Ok(Proposal { plugin: self.name.clone(), wishes: answer.map_err(fail)? })
+        answer.map_err(|(reason, message)| PluginError { plugin: self.name.clone(), reason, message })
     }
 
     async fn answer(self, view: Arc<View>, config: String, output: Output) -> Result<Vec<Wish>, Problem> {
-        self.validate(&view, &config, &output).await?;
+        let objections = self.validate(&view, &config, &output).await?;
+        if !objections.is_empty() {
+            let message = format!("its config is not valid: {}", objections.join("; "));
+            return Err((Reason::ConfigInvalid, message));
+        }
         let removals = self.plan(&view, &config, &output).await?;
         if removals.len() > MAX_REMOVALS {
             let message = format!("it wishes {} removals, a plan may have {MAX_REMOVALS}", removals.len());
@@ -118,12 +143,14 @@ impl Plugin {
         v0_1::wishes(removals).map_err(|problem| (Reason::PlanRejected, problem))
     }
 
-    async fn validate(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<(), Problem> {
+    /// Its objections to a config, made fit to be shown.
+    async fn validate(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<Vec<String>, Problem> {
         let (mut store, plugin) = self.instance(view, output).await?;
         let answer = plugin.holystone_node_cleaner().call_validate(&mut store, config).await;
-        answer.map_err(|error| self.stopped(&error, &store, output))?.map_err(|problems| {
-            let shown: Vec<String> = problems.iter().take(20).map(|problem| text::shown(problem)).collect();
-            (Reason::ConfigInvalid, format!("its config is not valid: {}", shown.join("; ")))
+        Ok(match answer.map_err(|error| self.stopped(&error, &store, output))? {
+            Ok(()) => Vec::new(),
+            Err(problems) if problems.is_empty() => vec!["the plugin does not say why".to_owned()],
+            Err(problems) => problems.iter().take(MAX_OBJECTIONS).map(|problem| text::shown(problem)).collect(),
         })
     }
 
@@ -225,7 +252,8 @@ fn check_bytes(bytes: &[u8]) -> Result<(), Problem> {
     Err((Reason::NotAComponent, problem.to_owned()))
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// `sha256:` and the digest of these bytes.
+pub fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
 
     let mut text = String::from("sha256:");

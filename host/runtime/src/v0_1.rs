@@ -60,6 +60,21 @@ impl View {
         }
     }
 
+    /// What a plugin sees that is asked something else than to look at a node.
+    pub(crate) fn of_nothing() -> Self {
+        let node = host::NodeInfo {
+            name: String::new(),
+            labels: Vec::new(),
+            snapshot_time: 0,
+            runtime_name: String::new(),
+            runtime_version: String::new(),
+            filesystems: Vec::new(),
+            attributes: Vec::new(),
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        Self { now, node, images: Arc::new([]), containers: Arc::new([]), pods: Arc::new([]) }
+    }
+
     /// The snapshot's time, which plugins take as "now".
     pub(crate) fn now(&self) -> Timestamp {
         self.now

@@ -204,8 +204,8 @@ pub(super) fn unknown(field: &Field, names: &[&str], path: &str) -> Problem {
     Problem::new(field.line, &child(path, &field.name), message).meant(meant)
 }
 
-/// The path of a field.
-pub(super) fn child(path: &str, name: &str) -> String {
+/// The path of a field, as problems name it.
+pub fn child(path: &str, name: &str) -> String {
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     match (path, plain) {
         ("", true) => name.to_owned(),

@@ -138,6 +138,20 @@ impl Node {
         path.split('.').try_fold(self, Node::get)
     }
 
+    /// The line of the value at a path such as `spec.plugins[0].source.file`, or of the last one on the way to it.
+    pub(super) fn nearest_line(&self, path: &str) -> Option<u64> {
+        let mut node = self;
+        let mut line = self.line;
+        for step in path.split(['.', '[']) {
+            let index = step.strip_suffix(']').and_then(|index| index.parse::<usize>().ok());
+            let next = index.map_or_else(|| node.get(step), |index| node.items().get(index));
+            let Some(next) = next else { break };
+            node = next;
+            line = node.line.or(line);
+        }
+        line
+    }
+
     pub(super) fn to_json(&self) -> Value {
         match &self.content {
             Content::Null => Value::Null,

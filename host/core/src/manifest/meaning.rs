@@ -19,6 +19,14 @@ pub enum TimetableError {
 }
 
 impl NodeCleanup {
+    /// Its namespace, if it has one, and its name: `node-ops/stale-images`.
+    pub fn full_name(&self) -> String {
+        match &self.metadata.namespace {
+            Some(namespace) => format!("{namespace}/{}", self.metadata.name),
+            None => self.metadata.name.clone(),
+        }
+    }
+
     /// When to run; nothing for a manifest without a schedule, which runs once.
     ///
     /// # Errors

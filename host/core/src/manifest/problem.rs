@@ -37,11 +37,15 @@ impl Problem {
         }
     }
 
-    pub(super) fn found(self, found: impl Into<String>) -> Self {
+    /// With what is there.
+    #[must_use]
+    pub fn found(self, found: impl Into<String>) -> Self {
         Self { found: Some(found.into()), ..self }
     }
 
-    pub(super) fn meant(self, suggestion: Option<&str>) -> Self {
+    /// With what was probably meant.
+    #[must_use]
+    pub fn meant(self, suggestion: Option<&str>) -> Self {
         Self { suggestion: suggestion.map(str::to_owned), ..self }
     }
 

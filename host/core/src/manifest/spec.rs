@@ -175,7 +175,9 @@ pub struct Plugin {
     /// What it may see of the node. A plugin that wants more than that is not started.
     #[serde(default)]
     pub capabilities: Vec<Capability>,
-    /// Its own settings; each plugin documents which it has.
+    /// Its own settings; each plugin documents which it has. They are checked before anything runs: by the plugin, and
+    /// against its JSON Schema. Plugins that come with Holystone have one; that of `cleaner.wasm` is
+    /// `cleaner.schema.json` beside it.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
     pub config: Map<String, Value>,
@@ -195,7 +197,8 @@ pub enum PluginSource {
     Builtin(#[schemars(extend("format" = "filled"))] String),
     /// A component on the node, by the path of its file. A relative path starts at the directory of the manifest.
     File(#[schemars(extend("format" = "filled"))] String),
-    /// A component in a ConfigMap. Outside of a cluster, in a directory of that name.
+    /// A component in a ConfigMap. Outside of a cluster it is the file `NAME/KEY` in the directory that
+    /// `--config-map-dir` names.
     ConfigMap(ConfigMapKey),
 }
 
@@ -361,6 +364,7 @@ pub struct CompletionPolicy {
     #[serde(rename = "type")]
     pub kind: CompletionType,
     /// End a run after this many seconds, whatever it is doing: nothing more is removed, and the report says what was.
+    /// Without it, a run on one machine ends after 30 minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub active_deadline_seconds: Option<u32>,

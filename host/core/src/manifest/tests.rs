@@ -40,7 +40,7 @@ fn complaints(manifest: &str) -> Vec<String> {
 
 fn only(manifest: &str) -> NodeCleanup {
     match read(&text(manifest)).as_deref() {
-        Ok([Found { origin: "cleanup.yaml", manifest }]) => manifest.clone(),
+        Ok([Found { origin: "cleanup.yaml", manifest, .. }]) => manifest.clone(),
         other => panic!("{other:#?}"),
     }
 }

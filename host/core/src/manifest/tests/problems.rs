@@ -86,6 +86,23 @@ fn lines_of_later_documents_are_those_of_the_text() {
 }
 
 #[test]
+fn what_is_found_out_later_is_told_with_its_line() {
+    let manifests = [Text { origin: "cleanup.yaml", text: LEAST }];
+    let found = read(&manifests).unwrap();
+    for (path, line) in [
+        ("spec.plugins[0].source.builtin", 8),
+        ("spec.plugins[0].config.keepLast", 7),
+        ("spec.plugins[7].name", 7),
+        ("spec.paused", 6),
+        ("", 2),
+    ] {
+        let problem = found[0].problem(path, "is unheard of").found("it");
+        let colon = if path.is_empty() { "" } else { ": " };
+        assert_eq!(problem.to_string(), format!("cleanup.yaml:{line}: {path}{colon}is unheard of, found it"));
+    }
+}
+
+#[test]
 fn each_document_of_each_text_has_its_say() {
     let texts = [
         Text { origin: "a.yaml", text: &LEAST.replace("unused-images", "''") },

@@ -1,0 +1,269 @@
+//! What is wrong with the plugins of a manifest, told before anything runs: one that is not there, a config that does
+//! not fit the plugin's JSON Schema, a config that the plugin itself objects to.
+//!
+//! Both look at the same fields. Where the plugin has something to say about a field its words count, because they say
+//! more; the schema tells the rest.
+
+use holystone_core::manifest::field_path;
+use holystone_core::text::{self, shown};
+use holystone_runtime::{PluginError, Reason};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
+use serde_json::Value;
+
+use super::source::Schema;
+use super::{Loaded, Source};
+use crate::builtin;
+
+/// How many problems a schema may have with one config.
+const MOST: usize = 20;
+
+/// Something that is wrong with what a manifest says of a plugin.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    /// Which plugin, counted from 0.
+    pub(crate) plugin: usize,
+    /// The field of the plugin, for example `config.keepLast`; `source` wherever it comes from.
+    pub(crate) path: String,
+    pub(crate) message: String,
+    pub(crate) found: Option<String>,
+    pub(crate) suggestion: Option<String>,
+}
+
+/// Everything that is wrong with these plugins and their configs.
+pub(crate) async fn complaints(loaded: &[Loaded]) -> Vec<Complaint> {
+    let mut all = Vec::new();
+    for (plugin, one) in loaded.iter().enumerate() {
+        all.extend(of_one(one).await.into_iter().map(|complaint| Complaint { plugin, ..complaint }));
+    }
+    all
+}
+
+async fn of_one(one: &Loaded) -> Vec<Complaint> {
+    let schema = by_schema(&one.source, &one.config);
+    let objections = match &one.plugin {
+        Ok(plugin) => plugin.objections(&one.config).await,
+        Err(error) if error.reason == Reason::FetchFailed => return vec![not_there(&one.source, error)],
+        Err(error) => Err(error.clone()),
+    };
+    // What else fails is no matter of the manifest: the plugin fails in the run as well, and is told of there.
+    merged(schema, objections.unwrap_or_default().iter().map(|objection| by_plugin(objection)).collect())
+}
+
+fn complaint(path: impl Into<String>, message: impl Into<String>) -> Complaint {
+    Complaint { plugin: 0, path: path.into(), message: message.into(), found: None, suggestion: None }
+}
+
+fn not_there(source: &Source, error: &PluginError) -> Complaint {
+    let suggestion = match source {
+        Source::Builtin(name) => text::closest(name, builtin::names()),
+        Source::File(_) => None,
+    };
+    Complaint { suggestion: suggestion.map(str::to_owned), ..complaint("source", &error.message) }
+}
+
+/// A plugin's objection begins with the path of a field, if it keeps to the interface.
+fn by_plugin(objection: &str) -> Complaint {
+    match objection.split_once(": ") {
+        Some((path, message)) if !path.is_empty() && !path.contains(char::is_whitespace) && path != "config" => {
+            complaint(format!("config.{path}"), message)
+        }
+        Some(("config", message)) => complaint("config", message),
+        _ => complaint("config", objection),
+    }
+}
+
+fn by_schema(source: &Source, config: &str) -> Vec<Complaint> {
+    let Schema { text, place } = match source.schema() {
+        Ok(Some(schema)) => schema,
+        Ok(None) => return Vec::new(),
+        Err(problem) => return vec![complaint("source", problem)],
+    };
+    let schema: Value = match serde_json::from_str(&text) {
+        Ok(schema) => schema,
+        Err(error) => {
+            return vec![complaint("source", format!("the schema of its config, {place}, is not JSON: {error}"))];
+        }
+    };
+    match jsonschema::options().offline().build(&schema) {
+        Ok(validator) => violations(&validator, &schema, config),
+        Err(error) => {
+            let message =
+                format!("the schema of its config, {place}, is no JSON Schema: {}", shown(&error.to_string()));
+            vec![complaint("source", message)]
+        }
+    }
+}
+
+fn violations(validator: &Validator, schema: &Value, config: &str) -> Vec<Complaint> {
+    // The config was made from a manifest, so it is JSON.
+    let config: Value = serde_json::from_str(config).unwrap_or_default();
+    let mut found: Vec<Complaint> =
+        validator.iter_errors(&config).take(MOST).flat_map(|error| violation(&error, schema, &config)).collect();
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+fn violation(error: &ValidationError<'_>, schema: &Value, config: &Value) -> Vec<Complaint> {
+    let path = path_of(error.instance_path().as_str(), config);
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let known = known_fields(error, schema);
+            unexpected.iter().map(|name| unknown(&field_path(&path, name), name, &known)).collect()
+        }
+        ValidationErrorKind::Required { property } => {
+            vec![complaint(field_path(&path, property.as_str().unwrap_or_default()), "is missing")]
+        }
+        _ => {
+            let message = shown(&error.masked_with("it").to_string());
+            vec![Complaint { found: Some(shown(&error.instance().to_string())), ..complaint(path, message) }]
+        }
+    }
+}
+
+fn unknown(path: &str, name: &str, known: &[&str]) -> Complaint {
+    let suggestion = text::closest(name, known.iter().copied()).map(str::to_owned);
+    let message = match (&suggestion, known) {
+        (Some(_), _) | (None, []) => "there is no such field".to_owned(),
+        (None, known) => format!("there is no such field; there are {}", known.join(", ")),
+    };
+    Complaint { suggestion, ..complaint(path, message) }
+}
+
+/// The fields that the schema has where a violation is.
+fn known_fields<'a>(error: &ValidationError<'_>, schema: &'a Value) -> Vec<&'a str> {
+    let keyword = error.schema_path().as_str();
+    let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let fields = schema.pointer(parent).and_then(|part| part["properties"].as_object());
+    fields.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+}
+
+/// From a JSON Pointer to a path as it is written everywhere else.
+fn path_of(pointer: &str, config: &Value) -> String {
+    let mut path = "config".to_owned();
+    let mut value = Some(config);
+    for step in pointer.split('/').skip(1) {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        path = match value {
+            Some(Value::Array(_)) => format!("{path}[{step}]"),
+            _ => field_path(&path, &step),
+        };
+        value = value.and_then(|value| match value {
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+            other => other.get(&step),
+        });
+    }
+    path
+}
+
+/// Both, without what the schema says about fields that the plugin has spoken of.
+fn merged(schema: Vec<Complaint>, plugin: Vec<Complaint>) -> Vec<Complaint> {
+    // Of the config as a whole a schema can only say that some alternative is not met.
+    let more = !plugin.is_empty() || schema.iter().any(|complaint| within(&complaint.path, "config"));
+    let covered = |complaint: &Complaint| {
+        let about = |other: &Complaint| other.path == complaint.path || within(&other.path, &complaint.path);
+        complaint.path == "config" && more || plugin.iter().any(about)
+    };
+    let mut all: Vec<Complaint> = schema.into_iter().filter(|complaint| !covered(complaint)).collect();
+    all.extend(plugin);
+    all
+}
+
+fn within(path: &str, parent: &str) -> bool {
+    path.strip_prefix(parent).is_some_and(|rest| rest.starts_with(['.', '[']))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(complaints: Vec<Complaint>) -> Vec<String> {
+        let found = |found: Option<String>| found.map_or_else(String::new, |found| format!(" [{found}]"));
+        let meant = |meant: Option<String>| meant.map_or_else(String::new, |meant| format!(" ({meant}?)"));
+        complaints
+            .into_iter()
+            .map(|it| format!("{}: {}{}{}", it.path, it.message, found(it.found), meant(it.suggestion)))
+            .collect()
+    }
+
+    fn judged(schema: &Value, config: &Value) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let plugin = directory.path().join("cleaner.wasm");
+        std::fs::write(plugin.with_extension("schema.json"), schema.to_string()).unwrap();
+        told(by_schema(&Source::File(plugin), &config.to_string()))
+    }
+
+    #[test]
+    fn a_schema_tells_everything_with_paths_and_what_was_meant() {
+        let schema = json!({
+            "type": "object", "additionalProperties": false, "required": ["root"],
+            "properties": {
+                "root": { "type": "string" },
+                "keepLast": { "type": "integer", "minimum": 0 },
+                "rules": { "type": "array", "items": { "type": "object", "properties": { "a/b": { "type": "string" } } } }
+            }
+        });
+        let config = json!({ "keeplast": 1, "keepLast": -1, "xyz": 2, "rules": [{}, { "a/b": 7 }] });
+        let mut told = judged(&schema, &config);
+        told.sort();
+        assert_eq!(
+            told,
+            [
+                "config.keepLast: it is less than the minimum of 0 [-1]",
+                "config.keeplast: there is no such field (keepLast?)",
+                "config.root: is missing",
+                "config.rules[1][\"a/b\"]: it is not of type \"string\" [7]",
+                "config.xyz: there is no such field; there are keepLast, root, rules",
+            ]
+        );
+        assert_eq!(judged(&schema, &json!({ "root": "/" })), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_schema_that_is_none_is_told_and_fetches_nothing() {
+        for (schema, words) in [
+            (json!({ "type": "frob" }), "is no JSON Schema"),
+            (json!({ "$ref": "https://schemas.example/a.json" }), "is no JSON Schema"),
+            (json!({ "$ref": "file:///etc/hostname" }), "is no JSON Schema"),
+            (json!(7), "is no JSON Schema"),
+        ] {
+            let told = judged(&schema, &json!({}));
+            assert!(told.len() == 1 && told[0].starts_with("source: ") && told[0].contains(words), "{told:?}");
+        }
+        for endless in [json!({ "$ref": "#" }), json!({ "allOf": [{ "$ref": "#" }] })] {
+            assert_eq!(judged(&endless, &json!({})), Vec::<String>::new());
+        }
+        assert_eq!(told(by_schema(&Source::File(Path::new("/nonexistent/a.wasm").into()), "{}")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_shipped_schemas_are_schemas() {
+        for builtin in builtin::BUILTINS {
+            let schema: Value = serde_json::from_str(builtin.schema).unwrap();
+            assert!(jsonschema::options().offline().build(&schema).is_ok(), "{}", builtin.name);
+        }
+    }
+
+    #[test]
+    fn the_words_of_the_plugin_count_and_the_schema_tells_the_rest() {
+        let schema = ["config", "config.a", "config.b", "config.list"].map(|path| complaint(path, "by the schema"));
+        let plugin = ["a: by the plugin", "list[3].x: by the plugin", "something is wrong", "bb: by the plugin"];
+        let all = merged(schema.into(), plugin.iter().map(|objection| by_plugin(objection)).collect());
+        assert_eq!(
+            told(all),
+            [
+                "config.b: by the schema",
+                "config.a: by the plugin",
+                "config.list[3].x: by the plugin",
+                "config: something is wrong",
+                "config.bb: by the plugin",
+            ]
+        );
+        assert_eq!(told(merged(vec![complaint("config", "by the schema")], Vec::new())), ["config: by the schema"]);
+    }
+}

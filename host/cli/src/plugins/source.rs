@@ -1,0 +1,96 @@
+//! Where a plugin comes from: its bytes, and the JSON Schema of its config.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use holystone_core::text;
+use holystone_runtime::limits::MAX_COMPONENT;
+
+use crate::builtin::{self, Builtin};
+use crate::files;
+
+/// Where a plugin comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// It is in the binary, by this name.
+    Builtin(String),
+    /// It is in this file.
+    File(PathBuf),
+}
+
+impl Source {
+    /// Reads what a user gives for one: `builtin:NAME`, or a path.
+    pub(crate) fn parse(text: &str) -> Self {
+        match text.strip_prefix("builtin:") {
+            Some(name) => Self::Builtin(name.to_owned()),
+            None => Self::File(text.into()),
+        }
+    }
+
+    /// A name for reports: that of the builtin, or that of the file without its ending.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Builtin(name) => text::shown(name),
+            Self::File(path) => text::shown(&path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy()),
+        }
+    }
+
+    /// What it is, for people.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Builtin(name) => format!("builtin:{}", text::shown(name)),
+            Self::File(path) => shown(path),
+        }
+    }
+
+    /// The component.
+    ///
+    /// # Errors
+    /// When it cannot be had, with a sentence that says why.
+    pub(crate) fn bytes(&self) -> Result<Cow<'static, [u8]>, String> {
+        match self {
+            Self::Builtin(name) => {
+                builtin::find(name).map(|builtin| Cow::Borrowed(builtin.component)).ok_or_else(|| {
+                    let all: Vec<&str> = builtin::names().collect();
+                    format!("there is no builtin of this name; the builtins are: {}", all.join(", "))
+                })
+            }
+            Self::File(path) => files::read(path, MAX_COMPONENT as u64)
+                .map(Cow::Owned)
+                .map_err(|error| format!("{} {error}", shown(path))),
+        }
+    }
+
+    /// JSON Schema of the config: a builtin has one in the binary, `cleaner.wasm` in `cleaner.schema.json` beside it.
+    ///
+    /// # Errors
+    /// When there is one that cannot be read, with a sentence that says why.
+    pub(crate) fn schema(&self) -> Result<Option<Schema>, String> {
+        let path = match self {
+            Self::Builtin(name) => {
+                let schema = |builtin: &Builtin| Schema { text: builtin.schema.into(), place: self.shown() };
+                return Ok(builtin::find(name).map(schema));
+            }
+            Self::File(path) => path.with_extension("schema.json"),
+        };
+        if !path.exists() {
+            return Ok(None);
+        }
+        let place = shown(&path);
+        match files::read(&path, files::MAX_CONFIG) {
+            Ok(bytes) => Ok(Some(Schema { text: String::from_utf8_lossy(&bytes).into_owned().into(), place })),
+            Err(error) => Err(format!("the schema of its config, {place}, {error}")),
+        }
+    }
+}
+
+/// The JSON Schema of a config, unparsed.
+pub(crate) struct Schema {
+    pub(crate) text: Cow<'static, str>,
+    /// Where it stands, for people.
+    pub(crate) place: String,
+}
+
+fn shown(path: &Path) -> String {
+    text::shown(&path.display().to_string())
+}

@@ -1,0 +1,230 @@
+//! From files to manifests, and from each to a policy. Everything that is wrong is told at once, with the field that it
+//! is wrong in, before anything runs.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use holystone_core::manifest::{self, Found, MAX_LENGTH, NodeCleanup, PluginSource, Problem, Text};
+use holystone_runtime::{Capability, Limits};
+
+use super::{Overrides, Policy, TIME_LIMIT};
+use crate::args::ManifestArguments;
+use crate::exit::{Problems, Usage};
+use crate::files;
+use crate::plugins::{self, CacheDir, Choice, Complaint, Loaded, Source};
+use crate::sweep::Pace;
+
+/// What the name of a file has to end in, for it to be read from a directory.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// Where manifests come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifests {
+    filenames: Vec<PathBuf>,
+    config_map_dir: Option<PathBuf>,
+}
+
+/// A text with manifests, and the directory that relative paths in it start at.
+struct File {
+    origin: String,
+    directory: PathBuf,
+    text: String,
+}
+
+impl Manifests {
+    /// The ones that these arguments name.
+    pub(crate) fn new(arguments: &ManifestArguments) -> Self {
+        Self { filenames: arguments.filenames.clone(), config_map_dir: arguments.config_map_dir.clone() }
+    }
+
+    /// Whether none are named.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.filenames.is_empty()
+    }
+
+    /// Reads them all, loads their plugins, and checks everything that can be checked without a node.
+    ///
+    /// # Errors
+    /// With everything that is wrong, as wrong usage: then none is to be acted on.
+    pub(crate) async fn read(
+        &self,
+        overrides: &Overrides<'_>,
+        cache: &CacheDir,
+    ) -> anyhow::Result<Vec<(Policy, Vec<Loaded>)>> {
+        let files = self.files()?;
+        let texts: Vec<Text<'_>> = files.iter().map(|file| Text { origin: &file.origin, text: &file.text }).collect();
+        let found = manifest::read(&texts).map_err(|problems| told(&problems))?;
+        let mut problems = Vec::new();
+        let mut checked = Vec::new();
+        for found in &found {
+            let Some(policy) = self.policy(found, directory_of(found, &files), &mut problems) else { continue };
+            let policy = overrides.on(policy)?;
+            let loaded = plugins::load(&policy.plugins, cache).await?;
+            let complaints = plugins::complaints(&loaded).await;
+            problems.extend(complaints.into_iter().map(|complaint| of_plugin(found, complaint)));
+            checked.push((policy, loaded));
+        }
+        if problems.is_empty() { Ok(checked) } else { Err(told(&problems)) }
+    }
+
+    /// Every file that may hold manifests, with its content as far as it can be read at all.
+    fn files(&self) -> anyhow::Result<Vec<File>> {
+        let mut files = Vec::new();
+        for path in &self.filenames {
+            if path.as_os_str() == "-" {
+                let bytes = files::standard_input(MAX_LENGTH as u64);
+                files.push(file("standard input".to_owned(), Path::new("."), bytes)?);
+            } else if path.is_dir() {
+                for path in entries(path)? {
+                    files.push(read(&path)?);
+                }
+            } else {
+                files.push(read(path)?);
+            }
+        }
+        Ok(files)
+    }
+
+    /// What a manifest comes to. What is wrong with it is added to the problems.
+    fn policy(&self, found: &Found<'_>, directory: &Path, problems: &mut Vec<Problem>) -> Option<Policy> {
+        let manifest = &found.manifest;
+        let before = problems.len();
+        let mut plugins = Vec::new();
+        for (index, plugin) in manifest.spec.plugins.iter().enumerate() {
+            match self.source(&plugin.source, directory) {
+                Ok(source) => plugins.push(choice(plugin, source)),
+                Err(problem) => {
+                    problems.push(found.problem(&format!("spec.plugins[{index}].source.configMap"), problem));
+                }
+            }
+        }
+        let deadline = manifest.spec.rollout.completion_policy.active_deadline_seconds;
+        (problems.len() == before).then(|| Policy {
+            name: Some(manifest.full_name()),
+            mode: manifest.spec.mode,
+            rails: manifest.rails(),
+            pace: pace(manifest),
+            endpoint: manifest.spec.runtime.endpoint.clone(),
+            time_limit: deadline.map_or(TIME_LIMIT, |seconds| Duration::from_secs(seconds.into())),
+            notices: notices(manifest),
+            ..Policy::of(plugins)
+        })
+    }
+
+    fn source(&self, source: &PluginSource, directory: &Path) -> Result<Source, String> {
+        match source {
+            PluginSource::Builtin(name) => Ok(Source::Builtin(name.clone())),
+            PluginSource::File(path) => Ok(Source::File(directory.join(path))),
+            PluginSource::ConfigMap(key) => match &self.config_map_dir {
+                Some(config_maps) => Ok(Source::File(config_maps.join(&key.name).join(&key.key))),
+                None => {
+                    Err("a ConfigMap is a directory outside of a cluster: say where with --config-map-dir DIRECTORY, \
+                             which has the file NAME/KEY"
+                        .to_owned())
+                }
+            },
+        }
+    }
+}
+
+fn choice(plugin: &manifest::Plugin, source: Source) -> Choice {
+    let timeout = plugin.limits.timeout.get().unsigned_abs();
+    let memory = usize::try_from(plugin.limits.memory.get()).unwrap_or(usize::MAX);
+    Choice {
+        name: plugin.name.clone(),
+        source,
+        digest: plugin.digest.clone(),
+        grants: plugin.capabilities.iter().copied().map(granted).collect(),
+        config: serde_json::Value::Object(plugin.config.clone()).to_string(),
+        limits: Limits { timeout, memory, ..Limits::default() },
+        on_failure: plugin.on_failure,
+    }
+}
+
+/// The same capability in the words of the plugin runtime, which core knows nothing of.
+fn granted(capability: manifest::Capability) -> Capability {
+    match capability {
+        manifest::Capability::Images => Capability::Images,
+        manifest::Capability::Containers => Capability::Containers,
+        manifest::Capability::Pods => Capability::Pods,
+        manifest::Capability::Logs => Capability::Logs,
+        manifest::Capability::LogContent => Capability::LogContent,
+    }
+}
+
+fn pace(manifest: &NodeCleanup) -> Pace {
+    let pace = manifest.spec.pace;
+    Pace {
+        in_flight: pace.concurrency.into(),
+        pause: pace.pause.get().unsigned_abs(),
+        pressure: manifest.pressure(),
+        max_failures: pace.max_failures,
+    }
+}
+
+fn notices(manifest: &NodeCleanup) -> Vec<String> {
+    let fields = manifest.only_on_a_fleet();
+    if fields.is_empty() {
+        return Vec::new();
+    }
+    vec![format!("on one machine these fields mean nothing and are ignored: {}", fields.join(", "))]
+}
+
+fn directory_of<'a>(found: &Found<'_>, files: &'a [File]) -> &'a Path {
+    let file = files.iter().find(|file| file.origin == found.origin);
+    file.map_or(Path::new("."), |file| &file.directory)
+}
+
+fn of_plugin(found: &Found<'_>, complaint: Complaint) -> Problem {
+    let plugin = &found.manifest.spec.plugins[complaint.plugin];
+    let path = match (complaint.path.as_str(), &plugin.source) {
+        ("source", PluginSource::Builtin(_)) => "source.builtin",
+        ("source", PluginSource::File(_)) => "source.file",
+        ("source", PluginSource::ConfigMap(_)) => "source.configMap",
+        (path, _) => path,
+    };
+    let path = format!("spec.plugins[{}].{path}", complaint.plugin);
+    let mut problem = found.problem(&path, complaint.message);
+    (problem.found, problem.suggestion) = (complaint.found, complaint.suggestion);
+    problem
+}
+
+fn read(path: &Path) -> anyhow::Result<File> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    file(path.display().to_string(), directory, files::read(path, MAX_LENGTH as u64))
+}
+
+fn file(origin: String, directory: &Path, bytes: Result<Vec<u8>, files::FileError>) -> anyhow::Result<File> {
+    let bytes = bytes.map_err(|error| Usage(format!("-f: {origin} {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| Usage(format!("-f: {origin} is not UTF-8: {error}")))?;
+    Ok(File { origin, directory: directory.to_owned(), text })
+}
+
+/// The manifests of a directory, by name. What Kubernetes mounts has hidden entries besides.
+fn entries(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let unreadable = |error: std::io::Error| Usage(format!("-f: {} cannot be read: {error}", directory.display()));
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        let wanted = path.extension().is_some_and(|ending| ENDINGS.iter().any(|wanted| ending == *wanted));
+        if wanted && !hidden && !path.is_dir() {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        let problem = format!("-f: {} has no file that ends in .yaml, .yml or .json", directory.display());
+        return Err(Usage(problem).into());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// All problems as one error.
+fn told(problems: &[Problem]) -> anyhow::Error {
+    let title = match problems {
+        [_] => "the manifest cannot be used, there is a problem:".to_owned(),
+        several => format!("the manifest cannot be used, there are {} problems:", several.len()),
+    };
+    Problems { title, problems: problems.iter().map(Problem::to_string).collect() }.into()
+}

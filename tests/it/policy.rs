@@ -1,0 +1,373 @@
+//! `plan` and `run` by manifests: what they come to, and everything that is wrong with one told before anything is
+//! touched.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use holystone_core::manifest::{self, Text};
+use holystone_node::Faults;
+use holystone_tests::misbehave;
+use serde_json::Value;
+
+use crate::simulated::{OLD, TestNode, id, small_planned};
+use crate::support::{Ended, cache, end, holystone, on, text};
+
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/manifests");
+const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/snapshots/rollout-node.json");
+
+/// A manifest that takes what the tests on a simulated node take, with more lines in its spec.
+fn manifest(name: &str, more: &str) -> String {
+    manifest_of(name, "{builtin: unused-images}", "{repositories: [docker.io/minchou/*], keepLast: 1}", more)
+}
+
+fn manifest_of(name: &str, source: &str, config: &str, more: &str) -> String {
+    format!(
+        "apiVersion: holystone.dev/v1alpha1
+kind: NodeCleanup
+metadata: {{name: {name}}}
+spec:
+  guardRails: {{minAge: 0s}}
+  plugins:
+  - name: {name}
+    source: {source}
+    capabilities: [images]
+    config: {config}
+{more}"
+    )
+}
+
+const ENFORCE: &str = "  mode: Enforce\n";
+
+/// A directory with these files.
+fn files(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    directory
+}
+
+fn command(verb: &str, files: &[&Path]) -> Command {
+    let mut command = holystone();
+    command.arg(verb).arg("--cache-dir").arg(cache());
+    for file in files {
+        command.arg("-f").arg(file);
+    }
+    command
+}
+
+/// `plan` or `run` of manifests on a node, as JSON.
+fn on_node(node: &TestNode, verb: &str, files: &[&Path], more: &[&str]) -> Ended {
+    end(on(&mut command(verb, files), &node.endpoint()).args(["-o", "json"]).args(more))
+}
+
+/// `plan` of manifests on the recorded node.
+fn on_recorded(files: &[&Path], more: &[&str]) -> Ended {
+    end(command("plan", files).args(["--snapshot", SNAPSHOT, "-o", "json"]).args(more))
+}
+
+/// The JSON documents of an output.
+fn documents(ended: &Ended) -> Vec<Value> {
+    serde_json::Deserializer::from_str(&ended.stdout).into_iter().map(Result::unwrap).collect()
+}
+
+#[test]
+fn every_example_reads_and_plans_on_a_recorded_node() {
+    let mut planned = 0;
+    for entry in fs::read_dir(EXAMPLES).unwrap() {
+        let path = entry.unwrap().path();
+        let content = fs::read_to_string(&path).unwrap();
+        let found = manifest::read(&[Text { origin: "example", text: &content }]).unwrap();
+        let plans = documents(&on_recorded(&[&path], &[]).expect(0));
+        assert_eq!(plans.len(), found.len(), "{}", path.display());
+        for (plan, found) in plans.iter().zip(found) {
+            assert_eq!(text(&plan["nodeCleanup"]), found.manifest.full_name());
+            let total = |name: &str| plan["totals"][name].as_u64().unwrap();
+            assert!(total("planned") + total("refused") > 0, "{}: {plan:#}", path.display());
+            planned += 1;
+        }
+    }
+    assert!(planned > 3);
+    let all = documents(&on_recorded(&[Path::new(EXAMPLES)], &[]).expect(0));
+    assert_eq!(all.len(), planned, "a directory is all of its files");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_plans_on_a_node() {
+    let node = TestNode::start(Faults::none());
+    let plans = documents(&on_node(&node, "plan", &[Path::new(EXAMPLES)], &[]).expect(0));
+    assert_eq!(plans.len(), 4);
+    assert!(node.gone().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_enforces_removes_and_one_that_does_not_only_tells() {
+    let node = TestNode::small(Faults::none());
+    let directory = files(&[("dry.yaml", &manifest("dry", "")), ("enforce.yaml", &manifest("enforce", ENFORCE))]);
+    let file = |name: &str| directory.path().join(name);
+    let told = on_node(&node, "run", &[&file("dry.yaml")], &[]).expect(0).json();
+    assert_eq!((text(&told["nodeCleanup"]).as_str(), &told["totals"]["planned"]), ("dry", &Value::from(4)));
+    assert!(text(&told["notices"][0]).contains("DryRun"));
+    assert!(node.simulated.removals().is_empty());
+    assert!(!node.state_dir().exists(), "and nothing is remembered");
+
+    on_node(&node, "run", &[&file("enforce.yaml")], &["--mode", "DryRun"]).expect(0);
+    assert!(node.simulated.removals().is_empty(), "the flag wins");
+    let report = node.truth(&on_node(&node, "run", &[&file("enforce.yaml")], &[]).expect(0));
+    assert_eq!((text(&report["nodeCleanup"]).as_str(), &report["totals"]["removed"]), ("enforce", &Value::from(4)));
+    assert_eq!(node.gone(), small_planned());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mode_of_a_dry_manifest_can_be_overridden() {
+    let node = TestNode::small(Faults::none());
+    let directory = files(&[("dry.yaml", &manifest("dry", ""))]);
+    on_node(&node, "run", &[&directory.path().join("dry.yaml")], &["--mode", "Enforce", "--max-count", "1"]).expect(0);
+    assert_eq!(node.gone().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_manifests_run_one_after_the_other_each_with_its_report() {
+    let node = TestNode::small(Faults::none());
+    let one = manifest_of("one", "{builtin: unused-images}", "{repositories: [\"*:v1.0.3\"]}", ENFORCE);
+    let broken = manifest("no-runtime", "  mode: Enforce\n  runtime: {endpoint: /nonexistent.sock}\n");
+    let directory =
+        files(&[("a.yaml", &format!("{one}---\n{}", manifest("two", ENFORCE))), ("b.yml", &broken), ("note.txt", "?")]);
+    let mut run = command("run", &[directory.path()]);
+    let state = node.state_dir();
+    let ended = end(run.env("CONTAINER_RUNTIME_ENDPOINT", node.endpoint()).arg("--state-dir").arg(&state));
+    let ended = ended.expect(1);
+    assert!(ended.stderr.contains("holystone: no-runtime: "), "{}", ended.stderr);
+    let at = |words: &str| ended.stdout.find(words).unwrap_or_else(|| panic!("{words}: {}", ended.stdout));
+    assert!(at("NodeCleanup one\n") < at("1 removed") && at("1 removed") < at("NodeCleanup two\n"));
+    assert!(at("NodeCleanup two\n") < at("3 removed"));
+    assert_eq!(node.gone(), small_planned());
+
+    let both = on_node(&node, "run", &[&directory.path().join("a.yaml")], &[]).expect(0);
+    assert_eq!(documents(&both).iter().map(|report| text(&report["nodeCleanup"])).collect::<Vec<_>>(), ["one", "two"]);
+    let mut yaml = command("run", &[&directory.path().join("a.yaml")]);
+    let yaml = end(on(&mut yaml, &node.endpoint()).args(["-o", "yaml"])).expect(0);
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&yaml.stdout).unwrap();
+    assert_eq!(documents.len(), 2, "{}", yaml.stdout);
+
+    let mut unreachable = command("run", &[directory.path()]);
+    let unreachable = end(on(&mut unreachable, "/nonexistent.sock")).expect(2);
+    assert!(unreachable.stderr.ends_with("none of the 3 manifests came to a run\n"), "{}", unreachable.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_comes_from_standard_input_and_as_json() {
+    let node = TestNode::small(Faults::none());
+    let yaml = manifest("piped", ENFORCE);
+    let found = manifest::read(&[Text { origin: "", text: &yaml }]).unwrap().remove(0);
+    let json = serde_json::to_string_pretty(&found.manifest).unwrap();
+    let mut run = command("run", &[Path::new("-")]);
+    on(&mut run, &node.endpoint()).args(["--max-count", "1"]);
+    for text in [&yaml, &json] {
+        let mut child = run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        Ended::from(child.wait_with_output().unwrap()).expect(0);
+    }
+    assert_eq!(node.gone().len(), 2);
+}
+
+#[test]
+fn a_plugin_is_found_beside_its_manifest_and_in_config_maps() {
+    let component = fs::read(misbehave()).unwrap();
+    let config = "{do: greedy}";
+    let beside = manifest_of("beside", "{file: plugins/mine.wasm}", config, "");
+    let mapped = manifest_of("mapped", "{configMap: {name: our.plugins, key: mine.wasm}}", config, "");
+    let directory = files(&[("here/beside.yaml", &beside), ("mapped.yaml", &mapped)]);
+    let file = |name: &str| directory.path().join(name);
+    for place in ["here/plugins/mine.wasm", "maps/our.plugins/mine.wasm"] {
+        fs::create_dir_all(file(place).parent().unwrap()).unwrap();
+        fs::write(file(place), &component).unwrap();
+    }
+    let more = ["--allow", "images,logs,log-content"];
+    on_recorded(&[&file("here/beside.yaml")], &more).expect(0);
+    let maps = file("maps");
+    on_recorded(&[&file("mapped.yaml")], &[&more[..], &["--config-map-dir", maps.to_str().unwrap()]].concat())
+        .expect(0);
+    for (manifest, flags, words) in [
+        ("mapped.yaml", vec![], "mapped.yaml:8: spec.plugins[0].source.configMap: a ConfigMap is a directory outside"),
+        ("mapped.yaml", vec!["--config-map-dir", "/nonexistent"], "/nonexistent/our.plugins/mine.wasm cannot be read"),
+    ] {
+        let ended = on_recorded(&[&file(manifest)], &flags).expect(64);
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+    fs::remove_file(file("here/plugins/mine.wasm")).unwrap();
+    let ended = on_recorded(&[&file("here/beside.yaml")], &[]).expect(64);
+    assert!(ended.stderr.contains("beside.yaml:8: spec.plugins[0].source.file: "), "{}", ended.stderr);
+}
+
+#[test]
+fn everything_that_is_wrong_with_the_plugins_is_told_at_once() {
+    let component = fs::read(misbehave()).unwrap();
+    let plugins = "apiVersion: holystone.dev/v1alpha1
+kind: NodeCleanup
+metadata: {name: wrong}
+spec:
+  plugins:
+  - {name: a, source: {builtin: unused-image}}
+  - name: b
+    source: {builtin: unused-images}
+    capabilities: [images]
+    config: {repositorys: [\"*\"], keepLast: -1, dangling: maybe}
+  - name: c
+    source: {file: mine.wasm}
+    capabilities: [images, logs, log-content]
+    config: {do: validate-error, times: many}
+  - {name: d, source: {file: broken.wasm}}
+";
+    let schema = r#"{"properties": {"do": {"type": "string"}, "times": {"type": "integer"}}}"#;
+    let directory = files(&[
+        ("wrong.yaml", plugins),
+        ("mine.schema.json", schema),
+        ("broken.wasm", "no component"),
+        ("broken.schema.json", "no schema"),
+    ]);
+    fs::write(directory.path().join("mine.wasm"), component).unwrap();
+    let ended = on_recorded(&[&directory.path().join("wrong.yaml")], &[]).expect(64);
+    assert_eq!(ended.stdout, "");
+    for words in [
+        "wrong.yaml:6: spec.plugins[0].source.builtin: there is no builtin of this name",
+        "did you mean unused-images?",
+        "wrong.yaml:10: spec.plugins[1].config.repositorys: ",
+        "wrong.yaml:10: spec.plugins[1].config.keepLast: must be",
+        "wrong.yaml:10: spec.plugins[1].config.dangling: ",
+        "wrong.yaml:14: spec.plugins[2].config.times: it is not of type \"integer\", found \"many\"",
+        "wrong.yaml:14: spec.plugins[2].config.do: is \\u{1b}[31mwrong",
+        "wrong.yaml:14: spec.plugins[2].config.else: too",
+        "spec.plugins[3].source.file: the schema of its config, ",
+    ] {
+        assert!(ended.stderr.contains(words), "{words} is missing: {}", ended.stderr);
+    }
+    assert!(ended.stderr.lines().all(|line| line.starts_with("holystone: ") || line.starts_with("  ")));
+}
+
+#[test]
+fn wrong_manifests_are_wrong_usage() {
+    let directory = files(&[
+        ("broken.yaml", &manifest("a", "  shedule: \"@daily\"\n")),
+        ("twice/a.yaml", &manifest("same", "")),
+        ("twice/b.yaml", &manifest("same", "")),
+        ("none/readme.txt", ""),
+        ("empty.yaml", ""),
+        ("good.yaml", &manifest("good", "")),
+    ]);
+    fs::write(directory.path().join("binary.yaml"), b"\xff\xfe").unwrap();
+    let file = |name: &str| directory.path().join(name);
+    for (path, words) in [
+        (file("broken.yaml"), "broken.yaml:11: spec.shedule: there is no such field; did you mean schedule?"),
+        (file("twice"), "metadata.name: another NodeCleanup has this name: "),
+        (file("none"), "has no file that ends in .yaml, .yml or .json"),
+        (file("empty.yaml"), "there is no NodeCleanup in it"),
+        (file("binary.yaml"), "is not UTF-8"),
+        (file("missing.yaml"), "missing.yaml cannot be read: No such file"),
+        (PathBuf::from("/dev/zero"), "is a device, not a regular file"),
+    ] {
+        // A good one beside it changes nothing.
+        for verb in ["plan", "run"] {
+            let mut command = command(verb, &[&file("good.yaml"), &path]);
+            let ended = end(on(&mut command, "/nonexistent.sock")).expect(64);
+            assert!(ended.stderr.contains(words), "{words} is missing: {}", ended.stderr);
+            assert_eq!(ended.stdout, "");
+        }
+    }
+    let both = end(command("plan", &[Path::new("-")]).args(["--snapshot", "-"])).expect(64);
+    assert!(both.stderr.contains("standard input cannot be both"), "{}", both.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_with_another_digest_is_not_started() {
+    let node = TestNode::small(Faults::none());
+    let pinned = |digest: &str| manifest("pinned", &format!("    digest: {digest}\n{ENFORCE}"));
+    let directory = files(&[("wrong.yaml", &pinned(&format!("sha256:{}", "0".repeat(64))))]);
+    let ended = on_node(&node, "run", &[&directory.path().join("wrong.yaml")], &[]).expect(2);
+    assert!(ended.stderr.contains("plugin pinned failed with DigestMismatch: its digest must be sha256:000"));
+    assert!(node.simulated.removals().is_empty());
+
+    let plan = node.plan(crate::simulated::CONFIG, &[]);
+    fs::write(directory.path().join("right.yaml"), pinned(&text(&plan["plugins"][0]["digest"]))).unwrap();
+    on_node(&node, "run", &[&directory.path().join("right.yaml")], &[]).expect(0);
+    assert_eq!(node.gone(), small_planned());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_fails_is_left_out_or_keeps_the_run_from_taking_place() {
+    let failing = |on_failure: &str| {
+        let more = format!(
+            "  - name: failing
+    source: {{file: {}}}
+    capabilities: [images, logs, log-content]
+    config: {{do: panic}}
+    onFailure: {on_failure}
+{ENFORCE}",
+            misbehave().display()
+        );
+        manifest("working", &more)
+    };
+    let directory = files(&[("skip.yaml", &failing("Skip")), ("fail.yaml", &failing("FailRun"))]);
+    let node = TestNode::small(Faults::none());
+    let ended = on_node(&node, "run", &[&directory.path().join("fail.yaml")], &[]).expect(2);
+    assert!(ended.stderr.contains("nothing was touched, because onFailure is FailRun: plugin failing failed with"));
+    assert!(node.simulated.removals().is_empty());
+    on_node(&node, "plan", &[&directory.path().join("fail.yaml")], &[]).expect(2);
+
+    let report = on_node(&node, "run", &[&directory.path().join("skip.yaml")], &[]).expect(1).json();
+    assert_eq!(report["plugins"][1]["failure"]["reason"], "Trapped");
+    assert_eq!(node.gone(), small_planned());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn capabilities_are_granted_to_each_plugin_by_itself() {
+    let node = TestNode::small(Faults::none());
+    let more =
+        format!("  - {{name: blind, source: {{builtin: unused-images}}, config: {{dangling: true}}}}\n{ENFORCE}");
+    let directory = files(&[("two.yaml", &manifest("seeing", &more))]);
+    let report = on_node(&node, "run", &[&directory.path().join("two.yaml")], &[]).expect(1).json();
+    assert!(report["plugins"][0]["failure"].is_null());
+    assert_eq!(report["plugins"][1]["failure"]["reason"], "CapabilityDenied");
+    assert_eq!(node.gone(), small_planned());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rails_pace_and_pressure_of_a_manifest_hold() {
+    let node = TestNode::small(Faults::none());
+    let rails = |more: &str| manifest("railed", ENFORCE).replace("{minAge: 0s}", more);
+    let directory = files(&[
+        ("protected.yaml", &rails("{minAge: 0s, protectImages: [docker.io/minchou/*]}")),
+        ("count.yaml", &rails("{minAge: 0s, maxDeletions: {count: 1}}")),
+        ("confirmed.yaml", &rails("{minAge: 0s, confirmations: 2}")),
+    ]);
+    let run = |name: &str| on_node(&node, "run", &[&directory.path().join(name)], &[]).expect(0).json();
+    assert_eq!(run("protected.yaml")["refusals"][0]["refusal"]["rail"], 4);
+    assert!(node.gone().is_empty());
+    assert_eq!(run("count.yaml")["totals"]["removed"], 1);
+    let fresh = TestNode::small(Faults::none());
+    let confirmed = |times: usize| {
+        let path = directory.path().join("confirmed.yaml");
+        for _ in 0..times {
+            on_node(&fresh, "run", &[&path], &[]).expect(0);
+        }
+        fresh.gone().len()
+    };
+    assert_eq!((confirmed(1), confirmed(1)), (0, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_of_a_manifest_is_the_time_limit_of_its_run() {
+    let node = TestNode::small(Faults::none().hanging(id(OLD)));
+    let deadline = format!("{ENFORCE}  rollout: {{parallelism: 1, completionPolicy: {{activeDeadlineSeconds: 1}}}}\n");
+    let directory = files(&[("short.yaml", &manifest("short", &deadline))]);
+    let report = on_node(&node, "run", &[&directory.path().join("short.yaml")], &[]).expect(1).json();
+    assert_eq!(report["ending"]["reason"], "TimeLimit");
+    assert_eq!(report["notices"].as_array().unwrap().len(), 1, "one word about what is for a fleet");
+    assert!(text(&report["notices"][0]).contains("ignored: spec.rollout.parallelism"));
+    assert_eq!(node.gone(), &small_planned() - &BTreeSet::from([id(OLD)]));
+}
