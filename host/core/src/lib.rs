@@ -10,12 +10,14 @@
 //! 6. [`report`]: what became of it.
 //! 7. [`state`]: what is remembered of a node for the next run.
 //!
-//! Beside it, [`manifest`] reads what people write, and [`schedule`] says when a run is due.
+//! Beside it, [`manifest`] reads what people write, [`schedule`] says when a run is due, and [`daemon`] what to do about it on
+//! one machine.
 //!
 //! [`mod@reference`] and [`pattern`] know how image references are spelt and matched.
 //! Whoever observes nodes, runs plugins or prints things does so in another crate and converts at its door.
 
 pub mod container;
+pub mod daemon;
 #[cfg(test)]
 mod fixture;
 pub mod guard;
