@@ -12,6 +12,7 @@
 //!
 //! Beside it, [`manifest`] reads what people write, and [`schedule`] says when a run is due.
 //!
+//! [`logs`] knows log directories: paths beneath them, globs, and which names are the kubelet's.
 //! [`mod@reference`] and [`pattern`] know how image references are spelt and matched.
 //! Whoever observes nodes, runs plugins or prints things does so in another crate and converts at its door.
 
@@ -20,6 +21,7 @@ pub mod container;
 mod fixture;
 pub mod guard;
 pub mod image;
+pub mod logs;
 pub mod manifest;
 pub mod pattern;
 pub mod pressure;
