@@ -14,10 +14,12 @@
 //!    seen is of unknown age, and counts as young only while a pod may be starting: while there is a ready
 //!    sandbox, not our own, that is younger than that itself.
 //! 6. The wish is confirmed: the same plugin wished it in [`GuardRails::confirmations`] runs in a row.
+//! 7. What is said of log files and directories: see [`logs`].
 //! 8. The run stays within its limits: count, size, and the share of all images.
 //!
 //! Right before a step is performed the rails look once more, at the node as it then is: [`Guard::clear`].
 
+pub mod logs;
 mod refusal;
 
 use std::collections::HashSet;

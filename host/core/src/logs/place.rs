@@ -11,6 +11,7 @@
 //! Names are told by their shape and not by where they are: the same directory can be reached by several paths, and the
 //! kubelet can be told to keep it elsewhere.
 
+use super::FileKind;
 use super::path::LogPath;
 
 /// What the kubelet calls a pod's log directory by.
@@ -131,6 +132,16 @@ pub fn container_of_link(name: &[u8]) -> Option<&str> {
 /// Whether it is what Docker writes a container's output to.
 pub fn is_docker_log(name: &[u8]) -> bool {
     name.strip_suffix(b"-json.log").is_some_and(|id| id.len() == 64 && is_hex(id))
+}
+
+/// Whether something of this name and kind within a directory is for the kubelet or a runtime to keep: a pod's log
+/// directory, a link to a container's log, or what Docker writes to.
+pub fn is_kept(name: &[u8], kind: FileKind) -> bool {
+    match kind {
+        FileKind::Directory => PodDirectory::parse(name).is_some_and(|pod| pod.has_real_uid()),
+        FileKind::Symlink => container_of_link(name).is_some(),
+        _ => is_docker_log(name),
+    }
 }
 
 #[cfg(test)]
