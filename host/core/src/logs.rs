@@ -102,7 +102,7 @@ pub struct FileEntry {
     pub open: OpenState,
     /// Uid of the pod that it belongs to, if it lies in a pod's log directory.
     pub pod_uid: Option<String>,
-    /// For a directory that a walk did not enter although it was asked to: why not.
+    /// Why a walk did not look beneath it although it was asked to, or could not have.
     pub not_entered: Option<NotEntered>,
 }
 
@@ -124,7 +124,7 @@ impl FileEntry {
 pub enum NotEntered {
     /// It is deeper than the host goes.
     Depth,
-    /// Another filesystem begins there.
+    /// Another filesystem begins there; of a file, that something is mounted over it.
     Filesystem,
     /// The host is not allowed to.
     Denied,

@@ -20,6 +20,7 @@
 //! once more with the file already in hand.
 
 mod refusal;
+mod tree;
 
 use std::collections::HashSet;
 
@@ -32,6 +33,7 @@ use crate::proposal::{LogLocation, Reason, Target, Verb, Wish};
 use crate::snapshot::Snapshot;
 
 pub use refusal::LogRefusal;
+pub use tree::{Obstacle, Tree};
 
 /// What the operator sets of rail 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,38 +90,6 @@ pub struct Sight {
     pub leads_somewhere: Option<bool>,
     /// Of a directory that is wished as a whole, what is in it.
     pub tree: Option<Tree>,
-}
-
-/// What is in a directory, at any depth, in sum.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tree {
-    /// How many entries, the directory itself apart.
-    pub entries: u64,
-    /// Their sizes.
-    pub size_bytes: u64,
-    /// What removing them would give back to the filesystem.
-    pub freeable_bytes: u64,
-    /// When anything in it, or itself, last changed.
-    pub touched: Timestamp,
-    /// Whether a process holds a file in it open.
-    pub open: OpenState,
-    /// Something in it that keeps it from being removed as a whole.
-    pub obstacle: Option<Obstacle>,
-}
-
-/// Something in a directory that keeps it from being removed as a whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Obstacle {
-    /// Neither a file nor a directory nor a link.
-    Kind(LogPath, FileKind),
-    /// A pod's log directory, or a link to a container's log.
-    Kubelet(LogPath),
-    /// A place where another filesystem begins.
-    Filesystem(LogPath),
-    /// Something that could not be looked at; the text says why.
-    Unseen(LogPath, String),
-    /// More than the host looks at, in number or in depth.
-    TooMuch(LogPath),
 }
 
 /// Why there is no [`Sight`] of a target.

@@ -182,6 +182,7 @@ impl fmt::Display for Obstacle {
         match self {
             Self::Kind(path, kind) => write!(f, "{} in it is {}", shown(path), kind.as_str()),
             Self::Kubelet(path) => write!(f, "{} in it is for the kubelet or a container runtime to keep", shown(path)),
+            Self::Root(path) => write!(f, "{} in it is a log root itself", shown(path)),
             Self::Filesystem(path) => write!(f, "another filesystem begins at {} in it", shown(path)),
             Self::Unseen(path, problem) => {
                 write!(f, "{} in it could not be looked at: {}", shown(path), text::shown(problem))

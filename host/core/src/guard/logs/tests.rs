@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::container::{ImageMentions, Pod, Sandbox};
 use crate::fixture;
+use crate::logs::NotEntered;
 use crate::proposal::ReasonKind;
 
 use super::*;
@@ -268,6 +269,7 @@ fn rail_7_a_directory_is_removed_whole_or_not_at_all() {
     let obstacles = [
         Obstacle::Kind("d/s".parse().unwrap(), FileKind::Socket),
         Obstacle::Kubelet("d/p".parse().unwrap()),
+        Obstacle::Root("d/r".parse().unwrap()),
         Obstacle::Filesystem("d/m".parse().unwrap()),
         Obstacle::Unseen("d/x".parse().unwrap(), "EACCES\u{1b}".to_owned()),
         Obstacle::TooMuch("d/z".parse().unwrap()),
@@ -276,6 +278,49 @@ fn rail_7_a_directory_is_removed_whole_or_not_at_all() {
         let sight = with(tree_sight("/x", "d"), |sight| sight.tree.as_mut().unwrap().obstacle = Some(obstacle));
         refused(&directory("d"), sight, "Obstacle");
     }
+}
+
+#[test]
+fn a_tree_is_the_sum_of_what_is_in_it() {
+    let directory = FileEntry { kind: FileKind::Directory, hard_links: 3, ..entry("d") };
+    let mut tree = Tree::of(&directory);
+    tree.add(&FileEntry { size_bytes: 1, changed: at(40), ..entry("d/a") }, false);
+    tree.add(&FileEntry { size_bytes: 2, hard_links: 2, open: OpenState::Unknown, ..entry("d/b") }, false);
+    tree.add(&FileEntry { kind: FileKind::Symlink, open: OpenState::Open, ..entry("d/c") }, false);
+    let sum = Tree {
+        entries: 3,
+        size_bytes: 103,
+        freeable_bytes: 3 * 4096,
+        touched: at(40),
+        open: OpenState::Open,
+        obstacle: None,
+    };
+    assert_eq!(tree, sum);
+}
+
+#[test]
+fn a_tree_tells_of_the_first_obstacle() {
+    let pod = format!("d/shop_web_{UID}");
+    let directory = |path: &str| FileEntry { kind: FileKind::Directory, ..entry(path) };
+    let obstacle = |entry: FileEntry, in_pod| {
+        let mut tree = Tree::of(&directory("d"));
+        tree.add(&entry, in_pod);
+        tree.add(&FileEntry { kind: FileKind::Socket, ..super::tests::entry("d/late") }, false);
+        tree.obstacle.unwrap()
+    };
+    let not_entered = |why| FileEntry { not_entered: Some(why), ..directory("d/x") };
+    let path = |text: &str| text.parse::<LogPath>().unwrap();
+    for (entry, expected) in [
+        (FileEntry { kind: FileKind::Fifo, ..entry("d/x") }, Obstacle::Kind(path("d/x"), FileKind::Fifo)),
+        (directory(&pod), Obstacle::Kubelet(path(&pod))),
+        (not_entered(NotEntered::Depth), Obstacle::TooMuch(path("d/x"))),
+        (not_entered(NotEntered::Filesystem), Obstacle::Filesystem(path("d/x"))),
+    ] {
+        assert_eq!(obstacle(entry, false), expected);
+    }
+    assert!(matches!(obstacle(not_entered(NotEntered::Denied), false), Obstacle::Unseen(..)));
+    // Within a pod's own directory the shape of names says nothing more.
+    assert_eq!(obstacle(directory(&pod), true), Obstacle::Kind(path("d/late"), FileKind::Socket));
 }
 
 #[test]
