@@ -13,9 +13,11 @@
 //! Beside it, [`manifest`] reads what people write, and [`schedule`] says when a run is due.
 //!
 //! [`logs`] knows log directories: paths beneath them, globs, and which names are the kubelet's.
+//! [`config`] is how shipped plugins read what the operator gives them.
 //! [`mod@reference`] and [`pattern`] know how image references are spelt and matched.
 //! Whoever observes nodes, runs plugins or prints things does so in another crate and converts at its door.
 
+pub mod config;
 pub mod container;
 #[cfg(test)]
 mod fixture;

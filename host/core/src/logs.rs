@@ -119,6 +119,15 @@ impl FileEntry {
     }
 }
 
+/// Some entries of a walk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The next entries, in order. There may be none although the walk goes on.
+    pub entries: Vec<FileEntry>,
+    /// Whether these were the last.
+    pub is_over: bool,
+}
+
 /// Why a walk did not enter a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NotEntered {

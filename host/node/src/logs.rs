@@ -36,7 +36,7 @@ pub use beneath::Confinement;
 pub use open_files::{OpenFiles, Processes, Visibility};
 pub use perform::{LogAttempt, Removed};
 pub use root::{RootError, RootSpec};
-pub use walk::{Batch, Walk};
+pub use walk::Walk;
 
 use crate::filesystem;
 use listing::Budget;

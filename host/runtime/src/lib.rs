@@ -7,12 +7,14 @@
 //! - [`engine`]: the one place that configures wasmtime.
 //! - [`plugin`]: from bytes to a plugin, from a plugin to a proposal.
 //! - [`capability`]: what a component asks for, held against what it is granted.
+//! - [`logs`]: where questions about log directories go to.
 //! - `v0_1`: the WIT bindings of `holystone:node@0.1` and every conversion to and from them.
 
 pub mod capability;
 pub mod engine;
 pub mod error;
 pub mod limits;
+pub mod logs;
 pub mod plugin;
 mod v0_1;
 mod wasi;
@@ -21,5 +23,6 @@ pub use capability::{Capability, Grants};
 pub use engine::Engine;
 pub use error::{PluginError, Reason};
 pub use limits::Limits;
+pub use logs::{LogSource, LogWalk};
 pub use plugin::Plugin;
 pub use v0_1::View;

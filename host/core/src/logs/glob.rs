@@ -179,10 +179,16 @@ impl FromStr for Glob {
     type Err = GlobError;
 
     fn from_str(text: &str) -> Result<Self, GlobError> {
-        let components =
-            parse(text).map_err(|problem| GlobError { text: text.chars().take(200).collect(), problem })?;
+        let components = parse(text).map_err(|problem| GlobError { text: beginning(text), problem })?;
         Ok(Self { text: text.to_owned(), components })
     }
+}
+
+/// As much of a text as a sentence has room for.
+fn beginning(text: &str) -> String {
+    const ROOM: usize = 80;
+    let cut = if text.chars().count() > ROOM { "…" } else { "" };
+    text.chars().take(ROOM).chain(cut.chars()).collect()
 }
 
 const NO_ESCAPE: &str =

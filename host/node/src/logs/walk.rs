@@ -8,7 +8,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use holystone_core::guard::logs::Unseen;
-use holystone_core::logs::{FileEntry, FileKind, LogPath, LogsError, NotEntered, PodDirectory, Reach, WalkOptions};
+use holystone_core::logs::{
+    Batch, FileEntry, FileKind, LogPath, LogsError, NotEntered, PodDirectory, Reach, WalkOptions,
+};
 use holystone_core::text;
 use rustix::io::Errno;
 
@@ -21,15 +23,8 @@ use super::stat;
 
 /// How many names are looked at for one batch, so that a batch takes a bounded time even if nothing matches.
 const NAMES_PER_BATCH: usize = 10_000;
-
-/// Some entries of a walk.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// The next entries, in order. There may be none although the walk goes on.
-    pub entries: Vec<FileEntry>,
-    /// Whether these were the last.
-    pub is_over: bool,
-}
+/// So many bytes of globs take about as long as looking at a file.
+const GLOB_BYTES_PER_LOOK: usize = 64;
 
 /// A walk that is under way. Dropping it ends it.
 #[derive(Debug)]
@@ -113,7 +108,7 @@ impl Walk {
         if let Some(stopped) = &self.stopped {
             return Err(stopped.clone());
         }
-        for _ in 0..NAMES_PER_BATCH {
+        for _ in 0..self.names_per_batch() {
             if batch.entries.len() >= most {
                 return Ok(batch);
             }
@@ -129,6 +124,12 @@ impl Walk {
             }
         }
         Ok(batch)
+    }
+
+    fn names_per_batch(&self) -> usize {
+        let globs = self.options.include.iter().chain(&self.options.exclude);
+        let bytes: usize = globs.map(|glob| glob.as_str().len()).sum();
+        (NAMES_PER_BATCH / (1 + bytes / GLOB_BYTES_PER_LOOK)).max(1)
     }
 
     /// The directory that it started at.
