@@ -175,6 +175,22 @@ impl Problems {
         items
     }
 
+    /// A list of texts, none of them empty, such as names. An empty list is a problem: leaving it out says the same.
+    pub fn names(&mut self, path: &str, what: &str, value: &Json) -> Vec<String> {
+        let items = self.items(path, &format!("a list, each item being {what}"), value);
+        if items.is_empty() && matches!(value, Json::List(_)) {
+            self.add(path, "is empty; leave it out for all of them");
+        }
+        let mut names = Vec::new();
+        for (place, item) in items.iter().enumerate() {
+            match item {
+                Json::Text(name) if !name.is_empty() => names.push(name.clone()),
+                _ => self.must_be(&format!("{path}[{place}]"), &format!("{what}, in quotes"), item),
+            }
+        }
+        names
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -209,6 +225,24 @@ mod tests {
         assert_eq!(texts, ["1", "-2", "0.5", "null", "true", "\"x\""]);
         let Json::Object(inside) = &fields[1].1 else { panic!("an object") };
         assert_eq!(inside.len(), 2, "both of them");
+    }
+
+    #[test]
+    fn names_are_texts_and_there_are_some() {
+        let fields = Json::config(r#"{"good":["a","b"],"empty":[],"bad":["",1],"none":3}"#, "").unwrap();
+        let mut problems = Problems::default();
+        let [good, empty, bad, none] = problems.fields("", &fields, ["good", "empty", "bad", "none"]);
+        assert_eq!(problems.names("good", "a name", good.unwrap()), ["a", "b"]);
+        for (path, value) in [("empty", empty), ("bad", bad), ("none", none)] {
+            assert!(problems.names(path, "a name", value.unwrap()).is_empty());
+        }
+        let told = [
+            "empty: is empty; leave it out for all of them",
+            "bad[0]: must be a name, in quotes, found \"\"",
+            "bad[1]: must be a name, in quotes, found 1",
+            "none: must be a list, each item being a name, found 3",
+        ];
+        assert_eq!(problems.finish(()).unwrap_err(), told);
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn rule(problems: &mut Problems, path: &str, value: &Json) -> Option<Rule> {
         None => problems.add(&at("files"), "is missing; [\"**\"] is every file"),
     }
     if let Some(value) = roots {
-        rule.roots = names(problems, &at("roots"), value);
+        rule.roots = problems.names(&at("roots"), "the name of a log root", value);
     }
     rule.max_age = max_age.and_then(|value| problems.parsed(&at("maxAge"), DURATION, value));
     rule.max_total_size = max_total_size.and_then(|value| problems.parsed(&at("maxTotalSize"), BYTES, value));
@@ -140,21 +140,6 @@ fn globs(problems: &mut Problems, path: &str, value: &Json, rule: &mut Rule) {
     if rule.include.is_empty() && *problems == before {
         problems.add(path, "says only what to leave out, or nothing; add what to include, \"**\" for all");
     }
-}
-
-fn names(problems: &mut Problems, path: &str, value: &Json) -> Vec<String> {
-    let mut names = Vec::new();
-    let items = problems.items(path, "a list of names of log roots", value);
-    if matches!(value, Json::List(items) if items.is_empty()) {
-        problems.add(path, "is empty; leave it out for all log roots");
-    }
-    for (place, item) in items.iter().enumerate() {
-        match item {
-            Json::Text(name) if !name.is_empty() => names.push(name.clone()),
-            _ => problems.must_be(&format!("{path}[{place}]"), "the name of a log root in quotes", item),
-        }
-    }
-    names
 }
 
 fn count(problems: &mut Problems, path: &str, value: &Json) -> Option<u32> {

@@ -6,6 +6,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
 
+use holystone_core::text::rough_age;
+
 use crate::config::{Per, Rule};
 use crate::goal::Goals;
 
@@ -180,7 +182,7 @@ impl<'a> Survey<'a> {
         let group = if self.rule.per == Per::Root { "its log root" } else { "its directory" };
         match (kind, self.rule.max_age, self.rule.max_total_size) {
             (Kind::TooOld, Some(limit), _) => {
-                format!("last changed {} ago, maxAge is {limit}", rounded(self.now.saturating_sub(file.modified)))
+                format!("last changed {} ago, maxAge is {limit}", rough_age(self.now.saturating_sub(file.modified)))
             }
             (Kind::TooLarge, _, Some(limit)) => format!("among the oldest in {group}, maxTotalSize is {limit}"),
             _ => format!("not among the {} newest in {group}", self.rule.keep_newest.unwrap_or_default()),
@@ -214,17 +216,6 @@ impl Taken {
     /// Takes note of what a rule has come to, so that the rules after it leave it alone.
     pub fn add(&mut self, choices: &[Choice]) {
         self.files.extend(choices.iter().map(|choice| (choice.file.root, choice.file.path.clone())));
-    }
-}
-
-/// An age in the largest unit of which there are two.
-fn rounded(nanoseconds: i64) -> String {
-    let seconds = nanoseconds / SECOND;
-    match seconds {
-        172_800.. => format!("{} days", seconds / 86_400),
-        7_200.. => format!("{} hours", seconds / 3_600),
-        120.. => format!("{} minutes", seconds / 60),
-        _ => format!("{seconds} seconds"),
     }
 }
 
