@@ -6,3 +6,8 @@ use std::path::Path;
 pub fn misbehave() -> &'static Path {
     Path::new(env!("GUEST_MISBEHAVE"))
 }
+
+/// A plugin that looks at log directories in every way there is.
+pub fn walks() -> &'static Path {
+    Path::new(env!("GUEST_WALKS"))
+}

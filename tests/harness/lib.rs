@@ -39,7 +39,7 @@ mod selfcheck;
 pub use containerd::{CRI_NAMESPACE, Containerd};
 pub use cri::{ContainerSpec, Cri, Pod};
 pub use disk::{du, mounts_beneath};
-pub use guests::misbehave;
+pub use guests::{misbehave, walks};
 pub use images::{Imported, LayerSpec, TestImage};
 pub use process::processes_naming;
 pub use program::{pause_image, program, sleep_image};

@@ -5,6 +5,7 @@
 //! - `containerd`: the main job on a real containerd.
 //! - `furnished`: the node that the tests on a real containerd start from.
 //! - `golden`: recorded nodes and the plans they must come to.
+//! - `logs`: log directories, from a plugin to the file that is gone.
 //! - `plugins`: plugins that misbehave, and the reason that each is stopped with.
 //! - `races`: races and faults on a real containerd.
 //! - `script`: what the hand-written script gets wrong, done right.
@@ -19,6 +20,7 @@ mod conformance;
 mod containerd;
 mod furnished;
 mod golden;
+mod logs;
 mod plugins;
 mod races;
 mod script;
