@@ -90,7 +90,7 @@ impl<'a> Survey<'a> {
         self.finish()
     }
 
-    /// A pod's own directory is called NAMESPACE_POD_UID; what is in it belongs to the pod as well.
+    /// A pod's own directory is called `NAMESPACE_POD_UID`; what is in it belongs to the pod as well.
     fn is_of_gone_pod(&self, entry: &Entry<'_>) -> bool {
         let Some(uid) = entry.pod_uid.filter(|_| entry.is_directory) else { return false };
         let name = entry.path.rsplit('/').next().unwrap_or_default();

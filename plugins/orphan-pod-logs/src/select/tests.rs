@@ -24,7 +24,9 @@ fn file<'a>(path: &'a str, uid: &'a str) -> Entry<'a> {
 fn choose(entries: &[Entry<'_>]) -> (Vec<Choice>, usize) {
     let pods = HashSet::from([THERE.to_owned()]);
     let mut survey = Survey::new(&pods, NOW, HOUR);
-    entries.iter().for_each(|entry| survey.look(entry));
+    for entry in entries {
+        survey.look(entry);
+    }
     survey.finish()
 }
 
