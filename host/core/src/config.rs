@@ -166,6 +166,18 @@ impl Problems {
         *flag
     }
 
+    /// A number of things.
+    pub fn count(&mut self, path: &str, value: &Json) -> Option<u32> {
+        let number = match value {
+            Json::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
+            _ => None,
+        };
+        if number.is_none() {
+            self.must_be(path, &format!("a whole number from 0 to {}", u32::MAX), value);
+        }
+        number
+    }
+
     /// The items of a list.
     pub fn items<'a>(&mut self, path: &str, what: &str, value: &'a Json) -> &'a [Json] {
         let Json::List(items) = value else {

@@ -109,9 +109,9 @@ fn rule(problems: &mut Problems, path: &str, value: &Json) -> Option<Rule> {
     if let Some(value) = roots {
         rule.roots = problems.names(&at("roots"), "the name of a log root", value);
     }
-    rule.max_age = max_age.and_then(|value| problems.parsed(&at("maxAge"), DURATION, value));
+    rule.max_age = max_age.and_then(|value| age(problems, &at("maxAge"), value));
     rule.max_total_size = max_total_size.and_then(|value| problems.parsed(&at("maxTotalSize"), BYTES, value));
-    rule.keep_newest = keep_newest.and_then(|value| count(problems, &at("keepNewest"), value));
+    rule.keep_newest = keep_newest.and_then(|value| problems.count(&at("keepNewest"), value));
     rule.per = per.map(|value| group(problems, &at("per"), value)).unwrap_or_default();
     rule.truncate_open = truncate_open.is_some_and(|value| problems.flag(&at("truncateOpen"), value));
     if max_age.is_none() && max_total_size.is_none() && keep_newest.is_none() {
@@ -142,15 +142,12 @@ fn globs(problems: &mut Problems, path: &str, value: &Json, rule: &mut Rule) {
     }
 }
 
-fn count(problems: &mut Problems, path: &str, value: &Json) -> Option<u32> {
-    let number = match value {
-        Json::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
-        _ => None,
-    };
-    if number.is_none() {
-        problems.must_be(path, &format!("a whole number from 0 to {}", u32::MAX), value);
+fn age(problems: &mut Problems, path: &str, value: &Json) -> Option<Duration> {
+    let age = problems.parsed(path, DURATION, value);
+    if age == Some(Duration::default()) {
+        problems.must_be(path, "longer than zero", value);
     }
-    number
+    age
 }
 
 fn group(problems: &mut Problems, path: &str, value: &Json) -> Per {

@@ -74,6 +74,12 @@ fn everything_that_is_wrong_is_told_at_once_with_its_path() {
 }
 
 #[test]
+fn an_age_of_nothing_is_a_mistake() {
+    let told = problems(r#"{"rules":[{"files":["**"],"maxAge":"0d"}]}"#);
+    assert_eq!(told, [r#"rules[0].maxAge: must be longer than zero, found "0d""#]);
+}
+
+#[test]
 fn a_field_given_twice_is_told_in_a_rule_too() {
     let told = problems(r#"{"rules":[{"files":["**"],"maxAge":"1d","maxAge":"9d"}]}"#);
     assert_eq!(told, ["rules[0].maxAge: is given more than once"]);

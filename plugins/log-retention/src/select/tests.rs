@@ -16,7 +16,9 @@ fn rule(json: &str) -> Rule {
 fn choose_with(rule: &Rule, files: Vec<File>, goals: &mut Goals) -> (Vec<Choice>, usize) {
     let taken = Taken::default();
     let mut survey = Survey::new(rule, NOW, &taken);
-    files.into_iter().for_each(|file| survey.look(file));
+    for file in files {
+        survey.look(file);
+    }
     let mut plan = Vec::new();
     let held_open = survey.choose(goals, &mut plan);
     (plan, held_open)
