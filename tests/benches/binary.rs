@@ -1,5 +1,7 @@
 //! The binary as a process: how long it runs and how much memory it takes.
 
+#![allow(dead_code, reason = "each benchmark uses its part")]
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -39,21 +41,8 @@ impl Planner {
     }
 
     /// How much memory a run takes.
-    ///
-    /// The kernel's own high-water mark is gone with the process, and what `wait4` answers counts this process in, of
-    /// which the child is a copy until it starts the binary. So the child is stopped by a pipe that nobody reads, and
-    /// looked at each time before it is let go on: the last look comes when all but the last bytes are printed.
-    /// A plan that fits into a pipe as a whole does not stop it: then there may be no figure.
     pub(crate) fn memory(&self, source: &[&Path]) -> Option<Memory> {
-        let mut child = self.command(source).stdout(Stdio::piped()).spawn().unwrap();
-        let mut output = child.stdout.take().unwrap();
-        let mut memory = None;
-        let mut buffer = vec![0; 4096];
-        while output.read(&mut buffer).unwrap() > 0 {
-            memory = look(&child).or(memory);
-        }
-        assert!(child.wait().unwrap().success());
-        memory
+        memory(&mut self.command(source), 0)
     }
 
     fn command(&self, source: &[&Path]) -> Command {
@@ -63,6 +52,24 @@ impl Planner {
         command.stdin(Stdio::null());
         command
     }
+}
+
+/// How much memory a process takes that ends with this code.
+///
+/// The kernel's own high-water mark is gone with the process, and what `wait4` answers counts this process in, of
+/// which the child is a copy until it starts the binary. So the child is stopped by a pipe that nobody reads, and
+/// looked at each time before it is let go on: the last look comes when all but the last bytes are printed.
+/// An output that fits into a pipe as a whole does not stop it: then there may be no figure.
+pub(crate) fn memory(command: &mut Command, code: i32) -> Option<Memory> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let mut memory = None;
+    let mut buffer = vec![0; 4096];
+    while output.read(&mut buffer).unwrap() > 0 {
+        memory = look(&child).or(memory);
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(code));
+    memory
 }
 
 /// A live process's memory; none once it has ended.

@@ -1,4 +1,4 @@
-//! Times, tables and goals: what both benchmarks print with.
+//! Times, tables and goals: what the benchmarks print with.
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
@@ -38,6 +38,11 @@ impl Times {
         self.0.first().copied().unwrap_or(f64::NAN)
     }
 
+    /// The largest, in milliseconds: what to expect at worst.
+    pub(crate) fn max(&self) -> f64 {
+        self.0.last().copied().unwrap_or(f64::NAN)
+    }
+
     /// Median and minimum.
     pub(crate) fn both(&self) -> String {
         format!("{} / {}", milliseconds(self.median()), milliseconds(self.min()))
@@ -67,10 +72,12 @@ pub(crate) fn table(title: &str, rows: &[Vec<String>]) {
     }
 }
 
-/// Prints a goal and whether it is met.
-pub(crate) fn goal(what: &str, measured: f64, limit: f64, unit: &str) {
-    let verdict = if measured <= limit { "met" } else { "NOT MET" };
+/// Prints a goal and whether it is met. Gives it back, too.
+pub(crate) fn goal(what: &str, measured: f64, limit: f64, unit: &str) -> bool {
+    let met = measured <= limit;
+    let verdict = if met { "met" } else { "NOT MET" };
     println!("  {verdict:<8} {what}: {measured:.3} {unit}, goal <= {limit} {unit}");
+    met
 }
 
 /// A row of a table.

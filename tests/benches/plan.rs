@@ -70,7 +70,7 @@ struct Inside {
 
 fn main() {
     let runtime = Runtime::new().unwrap();
-    let plugin = plugin();
+    let plugin = plugin(&runtime);
     let figures: Vec<Figures> = SIZES.iter().map(|size| figures(*size, &plugin, &runtime)).collect();
     print(&figures);
 }
@@ -137,13 +137,13 @@ fn plan(snapshot: &Snapshot, propose: impl FnOnce(&Usage<'_>) -> Proposal) -> Pl
 }
 
 /// The shipped plugin, compiled and linked.
-fn plugin() -> Plugin {
+fn plugin(runtime: &Runtime) -> Plugin {
     let path = component();
     let bytes =
         std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}: build holystone first", path.display()));
     let engine = Engine::new(None).unwrap();
     let grants = [Capability::Images, Capability::Containers, Capability::Pods].into_iter().collect();
-    Plugin::load(&engine, "unused-images", &bytes, &grants, Limits::default()).unwrap()
+    runtime.block_on(Plugin::load(&engine, "unused-images", bytes, &grants, Limits::default())).unwrap()
 }
 
 /// Where the build of the binary leaves the component: in the folder of plugins beside the profile's folder.

@@ -102,6 +102,13 @@ pub fn skip(test: &str, reason: &str) -> anyhow::Result<()> {
     writeln!(std::io::stderr(), "SKIPPED {test}: {reason}").context("write to standard error")
 }
 
+/// Says that a test is skipped because the machine lacks something other than a containerd. Where containerds are
+/// required everything is, and it is an error.
+pub fn missing(test: &str, what: &str) -> anyhow::Result<()> {
+    ensure!(text_of(REQUIRE_VARIABLE)?.is_empty(), "{test} cannot run: {what}");
+    skip(test, what)
+}
+
 /// A variable's value; empty where it is not set.
 fn text_of(variable: &str) -> anyhow::Result<String> {
     let value = env::var_os(variable).unwrap_or_default();

@@ -1,14 +1,17 @@
 //! What a user types and reads: results, exit codes, and the message for each mistake.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::net::UnixListener;
 use std::process::Stdio;
+use std::time::Duration;
 
 use holystone_core::snapshot::Snapshot;
 use holystone_node::{Faults, SimulatedNode};
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::Value;
 
-use crate::support::{cache, end, holystone, run, scratch, unused_images};
+use crate::support::{cache, end, end_within, holystone, run, scratch, unused_images};
 
 const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/snapshots/rollout-node.json");
 const CONFIG: &str = r#"{"repositories":["docker.io/minchou/*"]}"#;
@@ -143,6 +146,40 @@ fn wrong_usage_is_told_with_code_64() {
         assert!(ended.stderr.contains(words), "{arguments:?}: {words} is missing: {}", ended.stderr);
         assert_eq!(ended.stdout, "", "{arguments:?}");
     }
+}
+
+#[test]
+fn only_regular_files_of_a_sensible_size_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    mkfifoat(CWD, path("pipe"), Mode::RUSR | Mode::WUSR).unwrap();
+    File::create(path("large")).unwrap().set_len(300 << 20).unwrap();
+    std::fs::write(path("binary"), b"\xff\xfe").unwrap();
+    for (file, words) in [
+        (path("pipe"), "is a pipe, not a regular file"),
+        (path("."), "is a directory, not a regular file"),
+        ("/dev/zero".to_owned(), "is a device, not a regular file"),
+        (path("missing"), "cannot be read: No such file"),
+        (path("large"), "MiB, which is the most that is read"),
+    ] {
+        let config = format!("@{file}");
+        let arguments = ["plan", "--plugin", "builtin:unused-images", "--snapshot"];
+        for arguments in [[&arguments[..], &[NODE, "--config", &config]].concat(), [&arguments[..], &[&file]].concat()]
+        {
+            let ended = end_within(holystone().args(&arguments), Duration::from_mins(1)).expect(64);
+            assert!(ended.stderr.contains(&format!("{file} ")) && ended.stderr.contains(words), "{}", ended.stderr);
+            assert_eq!(ended.stdout, "");
+        }
+    }
+    let ended = run(&["plan", "--plugin", "x", "--snapshot", NODE, "--config", &format!("@{}", path("binary"))]);
+    assert!(ended.expect(64).stderr.contains("is not UTF-8"));
+    let endless = holystone()
+        .args(["plan", "--plugin", "builtin:unused-images", "--snapshot", "-"])
+        .stdin(File::open("/dev/zero").unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(endless.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&endless.stderr).contains("has more than 256 MiB"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::furnished::{
     CONFIG, Fate, JOB, LATE, NAMED, Node, OWN_FILE_BYTES, OWN_FILES, PROTECT, PROTECTED, SIBLINGS, WAITING, WEB,
     WITH_DANGLING, on_each_node,
 };
-use crate::support::{Ended, end, policy, run, state_dir, steps, text, unused_images};
+use crate::support::{Ended, end, on, policy, run, steps, text, unused_images};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_of_125_images_is_cleaned() -> anyhow::Result<()> {
@@ -82,8 +82,7 @@ async fn a_plan_lists_what_goes_and_touches_nothing(node: &Node) -> anyhow::Resu
 /// The same as [`unused_images`] with protection, as YAML.
 fn yaml(verb: &str, endpoint: &str) -> Value {
     let mut command = policy(verb, "builtin:unused-images", CONFIG);
-    command.args(["--endpoint", endpoint, "-o", "yaml", "--state-dir"]).arg(state_dir(endpoint));
-    let Ended { stdout, .. } = end(command.args(PROTECT)).expect(0);
+    let Ended { stdout, .. } = end(on(&mut command, endpoint).args(["-o", "yaml"]).args(PROTECT)).expect(0);
     assert!(!stdout.trim_start().starts_with('{'), "not YAML but JSON:\n{stdout}");
     serde_saphyr::from_str(&stdout).unwrap_or_else(|error| panic!("{error}:\n{stdout}"))
 }

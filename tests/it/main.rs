@@ -3,13 +3,18 @@
 //! - `cli`: what a user types and reads, exit codes, mistakes.
 //! - `conformance`: the simulated node answers like a real containerd.
 //! - `containerd`: the main job on a real containerd.
+//! - `faults`: what a runtime does wrong during a run, on a simulated node.
 //! - `furnished`: the node that the tests on a real containerd start from.
 //! - `golden`: recorded nodes and the plans they must come to.
 //! - `logs`: log directories, from a plugin to the file that is gone.
-//! - `plugins`: plugins that misbehave, and the reason that each is stopped with.
+//! - `plugins`: plugins that misbehave on a node, and what becomes of it.
 //! - `races`: races and faults on a real containerd.
+//! - `pressure`: runs that depend on how full the disk is.
 //! - `script`: what the hand-written script gets wrong, done right.
-//! - `sweep`: races and faults between the plan and the last removal, on a simulated node.
+//! - `simulated`: simulated nodes for tests.
+//! - `state`: what is remembered of a node from run to run.
+//! - `stopping`: runs that are asked to end, that reach their time limit, or that are killed at any step.
+//! - `sweep`: races between the plan and the last removal, on a simulated node.
 //! - `terminal`: a run on a terminal, which asks before it removes anything.
 //! - `tidy`: the rules of the house that no compiler holds.
 
@@ -18,12 +23,17 @@
 mod cli;
 mod conformance;
 mod containerd;
+mod faults;
 mod furnished;
 mod golden;
 mod logs;
 mod plugins;
+mod pressure;
 mod races;
 mod script;
+mod simulated;
+mod state;
+mod stopping;
 mod support;
 mod sweep;
 mod terminal;

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use holystone_tests::Containerd;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How a run of the binary ended.
@@ -73,6 +76,12 @@ impl Running {
         self.0.wait_with_output().expect("the end of the binary").into()
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(self.id().try_into().expect("a process id")).expect("a process id");
+        kill_process(id, signal).expect("a running binary");
+    }
+
     /// Ends it at once, without any chance to clean up.
     pub(crate) fn kill(mut self) {
         self.0.kill().expect("a running binary");
@@ -112,21 +121,50 @@ impl Ended {
     }
 }
 
-/// The command line of a `run` (or `plan`) of one plugin: all but the node and how to print the result. The pods of
-/// these nodes have just been started, so no image is too young unless a later `--min-age` says so.
-pub(crate) fn policy(verb: &str, plugin: impl AsRef<OsStr>, config: &str) -> Command {
+/// Runs a prepared command, and kills it when it takes longer.
+pub(crate) fn end_within(command: &mut Command, limit: Duration) -> Ended {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let pid = rustix::process::Pid::from_child(&child);
+    let (over, waiting) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if waiting.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    });
+    let ended = Ended::from(child.wait_with_output().expect("the binary ends"));
+    drop(over);
+    watch.join().unwrap();
+    ended
+}
+
+/// A `run` (or `plan`) in which these plugins decide, each by its config: all but the node and how to
+/// print the result. The pods of these nodes have just been started, so no image is too young unless a later
+/// `--min-age` says so.
+pub(crate) fn deciding(verb: &str, plugins: &[(&Path, &str)]) -> Command {
     let mut command = holystone();
-    command.arg(verb).arg("--plugin").arg(plugin).args(["--config", config, "--cache-dir"]).arg(cache());
-    command.args(["--min-age", "0s"]);
+    command.arg(verb).arg("--cache-dir").arg(cache()).args(["--min-age", "0s"]);
+    for (plugin, config) in plugins {
+        command.arg("--plugin").arg(plugin).args(["--config", config]);
+    }
     command
+}
+
+/// The same of one plugin.
+pub(crate) fn policy(verb: &str, plugin: impl AsRef<OsStr>, config: &str) -> Command {
+    deciding(verb, &[(Path::new(plugin.as_ref()), config)])
 }
 
 /// The command line of a `run` (or `plan`) of one plugin on an endpoint, with the result as JSON. The node is
 /// remembered beside its socket.
 pub(crate) fn sweep(verb: &str, plugin: impl AsRef<OsStr>, config: &str, endpoint: &str, more: &[&str]) -> Command {
     let mut command = policy(verb, plugin, config);
-    command.args(["--endpoint", endpoint, "-o", "json", "--state-dir"]).arg(state_dir(endpoint)).args(more);
+    on(&mut command, endpoint).args(["-o", "json"]).args(more);
     command
+}
+
+/// Names the node of a command.
+pub(crate) fn on<'a>(command: &'a mut Command, endpoint: &str) -> &'a mut Command {
+    command.args(["--endpoint", endpoint, "--state-dir"]).arg(state_dir(endpoint))
 }
 
 /// Where a node is remembered, for the tests on it: in a directory beside its socket.

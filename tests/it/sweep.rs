@@ -4,98 +4,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use holystone_core::container::{Container, ContainerState, ImageMentions, Pod};
 use holystone_core::image::{Image, ImageId};
 use holystone_core::snapshot::Snapshot;
+use holystone_node::Faults;
 use holystone_node::simulated::{Code, Method, Moment};
-use holystone_node::{Faults, SimulatedNode};
-use jiff::Timestamp;
-use tempfile::TempDir;
 
-use crate::support::{Ended, Running, result, state_dir, sweep, unused_images};
+use crate::simulated::{CONFIG, OLD, TestNode, container_of, id, planned, whole};
+use crate::support::{result, state_dir, sweep, unused_images};
 use crate::terminal::Asking;
-
-const NODE: &[u8] = include_bytes!("../../examples/snapshots/rollout-node.json");
-const CONFIG: &str = r#"{"repositories":["docker.io/minchou/*"],"keepLast":1}"#;
-
-/// A simulated node of its own for one test.
-struct TestNode {
-    simulated: SimulatedNode,
-    before: BTreeSet<String>,
-    _directory: TempDir,
-}
-
-impl TestNode {
-    fn start(faults: Faults) -> Self {
-        Self::seeded(Snapshot::from_json(NODE).unwrap(), faults)
-    }
-
-    fn seeded(snapshot: Snapshot, faults: Faults) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let simulated = SimulatedNode::start(&directory.path().join("cri.sock"), snapshot, faults).unwrap();
-        let before = simulated.images().into_iter().collect();
-        Self { simulated, before, _directory: directory }
-    }
-
-    fn endpoint(&self) -> String {
-        self.simulated.endpoint().to_string()
-    }
-
-    fn run(&self, more: &[&str]) -> Ended {
-        unused_images("run", &self.endpoint(), CONFIG, more)
-    }
-
-    fn start_run(&self, more: &[&str]) -> Running {
-        Running::start(sweep("run", "builtin:unused-images", CONFIG, &self.endpoint(), more))
-    }
-
-    /// Waits until a run on the node has asked for a removal.
-    async fn until_the_first_removal(&self, run: &mut Running) {
-        while self.simulated.removals().is_empty() {
-            assert!(!run.is_over(), "it ended before the first removal");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    /// The ids of the images that are gone from the node.
-    fn gone(&self) -> BTreeSet<String> {
-        &self.before - &self.simulated.images().into_iter().collect()
-    }
-}
-
-/// The id of the image with this tag.
-fn id(tag: &str) -> String {
-    let snapshot = Snapshot::from_json(NODE).unwrap();
-    let image = snapshot.images.iter().find(|image| image.repo_tags.iter().any(|known| known == tag));
-    image.expect(tag).id.to_string()
-}
-
-/// The ids that a plan of the untroubled node would remove.
-fn planned() -> BTreeSet<String> {
-    let node = TestNode::start(Faults::none());
-    let plan = unused_images("plan", &node.endpoint(), CONFIG, &[]).expect(0).json();
-    assert!(node.gone().is_empty(), "a plan touches nothing");
-    assert!(node.simulated.removals().is_empty(), "a plan does not even ask");
-    plan["steps"].as_array().unwrap().iter().map(|step| step["image"].as_str().unwrap().to_owned()).collect()
-}
-
-fn container_of(tag: &str) -> Container {
-    Container {
-        id: "late".to_owned(),
-        name: "late".to_owned(),
-        sandbox_id: "late".to_owned(),
-        pod: Pod::default(),
-        image: ImageMentions { image: tag.to_owned(), ..ImageMentions::default() },
-        image_volumes: Vec::new(),
-        state: ContainerState::Created,
-        created_at: Timestamp::UNIX_EPOCH,
-        finished_at: None,
-        exit_code: None,
-        labels: std::collections::BTreeMap::new(),
-    }
-}
-
-const OLD: &str = "docker.io/minchou/rollout:v1.0.3";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_planned_goes_and_a_second_run_finds_nothing() {
@@ -299,7 +215,7 @@ async fn a_killed_run_leaves_a_node_that_the_next_run_finishes() {
 /// More than fit into one batch, and more than are in flight at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_images_are_swept_in_batches() {
-    let mut snapshot = Snapshot::from_json(NODE).unwrap();
+    let mut snapshot: Snapshot = whole();
     let model = snapshot.images[0].clone();
     snapshot.images.extend((0..3_000).map(|n| {
         let tag = format!("docker.io/minchou/many:v{n}");

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
 use crate::support::Ended;
@@ -48,6 +49,17 @@ impl Asking {
     /// Answers, and waits for the end.
     pub(crate) fn answer(mut self, answer: &str) -> Ended {
         writeln!(self.terminal, "{answer}").expect("the terminal takes the answer");
+        self.rest()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = self.child.id().try_into().ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(id, signal).expect("a running binary");
+    }
+
+    /// Waits for the end.
+    pub(crate) fn rest(mut self) -> Ended {
         // The report may be larger than a pipe holds, and so may what is said on the terminal.
         let mut report = self.child.stdout.take().expect("a pipe");
         let reader = std::thread::spawn(move || {

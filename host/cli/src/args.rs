@@ -129,7 +129,7 @@ pub(crate) struct StateArguments {
 pub(crate) struct StateDirArguments {
     /// Directory for what is remembered of this node from run to run, and for the lock that keeps two runs apart; it
     /// must be this user's alone. Default: /var/lib/holystone for root, else ~/.local/state/holystone.
-    #[arg(long, value_name = "DIRECTORY", overrides_with = "state_dir")]
+    #[arg(long, value_name = "DIRECTORY", overrides_with = "state_dir", value_parser = absolute)]
     pub(crate) state_dir: Option<PathBuf>,
 }
 
@@ -309,6 +309,12 @@ fn percent(text: &str) -> Result<u8, String> {
     let number = text.strip_suffix('%').unwrap_or(text);
     let percent = number.parse::<u8>().ok().filter(|percent| *percent <= 100);
     percent.ok_or_else(|| "a share is a whole number from 0 to 100, for example 85%".to_owned())
+}
+
+/// Two runs that start in different directories have to mean the same one, or they would not know of each other.
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("give an absolute path, one that begins with /".to_owned()) }
 }
 
 fn age(text: &str) -> Result<SignedDuration, String> {

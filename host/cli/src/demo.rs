@@ -39,7 +39,7 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
     let rails = arguments.rails.clone().or_protect(PROTECTED.parse()?).rails();
 
     say("A simulated node. The runtime's disk before:")?;
-    output::filesystems(&mut std::io::stdout(), &simulated.filesystems())?;
+    output::filesystems(&simulated.filesystems())?;
     say("\nThe plan: what builtin:unused-images wishes, after the guard rails have looked at it.\n")?;
     let policy = policy(arguments);
     let mut clock = Stopwatch::start();
@@ -56,7 +56,7 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
     let report = run::carry_out(job, planned, &mut Remembered::nothing(), clock).await;
     output::report(&report, Format::Table)?;
     say("\nThe runtime's disk after:")?;
-    output::filesystems(&mut std::io::stdout(), &simulated.filesystems())?;
+    output::filesystems(&simulated.filesystems())?;
     Ok(if report.has_failures() { Exit::SomeFailed } else { Exit::Done })
 }
 

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use holystone_core::text;
+
 /// What came of a command that did what it was asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -28,7 +30,7 @@ pub(crate) fn code(result: anyhow::Result<Exit>) -> ExitCode {
         Ok(Exit::SomeFailed) => ExitCode::from(1),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint(&format!("holystone: {error:#}\n"));
+            eprint(&format!("holystone: {}\n", text::escaped(&format!("{error:#}"))));
             ExitCode::from(if error.is::<Usage>() { USAGE } else { NOTHING_DONE })
         }
     }

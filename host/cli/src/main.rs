@@ -7,6 +7,7 @@ mod args;
 mod builtin;
 mod demo;
 mod exit;
+mod files;
 mod observe;
 mod output;
 mod plan;
@@ -18,10 +19,14 @@ mod state;
 mod stop;
 mod sweep;
 
+use std::fmt;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use holystone_core::text;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{self, Writer};
 
 use crate::args::{Arguments, Command};
 use crate::exit::Exit;
@@ -69,8 +74,16 @@ fn start_log(verbose: u8) {
         .with_writer(std::io::stderr)
         .with_ansi(output::colours(&std::io::stderr()))
         .with_target(false)
+        .fmt_fields(format::debug_fn(log_field).delimited(" "))
         .init();
     if let Some(problem) = problem {
         tracing::warn!("HOLYSTONE_LOG is ignored: {problem}");
     }
+}
+
+/// Writes a message, or a field of one. Whoever made its content, it stays on its line and moves no cursor.
+fn log_field(out: &mut Writer<'_>, field: &tracing::field::Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let value = format!("{value:?}");
+    let value = text::escaped(&value);
+    if field.name() == "message" { write!(out, "{value}") } else { write!(out, "{}={value}", field.name()) }
 }

@@ -1,9 +1,7 @@
 //! Looking at a node, this one or a recorded one. A look at this one comes with what is remembered of it.
 
-use std::io::Read as _;
 use std::path::Path;
 
-use anyhow::Context as _;
 use holystone_core::snapshot::Snapshot;
 use holystone_core::state::State;
 use holystone_node::{Cri, Endpoint, NodeError, Options, Surroundings};
@@ -11,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::args::NodeArguments;
 use crate::exit::Usage;
+use crate::files;
 
 /// A connected runtime, what this node is called, and the pod that this runs in; empty outside of pods.
 pub(crate) struct LiveNode {
@@ -60,20 +59,13 @@ fn node_name(arguments: &NodeArguments) -> String {
 
 /// Reads a recorded snapshot; - is standard input.
 pub(crate) fn recorded(path: &Path) -> anyhow::Result<Snapshot> {
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
+    let read = match path.to_str() {
+        Some("-") => files::standard_input(files::MAX_SNAPSHOT),
+        _ => files::read(path, files::MAX_SNAPSHOT),
     };
-    read.map_err(|error| Usage(format!("--snapshot: {} cannot be read: {error}", path.display())))?;
+    let bytes = read.map_err(|error| Usage(format!("--snapshot: {} {error}", path.display())))?;
     let snapshot =
         Snapshot::from_json(&bytes).map_err(|error| Usage(format!("--snapshot: {}: {error}", path.display())))?;
     tracing::info!(images = snapshot.images.len(), "snapshot read");
     Ok(snapshot)
-}
-
-/// Writes a snapshot as the file format has it.
-pub(crate) fn to_json(snapshot: &Snapshot) -> anyhow::Result<String> {
-    serde_json::to_string_pretty(snapshot).context("the snapshot cannot be written")
 }

@@ -1,4 +1,6 @@
-//! Printing results: a table for people, JSON and YAML for programs.
+//! Printing results: a table for people, JSON and YAML for programs. All of it goes out through [`Lines`].
+
+mod lines;
 
 use std::io::{BufWriter, IsTerminal, Write};
 
@@ -6,12 +8,13 @@ use anyhow::Context as _;
 use bytesize::ByteSize;
 use comfy_table::{CellAlignment, Table, presets};
 use holystone_core::guard::{Refused, Step};
-use holystone_core::report::{Outcome, PlanReport, PluginRun, Report, StepResult};
-use holystone_core::snapshot::Filesystem;
+use holystone_core::report::{Outcome, PlanReport, PluginFailure, PluginRun, Report, StepResult};
+use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
-use holystone_core::text;
+use holystone_core::text::{self, escaped};
 use serde::Serialize;
 
+use self::lines::Lines;
 use crate::args::Format;
 
 /// Whether to colour what goes to this stream.
@@ -26,28 +29,43 @@ pub(crate) fn plan(planned: &PlanReport, format: Format) -> anyhow::Result<()> {
 
 /// Prints a report to standard output.
 pub(crate) fn report(report: &Report, format: Format) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match format {
-        Format::Table => report_table(&mut out, report),
-        Format::Json | Format::Yaml => machine(&mut out, report, format),
-    }
+    report_to(&mut std::io::stdout().lock(), report, format)
+}
+
+/// Prints a snapshot, in its file format, to standard output.
+pub(crate) fn snapshot(snapshot: &Snapshot) -> anyhow::Result<()> {
+    print(&mut std::io::stdout().lock(), Format::Json, |out| json(out, snapshot))
+}
+
+/// Prints filesystems to standard output.
+pub(crate) fn filesystems(filesystems: &[Filesystem]) -> anyhow::Result<()> {
+    print(&mut std::io::stdout().lock(), Format::Table, |out| filesystem_lines(out, filesystems))
 }
 
 /// Prints a plan.
 pub(crate) fn plan_to(out: &mut impl Write, planned: &PlanReport, format: Format) -> anyhow::Result<()> {
-    match format {
+    print(out, format, |out| match format {
         Format::Table => plan_table(out, planned),
-        Format::Json | Format::Yaml => machine(out, planned, format),
-    }
+        Format::Json => json(out, planned),
+        Format::Yaml => yaml(out, planned),
+    })
+}
+
+fn report_to(out: &mut impl Write, report: &Report, format: Format) -> anyhow::Result<()> {
+    print(out, format, |out| match format {
+        Format::Table => report_table(out, report),
+        Format::Json => json(out, report),
+        Format::Yaml => yaml(out, report),
+    })
 }
 
 /// Prints what is remembered of a node.
 pub(crate) fn state(state: &State, format: Format) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match format {
-        Format::Table => state_table(&mut out, state),
-        Format::Json | Format::Yaml => machine(&mut out, state, format),
-    }
+    print(&mut std::io::stdout().lock(), format, |out| match format {
+        Format::Table => state_table(out, state),
+        Format::Json => json(out, state),
+        Format::Yaml => yaml(out, state),
+    })
 }
 
 fn state_table(out: &mut impl Write, state: &State) -> anyhow::Result<()> {
@@ -93,15 +111,25 @@ fn wished(state: &State, id: &str) -> String {
 }
 
 /// Writes as it goes: the text of a large plan takes more memory than the plan.
-fn machine(out: &mut impl Write, value: &impl Serialize, format: Format) -> anyhow::Result<()> {
-    let mut out = BufWriter::new(out);
-    if format == Format::Yaml {
-        serde_saphyr::to_io_writer(&mut out, value).context("the result cannot be written as YAML")?;
-    } else {
-        serde_json::to_writer_pretty(&mut out, value).context("the result cannot be written as JSON")?;
-        writeln!(out)?;
-    }
+fn print<W: Write>(
+    out: &mut W,
+    format: Format,
+    content: impl FnOnce(&mut Lines<BufWriter<&mut W>>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut out = Lines::new(BufWriter::new(out), format);
+    content(&mut out)?;
     Ok(out.flush()?)
+}
+
+fn json(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value).context("the result cannot be written as JSON")?;
+    Ok(writeln!(out)?)
+}
+
+fn yaml(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
+    // One line for each value, which `Lines` relies on.
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    serde_saphyr::to_io_writer_with_options(out, value, options).context("the result cannot be written as YAML")
 }
 
 fn plan_table(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result<()> {
@@ -112,7 +140,7 @@ fn plan_table(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result<()> 
         text::shown(&planned.runtime),
         planned.images
     )?;
-    filesystems(out, &planned.filesystems)?;
+    filesystem_lines(out, &planned.filesystems)?;
     plugins(out, &planned.plugins)?;
     let mut table = new_table(["PLAN", "IMAGE", "SIZE", "REASON"]);
     for step in &planned.plan.steps {
@@ -184,7 +212,7 @@ fn totals(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
         None => "freed: unknown, it cannot be measured from here".to_owned(),
     };
     writeln!(out, "filesystem {freed}")?;
-    filesystems(out, &report.filesystems_after)
+    filesystem_lines(out, &report.filesystems_after)
 }
 
 /// Every tag of the image, for all of them go; its digest or id when it has none.
@@ -200,7 +228,7 @@ fn explain(outcome: &Outcome) -> Option<String> {
         Outcome::Removed => None,
         Outcome::AlreadyGone => Some("somebody else removed it".to_owned()),
         Outcome::NoLongerAllowed(refusal) => Some(format!("rail {}: {refusal}", refusal.rail())),
-        Outcome::StillListed => Some("the runtime said that it was removed, and lists it".to_owned()),
+        Outcome::StillListed => Some("by the runtime's word it is gone, and it is listed all the same".to_owned()),
         Outcome::Failed(why) | Outcome::NotAttempted(why) | Outcome::NotNeeded(why) => Some(text::shown(why)),
     }
 }
@@ -215,15 +243,17 @@ fn refusals(table: &mut Table, refusals: &[Refused]) {
 fn plugins(out: &mut impl Write, plugins: &[PluginRun]) -> anyhow::Result<()> {
     for plugin in plugins {
         match &plugin.failure {
-            None => writeln!(out, "Plugin {}: {} wishes", plugin.name, plugin.wishes)?,
-            Some(failure) => writeln!(out, "Plugin {}: {}: {}", plugin.name, failure.reason, failure.message)?,
+            None => writeln!(out, "Plugin {}: {} wishes", escaped(&plugin.name), plugin.wishes)?,
+            Some(PluginFailure { reason, message }) => {
+                writeln!(out, "Plugin {}: {}: {}", escaped(&plugin.name), escaped(reason), escaped(message))?;
+            }
         }
     }
     Ok(())
 }
 
 /// One line for each filesystem.
-pub(crate) fn filesystems(out: &mut impl Write, filesystems: &[Filesystem]) -> anyhow::Result<()> {
+fn filesystem_lines(out: &mut impl Write, filesystems: &[Filesystem]) -> anyhow::Result<()> {
     for filesystem in filesystems {
         writeln!(out, "Filesystem {}: {}", text::shown(&filesystem.name), disk_use(filesystem))?;
     }
@@ -270,3 +300,6 @@ fn print_table(out: &mut impl Write, table: &Table) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,12 +8,14 @@ use anyhow::Context as _;
 use holystone_core::proposal::Proposal;
 use holystone_core::report::{PluginFailure, PluginRun};
 use holystone_core::text;
+use holystone_runtime::limits::MAX_COMPONENT;
 use holystone_runtime::{Engine, Grants, Limits, Plugin, PluginError, Reason, View};
 use serde::de::IgnoredAny;
 
 use crate::args::PolicyArguments;
 use crate::builtin::{self, BUILTINS};
 use crate::exit::Usage;
+use crate::files;
 
 /// A plugin as the user names it.
 struct Choice {
@@ -33,7 +35,7 @@ pub(crate) struct Loaded {
     config: String,
 }
 
-/// Loads the chosen plugins, on a thread of its own: compiling takes a while.
+/// Loads the chosen plugins, all at once: compiling takes a while, and one that takes for ever holds up no other.
 ///
 /// # Errors
 /// When the arguments make no sense or no engine can be made. A plugin that cannot be loaded is not an error here.
@@ -41,10 +43,14 @@ pub(crate) async fn load(arguments: &PolicyArguments) -> anyhow::Result<Vec<Load
     let choices = choices(&arguments.plugins, &arguments.configs)?;
     let grants: Grants = arguments.capabilities.iter().copied().collect();
     let memory = usize::try_from(arguments.memory.as_u64()).unwrap_or(usize::MAX);
-    let limits = Limits { timeout: arguments.timeout, memory };
+    let limits = Limits { timeout: arguments.timeout, memory, ..Limits::default() };
     let engine = engine(arguments)?;
-    let work = move || choices.into_iter().map(|choice| choice.load(&engine, &grants, limits)).collect();
-    tokio::task::spawn_blocking(work).await.context("loading the plugins ended early")
+    let load = |choice: Choice| tokio::spawn(choice.load(engine.clone(), grants.clone(), limits));
+    let mut loaded = Vec::new();
+    for plugin in choices.into_iter().map(load).collect::<Vec<_>>() {
+        loaded.push(plugin.await.context("loading the plugins ended early")?);
+    }
+    Ok(loaded)
 }
 
 /// Asks each plugin for its proposal.
@@ -79,9 +85,12 @@ fn explain(error: &PluginError) -> String {
 }
 
 impl Choice {
-    fn load(self, engine: &Engine, grants: &Grants, limits: Limits) -> Loaded {
+    async fn load(self, engine: Engine, grants: Grants, limits: Limits) -> Loaded {
         let name = self.source.name();
-        let plugin = self.source.bytes(&name).and_then(|bytes| Plugin::load(engine, &name, &bytes, grants, limits));
+        let plugin = match self.source.bytes(&name) {
+            Ok(bytes) => Plugin::load(&engine, &name, bytes, &grants, limits).await,
+            Err(error) => Err(error),
+        };
         Loaded { name, plugin, config: self.config }
     }
 }
@@ -130,9 +139,9 @@ impl Source {
                 let all: Vec<&str> = BUILTINS.iter().map(|(name, _)| *name).collect();
                 fail(format!("there is no builtin of this name; the builtins are: {}", all.join(", ")))
             }),
-            Self::File(path) => std::fs::read(path)
+            Self::File(path) => files::read(path, MAX_COMPONENT as u64)
                 .map(Cow::Owned)
-                .map_err(|error| fail(format!("{} cannot be read: {error}", text::shown(&path.display().to_string())))),
+                .map_err(|error| fail(format!("{} {error}", text::shown(&path.display().to_string())))),
         }
     }
 }
@@ -158,8 +167,10 @@ fn choices(plugins: &[String], configs: &[String]) -> anyhow::Result<Vec<Choice>
 fn read_config(argument: &str) -> anyhow::Result<String> {
     let (text, origin) = match argument.strip_prefix('@') {
         Some(path) => {
-            let read = std::fs::read_to_string(path);
-            (read.map_err(|error| Usage(format!("--config: {path} cannot be read: {error}")))?, path)
+            let read = files::read(Path::new(path), files::MAX_CONFIG);
+            let bytes = read.map_err(|error| Usage(format!("--config: {path} {error}")))?;
+            let text = String::from_utf8(bytes);
+            (text.map_err(|error| Usage(format!("--config: {path} is not UTF-8: {error}")))?, path)
         }
         None => (argument.to_owned(), "--config"),
     };

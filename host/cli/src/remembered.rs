@@ -76,7 +76,10 @@ pub(crate) fn recall(arguments: &StateDirArguments, snapshot: &mut Snapshot) {
     match found {
         Ok(Found { mut state, notice: None }) => drop(state.observe(snapshot)),
         Ok(Found { notice: Some(notice), .. }) => tracing::warn!("{notice}"),
-        Err(error) => tracing::info!("ages are unknown: {error:#}"),
+        Err(error) if matches!(error.downcast_ref(), Some(StateDirError::Missing { .. })) => {
+            tracing::info!("ages are unknown: {error:#}");
+        }
+        Err(error) => tracing::warn!("ages are unknown: {error:#}"),
     }
 }
 
@@ -88,7 +91,8 @@ pub(crate) fn directory(arguments: &StateDirArguments) -> anyhow::Result<PathBuf
     if rustix::process::geteuid().is_root() {
         return Ok("/var/lib/holystone".into());
     }
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // Others are as good as none, says the XDG specification.
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
     Ok(base
         .context("there is no home directory to keep the state in; name a directory with --state-dir")?

@@ -69,17 +69,17 @@ pub(crate) async fn carry_out(
     clock.lap("sweep");
     let after = filesystems(job.node, job.stop).await;
     let mut report = Report::new(planned, swept, Timestamp::now(), after, clock.laps());
-    remembered.state.finish(last_run(&report), report.removed());
+    remembered.state.finish(last_run(&report), report.gone());
     remembered.save();
     report.notices.clone_from(&remembered.notices);
     report
 }
 
 async fn filesystems(node: &LiveNode, stop: &Stop) -> Vec<Filesystem> {
-    let problem = match tokio::time::timeout(stop.rest(), node.cri.filesystems()).await {
-        Ok(Ok(filesystems)) => return filesystems,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "the run was over before".to_owned(),
+    let problem = match stop.at_the_end(node.cri.filesystems()).await {
+        Some(Ok(filesystems)) => return filesystems,
+        Some(Err(error)) => error.to_string(),
+        None => "the run was over before".to_owned(),
     };
     tracing::warn!("the filesystems could not be measured after the run: {problem}");
     Vec::new()

@@ -1,16 +1,15 @@
 //! `holystone snapshot`: records the node, to be replayed anywhere.
 
-use std::io::Write as _;
-
 use crate::args::SnapshotArguments;
 use crate::exit::Exit;
-use crate::observe::{self, LiveNode};
+use crate::observe::LiveNode;
+use crate::output;
 use crate::remembered;
 
 /// Looks at the node and prints what there is.
 pub(crate) async fn snapshot(arguments: &SnapshotArguments) -> anyhow::Result<Exit> {
     let mut snapshot = LiveNode::connect(&arguments.node).await?.observe().await?;
     remembered::recall(&arguments.node.state, &mut snapshot);
-    writeln!(std::io::stdout(), "{}", observe::to_json(&snapshot)?)?;
+    output::snapshot(&snapshot)?;
     Ok(Exit::Done)
 }

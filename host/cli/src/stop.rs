@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// How long after the first signal the removals under way are waited for. Kubernetes kills after 30 s.
 const GRACE: Duration = Duration::from_secs(20);
-/// The longest and the shortest time for the last look, once a run is overdue. It is a tenth of the limit in between.
+/// The shortest and the longest time for the last questions, once a run is overdue. It is a tenth of the limit in between.
 const LAST_LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Tells a run when to end.
@@ -21,14 +21,21 @@ pub(crate) struct Stop {
     limit: Duration,
     deadline: Instant,
     grace: Duration,
-    /// When the first signal came, and whether a second one did.
+    /// When the first signal came, and the second one.
     signals: watch::Receiver<Signals>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Signals {
     first: Option<Instant>,
-    again: bool,
+    again: Option<Instant>,
+}
+
+impl Signals {
+    fn count(&mut self) {
+        let next = if self.first.is_none() { &mut self.first } else { &mut self.again };
+        next.get_or_insert_with(Instant::now);
+    }
 }
 
 impl Stop {
@@ -43,10 +50,7 @@ impl Stop {
                     Some(()) = interrupt.recv() => {}
                     else => return,
                 }
-                sender.send_modify(|signals| {
-                    signals.again = signals.first.is_some();
-                    signals.first = signals.first.or_else(|| Some(Instant::now()));
-                });
+                sender.send_modify(Signals::count);
             }
         });
         let now = Instant::now();
@@ -67,34 +71,38 @@ impl Stop {
 
     /// Ends when nothing may be waited for any more.
     pub(crate) async fn overdue(&self) -> Ending {
-        let mut signals = self.signals.clone();
+        self.overdue_by(Duration::ZERO).await
+    }
+
+    /// Asks the node a last question, of what a sweep came to. Once the run is overdue little time is left for all such
+    /// questions together; `None` when that was not enough.
+    pub(crate) async fn at_the_end<T>(&self, question: impl Future<Output = T>) -> Option<T> {
+        let last_look = (self.limit / 10).clamp(LAST_LOOK.0, LAST_LOOK.1);
         tokio::select! {
             biased;
-            () = tokio::time::sleep_until(self.deadline) => self.time_limit(),
-            Ok(_) = signals.wait_for(|signals| signals.again) => stopped(),
-            () = grace_is_over(self.signals.clone(), self.grace) => stopped(),
+            answer = question => Some(answer),
+            _ = self.overdue_by(last_look) => None,
         }
     }
 
-    /// How long the last questions to the node may take together.
-    pub(crate) fn rest(&self) -> Duration {
-        let last_look = (self.limit / 10).clamp(LAST_LOOK.0, LAST_LOOK.1);
-        self.left() + last_look
+    async fn overdue_by(&self, more: Duration) -> Ending {
+        let mut signals = self.signals.clone();
+        loop {
+            let (since, ending) = self.end(*signals.borrow_and_update());
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(since + more) => return ending,
+                Ok(()) = signals.changed() => {}
+            }
+        }
     }
 
-    /// Whether nothing may be waited for any more.
-    pub(crate) fn is_overdue(&self) -> bool {
-        self.left().is_zero()
-    }
-
-    /// How long things may still be waited for.
-    fn left(&self) -> Duration {
-        let now = Instant::now();
-        let left = self.deadline.saturating_duration_since(now);
-        match *self.signals.borrow() {
-            Signals { again: true, .. } => Duration::ZERO,
-            Signals { first: Some(first), .. } => left.min((first + self.grace).saturating_duration_since(now)),
-            Signals { first: None, .. } => left,
+    /// Since when the run is overdue, or will be if no other signal comes, and why.
+    fn end(&self, signals: Signals) -> (Instant, Ending) {
+        let signalled = signals.first.map(|first| first + self.grace).into_iter().chain(signals.again).min();
+        match signalled.filter(|stopped| *stopped < self.deadline) {
+            Some(since) => (since, stopped()),
+            None => (self.deadline, self.time_limit()),
         }
     }
 
@@ -118,14 +126,6 @@ impl Stop {
     }
 }
 
-async fn grace_is_over(mut signals: watch::Receiver<Signals>, grace: Duration) {
-    let first = signals.wait_for(|signals| signals.first.is_some()).await.ok().and_then(|signals| signals.first);
-    match first {
-        Some(first) => tokio::time::sleep_until(first + grace).await,
-        None => std::future::pending().await,
-    }
-}
-
 fn stopped() -> Ending {
     Ending { reason: EndReason::Stopped, message: "the run was asked to end".to_owned() }
 }
@@ -141,10 +141,7 @@ mod tests {
     }
 
     fn signal(sender: &watch::Sender<Signals>) {
-        sender.send_modify(|signals| {
-            signals.again = signals.first.is_some();
-            signals.first = signals.first.or_else(|| Some(Instant::now()));
-        });
+        sender.send_modify(Signals::count);
     }
 
     #[tokio::test]
@@ -152,7 +149,11 @@ mod tests {
         let (_sender, stop) = stop(Duration::ZERO);
         assert_eq!(stop.requested().await.reason, EndReason::TimeLimit);
         assert_eq!(stop.overdue().await.reason, EndReason::TimeLimit);
-        assert_eq!(stop.rest(), LAST_LOOK.0);
+        assert_eq!(stop.at_the_end(async { 7 }).await, Some(7), "a quick answer is still taken");
+        assert_eq!(stop.at_the_end(std::future::pending::<()>()).await, None);
+        let start = Instant::now();
+        assert_eq!(stop.at_the_end(std::future::pending::<()>()).await, None);
+        assert!(start.elapsed() < LAST_LOOK.0, "the questions have that time together");
     }
 
     #[tokio::test]
@@ -163,7 +164,8 @@ mod tests {
         assert_eq!(stop.overdue().await.reason, EndReason::Stopped, "the while is over");
         stop.grace = Duration::from_mins(1);
         assert!(tokio::time::timeout(Duration::from_millis(20), stop.overdue()).await.is_err(), "and here it is not");
-        assert!(stop.rest() > Duration::from_secs(50));
+        let unanswered = stop.at_the_end(std::future::pending::<()>());
+        assert!(tokio::time::timeout(Duration::from_millis(20), unanswered).await.is_err(), "nor for a last question");
     }
 
     #[tokio::test]
@@ -173,7 +175,6 @@ mod tests {
         signal(&sender);
         signal(&sender);
         assert_eq!(stop.overdue().await.reason, EndReason::Stopped);
-        assert_eq!(stop.rest(), LAST_LOOK.1);
     }
 
     #[tokio::test]

@@ -11,13 +11,13 @@ use holystone_core::state::State;
 use holystone_core::text;
 use holystone_node::{Attempt, NodeError};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::observe::LiveNode;
 use crate::stop::Stop;
 
-/// How many removals start on the first look at the node, and at most on later ones: each time twice as many, so that
-/// a runtime that fails is noticed early. Smaller costs more looks; larger lets a look grow old.
+/// How many removals start on the first look at the node, and at most on later ones: each time twice as many, and after
+/// a failure as few as at first, so that a runtime that fails is noticed early. Smaller costs more looks; larger lets a
+/// look grow old.
 const FIRST_BATCH: usize = 32;
 const LARGEST_BATCH: usize = 512;
 
@@ -90,7 +90,9 @@ pub(crate) async fn sweep(job: Job<'_>, state: &State, steps: &[Step], filesyste
         }
         sweep.collect();
     }
-    sweep.make_sure().await;
+    if job.stop.at_the_end(sweep.make_sure()).await.is_none() {
+        sweep.note_unknown("the run was over before the node could be looked at");
+    }
     sweep.swept()
 }
 
@@ -115,8 +117,8 @@ struct Sweep<'a> {
     under_way: JoinSet<(Turn, Attempt)>,
     /// Their places in the plan.
     unanswered: BTreeSet<usize>,
-    /// Removals that the runtime reported as done and no look has confirmed.
-    accepted: BTreeSet<usize>,
+    /// Images that are gone by the runtime's word, which no look has confirmed, with what became of them if it is true.
+    accepted: BTreeMap<usize, Outcome>,
     /// Removals that were not waited for to the end, and why; a look shows whether they were carried out.
     abandoned: BTreeMap<usize, String>,
     outcomes: Vec<Option<Outcome>>,
@@ -136,7 +138,7 @@ impl<'a> Sweep<'a> {
             waiting: (0..steps.len()).map(|place| (place, 0)).collect(),
             under_way: JoinSet::new(),
             unanswered: BTreeSet::new(),
-            accepted: BTreeSet::new(),
+            accepted: BTreeMap::new(),
             abandoned: BTreeMap::new(),
             outcomes: vec![None; steps.len()],
             batch: FIRST_BATCH,
@@ -185,8 +187,10 @@ impl<'a> Sweep<'a> {
             }
         };
         self.confirm(&snapshot);
+        // What was answered meanwhile may end the sweep, or slow it down.
+        self.collect();
         let guard = Guard::new(&snapshot, self.job.rails);
-        for _ in 0..room {
+        for _ in 0..room.min(self.batch) {
             let Some((place, before)) = self.waiting.pop_first() else { break };
             match guard.clear(&self.steps[place]) {
                 Ok(clearance) => {
@@ -259,11 +263,17 @@ impl<'a> Sweep<'a> {
         match attempt {
             Attempt::Accepted => {
                 self.failures = 0;
-                self.accepted.insert(turn.place);
+                self.accepted.insert(turn.place, Outcome::Removed);
+            }
+            // The code for it may mean anything else that is missing.
+            Attempt::Over(Outcome::AlreadyGone) => {
+                self.failures = 0;
+                self.accepted.insert(turn.place, Outcome::AlreadyGone);
             }
             Attempt::Over(outcome) => self.note_answer(turn.place, outcome),
             Attempt::Unanswered(why) if tries < TRIES && self.ending.is_none() => {
                 tracing::debug!("{why}; after another look it is tried again");
+                self.batch = FIRST_BATCH;
                 self.waiting.insert(turn.place, tries);
             }
             Attempt::Unanswered(why) => self.note_answer(turn.place, Outcome::Failed(why)),
@@ -273,6 +283,9 @@ impl<'a> Sweep<'a> {
     /// Notes what a removal came to, and ends the sweep when one after the other fails.
     fn note_answer(&mut self, place: usize, outcome: Outcome) {
         self.failures = if outcome.is_failure() { self.failures.saturating_add(1) } else { 0 };
+        if outcome.is_failure() {
+            self.batch = FIRST_BATCH;
+        }
         if self.failures >= self.job.pace.max_failures && !self.waiting.is_empty() {
             let last = if let Outcome::Failed(why) = &outcome { text::shown(why) } else { String::new() };
             let message = format!("{} removals failed in a row, the last with: {last}", self.failures);
@@ -281,38 +294,35 @@ impl<'a> Sweep<'a> {
         self.note(place, outcome);
     }
 
-    /// Counts as removed what was accepted or abandoned before this look and is not in it.
+    /// Counts as gone what was accepted or abandoned before this look and is not in it.
     fn confirm(&mut self, snapshot: &Snapshot) {
-        let asked: Vec<usize> = self.accepted.iter().chain(self.abandoned.keys()).copied().collect();
+        let asked: Vec<usize> = self.accepted.keys().chain(self.abandoned.keys()).copied().collect();
         for place in asked {
             if snapshot.image(self.steps[place].image().as_str()).is_none() {
-                self.accepted.remove(&place);
                 self.abandoned.remove(&place);
-                self.note(place, Outcome::Removed);
+                let outcome = self.accepted.remove(&place).unwrap_or(Outcome::Removed);
+                self.note(place, outcome);
             }
         }
     }
 
-    /// Looks until everything that was accepted is confirmed, or is known to be listed all the same.
+    /// Looks until everything that was accepted is confirmed, or is known to be listed all the same. May be dropped
+    /// at any point without loss.
     async fn make_sure(&mut self) {
         for check in 0..CHECKS {
-            let unsure = !self.accepted.is_empty() || check == 0 && !self.abandoned.is_empty();
-            if !unsure || check > 0 && self.job.stop.is_overdue() {
-                break;
+            // One look is enough for those that were not waited for.
+            if self.accepted.is_empty() && (check > 0 || self.abandoned.is_empty()) {
+                return;
             }
             if check > 0 {
                 tokio::time::sleep(BETWEEN_CHECKS).await;
             }
-            match timeout(self.job.stop.rest(), self.look()).await {
-                Ok(Ok(snapshot)) => self.confirm(&snapshot),
-                Ok(Err(error)) => self.note_unknown(&error.to_string()),
-                Err(_) => self.note_unknown("the run was over before the node could be looked at"),
+            match self.look().await {
+                Ok(snapshot) => self.confirm(&snapshot),
+                Err(error) => return self.note_unknown(&error.to_string()),
             }
         }
         self.note_accepted(&Outcome::StillListed);
-        for (place, why) in std::mem::take(&mut self.abandoned) {
-            self.note(place, Outcome::Failed(why));
-        }
     }
 
     fn note_unknown(&mut self, why: &str) {
@@ -321,7 +331,7 @@ impl<'a> Sweep<'a> {
     }
 
     fn note_accepted(&mut self, outcome: &Outcome) {
-        for place in std::mem::take(&mut self.accepted) {
+        for place in std::mem::take(&mut self.accepted).into_keys() {
             self.note(place, outcome.clone());
         }
     }
@@ -345,6 +355,7 @@ impl<'a> Sweep<'a> {
 
     /// Waits for nothing any more.
     fn abandon(&mut self, ending: Ending) {
+        self.collect();
         self.under_way.abort_all();
         self.under_way = JoinSet::new();
         let why = format!("{} before the runtime answered; it may still remove the image", ending.message);
@@ -359,7 +370,10 @@ impl<'a> Sweep<'a> {
         self.outcomes[place] = Some(outcome);
     }
 
-    fn swept(self) -> Swept {
+    fn swept(mut self) -> Swept {
+        for (place, why) in std::mem::take(&mut self.abandoned) {
+            self.note(place, Outcome::Failed(why));
+        }
         // Only a panic in a removal leaves a step without an outcome.
         let lost = || Outcome::Failed("the removal ended without an answer".to_owned());
         let outcomes = self.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect();

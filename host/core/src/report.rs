@@ -18,7 +18,7 @@ pub enum Outcome {
     AlreadyGone,
     /// The second look said no.
     NoLongerAllowed(Refusal),
-    /// The runtime reported success and lists it all the same.
+    /// It is gone by the runtime's word, and listed all the same.
     StillListed,
     /// The removal failed; the text is the runtime's, with what was tried.
     Failed(String),
@@ -316,9 +316,10 @@ impl Report {
         }
     }
 
-    /// The steps that removed their image.
-    pub fn removed(&self) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(|result| result.outcome == Outcome::Removed).map(|result| &result.step)
+    /// The steps whose image is gone, whoever removed it.
+    pub fn gone(&self) -> impl Iterator<Item = &Step> {
+        let is_gone = |result: &&StepResult| matches!(result.outcome, Outcome::Removed | Outcome::AlreadyGone);
+        self.steps.iter().filter(is_gone).map(|result| &result.step)
     }
 
     /// Whether something did not go as planned: a step or a plugin failed.

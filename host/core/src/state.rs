@@ -214,9 +214,9 @@ impl State {
         self.under_way = Some(UnderWay { started_at, images });
     }
 
-    /// Notes how the run ended, and forgets the images that it removed.
-    pub fn finish<'a>(&mut self, run: LastRun, removed: impl Iterator<Item = &'a Step>) {
-        for step in removed {
+    /// Notes how the run ended, and forgets the images that are gone: should one come back, it is young again.
+    pub fn finish<'a>(&mut self, run: LastRun, gone: impl Iterator<Item = &'a Step>) {
+        for step in gone {
             let id = step.image().as_str();
             self.images.remove(id);
             for wishes in self.wishes.values_mut() {

@@ -1,24 +1,33 @@
 //! Text that comes from outside, made fit for a terminal or a log line.
 
+use std::borrow::Cow;
+
 /// How many characters of a foreign text are shown.
 const SHOWN: usize = 200;
 
-/// Escapes what could move a cursor, colour a screen, break a line or turn text around, and cuts what is long.
-/// Whatever a plugin or a runtime says goes through here before a person sees it.
+/// Escapes what is harmful, and cuts what is long. Whatever a plugin or a runtime says goes through here before a
+/// person sees it.
 pub fn shown(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().min(SHOWN));
-    for (index, character) in text.chars().enumerate() {
-        if index == SHOWN {
-            out.push('…');
-            break;
-        }
-        if is_harmless(character) {
-            out.push(character);
-        } else {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", escaped(&text[..end])),
+        None => escaped(text).into_owned(),
+    }
+}
+
+/// Escapes what is harmful.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_harmful(character) {
             out.extend(character.escape_unicode());
+        } else {
+            out.push(character);
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 /// The candidate that was probably meant: the same letters but for case, `-`, `_` and blanks, or so few letters off
@@ -53,17 +62,18 @@ pub fn rough_age(nanoseconds: i64) -> String {
 /// The longest name that is looked at, in bytes.
 const MISSPELT: usize = 64;
 
-fn is_harmless(character: char) -> bool {
-    // Bidirectional controls and invisible separators can make a line read as something else than it is.
+/// Whether a character could move a cursor, colour a screen, break a line, or make a line read as something else than
+/// it is: controls, bidirectional controls, and what cannot be seen.
+pub fn is_harmful(character: char) -> bool {
     let invisible = matches!(character,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-    !character.is_control() && !invisible
+    character.is_control() || invisible
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{closest, rough_age, shown};
+    use super::{closest, escaped, rough_age, shown};
 
     #[test]
     fn ages_are_told_in_a_unit_that_fits() {
@@ -102,12 +112,16 @@ mod tests {
 
     #[test]
     fn plain_text_stays() {
-        assert_eq!(shown("docker.io/minchou/rollout:v1 – größer 🧽"), "docker.io/minchou/rollout:v1 – größer 🧽");
+        let text = "docker.io/minchou/rollout:v1 – größer 🧽";
+        assert_eq!(shown(text), text);
+        assert!(matches!(escaped(text), std::borrow::Cow::Borrowed(_)), "nothing is copied");
     }
 
     #[test]
     fn controls_are_escaped() {
-        assert_eq!(shown("a\x1b[31mb\r\n\0\u{9b}\u{202e}"), "a\\u{1b}[31mb\\u{d}\\u{a}\\u{0}\\u{9b}\\u{202e}");
+        let text = "a\x1b[31mb\r\n\0\u{9b}\u{202e}";
+        assert_eq!(shown(text), "a\\u{1b}[31mb\\u{d}\\u{a}\\u{0}\\u{9b}\\u{202e}");
+        assert_eq!(escaped(text), shown(text));
     }
 
     #[test]
@@ -115,5 +129,7 @@ mod tests {
         let cut = shown(&"x".repeat(10_000_000));
         assert_eq!(cut.chars().count(), 201);
         assert!(cut.ends_with('…'));
+        assert_eq!(shown(&cut), cut, "what was cut is not cut again");
+        assert_eq!(escaped(&"x".repeat(1_000)).len(), 1_000);
     }
 }

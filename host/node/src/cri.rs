@@ -38,6 +38,9 @@ pub use removal::Attempt;
 /// The largest message taken or sent. 10 000 images come to some 5 MB; a runtime that sends this much is broken.
 const MAX_MESSAGE: usize = 256 << 20;
 
+/// How often a second look starts over because it found something new.
+const ROUNDS: u32 = 3;
+
 /// How long to wait, and how often to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -168,18 +171,32 @@ impl Cri {
 
     async fn take(&self, now: Timestamp, node_name: &str, depth: Depth) -> Result<Snapshot, NodeError> {
         let node = self.node(node_name, depth).await?;
-        // Images first: a container that starts while this goes on is then seen with the image that it uses.
-        let images = self.list_images().await?;
-        let (mut containers, mut sandboxes) = tokio::try_join!(self.list_containers(), self.list_sandboxes())?;
-        let (details, sandbox_images) =
-            tokio::try_join!(self.learn_containers(&containers, depth), self.learn_sandboxes(&sandboxes))?;
-        memory::complete_containers(&mut containers, &details, &sandboxes);
-        memory::complete_sandboxes(&mut sandboxes, &sandbox_images);
+        let (images, containers, sandboxes) = self.lists(depth).await?;
         let filesystems = if depth == Depth::Full { self.filesystems().await? } else { Vec::new() };
         let memory = Remembered::default();
         let snapshot =
             Snapshot { format: FORMAT, taken_at: now, node, filesystems, images, containers, sandboxes, memory };
         Ok(snapshot.normalize())
+    }
+
+    /// Images, containers and sandboxes. What is new among the latter has to be asked about one by one, and meanwhile
+    /// the lists grow old: a second look, on which removals rest, takes them anew until there is nothing new in them.
+    async fn lists(&self, depth: Depth) -> Result<(Vec<Image>, Vec<Container>, Vec<Sandbox>), NodeError> {
+        let mut round = 1;
+        loop {
+            // Images first: a container that starts while this goes on is then seen with the image that it uses.
+            let images = self.list_images().await?;
+            let (mut containers, mut sandboxes) = tokio::try_join!(self.list_containers(), self.list_sandboxes())?;
+            let all_known = self.memory().knows(&containers, &sandboxes);
+            let (details, sandbox_images) =
+                tokio::try_join!(self.learn_containers(&containers, depth), self.learn_sandboxes(&sandboxes))?;
+            if all_known || depth == Depth::Full || round == ROUNDS {
+                memory::complete_containers(&mut containers, &details, &sandboxes);
+                memory::complete_sandboxes(&mut sandboxes, &sandbox_images);
+                return Ok((images, containers, sandboxes));
+            }
+            round += 1;
+        }
     }
 
     async fn node(&self, name: &str, depth: Depth) -> Result<Node, NodeError> {
@@ -366,6 +383,10 @@ impl Cri {
     /// Why the first call failed, in terms of what listens there.
     async fn no_cri(&self, failure: Failure, channel: Channel) -> NodeError {
         let endpoint = self.endpoint.clone();
+        // It was there a moment ago.
+        if let Some(error) = failure.no_connection() {
+            return connect::by_system(&endpoint, error);
+        }
         if let Some(problem) = failure.not_grpc() {
             return NodeError::NotGrpc { endpoint, problem };
         }

@@ -21,6 +21,7 @@ macro_rules! not_simulated {
 }
 
 mod faults;
+mod garble;
 mod service;
 mod store;
 mod wire;
@@ -29,7 +30,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use holystone_core::container::Container;
+use holystone_core::container::{Container, Sandbox};
 use holystone_core::image::Image;
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use k8s_cri::v1::image_service_server::ImageServiceServer;
@@ -40,7 +41,7 @@ use tokio_stream::StreamExt;
 use tonic::transport::Server;
 
 use crate::endpoint::Endpoint;
-pub use faults::{Appearance, Code, Disconnect, ErrorFault, Faults, Method, Moment};
+pub use faults::{Answer, Appearance, Code, Delay, Disconnect, ErrorFault, Faults, Garbled, Method, Moment};
 use service::Service;
 pub use store::Removal;
 use store::Store;
@@ -135,6 +136,30 @@ impl SimulatedNode {
         self.service.store().calls(method)
     }
 
+    /// How many calls of any kind were received so far.
+    pub fn all_calls(&self) -> u64 {
+        self.service.store().all_calls()
+    }
+
+    /// Goes on with other faults; the counts of calls go on, too.
+    pub fn change_faults(&self, faults: Faults) {
+        self.service.store().faults = faults;
+    }
+
+    /// Adds a sandbox, or replaces the one with its id.
+    pub fn add_sandbox(&self, sandbox: Sandbox) {
+        self.service.store().sandboxes.insert(sandbox.id.clone(), sandbox);
+    }
+
+    /// From now on the images take space in this directory: each has a file of its size there until it is removed, and
+    /// the node says that its filesystem is the directory's.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn fill_disk(&self, directory: &Path) -> io::Result<()> {
+        self.service.store().fill(directory)
+    }
+
     /// The seed's filesystems with modelled figures: what images took is free when they are gone.
     pub fn filesystems(&self) -> Vec<Filesystem> {
         self.service.store().filesystems.clone()
@@ -150,7 +175,9 @@ impl Drop for SimulatedNode {
 
 async fn serve(service: Service, incoming: mpsc::UnboundedReceiver<io::Result<tokio::io::DuplexStream>>) {
     let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming).fuse();
+    let garbles = garble::Garbles { service: service.clone() };
     let server = Server::builder()
+        .layer(garbles)
         .add_service(RuntimeServiceServer::new(service.clone()))
         .add_service(ImageServiceServer::new(service))
         .serve_with_incoming(incoming);

@@ -98,8 +98,11 @@ impl StateDir {
     /// When it cannot be made, is not a directory, belongs to another user or can be written to by others.
     pub fn make(path: &Path) -> Result<Self, StateDirError> {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(|error| unmade(path, "it", error.kind(), &error))?;
-        Self::open(path)
+        match made {
+            // Something that is no directory, of which opening it tells more.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unmade(path, "it", error.kind(), &error)),
+            _ => Self::open(path),
+        }
     }
 
     /// Opens the directory.

@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Cache, CacheConfig, Config};
 
 use crate::v0_1::{self, State};
 
 /// How often running plugins give the host a chance to look at the clock.
 const TICK: Duration = Duration::from_millis(10);
+
+/// At most how many threads compile one component.
+const COMPILERS: usize = 8;
 
 /// Compiles and runs components. Cheap to clone.
 #[derive(Clone)]
@@ -53,6 +56,13 @@ impl Engine {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
         v0_1::add_to_linker(&mut linker).map_err(failed)?;
         Ok(Self { wasmtime, linker: Arc::new(linker) })
+    }
+
+    /// Compiles on threads of its own, so that a component which takes long does not hold up another one.
+    pub(crate) fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(COMPILERS);
+        let compilers = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        compilers.install(|| Component::from_binary(&self.wasmtime, bytes))
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {

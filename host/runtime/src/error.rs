@@ -17,7 +17,7 @@ pub struct PluginError {
 /// Stable reasons. Their names appear in reports and metrics and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// Its bytes could not be had: no such builtin, no such file.
+    /// Its bytes could not be had: no such builtin, no such file, too large, or no regular file.
     FetchFailed,
     /// The bytes are not a WebAssembly component.
     NotAComponent,
@@ -25,15 +25,15 @@ pub enum Reason {
     IncompatibleApi,
     /// It imports something that it was not granted.
     CapabilityDenied,
-    /// It could not be compiled.
+    /// It could not be compiled: it is malformed, or takes too long or too much.
     CompileFailed,
     /// Its config is not valid; the plugin itself or the host says so.
     ConfigInvalid,
     /// It did not finish in time.
     Timeout,
-    /// It wanted more memory, tables or instances than it may have.
+    /// It wanted more memory than it may have, or handed the host too much at once.
     MemoryLimit,
-    /// It crashed: a panic, an exit, a bad memory access.
+    /// It crashed: a panic, an exit, a bad memory access, an answer that cannot be read.
     Trapped,
     /// It answered that it cannot decide, or with a plan that the host does not take.
     PlanRejected,

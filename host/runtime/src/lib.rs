@@ -8,6 +8,7 @@
 //! - [`plugin`]: from bytes to a plugin, from a plugin to a proposal.
 //! - [`capability`]: what a component asks for, held against what it is granted.
 //! - [`logs`]: where questions about log directories go to.
+//! - `shape`: what a component is made of, held against limits before it is compiled.
 //! - `v0_1`: the WIT bindings of `holystone:node@0.1` and every conversion to and from them.
 
 pub mod capability;
@@ -16,6 +17,7 @@ pub mod error;
 pub mod limits;
 pub mod logs;
 pub mod plugin;
+mod shape;
 mod v0_1;
 mod wasi;
 

@@ -7,29 +7,45 @@ use wasmtime::ResourceLimiter;
 /// Limits of one plugin. Time and memory are the operator's to set; the rest is fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How long one call may take, start-up included. Default 10 s.
+    /// How long it may take to come to an answer, start-up included. Default 10 s.
     pub timeout: Duration,
-    /// How many bytes all linear memories and tables of the plugin may have together. Default 64 MiB; interpreted languages
-    /// need 256 MiB and more.
+    /// How many bytes all linear memories, tables and instances of the plugin may have together. Default 64 MiB;
+    /// interpreted languages need 256 MiB and more.
     pub memory: usize,
+    /// How long compiling it may take. Default 2 min: an interpreter takes half a minute on a slow node.
+    pub compile: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(10), memory: 64 << 20 }
+        Self { timeout: Duration::from_secs(10), memory: 64 << 20, compile: Duration::from_mins(2) }
     }
 }
 
-/// The largest component that is read, in bytes. Python components have 18 MB.
-pub(crate) const MAX_COMPONENT: usize = 64 << 20;
+/// The largest component that is taken, in bytes. Python components have 18 MB.
+pub const MAX_COMPONENT: usize = 64 << 20;
+/// How many bytes of a component may be code and declarations: all but its data. Each takes about a hundred bytes of
+/// memory, and up to 10 µs, to compile.
+pub(crate) const MAX_CODE: usize = 16 << 20;
+/// How many functions are compiled. Each takes about 5 KB of memory, however small it is.
+pub(crate) const MAX_FUNCTIONS: usize = 100_000;
+/// How many instances components in components may multiply to.
+pub(crate) const MAX_NESTING: usize = 10_000;
+/// How many modules may be instantiated. Python's dynamic libraries come to some twenty.
+pub(crate) const MAX_INSTANCES: usize = 64;
+/// How many memories there may be, over all instances.
+pub(crate) const MAX_MEMORIES: usize = 16;
+/// How many tables there may be, over all instances.
+pub(crate) const MAX_TABLES: usize = 64;
 /// How many removals a plan may have.
-pub(crate) const MAX_REMOVALS: usize = 100_000;
+pub(crate) const MAX_REMOVALS: usize = 50_000;
 /// How many bytes a target's name may have. Paths on Linux have at most 4096, escapes can quadruple them.
 pub(crate) const MAX_NAME: usize = 16 << 10;
 /// How many bytes of a reason are kept.
 pub(crate) const MAX_REASON: usize = 1 << 10;
-/// How many bytes the host copies out of a plugin per call: a full plan with generous texts.
-pub(crate) const MAX_COPIED: usize = 64 << 20;
+/// How many bytes the host copies out of a plugin at once: a full plan with generous texts. Copies of tiny texts take
+/// twice as much memory, while the plugin still has its own: together they stay within its memory and 64 MiB.
+pub(crate) const MAX_COPIED: usize = 16 << 20;
 /// How many messages a plugin may log per call.
 pub(crate) const MAX_LOG_LINES: usize = 1_000;
 /// How many bytes of a plugin's standard output and error are kept.
@@ -51,8 +67,8 @@ pub(crate) const MAX_RANDOM: u64 = 4 << 10;
 /// What an element of a table costs the host, in bytes.
 const TABLE_ELEMENT: usize = 16;
 
-/// Sums over all memories and tables of a component: wasmtime's own limits are per memory, and a component may
-/// have many.
+/// Sums over all memories, tables and instances of a component: wasmtime's own limits are per memory, and a component
+/// may have many.
 #[derive(Debug)]
 pub(crate) struct Accountant {
     limit: usize,
@@ -68,8 +84,9 @@ struct OverMemory {
 }
 
 impl Accountant {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, used: 0, exceeded: false }
+    /// Of a plugin whose instances take that much.
+    pub(crate) fn new(limit: usize, instances: usize) -> Self {
+        Self { limit, used: instances, exceeded: false }
     }
 
     /// Whether the plugin has been stopped at its memory limit.
@@ -100,15 +117,15 @@ impl ResourceLimiter for Accountant {
     }
 
     fn instances(&self) -> usize {
-        64
+        MAX_INSTANCES
     }
 
     fn tables(&self) -> usize {
-        64
+        MAX_TABLES
     }
 
     fn memories(&self) -> usize {
-        16
+        MAX_MEMORIES
     }
 }
 
@@ -119,8 +136,8 @@ mod tests {
     use super::Accountant;
 
     #[test]
-    fn memories_are_summed() {
-        let mut accountant = Accountant::new(100);
+    fn memories_are_summed_and_instances_count() {
+        let mut accountant = Accountant::new(110, 10);
         assert!(accountant.memory_growing(0, 60, None).unwrap());
         assert!(accountant.memory_growing(0, 40, None).unwrap());
         assert!(!accountant.exceeded());
@@ -130,7 +147,7 @@ mod tests {
 
     #[test]
     fn tables_count_as_memory() {
-        let mut accountant = Accountant::new(160);
+        let mut accountant = Accountant::new(160, 0);
         assert!(accountant.table_growing(0, 10, None).unwrap());
         assert!(accountant.table_growing(10, usize::MAX, None).is_err());
         assert!(accountant.exceeded());

@@ -3,65 +3,74 @@
 //! Compiled and linked once; every call gets a fresh store with its own limits, which is dropped on every outcome:
 //! nothing leaks from one call into the next, and nothing that trapped is ever entered again.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
-use holystone_core::proposal::Proposal;
+use holystone_core::proposal::{Proposal, Wish};
 use holystone_core::text;
 use sha2::{Digest as _, Sha256};
-use wasmtime::component::Component;
+use tokio::task::JoinSet;
+use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
 use crate::capability::{self, Grants};
 use crate::engine::Engine;
 use crate::error::{PluginError, Reason};
-use crate::limits::{Limits, MAX_COMPONENT, MAX_COPIED, MAX_REMOVALS};
-use crate::v0_1::{self, PluginPre, State, View};
+use crate::limits::{
+    Accountant, Limits, MAX_COMPONENT, MAX_COPIED, MAX_HANDLES, MAX_MEMORIES, MAX_REMOVALS, MAX_TABLES,
+};
+use crate::shape;
+use crate::v0_1::{self, Bindings, Exports, Removal, State, View};
 use crate::wasi::{self, Output};
 
-/// A component that is compiled, allowed what it imports, and ready to be called.
+/// A component that is compiled, allowed what it imports, and ready to be called. Cheap to clone.
+#[derive(Clone)]
 pub struct Plugin {
     name: String,
-    digest: String,
     engine: Engine,
     limits: Limits,
-    linked: PluginPre<State>,
+    compiled: Arc<Compiled>,
 }
 
-/// How a call ended when it did not answer.
-struct Stopped {
-    error: Option<wasmtime::Error>,
-    over_memory: bool,
-    output: Output,
+/// What a component's bytes become.
+struct Compiled {
+    digest: String,
+    linked: InstancePre<State>,
+    exports: Exports,
+    /// What its instances take, in bytes.
+    instances: usize,
 }
+
+/// A stable reason and a sentence, of a plugin that has yet to be named.
+type Problem = (Reason, String);
 
 impl Plugin {
-    /// Compiles a component, checks that it imports nothing that it is not granted, and links it. Runs none of its code.
-    /// Compiling takes from milliseconds to seconds and blocks the calling thread.
+    /// Compiles a component, checks that it imports nothing that it is not granted, and links it. Runs none of its
+    /// code. Compiling takes from milliseconds to seconds, on threads of its own.
     ///
     /// # Errors
     /// With a stable reason: not a component, cannot be compiled, not granted, or of another interface version.
-    pub fn load(
+    pub async fn load(
         engine: &Engine,
         name: &str,
-        bytes: &[u8],
+        bytes: impl AsRef<[u8]> + Send + 'static,
         grants: &Grants,
         limits: Limits,
     ) -> Result<Self, PluginError> {
+        let (to_compile_with, grants) = (engine.clone(), grants.clone());
+        let compile = move || Compiled::new(&to_compile_with, bytes.as_ref(), &grants, limits);
+        let compiled = match tokio::time::timeout(limits.compile, tokio::task::spawn_blocking(compile)).await {
+            Ok(Ok(compiled)) => compiled,
+            Ok(Err(lost)) => Err((Reason::CompileFailed, format!("compiling it ended early: {lost}"))),
+            Err(_) => {
+                let message = format!("it was not compiled within {} s", limits.compile.as_secs_f64());
+                Err((Reason::CompileFailed, message))
+            }
+        };
         let fail = |(reason, message)| PluginError { plugin: name.to_owned(), reason, message };
-        check_bytes(bytes).map_err(fail)?;
-        let component = Component::from_binary(engine.wasmtime(), bytes)
-            .map_err(|error| fail((Reason::CompileFailed, format!("it cannot be compiled: {}", one_line(&error)))))?;
-        let component_type = component.component_type();
-        let imports: Vec<&str> = component_type.imports(engine.wasmtime()).map(|(import, _)| import).collect();
-        capability::check(imports.into_iter(), grants).map_err(fail)?;
-        let linked = engine
-            .linker()
-            .instantiate_pre(&component)
-            .and_then(PluginPre::new)
-            .map_err(|error| fail((Reason::IncompatibleApi, incompatible(&error))))?;
-        let digest = digest(bytes);
-        Ok(Self { name: name.to_owned(), digest, engine: engine.clone(), limits, linked })
+        let compiled = Arc::new(compiled.map_err(fail)?);
+        Ok(Self { name: name.to_owned(), engine: engine.clone(), limits, compiled })
     }
 
     /// The plugin's name, as given to [`Plugin::load`].
@@ -71,7 +80,7 @@ impl Plugin {
 
     /// `sha256:` and the digest of the component's bytes.
     pub fn digest(&self) -> &str {
-        &self.digest
+        &self.compiled.digest
     }
 
     /// Lets the plugin check a config (JSON text) and, if it has no objections, plan by it.
@@ -79,92 +88,126 @@ impl Plugin {
     /// # Errors
     /// With a stable reason. A plugin that failed contributes nothing.
     pub async fn propose(&self, view: &Arc<View>, config: &str) -> Result<Proposal, PluginError> {
-        self.validate(view, config).await?;
-        let answer = self
-            .call(view, async |store, plugin| plugin.holystone_node_cleaner().call_plan(store, config).await)
-            .await?;
-        let removals = answer.map_err(|problem| {
-            self.fail(Reason::PlanRejected, format!("it could not decide: {}", text::shown(&problem)))
-        })?;
-        if removals.len() > MAX_REMOVALS {
-            let message = format!("it wishes {} removals, a plan may have {MAX_REMOVALS}", removals.len());
-            return Err(self.fail(Reason::PlanRejected, message));
-        }
-        let wishes = v0_1::wishes(removals).map_err(|problem| self.fail(Reason::PlanRejected, problem))?;
-        Ok(Proposal { plugin: self.name.clone(), wishes })
-    }
-
-    async fn validate(&self, view: &Arc<View>, config: &str) -> Result<(), PluginError> {
-        let answer = self
-            .call(view, async |store, plugin| plugin.holystone_node_cleaner().call_validate(store, config).await)
-            .await?;
-        answer.map_err(|problems| {
-            let shown: Vec<String> = problems.iter().take(20).map(|problem| text::shown(problem)).collect();
-            self.fail(Reason::ConfigInvalid, format!("its config is not valid: {}", shown.join("; ")))
-        })
-    }
-
-    /// Calls into a fresh instance, within the limits.
-    async fn call<T>(
-        &self,
-        view: &Arc<View>,
-        function: impl AsyncFnOnce(&mut Store<State>, &v0_1::Bindings) -> wasmtime::Result<T>,
-    ) -> Result<T, PluginError> {
         let output = Output::default();
-        let mut store = self.store(view, &output);
-        let run = async {
-            let instance = self.linked.instantiate_async(&mut store).await?;
-            function(&mut store, &instance).await
+        // On a task of its own: on a busy machine the guest waits long for a processor, and its time is over all the
+        // same. Left behind, it ends at the next tick.
+        let mut guest = JoinSet::new();
+        guest.spawn(self.clone().answer(Arc::clone(view), config.to_owned(), output.clone()));
+        let answer = match tokio::time::timeout(self.limits.timeout, guest.join_next()).await {
+            Ok(Some(Ok(answer))) => answer,
+            Ok(_) => Err((Reason::Trapped, "it ended without an answer".to_owned())),
+            Err(_) => {
+                let message = format!("it did not finish within {} s", self.limits.timeout.as_secs_f64());
+                Err((Reason::Timeout, message))
+            }
         };
-        let result = tokio::time::timeout(self.limits.timeout, run).await;
-        let over_memory = store.data().accountant.exceeded();
-        drop(store);
         for line in output.lines() {
             tracing::debug!(plugin = self.name, "{}", text::shown(&line));
         }
-        let error = match result {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => Some(error),
-            Err(_) => None,
-        };
-        Err(self.stopped(&Stopped { error, over_memory, output }))
+        let fail = |(reason, message)| PluginError { plugin: self.name.clone(), reason, message };
+        Ok(Proposal { plugin: self.name.clone(), wishes: answer.map_err(fail)? })
+    }
+
+    async fn answer(self, view: Arc<View>, config: String, output: Output) -> Result<Vec<Wish>, Problem> {
+        self.validate(&view, &config, &output).await?;
+        let removals = self.plan(&view, &config, &output).await?;
+        if removals.len() > MAX_REMOVALS {
+            let message = format!("it wishes {} removals, a plan may have {MAX_REMOVALS}", removals.len());
+            return Err((Reason::PlanRejected, message));
+        }
+        v0_1::wishes(removals).map_err(|problem| (Reason::PlanRejected, problem))
+    }
+
+    async fn validate(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<(), Problem> {
+        let (mut store, plugin) = self.instance(view, output).await?;
+        let answer = plugin.holystone_node_cleaner().call_validate(&mut store, config).await;
+        answer.map_err(|error| self.stopped(&error, &store, output))?.map_err(|problems| {
+            let shown: Vec<String> = problems.iter().take(20).map(|problem| text::shown(problem)).collect();
+            (Reason::ConfigInvalid, format!("its config is not valid: {}", shown.join("; ")))
+        })
+    }
+
+    async fn plan(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<Vec<Removal>, Problem> {
+        let (mut store, plugin) = self.instance(view, output).await?;
+        let answer = plugin.holystone_node_cleaner().call_plan(&mut store, config).await;
+        answer
+            .map_err(|error| self.stopped(&error, &store, output))?
+            .map_err(|problem| (Reason::PlanRejected, format!("it could not decide: {}", text::shown(&problem))))
+    }
+
+    /// A fresh instance, within the limits.
+    async fn instance(&self, view: &Arc<View>, output: &Output) -> Result<(Store<State>, Bindings), Problem> {
+        let mut store = self.store(view, output);
+        let instance = self.compiled.linked.instantiate_async(&mut store).await;
+        let instance = instance.map_err(|error| self.stopped(&error, &store, output))?;
+        // Whether the exports have the right types is looked at only now.
+        let plugin = self.compiled.exports.load(&mut store, &instance);
+        Ok((store, plugin.map_err(|error| (Reason::IncompatibleApi, incompatible(&error)))?))
+    }
+
+    fn stopped(&self, error: &wasmtime::Error, store: &Store<State>, output: &Output) -> Problem {
+        if store.data().accountant.exceeded() { over_memory(self.limits) } else { stopped(error, output) }
     }
 
     fn store(&self, view: &Arc<View>, output: &Output) -> Store<State> {
         let wasi = wasi::context(view.now(), output);
-        let state = State::new(&self.name, Arc::clone(view), wasi, self.limits.memory);
+        let accountant = Accountant::new(self.limits.memory, self.compiled.instances);
+        let state = State::new(&self.name, Arc::clone(view), wasi, accountant);
         let mut store = Store::new(self.engine.wasmtime(), state);
         store.limiter(|state| &mut state.accountant);
         store.set_hostcall_fuel(MAX_COPIED);
+        store.set_max_component_handles(MAX_HANDLES);
         // Every tick hands the thread back for a moment, so that the timer outside can end the call.
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
         store
     }
+}
 
-    fn stopped(&self, stopped: &Stopped) -> PluginError {
-        let limits = &self.limits;
-        if stopped.over_memory {
-            let message = format!("it wanted more than its {} MiB of memory", limits.memory >> 20);
-            return self.fail(Reason::MemoryLimit, message);
+impl Compiled {
+    fn new(engine: &Engine, bytes: &[u8], grants: &Grants, limits: Limits) -> Result<Self, Problem> {
+        check_bytes(bytes)?;
+        let instances = shape::check(bytes)?;
+        if instances > limits.memory {
+            return Err(over_memory(limits));
         }
-        let Some(error) = &stopped.error else {
-            let message = format!("it did not finish within {} s", limits.timeout.as_secs_f64());
-            return self.fail(Reason::Timeout, message);
-        };
-        self.fail(Reason::Trapped, crash(error, &stopped.output))
-    }
-
-    fn fail(&self, reason: Reason, message: String) -> PluginError {
-        PluginError { plugin: self.name.clone(), reason, message }
+        let component = engine
+            .compile(bytes)
+            .map_err(|error| (Reason::CompileFailed, format!("it cannot be compiled: {}", one_line(&error))))?;
+        let component_type = component.component_type();
+        let imports: Vec<&str> = component_type.imports(engine.wasmtime()).map(|(import, _)| import).collect();
+        capability::check(imports.into_iter(), grants)?;
+        check_counts(&component)?;
+        let incompatible = |error| (Reason::IncompatibleApi, incompatible(&error));
+        let linked = engine.linker().instantiate_pre(&component).map_err(incompatible)?;
+        let exports = Exports::new(&linked).map_err(incompatible)?;
+        Ok(Self { digest: digest(bytes), linked, exports, instances })
     }
 }
 
+fn over_memory(limits: Limits) -> Problem {
+    (Reason::MemoryLimit, format!("it wanted more than its {} MiB of memory", limits.memory >> 20))
+}
+
+/// Each memory takes address space and each table takes a place in the host, however small they are.
+fn check_counts(component: &Component) -> Result<(), Problem> {
+    // Only a component that imports modules does not know, and none is offered one.
+    let Some(wanted) = component.resources_required() else { return Ok(()) };
+    for (count, what, limit) in
+        [(wanted.num_memories, "memories", MAX_MEMORIES), (wanted.num_tables, "tables", MAX_TABLES)]
+    {
+        if count as usize > limit {
+            return Err((Reason::MemoryLimit, format!("it has {count} {what}, a plugin may have {limit}")));
+        }
+    }
+    Ok(())
+}
+
 /// Says what kind of file it is when it is not a component.
-fn check_bytes(bytes: &[u8]) -> Result<(), (Reason, String)> {
+fn check_bytes(bytes: &[u8]) -> Result<(), Problem> {
     if bytes.len() > MAX_COMPONENT {
         let message = format!("it has {} MiB, at most {} MiB are read", bytes.len() >> 20, MAX_COMPONENT >> 20);
-        return Err((Reason::NotAComponent, message));
+        return Err((Reason::FetchFailed, message));
     }
     let problem = match bytes {
         // The preamble of the component binary format, and that of a core module.
@@ -197,8 +240,14 @@ fn incompatible(error: &wasmtime::Error) -> String {
     format!("it does not fit holystone:node@0.1.0 (a plugin exports holystone:node/cleaner@0.1.0): {}", one_line(error))
 }
 
-/// Says how a plugin crashed, with the last thing that it wrote, which for a panic is the panic's message.
-fn crash(error: &wasmtime::Error, output: &Output) -> String {
+/// Says how a plugin came to its end, with the last thing that it wrote, which for a panic is the panic's message.
+fn stopped(error: &wasmtime::Error, output: &Output) -> Problem {
+    let cause = error.root_cause();
+    if is_out_of_copies(cause) {
+        let message =
+            format!("it handed the host more than {} MiB at once, in its plan or in a message", MAX_COPIED >> 20);
+        return (Reason::MemoryLimit, message);
+    }
     let what = if let Some(exit) = error.downcast_ref::<I32Exit>() {
         format!("it ended itself with exit code {}", exit.0)
     } else {
@@ -207,13 +256,19 @@ fn crash(error: &wasmtime::Error, output: &Output) -> String {
             Some(Trap::StackOverflow) => "it ran out of stack".to_owned(),
             Some(Trap::MemoryOutOfBounds) => "it went out of its memory's bounds (deep recursion does that)".to_owned(),
             Some(trap) => format!("it crashed: {}", text::shown(&trap.to_string())),
-            None => format!("it crashed: {}", one_line(error)),
+            None => format!("it was stopped: {}", text::shown(&cause.to_string())),
         }
     };
     match output.lines().iter().rev().find(|line| !line.trim().is_empty() && !line.starts_with("note: ")) {
-        Some(line) => format!("{what}; it last wrote: {}", text::shown(line)),
-        None => what,
+        Some(line) => (Reason::Trapped, format!("{what}; it last wrote: {}", text::shown(line))),
+        None => (Reason::Trapped, what),
     }
+}
+
+/// Whether an error is wasmtime's for data past [`MAX_COPIED`]. Its type is private; what tells it apart is the name
+/// of the type, which is all that its debugging form consists of.
+fn is_out_of_copies(error: &(impl Debug + ?Sized)) -> bool {
+    format!("{error:?}") == "HostcallFuelExhausted"
 }
 
 /// The causes of an error without a backtrace, on one line.

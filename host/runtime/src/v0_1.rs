@@ -38,8 +38,9 @@ mod generated {
 }
 
 use generated::exports::holystone::node::cleaner;
+pub(crate) use generated::exports::holystone::node::cleaner::Removal;
 use generated::holystone::node::{containers, host, images, log, log_content, logs, pods, types};
-pub(crate) use generated::{Plugin as Bindings, PluginPre};
+pub(crate) use generated::{Plugin as Bindings, PluginIndices as Exports};
 
 /// What plugins see of a node: a snapshot in the interface's own shapes. Lists are shared, not copied, by every
 /// plugin that asks for them.
@@ -170,11 +171,11 @@ fn sandbox_record(sandbox: &Sandbox) -> pods::Sandbox {
 ///
 /// # Errors
 /// With a sentence, when a name is longer than any real one.
-pub(crate) fn wishes(removals: Vec<cleaner::Removal>) -> Result<Vec<Wish>, String> {
+pub(crate) fn wishes(removals: Vec<Removal>) -> Result<Vec<Wish>, String> {
     removals.into_iter().enumerate().map(|(place, removal)| wish(place, removal)).collect()
 }
 
-fn wish(place: usize, removal: cleaner::Removal) -> Result<Wish, String> {
+fn wish(place: usize, removal: Removal) -> Result<Wish, String> {
     let target = match removal.target {
         cleaner::Target::Image(id) => Target::Image(id),
         cleaner::Target::Container(id) => Target::Container(id),
@@ -214,6 +215,8 @@ fn reason(reason: cleaner::Reason) -> proposal::Reason {
     };
     let mut text = reason.text;
     text.truncate(text.floor_char_boundary(MAX_REASON));
+    // What is cut off is given back.
+    text.shrink_to_fit();
     proposal::Reason { kind, text }
 }
 
@@ -229,18 +232,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(plugin: &str, view: Arc<View>, wasi: WasiCtx, memory: usize) -> Self {
+    pub(crate) fn new(plugin: &str, view: Arc<View>, wasi: WasiCtx, accountant: Accountant) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        Self {
-            plugin: plugin.to_owned(),
-            view,
-            accountant: Accountant::new(memory),
-            wasi,
-            table,
-            log_lines: 0,
-            open_walks: 0,
-        }
+        Self { plugin: plugin.to_owned(), view, accountant, wasi, table, log_lines: 0, open_walks: 0 }
     }
 }
 

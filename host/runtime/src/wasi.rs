@@ -4,6 +4,7 @@
 //! up to a limit and handed to the log. Clocks stand still at the snapshot's time and random numbers come from a fixed
 //! seed, so that a replay comes to the same plan.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -67,19 +68,30 @@ impl HostMonotonicClock for Still {
 /// What a plugin writes to its standard output and error. Past the limit it is swallowed: a closed pipe would make
 /// well-behaved but talkative plugins fail.
 #[derive(Clone, Default)]
-pub(crate) struct Output(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Output(Arc<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    bytes: Mutex<Vec<u8>>,
+    /// Set at the limit, so that a plugin that goes on printing does not hold the lock when its time is over.
+    full: AtomicBool,
+}
 
 impl Output {
     fn append(&self, bytes: &[u8]) {
-        if let Ok(mut kept) = self.0.lock() {
+        if self.0.full.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Ok(mut kept) = self.0.bytes.lock() {
             let room = MAX_OUTPUT - kept.len();
             kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            self.0.full.store(kept.len() == MAX_OUTPUT, Ordering::Relaxed);
         }
     }
 
     /// The lines written so far.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let kept = self.0.lock().map(|kept| kept.clone()).unwrap_or_default();
+        let kept = self.0.bytes.lock().map(|kept| kept.clone()).unwrap_or_default();
         String::from_utf8_lossy(&kept).lines().map(str::to_owned).collect()
     }
 }

@@ -7,6 +7,7 @@ use crate::image::{Image, ImageId};
 use crate::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use crate::snapshot::Snapshot;
 
+mod oracle;
 mod properties;
 
 /// The id of the n-th image.
@@ -58,6 +59,19 @@ fn limited(limits: Limits) -> GuardRails {
 fn an_unused_image_may_go() {
     let snapshot = snapshot(vec![image(1, &["docker.io/minchou/rollout:v1"])], Vec::new());
     assert_eq!(verdict(&snapshot, &GuardRails::default()), Ok(()));
+}
+
+#[test]
+fn a_step_says_what_goes_and_on_whose_wish() {
+    let digest = format!("docker.io/a/b@{}", id(9));
+    let image = fixture::image(&id(1), &["docker.io/a/b:1", "docker.io/a/b:2"], &[&digest]);
+    let node = snapshot(vec![image, fixture::image(&id(2), &[], &[])], Vec::new());
+    let plan = review(&node, &GuardRails::default(), &[id(1), id(2)]);
+    let step = &plan.steps[0];
+    assert_eq!((step.plugin(), step.image().as_str(), step.size_bytes()), ("greedy", id(1).as_str(), 100));
+    assert_eq!(step.references(), ["docker.io/a/b:1", "docker.io/a/b:2", &digest]);
+    assert_eq!((step.name(), plan.steps[1].name()), ("docker.io/a/b:1", id(2).as_str()));
+    assert_eq!(step.reason().kind, ReasonKind::Unused);
 }
 
 #[test]
@@ -123,6 +137,11 @@ fn rail_2_what_may_be_in_use_is_in_use() {
     let refusal = &plan.refusals[0].refusal;
     assert_eq!(refusal.code(), "MayBeInUse");
     assert!(refusal.to_string().contains("refers to a/b:1"), "{refusal}");
+
+    let nameless = snapshot.clone();
+    let nameless = Snapshot { containers: vec![fixture::container("c", ImageMentions::default())], ..nameless };
+    let refusal = verdict(&nameless, &rails).unwrap_err();
+    assert!(refusal.to_string().contains("container c (exited) of pod shop/web does not say which"), "{refusal}");
 }
 
 #[test]
@@ -298,6 +317,11 @@ fn rail_8_count_and_bytes_leave_the_rest() {
 
     let plan = review(&node, &limited(Limits { count: Some(0), ..Limits::default() }), &ids);
     assert!(plan.steps.is_empty());
+
+    // What is exactly the limit is within it.
+    let plan = review(&node, &limited(Limits { bytes: Some(1_200), ..Limits::default() }), &ids);
+    assert_eq!(plan.steps.len(), 3);
+    assert_eq!(plan.refusals[0].refusal, Refusal::OverBytes { limit: 1_200 });
 }
 
 #[test]
@@ -318,6 +342,8 @@ fn rail_8_percent_rejects_the_whole_proposal() {
     // Wishing the same again does not count twice, and neither do images that are not there.
     let plan = guard.review(vec![proposal(&ids[..5]), proposal(&ids[..5]), proposal(&[id(99)])]);
     assert_eq!(plan.steps.len(), 5);
+    let codes: Vec<&str> = plan.refusals.iter().map(|refused| refused.refusal.code()).collect();
+    assert_eq!(codes, [["Duplicate"; 5].as_slice(), &["NotFound"]].concat());
 }
 
 #[test]

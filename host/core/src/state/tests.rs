@@ -57,13 +57,22 @@ fn an_image_keeps_the_time_at_which_it_was_first_seen() {
 }
 
 #[test]
-fn a_node_is_remembered_since_the_first_look_at_it_and_not_before() {
+fn what_is_there_at_the_first_look_was_not_seen_to_come() {
     // A moment passes between the two, and what was there must not seem to have come in it.
     let mut state = State::new(at(0));
     let mut first = node(1, &["a"]);
     state.observe(&mut first);
     assert_eq!((first.memory.since, first.images[0].first_seen), (Some(at(1)), Some(at(1))));
     assert_eq!(plan(&first, &GuardRails::default(), "p", &["a"]).steps.len(), 1, "of unknown age, and nothing starts");
+
+    // A node that was seen empty is one that has been seen.
+    let mut state = State::new(at(0));
+    state.observe(&mut node(0, &[]));
+    state.finish(last_run(0), [].into_iter());
+    let mut later = node(5, &["a"]);
+    state.observe(&mut later);
+    assert_eq!((later.memory.since, later.images[0].first_seen), (Some(at(0)), Some(at(5))));
+    assert!(plan(&later, &GuardRails::default(), "p", &["a"]).steps.is_empty());
 }
 
 #[test]

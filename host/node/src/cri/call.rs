@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use holystone_core::text::shown;
@@ -90,6 +91,18 @@ impl Failure {
     /// What the runtime said, fit to show; empty when it said nothing.
     pub(super) fn message(&self) -> String {
         self.status().map(|status| shown(status.message())).unwrap_or_default()
+    }
+
+    /// What the system said when the connection could not be made anew, if that is what failed.
+    pub(super) fn no_connection(&self) -> Option<&io::Error> {
+        let mut next = self.status().and_then(|status| status.source());
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused).then_some(error);
+            }
+            next = error.source();
+        }
+        None
     }
 
     /// Why this shows that the other side does not speak gRPC at all, if it does.

@@ -27,6 +27,12 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// Whether none of these has to be asked about.
+    pub(super) fn knows(&self, containers: &[Container], sandboxes: &[Sandbox]) -> bool {
+        containers.iter().all(|container| self.containers.contains_key(&container.id))
+            && sandboxes.iter().all(|sandbox| self.sandboxes.contains_key(&sandbox.id))
+    }
+
     /// What is known of these containers, and the ids of those that must be asked about: new ones and, for a full
     /// look, those that exited since.
     pub(super) fn of_containers(&self, containers: &[Container], full: bool) -> (ContainerDetails, Vec<String>) {

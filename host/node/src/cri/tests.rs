@@ -80,6 +80,19 @@ async fn the_second_look_is_cheap_and_complete() {
 }
 
 #[tokio::test]
+async fn a_second_look_that_found_something_new_ends_with_lists_taken_after_it() {
+    // The second new container appears after the list that shows the first.
+    let faults = Faults::none().appearance(2, Moment::After, Container { id: "b".to_owned(), ..container("b", 4) });
+    let bench = Bench::new(5, faults);
+    let cri = bench.connect().await;
+    cri.observe(NOW, "n").await.unwrap();
+    bench.node.add_container(Container { id: "a".to_owned(), ..container("a", 3) });
+    let seen = cri.look(NOW, "n").await.unwrap();
+    assert!(seen.containers.iter().any(|container| container.id == "b"), "it is seen although it came during the look");
+    assert_eq!(bench.node.calls(Method::ListContainers), 4, "once in the first look, and until nothing was new");
+}
+
+#[tokio::test]
 async fn a_look_alone_asks_for_everything_that_protects() {
     let bench = Bench::new(5, Faults::none());
     let seen = bench.connect().await.look(NOW, "node-1").await.unwrap();
@@ -136,7 +149,7 @@ async fn only_absence_is_tried_again() {
     let bench = Bench::new(3, faults);
     let options = Options { back_off: Duration::from_millis(5), ..Options::default() };
     let cri = Cri::connect(bench.node.endpoint(), options.clone()).await.unwrap();
-    assert_eq!(cri.look(NOW, "n").await.unwrap().images.len(), 3);
+    assert_eq!(cri.observe(NOW, "n").await.unwrap().images.len(), 3);
     assert_eq!(bench.node.calls(Method::ListImages), 3);
 
     let faults = Faults::none().error(Method::ListImages, FaultCode::Unavailable, "down").error(

@@ -34,9 +34,31 @@ pub enum Method {
     PodSandboxStatus,
 }
 
+impl Method {
+    /// The method that a gRPC path ends in, if it is one of these.
+    pub(super) fn of_path(path: &str) -> Option<Self> {
+        let name = path.rsplit('/').next()?;
+        let methods = [
+            Self::Version,
+            Self::Status,
+            Self::ListImages,
+            Self::ImageStatus,
+            Self::RemoveImage,
+            Self::ImageFsInfo,
+            Self::ListContainers,
+            Self::ContainerStatus,
+            Self::ListPodSandbox,
+            Self::PodSandboxStatus,
+        ];
+        methods.into_iter().find(|method| format!("{method:?}") == name)
+    }
+}
+
 /// How a call fails: a gRPC code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Code {
+    /// Given up by somebody.
+    Cancelled,
     /// Something that has no code.
     Unknown,
     /// The caller's fault.
@@ -45,18 +67,50 @@ pub enum Code {
     DeadlineExceeded,
     /// No such thing.
     NotFound,
+    /// There is one already.
+    AlreadyExists,
     /// Not allowed to.
     PermissionDenied,
     /// Out of something.
     ResourceExhausted,
     /// Not in this state.
     FailedPrecondition,
+    /// Something else came in between.
+    Aborted,
+    /// Past the end.
+    OutOfRange,
     /// Not offered.
     Unimplemented,
     /// The runtime's fault.
     Internal,
     /// Not there at present.
     Unavailable,
+    /// Lost for good.
+    DataLoss,
+    /// Who is asking?
+    Unauthenticated,
+}
+
+impl Code {
+    /// Every code but that of success.
+    pub const ALL: [Self; 16] = [
+        Self::Cancelled,
+        Self::Unknown,
+        Self::InvalidArgument,
+        Self::DeadlineExceeded,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::PermissionDenied,
+        Self::ResourceExhausted,
+        Self::FailedPrecondition,
+        Self::Aborted,
+        Self::OutOfRange,
+        Self::Unimplemented,
+        Self::Internal,
+        Self::Unavailable,
+        Self::DataLoss,
+        Self::Unauthenticated,
+    ];
 }
 
 /// Everything that goes wrong. The default is nothing.
@@ -67,16 +121,63 @@ pub struct Faults {
     pub latency_ms: BTreeMap<Method, u64>,
     /// Calls that are answered with an error.
     pub errors: Vec<ErrorFault>,
+    /// Single calls that are answered late, or never.
+    pub delays: Vec<Delay>,
+    /// Single calls that are answered with something that is no answer.
+    pub garbled: Vec<Garbled>,
     /// Calls at which every connection breaks.
     pub disconnects: Vec<Disconnect>,
+    /// From this call on, of whatever kind, nothing is answered any more.
+    pub halt: Option<u64>,
     /// Ids of images whose removal is refused because a container uses them.
     pub in_use: BTreeSet<String>,
     /// Ids of images whose removal succeeds without effect.
     pub sticky: BTreeSet<String>,
     /// Ids of images whose removal never ends.
     pub hanging: BTreeSet<String>,
+    /// Ids of images whose removal takes place and is never answered.
+    pub silent: BTreeSet<String>,
     /// Containers that appear while somebody is looking.
     pub appearances: Vec<Appearance>,
+}
+
+/// One call that is answered late, or never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Delay {
+    /// The call.
+    pub method: Method,
+    /// Which of the calls, the first one being 1.
+    pub call: u64,
+    /// How late, in milliseconds; never, when absent.
+    #[serde(default)]
+    pub ms: Option<u64>,
+}
+
+/// One call that is answered with something that is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Garbled {
+    /// The call.
+    pub method: Method,
+    /// Which of the calls, the first one being 1.
+    pub call: u64,
+    /// What comes instead.
+    pub answer: Answer,
+}
+
+/// What is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer {
+    /// A message that is none of the protocol.
+    Nonsense,
+    /// A message that ends before it says that it does.
+    CutOff,
+    /// The beginning of a message of a gibibyte.
+    TooLarge,
+    /// A web page.
+    WebPage,
 }
 
 /// Calls that are answered with an error.
@@ -90,9 +191,12 @@ pub struct ErrorFault {
     /// The error's text.
     #[serde(default)]
     pub message: String,
-    /// How many calls fail before the rest succeed; all, when absent.
+    /// The last call that fails; all do, when absent.
     #[serde(default)]
     pub first: Option<u64>,
+    /// How many calls succeed before the first that fails.
+    #[serde(default)]
+    pub after: u64,
 }
 
 /// A call at which every connection breaks, and after which nobody answers for a time.
@@ -146,14 +250,63 @@ impl Faults {
     /// Makes every call fail.
     #[must_use]
     pub fn error(mut self, method: Method, code: Code, message: impl Into<String>) -> Self {
-        self.errors.push(ErrorFault { method, code, message: message.into(), first: None });
+        self.errors.push(ErrorFault { method, code, message: message.into(), first: None, after: 0 });
         self
     }
 
     /// Makes the first calls fail.
     #[must_use]
     pub fn first_errors(mut self, calls: u64, method: Method, code: Code, message: impl Into<String>) -> Self {
-        self.errors.push(ErrorFault { method, code, message: message.into(), first: Some(calls) });
+        self.errors.push(ErrorFault { method, code, message: message.into(), first: Some(calls), after: 0 });
+        self
+    }
+
+    /// Makes calls fail from the one after this many on.
+    #[must_use]
+    pub fn later_errors(mut self, after: u64, method: Method, code: Code, message: impl Into<String>) -> Self {
+        self.errors.push(ErrorFault { method, code, message: message.into(), first: None, after });
+        self
+    }
+
+    /// Makes single calls fail, the first one being 1.
+    #[must_use]
+    pub fn errors_at(mut self, calls: &[u64], method: Method, code: Code, message: &str) -> Self {
+        let fault = |call: &u64| ErrorFault {
+            method,
+            code,
+            message: message.to_owned(),
+            first: Some(*call),
+            after: call.saturating_sub(1),
+        };
+        self.errors.extend(calls.iter().map(fault));
+        self
+    }
+
+    /// Makes one call take this long.
+    #[must_use]
+    pub fn delay(mut self, method: Method, call: u64, delay: Duration) -> Self {
+        self.delays.push(Delay { method, call, ms: Some(millis(delay)) });
+        self
+    }
+
+    /// Never answers this call.
+    #[must_use]
+    pub fn hang(mut self, method: Method, call: u64) -> Self {
+        self.delays.push(Delay { method, call, ms: None });
+        self
+    }
+
+    /// Answers this call with something that is no answer.
+    #[must_use]
+    pub fn garble(mut self, method: Method, call: u64, answer: Answer) -> Self {
+        self.garbled.push(Garbled { method, call, answer });
+        self
+    }
+
+    /// Answers nothing any more from this call on, of whatever kind.
+    #[must_use]
+    pub fn halt(mut self, call: u64) -> Self {
+        self.halt = Some(call);
         self
     }
 
@@ -185,6 +338,13 @@ impl Faults {
         self
     }
 
+    /// Removes this image when asked to and never says so.
+    #[must_use]
+    pub fn silent(mut self, image: impl Into<String>) -> Self {
+        self.silent.insert(image.into());
+        self
+    }
+
     /// Lets a container appear around this `ListContainers`.
     #[must_use]
     pub fn appearance(mut self, list: u64, moment: Moment, container: Container) -> Self {
@@ -192,12 +352,22 @@ impl Faults {
         self
     }
 
-    pub(super) fn latency_of(&self, method: Method) -> Option<Duration> {
-        self.latency_ms.get(&method).map(|millis| Duration::from_millis(*millis))
+    pub(super) fn pause_of(&self, method: Method, call: u64) -> Pause {
+        match self.delays.iter().find(|delay| delay.method == method && delay.call == call) {
+            Some(Delay { ms: None, .. }) => Pause::ForEver,
+            Some(Delay { ms: Some(ms), .. }) => Pause::For(Duration::from_millis(*ms)),
+            None => self.latency_ms.get(&method).map_or(Pause::None, |ms| Pause::For(Duration::from_millis(*ms))),
+        }
+    }
+
+    pub(super) fn garbled(&self, method: Method, call: u64) -> Option<Answer> {
+        let hit = self.garbled.iter().find(|garbled| garbled.method == method && garbled.call == call);
+        hit.map(|garbled| garbled.answer)
     }
 
     pub(super) fn error_of(&self, method: Method, call: u64) -> Option<&ErrorFault> {
-        let hits = |fault: &&ErrorFault| fault.method == method && fault.first.is_none_or(|first| call <= first);
+        let is_meant = |fault: &ErrorFault| call > fault.after && fault.first.is_none_or(|last| call <= last);
+        let hits = |fault: &&ErrorFault| fault.method == method && is_meant(fault);
         self.errors.iter().find(hits)
     }
 
@@ -210,6 +380,13 @@ impl Faults {
         let now = move |fault: &&Appearance| fault.list == list && fault.moment == moment;
         self.appearances.iter().filter(now).map(|fault| &fault.container)
     }
+}
+
+/// How long a call waits before it is answered.
+pub(super) enum Pause {
+    None,
+    For(Duration),
+    ForEver,
 }
 
 fn millis(duration: Duration) -> u64 {

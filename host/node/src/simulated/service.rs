@@ -17,13 +17,10 @@ use k8s_cri::v1::runtime_service_server::RuntimeService;
 use tokio::sync::broadcast;
 use tonic::{Request, Response, Status};
 
-use super::faults::{Code, Method};
+use super::faults::{Code, Method, Pause};
 use super::store::{Removal, Store};
 use super::wire::Cut;
 use crate::cri::convert as messages;
-
-/// In front of every mount point, so that no path of this machine is mistaken for one of the simulated node.
-const ELSEWHERE: &str = "/simulated-node";
 
 #[derive(Clone, Debug)]
 pub(super) struct Service {
@@ -45,14 +42,18 @@ impl Service {
 
     /// Counts a call and lets happen to it what its faults say. Returns which call of its kind it is.
     async fn enter(&self, method: Method) -> Result<u64, Status> {
-        let (call, latency, error, cut) = {
+        let (call, pause, error, cut) = {
             let mut store = self.store();
             let call = store.count(method);
+            let halted = store.faults.halt.is_some_and(|halt| store.all_calls() >= halt);
+            let pause = if halted { Pause::ForEver } else { store.faults.pause_of(method, call) };
             let error = store.faults.error_of(method, call).map(status);
-            (call, store.faults.latency_of(method), error, store.faults.disconnect_of(method, call))
+            (call, pause, error, store.faults.disconnect_of(method, call))
         };
-        if let Some(latency) = latency {
-            tokio::time::sleep(latency).await;
+        match pause {
+            Pause::None => {}
+            Pause::For(time) => tokio::time::sleep(time).await,
+            Pause::ForEver => std::future::pending().await,
         }
         if let Some(down) = cut {
             drop(self.cuts.send(down));
@@ -75,22 +76,28 @@ impl Service {
         if !store.faults.sticky.contains(&id) {
             store.remove_image(&id);
         }
-        Ending::Done
+        if store.faults.silent.contains(&id) { Ending::Never } else { Ending::Done }
     }
 }
 
 fn status(fault: &super::faults::ErrorFault) -> Status {
     let code = match fault.code {
+        Code::Cancelled => tonic::Code::Cancelled,
         Code::Unknown => tonic::Code::Unknown,
         Code::InvalidArgument => tonic::Code::InvalidArgument,
         Code::DeadlineExceeded => tonic::Code::DeadlineExceeded,
         Code::NotFound => tonic::Code::NotFound,
+        Code::AlreadyExists => tonic::Code::AlreadyExists,
         Code::PermissionDenied => tonic::Code::PermissionDenied,
         Code::ResourceExhausted => tonic::Code::ResourceExhausted,
         Code::FailedPrecondition => tonic::Code::FailedPrecondition,
+        Code::Aborted => tonic::Code::Aborted,
+        Code::OutOfRange => tonic::Code::OutOfRange,
         Code::Unimplemented => tonic::Code::Unimplemented,
         Code::Internal => tonic::Code::Internal,
         Code::Unavailable => tonic::Code::Unavailable,
+        Code::DataLoss => tonic::Code::DataLoss,
+        Code::Unauthenticated => tonic::Code::Unauthenticated,
     };
     Status::new(code, &fault.message)
 }
@@ -147,7 +154,7 @@ impl ImageService for Service {
         let store = self.store();
         let usage_of = |kind: &str| -> Vec<v1::FilesystemUsage> {
             let of_kind = store.filesystems.iter().filter(|filesystem| is_of_kind(filesystem, kind));
-            of_kind.map(|it| messages::filesystem_message(it, format!("{ELSEWHERE}{}", it.mountpoint), now)).collect()
+            of_kind.map(|it| messages::filesystem_message(it, store.place_of(it), now)).collect()
         };
         let (image_filesystems, container_filesystems) = (usage_of("images"), usage_of("containers"));
         Ok(Response::new(v1::ImageFsInfoResponse { image_filesystems, container_filesystems }))

@@ -4,13 +4,18 @@
 //! if images shared no layers, which no real store does; it is there to make figures move, not to predict them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use holystone_core::container::{Container, Sandbox};
 use holystone_core::image::Image;
 use holystone_core::reference::Reference;
 use holystone_core::snapshot::{Filesystem, Node, Snapshot};
 
-use super::faults::{Faults, Method, Moment};
+use super::faults::{Answer, Faults, Method, Moment};
+
+/// In front of every mount point, so that no path of this machine is mistaken for one of the simulated node.
+const ELSEWHERE: &str = "/simulated-node";
 
 /// A `RemoveImage` call as it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +35,8 @@ pub(super) struct Store {
     pub(super) filesystems: Vec<Filesystem>,
     pub(super) removals: Vec<Removal>,
     pub(super) faults: Faults,
+    /// Where images take space on a disk of this machine: a file for each.
+    pub(super) disk: Option<PathBuf>,
     calls: HashMap<Method, u64>,
 }
 
@@ -44,6 +51,7 @@ impl Store {
             sandboxes: snapshot.sandboxes.into_iter().map(|it| (it.id.clone(), it)).collect(),
             removals: Vec::new(),
             faults,
+            disk: None,
             calls: HashMap::new(),
         }
     }
@@ -55,8 +63,37 @@ impl Store {
         *calls
     }
 
+    /// What the next call of this kind is answered with in place of an answer; counts it if so.
+    pub(super) fn garbled(&mut self, method: Method) -> Option<Answer> {
+        let answer = self.faults.garbled(method, self.calls(method) + 1)?;
+        self.count(method);
+        Some(answer)
+    }
+
     pub(super) fn calls(&self, method: Method) -> u64 {
         self.calls.get(&method).copied().unwrap_or(0)
+    }
+
+    pub(super) fn all_calls(&self) -> u64 {
+        self.calls.values().sum()
+    }
+
+    /// Where the node says that a filesystem is mounted.
+    pub(super) fn place_of(&self, filesystem: &Filesystem) -> String {
+        match &self.disk {
+            Some(disk) if filesystem.name == "images" => disk.display().to_string(),
+            _ => format!("{ELSEWHERE}{}", filesystem.mountpoint),
+        }
+    }
+
+    /// Gives each image a file of its size.
+    pub(super) fn fill(&mut self, disk: &Path) -> io::Result<()> {
+        for image in self.images.values() {
+            let size = usize::try_from(image.size_bytes).unwrap_or(usize::MAX);
+            std::fs::write(disk.join(image.id.hex()), vec![0; size])?;
+        }
+        self.disk = Some(disk.to_owned());
+        Ok(())
     }
 
     /// All containers, as the n-th list shows them.
@@ -106,6 +143,9 @@ impl Store {
 
     pub(super) fn remove_image(&mut self, id: &str) -> Option<Image> {
         let image = self.images.remove(id)?;
+        if let Some(disk) = &self.disk {
+            drop(std::fs::remove_file(disk.join(image.id.hex())));
+        }
         self.account(image.size_bytes, 0);
         Some(image)
     }

@@ -133,14 +133,89 @@ fn a_node_needs_a_runtime() {
     assert!(matches!(started, Err(SimulationError::NoRuntime)));
 }
 
+async fn versions(node: &SimulatedNode, calls: usize) -> Vec<Option<tonic::Code>> {
+    let mut runtime = RuntimeServiceClient::new(channel(node).await);
+    let mut answers = Vec::new();
+    for _ in 0..calls {
+        answers.push(runtime.version(v1::VersionRequest::default()).await.err().map(|status| status.code()));
+    }
+    answers
+}
+
+#[tokio::test]
+async fn errors_come_at_the_calls_that_are_meant_and_with_every_code() {
+    let faults = Faults::none().errors_at(&[2, 4], Method::Version, Code::Aborted, "no").later_errors(
+        4,
+        Method::Version,
+        Code::DataLoss,
+        "gone",
+    );
+    let bench = Bench::new(1, faults);
+    let (aborted, lost) = (Some(tonic::Code::Aborted), Some(tonic::Code::DataLoss));
+    assert_eq!(versions(&bench.node, 6).await, [None, aborted, None, aborted, lost, lost]);
+    for code in Code::ALL {
+        bench.node.change_faults(Faults::none().error(Method::Version, code, "no"));
+        assert_eq!(format!("{:?}", versions(&bench.node, 1).await[0].unwrap()), format!("{code:?}"));
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_is_one_and_a_halt_is_of_all_that_follow() {
+    let bench = Bench::new(1, Faults::none().hang(Method::Version, 2));
+    let patience = std::time::Duration::from_millis(100);
+    assert_eq!(versions(&bench.node, 1).await, [None]);
+    assert!(tokio::time::timeout(patience, versions(&bench.node, 1)).await.is_err());
+    assert_eq!(versions(&bench.node, 1).await, [None]);
+    bench.node.change_faults(Faults::none().halt(bench.node.all_calls() + 2));
+    assert_eq!(versions(&bench.node, 1).await, [None]);
+    for _ in 0..2 {
+        assert!(tokio::time::timeout(patience, versions(&bench.node, 1)).await.is_err());
+    }
+    assert_eq!(bench.node.all_calls(), 6);
+}
+
+#[tokio::test]
+async fn garbled_answers_are_none_and_are_counted() {
+    for answer in [Answer::Nonsense, Answer::CutOff, Answer::TooLarge, Answer::WebPage] {
+        let bench = Bench::new(1, Faults::none().garble(Method::Version, 2, answer));
+        let answers = versions(&bench.node, 3).await;
+        assert!(answers[0].is_none() && answers[1].is_some() && answers[2].is_none(), "{answer:?}: {answers:?}");
+        assert_eq!(bench.node.calls(Method::Version), 3);
+    }
+}
+
+#[tokio::test]
+async fn images_on_a_disk_take_space_until_they_are_removed() {
+    let bench = Bench::new(3, Faults::none().silent(id(1)));
+    let disk = tempfile::tempdir().unwrap();
+    bench.node.fill_disk(disk.path()).unwrap();
+    let files = || std::fs::read_dir(disk.path()).unwrap().count();
+    assert_eq!((files(), std::fs::metadata(disk.path().join(format!("{:064x}", 2))).unwrap().len()), (3, 1000));
+    let mut images = ImageServiceClient::new(channel(&bench.node).await);
+    let told = images.image_fs_info(v1::ImageFsInfoRequest {}).await.unwrap().into_inner().image_filesystems;
+    assert_eq!(told[0].fs_id.as_ref().unwrap().mountpoint, disk.path().display().to_string());
+    images.remove_image(v1::RemoveImageRequest { image: Some(spec(&id(0))) }).await.unwrap();
+    assert_eq!(files(), 2);
+    let silent = images.remove_image(v1::RemoveImageRequest { image: Some(spec(&id(1))) });
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(200), silent).await.is_err());
+    assert_eq!((files(), bench.node.images()), (1, vec![id(2)]));
+}
+
 #[test]
 fn faults_can_be_read_from_a_file() {
     let container = serde_json::to_value(container("late", 1)).unwrap();
     let text = serde_json::json!({
         "latencyMs": {"ListImages": 20},
-        "errors": [{"method": "Status", "code": "Unavailable", "first": 2}],
+        "errors": [
+            {"method": "Status", "code": "Unavailable", "first": 2},
+            {"method": "RemoveImage", "code": "DataLoss", "after": 3},
+            {"method": "Version", "code": "Aborted", "after": 4, "first": 5},
+        ],
+        "delays": [{"method": "Version", "call": 2, "ms": 30}, {"method": "Version", "call": 3}],
+        "garbled": [{"method": "ListImages", "call": 1, "answer": "cutOff"}],
+        "halt": 90,
         "disconnects": [{"method": "RemoveImage", "call": 3, "downMs": 100}],
-        "inUse": ["a"], "sticky": ["b"], "hanging": ["c"],
+        "inUse": ["a"], "sticky": ["b"], "hanging": ["c"], "silent": ["d"],
         "appearances": [{"list": 2, "moment": "after", "container": container}],
     });
     let read: Faults = serde_json::from_value(text).unwrap();
@@ -148,7 +223,14 @@ fn faults_can_be_read_from_a_file() {
     let built = Faults::none()
         .latency(Method::ListImages, millis(20))
         .first_errors(2, Method::Status, Code::Unavailable, "")
+        .later_errors(3, Method::RemoveImage, Code::DataLoss, "")
+        .errors_at(&[5], Method::Version, Code::Aborted, "")
+        .delay(Method::Version, 2, millis(30))
+        .hang(Method::Version, 3)
+        .garble(Method::ListImages, 1, Answer::CutOff)
+        .halt(90)
         .disconnect(Method::RemoveImage, 3, millis(100))
+        .silent("d")
         .in_use("a")
         .sticky("b")
         .hanging("c")

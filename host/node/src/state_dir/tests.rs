@@ -124,7 +124,7 @@ fn a_directory_that_cannot_be_trusted_is_refused() {
     assert!(matches!(StateDir::open(&path), Err(StateDirError::Missing { .. })));
     fs::write(&path, b"").unwrap();
     for error in [StateDir::open(&path).unwrap_err(), StateDir::make(&path).unwrap_err()] {
-        assert!(error.to_string().contains("cannot be used"), "{error}");
+        assert!(error.to_string().contains("cannot be used: it is not a directory"), "{error}");
     }
     fs::remove_file(&path).unwrap();
     symlink(directory.path(), &path).unwrap();

@@ -1,5 +1,12 @@
-use super::{check_bytes, digest};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use super::{Plugin, PluginError, check_bytes, digest};
+use crate::capability::{Capability, Grants};
+use crate::engine::Engine;
 use crate::error::Reason;
+use crate::limits::Limits;
 
 #[test]
 fn only_the_preamble_of_a_component_passes() {
@@ -13,4 +20,65 @@ fn only_the_preamble_of_a_component_passes() {
 fn digests_are_those_of_the_bytes() {
     // FIPS 180-2, appendix B.1.
     assert_eq!(digest(b"abc"), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+async fn load(engine: &Engine, bytes: Vec<u8>, limits: Limits) -> Result<Plugin, PluginError> {
+    Plugin::load(engine, "guest", bytes, &Capability::ALL.into_iter().collect::<Grants>(), limits).await
+}
+
+fn problem(bytes: Vec<u8>, limits: Limits) -> (Reason, String) {
+    let runtime = Runtime::new().unwrap();
+    let engine = Engine::new(None).unwrap();
+    let error = runtime.block_on(load(&engine, bytes, limits)).err().unwrap();
+    runtime.shutdown_background();
+    (error.reason, error.message)
+}
+
+fn component(body: &str) -> Vec<u8> {
+    wat::parse_str(format!("(component {body})")).unwrap()
+}
+
+#[test]
+fn precompiled_code_is_never_run() {
+    let engine = Engine::new(None).unwrap();
+    let precompiled = engine.wasmtime().precompile_component(&component("(core module (func))")).unwrap();
+    let (reason, message) = problem(precompiled, Limits::default());
+    assert_eq!(reason, Reason::NotAComponent);
+    assert!(message.contains("precompiled Wasm"), "{message}");
+}
+
+#[test]
+fn instances_that_take_more_than_the_memory_are_not_made() {
+    let globals = "(global i64 (i64.const 0))".repeat(1_000);
+    let body = format!("(core module $m {globals}) {}", "(core instance (instantiate $m))".repeat(64));
+    let limits = Limits { memory: 1 << 20, ..Limits::default() };
+    assert_eq!(problem(component(&body), limits).0, Reason::MemoryLimit);
+}
+
+/// A component that takes seconds to compile, most of it in one function.
+fn tedious() -> Vec<u8> {
+    let step = |n: usize| {
+        let local = |factor: usize| n * factor % 2_000;
+        format!("(local.set {} (i64.add (local.get {}) (local.get {})))", local(31), local(17), local(7))
+    };
+    let (locals, steps) = ("(local i64)".repeat(2_000), (0..50_000).map(step).collect::<String>());
+    component(&format!(
+        "(core module (memory 1) (func {locals} (loop $l {steps} (br_if $l (i32.load (i32.const 0))))))"
+    ))
+}
+
+#[test]
+fn compiling_ends_in_time_and_holds_up_nobody() {
+    let runtime = Runtime::new().unwrap();
+    let engine = Engine::new(None).unwrap();
+    let limits = Limits { compile: Duration::from_millis(300), ..Limits::default() };
+    let (slow, quick) = runtime.block_on(async {
+        let quick = load(&engine, component("(core module (func))"), Limits::default());
+        tokio::join!(load(&engine, tedious(), limits), quick)
+    });
+    runtime.shutdown_background();
+    let slow = slow.err().unwrap();
+    assert_eq!(slow.reason, Reason::CompileFailed);
+    assert_eq!(slow.message, "it was not compiled within 0.3 s");
+    assert_eq!(quick.err().unwrap().reason, Reason::IncompatibleApi, "it was compiled, and is no plugin");
 }

@@ -7,6 +7,8 @@ mod bindings {
     wit_bindgen::generate!({ path: "../../../wit", world: "plugin" });
 }
 
+use serde_json::Value;
+
 use bindings::exports::holystone::node::cleaner::{Guest, LogLocation, Reason, ReasonKind, Removal, Target, Verb};
 use bindings::holystone::node::{host, images, log, log_content, logs};
 
@@ -16,32 +18,56 @@ impl Guest for Misbehave {
     fn validate(config: String) -> Result<(), Vec<String>> {
         match wanted(&config).as_str() {
             "validate-loop" => spin(),
+            "validate-panic" => panic!("on purpose"),
             "validate-error" => Err(vec!["do: is \u{1b}[31mwrong".to_owned(), "else: too".to_owned()]),
             _ => Ok(()),
         }
     }
 
     fn plan(config: String) -> Result<Vec<Removal>, String> {
-        harm(&wanted(&config))
+        let config = serde_json::from_str(&config).unwrap_or_default();
+        harm(&config)
     }
 }
 
 fn wanted(config: &str) -> String {
-    let value: serde_json::Value = serde_json::from_str(config).unwrap_or_default();
-    value["do"].as_str().unwrap_or_default().to_owned()
+    let value: Value = serde_json::from_str(config).unwrap_or_default();
+    text(&value, "do")
 }
 
-fn harm(what: &str) -> Result<Vec<Removal>, String> {
-    match what {
+fn text(value: &Value, field: &str) -> String {
+    value[field].as_str().unwrap_or_default().to_owned()
+}
+
+fn harm(config: &Value) -> Result<Vec<Removal>, String> {
+    match text(config, "do").as_str() {
         "loop" => spin(),
         "loop-in-host" => loop {
             black_box(host::node());
         },
+        "loop-listing" => loop {
+            black_box(images::list());
+        },
+        "loop-printing" => loop {
+            println!("and on and on");
+        },
+        "loop-logging" => loop {
+            log::log(log::Level::Warn, "and on and on");
+        },
+        "sleep" => {
+            std::thread::sleep(std::time::Duration::from_secs(3600));
+            Ok(Vec::new())
+        }
         "allocate" => allocate(),
         "recurse" => Err(recurse(0).to_string()),
         "panic" => panic!("on purpose\u{1b}[31m"),
         "exit-0" => std::process::exit(0),
-        "exit-3" => std::process::exit(3),
+        "exit-1" => std::process::exit(1),
+        "exit-in-mid-sentence" => {
+            eprint!("half a line");
+            std::process::exit(1)
+        }
+        "abort" => std::process::abort(),
         "print" => {
             (0..200_000).for_each(|n| println!("line {n} of far too many"));
             Ok(Vec::new())
@@ -51,11 +77,16 @@ fn harm(what: &str) -> Result<Vec<Removal>, String> {
             Ok(Vec::new())
         }
         "error" => Err("cannot\u{1b}[2J decide".to_owned()),
-        "many" => Ok((0..100_001).map(|n| image(n.to_string())).collect()),
+        "many" => Ok((0..50_001).map(|n| image(n.to_string())).collect()),
         "huge" => Ok((0..200).map(|_| image("x".repeat(1 << 19))).collect()),
-        "long-name" => Ok(vec![image("x".repeat(1 << 20))]),
+        "long-name" => Ok(vec![image("x".repeat(10 << 20))]),
+        "long-reason" => {
+            let mut wish = image(images::list().first().map(|known| known.id.clone()).unwrap_or_default());
+            wish.reason.text = "x".repeat(10 << 20);
+            Ok(vec![wish])
+        }
+        "wish" => Ok(config["wishes"].as_array().into_iter().flatten().map(wish).collect()),
         "greedy" => Ok(images::list().into_iter().map(|known| image(known.id)).collect()),
-        "everything" => Ok(everything()),
         "confess" => Err(confess()),
         "logs" => Err(look_at_logs()),
         other => Err(format!("no such harm: {other}")),
@@ -90,22 +121,26 @@ fn removal(target: Target, verb: Verb) -> Removal {
     Removal { target, verb, reason, expected_bytes: Some(u64::MAX), attributes: Vec::new() }
 }
 
-/// One wish of every shape that no host should fulfil.
-fn everything() -> Vec<Removal> {
-    let place = |path: &str| LogLocation { root: "app".to_owned(), path: path.to_owned() };
-    let image_id = images::list().first().map(|known| known.id.clone()).unwrap_or_default();
-    vec![
-        removal(Target::Container("c".to_owned()), Verb::Remove),
-        removal(Target::Sandbox("s".to_owned()), Verb::Remove),
-        removal(Target::LogFile(place("../../etc/passwd")), Verb::Remove),
-        removal(Target::LogFile(place("/etc/passwd\0\n")), Verb::Truncate),
-        removal(Target::LogDirectory(place("")), Verb::Remove),
-        removal(Target::Other(("volume".to_owned(), "v\u{1b}[31m".to_owned())), Verb::Remove),
-        removal(Target::Image(image_id.clone()), Verb::Truncate),
-        removal(Target::Image(image_id), Verb::Other),
-        removal(Target::Image("no such \u{1b}[31m image".to_owned()), Verb::Remove),
-        removal(Target::Image(String::new()), Verb::Remove),
-    ]
+/// A wish as the config spells it: `{"target": "image", "name": "…", "verb": "remove", "why": "…"}`.
+fn wish(config: &Value) -> Removal {
+    let name = || text(config, "name");
+    let place = || LogLocation { root: text(config, "root"), path: name() };
+    let target = match text(config, "target").as_str() {
+        "image" => Target::Image(name()),
+        "container" => Target::Container(name()),
+        "sandbox" => Target::Sandbox(name()),
+        "log-file" => Target::LogFile(place()),
+        "log-directory" => Target::LogDirectory(place()),
+        other => Target::Other((other.to_owned(), name())),
+    };
+    let verb = match text(config, "verb").as_str() {
+        "truncate" => Verb::Truncate,
+        "other" => Verb::Other,
+        _ => Verb::Remove,
+    };
+    let mut wish = removal(target, verb);
+    wish.reason.text = text(config, "why");
+    wish
 }
 
 /// Tells all that it can find out about where it runs, for a test to see that it is nothing.
@@ -124,12 +159,18 @@ fn confess() -> String {
     });
     let order: Vec<i32> = random.keys().copied().take(5).collect();
     format!(
-        "now={now:?} elapsed={elapsed:?} order={order:?} env={} args={} cwd={} passwd={} net={} stdin={:?} roots={}",
+        "now={now:?} elapsed={elapsed:?} order={order:?} env={} args={} cwd={} passwd={} write={} remove={} tcp={} \
+         listen={} udp={} dns={} stdin={:?} roots={}",
         std::env::vars().count(),
         std::env::args().count(),
         std::fs::read_dir(".").is_ok(),
         std::fs::read("/etc/passwd").is_ok(),
+        std::fs::write("/tmp/holystone-was-here", "").is_ok(),
+        std::fs::remove_file("/etc/passwd").is_ok(),
         std::net::TcpStream::connect("127.0.0.1:1").is_ok(),
+        std::net::TcpListener::bind("127.0.0.1:0").is_ok(),
+        std::net::UdpSocket::bind("127.0.0.1:0").is_ok(),
+        std::net::ToSocketAddrs::to_socket_addrs("localhost:1").is_ok(),
         std::io::Read::bytes(std::io::stdin()).next().is_some(),
         logs::roots().len(),
     )

@@ -1,52 +1,21 @@
 //! Random nodes, random proposals: whatever a plugin wishes, nothing that must stay is in the plan.
 //!
-//! `PROPTEST_CASES` says how many; CI takes ten thousand.
-//!
-//! The oracle spells the rules out anew and by brute force, so that it does not repeat the guard's mistakes.
+//! `PROPTEST_CASES` says how many; CI takes ten thousand. What must stay is for the [`oracle`](super::oracle) to say.
 
 use std::collections::HashSet;
 
-use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use jiff::SignedDuration;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::{collection, option, prop_assert, prop_assert_eq, prop_oneof, proptest, sample};
 
+use super::oracle::{NOW, PATTERNS, SPELLINGS, TAGS, is_named, minute, must_stay};
 use super::{Guard, GuardRails, Limits, container, id, image, sandbox, snapshot};
 use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
 use crate::image::Image;
-use crate::pattern::Pattern;
 use crate::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use crate::snapshot::{Memory, Snapshot};
 
-/// Few names, so that images, containers and patterns meet often.
-const TAGS: [&str; 8] = [
-    "docker.io/library/nginx:1",
-    "docker.io/library/nginx:latest",
-    "docker.io/minchou/rollout:v1",
-    "docker.io/minchou/rollout:v2",
-    "reg.example:5000/a/b:br-1",
-    "registry.k8s.io/pause:3.9",
-    "localhost/own:1",
-    "quay.io/team/app:2",
-];
-
-/// Other spellings under which a container may name an image, and what they mean in full.
-const SPELLINGS: [(&str, &str); 6] = [
-    ("nginx", "docker.io/library/nginx:latest"),
-    ("nginx:1", "docker.io/library/nginx:1"),
-    ("docker.io/nginx:1", "docker.io/library/nginx:1"),
-    ("minchou/rollout:v1", "docker.io/minchou/rollout:v1"),
-    ("reg.example:5000/a/b:br-1", "reg.example:5000/a/b:br-1"),
-    ("quay.io/team/app:2", "quay.io/team/app:2"),
-];
-
 const IMAGES: u8 = 12;
-
-/// When every look is taken, in minutes.
-const NOW: i64 = 30;
-
-fn minute(minute: i64) -> Timestamp {
-    Timestamp::UNIX_EPOCH + minute.minutes()
-}
 
 fn digest(n: u8) -> String {
     format!("sha256:{:064x}", u32::from(n) + 0xd00)
@@ -144,8 +113,7 @@ fn nodes() -> impl Strategy<Value = Snapshot> {
 }
 
 fn rails() -> impl Strategy<Value = GuardRails> {
-    let patterns = ["docker.io/minchou/*", "*:br-*", "nginx", "quay.io/team/app:2", "sha256:000000000000", "*"];
-    let protect = sample::subsequence(patterns.to_vec(), 0..2);
+    let protect = sample::subsequence(PATTERNS.to_vec(), 0..2);
     let limits = (option::of(0..6_u64), option::of(0..2_000_u64), option::of(0..=100_u8));
     let lift = sample::subsequence(vec!["localhost/*", "*pause*", "*/holystone*"], 0..3);
     let ages = sample::select(vec![0, 5, 10, NOW * 2]);
@@ -158,29 +126,6 @@ fn rails() -> impl Strategy<Value = GuardRails> {
             limits: Limits { count, bytes, percent },
         },
     )
-}
-
-/// Why an image is too young, spelt out in minutes.
-fn is_young(node: &Snapshot, rails: &GuardRails, image: &Image) -> Option<&'static str> {
-    let minutes = |time: Timestamp| time.as_second() / 60;
-    let min_age = rails.min_age.as_mins();
-    if min_age == 0 {
-        return None;
-    }
-    let unknown = match (image.first_seen, node.memory.since) {
-        (Some(first), _) if minutes(first) + min_age <= NOW => return None,
-        (Some(first), Some(since)) => first <= since,
-        (Some(_), None) => false,
-        (None, _) => true,
-    };
-    if !unknown {
-        return Some("it was first seen a moment ago");
-    }
-    let starting = node.sandboxes.iter().any(|sandbox| {
-        let ours = node.node.own_pod == "own" && sandbox.pod.uid == "own";
-        sandbox.ready && !ours && minutes(sandbox.created_at) + min_age > NOW
-    });
-    starting.then_some("nobody knows how old it is, and a pod is starting")
 }
 
 fn wishes() -> impl Strategy<Value = Wish> {
@@ -205,61 +150,6 @@ fn proposals() -> impl Strategy<Value = Vec<Proposal>> {
     let one = collection::vec(wishes(), 0..20);
     let one = one.prop_map(|wishes| Proposal { plugin: "random".to_owned(), wishes });
     collection::vec(one, 0..4)
-}
-
-/// Whether a mention is this image, spelt out case by case.
-fn is_named(mention: &str, image: &Image) -> bool {
-    let full = SPELLINGS.iter().find(|(spelling, _)| *spelling == mention).map_or(mention, |(_, full)| full);
-    mention == image.id.as_str()
-        || format!("sha256:{mention}") == image.id.as_str()
-        || image.repo_tags.iter().any(|tag| tag == full)
-        || image.repo_digests.iter().any(|known| {
-            let known = known.rsplit('@').next().unwrap();
-            mention == known || mention.ends_with(&format!("@{known}"))
-        })
-}
-
-fn starts_with(image: &Image, prefix: &str) -> bool {
-    image.repo_tags.iter().chain(&image.repo_digests).any(|reference| reference.starts_with(prefix))
-}
-
-/// Every pattern that `rails` draws, spelt out.
-fn protects(pattern: &Pattern, image: &Image) -> bool {
-    match pattern.as_str() {
-        "docker.io/minchou/*" => starts_with(image, "docker.io/minchou/"),
-        "*:br-*" => image.repo_tags.iter().any(|tag| tag.contains(":br-")),
-        "nginx" => starts_with(image, "docker.io/library/nginx:"),
-        "quay.io/team/app:2" => image.repo_tags.iter().any(|tag| tag == "quay.io/team/app:2"),
-        // Ids are made of small numbers, so all of them start like that.
-        "sha256:000000000000" | "*" => true,
-        other => panic!("the oracle does not know {other}"),
-    }
-}
-
-/// Why an image must stay whatever the limits are, by brute force.
-fn must_stay(node: &Snapshot, rails: &GuardRails, image: &Image) -> Option<&'static str> {
-    let named_by = |container: &Container| container.image_references().any(|mention| is_named(mention, image));
-    if node.containers.iter().any(named_by) {
-        Some("a container names it")
-    } else if node.sandboxes.iter().any(|sandbox| is_named(&sandbox.image, image)) {
-        Some("a sandbox names it")
-    } else if node.containers.iter().any(|container| container.image.iter().next().is_none()) {
-        Some("a container names no image at all")
-    } else if image.pinned {
-        Some("pinned")
-    } else if node.node.sandbox_images.iter().any(|reference| image.repo_tags.contains(reference)) {
-        Some("sandbox image")
-    } else if starts_with(image, "localhost/") && !rails.lift.iter().any(|lifted| lifted == "localhost/*")
-        || starts_with(image, "registry.k8s.io/pause") && !rails.lift.iter().any(|lifted| lifted == "*pause*")
-    {
-        Some("built in")
-    } else if node.memory.own_images.contains(image.id.as_str()) {
-        Some("our own")
-    } else if rails.protect.iter().any(|pattern| protects(pattern, image)) {
-        Some("protected")
-    } else {
-        is_young(node, rails, image)
-    }
 }
 
 proptest! {

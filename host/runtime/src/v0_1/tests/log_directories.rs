@@ -77,7 +77,7 @@ fn state(source: Option<Arc<MadeUp>>) -> State {
         Some(source) => view.with_logs(source),
         None => view,
     };
-    State::new("p", Arc::new(view), WasiCtx::builder().build(), 1 << 20)
+    State::new("p", Arc::new(view), WasiCtx::builder().build(), Accountant::new(1 << 20, 0))
 }
 
 fn made_up(entries: usize) -> Arc<MadeUp> {

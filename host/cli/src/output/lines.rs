@@ -1,0 +1,164 @@
+//! What every result passes on its way out: no line moves a cursor, or reads as something else than it is, whatever
+//! a plugin or a runtime put into it.
+//!
+//! In JSON and YAML the characters are escaped as the format does it, so that programs read the very same value.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use holystone_core::text::{escaped, is_harmful};
+
+use crate::args::Format;
+
+/// Escapes what is written to it, line by line. The last line is written when it is flushed.
+pub(crate) struct Lines<W> {
+    out: W,
+    escape: fn(&str) -> Cow<'_, str>,
+    line: Vec<u8>,
+}
+
+impl<W: Write> Lines<W> {
+    /// Escapes as this format does it.
+    pub(crate) fn new(out: W, format: Format) -> Self {
+        let escape = match format {
+            Format::Table => escaped,
+            Format::Json => json,
+            Format::Yaml => yaml,
+        };
+        Self { out, escape, line: Vec::new() }
+    }
+
+    fn end_line(&mut self) -> io::Result<()> {
+        // Nothing but text is written; were it not, it would be mended, too.
+        let line = String::from_utf8_lossy(&self.line);
+        self.out.write_all((self.escape)(&line).as_bytes())?;
+        self.line.clear();
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for Lines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            match part.strip_suffix(b"\n") {
+                Some(end) => {
+                    self.line.extend_from_slice(end);
+                    self.end_line()?;
+                    self.out.write_all(b"\n")?;
+                }
+                None => self.line.extend_from_slice(part),
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.end_line()?;
+        self.out.flush()
+    }
+}
+
+/// Outside of strings JSON has no such characters, and in them it escapes by the units of UTF-16.
+fn json(line: &str) -> Cow<'_, str> {
+    if !line.contains(is_harmful) {
+        return Cow::Borrowed(line);
+    }
+    let mut out = String::with_capacity(line.len() + 16);
+    for character in line.chars() {
+        if is_harmful(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(character);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// YAML's writer quotes and escapes what breaks the format, and leaves what only the eye stumbles over; it writes
+/// every value on one line. A value that holds such a character is put into double quotes, where it can be escaped.
+fn yaml(line: &str) -> Cow<'_, str> {
+    if !line.contains(is_harmful) {
+        return Cow::Borrowed(line);
+    }
+    let (head, value) = split(line);
+    let quote = !value.starts_with('"');
+    let mut out = String::from(head);
+    out.extend(quote.then_some('"'));
+    for character in value.chars() {
+        match character {
+            '"' | '\\' if quote => out.extend(['\\', character]),
+            // Writing to a String cannot fail.
+            harmful if is_harmful(harmful) => drop(write!(out, "\\U{:08X}", u32::from(harmful))),
+            harmless => out.push(harmless),
+        }
+    }
+    out.extend(quote.then_some('"'));
+    Cow::Owned(out)
+}
+
+/// Where the value begins in a line of block style: after dashes, and after the name of a field. No value that is
+/// not quoted has a colon before a space.
+fn split(line: &str) -> (&str, &str) {
+    let mut value = line.trim_start_matches(' ');
+    while let Some(item) = value.strip_prefix("- ") {
+        value = item;
+    }
+    if !value.starts_with('"')
+        && let Some((_, field)) = value.split_once(": ")
+    {
+        value = field;
+    }
+    line.split_at(line.len() - value.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::{Format, Lines};
+
+    fn written(format: Format, pieces: &[&[u8]]) -> String {
+        let mut out = Vec::new();
+        let mut lines = Lines::new(&mut out, format);
+        for piece in pieces {
+            lines.write_all(piece).unwrap();
+        }
+        lines.flush().unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn harmless_lines_pass_unchanged() {
+        for format in [Format::Table, Format::Json, Format::Yaml] {
+            assert_eq!(
+                written(format, &[b"a: 1\n\n  \"gr\xc3", b"\xb6\xc3\x9fer\"\nend"]),
+                "a: 1\n\n  \"größer\"\nend"
+            );
+        }
+    }
+
+    #[test]
+    fn each_format_escapes_in_its_own_way() {
+        let text = "  \"a\u{202e}b\u{e0041}\"\n".as_bytes();
+        assert_eq!(written(Format::Table, &[text]), "  \"a\\u{202e}b\\u{e0041}\"\n");
+        assert_eq!(written(Format::Json, &[text]), "  \"a\\u202eb\\udb40\\udc41\"\n");
+        assert_eq!(written(Format::Yaml, &[text]), "  \"a\\U0000202Eb\\U000E0041\"\n");
+    }
+
+    #[test]
+    fn yaml_values_are_quoted_where_they_need_to_be() {
+        for (line, quoted) in [
+            ("a\u{ad}b", "\"a\\U000000ADb\""),
+            ("  - - a\u{ad}b", "  - - \"a\\U000000ADb\""),
+            ("- name: a\\b\"\u{ad}: ", "- name: \"a\\\\b\\\"\\U000000AD: \""),
+            ("name: \"b\\\\\u{ad}: c\"", "name: \"b\\\\\\U000000AD: c\""),
+            ("- \"b: \u{ad}\"", "- \"b: \\U000000AD\""),
+        ] {
+            assert_eq!(written(Format::Yaml, &[line.as_bytes()]), quoted);
+        }
+    }
+}

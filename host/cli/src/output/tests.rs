@@ -1,0 +1,229 @@
+//! Whatever a plugin or a runtime puts into any place of a result, what is printed is harmless, and programs read the
+//! very same value.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use holystone_core::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
+use holystone_core::guard::{Guard, GuardRails, Refusal};
+use holystone_core::image::{Image, ImageId};
+use holystone_core::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
+use holystone_core::report::{
+    EndReason, Ending, Milliseconds, Outcome, PlanReport, PluginFailure, PluginRun, Report, Swept,
+};
+use holystone_core::snapshot::{FORMAT, Filesystem, Memory, Node, Snapshot};
+use holystone_core::text::is_harmful;
+use jiff::Timestamp;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{plan_to, report_to};
+use crate::args::Format;
+
+/// Text out of what has a meaning somewhere: to terminals, to YAML, to JSON, to readers.
+fn words() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        any::<char>().prop_map(String::from),
+        prop::char::range('\0', '\u{9f}').prop_map(String::from),
+        prop::char::range('\u{200b}', '\u{206f}').prop_map(String::from),
+        prop::sample::select(vec![
+            "\u{1b}[2J",
+            "\n",
+            "\r\n",
+            "\u{feff}",
+            "\u{e0041}",
+            "\u{ad}",
+            "- ",
+            ": ",
+            "#",
+            " #",
+            "\"",
+            "'",
+            "\\",
+            "\\u",
+            "|",
+            ">",
+            "%",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            "&",
+            "*",
+            "!",
+            "?",
+            "true",
+            "null",
+            "~",
+            "1e3",
+            "0x1f",
+            ".nan",
+            " ",
+            "   ",
+            "ä",
+            "漢",
+            "🧽",
+        ])
+        .prop_map(str::to_owned),
+        "[a-z0-9./:@-]{1,12}".prop_map(String::from),
+    ];
+    vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+/// A pool of texts, from which every place of a result takes its own.
+struct Pool<'a>(std::iter::Cycle<std::slice::Iter<'a, String>>);
+
+impl Pool<'_> {
+    fn next(&mut self) -> String {
+        self.0.next().cloned().unwrap_or_default()
+    }
+}
+
+fn snapshot(pool: &mut Pool<'_>) -> Snapshot {
+    let images = (0..4).map(|number| Image {
+        id: ImageId::new(format!("{number}{}", pool.next())),
+        repo_tags: vec![pool.next(), pool.next()],
+        repo_digests: vec![pool.next()],
+        size_bytes: 1,
+        pinned: false,
+        first_seen: None,
+        last_used: None,
+        annotations: BTreeMap::new(),
+    });
+    let images: Vec<Image> = images.collect();
+    let pod = Pod { uid: pool.next(), namespace: pool.next(), name: pool.next() };
+    let container = Container {
+        id: pool.next(),
+        name: pool.next(),
+        sandbox_id: pool.next(),
+        pod: pod.clone(),
+        image: ImageMentions { image_id: images[0].id.to_string(), image: pool.next(), ..ImageMentions::default() },
+        image_volumes: Vec::new(),
+        state: ContainerState::Running,
+        created_at: Timestamp::UNIX_EPOCH,
+        finished_at: None,
+        exit_code: None,
+        labels: BTreeMap::new(),
+    };
+    let sandbox = Sandbox {
+        id: pool.next(),
+        pod,
+        ready: true,
+        created_at: Timestamp::UNIX_EPOCH,
+        image: images[1].id.to_string(),
+        labels: BTreeMap::new(),
+    };
+    let node = Node { name: pool.next(), runtime_name: pool.next(), runtime_version: pool.next(), ..Node::default() };
+    let filesystem = Filesystem { name: pool.next(), mountpoint: pool.next(), ..Filesystem::default() };
+    Snapshot {
+        format: FORMAT,
+        taken_at: Timestamp::UNIX_EPOCH,
+        node,
+        filesystems: vec![filesystem],
+        images,
+        containers: vec![container],
+        sandboxes: vec![sandbox],
+        memory: Memory::default(),
+    }
+    .normalize()
+}
+
+fn proposal(snapshot: &Snapshot, pool: &mut Pool<'_>) -> Proposal {
+    let known = snapshot.images.iter().map(|image| Target::Image(image.id.to_string())).collect::<Vec<_>>();
+    let mut place = || LogLocation { root: pool.next(), path: pool.next() };
+    let places = [Target::LogFile(place()), Target::LogDirectory(place())];
+    let named = [
+        Target::Image(pool.next()),
+        Target::Container(pool.next()),
+        Target::Sandbox(pool.next()),
+        Target::Other(pool.next(), pool.next()),
+    ];
+    let wishes = known.into_iter().chain(places).chain(named).map(|target| Wish {
+        target,
+        verb: Verb::Remove,
+        reason: Reason { kind: ReasonKind::Other, text: pool.next() },
+        expected_bytes: None,
+    });
+    let wishes = wishes.collect();
+    Proposal { plugin: pool.next(), wishes }
+}
+
+fn planned(pool: &mut Pool<'_>) -> PlanReport {
+    let snapshot = snapshot(pool);
+    let rails = GuardRails::default();
+    let guard = Guard::new(&snapshot, &rails);
+    let failure = PluginFailure { reason: pool.next(), message: pool.next() };
+    let runs = vec![
+        PluginRun { name: pool.next(), digest: Some(pool.next()), wishes: 1, failure: None },
+        PluginRun { name: pool.next(), digest: None, wishes: 0, failure: Some(failure) },
+    ];
+    let proposals = vec![proposal(&snapshot, pool)];
+    PlanReport::new(&snapshot, runs, guard.review(proposals))
+}
+
+fn report(pool: &mut Pool<'_>) -> Report {
+    let planned = planned(pool);
+    let outcomes = [
+        Outcome::Failed(pool.next()),
+        Outcome::NotAttempted(pool.next()),
+        Outcome::NotNeeded(pool.next()),
+        Outcome::NoLongerAllowed(Refusal::Changed { reference: pool.next() }),
+        Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message: pool.next() }),
+    ];
+    let outcomes = outcomes.into_iter().cycle().take(planned.plan.steps.len()).collect();
+    let filesystems = vec![Filesystem { name: pool.next(), ..Filesystem::default() }];
+    let times = BTreeMap::from([("sweep", Milliseconds(Duration::from_micros(1_500)))]);
+    let ending = Some(Ending { reason: EndReason::RuntimeFailing, message: pool.next() });
+    let mut report = Report::new(planned, Swept { outcomes, ending }, Timestamp::UNIX_EPOCH, filesystems, times);
+    report.notices = vec![pool.next()];
+    report
+}
+
+/// Prints in every format and looks at what comes out.
+fn check(value: &impl Serialize, print: impl Fn(&mut Vec<u8>, Format)) -> Result<(), TestCaseError> {
+    let expected = serde_json::to_value(value).unwrap();
+    for format in [Format::Table, Format::Json, Format::Yaml] {
+        let mut out = Vec::new();
+        print(&mut out, format);
+        let text = String::from_utf8(out).unwrap();
+        let raw = text.chars().find(|character| *character != '\n' && is_harmful(*character));
+        prop_assert!(raw.is_none(), "{raw:?} in {format:?}: {text}");
+        match format {
+            Format::Table => {}
+            Format::Json => prop_assert_eq!(&serde_json::from_str::<Value>(&text).unwrap(), &expected),
+            Format::Yaml => {
+                let read: Result<Value, _> = serde_saphyr::from_str(&text);
+                prop_assert!(read.is_ok(), "{read:?}: {text}");
+                prop_assert_eq!(&read.unwrap(), &expected, "{}", text);
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn plans_are_printed_harmless_and_whole(words in vec(words(), 1..40)) {
+        let planned = planned(&mut Pool(words.iter().cycle()));
+        check(&planned, |out, format| plan_to(out, &planned, format).unwrap())?;
+    }
+
+    #[test]
+    fn reports_are_printed_harmless_and_whole(words in vec(words(), 1..40)) {
+        let report = report(&mut Pool(words.iter().cycle()));
+        check(&report, |out, format| report_to(out, &report, format).unwrap())?;
+    }
+
+    #[test]
+    fn nothing_begins_a_line_of_a_table_but_the_host(words in vec(words(), 1..40)) {
+        let forging: Vec<String> = words.into_iter().map(|word| format!("{word}\nforged\r{word}\u{2028}forged")).collect();
+        let report = report(&mut Pool(forging.iter().cycle()));
+        let mut out = Vec::new();
+        report_to(&mut out, &report, Format::Table).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        prop_assert!(!text.lines().any(|line| line.trim_start().starts_with("forged")), "{text}");
+    }
+}

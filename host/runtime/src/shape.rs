@@ -1,0 +1,117 @@
+//! What a component is made of, held against limits before it is compiled.
+//!
+//! Compiling is the host's own work, which neither the timer nor the memory limit of a plugin reaches: a few hundred
+//! bytes of components in components ask for billions of instances, and a megabyte of tiny functions takes half a
+//! gigabyte to compile. So what would cost too much is refused by its declarations.
+
+use wasmparser::{ComponentInstance, ElementItems, Encoding, Instance, Parser, Payload};
+
+use crate::error::Reason;
+use crate::limits::{MAX_CODE, MAX_FUNCTIONS, MAX_INSTANCES, MAX_NESTING};
+
+/// What a function, a global or an element of a segment costs the host in every instance of its module, in bytes.
+const ITEM: usize = 32;
+
+/// Sums over a component and all that is nested in it.
+#[derive(Debug, Default)]
+struct Shape {
+    /// Bytes that are data or serve no purpose but to inform.
+    uncompiled: usize,
+    functions: usize,
+    /// Functions, globals and elements of the module that has most of them.
+    largest: usize,
+    instances: usize,
+    /// At most how many times anything in it can be instantiated.
+    nesting: usize,
+}
+
+/// A module or component that is being read.
+#[derive(Debug)]
+struct Level {
+    items: usize,
+    /// How often it instantiates a component.
+    instantiates: usize,
+}
+
+/// Checks that a component can be compiled with reasonable effort. Gives the number of bytes that its instances
+/// take at most, apart from their memories and tables.
+///
+/// # Errors
+/// With a reason and a sentence, when it is too large or cannot be read.
+pub(crate) fn check(bytes: &[u8]) -> Result<usize, (Reason, String)> {
+    let fail = |message| Err((Reason::CompileFailed, message));
+    let shape = match read(bytes) {
+        Ok(shape) => shape,
+        Err(error) => return fail(format!("it cannot be compiled: {}", holystone_core::text::shown(error.message()))),
+    };
+    let code = bytes.len().saturating_sub(shape.uncompiled);
+    if code > MAX_CODE {
+        return fail(format!("it has {} MiB of code, at most {} MiB are compiled", code >> 20, MAX_CODE >> 20));
+    }
+    if shape.functions > MAX_FUNCTIONS {
+        return fail(format!("it has {} functions, at most {MAX_FUNCTIONS} are compiled", shape.functions));
+    }
+    if shape.nesting > MAX_NESTING {
+        return fail("the components that it is composed of multiply to more than can be compiled".to_owned());
+    }
+    let instances = shape.instances.saturating_mul(shape.nesting).min(MAX_INSTANCES);
+    Ok(instances.saturating_mul(shape.largest).saturating_mul(ITEM))
+}
+
+fn read(bytes: &[u8]) -> wasmparser::Result<Shape> {
+    let mut shape = Shape { nesting: 1, ..Shape::default() };
+    let mut open: Vec<Level> = Vec::new();
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload?;
+        if let Payload::Version { encoding: Encoding::Module | Encoding::Component, .. } = payload {
+            open.push(Level { items: 0, instantiates: 0 });
+        } else if let Some(level) = open.last_mut() {
+            shape.add(&payload, level)?;
+        }
+        if let Payload::End(_) = payload
+            && let Some(level) = open.pop()
+        {
+            shape.largest = shape.largest.max(level.items);
+            // Any component may be instantiated by any other that can name it, and that by the next.
+            shape.nesting = shape.nesting.saturating_mul(level.instantiates.saturating_add(1));
+        }
+    }
+    Ok(shape)
+}
+
+impl Shape {
+    fn add(&mut self, payload: &Payload<'_>, level: &mut Level) -> wasmparser::Result<()> {
+        match payload {
+            Payload::CustomSection(section) => self.uncompiled += section.range().len(),
+            Payload::DataSection(section) => self.uncompiled += section.range().len(),
+            Payload::FunctionSection(section) => {
+                self.functions += section.count() as usize;
+                level.items += section.count() as usize;
+            }
+            Payload::GlobalSection(section) => level.items += section.count() as usize,
+            Payload::ElementSection(section) => {
+                for segment in section.clone() {
+                    level.items += match segment?.items {
+                        ElementItems::Functions(items) => items.count() as usize,
+                        ElementItems::Expressions(_, items) => items.count() as usize,
+                    };
+                }
+            }
+            Payload::InstanceSection(section) => {
+                for instance in section.clone() {
+                    self.instances += usize::from(matches!(instance?, Instance::Instantiate { .. }));
+                }
+            }
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section.clone() {
+                    level.instantiates += usize::from(matches!(instance?, ComponentInstance::Instantiate { .. }));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! States of a node: eight bytes of the time of reading, then the text. What is taken reads back as the same and knows
+//! no time later than now.
+#![no_main]
+
+use holystone_core::snapshot::{FORMAT, Memory, Node, Snapshot};
+use holystone_core::state::State;
+use jiff::Timestamp;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((seconds, text)) = bytes.split_first_chunk::<8>() else { return };
+    let Ok(now) = Timestamp::from_second(i64::from_le_bytes(*seconds)) else { return };
+    let Ok(mut state) = State::from_json(text, now) else { return };
+    assert!(state.since.is_none_or(|since| since <= now));
+    assert!(state.images.values().all(|seen| seen.first <= now && seen.used.is_none_or(|used| used <= now)));
+    if state.written_at <= now {
+        let written = state.to_json().expect("a state can be written");
+        assert_eq!(State::from_json(&written, now).expect("and read back"), state);
+    }
+    let mut nothing = Snapshot {
+        format: FORMAT,
+        taken_at: now,
+        node: Node::default(),
+        filesystems: Vec::new(),
+        images: Vec::new(),
+        containers: Vec::new(),
+        sandboxes: Vec::new(),
+        memory: Memory::default(),
+    };
+    state.observe(&mut nothing);
+    assert!(state.images.is_empty() && state.own_images.is_empty() && state.under_way.is_none());
+    assert!(nothing.memory.since.is_some());
+});

@@ -1,0 +1,6 @@
+;; Declares that it starts with 4 GiB.
+(module
+  (memory (export "memory") 65536)
+  (func (export "holystone:node/cleaner@0.1.0#validate") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "holystone:node/cleaner@0.1.0#plan") (param i32 i32) (result i32) (i32.const 16))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024)))

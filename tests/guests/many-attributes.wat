@@ -1,0 +1,9 @@
+;; Wishes one removal with ten million attributes, none of which means anything.
+(module
+  (memory (export "memory") 2500)
+  (data (i32.const 16) "\00\00\00\00\40\00\00\00\01\00\00\00")
+  ;; The attributes of the removal at 64.
+  (data (i32.const 120) "\00\10\00\00\80\96\98\00")
+  (func (export "holystone:node/cleaner@0.1.0#validate") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "holystone:node/cleaner@0.1.0#plan") (param i32 i32) (result i32) (i32.const 16))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024)))

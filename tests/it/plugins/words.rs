@@ -1,0 +1,109 @@
+//! Plugins that say what no terminal should hear: in their wishes, reasons, messages, output and names. That nothing
+//! of it comes out raw is checked wherever a plugin is run (`assert_harmless`); here it is looked for.
+
+use std::fs;
+
+use holystone_core::image::ImageId;
+use holystone_core::snapshot::Snapshot;
+use holystone_tests::misbehave;
+use serde_json::json;
+
+use super::{Attack, assert_harmless, attack, harm, node_like};
+use crate::simulated::{id, whole};
+use crate::support::{end, holystone, on};
+
+/// What moves cursors, colours screens, breaks lines, turns text around, and hides.
+const EVIL: &str = "\u{1b}[2J\u{9b}31m\r\nforged line\t\0\u{7f}\u{85}\u{202e}\u{2066}\u{200b}\u{feff}\u{e0041}";
+
+/// Wishes with such words in every place, one of which is granted.
+fn speaking() -> Attack {
+    let removed = json!({ "target": "image", "name": id("docker.io/minchou/rollout:v1.0.3"), "why": EVIL });
+    let mut wishes = vec![removed];
+    for target in ["image", "container", "sandbox", "log-file", "log-directory", EVIL] {
+        wishes.push(json!({ "target": target, "root": EVIL, "name": EVIL, "why": EVIL }));
+        let name = format!("{EVIL}{}", "x".repeat(4096));
+        wishes.push(json!({ "target": target, "root": EVIL, "name": name, "why": name }));
+    }
+    harm("wish").config(json!({ "do": "wish", "wishes": wishes })).with("-vv")
+}
+
+const REMOVED: &[&str] = &["docker.io/minchou/rollout:v1.0.3"];
+
+#[test]
+fn a_table_shows_wishes_escaped_and_cut() {
+    let ended = speaking().removes(REMOVED);
+    assert!(ended.stdout.contains("\\u{1b}[2J\\u{9b}31m\\u{d}\\u{a}forged line"), "{}", ended.stdout);
+    assert!(ended.stdout.lines().all(|line| line.chars().count() < 1_000), "{}", ended.stdout);
+}
+
+#[test]
+fn json_and_yaml_say_exactly_what_the_plugin_said() {
+    for format in ["json", "yaml"] {
+        let ended = speaking().with(&format!("-o {format}")).removes(REMOVED);
+        let report: serde_json::Value = serde_saphyr::from_str(&ended.stdout).unwrap();
+        assert_eq!(report["steps"][0]["reason"]["text"], EVIL, "{format}");
+        assert_eq!(report["refusals"][0]["wish"]["target"]["image"], EVIL, "{format}");
+        assert_eq!(report["refusals"].as_array().unwrap().len(), 12, "{format}");
+    }
+}
+
+#[test]
+fn talking_too_much_is_cut_off() {
+    let ended = harm("print").removes(&[]);
+    assert_eq!(ended.stderr, "", "what a plugin prints is for debugging");
+    let ended = harm("print").with("-vv").removes(&[]);
+    assert!(ended.stderr.contains("line 1 of far too many") && ended.stderr.len() < 1 << 20, "{}", ended.stderr.len());
+    let ended = harm("log").removes(&[]);
+    assert_eq!(ended.stderr.lines().count(), 1_001, "a thousand messages and one that says so");
+    assert!(ended.stderr.contains("the rest is dropped"));
+    assert!(ended.stderr.contains("flood 0\\u{1b}[2J\\u{a}forged line"), "{}", &ended.stderr[..1_000]);
+}
+
+#[test]
+fn the_name_of_a_plugins_file_is_shown_escaped() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("\u{1b}[31mred\nforged \u{202e}.wasm");
+    fs::copy(misbehave(), &file).unwrap();
+    let named = |what| attack(file.clone()).config(json!({ "do": what }));
+    let name = "\\u{1b}[31mred\\u{a}forged \\u{202e}";
+    named("panic").is_stopped("Trapped", &[&format!("plugin {name} failed with Trapped")]);
+    assert!(named("print").removes(&[]).stdout.contains(&format!("Plugin {name}: 0 wishes")));
+    let missing = attack(directory.path().join("\u{1b}[31mmissing"));
+    missing.is_stopped("FetchFailed", &["\\u{1b}[31mmissing cannot be read"]);
+}
+
+/// A node whose runtime, images and pods are called like that.
+fn evil_node() -> Snapshot {
+    let mut snapshot = whole();
+    snapshot.node.runtime_name.push_str(EVIL);
+    for (number, image) in snapshot.images.iter_mut().enumerate() {
+        image.repo_tags.iter_mut().for_each(|tag| tag.push_str(EVIL));
+        if number % 3 == 0 {
+            image.id = ImageId::new(format!("{}{EVIL}", image.id));
+        }
+    }
+    for container in &mut snapshot.containers {
+        container.name.push_str(EVIL);
+        container.labels.insert(EVIL.to_owned(), EVIL.to_owned());
+    }
+    snapshot.normalize()
+}
+
+#[test]
+fn what_a_node_is_called_is_shown_escaped() {
+    for flags in ["-vv", "-vv -o json", "-vv -o yaml"] {
+        let (node, _runtime) = node_like(evil_node());
+        let ended = harm("greedy").with(flags).run(&node).expect(0);
+        assert!(!node.gone().is_empty(), "{flags}");
+        assert!(ended.stderr.contains("outcome=\"removed\""), "every removal is logged: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_snapshot_of_such_a_node_is_harmless_and_whole() {
+    let (node, _runtime) = node_like(evil_node());
+    let ended = end(on(holystone().arg("snapshot"), &node.endpoint())).expect(0);
+    assert_harmless(&ended);
+    let (recorded, expected) = (Snapshot::from_json(ended.stdout.as_bytes()).unwrap(), evil_node());
+    assert!(recorded.images == expected.images && recorded.containers == expected.containers, "{}", ended.stdout);
+}

@@ -1,0 +1,410 @@
+//! What is remembered of a node from run to run, by the real binary on a simulated node: what it shows, what it decides,
+//! and that nothing that is wrong with it ever costs an image.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use holystone_core::container::{Container, ImageMentions, Pod, Sandbox};
+use holystone_core::state::State;
+use holystone_node::{Faults, StateDir};
+use holystone_tests::SmallDisk;
+use jiff::{Timestamp, ToSpan as _};
+use serde_json::{Value, json};
+
+use crate::simulated::{CONFIG, OLD, SMALL, TestNode, container_of, id, small, small_planned, starting_pod};
+use crate::support::{Ended, end, holystone, policy, run, sweep, text, unused_images};
+
+/// The rail that asks for the age of images, at its default.
+const MIN_AGE: [&str; 2] = ["--min-age", "10m"];
+
+fn codes(report: &Value) -> Vec<String> {
+    report["refusals"].as_array().unwrap().iter().map(|it| text(&it["refusal"]["code"])).collect()
+}
+
+fn state(directory: &Path, format: &str) -> Ended {
+    end(holystone().args(["state", "-o", format, "--state-dir"]).arg(directory))
+}
+
+/// Everything in a directory, with its content.
+fn contents(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut contents: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.display().to_string(), fs::read(&path).unwrap()))
+        .collect();
+    contents.sort();
+    contents
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_first_sight_of_a_node_no_image_is_young() {
+    let node = TestNode::small(Faults::none());
+    let report = node.truth(&node.run(&MIN_AGE).expect(0));
+    assert_eq!(node.gone(), small_planned(), "{}", report["refusals"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_comes_later_is_young_at_first() {
+    let node = TestNode::small(Faults::none());
+    node.run(&[&MIN_AGE[..], &["--protect", "*"]].concat()).expect(0);
+    let mut new = small().images.into_iter().find(|image| image.id.as_str() == id(OLD)).unwrap();
+    assert!(node.simulated.remove_image(&id(OLD)));
+    node.run(&[&MIN_AGE[..], &["--protect", "*"]].concat()).expect(0);
+    new.repo_digests.clear();
+    node.simulated.add_image(new);
+    let report = node.truth(&node.run(&MIN_AGE).expect(0));
+    assert_eq!(codes(&report), ["TooYoung"]);
+    assert_eq!(node.gone(), &small_planned() - &BTreeSet::from([id(OLD)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ages_survive_runs_and_show_wherever_one_looks() {
+    let node = TestNode::small(Faults::none());
+    node.run(&["--protect", "*"]).expect(0);
+    let first = node.remembered();
+    node.run(&["--protect", "*"]).expect(0);
+    let second = node.remembered();
+    assert_ne!(first["writtenAt"], second["writtenAt"]);
+    let image = |state: &Value| state["images"][id(OLD)].clone();
+    assert_eq!(image(&first), image(&second), "it was first seen once");
+    assert_eq!(first["since"], image(&first)["first"]);
+
+    let yaml: Value = serde_saphyr::from_str(&state(&node.state_dir(), "yaml").expect(0).stdout).unwrap();
+    assert_eq!(yaml, second);
+    let table = state(&node.state_dir(), "table").expect(0).stdout;
+    let day = &text(&second["since"])[..10];
+    for words in [&format!("remembered since {day}"), &id(OLD), "never", "unused-images 2×", "The last run ended at"] {
+        assert!(table.contains(words), "{words} is missing: {table}");
+    }
+
+    let mut snapshot = holystone();
+    snapshot.args(["snapshot", "--endpoint", &node.endpoint(), "--state-dir"]).arg(node.state_dir());
+    let snapshot = end(&mut snapshot).expect(0).json();
+    assert_eq!(snapshot["memory"]["since"], second["since"]);
+    for image in snapshot["images"].as_array().unwrap() {
+        assert_eq!(image["firstSeen"], second["images"][text(&image["id"])]["first"]);
+        let used = ["docker.io/library/nginx:1.27.4", "docker.io/minchou/rollout:v1.11.4"];
+        let is_used = used.iter().any(|tag| text(&image["id"]) == id(tag));
+        assert_eq!(image["lastUsed"].is_string(), is_used || text(&image["id"]) == id("registry.k8s.io/pause:3.9"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_by_age_act_once_a_node_is_known_for_long_enough() {
+    for field in ["maxAge", "unusedFor"] {
+        let config = json!({"repositories": ["docker.io/minchou/*"], field: "30d"}).to_string();
+        let node = TestNode::small(Faults::none());
+        let go = |node: &TestNode| node.truth(&unused_images("run", &node.endpoint(), &config, &[]).expect(0));
+        assert_eq!(go(&node)["totals"]["planned"], 0, "{field}: first seen a moment ago");
+        node.remember_since(Timestamp::now() - (29 * 24).hours());
+        assert_eq!(go(&node)["totals"]["planned"], 0, "{field}: not long enough");
+        node.remember_since(Timestamp::now() - (31 * 24).hours());
+        assert_eq!(node.plan(&config, &[])["totals"]["planned"], 4, "a plan comes to the same");
+        go(&node);
+        assert_eq!(node.gone(), small_planned(), "{field}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_used_until_now_is_not_unused_for_long() {
+    let config = json!({"repositories": ["docker.io/minchou/*"], "unusedFor": "30d"}).to_string();
+    let node = TestNode::small(Faults::none());
+    node.remember_since(Timestamp::now() - (31 * 24).hours());
+    // Its container is seen once and has gone by the next run.
+    node.simulated.add_container(container_of(OLD));
+    node.run(&["--protect", "*"]).expect(0);
+    assert!(node.simulated.remove_container("late"));
+    node.truth(&unused_images("run", &node.endpoint(), &config, &[]).expect(0));
+    assert_eq!(node.gone(), &small_planned() - &BTreeSet::from([id(OLD)]));
+}
+
+/// States that are of no use, with words of what is told about each.
+fn useless_states(good: &State) -> Vec<(&'static str, Vec<u8>)> {
+    let good_text = good.to_json().unwrap();
+    let with = |field: &str, value: Value| {
+        let mut state: Value = serde_json::from_slice(&good_text).unwrap();
+        state[field] = value;
+        serde_json::to_vec(&state).unwrap()
+    };
+    vec![
+        ("cannot be read", Vec::new()),
+        ("cannot be read", b"\x00\xff\x1b[31mgarbage".to_vec()),
+        ("cannot be read", good_text[..good_text.len() / 2].to_vec()),
+        ("cannot be read", [&good_text[..], b"}"].concat()),
+        ("cannot be read", with("images", json!({"a": {"first": "long ago"}}))),
+        ("cannot be read", with("since", json!(0))),
+        ("cannot be read", with("surprise", json!(true))),
+        ("has format 2", with("format", json!(2))),
+        ("has format 0", with("format", json!(0))),
+        ("in the future", with("writtenAt", json!((Timestamp::now() + 2.hours()).to_string()))),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_of_no_use_is_told_makes_ages_unknown_and_costs_no_image() {
+    let mut node = small();
+    node.taken_at = Timestamp::now() - (90 * 24).hours();
+    node.sandboxes.push(starting_pod());
+    let seed = node.normalize();
+    let mut good = State::new(seed.taken_at);
+    good.observe(&mut seed.clone());
+
+    let by_age = json!({"repositories": ["docker.io/minchou/*"], "maxAge": "30d"}).to_string();
+    for (words, text_of_state) in useless_states(&good) {
+        let node = TestNode::seeded(seed.clone(), Faults::none());
+        let state_dir = StateDir::make(&node.state_dir()).unwrap();
+        fs::write(state_dir.file(), &text_of_state).unwrap();
+        let shown = state(&node.state_dir(), "json").expect(2);
+        assert!(shown.stderr.contains(words), "{words} is missing: {}", shown.stderr);
+
+        // By the state that is lost all images are old; without it they may have come with the pod that is starting.
+        let report = node.truth(&unused_images("run", &node.endpoint(), &by_age, &MIN_AGE).expect(0));
+        let notice = text(&report["notices"][0]);
+        assert!(notice.contains(words) && notice.contains("ages are unknown"), "{notice}");
+        assert!(!notice.contains('\u{1b}'));
+        assert_eq!(report["totals"]["planned"], 0);
+
+        fs::write(state_dir.file(), &text_of_state).unwrap();
+        let report = node.truth(&node.run(&MIN_AGE).expect(0));
+        assert_eq!(codes(&report), ["MayBeYoung"; 4]);
+        assert!(node.gone().is_empty(), "{words}");
+        state(&node.state_dir(), "json").expect(0);
+        assert!(node.run(&MIN_AGE).expect(0).json()["notices"].is_null(), "it is told once");
+    }
+
+    // And by the state that is not lost they go.
+    let node = TestNode::seeded(seed, Faults::none());
+    StateDir::make(&node.state_dir()).unwrap().save(&good).unwrap();
+    node.truth(&unused_images("run", &node.endpoint(), &by_age, &MIN_AGE).expect(0));
+    assert_eq!(node.gone().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_is_in_the_table_and_on_standard_error_as_well() {
+    let node = TestNode::small(Faults::none());
+    StateDir::make(&node.state_dir()).unwrap();
+    fs::write(node.state_dir().join("state.json"), "?").unwrap();
+    let mut command = policy("run", "builtin:unused-images", CONFIG);
+    command.args(["--protect", "*", "--endpoint", &node.endpoint(), "--state-dir"]).arg(node.state_dir());
+    let ended = end(&mut command).expect(0);
+    assert!(ended.stdout.contains("Note: the state ") && ended.stderr.contains("started anew"), "{}", ended.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_directory_that_cannot_be_trusted_or_used_is_no_run() {
+    let node = TestNode::small(Faults::none());
+    let path = |name: &str| node.directory().join(name);
+    fs::write(path("file"), "precious").unwrap();
+    fs::create_dir(path("open")).unwrap();
+    fs::set_permissions(path("open"), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::create_dir(path("real")).unwrap();
+    symlink(path("real"), path("link")).unwrap();
+    fs::create_dir_all(path("lockless/lock")).unwrap();
+    let mut cases = vec![
+        ("file", "not a directory"),
+        ("file/beneath", "cannot be made"),
+        ("open", "chmod 700"),
+        ("link", "not a directory"),
+        ("lockless", "its lock cannot be made"),
+    ];
+    if rustix::process::geteuid().is_root() {
+        fs::create_dir(path("theirs")).unwrap();
+        std::os::unix::fs::chown(path("theirs"), Some(65534), Some(65534)).unwrap();
+        cases.push(("theirs", "it belongs to user 65534, not to user 0"));
+    }
+    for (name, words) in &cases {
+        let error = node.untouched(node.run(&["--state-dir", &path(name).display().to_string()]));
+        let names_it = error.contains(&path(name).display().to_string()) && error.contains("--state-dir");
+        assert!(error.contains(words) && names_it, "{error}");
+    }
+    assert_eq!(node.simulated.all_calls(), 0, "the node is not even asked");
+    for (name, _) in cases {
+        let directory = path(name).display().to_string();
+        // A plan knows no ages then, and says so.
+        let mut plan = sweep("plan", "builtin:unused-images", CONFIG, &node.endpoint(), &["--state-dir", &directory]);
+        let plan = end(&mut plan).expect(0);
+        assert!(name == "lockless" || plan.stderr.contains("ages are unknown"), "{name}: {}", plan.stderr);
+    }
+    assert_eq!(fs::read_to_string(path("file")).unwrap(), "precious");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_directory_is_named_by_an_absolute_path() {
+    let node = TestNode::small(Faults::none());
+    for relative in ["state", "./state", "../state", ""] {
+        let ended = end(node.command(&["--state-dir", relative]).current_dir(node.directory())).expect(64);
+        assert!(ended.stderr.contains("--state-dir"), "{}", ended.stderr);
+    }
+    assert!(node.simulated.removals().is_empty() && !node.directory().join("state").exists());
+    let shown = run(&["state", "--state-dir", "state"]).expect(64);
+    assert!(shown.stderr.contains("absolute"), "{}", shown.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_default_a_users_state_is_in_the_users_home() {
+    if rustix::process::geteuid().is_root() {
+        // Root's is the node's own, which a test must not touch.
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let shown = end(holystone().arg("state").env("HOME", home.path()).env("XDG_STATE_HOME", "relative")).expect(2);
+    let expected = home.path().join(".local/state/holystone").display().to_string();
+    assert!(shown.stderr.contains(&expected), "{}", shown.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_has_run_there_is_nothing_to_show() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = state(&directory.path().join("none"), "table").expect(2);
+    assert!(missing.stderr.contains("nothing has run here yet"), "{}", missing.stderr);
+    StateDir::make(&directory.path().join("empty")).unwrap();
+    let empty = state(&directory.path().join("empty"), "table").expect(2);
+    assert!(empty.stderr.contains("comes with the first run"), "{}", empty.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_the_run_takes_place_and_says_what_it_could_not_keep() -> anyhow::Result<()> {
+    const TEST: &str = "on_a_full_disk_the_run_takes_place_and_says_what_it_could_not_keep";
+    let Some(disk) = SmallDisk::mount(TEST, 64 << 10)? else { return Ok(()) };
+    let state_dir = disk.path().join("state");
+    let node = TestNode::small(Faults::none());
+    let go = |more: &[&str]| node.run(&[&["--state-dir", state_dir.to_str().unwrap()], more].concat()).expect(0).json();
+    go(&["--protect", "*"]);
+    let before = contents(&state_dir);
+
+    let filling = disk.fill()?;
+    let report = go(&["--max-count", "2"]);
+    assert_eq!(node.gone().len(), 2, "a full disk is when a cleaner is wanted");
+    let notices = report["notices"].as_array().unwrap();
+    assert!(!notices.is_empty() && text(&notices[0]).contains("the state could not be written"), "{notices:?}");
+    let kept = fs::read(state_dir.join("state.json"))?;
+    assert!(
+        before.iter().any(|(name, content)| name.ends_with("state.json") && *content == kept),
+        "the old one is kept"
+    );
+
+    fs::remove_file(filling)?;
+    assert!(go(&[])["notices"].is_null());
+    assert_eq!(node.gone(), small_planned());
+    state(&state_dir, "json").expect(0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_that_have_gone_are_forgotten() {
+    let node = TestNode::small(Faults::none());
+    node.run(&["--protect", "*:v1.0.1"]).expect(0);
+    let known = |node: &TestNode| node.remembered()["images"].as_object().unwrap().len();
+    assert_eq!(known(&node), 4, "what a run removed is not kept");
+    assert!(node.simulated.remove_image(&id(SMALL[1])));
+    node.run(&[]).expect(0);
+    assert_eq!(known(&node), 3, "nor is what others removed");
+    let state = node.remembered();
+    assert!(state["wishes"].as_object().unwrap().is_empty(), "{}", state["wishes"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_never_writes() {
+    let look = |node: &TestNode| {
+        node.plan(CONFIG, &MIN_AGE);
+        let mut snapshot = holystone();
+        snapshot.args(["snapshot", "--endpoint", &node.endpoint(), "--state-dir"]).arg(node.state_dir());
+        end(&mut snapshot).expect(0);
+    };
+    let node = TestNode::small(Faults::none());
+    look(&node);
+    assert!(!node.state_dir().exists());
+    node.run(&["--protect", "*"]).expect(0);
+    let before = contents(&node.state_dir());
+    look(&node);
+    state(&node.state_dir(), "table").expect(0);
+    assert_eq!(contents(&node.state_dir()), before);
+    for useless in ["", "{"] {
+        fs::write(node.state_dir().join("state.json"), useless).unwrap();
+        look(&node);
+        assert_eq!(fs::read_to_string(node.state_dir().join("state.json")).unwrap(), useless);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_confirmations_take_three_runs() {
+    let node = TestNode::small(Faults::none());
+    let go = |more: &[&str]| node.run(&[&["--confirmations", "3"], more].concat()).expect(0).json();
+    for _ in 0..2 {
+        assert_eq!(codes(&go(&[])), ["NotConfirmed"; 4]);
+    }
+    // A plan is no run, and neither is a run of another plugin's wishes or one that is kept out.
+    node.plan(CONFIG, &["--confirmations", "3"]);
+    assert!(node.gone().is_empty());
+    let other = json!({"repositories": ["docker.io/minchou/rollout:v1.0.3"]}).to_string();
+    unused_images("run", &node.endpoint(), &other, &["--confirmations", "9"]).expect(0);
+    let report = go(&[]);
+    assert_eq!(codes(&report), ["NotConfirmed"; 3], "only one was wished in between");
+    assert_eq!(node.gone(), BTreeSet::from([id(OLD)]));
+    go(&[]);
+    node.truth_since(&node.run(&["--confirmations", "3"]).expect(0), &BTreeSet::from([id(OLD)]));
+    assert_eq!(node.gone(), small_planned());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_did_not_take_place_confirms_nothing() {
+    let node = TestNode::small(Faults::none());
+    let twice = ["--confirmations", "2"];
+    node.run(&twice).expect(0);
+    node.simulated.change_faults(Faults::none().hang(holystone_node::simulated::Method::Status, 2));
+    node.run(&[&twice[..], &["--time-limit", "1s"]].concat()).expect(2);
+    assert_eq!(node.remembered()["wishes"]["unused-images"][id(OLD)], 1);
+    node.simulated.change_faults(Faults::none());
+    node.truth(&node.run(&twice).expect(0));
+    assert_eq!(node.gone(), small_planned());
+}
+
+/// The pod that Holystone runs in: its container is made of one image that the policy wants, and mounts another.
+fn own_pod(node: &TestNode) {
+    let pod = Pod { uid: "own".to_owned(), namespace: "node-ops".to_owned(), name: "holystone".to_owned() };
+    node.simulated.add_sandbox(Sandbox { id: "own-sandbox".to_owned(), pod: pod.clone(), ..starting_pod() });
+    node.simulated.add_container(Container {
+        id: "own-container".to_owned(),
+        sandbox_id: "own-sandbox".to_owned(),
+        pod,
+        image: ImageMentions { image_id: id(SMALL[0]), ..ImageMentions::default() },
+        image_volumes: vec![SMALL[1].to_owned()],
+        ..container_of("")
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_images_stay_also_when_our_pod_has_gone() {
+    let own = BTreeSet::from([id(SMALL[0]), id(SMALL[1])]);
+    let node = TestNode::small(Faults::none());
+    own_pod(&node);
+    let in_pod = ["--pod-uid", "own", "--min-age", "10m"];
+    let report = node.truth(&node.run(&in_pod).expect(0));
+    assert_eq!(node.gone(), &small_planned() - &own, "our own pod, which has just started, makes no image young");
+    assert_eq!(node.remembered()["ownImages"], json!(own));
+    assert!(codes(&report).iter().all(|code| code == "InUse"), "{:?}", codes(&report));
+
+    assert!(node.simulated.remove_container("own-container"));
+    let gone = node.gone();
+    // Without the pod, in another pod, and by hand.
+    for more in [&["--pod-uid", "own"][..], &["--pod-uid", "next"], &[]] {
+        let report = node.truth_since(&node.run(more).expect(0), &gone);
+        assert_eq!(codes(&report), ["Own", "Own"], "{more:?}");
+    }
+    assert_eq!(node.gone(), &small_planned() - &own);
+    let table = state(&node.state_dir(), "table").expect(0).stdout;
+    assert_eq!(table.matches("(Holystone's own)").count(), 2, "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pod_of_others_makes_no_image_our_own() {
+    let node = TestNode::small(Faults::none());
+    own_pod(&node);
+    node.run(&["--pod-uid", "another"]).expect(0);
+    assert!(node.remembered()["ownImages"].as_array().unwrap().is_empty());
+    assert!(node.simulated.remove_container("own-container"));
+    node.run(&["--pod-uid", ""]).expect(0);
+    assert_eq!(node.gone(), small_planned());
+}
