@@ -8,6 +8,7 @@ mod builtin;
 mod demo;
 mod exit;
 mod files;
+mod logs;
 mod observe;
 mod output;
 mod plan;

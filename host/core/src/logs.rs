@@ -4,6 +4,7 @@
 //! - [`glob`]: patterns over such paths.
 //! - [`walk`]: what a walk is asked for, decided name by name.
 //! - [`place`]: which names are the kubelet's.
+//! - [`source`]: where questions about all of it go to.
 //!
 //! Whoever opens directories does so in another crate. Whether something may be removed is for
 //! [`guard::logs`](crate::guard::logs) to say.
@@ -11,6 +12,7 @@
 pub mod glob;
 pub mod path;
 pub mod place;
+pub mod source;
 pub mod walk;
 
 use jiff::Timestamp;
@@ -18,6 +20,7 @@ use jiff::Timestamp;
 pub use glob::{Glob, GlobError};
 pub use path::{LogPath, PathError};
 pub use place::{Place, PodDirectory};
+pub use source::{LogSource, LogWalk};
 pub use walk::{Reach, WalkOptions};
 
 /// What an entry is. Links are never followed.

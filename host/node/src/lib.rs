@@ -20,7 +20,7 @@ pub mod state_dir;
 pub use cri::{Attempt, Cri, Options};
 pub use endpoint::{Endpoint, EndpointError, Surroundings, discover};
 pub use error::NodeError;
-pub use logs::{LogAttempt, LogLimits, LogRoots, OpenFiles, Processes, RootError, RootSpec, Visibility};
+pub use logs::{LogAttempt, LogLimits, LogRoots, LogView, OpenFiles, Processes, RootError, RootSpec, Visibility};
 pub use own_pod::own_pod;
 pub use simulated::{Faults, SimulatedNode};
 pub use state_dir::{Found, Lock, StateDir, StateDirError};

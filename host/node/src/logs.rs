@@ -27,8 +27,9 @@ pub mod walk;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use holystone_core::logs::{LogsError, WalkOptions};
+use holystone_core::logs::{Batch, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::text;
 
@@ -67,6 +68,8 @@ pub struct LogRoots {
     roots: Vec<Arc<Root>>,
     limits: LogLimits,
     budget: Budget,
+    /// Nothing that takes long goes on.
+    is_ended: AtomicBool,
 }
 
 impl LogRoots {
@@ -83,7 +86,22 @@ impl LogRoots {
         let opened = specs.iter().map(|spec| Root::open(spec, confinement).map(Arc::new));
         let mut roots = opened.collect::<Result<Vec<_>, _>>()?;
         roots.sort_by(|one, other| one.name().cmp(other.name()));
-        Ok(Self { roots, limits, budget: Budget::new(limits.memory) })
+        Ok(Self { roots, limits, budget: Budget::new(limits.memory), is_ended: AtomicBool::new(false) })
+    }
+
+    /// Ends what takes long, from now on: looks at whole directories and removals of them stop at the next entry. To be
+    /// called when a run is over; plugins have a time limit of their own.
+    pub fn end(&self) {
+        self.is_ended.store(true, Ordering::Relaxed);
+    }
+
+    fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.roots.is_empty()
     }
 
     /// The roots' names, sorted.
@@ -125,6 +143,40 @@ impl LogRoots {
     /// Looks which files on the roots' filesystems processes hold open.
     pub fn open_files(&self, processes: &Processes) -> OpenFiles {
         OpenFiles::scan(processes, &self.devices())
+    }
+}
+
+/// What plugins see of the log roots: as they are whenever they ask, with the files that were open at one moment.
+#[derive(Debug)]
+pub struct LogView {
+    roots: Arc<LogRoots>,
+    open_files: Arc<OpenFiles>,
+}
+
+impl LogView {
+    /// Of these roots.
+    pub fn new(roots: Arc<LogRoots>, open_files: Arc<OpenFiles>) -> Self {
+        Self { roots, open_files }
+    }
+}
+
+impl LogSource for LogView {
+    fn roots(&self) -> Vec<String> {
+        self.roots.names().map(str::to_owned).collect()
+    }
+
+    fn open(&self, root: &str, options: WalkOptions) -> Result<Box<dyn LogWalk>, LogsError> {
+        Ok(Box::new(self.roots.walk(root, options, &self.open_files)?))
+    }
+
+    fn read(&self, root: &str, path: &LogPath, offset: u64, most: usize) -> Result<Vec<u8>, LogsError> {
+        self.roots.read(root, path, offset, most)
+    }
+}
+
+impl LogWalk for Walk {
+    fn next(&mut self, most: usize) -> Result<Batch, LogsError> {
+        Walk::next(self, most)
     }
 }
 

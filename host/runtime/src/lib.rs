@@ -7,7 +7,7 @@
 //! - [`engine`]: the one place that configures wasmtime.
 //! - [`plugin`]: from bytes to a plugin, from a plugin to a proposal.
 //! - [`capability`]: what a component asks for, held against what it is granted.
-//! - [`logs`]: where questions about log directories go to.
+//! - `logs`: a plugin's questions about log directories.
 //! - `shape`: what a component is made of, held against limits before it is compiled.
 //! - `v0_1`: the WIT bindings of `holystone:node@0.1` and every conversion to and from them.
 
@@ -15,7 +15,7 @@ pub mod capability;
 pub mod engine;
 pub mod error;
 pub mod limits;
-pub mod logs;
+mod logs;
 pub mod plugin;
 mod shape;
 mod v0_1;
@@ -25,6 +25,5 @@ pub use capability::{Capability, Grants};
 pub use engine::Engine;
 pub use error::{PluginError, Reason};
 pub use limits::Limits;
-pub use logs::{LogSource, LogWalk};
 pub use plugin::Plugin;
 pub use v0_1::View;

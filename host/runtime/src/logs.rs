@@ -1,38 +1,11 @@
-//! Where a plugin's questions about log directories go to. Whoever can open directories implements [`LogSource`].
+//! A plugin's questions about log directories, on their way to a [`LogSource`].
 //!
 //! Its answers take system calls, so they are waited for on threads that may block. A plugin whose time is up is not
 //! held up by them: what is still under way ends by itself, because one batch is a bounded piece of work.
 
 use std::sync::Arc;
 
-use holystone_core::logs::{Batch, FileEntry, LogPath, LogsError, WalkOptions};
-
-/// The log directories of a node. Answers name roots and paths beneath them, never paths of the host.
-pub trait LogSource: Send + Sync {
-    /// The names of the roots, sorted.
-    fn roots(&self) -> Vec<String>;
-
-    /// Starts a walk.
-    ///
-    /// # Errors
-    /// When there is no such root or directory.
-    fn open(&self, root: &str, options: WalkOptions) -> Result<Box<dyn LogWalk>, LogsError>;
-
-    /// Reads up to so many bytes of a file.
-    ///
-    /// # Errors
-    /// When there is no such root or file.
-    fn read(&self, root: &str, path: &LogPath, offset: u64, most: usize) -> Result<Vec<u8>, LogsError>;
-}
-
-/// A walk under way.
-pub trait LogWalk: Send {
-    /// The next entries, at most so many. May give none and go on, so that a call takes a bounded time.
-    ///
-    /// # Errors
-    /// When a limit is reached.
-    fn next(&mut self, most: usize) -> Result<Batch, LogsError>;
-}
+use holystone_core::logs::{Batch, FileEntry, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
 
 /// A walk that a plugin has opened.
 pub(crate) struct OpenWalk {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use holystone_core::container::{Container, ContainerState, Sandbox};
 use holystone_core::image::Image;
-use holystone_core::logs::{FileEntry, FileKind, Glob, LogPath, LogsError, OpenState, WalkOptions};
+use holystone_core::logs::{FileEntry, FileKind, Glob, LogPath, LogSource, LogsError, OpenState, WalkOptions};
 use holystone_core::proposal::{self, LogLocation, Target, Wish};
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::text;
@@ -20,7 +20,7 @@ use crate::limits::{
     Accountant, MAX_BATCH, MAX_GLOB_BYTES, MAX_GLOBS, MAX_HANDLES, MAX_LOG_LINES, MAX_NAME, MAX_READ, MAX_REASON,
     MAX_WALKS,
 };
-use crate::logs::{LogSource, OpenWalk};
+use crate::logs::OpenWalk;
 
 #[allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated; the reference is the WIT itself")]
 mod generated {

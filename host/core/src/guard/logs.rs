@@ -1,4 +1,5 @@
-//! Rail 7: what may be done beneath log roots. Judges one target at a time, by one look at it ([`Sight`]).
+//! Rail 7: what may be done beneath log roots. Judges one target at a time, by one look at it ([`Sight`]); all wishes of
+//! a run, with the rails that concern them together, are reviewed in `review`.
 //!
 //! In this order; the first that says no names the refusal:
 //!
@@ -20,6 +21,7 @@
 //! once more with the file already in hand.
 
 mod refusal;
+mod review;
 mod tree;
 
 use std::collections::HashSet;
@@ -27,15 +29,18 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::Limits;
 use crate::logs::place::{self, ContainerLog};
 use crate::logs::{FileEntry, FileKind, Identity, LogPath, OpenState, Place, PodDirectory};
 use crate::proposal::{LogLocation, Reason, Target, Verb, Wish};
 use crate::snapshot::Snapshot;
+use crate::text;
 
 pub use refusal::LogRefusal;
+pub use review::{LogPlan, LogRefused, Sights};
 pub use tree::{Obstacle, Tree};
 
-/// What the operator sets of rail 7.
+/// What the operator sets for log files and directories. [`GuardRails::for_logs`](super::GuardRails::for_logs) makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogRails {
     /// Where open files cannot be seen, what has changed less than this ago counts as open. Default one day: few
@@ -43,11 +48,20 @@ pub struct LogRails {
     pub unknown_open_age: SignedDuration,
     /// A directory is removed only if nothing in it has changed for this long. Default 10 minutes.
     pub settled_for: SignedDuration,
+    /// In how many runs in a row a plugin has to wish the same of the same file (rail 6). Default 1: this one.
+    pub confirmations: u32,
+    /// Limits of one run (rail 8), which count log files and directories by themselves.
+    pub limits: Limits,
 }
 
 impl Default for LogRails {
     fn default() -> Self {
-        Self { unknown_open_age: SignedDuration::from_hours(24), settled_for: SignedDuration::from_mins(10) }
+        Self {
+            unknown_open_age: SignedDuration::from_hours(24),
+            settled_for: SignedDuration::from_mins(10),
+            confirmations: 1,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -90,6 +104,13 @@ pub struct Sight {
     pub leads_somewhere: Option<bool>,
     /// Of a directory that is wished as a whole, what is in it.
     pub tree: Option<Tree>,
+}
+
+impl Sight {
+    /// How many entries it is: one, or a directory and all that is in it.
+    fn entries(&self) -> u64 {
+        self.tree.as_ref().map_or(1, |tree| tree.entries.saturating_add(1))
+    }
 }
 
 /// Why there is no [`Sight`] of a target.
@@ -146,6 +167,7 @@ pub struct LogStep {
     plugin: String,
     target: LogTarget,
     verb: LogVerb,
+    entries: u64,
     size_bytes: u64,
     freeable_bytes: u64,
     hard_links: u64,
@@ -170,6 +192,11 @@ impl LogStep {
         self.verb
     }
 
+    /// How many entries it is: one, or a directory and all that is in it.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
     /// Apparent size in bytes, in sum for a directory.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
@@ -189,6 +216,20 @@ impl LogStep {
     pub fn reason(&self) -> &Reason {
         &self.reason
     }
+
+    /// What to call the target in a message.
+    pub fn name(&self) -> String {
+        text::shown(&format!("{}:{}", self.target.root, self.target.path))
+    }
+
+    /// Which file or directory it is, whatever it is called, to remember it by from run to run.
+    pub fn key(&self) -> String {
+        let Identity { device, inode, born } = self.judged.identity();
+        match born {
+            Some(born) => format!("{device}:{inode}:{}", born.as_nanosecond()),
+            None => format!("{device}:{inode}"),
+        }
+    }
 }
 
 /// What a target was when it was judged.
@@ -203,6 +244,12 @@ enum Judged {
 }
 
 impl Judged {
+    fn identity(&self) -> Identity {
+        match *self {
+            Self::Whole { identity, .. } | Self::Growing { identity, .. } | Self::Tree { identity, .. } => identity,
+        }
+    }
+
     fn check(&self, entry: &FileEntry) -> Result<(), LogRefusal> {
         let changed = |what| Err(LogRefusal::Changed { what });
         match *self {
@@ -318,13 +365,14 @@ impl<'a> LogGuard<'a> {
             return Err(LogRefusal::Changed { what: "it has changed since the plugin could see it" });
         }
         self.look(&target, verb, &sight)?;
+        let entries = sight.entries();
         let Sight { entry, tree, .. } = sight;
         let (size_bytes, freeable_bytes) = match &tree {
             Some(tree) => (tree.size_bytes, tree.freeable_bytes),
             None => (entry.size_bytes, entry.freeable_bytes()),
         };
-        let (plugin, reason) = (plugin.to_owned(), wish.reason.clone());
-        Ok(LogStep { plugin, target, verb, size_bytes, freeable_bytes, hard_links: entry.hard_links, reason, judged })
+        let (plugin, reason, hard_links) = (plugin.to_owned(), wish.reason.clone(), entry.hard_links);
+        Ok(LogStep { plugin, target, verb, entries, size_bytes, freeable_bytes, hard_links, reason, judged })
     }
 
     /// Looks once more, right before a step is carried out: `self` and `seen` must come from looks taken just now.

@@ -1,5 +1,6 @@
-//! Looking at one target, for the guard rail to judge.
+//! Looking at targets, for the guard rails to judge.
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
@@ -16,7 +17,41 @@ use super::{LogRoots, stat};
 /// How many entries of a directory are taken at a time.
 const BATCH: usize = 1_000;
 
+/// What is said of what was not looked at any more.
+const ENDED: &str = "the run was over before all of it had been looked at";
+
 impl LogRoots {
+    /// Looks at each of these targets.
+    pub fn look_at(
+        &self,
+        targets: impl IntoIterator<Item = LogTarget>,
+        open_files: &Arc<OpenFiles>,
+    ) -> HashMap<LogTarget, Result<Sight, Unseen>> {
+        let look = |target: LogTarget| {
+            let seen =
+                if self.is_ended() { Err(Unseen::Failed(ENDED.to_owned())) } else { self.look(&target, open_files) };
+            (target, seen)
+        };
+        targets.into_iter().map(look).collect()
+    }
+
+    /// How many entries there are beneath all roots. Nothing if they cannot all be counted.
+    pub fn count(&self) -> Option<u64> {
+        let open_files = Arc::default();
+        let mut entries = 0_u64;
+        for root in &self.roots {
+            let mut walk = self.walk(root.name(), WalkOptions::default(), &open_files).ok()?;
+            loop {
+                let batch = walk.next(BATCH).ok().filter(|_| !self.is_ended())?;
+                entries += batch.entries.len() as u64;
+                if batch.is_over {
+                    break;
+                }
+            }
+        }
+        Some(entries)
+    }
+
     /// Looks at a target. The open files should have been looked for right before.
     ///
     /// # Errors
@@ -80,6 +115,7 @@ impl LogRoots {
         let mut last = walk.prefix().clone();
         loop {
             let batch = match walk.next(BATCH) {
+                _ if self.is_ended() => return tree.hinder(Obstacle::Unseen(last, ENDED.to_owned())),
                 Ok(batch) => batch,
                 Err(error) => return tree.hinder(stopped(last, error)),
             };

@@ -7,7 +7,7 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use holystone_core::guard::logs::{LogClearance, LogRefusal, LogVerb};
 use holystone_core::logs::FileEntry;
@@ -80,7 +80,8 @@ impl LogRoots {
             Ok(parent) => parent,
             Err(error) => return not_reached(error),
         };
-        let place = Place { root, directory: parent.as_fd(), name: c_name(name), clearance: &clearance };
+        let (directory, name, is_ended) = (parent.as_fd(), c_name(name), &self.is_ended);
+        let place = Place { root, directory, name, clearance: &clearance, is_ended };
         let mut removed = Removed::default();
         let ended = match (clearance.verb(), target.is_directory) {
             (LogVerb::Truncate, _) => place.truncate(&mut removed),
@@ -135,6 +136,8 @@ struct Place<'a> {
     directory: BorrowedFd<'a>,
     name: CString,
     clearance: &'a LogClearance,
+    /// Set when the run is over.
+    is_ended: &'a AtomicBool,
 }
 
 impl Place<'_> {
@@ -255,7 +258,8 @@ mod tests {
     fn at_a<T>(scene: &Scene, work: impl FnOnce(&Place<'_>) -> T) -> T {
         let clearance = scene.clear(&file("a")).unwrap();
         let root = scene.roots.find("app").unwrap();
-        work(&Place { root, directory: root.handle(), name: c_name(b"a"), clearance: &clearance })
+        let (directory, is_ended) = (root.handle(), &AtomicBool::new(false));
+        work(&Place { root, directory, name: c_name(b"a"), clearance: &clearance, is_ended })
     }
 
     #[test]

@@ -96,7 +96,8 @@ pub(super) fn all(walk: &mut Walk) -> Vec<FileEntry> {
 
 /// Ages make no difference in these tests: files are seconds old.
 pub(super) fn guard() -> LogGuard<'static> {
-    let rails = LogRails { unknown_open_age: SignedDuration::ZERO, settled_for: SignedDuration::ZERO };
+    let rails =
+        LogRails { unknown_open_age: SignedDuration::ZERO, settled_for: SignedDuration::ZERO, ..LogRails::default() };
     LogGuard::new(rails, Timestamp::now() + SignedDuration::from_secs(1), None)
 }
 

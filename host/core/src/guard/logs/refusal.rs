@@ -17,6 +17,8 @@ pub enum LogRefusal {
     NotFound,
     /// Rail 1: this host does not do that to that kind of thing.
     NotOffered,
+    /// Rail 1: wished before, by this or an earlier plugin.
+    Duplicate,
     /// No log root has this name.
     NoSuchRoot,
     /// The path is none that the host would have shown.
@@ -93,13 +95,44 @@ pub enum LogRefusal {
         /// For how long nothing may have changed.
         age: SignedDuration,
     },
+    /// Rail 6: it has not been wished in enough runs in a row.
+    NotConfirmed {
+        /// In how many it has been, this one included.
+        runs: u32,
+        /// In how many it has to be.
+        needed: u32,
+    },
+    /// Rail 8: the run has reached its number of files and directories.
+    OverCount {
+        /// The limit.
+        limit: u64,
+    },
+    /// Rail 8: it does not fit into what is left of the run's bytes.
+    OverBytes {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// Rail 8: the plugin's proposal as a whole is rejected.
+    OverPercent {
+        /// The limit, in percent of all entries beneath the log roots.
+        limit: u8,
+        /// What the proposal would have come to, in percent, rounded up.
+        wished: u64,
+    },
+    /// Rail 8: the same, because what its share is cannot be told.
+    Uncounted {
+        /// The limit, in percent.
+        limit: u8,
+    },
 }
 
 impl LogRefusal {
     /// Number of the rail that said no.
     pub fn rail(&self) -> u8 {
         match self {
-            Self::NotFound | Self::NotOffered => 1,
+            Self::NotFound | Self::NotOffered | Self::Duplicate => 1,
+            Self::NotConfirmed { .. } => 6,
+            Self::OverCount { .. } | Self::OverBytes { .. } | Self::OverPercent { .. } | Self::Uncounted { .. } => 8,
             _ => 7,
         }
     }
@@ -109,6 +142,7 @@ impl LogRefusal {
         match self {
             Self::NotFound => "NotFound",
             Self::NotOffered => "NotOffered",
+            Self::Duplicate => "Duplicate",
             Self::NoSuchRoot => "NoSuchRoot",
             Self::BadPath { .. } => "BadPath",
             Self::RootItself => "RootItself",
@@ -130,6 +164,11 @@ impl LogRefusal {
             Self::HardLinked { .. } => "HardLinked",
             Self::Obstacle(_) => "Obstacle",
             Self::Unsettled { .. } => "Unsettled",
+            Self::NotConfirmed { .. } => "NotConfirmed",
+            Self::OverCount { .. } => "OverCount",
+            Self::OverBytes { .. } => "OverBytes",
+            Self::OverPercent { .. } => "OverPercent",
+            Self::Uncounted { .. } => "Uncounted",
         }
     }
 }
@@ -139,6 +178,7 @@ impl fmt::Display for LogRefusal {
         match self {
             Self::NotFound => f.write_str("there is no such file or directory beneath the log root"),
             Self::NotOffered => f.write_str("this host does not do that to this kind of target"),
+            Self::Duplicate => f.write_str("already wished earlier in this run"),
             Self::NoSuchRoot => f.write_str("no log root has this name"),
             Self::BadPath { problem } => write!(f, "the path is none that the host would have shown: {problem}"),
             Self::RootItself => f.write_str("it is the log root itself"),
@@ -172,6 +212,21 @@ impl fmt::Display for LogRefusal {
             Self::Unsettled { touched, age } => {
                 write!(f, "something in it changed at {touched:.0}, less than {age:#} ago")
             }
+            Self::NotConfirmed { runs, needed } => {
+                write!(f, "wished in {runs} of {needed} runs in a row that it takes")
+            }
+            Self::OverCount { limit } => {
+                write!(f, "over the limit of log files and directories per run, which is {limit}")
+            }
+            Self::OverBytes { limit } => write!(f, "over the limit of bytes per run, which is {limit}"),
+            Self::OverPercent { limit, wished } => write!(
+                f,
+                "proposal rejected: it is about {wished} % of all that is beneath the log roots, the limit is {limit} %"
+            ),
+            Self::Uncounted { limit } => write!(
+                f,
+                "proposal rejected: the limit is {limit} % of all that is beneath the log roots, and that could not be counted"
+            ),
         }
     }
 }

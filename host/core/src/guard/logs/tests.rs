@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::container::{ImageMentions, Pod, Sandbox};
 use crate::fixture;
@@ -8,6 +8,7 @@ use crate::proposal::ReasonKind;
 use super::*;
 
 mod properties;
+mod reviewing;
 
 const UID: &str = "0f1e2d3c-4b5a-6978-8695-a4b3c2d1e0f0";
 

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
 
 use holystone_core::guard::logs::LogRefusal;
 use holystone_core::logs::{FileEntry, FileKind, Identity, LogPath};
@@ -51,6 +52,9 @@ pub(super) fn remove(place: &Place<'_>, removed: &mut Removed) -> Result<(), Sto
 impl Emptying<'_> {
     fn run(&mut self) -> Result<(), Stopped> {
         while let Some(level) = self.levels.last_mut() {
+            if self.place.is_ended.load(Ordering::Relaxed) {
+                return Err(Stopped::Told("the run was over before all of it was removed".to_owned()));
+            }
             match level.listing.next() {
                 Some((name, _)) => {
                     let name = name.to_owned();

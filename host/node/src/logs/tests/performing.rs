@@ -265,3 +265,36 @@ fn a_root_that_is_mounted_elsewhere_does_not_judge_links_by_its_own_paths() {
         Err(Unseen::NoSuchRoot)
     );
 }
+
+#[test]
+fn everything_beneath_the_roots_is_counted() {
+    let scene = Scene::new(Confinement::OneCall);
+    assert_eq!(scene.roots.count(), Some(0));
+    scene.file("d/a", "x");
+    scene.file("d/e/b", "x");
+    symlink("a", scene.root.join("link")).unwrap();
+    assert_eq!(scene.roots.count(), Some(5), "two directories, two files, a link");
+    let few = LogLimits { names: 4, ..LogLimits::default() };
+    let roots = LogRoots::open(&[RootSpec::new("app", &scene.root)], few, None).unwrap();
+    assert_eq!(roots.count(), None, "a part would not be all");
+}
+
+#[test]
+fn when_a_run_is_over_nothing_long_goes_on() {
+    let scene = Scene::new(Confinement::OneCall);
+    for name in 0..100 {
+        scene.file(&format!("d/{name}"), "x");
+    }
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let cleared = scene.clear(&wish("d", true, LogVerb::Remove)).unwrap();
+    scene.roots.end();
+    let LogAttempt::Failed(why) = scene.roots.perform(cleared) else { panic!("it ends") };
+    assert!(why.contains("the run was over"), "{why}");
+    assert_eq!(fs::read_dir(scene.root.join("d")).unwrap().count(), 100);
+    let target = LogTarget::of(&wish("d", true, LogVerb::Remove)).unwrap();
+    let sight = scene.look(&target).unwrap();
+    assert!(matches!(sight.tree.unwrap().obstacle, Some(holystone_core::guard::logs::Obstacle::Unseen(..))));
+    let seen = scene.roots.look_at([target.clone()], &scene.open_files);
+    assert!(matches!(&seen[&target], Err(Unseen::Failed(why)) if why.contains("the run was over")));
+    assert_eq!(scene.roots.count(), None);
+}

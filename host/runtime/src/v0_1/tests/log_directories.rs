@@ -8,7 +8,7 @@ use wasmtime_wasi::WasiCtx;
 use super::super::generated::holystone::node::log_content::Host as _;
 use super::super::generated::holystone::node::logs::{Host as _, HostWalk as _};
 use super::*;
-use crate::logs::LogWalk;
+use holystone_core::logs::LogWalk;
 
 /// A root `app` in which every walk has so many entries, in batches of three with an empty one in between.
 struct MadeUp {
