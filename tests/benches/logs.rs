@@ -1,14 +1,14 @@
 //! How long it takes to walk a million files, through a plugin and without, and to remove old ones, beside `find` and
 //! `systemd-tmpfiles` doing the same. `cargo bench -p holystone --bench logs`
 //!
-//! Every walk is a process of its own, so that its memory is its own. Arguments, after `--`:
+//! The native walk is this program once more, so that its memory is its own; through plugins walks the binary as users
+//! run it. Arguments, after `--`:
 //! - `--files N`: how many files to walk, in place of a million
 //! - `--rounds N`: how often to measure each, in place of 3
 //! - `--parent DIR`: where to make them, in place of the directory for temporary files
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark fails by panicking")]
 
-mod log_source;
 mod measure;
 
 use std::fs::{self, File};
@@ -17,27 +17,21 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use holystone_core::guard::logs::{LogGuard, LogRails, LogTarget};
-use holystone_core::logs::WalkOptions;
-use holystone_core::proposal::{Proposal, Target};
-use holystone_core::snapshot::Snapshot;
-use holystone_core::usage::Usage;
-use holystone_node::{LogAttempt, LogLimits, LogRoots, Processes, RootSpec};
-use holystone_runtime::{Capability, Engine, Limits, Plugin, View};
-use jiff::{SignedDuration, Timestamp};
-use log_source::{NodeLogs, component};
+use holystone_core::logs::{FileKind, WalkOptions};
+use holystone_node::{LogLimits, LogRoots, Processes, RootSpec};
 use measure::{Times, goal, row, table};
 
 /// What `find` prints of a file: as much as a plugin gets.
 const FIND: &str = "%P\\t%y\\t%s\\t%b\\t%T@\\t%C@\\t%n\\n";
-/// A policy that looks at every file and takes none.
-const NOTHING: &str = r#"{"rules":[{"files":["**"],"maxAge":"3650d"}]}"#;
-/// A policy that has to compare all files with each other, and takes none.
-const COMPARE: &str = r#"{"rules":[{"files":["**"],"maxTotalSize":"900Ti","keepNewest":10}]}"#;
-/// The policy of the clean-up.
+/// A policy that looks at every file and takes the one that is old: the last of the walk, to see that it came there.
 const OLD: &str = r#"{"rules":[{"files":["**"],"maxAge":"7d"}]}"#;
-/// How many files the clean-up has, every second of them old: as many as one plan takes.
+/// A policy that has to compare all files with each other, and takes the same.
+const COMPARE: &str =
+    r#"{"rules":[{"files":["**"],"maxTotalSize":"900Ti","keepNewest":10},{"files":["**"],"maxAge":"7d"}]}"#;
+/// How many files the clean-up has, every second of them old. One plan of the plugin has as many as that.
 const CLEANED: usize = 40_000;
+/// How old the old ones are.
+const AGE: Duration = Duration::from_hours(24 * 10);
 
 struct Arguments {
     files: usize,
@@ -62,7 +56,7 @@ struct Figures {
 fn main() {
     let given: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match given.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--one", what, root, cache] => one(what, Path::new(root), Path::new(cache)),
+        ["--native", root] => println!("{} {}", native(Path::new(root)), high_water_mark("/proc/self/status")),
         _ => all(&arguments(&given)),
     }
 }
@@ -85,7 +79,8 @@ fn all(arguments: &Arguments) {
     let mut goals = Vec::new();
     for (name, per_directory) in [("a thousand in each directory", 1_000), ("all in one directory", arguments.files)] {
         let tree = tempfile::tempdir_in(&arguments.parent).unwrap();
-        make(tree.path(), arguments.files, per_directory, |_| None);
+        let last = arguments.files - 1;
+        make(tree.path(), arguments.files, per_directory, |number| number == last);
         let figures = walks(tree.path(), cache.path(), arguments.rounds);
         print_walks(&format!("{} files, {name}", arguments.files), &figures);
         let more = figures[2].1.times.median() - figures[1].1.times.median();
@@ -100,15 +95,16 @@ fn all(arguments: &Arguments) {
     }
 }
 
-/// Makes empty files, with the time that each is to have.
-fn make(root: &Path, files: usize, per_directory: usize, time: impl Fn(usize) -> Option<SystemTime>) {
+/// Makes empty files, some of them old.
+fn make(root: &Path, files: usize, per_directory: usize, is_old: impl Fn(usize) -> bool) {
+    let old = SystemTime::now() - AGE;
     for first in (0..files).step_by(per_directory) {
         let directory = if per_directory == files { root.to_owned() } else { root.join(format!("pod-{first:07}")) };
         fs::create_dir_all(&directory).unwrap();
         for number in first..(first + per_directory).min(files) {
             let file = File::create(directory.join(format!("app-{number:07}.log"))).unwrap();
-            if let Some(time) = time(number) {
-                file.set_modified(time).unwrap();
+            if is_old(number) {
+                file.set_modified(old).unwrap();
             }
         }
     }
@@ -120,8 +116,8 @@ fn walks(root: &Path, cache: &Path, rounds: usize) -> Vec<(&'static str, Figures
     let mut figures: Vec<(&str, Figures)> = names.map(|name| (name, Figures::default())).into();
     // The first round warms the kernel's caches and ours.
     for round in 0..=rounds {
-        let ran = [find(root), child("native", root, cache), child("age", root, cache), child("compare", root, cache)];
-        assert!(ran.iter().all(|one| one.entries == ran[1].entries), "all see the same");
+        let ran = [find(root), child(root), plan(OLD, root, cache), plan(COMPARE, root, cache)];
+        assert_eq!(ran[0].entries, ran[1].entries, "both see the same");
         for ((_, figures), one) in figures.iter_mut().zip(ran).filter(|_| round > 0) {
             figures.times.add(one.time);
             figures.peak = figures.peak.max(one.peak);
@@ -163,45 +159,23 @@ fn find(root: &Path) -> Ran {
     Ran { time: start.elapsed(), peak, entries }
 }
 
-/// This program once more, doing one thing.
-fn child(what: &str, root: &Path, cache: &Path) -> Ran {
+/// This program once more, doing a native walk.
+fn child(root: &Path) -> Ran {
     let start = Instant::now();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--one", what])
-        .args([root, cache])
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let output = command.arg("--native").arg(root).stderr(Stdio::inherit()).output().unwrap();
     let time = start.elapsed();
     let text = String::from_utf8(output.stdout).unwrap();
-    let numbers: Vec<f64> = text.split_whitespace().map(|number| number.parse().unwrap()).collect();
-    let [entries, peak] = numbers[..] else { panic!("{what}: {text}") };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was a count")]
-    Ran { time, peak, entries: entries as usize }
+    let (entries, peak) = text.trim().split_once(' ').unwrap();
+    Ran { time, peak: peak.parse().unwrap(), entries: entries.parse().unwrap() }
 }
 
-fn one(what: &str, root: &Path, cache: &Path) {
-    let logs = open(root);
-    let entries = match what {
-        "native" => native(&logs),
-        "age" => propose(&logs, cache, NOTHING).1,
-        "compare" => propose(&logs, cache, COMPARE).1,
-        other => panic!("{other} is nothing to do"),
-    };
-    println!("{entries} {}", high_water_mark("/proc/self/status"));
-}
-
-fn open(root: &Path) -> Arc<NodeLogs> {
+fn native(root: &Path) -> usize {
     let spec = RootSpec::new("app", root.canonicalize().unwrap());
     let roots = LogRoots::open(&[spec], LogLimits::default(), None).unwrap();
     let open_files = Arc::new(roots.open_files(&Processes::default()));
-    Arc::new(NodeLogs { roots, open_files, walked: Arc::default() })
-}
-
-/// What the plugin's walk is held against: the same walk, without a plugin.
-fn native(logs: &NodeLogs) -> usize {
-    let options = WalkOptions { kinds: vec![holystone_core::logs::FileKind::File], ..WalkOptions::default() };
-    let mut walk = logs.roots.walk("app", options, &logs.open_files).unwrap();
+    let options = WalkOptions { kinds: vec![FileKind::File], ..WalkOptions::default() };
+    let mut walk = roots.walk("app", options, &open_files).unwrap();
     let mut entries = 0;
     loop {
         let batch = walk.next(1_000).unwrap();
@@ -212,24 +186,33 @@ fn native(logs: &NodeLogs) -> usize {
     }
 }
 
-/// Asks the plugin, and counts what it was shown.
-fn propose(logs: &Arc<NodeLogs>, cache: &Path, config: &str) -> (Proposal, usize) {
-    let engine = Engine::new(Some(cache)).unwrap();
-    let grants = [Capability::Logs].into_iter().collect();
-    let limits = Limits { timeout: Duration::from_mins(5), ..Limits::default() };
-    let bytes = fs::read(component("log_retention.wasm")).unwrap();
-    let plugin = Plugin::load(&engine, "log-retention", &bytes, &grants, limits).unwrap();
-    let snapshot = snapshot();
-    let source: Arc<NodeLogs> = Arc::clone(logs);
-    let view = Arc::new(View::of(&snapshot, &Usage::of(&snapshot)).with_logs(source));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let proposal = runtime.block_on(plugin.propose(&view, config)).unwrap();
-    (proposal, logs.walked.load(std::sync::atomic::Ordering::Relaxed))
+/// The binary, planning, as a process of which the memory is looked at all the time.
+fn plan(config: &str, root: &Path, cache: &Path) -> Ran {
+    let start = Instant::now();
+    let mut command = holystone("plan", config, root, cache);
+    let child = command.args(["--state-dir", "/nonexistent"]).stdout(Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let waiting = std::thread::spawn(move || child.wait_with_output().unwrap());
+    let mut peak = 0.0_f64;
+    while !waiting.is_finished() {
+        peak = peak.max(high_water_mark(&status));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let output = waiting.join().unwrap();
+    let time = start.elapsed();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("Log files: 1 to remove;"), "{text}");
+    Ran { time, peak, entries: 0 }
 }
 
-fn snapshot() -> Snapshot {
-    let recorded = include_bytes!("../../examples/snapshots/rollout-node.json");
-    Snapshot { taken_at: Timestamp::now() + SignedDuration::from_secs(1), ..Snapshot::from_json(recorded).unwrap() }
+fn holystone(verb: &str, config: &str, root: &Path, cache: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holystone"));
+    command.args([verb, "--endpoint", "none", "--unknown-open-age", "0s", "--timeout", "5m"]);
+    command.args(["--plugin", "builtin:log-retention", "--config", config]).arg("--cache-dir").arg(cache);
+    command.arg(format!("--log-root=app={}", root.canonicalize().unwrap().display()));
+    command.stdin(Stdio::null()).stderr(Stdio::inherit());
+    command
 }
 
 /// The most that a process has had resident, in MiB.
@@ -240,10 +223,13 @@ fn high_water_mark(status: &str) -> f64 {
         .map_or(0.0, |kilobytes| kilobytes / 1024.0)
 }
 
+/// Cleans a tree up, with a directory for what it keeps.
+type Cleaner = fn(&Path, &Path);
+
 /// Removes every second of some files, each time of a fresh tree.
 fn clean_up(arguments: &Arguments, cache: &Path) {
     let mut figures: Vec<(&str, Times)> = Vec::new();
-    let tools: [(&str, fn(&Path, &Path)); 3] =
+    let tools: [(&str, Cleaner); 3] =
         [("holystone", sweep), ("find -delete", find_delete), ("systemd-tmpfiles", tmpfiles)];
     for (name, clean) in tools {
         if name == "systemd-tmpfiles" && Command::new(name).arg("--version").output().is_err() {
@@ -253,10 +239,9 @@ fn clean_up(arguments: &Arguments, cache: &Path) {
         let mut times = Times::default();
         for _ in 0..arguments.rounds {
             let tree = tempfile::tempdir_in(&arguments.parent).unwrap();
-            let old = SystemTime::now() - Duration::from_hours(24 * 10);
-            make(tree.path(), CLEANED, 1_000, |number| (number % 2 == 0).then_some(old));
+            make(tree.path(), CLEANED, 1_000, |number| number % 2 == 0);
             times.time(|| clean(tree.path(), cache));
-            let left = native(&open(tree.path()));
+            let left = native(tree.path());
             assert_eq!(left, CLEANED / 2, "{name} leaves what is young");
         }
         figures.push((name, times));
@@ -266,20 +251,11 @@ fn clean_up(arguments: &Arguments, cache: &Path) {
     table(&format!("Removing {} of {CLEANED} files by their age", CLEANED / 2), &rows);
 }
 
-/// Everything that a run does about log files: open them, ask the plugin, judge, look again, remove.
+/// Everything that a run does: open the root, ask the plugin, judge, remember, look again, remove, report.
 fn sweep(root: &Path, cache: &Path) {
-    let logs = open(root);
-    let (proposal, _) = propose(&logs, cache, OLD);
-    let snapshot = snapshot();
-    let rails = LogRails { unknown_open_age: SignedDuration::ZERO, ..LogRails::default() };
-    let guard = LogGuard::new(rails, snapshot.taken_at, Some(&snapshot));
-    let look = |target: &LogTarget| logs.roots.look(target, &logs.open_files);
-    for wish in &proposal.wishes {
-        assert!(matches!(wish.target, Target::LogFile(_)));
-        let step = guard.judge("log-retention", wish, look(&LogTarget::of(wish).unwrap())).unwrap();
-        let clearance = guard.clear(&step, look(step.target())).unwrap();
-        assert!(matches!(logs.roots.perform(clearance), LogAttempt::Done(_)));
-    }
+    let mut command = holystone("run", OLD, root, cache);
+    let status = command.arg("--state-dir").arg(cache.join("state")).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success());
 }
 
 fn find_delete(root: &Path, _: &Path) {

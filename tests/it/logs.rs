@@ -11,16 +11,13 @@ use holystone_core::guard::logs::{LogGuard, LogRails, LogTarget};
 use holystone_core::proposal::{Target, Wish};
 use holystone_core::snapshot::Snapshot;
 use holystone_core::usage::Usage;
-use holystone_node::{LogAttempt, LogLimits, LogRoots, Processes, RootSpec, Visibility};
+use holystone_node::{LogAttempt, LogLimits, LogRoots, LogView, OpenFiles, Processes, RootSpec, Visibility};
 use holystone_runtime::{Capability, Engine, Limits, Plugin, View};
 use holystone_tests::walks;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
-#[path = "../benches/log_source.rs"]
-mod log_source;
-
-use log_source::{NodeLogs, component};
+use crate::support::component;
 
 const UID: &str = "0f1e2d3c-4b5a-6978-8695-a4b3c2d1e0f0";
 const GONE: &str = "ffffffff-4b5a-6978-8695-a4b3c2d1e0f0";
@@ -29,7 +26,8 @@ const GONE: &str = "ffffffff-4b5a-6978-8695-a4b3c2d1e0f0";
 struct Node {
     directory: TempDir,
     snapshot: Snapshot,
-    logs: Arc<NodeLogs>,
+    roots: Arc<LogRoots>,
+    open_files: Arc<OpenFiles>,
 }
 
 impl Node {
@@ -52,11 +50,7 @@ impl Node {
             Sandbox { id: "s".to_owned(), pod, ready: true, created_at, image: String::new(), labels: [].into() };
         snapshot.sandboxes = vec![sandbox];
         snapshot.filesystems.extend(roots.filesystems());
-        Self {
-            directory,
-            snapshot: snapshot.normalize(),
-            logs: Arc::new(NodeLogs { roots, open_files, walked: Arc::default() }),
-        }
+        Self { directory, snapshot: snapshot.normalize(), roots: Arc::new(roots), open_files }
     }
 
     fn root(&self) -> PathBuf {
@@ -82,9 +76,10 @@ impl Node {
         self.snapshot.taken_at = Timestamp::now() + time;
         let engine = Engine::new(Some(&crate::support::cache())).unwrap();
         let grants = [Capability::Logs, Capability::LogContent, Capability::Pods].into_iter().collect();
-        let plugin = Plugin::load(&engine, "p", &fs::read(path).unwrap(), &grants, Limits::default()).unwrap();
-        let logs: Arc<NodeLogs> = Arc::clone(&self.logs);
-        let view = View::of(&self.snapshot, &Usage::of(&self.snapshot)).with_logs(logs);
+        let bytes = fs::read(path).unwrap();
+        let plugin = Plugin::load(&engine, "p", bytes, &grants, Limits::default()).await.unwrap();
+        let logs = LogView::new(Arc::clone(&self.roots), Arc::clone(&self.open_files));
+        let view = View::of(&self.snapshot, &Usage::of(&self.snapshot)).with_logs(Arc::new(logs));
         plugin.propose(&Arc::new(view), config).await.map(|proposal| proposal.wishes).map_err(|error| error.message)
     }
 
@@ -104,10 +99,10 @@ impl Node {
         let guard = LogGuard::new(rails, self.snapshot.taken_at, Some(&self.snapshot));
         let mut refused = Vec::new();
         for wish in wishes {
-            let look = |target: &LogTarget| self.logs.roots.look(target, &self.logs.open_files);
+            let look = |target: &LogTarget| self.roots.look(target, &self.open_files);
             let judged = LogTarget::of(wish).and_then(|target| guard.judge("p", wish, look(&target)));
             let cleared = judged.and_then(|step| guard.clear(&step, look(step.target())));
-            match cleared.map(|clearance| self.logs.roots.perform(clearance)) {
+            match cleared.map(|clearance| self.roots.perform(clearance)) {
                 Ok(LogAttempt::Done(_)) => {}
                 Ok(other) => panic!("{other:?}"),
                 Err(refusal) => refused.push(refusal.code()),

@@ -22,7 +22,7 @@ pub(super) fn plan(out: &mut impl Write, planned: &LogPlanReport, all: bool) -> 
         Line::of_step(what, step, None)
     });
     let lines: Vec<Line> = steps.chain(planned.plan.refusals.iter().map(Line::of_refusal)).collect();
-    print_table(out, &table("PLAN", lines, all))?;
+    print_table(out, &table("PLAN", &lines, all))?;
     let totals = &planned.totals;
     let (truncated, removed) = count(&planned.plan.steps);
     write!(out, "Log files: {removed} to remove")?;
@@ -45,7 +45,7 @@ pub(super) fn report(out: &mut impl Write, report: &LogReport, all: bool) -> any
     let step =
         |LogStepResult { step, outcome }: &LogStepResult| Line::of_step(outcome.as_str(), step, explain(outcome));
     let lines: Vec<Line> = report.steps.iter().map(step).chain(report.refusals.iter().map(Line::of_refusal)).collect();
-    print_table(out, &table("RESULT", lines, all))
+    print_table(out, &table("RESULT", &lines, all))
 }
 
 /// Prints counts and sums.
@@ -153,15 +153,15 @@ struct Sum<'a> {
 
 type Key<'a> = (&'static str, &'a str, &'a [String], &'static str);
 
-fn table(header: &str, lines: Vec<Line>, all: bool) -> Table {
+fn table(header: &str, lines: &[Line], all: bool) -> Table {
     let mut table = new_table([header, "LOG FILE", "SIZE", "REASON"]);
     if all || lines.len() <= LINES {
-        for line in &lines {
+        for line in lines {
             table.add_row(row(line));
         }
         return table;
     }
-    for ((what, root, directory, word), sum) in sums(&lines) {
+    for ((what, root, directory, word), sum) in sums(lines) {
         let Some(first) = sum.first else { continue };
         if sum.count == 1 {
             table.add_row(row(first));
@@ -226,7 +226,7 @@ mod tests {
         }
     }
 
-    fn text(lines: Vec<Line>, all: bool) -> Vec<String> {
+    fn text(lines: &[Line], all: bool) -> Vec<String> {
         let shown = table("PLAN", lines, all).trim_fmt();
         shown.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
     }
@@ -237,8 +237,8 @@ mod tests {
 
     #[test]
     fn a_few_dozen_lines_are_shown_one_by_one() {
-        assert_eq!(text(many(LINES, 2), false).len(), LINES);
-        assert_eq!(text(many(500, 2), true).len(), 500, "or all, where that is asked for");
+        assert_eq!(text(&many(LINES, 2), false).len(), LINES);
+        assert_eq!(text(&many(500, 2), true).len(), 500, "or all, where that is asked for");
     }
 
     #[test]
@@ -252,12 +252,12 @@ mod tests {
             "truncate app:d/0/x 10 B because of d/0/x",
             "remove app:d/0/y 10 B because of d/0/y",
         ];
-        assert_eq!(text(lines, false), expected);
+        assert_eq!(text(&lines, false), expected);
     }
 
     #[test]
     fn many_directories_are_summed_up_by_the_one_above() {
-        let told = text(many(1_000, 100), false);
+        let told = text(&many(1_000, 100), false);
         assert_eq!(told, ["remove app:d/ (1000 entries) 9.8 KiB too old, for example app:d/0/0: because of d/0/0"]);
     }
 }

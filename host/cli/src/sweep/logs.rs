@@ -80,11 +80,8 @@ impl Sweep<'_> {
             snapshot: snapshot.filter(Snapshot::has_runtime),
             steps: Arc::clone(&self.steps),
             first: self.outcomes.len(),
-            most: match (pace.pause.is_zero(), pace.pressure.until) {
-                (false, _) => 1,
-                (true, Some(_)) => MEASURED,
-                (true, None) => usize::MAX,
-            },
+            most: if pace.pressure.until.is_some() { MEASURED } else { usize::MAX },
+            pause: pace.pause,
             max_failures: pace.max_failures,
             failures: self.failures,
             done: Arc::default(),
@@ -118,12 +115,6 @@ impl Sweep<'_> {
                 self.take(vec![LogOutcome::Failed(format!("{} before the system answered", ending.message))]);
             }
             self.end(ending);
-        } else if !pace.pause.is_zero() && self.outcomes.len() < self.steps.len() {
-            tokio::select! {
-                biased;
-                ending = self.job.stop.requested() => self.end(ending),
-                () = tokio::time::sleep(pace.pause) => {}
-            }
         }
     }
 
@@ -168,6 +159,8 @@ struct Slice {
     steps: Arc<[LogStep]>,
     first: usize,
     most: usize,
+    /// How long to wait after each step.
+    pause: Duration,
     max_failures: u32,
     failures: u32,
     /// What became of the steps so far.
@@ -182,7 +175,7 @@ impl Slice {
         let guard = LogGuard::new(self.rails, Timestamp::now(), self.snapshot.as_ref());
         let until = Instant::now() + FRESH;
         for step in self.steps.iter().skip(self.first).take(self.most) {
-            if self.halt.load(Ordering::Relaxed) || Instant::now() > until || self.failures >= self.max_failures {
+            if self.is_halted() || Instant::now() > until || self.failures >= self.max_failures {
                 return;
             }
             let outcome = match guard.clear(step, self.logs.roots.look(step.target(), &open_files)) {
@@ -192,6 +185,19 @@ impl Slice {
             };
             self.failures = if outcome.is_failure() { self.failures + 1 } else { 0 };
             self.done.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+            self.rest();
+        }
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halt.load(Ordering::Relaxed)
+    }
+
+    /// Waits between two steps, but not for long when there is to be no other.
+    fn rest(&self) {
+        let until = Instant::now() + self.pause;
+        while !self.is_halted() && Instant::now() < until {
+            std::thread::sleep(until.saturating_duration_since(Instant::now()).min(Duration::from_millis(20)));
         }
     }
 }
