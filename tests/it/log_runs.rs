@@ -11,13 +11,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use holystone_node::Faults;
 use holystone_node::simulated::{Code, Method};
-use holystone_tests::misbehave;
+use holystone_tests::{ContainerSpec, Pod, misbehave, pause_image, sleep_image};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::simulated::TestNode;
-use crate::support::{Ended, Running, end, holystone, policy, text};
+use crate::support::{Ended, Running, end, holystone, on, on_each_containerd, policy, text};
+
+const DAY: Duration = Duration::from_hours(24);
 
 /// Everything that has not changed for a week.
 const OLD: &str = r#"{"rules":[{"files":["**"],"maxAge":"7d"}]}"#;
@@ -48,12 +50,12 @@ impl Scene {
     }
 
     /// Makes a file that was last changed so many days ago.
-    fn file(&self, path: impl AsRef<Path>, days: u64) -> PathBuf {
+    fn file(&self, path: impl AsRef<Path>, days: u32) -> PathBuf {
         let path = self.root().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let file = File::create(&path).unwrap();
         std::io::Write::write_all(&mut &file, &[b'x'; 5_000]).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_hours(24 * days)).unwrap();
+        file.set_modified(SystemTime::now() - DAY * days).unwrap();
         path
     }
 
@@ -124,6 +126,10 @@ impl Scene {
 
 fn set<const N: usize>(paths: [&str; N]) -> BTreeSet<String> {
     paths.map(str::to_owned).into()
+}
+
+fn number(value: &Value) -> usize {
+    value.as_u64().unwrap().try_into().unwrap()
 }
 
 fn refusal(report: &Value) -> &str {
@@ -323,8 +329,8 @@ fn a_signal_ends_a_run_after_the_file_under_way() {
     scene.truth(&report);
     assert_eq!(report["ending"]["reason"], "Stopped");
     let totals = &report["logs"]["totals"];
-    assert_eq!(totals["removed"].as_u64().unwrap() as usize, 200 - scene.left().len());
-    assert_eq!(totals["failed"].as_u64().unwrap() as usize, scene.left().len());
+    assert_eq!(number(&totals["removed"]), 200 - scene.left().len());
+    assert_eq!(number(&totals["failed"]), scene.left().len());
     let next = scene.retention("run", OLD, &[]).expect(0).json();
     assert!(next["interrupted"].is_null(), "it was not cut off, it ended");
     assert_eq!(scene.left(), set([]));
@@ -341,7 +347,7 @@ fn a_run_that_is_killed_leaves_nothing_half_done_and_is_known_to_the_next() {
     let next = scene.retention("run", OLD, &[]).expect(0).json();
     scene.truth(&next);
     assert_eq!(next["interrupted"]["logs"], 200);
-    assert_eq!(next["logs"]["totals"]["removed"].as_u64().unwrap() as usize, before, "also what was taken aside");
+    assert_eq!(number(&next["logs"]["totals"]["removed"]), before, "also what was taken aside");
     assert_eq!(scene.left(), set([]));
 }
 
@@ -353,7 +359,7 @@ fn a_run_over_its_time_limit_reports_what_it_did() {
     let report = scene.retention("run", OLD, &more).expect(1).json();
     scene.truth(&report);
     assert_eq!(report["ending"]["reason"], "TimeLimit");
-    let removed = report["logs"]["totals"]["removed"].as_u64().unwrap() as usize;
+    let removed = number(&report["logs"]["totals"]["removed"]);
     assert_eq!(removed, 500 - scene.left().len());
     assert!(removed > 0 && removed < 500, "{removed}");
 }
@@ -465,6 +471,50 @@ async fn images_and_logs_are_swept_in_one_run_in_the_order_of_the_plugins() {
     assert_eq!((&report["totals"]["removed"], &report["logs"]["totals"]["removed"]), (&json!(4), &json!(3)));
     let first = |what: &str| ended.stderr.find(what).unwrap_or_else(|| panic!("{}", ended.stderr));
     assert!(first("log=") < first("image="), "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_logs_of_real_pods_go_with_the_pod() -> anyhow::Result<()> {
+    on_each_containerd("the_logs_of_real_pods_go_with_the_pod", async |containerd| {
+        let tag = "docker.io/minchou/web:1";
+        containerd.import(&[pause_image()?, sleep_image(tag)?]).await?;
+        let cri = containerd.cri()?;
+        let (alive, ended) = (cri.run_pod("alive").await?, cri.run_pod("ended").await?);
+        for pod in [&alive, &ended] {
+            cri.running_container(pod, &ContainerSpec::new("main", tag)).await?;
+        }
+        cri.remove_pod(&ended.id).await?;
+        let live = |pod: &Pod| Path::new(&pod.config.log_directory).join("main/0.log");
+        let rotated = |pod: &Pod| Path::new(&pod.config.log_directory).join(ROTATED);
+        assert!(live(&alive).exists() && live(&ended).exists(), "the runtime writes logs, and leaves them");
+        for pod in [&alive, &ended] {
+            fs::write(rotated(pod), "rotated")?;
+            for log in [live(pod), rotated(pod)] {
+                File::options().append(true).open(log)?.set_modified(SystemTime::now() - 20 * DAY)?;
+            }
+        }
+        let run = |plugin: &Path, config: &str| {
+            let mut command = policy("run", plugin, config);
+            on(&mut command, &containerd.endpoint()).args(["-o", "json", "--unknown-open-age", "0s"]).args(ALL);
+            let root = containerd.pod_logs().canonicalize().unwrap();
+            end(command.arg(format!("--log-root=app={}", root.display()))).expect(0).json()
+        };
+        // The plugin sees that the runtime holds the live log open; a worse one wishes it all the same.
+        let report = run(Path::new("builtin:log-retention"), OLD);
+        assert!(live(&alive).exists() && !rotated(&alive).exists(), "{report:#}");
+        assert!(!live(&ended).exists() && !rotated(&ended).exists(), "{report:#}");
+        assert_eq!(report["logs"]["totals"]["removed"], 3);
+        fs::write(live(&alive), "a line")?;
+        let path = live(&alive).strip_prefix(containerd.pod_logs())?.to_str().unwrap().to_owned();
+        for verb in ["remove", "truncate"] {
+            let wish = json!({ "target": "log-file", "root": "app", "name": path, "verb": verb });
+            let report = run(misbehave(), &json!({ "do": "wish", "wishes": [wish] }).to_string());
+            assert_eq!(refusal(&report), "LiveContainerLog");
+        }
+        assert_eq!(fs::read_to_string(live(&alive))?, "a line");
+        containerd.close()
+    })
+    .await
 }
 
 /// Waits for something to come true.

@@ -1,3 +1,5 @@
+//! Reads of log files.
+
 use std::os::unix::fs::symlink;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What has been cleared is removed or truncated, and nothing else.
+
 use std::os::unix::fs::symlink;
 
 use holystone_core::guard::logs::Unseen;

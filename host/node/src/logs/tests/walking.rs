@@ -1,3 +1,5 @@
+//! Walks: what they list, in what order, and what they do not enter.
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 
