@@ -9,6 +9,7 @@ mod demo;
 mod exit;
 mod explain;
 mod files;
+mod logs;
 mod observe;
 mod output;
 mod plan;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use holystone_core::guard::GuardRails;
 use holystone_core::manifest::{Mode, OnFailure};
+use holystone_node::RootSpec;
 use holystone_runtime::{Capability, Grants, Limits};
 use serde::de::IgnoredAny;
 
@@ -24,7 +25,7 @@ use self::manifests::Manifests;
 const TIME_LIMIT: Duration = Duration::from_mins(30);
 
 /// What a plugin may see when nobody says so.
-const GRANTS: [Capability; 3] = [Capability::Images, Capability::Containers, Capability::Pods];
+const GRANTS: [Capability; 4] = [Capability::Images, Capability::Containers, Capability::Pods, Capability::Logs];
 
 /// Everything that a run needs to know but for how to print its result.
 #[derive(Clone, Debug)]
@@ -37,8 +38,10 @@ pub(crate) struct Policy {
     pub(crate) plugins: Vec<Choice>,
     pub(crate) rails: GuardRails,
     pub(crate) pace: Pace,
-    /// The runtime's socket, or `auto`.
+    /// The runtime's socket, `auto`, or `none`.
     pub(crate) endpoint: String,
+    /// The log directories that plugins may be shown.
+    pub(crate) log_roots: Vec<RootSpec>,
     /// How long the run may take as a whole.
     pub(crate) time_limit: Duration,
     /// What there is to tell about all this.
@@ -124,6 +127,7 @@ impl Policy {
             rails: GuardRails::default(),
             pace: Pace::default(),
             endpoint: "auto".to_owned(),
+            log_roots: Vec::new(),
             time_limit: TIME_LIMIT,
             notices: Vec::new(),
         }
@@ -149,7 +153,10 @@ impl Overrides<'_> {
         policy.mode = self.mode.unwrap_or(policy.mode);
         policy.time_limit = self.time_limit.unwrap_or(policy.time_limit);
         policy.endpoint = self.node.endpoint.clone().unwrap_or(policy.endpoint);
-        let pressure = policy.pace.pressure;
+        let given = &self.node.log_roots;
+        policy.log_roots.retain(|root| given.iter().all(|given| given.name != root.name));
+        policy.log_roots.extend(given.iter().cloned());
+        let pressure = &policy.pace.pressure;
         if let (Some(above), Some(until)) = (pressure.above, pressure.until)
             && until > above
         {
@@ -214,6 +221,7 @@ fn read_config(argument: &str) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use holystone_core::pressure::Disk;
 
     use super::*;
     use crate::args::{Arguments, Command};
@@ -236,6 +244,7 @@ kind: NodeCleanup
 metadata: {name: all, namespace: node-ops}
 spec:
   runtime: {endpoint: /run/a.sock}
+  logRoots: [{name: app, hostPath: /var/log/app}, {name: pods, hostPath: /var/log/pods}]
   plugins:
   - name: mine
     source: {builtin: unused-images}
@@ -247,9 +256,10 @@ spec:
     protectImages: [\"a/b\"]
     minAge: 1h
     confirmations: 3
+    unknownOpenAge: 6h
     maxDeletions: {count: 7, bytes: 1Gi, percent: 60}
   pace: {concurrency: 8, pause: 250ms, maxFailures: 5}
-  pressure: {above: 85%, until: 70%}
+  pressure: {filesystem: \"logs:app\", above: 85%, until: 70%}
   rollout:
     parallelism: 1
     completionPolicy: {activeDeadlineSeconds: 600}
@@ -271,6 +281,9 @@ spec:
         assert_eq!((policy.endpoint.as_str(), policy.time_limit), ("/run/a.sock", Duration::from_mins(10)));
         assert_eq!((policy.rails.protect.len(), policy.rails.confirmations), (1, 3));
         assert_eq!(policy.rails.min_age, jiff::SignedDuration::from_hours(1));
+        assert_eq!(policy.rails.unknown_open_age, jiff::SignedDuration::from_hours(6));
+        assert_eq!(policy.log_roots, [RootSpec::new("app", "/var/log/app"), RootSpec::new("pods", "/var/log/pods")]);
+        assert_eq!(policy.pace.pressure.disk, Disk::LogRoot("app".to_owned()));
         assert_eq!((policy.rails.limits.count, policy.rails.limits.percent), (Some(7), Some(60)));
         assert_eq!((policy.pace.in_flight, policy.pace.max_failures), (8, 5));
         assert_eq!((policy.pace.pressure.above, policy.pace.pressure.until), (Some(85), Some(70)));
@@ -287,7 +300,8 @@ spec:
         let (_directory, path) = written();
         let flags = "--mode enforce --endpoint /run/b.sock --time-limit 5s --protect c/d --min-age 0s --confirmations 1 \
                      --max-count 1 --max-bytes 2Gi --max-percent 3 --concurrency 4 --pause 5s --max-failures 6 \
-                     --above 90 --until 80 --allow images --timeout 7s --memory 8Mi --no-cache";
+                     --above 90 --until 80 --filesystem images --log-root app=/data/app --unknown-open-age 0s \
+                     --allow images --timeout 7s --memory 8Mi --no-cache";
         let given: Vec<&str> = ["-f", &path].into_iter().chain(flags.split_whitespace()).collect();
         let policy = policy(&given).await.unwrap();
         assert_eq!((policy.mode, policy.endpoint.as_str()), (Mode::Enforce, "/run/b.sock"));
@@ -299,6 +313,11 @@ spec:
         assert_eq!((limits.count, limits.bytes, limits.percent), (Some(1), Some(2 << 30), Some(3)));
         assert_eq!((policy.pace.in_flight, policy.pace.pause), (4, Duration::from_secs(5)));
         assert_eq!((policy.pace.pressure.above, policy.pace.pressure.until), (Some(90), Some(80)));
+        assert_eq!(
+            (policy.pace.pressure.disk, policy.rails.unknown_open_age),
+            (Disk::Images, jiff::SignedDuration::ZERO)
+        );
+        assert_eq!(policy.log_roots, [RootSpec::new("pods", "/var/log/pods"), RootSpec::new("app", "/data/app")]);
         let plugin = &policy.plugins[0];
         assert_eq!(plugin.grants, [Capability::Images].into_iter().collect());
         assert_eq!((plugin.limits.timeout, plugin.limits.memory), (Duration::from_secs(7), 8 << 20));

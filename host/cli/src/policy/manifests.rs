@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use holystone_core::manifest::{self, Found, MAX_LENGTH, NodeCleanup, PluginSource, Problem, Text};
+use holystone_node::RootSpec;
 use holystone_runtime::{Capability, Limits};
 
 use super::{Overrides, Policy, TIME_LIMIT};
@@ -105,6 +106,7 @@ impl Manifests {
             rails: manifest.rails(),
             pace: pace(manifest),
             endpoint: manifest.spec.runtime.endpoint.clone(),
+            log_roots: manifest.spec.log_roots.iter().map(|root| RootSpec::new(&root.name, &root.host_path)).collect(),
             time_limit: deadline.map_or(TIME_LIMIT, |seconds| Duration::from_secs(seconds.into())),
             notices: notices(manifest),
             ..Policy::of(plugins)

@@ -1,5 +1,6 @@
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
+use super::logs::LogRails;
 use super::{Guard, GuardRails, Limits, Plan, Refusal};
 use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
 use crate::fixture::{self, sandbox, snapshot};
@@ -387,4 +388,18 @@ fn refusals_never_carry_escapes_to_a_terminal() {
     assert!(!refusal.to_string().contains('\x1b'), "{refusal:?}");
     let plan = review(&node, &GuardRails::default(), &["\x1b[31m".to_owned()]);
     assert!(!plan.refusals[0].name.contains('\x1b'));
+}
+
+#[test]
+fn the_rails_of_log_files_are_those_of_the_operator() {
+    let limits = Limits { count: Some(1), bytes: Some(2), percent: Some(3) };
+    let rails = GuardRails {
+        unknown_open_age: SignedDuration::from_hours(5),
+        confirmations: 4,
+        limits,
+        ..GuardRails::default()
+    };
+    let expected =
+        LogRails { unknown_open_age: SignedDuration::from_hours(5), confirmations: 4, limits, ..LogRails::default() };
+    assert_eq!(rails.for_logs(), expected);
 }

@@ -147,12 +147,26 @@ fn pressure(spec: &Node, problems: &mut Vec<Problem>) {
         let message = "must have above, until or both; without them it says nothing";
         problems.push(Problem::new(pressure.line, "spec.pressure", message));
     }
+    measured(spec, pressure, problems);
     let (above, until) = (parsed::<Percent>(pressure, "above"), parsed::<Percent>(pressure, "until"));
     if let (Some((_, above)), Some((node, until))) = (above, until)
         && until > above
     {
         let message = format!("must not be more than above, which is {above}; it would stop before it begins");
         problems.push(Problem::new(node.line, "spec.pressure.until", message).found(node.shown()));
+    }
+}
+
+/// Only a declared log root has a filesystem.
+fn measured(spec: &Node, pressure: &Node, problems: &mut Vec<Problem>) {
+    let Some(node) = pressure.get("filesystem") else { return };
+    let Some(disk) = node.text().filter(|disk| disk.starts_with("logs:")) else { return };
+    let roots = spec.get("logRoots").into_iter().flat_map(Node::items);
+    let declared: Vec<String> = roots.filter_map(|root| Some(format!("logs:{}", root.get("name")?.text()?))).collect();
+    if !declared.iter().any(|root| root == disk) {
+        let message = "must be that of a log root in spec.logRoots";
+        let problem = Problem::new(node.line, "spec.pressure.filesystem", message).found(node.shown());
+        problems.push(problem.meant(text::closest(disk, declared.iter().map(String::as_str))));
     }
 }
 
