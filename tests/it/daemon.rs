@@ -359,3 +359,24 @@ async fn systemd_is_told_of_readiness_reloads_life_and_the_end() {
     until("STOPPING=1");
     process.end().expect(0);
 }
+
+#[test]
+fn the_unit_is_one_that_systemd_takes_and_sandboxes() {
+    let unit =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/systemd/holystone.service")).unwrap();
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/holystone ")).unwrap();
+    // What it is started with is understood: only the manifests may be missing here.
+    let started = end(holystone().args(start.split(' '))).code;
+    assert!([2, 64].contains(&started), "{started}");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("holystone.service");
+    fs::write(&file, unit.replace("/usr/local/bin/holystone", env!("CARGO_BIN_EXE_holystone"))).unwrap();
+    for arguments in [&["verify"][..], &["security", "--offline=true", "--threshold=20"]] {
+        let Ok(output) = Command::new("systemd-analyze").args(arguments).arg(&file).output() else {
+            eprintln!("SKIPPED the_unit_is_one_that_systemd_takes_and_sandboxes: there is no systemd-analyze");
+            return;
+        };
+        let ended = Ended::from(output).expect(0);
+        assert_eq!(ended.stderr, "", "{arguments:?}");
+    }
+}
