@@ -33,6 +33,8 @@ impl Daemon {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holystone"));
         command.args(["daemon", "--listen", "127.0.0.1:0", "--endpoint", endpoint, "-f"]).arg(manifests);
         command.arg("--state-dir").arg(directory.join("state")).arg("--cache-dir").arg(directory.join("cache"));
+        // As the unit for systemd has it.
+        command.envs([("MALLOC_TRIM_THRESHOLD_", "65536"), ("MALLOC_ARENA_MAX", "2")]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().unwrap())
     }

@@ -193,7 +193,7 @@ impl Daemon {
         for charge in &self.charges {
             self.books.tidy(&charge.name, charge.limits, charge.ttl, now);
             let standing = self.books.standing(&charge.name, now);
-            self.books.set_standing(&charge.name, standing.mended(now));
+            self.books.set_standing(&charge.name, standing.mended(&charge.duty, now));
         }
         if self.stopping {
             return None;
