@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use holystone_node::Faults;
 use holystone_node::simulated::Method;
+use holystone_node::{Faults, StateDir};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -206,6 +206,38 @@ async fn a_signal_ends_a_run_in_order_and_keeps_its_report() {
     assert_eq!(node.remembered()["lastRun"]["ending"]["reason"], "Stopped");
     let kept = fs::read_dir(node.state_dir()).unwrap().filter_map(Result::ok);
     assert_eq!(kept.filter(|entry| entry.file_name().to_string_lossy().starts_with("run.")).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_a_run_that_hangs_at_once() {
+    let node = TestNode::small(Faults::none().hanging(id(OLD)));
+    let mut daemon = Daemon::start(&node, &manifest("hanging", ""), &[]);
+    daemon.until("the removals are asked for", |daemon| daemon.node.simulated.removals().len() == 4);
+    daemon.process.signal(Signal::TERM);
+    daemon.until("it is about to end", |daemon| daemon.get("/readyz").is_some_and(|(code, _)| code == 503));
+    let start = Instant::now();
+    daemon.stop().expect(0);
+    assert!(start.elapsed() < Duration::from_secs(15), "it waited for the removal that hangs");
+    assert_eq!(node.remembered()["lastRun"]["ending"]["reason"], "Stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_by_hand_is_waited_for_and_a_reload_does_not_touch_a_run() {
+    let node = TestNode::small(Faults::none().latency(Method::RemoveImage, Duration::from_millis(500)));
+    let state_dir = StateDir::make(&node.state_dir()).unwrap();
+    let by_hand = state_dir.lock(Duration::ZERO).await.unwrap();
+    let mut daemon = Daemon::start(&node, &manifest("first", "  pace: {concurrency: 1}\n"), &[]);
+    daemon.until("it wants to run", |daemon| daemon.status()["nodeCleanups"][0]["state"] == "Running");
+    assert!(node.simulated.removals().is_empty(), "one sweep at a time");
+    drop(by_hand);
+    daemon.until("it runs", |daemon| !daemon.node.simulated.removals().is_empty());
+    // Its manifest goes, and another comes.
+    write(&node, "a.yaml", &manifest("second", "  schedule: '@yearly'\n"));
+    daemon.process.signal(Signal::HUP);
+    daemon.until("the other is in charge", |daemon| daemon.status()["nodeCleanups"][0]["name"] == "second");
+    daemon.until("the run has come to its end", |daemon| daemon.node.gone() == small_planned());
+    daemon.stop().expect(0);
+    assert!(node.remembered()["lastRun"]["ending"].is_null());
 }
 
 #[tokio::test(flavor = "multi_thread")]
