@@ -3,6 +3,7 @@
 //! - `cli`: what a user types and reads, exit codes, mistakes.
 //! - `conformance`: the simulated node answers like a real containerd.
 //! - `containerd`: the main job on a real containerd.
+//! - `daemon`: the daemon as a process.
 //! - `faults`: what a runtime does wrong during a run, on a simulated node.
 //! - `furnished`: the node that the tests on a real containerd start from.
 //! - `golden`: recorded nodes and the plans they must come to.
@@ -26,6 +27,7 @@
 mod cli;
 mod conformance;
 mod containerd;
+mod daemon;
 mod faults;
 mod furnished;
 mod golden;

@@ -22,7 +22,7 @@ const IMAGE_BYTES: u64 = 64 << 10;
 const DISK_BYTES: u64 = 50 * IMAGE_BYTES;
 
 /// A node whose images, but for the newest, are what the policy takes.
-fn full_node(disk: &SmallDisk, faults: Faults) -> TestNode {
+pub(crate) fn full_node(disk: &SmallDisk, faults: Faults) -> TestNode {
     let model = whole().images[0].clone();
     let image = |number: usize| Image {
         id: ImageId::new(format!("sha256:{number:064x}")),
@@ -38,7 +38,7 @@ fn full_node(disk: &SmallDisk, faults: Faults) -> TestNode {
     node
 }
 
-fn disk(test: &str) -> anyhow::Result<Option<SmallDisk>> {
+pub(crate) fn disk(test: &str) -> anyhow::Result<Option<SmallDisk>> {
     SmallDisk::mount(test, DISK_BYTES)
 }
 

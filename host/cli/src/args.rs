@@ -2,6 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these doc comments are the help texts")]
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,6 +50,10 @@ pub(crate) enum Command {
     Snapshot(SnapshotArguments),
     /// Show what is remembered of this node: images and their ages, wishes, the last run.
     State(StateArguments),
+    /// Keep running by manifests: at their times, and when the disk is full.
+    Daemon(DaemonArguments),
+    /// Show how a daemon on this machine stands: next runs, last runs.
+    Status(StatusArguments),
     /// Explain the manifest, or one of its fields.
     Explain(ExplainArguments),
 }
@@ -136,6 +141,57 @@ pub(crate) struct OutputArguments {
     pub(crate) all: bool,
 }
 
+/// Where the daemon answers by default.
+const ADDRESS: &str = "127.0.0.1:9823";
+
+/// Arguments of `daemon`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DaemonArguments {
+    #[command(flatten)]
+    pub(crate) manifests: ManifestArguments,
+
+    /// Whether to remove anything, whatever the manifests say.
+    #[arg(long, value_enum, ignore_case = true)]
+    pub(crate) mode: Option<Mode>,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArguments,
+
+    #[command(flatten)]
+    pub(crate) cache: CacheArguments,
+
+    /// Address for /healthz, /readyz, /metrics and /status, or none. Whoever reaches it can read the names of images.
+    #[arg(long, value_name = "ADDRESS:PORT|none", default_value = ADDRESS, value_parser = listen)]
+    pub(crate) listen: Listen,
+
+    /// Start up to so much later than a schedule says: always as much on the same machine, and spread over many.
+    #[arg(long, value_name = "DURATION", default_value = "0s", hide_default_value = true, value_parser = humantime::parse_duration)]
+    pub(crate) jitter: Duration,
+
+    /// How often to look whether the disk is fuller than a manifest's pressure.above, which starts a run. 0s never.
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
+    pub(crate) watch_interval: Duration,
+}
+
+/// Whether and where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listen {
+    At(SocketAddr),
+    Nowhere,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArguments {
+    /// The address that the daemon listens on.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = ADDRESS)]
+    pub(crate) address: SocketAddr,
+
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Format,
+}
+
 /// Arguments of `snapshot`.
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotArguments {
@@ -183,7 +239,7 @@ pub(crate) struct ManifestArguments {
     pub(crate) filenames: Vec<PathBuf>,
 
     /// Where the ConfigMaps are that plugins of a manifest come from: DIRECTORY/NAME/KEY.
-    #[arg(long, value_name = "DIRECTORY", requires = "filenames", conflicts_with = "plugins")]
+    #[arg(long, value_name = "DIRECTORY", requires = "filenames")]
     pub(crate) config_map_dir: Option<PathBuf>,
 }
 
@@ -260,7 +316,7 @@ impl PaceArguments {
 pub(crate) struct PolicyArguments {
     /// Plugin that decides: builtin:NAME, or the path of a component. May be repeated; plugins run in this order.
     #[arg(long = "plugin", value_name = "builtin:NAME|PATH", required_unless_present = "filenames")]
-    #[arg(conflicts_with = "filenames")]
+    #[arg(conflicts_with_all = ["filenames", "config_map_dir"])]
     pub(crate) plugins: Vec<String>,
 
     /// Config of a plugin, as JSON or as @FILE: the first --config is for the first --plugin, and so on.
@@ -419,6 +475,14 @@ fn percent(text: &str) -> Result<u8, String> {
     let number = text.strip_suffix('%').unwrap_or(text);
     let percent = number.parse::<u8>().ok().filter(|percent| *percent <= 100);
     percent.ok_or_else(|| "a share is a whole number from 0 to 100, for example 85%".to_owned())
+}
+
+fn listen(text: &str) -> Result<Listen, String> {
+    if text == "none" {
+        return Ok(Listen::Nowhere);
+    }
+    let address = text.parse().map_err(|_| "give an address and a port such as 127.0.0.1:9823, or none".to_owned())?;
+    Ok(Listen::At(address))
 }
 
 /// Two runs that start in different directories have to mean the same one, or they would not know of each other.

@@ -5,6 +5,7 @@
 
 mod args;
 mod builtin;
+mod daemon;
 mod demo;
 mod exit;
 mod explain;
@@ -20,6 +21,7 @@ mod run;
 mod series;
 mod snapshot;
 mod state;
+mod status;
 mod stop;
 mod sweep;
 
@@ -53,6 +55,8 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
             Command::Run(arguments) => run::run(&arguments).await,
             Command::Snapshot(arguments) => snapshot::snapshot(&arguments).await,
             Command::State(arguments) => state::state(&arguments),
+            Command::Daemon(arguments) => daemon::daemon(&arguments).await,
+            Command::Status(arguments) => status::status(&arguments).await,
             Command::Explain(arguments) => explain::explain(&arguments),
         }
     });

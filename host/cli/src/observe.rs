@@ -102,7 +102,8 @@ impl LiveNode {
     }
 }
 
-fn node_name(arguments: &NodeArguments) -> String {
+/// What this node is called.
+pub(crate) fn node_name(arguments: &NodeArguments) -> String {
     match &arguments.node_name {
         Some(name) if !name.is_empty() => name.clone(),
         _ => rustix::system::uname().nodename().to_string_lossy().into_owned(),

@@ -13,10 +13,12 @@ use holystone_core::report::{Interrupted, Outcome, PlanReport, PluginFailure, Pl
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
 use holystone_core::text::{self, escaped};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use self::lines::Lines;
 use crate::args::{Format, OutputArguments};
+use crate::daemon::status::{Status, sentence};
 
 /// Whether to colour what goes to this stream.
 pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
@@ -79,6 +81,40 @@ pub(crate) fn state(state: &State, format: Format) -> anyhow::Result<()> {
         Format::Json => json(out, state),
         Format::Yaml => yaml(out, state),
     })
+}
+
+/// Prints how a daemon stands.
+pub(crate) fn status(status: &Status, format: Format) -> anyhow::Result<()> {
+    print(&mut std::io::stdout().lock(), format, |out| match format {
+        Format::Table => status_table(out, status),
+        Format::Json => json(out, status),
+        Format::Yaml => yaml(out, status),
+    })
+}
+
+fn status_table(out: &mut impl Write, status: &Status) -> anyhow::Result<()> {
+    let ending = if status.stopping { ", about to end" } else { "" };
+    writeln!(out, "Holystone {} since {:.0}{ending}", text::shown(&status.version), status.started_at)?;
+    writeln!(out, "Manifests of {:.0}", status.read_at)?;
+    if let Some(problem) = &status.reload_problem {
+        writeln!(out, "Newer manifests cannot be used: {}", escaped(problem))?;
+    }
+    let time = |time: Option<Timestamp>| time.map_or_else(String::new, |time| format!("{time:.0}"));
+    let mut table = new_table(["NODECLEANUP", "STATE", "NEXT RUN", "LAST RUN"]);
+    for charged in &status.node_cleanups {
+        let last = charged.runs.first().map(|run| {
+            let sentence = sentence(&run.record);
+            format!("{:.0} {}", run.record.finished_at, text::shown(&sentence))
+        });
+        let state = format!("{} ({})", charged.state, charged.mode);
+        table.add_row([
+            text::shown(&charged.name),
+            text::shown(&state),
+            time(charged.next_run_at),
+            last.unwrap_or_default(),
+        ]);
+    }
+    print_table(out, &table)
 }
 
 fn state_table(out: &mut impl Write, state: &State) -> anyhow::Result<()> {

@@ -19,7 +19,7 @@ use crate::files;
 use crate::plugins::{self, CacheDir, Choice, Loaded, Source};
 use crate::sweep::Pace;
 
-use self::manifests::Manifests;
+pub(crate) use self::manifests::{Checked, Manifests};
 
 /// How long a run may take when nobody says so.
 const TIME_LIMIT: Duration = Duration::from_mins(30);
@@ -57,6 +57,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// With plugins that are loaded when they are needed.
+    pub(crate) fn later(policy: Policy, cache: CacheDir) -> Self {
+        Self { policy, plugins: None, cache }
+    }
+
     /// The plugins, loaded.
     pub(crate) async fn plugins(&mut self) -> anyhow::Result<Vec<Loaded>> {
         match self.plugins.take() {
@@ -110,10 +115,11 @@ async fn prepare(
     let cache = arguments.cache.directory();
     if manifests.is_empty() {
         let policy = overrides.on(Policy::of_flags(arguments)?)?;
-        return Ok(vec![Prepared { policy, plugins: None, cache }]);
+        return Ok(vec![Prepared::later(policy, cache)]);
     }
     let checked = manifests.read(overrides, &cache).await?;
-    let prepared = |(policy, plugins)| Prepared { policy, plugins: Some(plugins), cache: cache.clone() };
+    let prepared =
+        |checked: Checked| Prepared { policy: checked.policy, plugins: Some(checked.plugins), cache: cache.clone() };
     Ok(checked.into_iter().map(prepared).collect())
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use holystone_core::guard::logs::LogPlan;
 use holystone_core::manifest::Mode;
-use holystone_core::report::{Milliseconds, PlanReport, Report};
+use holystone_core::report::{Milliseconds, PlanReport, PlanTotals, Report, Totals};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::state::LastRun;
 use jiff::Timestamp;
@@ -67,6 +67,35 @@ impl Came {
             Self::Planned(planned) => plan::has_failures(planned),
             Self::Swept(report) => report.has_failures(),
         }
+    }
+
+    /// What there is to say of it in a sentence.
+    pub(crate) fn remark(&self) -> Option<String> {
+        match self {
+            Self::Planned(_) => Some("the mode is DryRun, so nothing was removed".to_owned()),
+            Self::Swept(report) => report.ending.as_ref().map(|ending| ending.message.clone()),
+        }
+    }
+
+    /// Counts and sums; nothing is removed by one that only plans.
+    pub(crate) fn totals(&self) -> Totals {
+        match self {
+            Self::Planned(planned) => {
+                let PlanTotals { planned, refused, .. } = planned.totals;
+                Totals { planned, refused, ..Totals::default() }
+            }
+            Self::Swept(report) => report.totals,
+        }
+    }
+
+    /// The report as it is printed for programs.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        // Nothing in it cannot be written.
+        match self {
+            Self::Planned(planned) => serde_json::to_value(planned),
+            Self::Swept(report) => serde_json::to_value(report),
+        }
+        .unwrap_or_default()
     }
 
     fn print(&self, how: OutputArguments) -> anyhow::Result<()> {

@@ -35,7 +35,24 @@ struct Signals {
     again: Option<Instant>,
 }
 
+/// Asks a run to end.
+#[derive(Debug)]
+pub(crate) struct Asking(watch::Sender<Signals>);
+
+impl Asking {
+    /// Asks: the first time to let what is under way end, the second time to wait for nothing any more.
+    pub(crate) fn ask(&self) {
+        self.0.send_modify(Signals::count);
+    }
+}
+
 impl Asked {
+    /// By whoever holds the other end.
+    pub(crate) fn by_another() -> (Asking, Self) {
+        let (sender, asked) = watch::channel(Signals::default());
+        (Asking(sender), Self(asked))
+    }
+
     /// By SIGTERM and SIGINT, from now on.
     pub(crate) fn by_signals() -> anyhow::Result<Self> {
         let (sender, asked) = watch::channel(Signals::default());

@@ -144,9 +144,13 @@ impl Standing {
         Self { progress: Progress::new(now), retry: None, pressed: None }
     }
 
-    /// What is remembered, unless a clock that was wrong wrote it.
+    /// What is remembered, unless a clock that was wrong wrote it. That a manifest without a schedule has run stays true
+    /// whatever the clock says, and many a machine starts up in 1970.
     #[must_use]
-    pub fn mended(self, now: Timestamp) -> Self {
+    pub fn mended(self, duty: &Duty, now: Timestamp) -> Self {
+        if duty.timetable.is_none() {
+            return self;
+        }
         Self { progress: self.progress.mended(now).unwrap_or(self.progress), ..self }
     }
 

@@ -1,4 +1,4 @@
-//! The directory in which Holystone remembers this node: one file, replaced as a whole, and one lock.
+//! The directory in which Holystone remembers this node: files that are replaced as a whole, and locks.
 //!
 //! The file is what [`State`] says. Whatever is wrong with it, a run goes on with a new one and a sentence about it.
 //! The lock makes runs on one node wait for each other, or leave; the system frees it when its holder ends, however
@@ -19,10 +19,12 @@ use rustix::io::Errno;
 
 /// The state.
 const FILE: &str = "state.json";
-/// What the state is written to before it takes its place.
-const NEW_FILE: &str = "state.json.new";
-/// The lock; the process id of the holder is in it, for people.
+/// What the name of a file ends in before it takes its place.
+const NEW: &str = ".new";
+/// The lock of runs; the process id of the holder is in it, for people.
 const LOCK: &str = "lock";
+/// The lock of daemons.
+const DAEMON_LOCK: &str = "daemon.lock";
 /// The largest state that is read, in bytes: more than the most images that are remembered come to.
 const MAX_FILE: u64 = 64 << 20;
 /// How often a lock that another run holds is tried again.
@@ -80,6 +82,22 @@ pub enum StateDirError {
         lock: PathBuf,
         /// `process N ` if known, else empty.
         holder: String,
+    },
+    /// Another daemon holds its lock.
+    #[error("another daemon is under way on this node ({holder}holds {}): stop it, or name another --state-dir", .lock.display())]
+    SecondDaemon {
+        /// The lock's file.
+        lock: PathBuf,
+        /// `process N ` if known, else empty.
+        holder: String,
+    },
+    /// A file could not be read.
+    #[error("{} cannot be read: {problem}", .path.display())]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        problem: io::Error,
     },
     /// The state could not be written.
     #[error("the state could not be written to {}: {problem}", .path.display())]
@@ -144,21 +162,31 @@ impl StateDir {
     pub async fn lock(&self, patience: Duration) -> Result<Lock, StateDirError> {
         let start = Instant::now();
         loop {
-            if let Some(lock) = self.try_lock()? {
+            if let Some(lock) = self.try_lock(LOCK)? {
                 return Ok(lock);
             }
             let left = patience.saturating_sub(start.elapsed());
             if left.is_zero() {
-                return Err(StateDirError::Locked { lock: self.path.join(LOCK), holder: self.holder() });
+                return Err(StateDirError::Locked { lock: self.path.join(LOCK), holder: self.holder(LOCK) });
             }
             tokio::time::sleep(left.min(BETWEEN_TRIES)).await;
         }
     }
 
-    /// Takes the lock if nobody has it.
-    fn try_lock(&self) -> Result<Option<Lock>, StateDirError> {
+    /// Takes the lock of daemons, of which a node has one.
+    ///
+    /// # Errors
+    /// When another daemon has it, or the lock's file cannot be opened.
+    pub fn lock_daemon(&self) -> Result<Lock, StateDirError> {
+        let second =
+            || StateDirError::SecondDaemon { lock: self.path.join(DAEMON_LOCK), holder: self.holder(DAEMON_LOCK) };
+        self.try_lock(DAEMON_LOCK)?.ok_or_else(second)
+    }
+
+    /// Takes a lock if nobody has it.
+    fn try_lock(&self, name: &str) -> Result<Option<Lock>, StateDirError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.handle, LOCK, flags, Mode::RUSR | Mode::WUSR)
+        let file = rustix::fs::openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|error| unmade(&self.path, "its lock", error.kind(), &error))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -175,8 +203,8 @@ impl StateDir {
     }
 
     /// Who holds the lock, as far as it says.
-    fn holder(&self) -> String {
-        let text = self.read(LOCK, 32).unwrap_or_default();
+    fn holder(&self, name: &str) -> String {
+        let text = self.read(name, 32).unwrap_or_default();
         let id = String::from_utf8(text).ok().and_then(|text| text.trim().parse::<u32>().ok());
         id.map(|id| format!("process {id} ")).unwrap_or_default()
     }
@@ -209,20 +237,69 @@ impl StateDir {
     pub fn save(&self, state: &State) -> Result<(), StateDirError> {
         let failed = |problem: io::Error| StateDirError::Unwritten { path: self.file(), problem };
         let text = state.to_json().map_err(|error| failed(error.into()))?;
-        self.replace(&text).map_err(failed)
+        self.replace(FILE, &text).map_err(failed)
     }
 
-    fn replace(&self, text: &[u8]) -> io::Result<()> {
-        // A leftover may be anything; a link would lead the writing elsewhere.
-        match rustix::fs::unlinkat(&self.handle, NEW_FILE, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
+    /// Writes another file of the directory, whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old one is then still there.
+    pub fn keep(&self, name: &str, text: &[u8]) -> Result<(), StateDirError> {
+        self.replace(name, text).map_err(|problem| StateDirError::Unwritten { path: self.path.join(name), problem })
+    }
+
+    /// Reads another file of the directory, of at most so many bytes; nothing when there is none.
+    ///
+    /// # Errors
+    /// When there is one that cannot be read.
+    pub fn kept(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, StateDirError> {
+        match self.read(name, limit) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(problem) => Err(StateDirError::Unread { path: self.path.join(name), problem }),
         }
+    }
+
+    /// Removes a file of the directory, if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn forget(&self, name: &str) -> Result<(), StateDirError> {
+        self.unlink(name).map_err(|problem| StateDirError::Unwritten { path: self.path.join(name), problem })
+    }
+
+    /// The names of the files in the directory, sorted; those that are not UTF-8 are not ours.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn names(&self) -> Result<Vec<String>, StateDirError> {
+        let unread = |problem: Errno| StateDirError::Unread { path: self.path.clone(), problem: problem.into() };
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.handle).map_err(unread)? {
+            if let Ok(name) = entry.map_err(unread)?.file_name().to_str() {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn unlink(&self, name: &str) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.handle, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn replace(&self, name: &str, text: &[u8]) -> io::Result<()> {
+        let new_name = format!("{name}{NEW}");
+        // A leftover may be anything; a link would lead the writing elsewhere.
+        self.unlink(&new_name)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut new = File::from(rustix::fs::openat(&self.handle, NEW_FILE, flags, Mode::RUSR | Mode::WUSR)?);
+        let mut new = File::from(rustix::fs::openat(&self.handle, &new_name, flags, Mode::RUSR | Mode::WUSR)?);
         new.write_all(text)?;
         new.sync_all()?;
-        rustix::fs::renameat(&self.handle, NEW_FILE, &self.handle, FILE)?;
+        rustix::fs::renameat(&self.handle, &new_name, &self.handle, name)?;
         // Only then is the new name itself on the disk.
         Ok(rustix::fs::fsync(&self.handle)?)
     }

@@ -25,6 +25,15 @@ pub(crate) struct Manifests {
     config_map_dir: Option<PathBuf>,
 }
 
+/// A manifest that can be acted on.
+pub(crate) struct Checked {
+    pub(crate) manifest: NodeCleanup,
+    /// What it comes to on this machine.
+    pub(crate) policy: Policy,
+    /// Its plugins, which have been loaded to check it.
+    pub(crate) plugins: Vec<Loaded>,
+}
+
 /// A text with manifests, and the directory that relative paths in it start at.
 struct File {
     origin: String,
@@ -38,6 +47,20 @@ impl Manifests {
         Self { filenames: arguments.filenames.clone(), config_map_dir: arguments.config_map_dir.clone() }
     }
 
+    /// The files that they are read from now; what cannot be read is left out.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        let of = |path: &PathBuf| match entries(path) {
+            Ok(entries) => entries,
+            Err(_) => vec![path.clone()],
+        };
+        self.filenames.iter().filter(|path| path.as_os_str() != "-").flat_map(of).collect()
+    }
+
+    /// Whether standard input is one of them, which can be read once.
+    pub(crate) fn read_standard_input(&self) -> bool {
+        self.filenames.iter().any(|path| path.as_os_str() == "-")
+    }
+
     /// Whether none are named.
     pub(crate) fn is_empty(&self) -> bool {
         self.filenames.is_empty()
@@ -47,11 +70,7 @@ impl Manifests {
     ///
     /// # Errors
     /// With everything that is wrong, as wrong usage: then none is to be acted on.
-    pub(crate) async fn read(
-        &self,
-        overrides: &Overrides<'_>,
-        cache: &CacheDir,
-    ) -> anyhow::Result<Vec<(Policy, Vec<Loaded>)>> {
+    pub(crate) async fn read(&self, overrides: &Overrides<'_>, cache: &CacheDir) -> anyhow::Result<Vec<Checked>> {
         let files = self.files()?;
         let texts: Vec<Text<'_>> = files.iter().map(|file| Text { origin: &file.origin, text: &file.text }).collect();
         let found = manifest::read(&texts).map_err(|problems| told(&problems))?;
@@ -63,7 +82,7 @@ impl Manifests {
             let loaded = plugins::load(&policy.plugins, cache).await?;
             let complaints = plugins::complaints(&loaded).await;
             problems.extend(complaints.into_iter().map(|complaint| of_plugin(found, complaint)));
-            checked.push((policy, loaded));
+            checked.push(Checked { manifest: found.manifest.clone(), policy, plugins: loaded });
         }
         if problems.is_empty() { Ok(checked) } else { Err(told(&problems)) }
     }

@@ -60,8 +60,8 @@ impl Machine {
     }
 
     fn decide(&mut self) {
-        for standing in &mut self.standings {
-            *standing = standing.mended(self.now);
+        for (standing, duty) in self.standings.iter_mut().zip(&self.duties) {
+            *standing = standing.mended(duty, self.now);
         }
         let entry = |(place, (duty, standing))| Entry {
             duty,
@@ -206,6 +206,9 @@ fn a_replacing_manifest_does_not_end_the_run_of_another() {
 fn a_manifest_without_a_schedule_runs_once_for_good() {
     let mut machine = Machine::new(vec![duty("mode: Enforce")], at("03-01T00:00:30"));
     machine.run_for(SignedDuration::from_mins(30)).restart().run_for(SignedDuration::from_mins(30));
+    // The machine starts up without a clock, and is told the time later.
+    let since_1970 = SignedDuration::from_hours(24 * 365 * 56);
+    machine.jump(-since_1970).restart().run_for(SECOND).jump(since_1970).run_for(SECOND);
     assert_eq!(machine.causes(), [Cause::Once]);
 }
 

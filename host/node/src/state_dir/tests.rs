@@ -158,3 +158,32 @@ async fn patience_with_a_lock_ends() {
     let other = StateDir::open(&path).unwrap();
     assert!(matches!(other.lock(Duration::from_millis(150)).await, Err(StateDirError::Locked { .. })));
 }
+
+#[tokio::test]
+async fn other_files_are_kept_whole_and_listed_and_forgotten() {
+    let (_parent, path, _) = made();
+    let directory = StateDir::make(&path).unwrap();
+    assert_eq!(directory.kept("run.a.json", 100).unwrap(), None);
+    directory.keep("run.a.json", b"one").unwrap();
+    directory.keep("run.a.json", b"two").unwrap();
+    directory.keep("run.b.json", b"three").unwrap();
+    assert_eq!(directory.kept("run.a.json", 3).unwrap().unwrap(), b"two");
+    assert!(matches!(directory.kept("run.b.json", 3), Err(StateDirError::Unread { .. })), "it is too long");
+    let ours = |names: Vec<String>| names.into_iter().filter(|name| name.starts_with("run.")).collect::<Vec<_>>();
+    assert_eq!(ours(directory.names().unwrap()), ["run.a.json", "run.b.json"], "and nothing half written");
+    directory.forget("run.a.json").unwrap();
+    directory.forget("run.a.json").unwrap();
+    assert_eq!(ours(directory.names().unwrap()), ["run.b.json"]);
+}
+
+#[tokio::test]
+async fn a_node_has_one_daemon_and_runs_besides() {
+    let (_parent, path, _) = made();
+    let (one, other) = (StateDir::make(&path).unwrap(), StateDir::make(&path).unwrap());
+    let daemon = one.lock_daemon().unwrap();
+    let message = other.lock_daemon().unwrap_err().to_string();
+    assert!(message.contains(&format!("another daemon is under way on this node (process {} ", std::process::id())));
+    drop(other.lock(Duration::ZERO).await.unwrap());
+    drop(daemon);
+    other.lock_daemon().unwrap();
+}

@@ -218,7 +218,7 @@ fn each_kind_of_value_is_checked() {
         (
             "unix:///run/containerd/containerd.sock",
             "tcp://1.2.3.4:5",
-            "spec.runtime.endpoint: must be auto, or the absolute",
+            "spec.runtime.endpoint: must be auto, none, or the absolute",
         ),
         ("timeout: 90s", "timeout: 0s", "spec.plugins[0].limits.timeout: must be longer than nothing, found \"0s\""),
         ("memory: 256Mi", "memory: 1Ki", "spec.plugins[0].limits.memory: must be from 1Mi to 4Gi, found \"1Ki\""),

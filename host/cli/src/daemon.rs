@@ -1,0 +1,474 @@
+//! `holystone daemon`: runs by manifests, again and again, on one machine.
+//!
+//! What is to be done is decided in core; here is the loop that has the clock, the files and the signals. It does nothing
+//! that takes long itself: runs, reading manifests and measuring disks are tasks beside it.
+//!
+//! - `charge`: the manifests, read again when they change.
+//! - `books`: what is kept on disk.
+//! - `http`, `shared`, `status`, `metrics`: what those are told who ask.
+//! - `notify`: what systemd is told.
+
+mod books;
+mod charge;
+pub(crate) mod http;
+mod metrics;
+mod notify;
+mod shared;
+pub(crate) mod status;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use holystone_core::daemon::{self, Agenda, Cause, Entry, Outcome, Record, RunResult, Standing, Start};
+use holystone_core::manifest::Mode;
+use holystone_core::pressure::Need;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use self::books::Books;
+use self::charge::{Charge, Charging, Fingerprint};
+use self::notify::Notifier;
+use self::shared::Shared;
+use self::status::{Charged, Run, Status};
+use crate::args::{DaemonArguments, Listen, NodeArguments};
+use crate::exit::{Exit, Usage};
+use crate::observe::{self, LiveNode};
+use crate::policy::{Manifests, Policy, Prepared};
+use crate::remembered;
+use crate::run::{self, Came, How};
+use crate::stop::{Asked, Asking, Stop};
+
+/// How often to look at the clock and at the files: clocks are set and machines sleep without notice.
+const TURN: Duration = Duration::from_secs(5);
+
+/// How long to wait for a run that somebody else has started on this node.
+const LOCK_PATIENCE: Duration = Duration::from_mins(5);
+
+/// Keeps running until it is asked to end.
+pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> {
+    let manifests = Manifests::new(&arguments.manifests);
+    if manifests.is_empty() {
+        return Err(Usage("the daemon runs by manifests: name some with -f".to_owned()).into());
+    }
+    let signals = Signals::listen()?;
+    let charging = Charging {
+        manifests,
+        cache: arguments.cache.directory(),
+        node: arguments.node.clone(),
+        node_name: observe::node_name(&arguments.node),
+        mode: arguments.mode.map(Mode::from),
+        jitter: arguments.jitter,
+    };
+    let files = charging.fingerprint();
+    let charges = charging.read().await?;
+    let books = Books::open(&remembered::directory(&arguments.node.state)?)?;
+    let listener = match arguments.listen {
+        Listen::At(address) => Some(http::listen(address).await?),
+        Listen::Nowhere => None,
+    };
+    let mut daemon = Daemon::new(charging, arguments.watch_interval, books, files);
+    daemon.take(charges);
+    if let Some(listener) = listener {
+        tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared)));
+    }
+    daemon.work(signals).await;
+    Ok(Exit::Done)
+}
+
+/// Who may want something.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("signals cannot be listened to");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            reload: listen(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// A run that is going on.
+struct Running {
+    /// Namespace and name of its manifest, which may have changed or gone since.
+    name: String,
+    start: Start,
+    started_at: Timestamp,
+    asking: Asking,
+    /// Whether it has been asked to end.
+    asked: bool,
+    task: JoinHandle<anyhow::Result<Came>>,
+}
+
+/// The loop's own state.
+struct Daemon {
+    charging: Charging,
+    charges: Vec<Charge>,
+    books: Books,
+    running: Option<Running>,
+    /// The manifests whose disk is fuller than they want.
+    full: BTreeSet<String>,
+    /// How often to measure disks, and the next time; none never.
+    watch: Option<(Duration, Instant)>,
+    measuring: Option<JoinHandle<BTreeSet<String>>>,
+    files: Fingerprint,
+    reading: Option<JoinHandle<anyhow::Result<Vec<Charge>>>>,
+    read_at: Timestamp,
+    reload_problem: Option<String>,
+    started_at: Timestamp,
+    stopping: bool,
+    shared: Arc<Shared>,
+    notifier: Notifier,
+}
+
+/// What the loop is woken by.
+enum Event {
+    Ended(Box<anyhow::Result<Came>>),
+    Read(anyhow::Result<Vec<Charge>>),
+    Measured(BTreeSet<String>),
+    Stop,
+    Reload,
+    Turn,
+}
+
+impl Daemon {
+    fn new(charging: Charging, watch_interval: Duration, books: Books, files: Fingerprint) -> Self {
+        let now = Timestamp::now();
+        let status = Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: now,
+            stopping: false,
+            read_at: now,
+            reload_problem: None,
+            node_cleanups: Vec::new(),
+        };
+        Self {
+            charging,
+            charges: Vec::new(),
+            books,
+            running: None,
+            full: BTreeSet::new(),
+            watch: (!watch_interval.is_zero()).then(|| (watch_interval, Instant::now())),
+            measuring: None,
+            files,
+            reading: None,
+            read_at: now,
+            reload_problem: None,
+            started_at: now,
+            stopping: false,
+            shared: Arc::new(Shared::new(status)),
+            notifier: Notifier::from_environment(),
+        }
+    }
+
+    async fn work(mut self, mut signals: Signals) {
+        self.notifier.ready(&self.summary());
+        while !self.is_over() {
+            let wake = self.act();
+            self.publish();
+            self.notifier.alive();
+            let event = self.event(&mut signals, self.pause(wake)).await;
+            self.handle(event);
+        }
+        self.publish();
+    }
+
+    fn is_over(&self) -> bool {
+        self.stopping && self.running.is_none()
+    }
+
+    /// Does what is due; tells when something will be.
+    fn act(&mut self) -> Option<Timestamp> {
+        let now = Timestamp::now();
+        for charge in &self.charges {
+            self.books.tidy(&charge.name, charge.limits, charge.ttl, now);
+            let standing = self.books.standing(&charge.name, now);
+            self.books.set_standing(&charge.name, standing.mended(&charge.duty, now));
+        }
+        if self.stopping {
+            return None;
+        }
+        let Agenda { start, replace, wake } = self.agenda(now);
+        if let Some(running) = self.running.as_mut().filter(|running| replace && !running.asked) {
+            tracing::info!(node_cleanup = running.name, "the next run is due and replaces the one that is going on");
+            running.asked = true;
+            running.asking.ask();
+        }
+        if let Some(start) = start {
+            self.start(start, now);
+        }
+        wake
+    }
+
+    fn agenda(&mut self, now: Timestamp) -> Agenda {
+        let standings: Vec<Standing> =
+            self.charges.iter().map(|charge| self.books.standing(&charge.name, now)).collect();
+        let is_active = |name: &str| self.running.as_ref().is_some_and(|running| running.name == name);
+        let entry = |(charge, standing)| {
+            let Charge { name, duty, .. }: &Charge = charge;
+            Entry { duty, standing, active: is_active(name), full: self.full.contains(name) }
+        };
+        let entries: Vec<Entry<'_>> = self.charges.iter().zip(&standings).map(entry).collect();
+        let mut agenda = daemon::agenda(&entries, now);
+        // The manifest of the run that is going on may be gone.
+        if self.running.is_some() {
+            agenda.start = None;
+        }
+        agenda
+    }
+
+    fn start(&mut self, start: Start, now: Timestamp) {
+        let Charge { name, policy, .. } = self.charges[start.entry].clone();
+        tracing::info!(node_cleanup = name, cause = ?start.cause, attempt = start.attempt, "a run starts");
+        // First of all: then no tick runs twice, whenever this process dies.
+        let standing = self.books.standing(&name, now).started(&start, now);
+        self.books.set_standing(&name, standing);
+        let (asking, asked) = Asked::by_another();
+        let run = one_run(Prepared::later(policy, self.charging.cache.clone()), self.charging.node.clone(), asked);
+        let task = tokio::spawn(run);
+        self.running = Some(Running { name, start, started_at: now, asking, asked: false, task });
+    }
+
+    /// How long to wait for something to happen.
+    fn pause(&self, wake: Option<Timestamp>) -> Duration {
+        let until = |wake| Duration::try_from(Timestamp::now().duration_until(wake)).unwrap_or(Duration::ZERO);
+        let until_wake = wake.map(until);
+        let beat = self.notifier.beat();
+        [until_wake, beat].into_iter().flatten().fold(TURN, Duration::min)
+    }
+
+    async fn event(&mut self, signals: &mut Signals, pause: Duration) -> Event {
+        let Self { running, reading, measuring, .. } = self;
+        tokio::select! {
+            biased;
+            Some(()) = signals.terminate.recv() => Event::Stop,
+            Some(()) = signals.interrupt.recv() => Event::Stop,
+            came = done(running.as_mut().map(|running| &mut running.task)) => {
+                Event::Ended(Box::new(came.context("the run broke off").flatten()))
+            }
+            read = done(reading.as_mut()) => Event::Read(read.context("reading broke off").flatten()),
+            full = done(measuring.as_mut()) => Event::Measured(full.unwrap_or_default()),
+            Some(()) = signals.reload.recv() => Event::Reload,
+            () = tokio::time::sleep(pause) => Event::Turn,
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Ended(came) => self.ended(*came),
+            Event::Read(read) => self.has_read(read),
+            Event::Measured(full) => {
+                self.measuring = None;
+                self.full = full;
+            }
+            Event::Stop => self.stop(),
+            Event::Reload => self.read_again(),
+            Event::Turn => {
+                if self.charging.fingerprint() != self.files {
+                    self.read_again();
+                }
+                self.measure();
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        tracing::info!("asked to end");
+        self.stopping = true;
+        self.notifier.stopping();
+        if let Some(running) = &mut self.running {
+            running.asked = true;
+            running.asking.ask();
+        }
+    }
+
+    fn read_again(&mut self) {
+        // A change that comes meanwhile is noticed afterwards, for the fingerprint is taken before.
+        if self.reading.is_some() || self.stopping {
+            return;
+        }
+        self.files = self.charging.fingerprint();
+        self.notifier.reloading();
+        if self.charging.manifests.read_standard_input() {
+            self.has_read(Err(anyhow::anyhow!("standard input cannot be read a second time")));
+            return;
+        }
+        let charging = self.charging.clone();
+        self.reading = Some(tokio::spawn(async move { charging.read().await }));
+    }
+
+    fn has_read(&mut self, read: anyhow::Result<Vec<Charge>>) {
+        self.reading = None;
+        match read {
+            Ok(charges) => {
+                tracing::info!(manifests = charges.len(), "the manifests have been read again");
+                self.take(charges);
+            }
+            Err(error) => {
+                let problem = format!("{error:#}");
+                tracing::error!("the manifests cannot be used, those before stay in use: {problem}");
+                self.reload_problem = Some(problem);
+                self.shared.count(metrics::Counters::reload_failed);
+            }
+        }
+        self.notifier.ready(&self.summary());
+    }
+
+    /// From now on these are in charge.
+    fn take(&mut self, charges: Vec<Charge>) {
+        let now = Timestamp::now();
+        let names: BTreeSet<String> = charges.iter().map(|charge| charge.name.clone()).collect();
+        for charge in &charges {
+            for notice in &charge.policy.notices {
+                tracing::warn!(node_cleanup = charge.name, "{notice}");
+            }
+            self.books.standing(&charge.name, now);
+        }
+        self.books.retain(&names);
+        self.books.save();
+        self.shared.count(|counters| counters.retain(|name| names.contains(name)));
+        self.full.retain(|name| names.contains(name));
+        self.charges = charges;
+        self.read_at = now;
+        self.reload_problem = None;
+    }
+
+    fn ended(&mut self, came: anyhow::Result<Came>) {
+        let Some(Running { name, start, started_at, asked, .. }) = self.running.take() else { return };
+        let now = Timestamp::now();
+        let (outcome, report) = outcome(came);
+        // What was asked to end is not tried again.
+        let took_place = asked || outcome.result != RunResult::NotRun;
+        if start.cause == Cause::Pressure {
+            self.full.remove(&name);
+        }
+        let Start { cause, attempt, tick, .. } = start;
+        let record = Record { node_cleanup: name.clone(), cause, attempt, tick, started_at, finished_at: now, outcome };
+        tracing::info!(node_cleanup = name, "a run is over: {}", status::sentence(&record));
+        if let (RunResult::NotRun, Some(message)) = (record.outcome.result, &record.outcome.message) {
+            tracing::error!(node_cleanup = name, "{message}");
+        }
+        self.shared.count(|counters| counters.add(&record));
+        let Some(charge) = self.charges.iter().find(|charge| charge.name == name) else { return };
+        let standing = self.books.standing(&name, now).ended(&start, took_place, charge.duty.retries, now);
+        self.books.add(record, report);
+        self.books.set_standing(&name, standing);
+    }
+
+    /// Finds out now and then whether a disk is too full.
+    fn measure(&mut self) {
+        let Some((interval, due)) = &mut self.watch else { return };
+        let watching = self.charges.iter().filter(|charge| charge.duty.watches && !charge.duty.paused);
+        let policies: Vec<(String, Policy)> =
+            watching.map(|charge| (charge.name.clone(), charge.policy.clone())).collect();
+        if policies.is_empty() || self.measuring.is_some() || *due > Instant::now() {
+            return;
+        }
+        *due = Instant::now() + *interval;
+        let node = self.charging.node.clone();
+        self.measuring = Some(tokio::spawn(async move { full(&policies, &node).await }));
+    }
+
+    fn summary(&self) -> String {
+        match &self.reload_problem {
+            None => format!("{} manifests in charge", self.charges.len()),
+            Some(_) => format!("{} manifests in charge; newer ones cannot be used", self.charges.len()),
+        }
+    }
+
+    fn publish(&mut self) {
+        let now = Timestamp::now();
+        let standings: Vec<Standing> =
+            self.charges.iter().map(|charge| self.books.standing(&charge.name, now)).collect();
+        let charged = self.charges.iter().zip(standings).map(|(charge, standing)| self.charged(charge, standing, now));
+        let status = Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.started_at,
+            stopping: self.stopping,
+            read_at: self.read_at,
+            reload_problem: self.reload_problem.clone(),
+            node_cleanups: charged.collect(),
+        };
+        self.shared.turn(status);
+    }
+
+    fn charged(&self, charge: &Charge, standing: Standing, now: Timestamp) -> Charged {
+        let running = self.running.as_ref().filter(|running| running.name == charge.name);
+        let next = charge.duty.next(&standing, now);
+        let state = match (running, next) {
+            (Some(_), _) => "Running",
+            _ if charge.duty.paused => "Paused",
+            (None, Some(_)) => "Waiting",
+            (None, None) => "Done",
+        };
+        let runs = self.books.runs(&charge.name).rev();
+        Charged {
+            name: charge.name.clone(),
+            mode: format!("{:?}", charge.policy.mode),
+            schedule: charge.duty.timetable.as_ref().map(|timetable| timetable.schedule.to_string()),
+            state: state.to_owned(),
+            next_run_at: next,
+            running_since: running.map(|running| running.started_at),
+            runs: runs.map(|(file, record)| Run { file: file.to_owned(), record: record.clone() }).collect(),
+        }
+    }
+}
+
+/// Waits for a task; for ever when there is none.
+async fn done<T>(task: Option<&mut JoinHandle<T>>) -> Result<T, tokio::task::JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn one_run(mut prepared: Prepared, node: NodeArguments, asked: Asked) -> anyhow::Result<Came> {
+    let stop = Stop::within(prepared.policy.time_limit, &asked);
+    let how = How { node: &node, wait: LOCK_PATIENCE, ask: false };
+    Box::pin(run::once(&mut prepared, how, &stop)).await
+}
+
+/// What came of a run, and its report.
+fn outcome(came: anyhow::Result<Came>) -> (Outcome, Value) {
+    match came {
+        Ok(came) => {
+            let result = if came.has_failures() { RunResult::SomeFailed } else { RunResult::Done };
+            (Outcome { result, message: came.remark(), totals: Some(came.totals()) }, came.to_json())
+        }
+        Err(error) => {
+            let message = Some(format!("{error:#}"));
+            (Outcome { result: RunResult::NotRun, message, totals: None }, Value::Null)
+        }
+    }
+}
+
+/// The manifests whose disk is fuller than they want. One that cannot be measured is not.
+async fn full(policies: &[(String, Policy)], node: &NodeArguments) -> BTreeSet<String> {
+    let mut full = BTreeSet::new();
+    for (name, policy) in policies {
+        let measured = async {
+            anyhow::Ok(LiveNode::connect(&policy.endpoint, &policy.log_roots, node).await?.filesystems().await?)
+        };
+        match measured.await {
+            Ok(filesystems) if policy.pace.pressure.to_begin(&filesystems) == Need::Yes => {
+                full.insert(name.clone());
+            }
+            Ok(filesystems) if policy.pace.pressure.to_begin(&filesystems) == Need::Unknown => {
+                tracing::info!(node_cleanup = name, "how full the disk is cannot be seen from here");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::info!(node_cleanup = name, "how full the disk is cannot be seen: {error:#}"),
+        }
+    }
+    full
+}

@@ -1,0 +1,115 @@
+//! The daemon's answers over HTTP: `/healthz`, `/readyz`, `/metrics` and `/status`. Nothing can be changed through it.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use http_body_util::{BodyExt as _, Empty, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::shared::Shared;
+
+/// How many are answered at the same time; others wait.
+const CONNECTIONS: usize = 16;
+/// How long one request may take, from its first byte to the last of the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The largest answer that is read, in bytes.
+const MAX_ANSWER: usize = 16 << 20;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+/// The text format of Prometheus.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Takes the address.
+pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("the address {address} cannot be listened on; name another with --listen, or none"))
+}
+
+/// Answers until the process ends.
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // No file handle is left, for example: it may be there a moment later.
+                tracing::debug!("a connection was not accepted: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let service = service_fn(|request| {
+                let answer = answer(&request, &shared);
+                async { Ok::<_, Infallible>(answer) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            match tokio::time::timeout(PATIENCE, connection).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!("a request was not answered: {error}"),
+                Err(_) => tracing::debug!("a request took too long"),
+            }
+            drop(permit);
+        });
+    }
+}
+
+fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "there is nothing to be changed here\n");
+    }
+    let ok = |kind, text| response(StatusCode::OK, kind, text);
+    match request.uri().path() {
+        "/healthz" if shared.is_alive() => ok(TEXT, "ok\n".to_owned()),
+        "/healthz" => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the daemon does not go on\n"),
+        "/readyz" if shared.is_ready() => ok(TEXT, "ok\n".to_owned()),
+        "/readyz" => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the daemon is about to end\n"),
+        "/metrics" => ok(METRICS, shared.metrics()),
+        "/status" => ok(JSON, shared.status_json()),
+        _ => response(StatusCode::NOT_FOUND, TEXT, "there are /healthz, /readyz, /metrics and /status\n"),
+    }
+}
+
+fn response(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// Asks a daemon.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> anyhow::Result<Bytes> {
+    let answer = tokio::time::timeout(PATIENCE, asked(address, path)).await;
+    answer.context("it did not answer in time").flatten().with_context(|| {
+        format!("the daemon does not answer on {address}; name the address that it listens on with --address")
+    })
+}
+
+async fn asked(address: SocketAddr, path: &str) -> anyhow::Result<Bytes> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = Request::get(path).header(HOST, address.to_string()).body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    anyhow::ensure!(status.is_success(), "it answers with {status}");
+    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+    Ok(body.map_err(|error| anyhow::anyhow!("its answer cannot be read: {error}"))?.to_bytes())
+}

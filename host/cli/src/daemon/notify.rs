@@ -1,0 +1,78 @@
+//! What systemd is told: readiness, reloads, the end, and signs of life. Without systemd nothing is sent.
+
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// The service manager's socket, if there is one.
+#[derive(Debug, Default)]
+pub(crate) struct Notifier {
+    socket: Option<UnixDatagram>,
+    /// How often it wants a sign of life.
+    watchdog: Option<Duration>,
+}
+
+impl Notifier {
+    /// As the environment says (`NOTIFY_SOCKET`, `WATCHDOG_USEC`).
+    pub(crate) fn from_environment() -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let socket = variable("NOTIFY_SOCKET").and_then(|name| match connect(&name) {
+            Ok(socket) => Some(socket),
+            Err(error) => {
+                tracing::warn!("the service manager cannot be told anything: NOTIFY_SOCKET {name}: {error}");
+                None
+            }
+        });
+        let own = variable("WATCHDOG_PID").is_none_or(|id| id == std::process::id().to_string());
+        let watchdog = variable("WATCHDOG_USEC").and_then(|time| time.parse().ok()).map(Duration::from_micros);
+        Self { watchdog: watchdog.filter(|time| own && socket.is_some() && !time.is_zero()), socket }
+    }
+
+    /// How long at most until the next [`Notifier::alive`]: twice as often as is asked for.
+    pub(crate) fn beat(&self) -> Option<Duration> {
+        self.watchdog.map(|time| time / 2)
+    }
+
+    pub(crate) fn ready(&self, status: &str) {
+        self.send(&format!("READY=1\nSTATUS={status}"));
+    }
+
+    pub(crate) fn reloading(&self) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+    }
+
+    pub(crate) fn alive(&self) {
+        if self.watchdog.is_some() {
+            self.send("WATCHDOG=1");
+        }
+    }
+
+    pub(crate) fn stopping(&self) {
+        self.send("STOPPING=1");
+    }
+
+    fn send(&self, message: &str) {
+        let Some(socket) = &self.socket else { return };
+        if let Err(error) = socket.send(message.as_bytes()) {
+            tracing::debug!("the service manager was not told {message:?}: {error}");
+        }
+    }
+}
+
+/// A name that begins with @ is no path, but one in the abstract namespace.
+fn connect(name: &str) -> io::Result<UnixDatagram> {
+    let address = match name.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(name)?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(&address)?;
+    // Nobody there to listen is no reason to wait.
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
