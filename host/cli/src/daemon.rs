@@ -443,11 +443,12 @@ fn outcome(came: anyhow::Result<Came>) -> (Outcome, Value) {
     match came {
         Ok(came) => {
             let result = if came.has_failures() { RunResult::SomeFailed } else { RunResult::Done };
-            (Outcome { result, message: came.remark(), totals: Some(came.totals()) }, came.to_json())
+            let (totals, log_totals) = (Some(came.totals()), came.log_totals());
+            (Outcome { result, message: came.remark(), totals, log_totals }, came.to_json())
         }
         Err(error) => {
             let message = Some(format!("{error:#}"));
-            (Outcome { result: RunResult::NotRun, message, totals: None }, Value::Null)
+            (Outcome { result: RunResult::NotRun, message, totals: None, log_totals: None }, Value::Null)
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use holystone_core::guard::logs::LogPlan;
 use holystone_core::manifest::Mode;
-use holystone_core::report::{Milliseconds, PlanReport, PlanTotals, Report, Totals};
+use holystone_core::report::{LogPlanTotals, LogTotals, Milliseconds, PlanReport, PlanTotals, Report, Totals};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::state::LastRun;
 use jiff::Timestamp;
@@ -85,6 +85,17 @@ impl Came {
                 Totals { planned, refused, ..Totals::default() }
             }
             Self::Swept(report) => report.totals,
+        }
+    }
+
+    /// The same of log files, where there are log roots.
+    pub(crate) fn log_totals(&self) -> Option<LogTotals> {
+        match self {
+            Self::Planned(planned) => planned.logs.as_ref().map(|logs| {
+                let LogPlanTotals { planned, refused, .. } = logs.totals;
+                LogTotals { planned, refused, ..LogTotals::default() }
+            }),
+            Self::Swept(report) => report.logs.as_ref().map(|logs| logs.totals),
         }
     }
 

@@ -204,10 +204,13 @@ fn file_name(record: &Record) -> String {
 }
 
 fn shorten(report: &mut Value) {
-    let Some(fields) = report.as_object_mut() else { return };
-    for list in ["steps", "refusals"] {
-        fields.remove(list);
+    for part in ["", "/logs"] {
+        let Some(fields) = report.pointer_mut(part).and_then(Value::as_object_mut) else { continue };
+        for list in ["steps", "refusals"] {
+            fields.remove(list);
+        }
     }
+    let Some(fields) = report.as_object_mut() else { return };
     fields.insert("shortened".to_owned(), Value::Bool(true));
 }
 
@@ -230,7 +233,7 @@ mod tests {
             tick: Some(at(second)),
             started_at: at(second),
             finished_at: at(second + 1),
-            outcome: Outcome { result: RunResult::Done, message: None, totals: None },
+            outcome: Outcome { result: RunResult::Done, message: None, totals: None, log_totals: None },
         }
     }
 
@@ -287,7 +290,8 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("state");
         let mut books = Books::open(&path).unwrap();
-        let report = json!({ "steps": vec!["x".repeat(1000); 2000], "totals": { "removed": 2000 } });
+        let many = vec!["x".repeat(1000); 2000];
+        let report = json!({ "steps": many, "logs": { "refusals": many }, "totals": { "removed": 2000 } });
         books.add(record("a", 1), report);
         let text = std::fs::read(path.join("run._.a.1000.json")).unwrap();
         assert!(text.len() < 2000, "{}", text.len());

@@ -21,6 +21,9 @@ struct Counts {
     runs: BTreeMap<RunResult, u64>,
     seconds: f64,
     removed: u64,
+    logs_removed: u64,
+    logs_truncated: u64,
+    log_bytes: u64,
     refused: u64,
     failed: u64,
     bytes: u64,
@@ -35,6 +38,13 @@ impl Counters {
         // A clock that was set back meanwhile makes no run shorter than nothing.
         counts.seconds += record.started_at.duration_until(record.finished_at).as_secs_f64().max(0.0);
         counts.last = Some(record.finished_at);
+        if let Some(totals) = &record.outcome.log_totals {
+            counts.logs_removed += totals.removed as u64;
+            counts.logs_truncated += totals.truncated as u64;
+            counts.log_bytes = counts.log_bytes.saturating_add(totals.size_removed_bytes);
+            counts.refused += totals.refused as u64;
+            counts.failed += totals.failed as u64;
+        }
         let Some(totals) = &record.outcome.totals else { return };
         counts.removed += totals.removed as u64;
         counts.refused += totals.refused as u64;
@@ -97,7 +107,7 @@ impl Counters {
                 page.value("holystone_runs_total", &labels, count(*runs));
             }
         }
-        let families: [Family; 6] = [
+        let families: [Family; 9] = [
             ("holystone_run_seconds_total", "counter", "How long runs took.", |counts| Some(counts.seconds)),
             ("holystone_images_removed_total", "counter", "Images removed.", |counts| Some(count(counts.removed))),
             ("holystone_wishes_refused_total", "counter", "Wishes refused.", |counts| Some(count(counts.refused))),
@@ -109,6 +119,21 @@ impl Counters {
                 "counter",
                 "Sizes of the images removed, as the runtime counts; not what the disk gained.",
                 |counts| Some(count(counts.bytes)),
+            ),
+            (
+                "holystone_log_files_removed_total",
+                "counter",
+                "Log files and whole log directories removed.",
+                |counts| Some(count(counts.logs_removed)),
+            ),
+            ("holystone_log_files_truncated_total", "counter", "Log files cut to zero length.", |counts| {
+                Some(count(counts.logs_truncated))
+            }),
+            (
+                "holystone_log_size_removed_bytes_total",
+                "counter",
+                "Lengths of the log files removed or cut; not what the disk gained.",
+                |counts| Some(count(counts.log_bytes)),
             ),
             ("holystone_last_run_timestamp_seconds", "gauge", "When the last run was over.", |counts| {
                 counts.last.map(seconds)
@@ -175,7 +200,7 @@ fn resident_bytes() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use holystone_core::daemon::{Cause, Outcome};
-    use holystone_core::report::Totals;
+    use holystone_core::report::{LogTotals, Totals};
 
     use super::*;
 
@@ -185,6 +210,9 @@ mod tests {
         let mut counters = Counters::default();
         for (name, result, removed) in [("a\"b", RunResult::Done, 3), ("a\"b", RunResult::NotRun, 0)] {
             let totals = (removed > 0).then(|| Totals { removed, size_removed_bytes: 1000, ..Totals::default() });
+            let logs =
+                LogTotals { removed: 5, truncated: 1, failed: 2, size_removed_bytes: 70, ..LogTotals::default() };
+            let log_totals = (removed > 0).then_some(logs);
             counters.add(&Record {
                 node_cleanup: name.to_owned(),
                 cause: Cause::Schedule,
@@ -192,7 +220,7 @@ mod tests {
                 tick: None,
                 started_at: at(10),
                 finished_at: at(12),
-                outcome: Outcome { result, message: None, totals },
+                outcome: Outcome { result, message: None, totals, log_totals },
             });
         }
         let status = Status {
@@ -211,6 +239,10 @@ mod tests {
             "holystone_run_seconds_total{node_cleanup=\"a\\\"b\"} 4",
             "holystone_images_removed_total{node_cleanup=\"a\\\"b\"} 3",
             "holystone_size_removed_bytes_total{node_cleanup=\"a\\\"b\"} 1000",
+            "holystone_log_files_removed_total{node_cleanup=\"a\\\"b\"} 5",
+            "holystone_log_files_truncated_total{node_cleanup=\"a\\\"b\"} 1",
+            "holystone_log_size_removed_bytes_total{node_cleanup=\"a\\\"b\"} 70",
+            "holystone_removals_failed_total{node_cleanup=\"a\\\"b\"} 2",
             "holystone_last_run_timestamp_seconds{node_cleanup=\"a\\\"b\"} 12",
             "holystone_config_last_reload_successful 0",
             "# TYPE holystone_runs_total counter",

@@ -74,6 +74,11 @@ pub(crate) fn sentence(record: &Record) -> String {
         // Writing to a String cannot fail.
         let _ = write!(text, ": {} removed, {} refused, {} failed", totals.removed, totals.refused, totals.failed);
     }
+    if let Some(totals) = &record.outcome.log_totals {
+        let gone = totals.removed + totals.truncated;
+        let _ =
+            write!(text, "; of log files {gone} removed or cut, {} refused, {} failed", totals.refused, totals.failed);
+    }
     if let Some(message) = &record.outcome.message {
         let _ = write!(text, ": {message}");
     }

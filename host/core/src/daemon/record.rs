@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::report::Totals;
+use crate::report::{LogTotals, Totals};
 use crate::schedule::{HistoryLimits, Past, RunState};
 
 /// Why a run was started.
@@ -42,6 +42,9 @@ pub struct Outcome {
     /// Counts and sums; absent when it did not take place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totals: Option<Totals>,
+    /// The same of log files; absent without log roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_totals: Option<LogTotals>,
 }
 
 /// A run that is over.

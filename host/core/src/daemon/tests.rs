@@ -326,7 +326,7 @@ fn record(result: RunResult, minute: i64) -> Record {
         tick: None,
         started_at: started,
         finished_at: started + SECOND,
-        outcome: Outcome { result, message: None, totals: None },
+        outcome: Outcome { result, message: None, totals: None, log_totals: None },
     }
 }
 
