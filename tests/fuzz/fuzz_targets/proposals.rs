@@ -192,6 +192,7 @@ impl ANode {
                 since: self.since.map(|n| minute(i64::from(n) % (NOW + 1))),
                 own_images: self.own_images.iter().map(|n| id(*n)).collect(),
                 wishes: BTreeMap::from([("fuzz".to_owned(), wishes)]),
+                ..Memory::default()
             },
         }
         .normalize()
