@@ -282,7 +282,7 @@ pub(crate) struct PaceArguments {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pause: Option<Duration>,
 
-    /// The filesystem that --above and --until are about: images, or that of a log root.
+    /// The filesystem that --above and --until are about: images, the default, or that of a log root.
     #[arg(long, value_name = "images|logs:NAME")]
     filesystem: Option<Disk>,
 

@@ -73,6 +73,7 @@ pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> 
     };
     let mut daemon = Daemon::new(charging, arguments.watch_interval, books, files);
     daemon.take(charges);
+    daemon.publish();
     if let Some(listener) = listener {
         tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared)));
     }
