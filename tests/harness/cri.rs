@@ -114,7 +114,7 @@ impl ContainerSpec {
             args: self.args.clone(),
             mounts: self.mounts.clone(),
             labels: HashMap::from([("io.kubernetes.container.name".to_owned(), self.name.clone())]),
-            log_path: format!("{}_0.log", self.name),
+            log_path: format!("{}/0.log", self.name),
             ..ContainerConfig::default()
         }
     }
@@ -184,6 +184,9 @@ impl Cri {
 
     /// Creates a container and answers its id.
     pub async fn create_container(&self, pod: &Pod, spec: &ContainerSpec) -> anyhow::Result<String> {
+        // As the kubelet does.
+        let logs = Path::new(&pod.config.log_directory).join(&spec.name);
+        fs::create_dir_all(&logs).with_context(|| format!("create {}", logs.display()))?;
         let request = CreateContainerRequest {
             pod_sandbox_id: pod.id.clone(),
             config: Some(spec.config()),

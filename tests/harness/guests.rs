@@ -7,6 +7,11 @@ pub fn misbehave() -> &'static Path {
     Path::new(env!("GUEST_MISBEHAVE"))
 }
 
+/// A plugin that looks at log directories in every way there is.
+pub fn walks() -> &'static Path {
+    Path::new(env!("GUEST_WALKS"))
+}
+
 /// A plugin of which the text lies in `tests/guests`, by the name of its file.
 ///
 /// # Panics

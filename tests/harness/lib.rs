@@ -40,7 +40,7 @@ mod selfcheck;
 pub use containerd::{CRI_NAMESPACE, Containerd};
 pub use cri::{ContainerSpec, Cri, Pod};
 pub use disk::{du, mounts_beneath};
-pub use guests::{guest, misbehave};
+pub use guests::{guest, misbehave, walks};
 pub use images::{Imported, LayerSpec, TestImage};
 pub use mounts::SmallDisk;
 pub use process::processes_naming;

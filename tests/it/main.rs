@@ -7,6 +7,8 @@
 //! - `faults`: what a runtime does wrong during a run, on a simulated node.
 //! - `furnished`: the node that the tests on a real containerd start from.
 //! - `golden`: recorded nodes and the plans they must come to.
+//! - `log_runs`: runs of the binary beneath log roots.
+//! - `logs`: log directories, from a plugin to the file that is gone.
 //! - `manifest`: the manifest and its reference.
 //! - `plugins`: plugins that misbehave on a node, and what becomes of it.
 //! - `races`: races and faults on a real containerd.
@@ -29,6 +31,8 @@ mod daemon;
 mod faults;
 mod furnished;
 mod golden;
+mod log_runs;
+mod logs;
 mod manifest;
 mod plugins;
 mod policy;

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use holystone_core::manifest::{self, Text};
 use holystone_node::Faults;
@@ -370,4 +371,33 @@ async fn the_deadline_of_a_manifest_is_the_time_limit_of_its_run() {
     assert_eq!(report["notices"].as_array().unwrap().len(), 1, "one word about what is for a fleet");
     assert!(text(&report["notices"][0]).contains("ignored: spec.rollout.parallelism"));
     assert_eq!(node.gone(), &small_planned() - &BTreeSet::from([id(OLD)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_roots_of_a_manifest_are_cleaned_and_a_flag_moves_them() {
+    let node = TestNode::small(Faults::none());
+    let more = "  - name: logs
+    source: {builtin: log-retention}
+    capabilities: [logs]
+    config: {rules: [{files: [\"**/*.log.1\"], maxAge: 1s}]}
+  logRoots: [{name: app, hostPath: LOGS}]
+  mode: Enforce
+";
+    let directory = files(&[("logs/a.log.1", "old"), ("logs/a.log", "new"), ("moved/b.log.1", "old")]);
+    let path = |name: &str| directory.path().canonicalize().unwrap().join(name);
+    fs::write(path("logs.yaml"), manifest("logs-too", &more.replace("LOGS", path("logs").to_str().unwrap()))).unwrap();
+    for old in ["logs/a.log.1", "moved/b.log.1"] {
+        // Younger ones count as open where it cannot be seen which files are.
+        let days_ago = SystemTime::now() - Duration::from_hours(72);
+        fs::File::options().write(true).open(path(old)).unwrap().set_modified(days_ago).unwrap();
+    }
+    let moved = format!("app={}", path("moved").display());
+    let run = |flags: &[&str]| {
+        let day = ["--unknown-open-age", "0s"];
+        on_node(&node, "run", &[&path("logs.yaml")], &[&day[..], flags].concat()).expect(0)
+    };
+    run(&["--log-root", &moved]);
+    assert!(!path("moved/b.log.1").exists() && path("logs/a.log.1").exists());
+    run(&[]);
+    assert!(!path("logs/a.log.1").exists() && path("logs/a.log").exists());
 }

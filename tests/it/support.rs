@@ -25,6 +25,16 @@ pub(crate) fn holystone() -> Command {
     command
 }
 
+/// The component of a shipped plugin, where the build of the binary leaves it: in the folder of plugins beside the
+/// profile's folder.
+pub(crate) fn component(file: &str) -> PathBuf {
+    let profile = Path::new(env!("CARGO_BIN_EXE_holystone")).parent().expect("a folder of the profile");
+    // With --target there is a folder more.
+    let built = |target: &Path| target.join("plugins/wasm32-wasip2/plugin").join(file);
+    let mut candidates = profile.ancestors().skip(1).take(2).map(built);
+    candidates.find(|path| path.is_file()).unwrap_or_else(|| panic!("{file} was not built"))
+}
+
 /// A directory that outlives single tests.
 pub(crate) fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))

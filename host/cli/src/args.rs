@@ -11,6 +11,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use holystone_core::guard::{GuardRails, LIFTABLE};
 use holystone_core::manifest;
 use holystone_core::pattern::Pattern;
+use holystone_core::pressure::Disk;
+use holystone_core::text;
+use holystone_node::RootSpec;
 use holystone_runtime::Capability;
 use jiff::SignedDuration;
 
@@ -62,6 +65,10 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_name = "JSON|@FILE", default_value = r#"{"repositories":["docker.io/minchou/*"],"keepLast":1}"#)]
     pub(crate) config: String,
 
+    /// Show every log file, and not only sums by directory.
+    #[arg(long)]
+    pub(crate) all: bool,
+
     #[command(flatten)]
     pub(crate) rails: RailArguments,
 }
@@ -76,15 +83,14 @@ pub(crate) struct PlanArguments {
     pub(crate) policy: PolicyArguments,
 
     /// Decide about a recorded node instead of this one; - reads standard input.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["endpoint", "state_dir"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["endpoint", "state_dir", "log_roots"])]
     pub(crate) snapshot: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) node: NodeArguments,
 
-    /// How to print the plan.
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
 }
 
 /// Arguments of `run`.
@@ -119,9 +125,20 @@ pub(crate) struct RunArguments {
     #[arg(short, long)]
     pub(crate) yes: bool,
 
-    /// How to print the report.
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// How to print a plan or a report.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct OutputArguments {
+    /// How to print it.
+    #[arg(short = 'o', long = "output", value_enum, default_value_t)]
+    pub(crate) format: Format,
+
+    /// Show every log file in the table; otherwise many of them are summed up by directory. JSON and YAML have all.
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// Where the daemon answers by default.
@@ -230,9 +247,15 @@ pub(crate) struct ManifestArguments {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct NodeArguments {
     /// Socket of the container runtime, for example /run/containerd/containerd.sock; `auto`, the default, asks
-    /// CONTAINER_RUNTIME_ENDPOINT, then /etc/crictl.yaml, then the well-known sockets.
+    /// CONTAINER_RUNTIME_ENDPOINT, then /etc/crictl.yaml, then the well-known sockets. `none` asks no runtime: for log
+    /// roots alone.
     #[arg(long, value_name = "SOCKET")]
     pub(crate) endpoint: Option<String>,
+
+    /// Directory with logs that plugins may look at and clean, with a name that they know it by, for example
+    /// app=/var/log/app. May be repeated. Plugins see nothing of the path but what is beneath it.
+    #[arg(long = "log-root", value_name = "NAME=PATH", value_parser = log_root)]
+    pub(crate) log_roots: Vec<RootSpec>,
 
     /// Name of this node in reports; the host name by default.
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
@@ -259,11 +282,16 @@ pub(crate) struct PaceArguments {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pause: Option<Duration>,
 
-    /// Remove only if the filesystem of the images is fuller than this.
+    /// The filesystem that --above and --until are about: images, or that of a log root.
+    /// Default: images.
+    #[arg(long, value_name = "images|logs:NAME")]
+    filesystem: Option<Disk>,
+
+    /// Remove only if the filesystem of the images, or --filesystem, is fuller than this.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     above: Option<u8>,
 
-    /// Stop when the filesystem of the images is no fuller than this.
+    /// Stop when that filesystem is no fuller than this.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     until: Option<u8>,
 
@@ -277,6 +305,7 @@ impl PaceArguments {
     pub(crate) fn replace(&self, pace: &mut Pace) {
         set(&mut pace.in_flight, self.concurrency.map(usize::from));
         set(&mut pace.pause, self.pause);
+        set(&mut pace.pressure.disk, self.filesystem.clone());
         pace.pressure.above = self.above.or(pace.pressure.above);
         pace.pressure.until = self.until.or(pace.pressure.until);
         set(&mut pace.max_failures, self.max_failures);
@@ -296,7 +325,7 @@ pub(crate) struct PolicyArguments {
     pub(crate) configs: Vec<String>,
 
     /// What plugins may see of the node: images, containers, pods, logs, log-content. Default: what the manifest says;
-    /// without a manifest, images,containers,pods.
+    /// without a manifest, images,containers,pods,logs.
     #[arg(long = "allow", value_name = "CAPABILITY", value_delimiter = ',')]
     pub(crate) capabilities: Vec<Capability>,
 
@@ -361,15 +390,22 @@ pub(crate) struct RailArguments {
     #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u32).range(1..))]
     confirmations: Option<u32>,
 
-    /// Remove at most so many images per run.
+    /// Where it cannot be seen which log files are open, as in a pod without hostPID, keep those that changed less than
+    /// this ago. Default: 1d.
+    #[arg(long, value_name = "DURATION", value_parser = age)]
+    unknown_open_age: Option<SignedDuration>,
+
+    /// Remove at most so many images per run, and at most so many log files.
     #[arg(long, value_name = "N")]
     max_count: Option<u64>,
 
-    /// Remove images of at most so many bytes per run, by the runtime's sizes, for example 20Gi.
+    /// Remove images of at most so many bytes per run, by the runtime's sizes, for example 20Gi; and log files of at
+    /// most so many.
     #[arg(long, value_name = "SIZE")]
     max_bytes: Option<ByteSize>,
 
-    /// Reject a plugin's whole proposal when it comes to more than this share of all images.
+    /// Reject a plugin's whole proposal when it comes to more than this share of all images, or of everything beneath
+    /// the log roots.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     max_percent: Option<u8>,
 }
@@ -390,6 +426,7 @@ impl RailArguments {
         rails.lift.extend(self.unprotect.iter().cloned());
         set(&mut rails.min_age, self.min_age);
         set(&mut rails.confirmations, self.confirmations);
+        set(&mut rails.unknown_open_age, self.unknown_open_age);
         rails.limits.count = self.max_count.or(rails.limits.count);
         rails.limits.bytes = self.max_bytes.map(|size| size.as_u64()).or(rails.limits.bytes);
         rails.limits.percent = self.max_percent.or(rails.limits.percent);
@@ -453,6 +490,18 @@ fn listen(text: &str) -> Result<Listen, String> {
 fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("give an absolute path, one that begins with /".to_owned()) }
+}
+
+/// A name and a path, with what else is wrong with them said when they are opened.
+fn log_root(text: &str) -> Result<RootSpec, String> {
+    match text.split_once('=') {
+        Some((name, path)) if manifest::is_name(name) && !path.is_empty() => Ok(RootSpec::new(name, path)),
+        Some((name, path)) if !path.is_empty() => Err(format!(
+            "{} is no name: use lower-case letters, digits and -, at most 63, with a letter or digit at both ends",
+            text::shown(name)
+        )),
+        _ => Err("give a name and a path, for example app=/var/log/app".to_owned()),
+    }
 }
 
 fn age(text: &str) -> Result<SignedDuration, String> {

@@ -73,6 +73,7 @@ pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> 
     };
     let mut daemon = Daemon::new(charging, arguments.watch_interval, books, files);
     daemon.take(charges);
+    daemon.publish();
     if let Some(listener) = listener {
         tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared)));
     }
@@ -456,7 +457,9 @@ fn outcome(came: anyhow::Result<Came>) -> (Outcome, Value) {
 async fn full(policies: &[(String, Policy)], node: &NodeArguments) -> BTreeSet<String> {
     let mut full = BTreeSet::new();
     for (name, policy) in policies {
-        let measured = async { anyhow::Ok(LiveNode::connect(&policy.endpoint, node).await?.cri.filesystems().await?) };
+        let measured = async {
+            anyhow::Ok(LiveNode::connect(&policy.endpoint, &policy.log_roots, node).await?.filesystems().await?)
+        };
         match measured.await {
             Ok(filesystems) if policy.pace.pressure.to_begin(&filesystems) == Need::Yes => {
                 full.insert(name.clone());

@@ -10,6 +10,7 @@ mod demo;
 mod exit;
 mod explain;
 mod files;
+mod logs;
 mod observe;
 mod output;
 mod plan;

@@ -2,46 +2,94 @@
 
 use std::path::Path;
 
-use holystone_core::snapshot::Snapshot;
+use holystone_core::guard::Clearance;
+use holystone_core::report::Outcome;
+use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
-use holystone_node::{Cri, Endpoint, NodeError, Options, Surroundings};
+use holystone_node::{Attempt, Cri, Endpoint, NodeError, Options, RootSpec, Surroundings};
 use jiff::Timestamp;
 
 use crate::args::NodeArguments;
 use crate::exit::Usage;
 use crate::files;
+use crate::logs::Logs;
 
-/// A connected runtime, what this node is called, and the pod that this runs in; empty outside of pods.
+/// A node to look at and to clean.
 pub(crate) struct LiveNode {
-    pub(crate) cri: Cri,
+    /// Its container runtime; absent when none is to be asked.
+    pub(crate) cri: Option<Cri>,
+    /// Its log roots.
+    pub(crate) logs: Logs,
+    /// What it is called.
     pub(crate) name: String,
+    /// Uid of the pod that this runs in; empty outside of pods.
     pub(crate) own_pod: String,
 }
 
 impl LiveNode {
-    /// Finds the runtime's socket, where none is given (`auto`), and connects to it.
-    pub(crate) async fn connect(endpoint: &str, arguments: &NodeArguments) -> anyhow::Result<Self> {
+    /// Finds the runtime's socket, where none is given (`auto`), and connects to it; opens the log roots.
+    pub(crate) async fn connect(endpoint: &str, roots: &[RootSpec], arguments: &NodeArguments) -> anyhow::Result<Self> {
+        let logs = Logs::open(roots)?;
         let endpoint = match endpoint {
-            "auto" => holystone_node::discover(&Surroundings::from_environment()).await?,
-            given => given.parse::<Endpoint>().map_err(|error| Usage(format!("--endpoint: {error}")))?,
+            "none" => None,
+            "auto" => Some(holystone_node::discover(&Surroundings::from_environment()).await?),
+            given => Some(given.parse::<Endpoint>().map_err(|error| Usage(format!("--endpoint: {error}")))?),
         };
-        tracing::info!(%endpoint, "connecting");
-        let cri = Cri::connect(&endpoint, Options::default()).await?;
+        let cri = match &endpoint {
+            Some(endpoint) => {
+                tracing::info!(%endpoint, "connecting");
+                Some(Cri::connect(endpoint, Options::default()).await?)
+            }
+            None => None,
+        };
         let pod_uid = arguments.pod_uid.clone().filter(|uid| !uid.is_empty());
         let own_pod = pod_uid.or_else(holystone_node::own_pod).unwrap_or_default();
-        Ok(Self { cri, name: node_name(arguments), own_pod })
+        Ok(Self { cri, logs, name: node_name(arguments), own_pod })
     }
 
-    /// Looks at everything.
+    /// Looks at everything but what is in log directories.
     pub(crate) async fn observe(&self) -> Result<Snapshot, NodeError> {
-        Ok(self.named(self.cri.observe(Timestamp::now(), &self.name).await?))
+        let now = Timestamp::now();
+        let mut snapshot = match &self.cri {
+            Some(cri) => cri.observe(now, &self.name).await?,
+            None => Snapshot::without_runtime(now, &self.name),
+        };
+        snapshot.filesystems.extend(self.logs.filesystems());
+        Ok(self.named(snapshot.normalize()))
     }
 
     /// Looks again, right before a removal, and recalls what is known of the images.
     pub(crate) async fn look(&self, state: &State) -> Result<Snapshot, NodeError> {
-        let mut snapshot = self.named(self.cri.look(Timestamp::now(), &self.name).await?);
+        let now = Timestamp::now();
+        let snapshot = match &self.cri {
+            Some(cri) => cri.look(now, &self.name).await?,
+            None => Snapshot::without_runtime(now, &self.name),
+        };
+        let mut snapshot = self.named(snapshot);
         state.recall(&mut snapshot);
         Ok(snapshot)
+    }
+
+    /// Measures the filesystems.
+    pub(crate) async fn filesystems(&self) -> Result<Vec<Filesystem>, NodeError> {
+        let mut filesystems = match &self.cri {
+            Some(cri) => cri.filesystems().await?,
+            None => Vec::new(),
+        };
+        filesystems.extend(self.logs.filesystems());
+        filesystems.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(filesystems)
+    }
+
+    /// Removes an image, wherever this is waited for.
+    pub(crate) fn removal(&self, clearance: Clearance) -> impl Future<Output = Attempt> + Send + use<> {
+        let cri = self.cri.clone();
+        async move {
+            match cri {
+                Some(cri) => cri.remove_image(clearance).await,
+                None => Attempt::Over(Outcome::Failed("there is no container runtime to ask".to_owned())),
+            }
+        }
     }
 
     fn named(&self, mut snapshot: Snapshot) -> Snapshot {

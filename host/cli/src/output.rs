@@ -1,6 +1,7 @@
 //! Printing results: a table for people, JSON and YAML for programs. All of it goes out through [`Lines`].
 
 mod lines;
+mod logs;
 
 use std::io::{BufWriter, IsTerminal, Write};
 
@@ -8,7 +9,7 @@ use anyhow::Context as _;
 use bytesize::ByteSize;
 use comfy_table::{CellAlignment, Table, presets};
 use holystone_core::guard::{Refused, Step};
-use holystone_core::report::{Outcome, PlanReport, PluginFailure, PluginRun, Report, StepResult};
+use holystone_core::report::{Interrupted, Outcome, PlanReport, PluginFailure, PluginRun, Report, StepResult};
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
 use holystone_core::text::{self, escaped};
@@ -16,7 +17,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use self::lines::Lines;
-use crate::args::Format;
+use crate::args::{Format, OutputArguments};
 use crate::daemon::status::{Status, sentence};
 
 /// Whether to colour what goes to this stream.
@@ -25,13 +26,13 @@ pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
 }
 
 /// Prints a plan to standard output.
-pub(crate) fn plan(planned: &PlanReport, format: Format) -> anyhow::Result<()> {
-    plan_to(&mut std::io::stdout().lock(), planned, format)
+pub(crate) fn plan(planned: &PlanReport, how: OutputArguments) -> anyhow::Result<()> {
+    plan_to(&mut std::io::stdout().lock(), planned, how)
 }
 
 /// Prints a report to standard output.
-pub(crate) fn report(report: &Report, format: Format) -> anyhow::Result<()> {
-    report_to(&mut std::io::stdout().lock(), report, format)
+pub(crate) fn report(report: &Report, how: OutputArguments) -> anyhow::Result<()> {
+    report_to(&mut std::io::stdout().lock(), report, how)
 }
 
 /// Prints a snapshot, in its file format, to standard output.
@@ -45,9 +46,9 @@ pub(crate) fn filesystems(filesystems: &[Filesystem]) -> anyhow::Result<()> {
 }
 
 /// Prints a plan.
-pub(crate) fn plan_to(out: &mut impl Write, planned: &PlanReport, format: Format) -> anyhow::Result<()> {
-    print(out, format, |out| match format {
-        Format::Table => plan_table(out, planned),
+pub(crate) fn plan_to(out: &mut impl Write, planned: &PlanReport, how: OutputArguments) -> anyhow::Result<()> {
+    print(out, how.format, |out| match how.format {
+        Format::Table => plan_table(out, planned, how.all),
         Format::Json => json(out, planned),
         Format::Yaml => yaml(out, planned),
     })
@@ -65,9 +66,9 @@ pub(crate) fn separator(format: Format) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn report_to(out: &mut impl Write, report: &Report, format: Format) -> anyhow::Result<()> {
-    print(out, format, |out| match format {
-        Format::Table => report_table(out, report),
+fn report_to(out: &mut impl Write, report: &Report, how: OutputArguments) -> anyhow::Result<()> {
+    print(out, how.format, |out| match how.format {
+        Format::Table => report_table(out, report, how.all),
         Format::Json => json(out, report),
         Format::Yaml => yaml(out, report),
     })
@@ -133,11 +134,19 @@ fn state_table(out: &mut impl Write, state: &State) -> anyhow::Result<()> {
         )?,
         None => writeln!(out, "No run has come to its end yet")?,
     }
-    if let Some(run) = &state.under_way {
-        let images = run.images.len();
+    if let Some(totals) = state.last_run.as_ref().and_then(|run| run.log_totals) {
         writeln!(
             out,
-            "A run that began at {:.0} to remove {images} images is under way or was cut off",
+            "Beneath log roots it removed {} and truncated {}; {} refused, {} failed",
+            totals.removed, totals.truncated, totals.refused, totals.failed
+        )?;
+    }
+    if let Some(run) = &state.under_way {
+        let (images, logs) = (run.images.len(), run.logs);
+        let logs = if logs == 0 { String::new() } else { format!(" and {logs} log files and directories") };
+        writeln!(
+            out,
+            "A run that began at {:.0} to remove {images} images{logs} is under way or was cut off",
             run.started_at
         )?;
     }
@@ -180,15 +189,9 @@ fn yaml(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
     serde_saphyr::to_io_writer_with_options(out, value, options).context("the result cannot be written as YAML")
 }
 
-fn plan_table(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result<()> {
+fn plan_table(out: &mut impl Write, planned: &PlanReport, all: bool) -> anyhow::Result<()> {
     manifest_line(out, planned.node_cleanup.as_deref())?;
-    writeln!(
-        out,
-        "Node {} ({}), {} images",
-        text::shown(&planned.node),
-        text::shown(&planned.runtime),
-        planned.images
-    )?;
+    writeln!(out, "{}", node(&planned.node, &planned.runtime, planned.images, ""))?;
     filesystem_lines(out, &planned.filesystems)?;
     notices(out, &planned.notices)?;
     plugins(out, &planned.plugins)?;
@@ -199,31 +202,32 @@ fn plan_table(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result<()> 
     refusals(&mut table, &planned.plan.refusals);
     print_table(out, &table)?;
     let totals = &planned.totals;
-    writeln!(
-        out,
-        "{} to remove, {} refused; size to remove {}",
-        totals.planned,
-        totals.refused,
-        bytes(totals.size_planned_bytes)
-    )?;
-    Ok(())
-}
-
-fn report_table(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
-    manifest_line(out, report.node_cleanup.as_deref())?;
-    writeln!(
-        out,
-        "Node {} ({}), {} images before",
-        text::shown(&report.node),
-        text::shown(&report.runtime),
-        report.images
-    )?;
-    if let Some(earlier) = &report.interrupted {
+    if planned.has_image_part() {
         writeln!(
             out,
-            "The run of {} was cut off: of the {} images that it set out to remove {} are gone and {} are still there",
-            earlier.started_at, earlier.planned, earlier.gone, earlier.left
+            "{} to remove, {} refused; size to remove {}",
+            totals.planned,
+            totals.refused,
+            bytes(totals.size_planned_bytes)
         )?;
+    }
+    planned.logs.as_ref().map_or(Ok(()), |planned| logs::plan(out, planned, all))
+}
+
+/// What a plan or report is about.
+fn node(name: &str, runtime: &str, images: usize, when: &str) -> String {
+    let name = text::shown(name);
+    if runtime.is_empty() {
+        return format!("Node {name}, no container runtime");
+    }
+    format!("Node {name} ({}), {images} images{when}", text::shown(runtime))
+}
+
+fn report_table(out: &mut impl Write, report: &Report, all: bool) -> anyhow::Result<()> {
+    manifest_line(out, report.node_cleanup.as_deref())?;
+    writeln!(out, "{}", node(&report.node, &report.runtime, report.images, " before"))?;
+    if let Some(earlier) = &report.interrupted {
+        writeln!(out, "{}", interrupted(earlier))?;
     }
     notices(out, &report.notices)?;
     plugins(out, &report.plugins)?;
@@ -234,10 +238,33 @@ fn report_table(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
     }
     refusals(&mut table, &report.refusals);
     print_table(out, &table)?;
+    if let Some(logs) = &report.logs {
+        logs::report(out, logs, all)?;
+    }
     if let Some(ending) = &report.ending {
         writeln!(out, "Ended before its plan did: {}", text::shown(&ending.message))?;
     }
-    totals(out, report)
+    if report.has_image_part() {
+        totals(out, report)?;
+    }
+    if let Some(logs) = &report.logs {
+        logs::totals(out, logs)?;
+    }
+    filesystem_lines(out, &report.filesystems_after)
+}
+
+fn interrupted(run: &Interrupted) -> String {
+    let images = format!(
+        "of the {} images that it set out to remove {} are gone and {} are still there",
+        run.planned, run.gone, run.left
+    );
+    let logs = format!("it had set out to remove or truncate {} log files and directories", run.logs);
+    let parts = match (run.planned, run.logs) {
+        (_, 0) => images,
+        (0, _) => logs,
+        _ => format!("{images}; {logs}"),
+    };
+    format!("The run of {} was cut off: {parts}", run.started_at)
 }
 
 fn manifest_line(out: &mut impl Write, name: Option<&str>) -> anyhow::Result<()> {
@@ -257,25 +284,34 @@ fn notices(out: &mut impl Write, notices: &[String]) -> anyhow::Result<()> {
 fn totals(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
     let totals = &report.totals;
     write!(out, "{} removed", totals.removed)?;
-    for (count, what) in [
-        (totals.already_gone, "already gone"),
-        (totals.refused, "refused"),
-        (totals.no_longer_allowed, "no longer allowed"),
-        (totals.not_needed, "not needed"),
-        (totals.failed, "failed"),
-    ] {
-        if count > 0 {
-            write!(out, ", {count} {what}")?;
-        }
-    }
+    others(
+        out,
+        [
+            (totals.already_gone, "already gone"),
+            (totals.refused, "refused"),
+            (totals.no_longer_allowed, "no longer allowed"),
+            (totals.not_needed, "not needed"),
+            (totals.failed, "failed"),
+        ],
+    )?;
     writeln!(out, "; size removed {} (as the runtime counts; layers are shared)", bytes(totals.size_removed_bytes))?;
-    let freed = match totals.filesystem_freed_bytes {
+    Ok(writeln!(out, "filesystem {}", freed(totals.filesystem_freed_bytes))?)
+}
+
+/// What else was counted, as far as there is any.
+fn others<const N: usize>(out: &mut impl Write, counts: [(usize, &str); N]) -> anyhow::Result<()> {
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        write!(out, ", {count} {what}")?;
+    }
+    Ok(())
+}
+
+fn freed(measured: Option<i64>) -> String {
+    match measured {
         Some(freed) if freed >= 0 => format!("freed {} (measured)", bytes(freed.unsigned_abs())),
         Some(lost) => format!("fuller by {} (measured; others write to it, too)", bytes(lost.unsigned_abs())),
         None => "freed: unknown, it cannot be measured from here".to_owned(),
-    };
-    writeln!(out, "filesystem {freed}")?;
-    filesystem_lines(out, &report.filesystems_after)
+    }
 }
 
 /// Every tag of the image, for all of them go; its digest or id when it has none.

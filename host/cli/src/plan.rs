@@ -1,12 +1,15 @@
 //! `holystone plan`: what a run would do. A dry run is the absence of the sweep, not a flag passed down.
 
+use holystone_core::guard::logs::LogGuard;
 use holystone_core::guard::{Guard, GuardRails};
+use holystone_core::proposal::Proposal;
 use holystone_core::report::PlanReport;
 use holystone_core::snapshot::Snapshot;
 use holystone_runtime::View;
 
 use crate::args::{NodeArguments, PlanArguments};
 use crate::exit::Exit;
+use crate::logs::Logs;
 use crate::observe::{self, LiveNode};
 use crate::output;
 use crate::plugins::{self, Loaded};
@@ -36,32 +39,44 @@ pub(crate) fn has_failures(planned: &PlanReport) -> bool {
 
 async fn of_recorded(prepared: &mut Prepared, snapshot: &Snapshot) -> anyhow::Result<PlanReport> {
     let loaded = prepared.plugins().await?;
-    decide(&prepared.policy, &loaded, snapshot).await
+    decide(&prepared.policy, &loaded, snapshot, &Logs::open(&[])?).await
 }
 
 /// What a run on this node would do. Looks, and touches nothing.
 pub(crate) async fn of_live(prepared: &mut Prepared, node: &NodeArguments) -> anyhow::Result<PlanReport> {
-    let endpoint = prepared.policy.endpoint.clone();
+    let (endpoint, roots) = (prepared.policy.endpoint.clone(), prepared.policy.log_roots.clone());
     let look = async {
-        let mut snapshot = LiveNode::connect(&endpoint, node).await?.observe().await?;
+        let live = LiveNode::connect(&endpoint, &roots, node).await?;
+        let mut snapshot = live.observe().await?;
         remembered::recall(&node.state, &mut snapshot);
-        Ok(snapshot)
+        Ok((snapshot, live.logs))
     };
-    let (loaded, snapshot) = tokio::try_join!(prepared.plugins(), look)?;
-    decide(&prepared.policy, &loaded, &snapshot).await
+    let (loaded, (snapshot, logs)) = tokio::try_join!(prepared.plugins(), look)?;
+    decide(&prepared.policy, &loaded, &snapshot, &logs).await
 }
 
 /// From a snapshot to a plan by a policy.
-pub(crate) async fn decide(policy: &Policy, loaded: &[Loaded], snapshot: &Snapshot) -> anyhow::Result<PlanReport> {
-    let mut planned = review(loaded, snapshot, &policy.rails).await?;
+pub(crate) async fn decide(
+    policy: &Policy,
+    loaded: &[Loaded],
+    snapshot: &Snapshot,
+    logs: &Logs,
+) -> anyhow::Result<PlanReport> {
+    let mut planned = review(loaded, snapshot, logs, &policy.rails).await?;
     planned.node_cleanup.clone_from(&policy.name);
     planned.notices.clone_from(&policy.notices);
     Ok(planned)
 }
 
-/// From a snapshot to a plan: the plugins propose, the guard rails review.
-async fn review(loaded: &[Loaded], snapshot: &Snapshot, rails: &GuardRails) -> anyhow::Result<PlanReport> {
+/// From a snapshot to a plan: the plugins propose, the guard rails review. Log directories are looked at as they are
+/// when they are asked about.
+async fn review(loaded: &[Loaded], snapshot: &Snapshot, logs: &Logs, rails: &GuardRails) -> anyhow::Result<PlanReport> {
     let guard = Guard::new(snapshot, rails);
-    let (runs, proposals) = plugins::propose(loaded, View::of(snapshot, guard.usage())).await?;
-    Ok(PlanReport::new(snapshot, runs, guard.review(proposals)))
+    let view = View::of(snapshot, guard.usage()).with_logs(logs.source().await?);
+    let (runs, proposals) = plugins::propose(loaded, view).await?;
+    let (others, wished): (Vec<_>, Vec<_>) = proposals.into_iter().map(Proposal::part_logs).unzip();
+    let sights = logs.sights(&wished, rails.limits.percent.is_some()).await?;
+    let known = snapshot.has_runtime().then_some(snapshot);
+    let log_plan = LogGuard::new(rails.for_logs(), snapshot.taken_at, known).review(wished, sights, &snapshot.memory);
+    Ok(PlanReport::new(snapshot, runs, guard.review(others)).with_logs(logs.names(), log_plan))
 }

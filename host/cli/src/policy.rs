@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use holystone_core::guard::GuardRails;
 use holystone_core::manifest::{Mode, OnFailure};
+use holystone_node::RootSpec;
 use holystone_runtime::{Capability, Grants, Limits};
 use serde::de::IgnoredAny;
 
@@ -24,7 +25,7 @@ pub(crate) use self::manifests::{Checked, Manifests};
 const TIME_LIMIT: Duration = Duration::from_mins(30);
 
 /// What a plugin may see when nobody says so.
-const GRANTS: [Capability; 3] = [Capability::Images, Capability::Containers, Capability::Pods];
+const GRANTS: [Capability; 4] = [Capability::Images, Capability::Containers, Capability::Pods, Capability::Logs];
 
 /// Everything that a run needs to know but for how to print its result.
 #[derive(Clone, Debug)]
@@ -37,8 +38,10 @@ pub(crate) struct Policy {
     pub(crate) plugins: Vec<Choice>,
     pub(crate) rails: GuardRails,
     pub(crate) pace: Pace,
-    /// The runtime's socket, or `auto`.
+    /// The runtime's socket, `auto`, or `none`.
     pub(crate) endpoint: String,
+    /// Log directories.
+    pub(crate) log_roots: Vec<RootSpec>,
     /// How long the run may take as a whole.
     pub(crate) time_limit: Duration,
     /// What there is to tell about all this.
@@ -130,6 +133,7 @@ impl Policy {
             rails: GuardRails::default(),
             pace: Pace::default(),
             endpoint: "auto".to_owned(),
+            log_roots: Vec::new(),
             time_limit: TIME_LIMIT,
             notices: Vec::new(),
         }
@@ -155,7 +159,11 @@ impl Overrides<'_> {
         policy.mode = self.mode.unwrap_or(policy.mode);
         policy.time_limit = self.time_limit.unwrap_or(policy.time_limit);
         policy.endpoint = self.node.endpoint.clone().unwrap_or(policy.endpoint);
-        let pressure = policy.pace.pressure;
+        // One that a manifest has under the same name is elsewhere on this machine.
+        let given = &self.node.log_roots;
+        policy.log_roots.retain(|root| given.iter().all(|given| given.name != root.name));
+        policy.log_roots.extend(given.iter().cloned());
+        let pressure = &policy.pace.pressure;
         if let (Some(above), Some(until)) = (pressure.above, pressure.until)
             && until > above
         {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use holystone_core::guard::logs::LogPlan;
 use holystone_core::manifest::Mode;
 use holystone_core::report::{Milliseconds, PlanReport, PlanTotals, Report, Totals};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::state::LastRun;
 use jiff::Timestamp;
 
-use crate::args::{Format, NodeArguments, RunArguments};
+use crate::args::{NodeArguments, OutputArguments, RunArguments};
 use crate::exit::Exit;
 use crate::observe::LiveNode;
 use crate::output;
@@ -54,9 +55,9 @@ pub(crate) struct How<'a> {
 /// What a run comes to.
 pub(crate) enum Came {
     /// Its mode is not to remove anything.
-    Planned(PlanReport),
+    Planned(Box<PlanReport>),
     /// It has removed what it could.
-    Swept(Report),
+    Swept(Box<Report>),
 }
 
 impl Came {
@@ -97,7 +98,7 @@ impl Came {
         .unwrap_or_default()
     }
 
-    fn print(&self, format: Format) -> anyhow::Result<()> {
+    fn print(&self, format: OutputArguments) -> anyhow::Result<()> {
         match self {
             Self::Planned(planned) => output::plan(planned, format),
             Self::Swept(report) => output::report(report, format),
@@ -114,9 +115,9 @@ pub(crate) async fn once(prepared: &mut Prepared, how: How<'_>, stop: &Stop) -> 
         Mode::DryRun => {
             let mut planned = stop.before_removals(Box::pin(plan::of_live(prepared, how.node))).await?;
             planned.notices.push("the mode is DryRun, so nothing was removed".to_owned());
-            Ok(Came::Planned(planned))
+            Ok(Came::Planned(Box::new(planned)))
         }
-        Mode::Enforce => Ok(Came::Swept(enforce(prepared, how, stop).await?)),
+        Mode::Enforce => Ok(Came::Swept(Box::new(enforce(prepared, how, stop).await?))),
     }
 }
 
@@ -124,9 +125,9 @@ async fn enforce(prepared: &mut Prepared, how: How<'_>, stop: &Stop) -> anyhow::
     let mut clock = Stopwatch::start();
     let mut remembered = stop.before_removals(Remembered::take(&how.node.state, how.wait)).await?;
     clock.lap("lock");
-    let endpoint = prepared.policy.endpoint.clone();
+    let (endpoint, roots) = (prepared.policy.endpoint.clone(), prepared.policy.log_roots.clone());
     let look = async {
-        let node = LiveNode::connect(&endpoint, how.node).await?;
+        let node = LiveNode::connect(&endpoint, &roots, how.node).await?;
         let mut snapshot = node.observe().await?;
         let interrupted = remembered.state.observe(&mut snapshot);
         anyhow::Ok((node, snapshot, interrupted))
@@ -135,7 +136,7 @@ async fn enforce(prepared: &mut Prepared, how: How<'_>, stop: &Stop) -> anyhow::
     let (loaded, (node, snapshot, interrupted)) = stop.before_removals(look).await?;
     clock.lap("observe");
     let policy = &prepared.policy;
-    let planned = stop.before_removals(Box::pin(plan::decide(policy, &loaded, &snapshot))).await?;
+    let planned = stop.before_removals(Box::pin(plan::decide(policy, &loaded, &snapshot, &node.logs))).await?;
     // Neither is needed any more, and they are what takes memory.
     drop((loaded, snapshot));
     clock.lap("plan");
@@ -156,25 +157,25 @@ pub(crate) async fn carry_out(
     remembered: &mut Remembered,
     mut clock: Stopwatch,
 ) -> Report {
-    let steps = &planned.plan.steps;
-    remembered.state.count_wishes(&planned.plan);
-    if !steps.is_empty() {
-        remembered.state.begin(planned.taken_at, steps);
+    let log_plan = planned.logs.as_ref().map(|logs| &logs.plan);
+    remembered.state.count_wishes(&planned.plan, log_plan.unwrap_or(&LogPlan::default()));
+    if !planned.is_empty() {
+        remembered.state.begin(planned.taken_at, &planned.plan.steps, planned.log_steps());
         remembered.save();
         clock.lap("remember");
     }
-    let swept = sweep::sweep(job, &remembered.state, steps, &planned.filesystems).await;
+    let (swept, log_swept) = sweep::sweep(job, &remembered.state, &planned).await;
     clock.lap("sweep");
     let after = filesystems(job.node, job.stop).await;
-    let mut report = Report::new(planned, swept, Timestamp::now(), after, clock.laps());
-    remembered.state.finish(last_run(&report), report.gone());
+    let mut report = Report::new(planned, swept, log_swept, Timestamp::now(), after, clock.laps());
+    remembered.state.finish(last_run(&report), report.gone(), report.gone_logs());
     remembered.save();
     report.notices.extend(remembered.notices.iter().cloned());
     report
 }
 
 async fn filesystems(node: &LiveNode, stop: &Stop) -> Vec<Filesystem> {
-    let problem = match stop.at_the_end(node.cri.filesystems()).await {
+    let problem = match stop.at_the_end(node.filesystems()).await {
         Some(Ok(filesystems)) => return filesystems,
         Some(Err(error)) => error.to_string(),
         None => "the run was over before".to_owned(),
@@ -189,17 +190,18 @@ fn last_run(report: &Report) -> LastRun {
         finished_at: report.finished_at,
         ending: report.ending.clone(),
         totals: report.totals,
+        log_totals: report.logs.as_ref().map(|logs| logs.totals),
     }
 }
 
 /// Asks on a terminal; a run that nobody watches was meant.
 async fn confirmed(planned: &PlanReport) -> anyhow::Result<()> {
     let mut stderr = std::io::stderr();
-    if planned.plan.steps.is_empty() || !std::io::stdin().is_terminal() || !stderr.is_terminal() {
+    if planned.is_empty() || !std::io::stdin().is_terminal() || !stderr.is_terminal() {
         return Ok(());
     }
-    output::plan_to(&mut stderr, planned, Format::Table)?;
-    write!(stderr, "Remove {} images? [y/N] ", planned.plan.steps.len())?;
+    output::plan_to(&mut stderr, planned, OutputArguments::default())?;
+    write!(stderr, "{} [y/N] ", question(planned))?;
     stderr.flush()?;
     // On a thread of its own, so that a signal ends the run and not only the line.
     let answer = tokio::task::spawn_blocking(|| {
@@ -210,6 +212,15 @@ async fn confirmed(planned: &PlanReport) -> anyhow::Result<()> {
         anyhow::bail!("nothing was touched: the plan was not confirmed");
     }
     Ok(())
+}
+
+fn question(planned: &PlanReport) -> String {
+    let (images, logs) = (planned.plan.steps.len(), planned.log_steps().len());
+    match (images, logs) {
+        (_, 0) => format!("Remove {images} images?"),
+        (0, _) => format!("Remove or truncate {logs} log files and directories?"),
+        _ => format!("Remove {images} images, and remove or truncate {logs} log files and directories?"),
+    }
 }
 
 /// How long each part of a run takes.

@@ -1,13 +1,13 @@
 //! One result after the other: what several manifests come to in one call of `plan` or `run`.
 
-use crate::args::Format;
+use crate::args::OutputArguments;
 use crate::exit::{self, Exit};
 use crate::output;
 use crate::policy::Policy;
 
 /// Prints results as they come, and adds up how they ended.
 pub(crate) struct Series {
-    format: Format,
+    output: OutputArguments,
     /// How many results there will be.
     length: usize,
     printed: usize,
@@ -16,8 +16,8 @@ pub(crate) struct Series {
 
 impl Series {
     /// Of so many results.
-    pub(crate) fn new(length: usize, format: Format) -> Self {
-        Self { format, length, printed: 0, failed: false }
+    pub(crate) fn new(length: usize, output: OutputArguments) -> Self {
+        Self { output, length, printed: 0, failed: false }
     }
 
     /// Prints a result. The error of one does not keep the others from their turn: it is told at once.
@@ -28,15 +28,15 @@ impl Series {
         &mut self,
         policy: &Policy,
         result: anyhow::Result<T>,
-        print: impl FnOnce(&T, Format) -> anyhow::Result<()>,
+        print: impl FnOnce(&T, OutputArguments) -> anyhow::Result<()>,
         has_failures: impl FnOnce(&T) -> bool,
     ) -> anyhow::Result<()> {
         match result {
             Ok(result) => {
                 if self.printed > 0 {
-                    output::separator(self.format)?;
+                    output::separator(self.output.format)?;
                 }
-                print(&result, self.format)?;
+                print(&result, self.output)?;
                 self.printed += 1;
                 self.failed |= has_failures(&result);
                 Ok(())

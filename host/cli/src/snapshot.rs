@@ -9,7 +9,7 @@ use crate::remembered;
 /// Looks at the node and prints what there is.
 pub(crate) async fn snapshot(arguments: &SnapshotArguments) -> anyhow::Result<Exit> {
     let endpoint = arguments.node.endpoint.as_deref().unwrap_or("auto");
-    let mut snapshot = LiveNode::connect(endpoint, &arguments.node).await?.observe().await?;
+    let mut snapshot = LiveNode::connect(endpoint, &arguments.node.log_roots, &arguments.node).await?.observe().await?;
     remembered::recall(&arguments.node.state, &mut snapshot);
     output::snapshot(&snapshot)?;
     Ok(Exit::Done)

@@ -1,48 +1,31 @@
-//! Carrying out a plan: look again, check again, remove, make sure.
+//! Carrying out a plan. No step is performed on an old look: before each the node is looked at anew and the guard rails
+//! are asked again.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod images;
+mod logs;
+
 use std::time::Duration;
 
-use holystone_core::guard::{Guard, GuardRails, Refusal, Step};
-use holystone_core::pressure::{Need, Pressure};
-use holystone_core::report::{EndReason, Ending, Outcome, Swept};
-use holystone_core::snapshot::{Filesystem, Snapshot};
+use holystone_core::guard::GuardRails;
+use holystone_core::pressure::{Disk, Need, Pressure};
+use holystone_core::report::{EndReason, Ending, LogSwept, PlanReport, Swept};
 use holystone_core::state::State;
-use holystone_core::text;
-use holystone_node::{Attempt, NodeError};
-use tokio::task::JoinSet;
 
 use crate::observe::LiveNode;
 use crate::stop::Stop;
 
-/// How many removals start on the first look at the node, and at most on later ones: each time twice as many, and after
-/// a failure as few as at first, so that a runtime that fails is noticed early. Smaller costs more looks; larger lets a
-/// look grow old.
-const FIRST_BATCH: usize = 32;
-const LARGEST_BATCH: usize = 512;
-
-/// How many removals may be under way at once, by default. containerd ends each with a collection of its whole store,
-/// which calls in flight together share: one at a time is quadratic in the number of images. The benchmark `sweep`
+/// How many removals of images may be under way at once, by default. containerd ends each with a collection of its whole
+/// store, which calls in flight together share: one at a time is quadratic in the number of images. The benchmark `sweep`
 /// measures it.
 pub(crate) const IN_FLIGHT: u16 = 1024;
 
 /// After how many failures in a row a sweep ends, by default.
 pub(crate) const MAX_FAILURES: u32 = 20;
 
-/// How many removals start between two measurements, where there is a goal to be met.
-const MEASURED_BATCH: usize = 8;
-
-/// How often a removal is tried that nobody answers, as while the runtime restarts.
-const TRIES: u32 = 4;
-
-/// How often, and how long apart, to look whether images are gone: some runtimes tell their list by an event.
-const CHECKS: u32 = 4;
-const BETWEEN_CHECKS: Duration = Duration::from_millis(100);
-
 /// How fast to remove, and how far to go.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
-    /// How many removals may be under way at once.
+    /// How many removals of images may be under way at once. Files are removed one by one.
     pub(crate) in_flight: usize,
     /// How long to wait after each removal has been started; zero does not wait.
     pub(crate) pause: Duration,
@@ -72,311 +55,60 @@ pub(crate) struct Job<'a> {
     pub(crate) stop: &'a Stop,
 }
 
-/// Performs the steps in order and says what became of each. Before an image is removed, the node is looked at
-/// anew and the guard rails are asked again; one look serves the removals that start right after it. An image
-/// counts as removed when a later look does not show it any more.
-///
-/// A step that fails stops no other. What ends a sweep early is an [`Ending`]: a node that cannot be looked at any
-/// more, for one, since what cannot be checked is not removed.
-pub(crate) async fn sweep(job: Job<'_>, state: &State, steps: &[Step], filesystems: &[Filesystem]) -> Swept {
-    let mut sweep = Sweep::new(job, state, steps);
-    sweep.heed(job.pace.pressure.to_begin(filesystems));
-    while !sweep.waiting.is_empty() || !sweep.under_way.is_empty() {
-        tokio::select! {
-            biased;
-            ending = job.stop.overdue() => sweep.abandon(ending),
-            ending = job.stop.requested(), if !sweep.waiting.is_empty() => sweep.end(ending),
-            () = sweep.advance() => {}
-        }
-        sweep.collect();
+/// Performs all steps of a plan and says what became of each: those about images and those about log files one after the
+/// other, beginning with what the first plugin wished.
+pub(crate) async fn sweep(job: Job<'_>, state: &State, planned: &PlanReport) -> (Swept, LogSwept) {
+    let (steps, log_steps, filesystems) = (&planned.plan.steps, planned.log_steps(), &planned.filesystems);
+    if planned.begins_with_logs() {
+        let log_swept = logs::sweep(job, state, log_steps, filesystems).await;
+        (images::sweep(job, state, steps, filesystems).await, log_swept)
+    } else {
+        let swept = images::sweep(job, state, steps, filesystems).await;
+        (swept, logs::sweep(job, state, log_steps, filesystems).await)
     }
-    if job.stop.at_the_end(sweep.make_sure()).await.is_none() {
-        sweep.note_unknown("the run was over before the node could be looked at");
-    }
-    sweep.swept()
 }
 
-/// One try of a step.
-#[derive(Clone, Copy)]
-struct Turn {
-    /// Its place in the plan.
-    place: usize,
-    /// How often it has been tried before.
-    before: u32,
-}
-
-/// A sweep under way.
-struct Sweep<'a> {
-    job: Job<'a>,
-    /// What is known of the images.
-    state: &'a State,
-    steps: &'a [Step],
-    /// What is to be started, by its place in the plan, with how often it has been tried before.
-    waiting: BTreeMap<usize, u32>,
-    /// Removals that the runtime has not answered. They go on while the node is looked at for the next ones.
-    under_way: JoinSet<(Turn, Attempt)>,
-    /// Their places in the plan.
-    unanswered: BTreeSet<usize>,
-    /// Images that are gone by the runtime's word, which no look has confirmed, with what became of them if it is true.
-    accepted: BTreeMap<usize, Outcome>,
-    /// Removals that were not waited for to the end, and why; a look shows whether they were carried out.
-    abandoned: BTreeMap<usize, String>,
-    outcomes: Vec<Option<Outcome>>,
-    /// How many may start on the next look.
-    batch: usize,
-    /// How many failed since the last one that did not.
-    failures: u32,
-    ending: Option<Ending>,
-}
-
-impl<'a> Sweep<'a> {
-    fn new(job: Job<'a>, state: &'a State, steps: &'a [Step]) -> Self {
-        Self {
-            job,
-            state,
-            steps,
-            waiting: (0..steps.len()).map(|place| (place, 0)).collect(),
-            under_way: JoinSet::new(),
-            unanswered: BTreeSet::new(),
-            accepted: BTreeMap::new(),
-            abandoned: BTreeMap::new(),
-            outcomes: vec![None; steps.len()],
-            batch: FIRST_BATCH,
-            failures: 0,
-            ending: None,
-        }
-    }
-
-    async fn look(&self) -> Result<Snapshot, NodeError> {
-        self.job.node.look(self.state).await
-    }
-
-    /// Starts what may be started, or waits for what has been. May be dropped at any point without loss.
-    async fn advance(&mut self) {
-        match self.room() {
-            0 => self.wait().await,
-            room => self.start(room).await,
-        }
-    }
-
-    /// How many removals may start now.
-    fn room(&self) -> usize {
-        let pace = self.job.pace;
-        let free = pace.in_flight.saturating_sub(self.under_way.len());
-        let measured = pace.pressure.until.is_some();
-        // Whether a goal is met shows only when everything that was started has ended.
-        if self.waiting.is_empty() || measured && !self.under_way.is_empty() {
-            return 0;
-        }
-        let batch = if measured { MEASURED_BATCH } else { self.batch };
-        free.min(if pace.pause.is_zero() { batch } else { 1 })
-    }
-
-    /// Looks at the node and starts the next steps, at most `room` of them. Those that may not be performed any
-    /// more get their outcome here.
-    async fn start(&mut self, room: usize) {
-        self.measure().await;
-        if self.waiting.is_empty() {
-            return;
-        }
-        let snapshot = match self.look().await {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                let message = format!("the node could not be looked at again: {error}");
-                return self.end(Ending { reason: EndReason::NodeUnseen, message });
-            }
-        };
-        self.confirm(&snapshot);
-        // What was answered meanwhile may end the sweep, or slow it down.
-        self.collect();
-        let guard = Guard::new(&snapshot, self.job.rails);
-        for _ in 0..room.min(self.batch) {
-            let Some((place, before)) = self.waiting.pop_first() else { break };
-            match guard.clear(&self.steps[place]) {
-                Ok(clearance) => {
-                    let cri = self.job.node.cri.clone();
-                    let turn = Turn { place, before };
-                    self.unanswered.insert(place);
-                    self.under_way.spawn(async move { (turn, cri.remove_image(clearance).await) });
+/// The end of a sweep for which there is no need.
+fn not_needed(need: Need, pressure: &Pressure) -> Option<Ending> {
+    let (reason, message) = match need {
+        Need::Yes => return None,
+        Need::No { used, bound } => (
+            EndReason::NotNeeded,
+            format!("{} is {used} % full, and removal is wanted above {bound} %", pressure.disk.subject()),
+        ),
+        Need::Unknown => (
+            EndReason::NodeUnseen,
+            format!(
+                "how full {} is cannot be seen from here, and --above or --until ask for it: {}, or leave them out",
+                pressure.disk.subject(),
+                match pressure.disk {
+                    Disk::Images => "mount the runtime's directory at the same path",
+                    Disk::LogRoot(_) => "declare that log root",
                 }
-                // The try that nobody answered was carried out after all.
-                Err(Refusal::NotFound) if before > 0 => self.note(place, Outcome::Removed),
-                Err(Refusal::NotFound) => self.note(place, Outcome::AlreadyGone),
-                Err(refusal) => self.note(place, Outcome::NoLongerAllowed(refusal)),
-            }
-        }
-        self.batch = (self.batch * 2).min(LARGEST_BATCH);
-        if !self.job.pace.pause.is_zero() && !self.waiting.is_empty() {
-            tokio::time::sleep(self.job.pace.pause).await;
-        }
-    }
-
-    /// Where there is a goal, finds out whether it is met.
-    async fn measure(&mut self) {
-        if self.job.pace.pressure.until.is_none() {
-            return;
-        }
-        match self.job.node.cri.filesystems().await {
-            Ok(filesystems) => self.heed(self.job.pace.pressure.to_go_on(&filesystems)),
-            Err(error) => {
-                let message = format!("the filesystem of the images could not be measured again: {error}");
-                self.end(Ending { reason: EndReason::NodeUnseen, message });
-            }
-        }
-    }
-
-    /// Ends the sweep when there is no need for it.
-    fn heed(&mut self, need: Need) {
-        let (reason, message) = match need {
-            Need::Yes => return,
-            Need::No { used, bound } => (
-                EndReason::NotNeeded,
-                format!("the filesystem of the images is {used} % full, and removal is wanted above {bound} %"),
             ),
-            Need::Unknown => (
-                EndReason::NodeUnseen,
-                "how full the filesystem of the images is cannot be seen from here, and --above or --until ask for it: mount the runtime's directory at the same path, or leave them out".to_owned(),
-            ),
-        };
-        self.end(Ending { reason, message });
-    }
+        ),
+    };
+    Some(Ending { reason, message })
+}
 
-    /// Waits until a removal has been answered.
-    async fn wait(&mut self) {
-        if let Some(Ok((turn, attempt))) = self.under_way.join_next().await {
-            self.take(turn, attempt);
+/// Where there is a goal, the end of a sweep that has met it, or of which nobody can tell any more.
+async fn goal_met(job: Job<'_>) -> Option<Ending> {
+    let pressure = &job.pace.pressure;
+    pressure.until?;
+    match job.node.filesystems().await {
+        Ok(filesystems) => not_needed(pressure.to_go_on(&filesystems), pressure),
+        Err(error) => {
+            let message = format!("{} could not be measured again: {error}", pressure.disk.subject());
+            Some(Ending { reason: EndReason::NodeUnseen, message })
         }
     }
+}
 
-    /// Takes what else has been answered: removals that share a collection end together, and can share the next look.
-    fn collect(&mut self) {
-        while let Some(ended) = self.under_way.try_join_next() {
-            if let Ok((turn, attempt)) = ended {
-                self.take(turn, attempt);
-            }
-        }
-    }
-
-    fn take(&mut self, turn: Turn, attempt: Attempt) {
-        let tries = turn.before + 1;
-        self.unanswered.remove(&turn.place);
-        match attempt {
-            Attempt::Accepted => {
-                self.failures = 0;
-                self.accepted.insert(turn.place, Outcome::Removed);
-            }
-            // The code for it may mean anything else that is missing.
-            Attempt::Over(Outcome::AlreadyGone) => {
-                self.failures = 0;
-                self.accepted.insert(turn.place, Outcome::AlreadyGone);
-            }
-            Attempt::Over(outcome) => self.note_answer(turn.place, outcome),
-            Attempt::Unanswered(why) if tries < TRIES && self.ending.is_none() => {
-                tracing::debug!("{why}; after another look it is tried again");
-                self.batch = FIRST_BATCH;
-                self.waiting.insert(turn.place, tries);
-            }
-            Attempt::Unanswered(why) => self.note_answer(turn.place, Outcome::Failed(why)),
-        }
-    }
-
-    /// Notes what a removal came to, and ends the sweep when one after the other fails.
-    fn note_answer(&mut self, place: usize, outcome: Outcome) {
-        self.failures = if outcome.is_failure() { self.failures.saturating_add(1) } else { 0 };
-        if outcome.is_failure() {
-            self.batch = FIRST_BATCH;
-        }
-        if self.failures >= self.job.pace.max_failures && !self.waiting.is_empty() {
-            let last = if let Outcome::Failed(why) = &outcome { text::shown(why) } else { String::new() };
-            let message = format!("{} removals failed in a row, the last with: {last}", self.failures);
-            self.end(Ending { reason: EndReason::RuntimeFailing, message });
-        }
-        self.note(place, outcome);
-    }
-
-    /// Counts as gone what was accepted or abandoned before this look and is not in it.
-    fn confirm(&mut self, snapshot: &Snapshot) {
-        let asked: Vec<usize> = self.accepted.keys().chain(self.abandoned.keys()).copied().collect();
-        for place in asked {
-            if snapshot.image(self.steps[place].image().as_str()).is_none() {
-                self.abandoned.remove(&place);
-                let outcome = self.accepted.remove(&place).unwrap_or(Outcome::Removed);
-                self.note(place, outcome);
-            }
-        }
-    }
-
-    /// Looks until everything that was accepted is confirmed, or is known to be listed all the same. May be dropped
-    /// at any point without loss.
-    async fn make_sure(&mut self) {
-        for check in 0..CHECKS {
-            // One look is enough for those that were not waited for.
-            if self.accepted.is_empty() && (check > 0 || self.abandoned.is_empty()) {
-                return;
-            }
-            if check > 0 {
-                tokio::time::sleep(BETWEEN_CHECKS).await;
-            }
-            match self.look().await {
-                Ok(snapshot) => self.confirm(&snapshot),
-                Err(error) => return self.note_unknown(&error.to_string()),
-            }
-        }
-        self.note_accepted(&Outcome::StillListed);
-    }
-
-    fn note_unknown(&mut self, why: &str) {
-        let why = format!("the removal was accepted, but whether the image is gone is unknown: {why}");
-        self.note_accepted(&Outcome::Failed(why));
-    }
-
-    fn note_accepted(&mut self, outcome: &Outcome) {
-        for place in std::mem::take(&mut self.accepted).into_keys() {
-            self.note(place, outcome.clone());
-        }
-    }
-
-    /// Leaves all that has not been started.
-    fn end(&mut self, ending: Ending) {
-        if ending.reason == EndReason::NotNeeded {
-            tracing::info!("{}", ending.message);
-        } else {
-            tracing::error!("{}", ending.message);
-        }
-        for (place, before) in std::mem::take(&mut self.waiting) {
-            let outcome = match before {
-                0 => ending.of_a_step(),
-                _ => Outcome::Failed(format!("its removal was not answered, and {}", ending.message)),
-            };
-            self.note(place, outcome);
-        }
-        self.ending.get_or_insert(ending);
-    }
-
-    /// Waits for nothing any more.
-    fn abandon(&mut self, ending: Ending) {
-        self.collect();
-        self.under_way.abort_all();
-        self.under_way = JoinSet::new();
-        let why = format!("{} before the runtime answered; it may still remove the image", ending.message);
-        self.abandoned.extend(std::mem::take(&mut self.unanswered).into_iter().map(|place| (place, why.clone())));
-        self.end(ending);
-    }
-
-    fn note(&mut self, place: usize, outcome: Outcome) {
-        let step = &self.steps[place];
-        let (image, plugin, reason) = (step.image().as_str(), step.plugin(), step.reason().kind.as_str());
-        tracing::info!(image, plugin, reason, outcome = outcome.as_str());
-        self.outcomes[place] = Some(outcome);
-    }
-
-    fn swept(mut self) -> Swept {
-        for (place, why) in std::mem::take(&mut self.abandoned) {
-            self.note(place, Outcome::Failed(why));
-        }
-        // Only a panic in a removal leaves a step without an outcome.
-        let lost = || Outcome::Failed("the removal ended without an answer".to_owned());
-        let outcomes = self.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect();
-        Swept { outcomes, ending: self.ending }
+/// Logs why a sweep ends.
+fn tell(ending: &Ending) {
+    if ending.is_failure() {
+        tracing::error!("{}", ending.message);
+    } else {
+        tracing::info!("{}", ending.message);
     }
 }

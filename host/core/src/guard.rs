@@ -14,10 +14,12 @@
 //!    seen is of unknown age, and counts as young only while a pod may be starting: while there is a ready
 //!    sandbox, not our own, that is younger than that itself.
 //! 6. The wish is confirmed: the same plugin wished it in [`GuardRails::confirmations`] runs in a row.
+//! 7. What is said of log files and directories: see [`logs`].
 //! 8. The run stays within its limits: count, size, and the share of all images.
 //!
 //! Right before a step is performed the rails look once more, at the node as it then is: [`Guard::clear`].
 
+pub mod logs;
 mod refusal;
 
 use std::collections::HashSet;
@@ -33,6 +35,7 @@ use crate::snapshot::Snapshot;
 use crate::text;
 use crate::usage::{Usage, User};
 
+use logs::LogRails;
 pub use refusal::Refusal;
 
 /// Images that are never removed, whoever asks: those that exist on this node only, pause images under any name,
@@ -53,6 +56,8 @@ pub struct GuardRails {
     pub min_age: SignedDuration,
     /// In how many runs in a row a plugin has to wish the same (rail 6). Default 1: this one.
     pub confirmations: u32,
+    /// How long a log file counts as open where that cannot be seen (rail 7). Default one day.
+    pub unknown_open_age: SignedDuration,
     /// Limits of one run (rail 8).
     pub limits: Limits,
 }
@@ -64,12 +69,26 @@ impl Default for GuardRails {
             protect: Vec::new(),
             min_age: SignedDuration::from_mins(10),
             confirmations: 1,
+            unknown_open_age: LogRails::default().unknown_open_age,
             limits: Limits::default(),
         }
     }
 }
 
-/// Limits of one run, over all plugins together. An absent limit does not limit.
+impl GuardRails {
+    /// What of them concerns log files and directories.
+    pub fn for_logs(&self) -> LogRails {
+        LogRails {
+            unknown_open_age: self.unknown_open_age,
+            confirmations: self.confirmations,
+            limits: self.limits,
+            ..LogRails::default()
+        }
+    }
+}
+
+/// Limits of one run, over all plugins together. An absent limit does not limit. Images and what is beneath log roots
+/// are counted apart: each may come to the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// How many images may be removed. Wishes past it are refused one by one.

@@ -13,15 +13,19 @@
 //! Beside it, [`manifest`] reads what people write, [`schedule`] says when a run is due, and [`daemon`] what to do about it on
 //! one machine.
 //!
+//! [`logs`] knows log directories: paths beneath them, globs, and which names are the kubelet's.
+//! [`config`] is how shipped plugins read what the operator gives them.
 //! [`mod@reference`] and [`pattern`] know how image references are spelt and matched.
 //! Whoever observes nodes, runs plugins or prints things does so in another crate and converts at its door.
 
+pub mod config;
 pub mod container;
 pub mod daemon;
 #[cfg(test)]
 mod fixture;
 pub mod guard;
 pub mod image;
+pub mod logs;
 pub mod manifest;
 pub mod pattern;
 pub mod pressure;

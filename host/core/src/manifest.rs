@@ -30,14 +30,15 @@ use check::Check;
 use document::Node;
 
 pub use check::child as field_path;
+pub use format::is_name;
 pub use meaning::TimetableError;
 pub use problem::Problem;
 pub use reference::{Entry, explain, markdown};
 pub use schema::schema;
 pub use spec::{
     ApiVersion, BuiltIn, Capability, CompletionPolicy, CompletionType, ConfigMapKey, FailurePolicy, FailurePolicyType,
-    Filesystem, GuardRails, Kind, LogRoot, MaxDeletions, Metadata, Mode, NodeCleanup, NodeCleanupSpec, OnFailure, Pace,
-    Plugin, PluginLimits, PluginSource, Pressure, Rollout, Runtime, TaintEffect, Toleration, TolerationOperator,
+    GuardRails, Kind, LogRoot, MaxDeletions, Metadata, Mode, NodeCleanup, NodeCleanupSpec, OnFailure, Pace, Plugin,
+    PluginLimits, PluginSource, Pressure, Rollout, Runtime, TaintEffect, Toleration, TolerationOperator,
 };
 pub use value::{Bytes, Duration, Parallelism, Percent, ValueError};
 

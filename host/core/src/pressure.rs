@@ -1,14 +1,90 @@
 //! Pressure: whether a filesystem is full enough to remove anything at all, and when it is empty enough to stop.
 
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
 use crate::snapshot::Filesystem;
+use crate::text;
 
 /// When to act, and until when. An absent bound does not bind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pressure {
-    /// Remove only while the filesystem of the images is fuller than this, in percent.
+    /// The filesystem in question.
+    pub disk: Disk,
+    /// Remove only while it is fuller than this, in percent.
     pub above: Option<u8>,
     /// Stop as soon as it is no fuller than this, in percent.
     pub until: Option<u8>,
+}
+
+/// A filesystem that can fill up. Written `images`, or `logs:NAME`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Disk {
+    /// The one that the runtime keeps images on; of several, the fullest.
+    #[default]
+    Images,
+    /// The one that the log root of this name is on.
+    LogRoot(String),
+}
+
+/// Why a text names no filesystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be images, or logs: with the name of a log root, for example logs:app")]
+pub struct DiskError;
+
+impl FromStr for Disk {
+    type Err = DiskError;
+
+    fn from_str(text: &str) -> Result<Self, DiskError> {
+        match (text, text.strip_prefix("logs:")) {
+            ("images", _) => Ok(Self::Images),
+            (_, Some(root)) if !root.is_empty() => Ok(Self::LogRoot(root.to_owned())),
+            _ => Err(DiskError),
+        }
+    }
+}
+
+impl TryFrom<String> for Disk {
+    type Error = DiskError;
+
+    fn try_from(text: String) -> Result<Self, DiskError> {
+        text.parse()
+    }
+}
+
+impl From<Disk> for String {
+    fn from(disk: Disk) -> Self {
+        disk.to_string()
+    }
+}
+
+impl fmt::Display for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Images => f.write_str("images"),
+            Self::LogRoot(root) => write!(f, "logs:{root}"),
+        }
+    }
+}
+
+impl Disk {
+    /// What to call it in a message.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Images => "the filesystem of the images".to_owned(),
+            Self::LogRoot(root) => format!("the filesystem of the log root {}", text::shown(root)),
+        }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        match self {
+            Self::Images => name == "images" || name.starts_with("images-"),
+            Self::LogRoot(root) => name.strip_prefix("logs:") == Some(root),
+        }
+    }
 }
 
 /// What the figures of a filesystem say.
@@ -29,50 +105,46 @@ pub enum Need {
 
 impl Pressure {
     /// Whether there is a need to begin.
-    pub fn to_begin(self, filesystems: &[Filesystem]) -> Need {
+    pub fn to_begin(&self, filesystems: &[Filesystem]) -> Need {
         match self.above.max(self.until) {
-            Some(bound) => compare(filesystems, bound),
+            Some(bound) => self.compare(filesystems, bound),
             None => Need::Yes,
         }
     }
 
     /// Whether there is a need to go on, once something has been removed.
-    pub fn to_go_on(self, filesystems: &[Filesystem]) -> Need {
+    pub fn to_go_on(&self, filesystems: &[Filesystem]) -> Need {
         match self.until {
-            Some(bound) => compare(filesystems, bound),
+            Some(bound) => self.compare(filesystems, bound),
             None => Need::Yes,
         }
     }
-}
 
-fn compare(filesystems: &[Filesystem], bound: u8) -> Need {
-    match used_percent(filesystems) {
-        Some(used) if used > bound => Need::Yes,
-        Some(used) => Need::No { used, bound },
-        None => Need::Unknown,
+    fn compare(&self, filesystems: &[Filesystem], bound: u8) -> Need {
+        match self.used_percent(filesystems) {
+            Some(used) if used > bound => Need::Yes,
+            Some(used) => Need::No { used, bound },
+            None => Need::Unknown,
+        }
     }
-}
 
-/// How full the fullest filesystem of images is, in percent, rounded up: at 85.1 % it is above 85.
-fn used_percent(filesystems: &[Filesystem]) -> Option<u8> {
-    let images = filesystems.iter().filter(|filesystem| is_of_images(&filesystem.name));
-    let shares = images.filter_map(|filesystem| {
-        let (capacity, available) = (filesystem.capacity_bytes?, filesystem.available_bytes?);
-        let used = u128::from(capacity.saturating_sub(available));
-        let percent = (used * 100).checked_div(u128::from(capacity))?;
-        let whole = percent * u128::from(capacity) == used * 100;
-        u8::try_from(if whole { percent } else { percent + 1 }).ok()
-    });
-    shares.max()
-}
-
-fn is_of_images(name: &str) -> bool {
-    name == "images" || name.starts_with("images-")
+    /// How full the filesystem is, of several the fullest, in percent, rounded up: at 85.1 % it is above 85.
+    fn used_percent(&self, filesystems: &[Filesystem]) -> Option<u8> {
+        let in_question = filesystems.iter().filter(|filesystem| self.disk.is(&filesystem.name));
+        let shares = in_question.filter_map(|filesystem| {
+            let (capacity, available) = (filesystem.capacity_bytes?, filesystem.available_bytes?);
+            let used = u128::from(capacity.saturating_sub(available));
+            let percent = (used * 100).checked_div(u128::from(capacity))?;
+            let whole = percent * u128::from(capacity) == used * 100;
+            u8::try_from(if whole { percent } else { percent + 1 }).ok()
+        });
+        shares.max()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Need, Pressure};
+    use super::{Disk, DiskError, Need, Pressure};
     use crate::snapshot::Filesystem;
 
     fn disk(name: &str, capacity: u64, available: u64) -> Filesystem {
@@ -86,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_run_begins_above_and_ends_at_until() {
-        let pressure = Pressure { above: Some(85), until: Some(70) };
+        let pressure = Pressure { above: Some(85), until: Some(70), ..Pressure::default() };
         let begin = |available| pressure.to_begin(&[disk("images", 1000, available)]);
         assert_eq!(begin(150), Need::No { used: 85, bound: 85 });
         assert_eq!(begin(149), Need::Yes);
@@ -97,7 +169,7 @@ mod tests {
 
     #[test]
     fn until_alone_also_says_when_to_begin() {
-        let pressure = Pressure { above: None, until: Some(70) };
+        let pressure = Pressure { until: Some(70), ..Pressure::default() };
         assert_eq!(pressure.to_begin(&[disk("images", 100, 30)]), Need::No { used: 70, bound: 70 });
         assert_eq!(pressure.to_begin(&[disk("images", 100, 29)]), Need::Yes);
     }
@@ -106,13 +178,13 @@ mod tests {
     fn without_bounds_there_is_always_a_need() {
         assert_eq!(Pressure::default().to_begin(&[]), Need::Yes);
         assert_eq!(Pressure::default().to_go_on(&[]), Need::Yes);
-        let only_above = Pressure { above: Some(50), until: None };
+        let only_above = Pressure { above: Some(50), ..Pressure::default() };
         assert_eq!(only_above.to_go_on(&[disk("images", 100, 99)]), Need::Yes);
     }
 
     #[test]
     fn what_cannot_be_measured_is_unknown_and_other_filesystems_do_not_count() {
-        let pressure = Pressure { above: Some(50), until: None };
+        let pressure = Pressure { above: Some(50), ..Pressure::default() };
         let unmeasured = Filesystem { name: "images".to_owned(), ..Filesystem::default() };
         assert_eq!(pressure.to_begin(&[unmeasured, disk("containers", 100, 0)]), Need::Unknown);
         assert_eq!(pressure.to_begin(&[disk("images", 0, 0)]), Need::Unknown);
@@ -120,10 +192,30 @@ mod tests {
 
     #[test]
     fn the_fullest_of_several_counts_and_no_size_overflows() {
-        let pressure = Pressure { above: Some(50), until: None };
+        let pressure = Pressure { above: Some(50), ..Pressure::default() };
         assert_eq!(pressure.to_begin(&[disk("images", 100, 90), disk("images-2", 100, 10)]), Need::Yes);
         let odd = disk("images", u64::MAX, u64::MAX);
         assert_eq!(pressure.to_begin(&[odd]), Need::No { used: 0, bound: 50 });
         assert_eq!(pressure.to_begin(&[disk("images", 1, u64::MAX)]), Need::No { used: 0, bound: 50 });
+    }
+    #[test]
+    fn the_disk_of_a_log_root_counts_where_it_is_asked_for() {
+        let pressure = Pressure { disk: "logs:app".parse().unwrap(), above: Some(50), until: None };
+        assert_eq!(
+            pressure.to_begin(&[disk("images", 100, 0), disk("logs:app", 100, 90)]),
+            Need::No { used: 10, bound: 50 }
+        );
+        assert_eq!(pressure.to_begin(&[disk("images", 100, 90), disk("logs:app", 100, 0)]), Need::Yes);
+        assert_eq!(pressure.to_begin(&[disk("images", 100, 90), disk("logs:apps", 100, 0)]), Need::Unknown);
+    }
+
+    #[test]
+    fn disks_are_written_as_filesystems_are_named() {
+        for text in ["images", "logs:app", "logs:logs:x"] {
+            assert_eq!(text.parse::<Disk>().unwrap().to_string(), text);
+        }
+        for text in ["", "logs:", "logs", "containers", "Images"] {
+            assert_eq!(text.parse::<Disk>(), Err(DiskError), "{text}");
+        }
     }
 }

@@ -14,6 +14,14 @@ pub struct Proposal {
     pub wishes: Vec<Wish>,
 }
 
+impl Proposal {
+    /// Parts what is wished beneath log roots from all other wishes. Both parts keep their order.
+    pub fn part_logs(self) -> (Self, Self) {
+        let (logs, others) = self.wishes.into_iter().partition(|wish| wish.target.log_location().is_some());
+        (Self { plugin: self.plugin.clone(), wishes: others }, Self { plugin: self.plugin, wishes: logs })
+    }
+}
+
 /// One wish of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,6 +75,19 @@ impl Target {
             Self::LogFile(_) => "log file",
             Self::LogDirectory(_) => "log directory",
             Self::Other(kind, _) => kind,
+        }
+    }
+
+    /// Whether it is a whole directory beneath a log root.
+    pub fn is_log_directory(&self) -> bool {
+        matches!(self, Self::LogDirectory(_))
+    }
+
+    /// Where it lies beneath a log root, if it does.
+    pub fn log_location(&self) -> Option<&LogLocation> {
+        match self {
+            Self::LogFile(place) | Self::LogDirectory(place) => Some(place),
+            _ => None,
         }
     }
 

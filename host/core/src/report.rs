@@ -1,12 +1,17 @@
 //! What became of a run: outcomes, totals, and the report as a value.
 
+mod logs;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::guard::logs::{LogPlan, LogStep};
 use crate::guard::{Plan, Refusal, Refused, Step};
 use crate::snapshot::{Filesystem, Snapshot};
+
+pub use logs::{LogOutcome, LogPlanReport, LogPlanTotals, LogReport, LogStepResult, LogSwept, LogTotals};
 
 /// What became of one step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,17 +54,22 @@ pub enum EndReason {
     Stopped,
     /// The runtime failed one removal after the other.
     RuntimeFailing,
+    /// One removal beneath the log roots failed after the other.
+    LogsFailing,
     /// The node could not be looked at again, and nothing is removed unseen.
     NodeUnseen,
 }
 
 impl Ending {
+    /// Whether it keeps a run from what it set out to do, and not only from what is not needed.
+    pub fn is_failure(&self) -> bool {
+        self.reason != EndReason::NotNeeded
+    }
+
     /// What becomes of a step that this kept from being tried.
     pub fn of_a_step(&self) -> Outcome {
-        match self.reason {
-            EndReason::NotNeeded => Outcome::NotNeeded(self.message.clone()),
-            _ => Outcome::NotAttempted(self.message.clone()),
-        }
+        let message = self.message.clone();
+        if self.is_failure() { Outcome::NotAttempted(message) } else { Outcome::NotNeeded(message) }
     }
 }
 
@@ -84,6 +94,9 @@ pub struct Interrupted {
     pub gone: usize,
     /// How many of them are still there.
     pub left: usize,
+    /// How many log files and directories it set out to remove or truncate. What became of them shows in the next plan.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub logs: usize,
 }
 
 impl Outcome {
@@ -142,7 +155,7 @@ pub struct PlanReport {
     pub node_cleanup: Option<String>,
     /// Name of the node.
     pub node: String,
-    /// The runtime's name and version.
+    /// The runtime's name and version; empty when none was asked.
     pub runtime: String,
     /// When the snapshot was taken.
     pub taken_at: Timestamp,
@@ -155,6 +168,9 @@ pub struct PlanReport {
     pub plan: Plan,
     /// Sums over the plan.
     pub totals: PlanTotals,
+    /// What is planned beneath log roots. Absent when there are none and nothing is wished there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logs: Option<LogPlanReport>,
     /// Filesystems at the time of the snapshot.
     pub filesystems: Vec<Filesystem>,
     /// What else there is to know, in sentences: fields of the manifest that mean nothing here, for example.
@@ -186,15 +202,47 @@ impl PlanReport {
         Self {
             node_cleanup: None,
             node: snapshot.node.name.clone(),
-            runtime: format!("{} {}", snapshot.node.runtime_name, snapshot.node.runtime_version),
+            runtime: runtime(snapshot),
             taken_at: snapshot.taken_at,
             images: snapshot.images.len(),
             plugins,
             plan,
             totals,
+            logs: None,
             filesystems: snapshot.filesystems.clone(),
             notices: Vec::new(),
         }
+    }
+
+    /// With what is planned beneath these log roots.
+    #[must_use]
+    pub fn with_logs(mut self, roots: Vec<String>, plan: LogPlan) -> Self {
+        let is_empty = roots.is_empty() && plan.steps.is_empty() && plan.refusals.is_empty();
+        self.logs = (!is_empty).then(|| LogPlanReport::new(roots, plan));
+        self
+    }
+
+    /// The steps beneath log roots.
+    pub fn log_steps(&self) -> &[LogStep] {
+        self.logs.as_ref().map_or(&[], |logs| &logs.plan.steps)
+    }
+
+    /// Whether the first step that a plugin wished is about log files.
+    pub fn begins_with_logs(&self) -> bool {
+        let place = |name: &str| self.plugins.iter().position(|plugin| plugin.name == name);
+        let images = self.plan.steps.first().map(|step| place(step.plugin()));
+        let logs = self.log_steps().first().map(|step| place(step.plugin()));
+        images.zip(logs).is_some_and(|(images, logs)| logs < images)
+    }
+
+    /// Whether there is anything to say of images.
+    pub fn has_image_part(&self) -> bool {
+        !self.runtime.is_empty() || self.totals.refused > 0
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.plan.steps.is_empty() && self.log_steps().is_empty()
     }
 }
 
@@ -219,7 +267,7 @@ pub struct Report {
     pub node_cleanup: Option<String>,
     /// Name of the node.
     pub node: String,
-    /// The runtime's name and version.
+    /// The runtime's name and version; empty when none was asked.
     pub runtime: String,
     /// When the snapshot was taken.
     pub taken_at: Timestamp,
@@ -235,6 +283,9 @@ pub struct Report {
     pub refusals: Vec<Refused>,
     /// Counts and sums.
     pub totals: Totals,
+    /// What became of the plan beneath log roots, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logs: Option<LogReport>,
     /// Why the run ended before its plan did, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
@@ -294,6 +345,7 @@ impl Report {
     pub fn new(
         planned: PlanReport,
         swept: Swept,
+        log_swept: LogSwept,
         finished_at: Timestamp,
         filesystems_after: Vec<Filesystem>,
         milliseconds: BTreeMap<&'static str, Milliseconds>,
@@ -307,7 +359,13 @@ impl Report {
             .collect();
         let mut totals = Totals::of(&steps);
         totals.refused = planned.plan.refusals.len();
-        totals.filesystem_freed_bytes = freed(&planned.filesystems, &filesystems_after);
+        totals.filesystem_freed_bytes = freed(&planned.filesystems, &filesystems_after, "images");
+        let log_ending = log_swept.ending.clone();
+        let logs = planned.logs.map(|logs| {
+            let mut report = LogReport::new(logs, log_swept);
+            report.measure(&planned.filesystems, &filesystems_after);
+            report
+        });
         Self {
             node_cleanup: planned.node_cleanup,
             node: planned.node,
@@ -319,7 +377,8 @@ impl Report {
             steps,
             refusals: planned.plan.refusals,
             totals,
-            ending: swept.ending,
+            logs,
+            ending: swept.ending.or(log_ending),
             interrupted: None,
             notices: planned.notices,
             filesystems_before: planned.filesystems,
@@ -328,15 +387,26 @@ impl Report {
         }
     }
 
+    /// Whether there is anything to say of images.
+    pub fn has_image_part(&self) -> bool {
+        !self.runtime.is_empty() || self.totals.refused > 0
+    }
+
     /// The steps whose image is gone, whoever removed it.
     pub fn gone(&self) -> impl Iterator<Item = &Step> {
         let is_gone = |result: &&StepResult| matches!(result.outcome, Outcome::Removed | Outcome::AlreadyGone);
         self.steps.iter().filter(is_gone).map(|result| &result.step)
     }
 
+    /// The log files and directories that are gone, whoever removed them.
+    pub fn gone_logs(&self) -> impl Iterator<Item = &LogStep> {
+        self.logs.iter().flat_map(LogReport::gone)
+    }
+
     /// Whether something did not go as planned: a step or a plugin failed.
     pub fn has_failures(&self) -> bool {
-        self.totals.failed > 0 || self.plugins.iter().any(|plugin| plugin.failure.is_some())
+        let failed_logs = self.logs.as_ref().map_or(0, |logs| logs.totals.failed);
+        self.totals.failed + failed_logs > 0 || self.plugins.iter().any(|plugin| plugin.failure.is_some())
     }
 }
 
@@ -359,10 +429,20 @@ impl Totals {
     }
 }
 
-/// What the image filesystem gained, when the same figure was measured both times.
-fn freed(before: &[Filesystem], after: &[Filesystem]) -> Option<i64> {
-    let images = |list: &[Filesystem]| list.iter().find(|filesystem| filesystem.name == "images").cloned();
-    let (before, after) = (images(before)?, images(after)?);
+fn runtime(snapshot: &Snapshot) -> String {
+    let node = &snapshot.node;
+    if snapshot.has_runtime() { format!("{} {}", node.runtime_name, node.runtime_version) } else { String::new() }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// What a filesystem gained, when the same figure was measured both times.
+fn freed(before: &[Filesystem], after: &[Filesystem], name: &str) -> Option<i64> {
+    let named = |list: &[Filesystem]| list.iter().find(|filesystem| filesystem.name == name).cloned();
+    let (before, after) = (named(before)?, named(after)?);
     difference(after.available_bytes, before.available_bytes)
         .or_else(|| difference(before.used_bytes, after.used_bytes))
 }

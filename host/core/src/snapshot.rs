@@ -54,6 +54,9 @@ pub struct Memory {
     /// In how many runs in a row, before this one, a plugin wished the removal of an image: plugin, id, runs.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub wishes: BTreeMap<String, BTreeMap<String, u32>>,
+    /// The same of log files and directories: plugin, [key](crate::guard::logs::LogStep::key), runs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub log_wishes: BTreeMap<String, BTreeMap<String, u32>>,
 }
 
 impl Memory {
@@ -175,6 +178,26 @@ impl Snapshot {
             container.image_volumes.sort();
         }
         self
+    }
+
+    /// A node of which no container runtime was asked.
+    pub fn without_runtime(taken_at: Timestamp, name: &str) -> Self {
+        Self {
+            format: FORMAT,
+            taken_at,
+            node: Node { name: name.to_owned(), ..Node::default() },
+            filesystems: Vec::new(),
+            images: Vec::new(),
+            containers: Vec::new(),
+            sandboxes: Vec::new(),
+            memory: Memory::default(),
+        }
+    }
+
+    /// Whether a container runtime was asked. Without one nothing is known of images, containers and pods, which is not
+    /// the same as that there are none.
+    pub fn has_runtime(&self) -> bool {
+        !self.node.runtime_name.is_empty()
     }
 
     /// The image with this id, spelt as the runtime spells it.

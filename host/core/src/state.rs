@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::guard::logs::{LogPlan, LogStep};
 use crate::guard::{Plan, Step};
 use crate::proposal::Target;
-use crate::report::{Ending, Interrupted, Totals};
+use crate::report::{Ending, Interrupted, LogTotals, Totals};
 use crate::snapshot::{Memory, Snapshot};
 use crate::usage::{Holder, Usage};
 
@@ -44,6 +45,9 @@ pub struct State {
     /// In how many runs in a row, up to the last one, a plugin wished the removal of an image: plugin, id, runs.
     #[serde(default)]
     pub wishes: BTreeMap<String, BTreeMap<String, u32>>,
+    /// The same of log files and directories: plugin, which file or directory, runs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub log_wishes: BTreeMap<String, BTreeMap<String, u32>>,
     /// The last run that came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
@@ -76,6 +80,9 @@ pub struct LastRun {
     pub ending: Option<Ending>,
     /// What it came to.
     pub totals: Totals,
+    /// What it came to beneath log roots, if there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_totals: Option<LogTotals>,
 }
 
 /// A run that has begun to remove.
@@ -86,6 +93,9 @@ pub struct UnderWay {
     pub started_at: Timestamp,
     /// Ids of the images that it set out to remove.
     pub images: Vec<String>,
+    /// How many log files and directories it set out to remove or truncate.
+    #[serde(default)]
+    pub logs: usize,
 }
 
 /// Why a text is not a state that can be gone on with.
@@ -124,6 +134,7 @@ impl State {
             images: BTreeMap::new(),
             own_images: BTreeSet::new(),
             wishes: BTreeMap::new(),
+            log_wishes: BTreeMap::new(),
             last_run: None,
             under_way: None,
         }
@@ -180,6 +191,7 @@ impl State {
         }
         self.recall(snapshot);
         snapshot.memory.wishes.clone_from(&self.wishes);
+        snapshot.memory.log_wishes.clone_from(&self.log_wishes);
         interrupted
     }
 
@@ -191,31 +203,43 @@ impl State {
             image.first_seen = seen.map(|seen| seen.first);
             image.last_used = seen.and_then(|seen| seen.used);
         }
-        snapshot.memory = Memory { since: self.since, own_images: self.own_images.clone(), wishes: BTreeMap::new() };
+        snapshot.memory = Memory { since: self.since, own_images: self.own_images.clone(), ..Memory::default() };
     }
 
     /// Counts what the plugins wished in this run. A wish that was not repeated, for whatever reason, starts anew.
-    pub fn count_wishes(&mut self, plan: &Plan) {
+    pub fn count_wishes(&mut self, plan: &Plan, logs: &LogPlan) {
+        let steps = logs.steps.iter().map(|step| (step.plugin(), step.key()));
+        let refused = logs.refusals.iter().filter_map(|refused| Some((refused.plugin.as_str(), refused.key.clone()?)));
+        let before = std::mem::take(&mut self.log_wishes);
+        self.log_wishes = counted(&before, steps.chain(refused));
         let before = std::mem::take(&mut self.wishes);
-        let steps = plan.steps.iter().map(|step| (step.plugin(), step.image().as_str()));
+        let steps = plan.steps.iter().map(|step| (step.plugin(), step.image().as_str().to_owned()));
         let refused = plan.refusals.iter().filter_map(|refused| match &refused.wish.target {
-            Target::Image(id) if self.images.contains_key(id) => Some((refused.plugin.as_str(), id.as_str())),
+            Target::Image(id) if self.images.contains_key(id) => Some((refused.plugin.as_str(), id.clone())),
             _ => None,
         });
-        for (plugin, id) in steps.chain(refused) {
-            let runs = before.get(plugin).and_then(|wishes| wishes.get(id)).copied().unwrap_or(0);
-            self.wishes.entry(plugin.to_owned()).or_default().insert(id.to_owned(), runs.saturating_add(1));
-        }
+        self.wishes = counted(&before, steps.chain(refused));
     }
 
     /// Notes that removals are about to begin.
-    pub fn begin(&mut self, started_at: Timestamp, steps: &[Step]) {
+    pub fn begin(&mut self, started_at: Timestamp, steps: &[Step], logs: &[LogStep]) {
         let images = steps.iter().map(|step| step.image().as_str().to_owned()).collect();
-        self.under_way = Some(UnderWay { started_at, images });
+        self.under_way = Some(UnderWay { started_at, images, logs: logs.len() });
     }
 
-    /// Notes how the run ended, and forgets the images that are gone: should one come back, it is young again.
-    pub fn finish<'a>(&mut self, run: LastRun, gone: impl Iterator<Item = &'a Step>) {
+    /// Notes how the run ended, and forgets what is gone: should an image come back, it is young again.
+    pub fn finish<'a>(
+        &mut self,
+        run: LastRun,
+        gone: impl Iterator<Item = &'a Step>,
+        gone_logs: impl Iterator<Item = &'a LogStep>,
+    ) {
+        for step in gone_logs {
+            for wishes in self.log_wishes.values_mut() {
+                wishes.remove(&step.key());
+            }
+        }
+        self.log_wishes.retain(|_, wishes| !wishes.is_empty());
         for step in gone {
             let id = step.image().as_str();
             self.images.remove(id);
@@ -251,9 +275,23 @@ impl State {
     }
 }
 
+/// Earlier counts of wishes, carried on by those that are wished now. A wish that was not repeated starts anew.
+fn counted<'a>(
+    before: &BTreeMap<String, BTreeMap<String, u32>>,
+    wished: impl Iterator<Item = (&'a str, String)>,
+) -> BTreeMap<String, BTreeMap<String, u32>> {
+    let mut now: BTreeMap<String, BTreeMap<String, u32>> = BTreeMap::new();
+    for (plugin, key) in wished {
+        let runs = before.get(plugin).and_then(|wishes| wishes.get(&key)).copied().unwrap_or(0);
+        now.entry(plugin.to_owned()).or_default().insert(key, runs.saturating_add(1));
+    }
+    now
+}
+
 fn interrupted(run: &UnderWay, snapshot: &Snapshot) -> Interrupted {
     let left = run.images.iter().filter(|id| snapshot.image(id).is_some()).count();
-    Interrupted { started_at: run.started_at, planned: run.images.len(), gone: run.images.len() - left, left }
+    let (planned, gone) = (run.images.len(), run.images.len() - left);
+    Interrupted { started_at: run.started_at, planned, gone, left, logs: run.logs }
 }
 
 #[cfg(test)]

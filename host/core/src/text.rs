@@ -48,6 +48,17 @@ pub fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// An age in nanoseconds, in the largest unit of which there are two.
+pub fn rough_age(nanoseconds: i64) -> String {
+    let seconds = nanoseconds / 1_000_000_000;
+    match seconds {
+        172_800.. => format!("{} days", seconds / 86_400),
+        7_200.. => format!("{} hours", seconds / 3_600),
+        120.. => format!("{} minutes", seconds / 60),
+        _ => format!("{seconds} seconds"),
+    }
+}
+
 /// The longest name that is looked at, in bytes.
 const MISSPELT: usize = 64;
 
@@ -62,7 +73,22 @@ pub fn is_harmful(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{closest, escaped, shown};
+    use super::{closest, escaped, rough_age, shown};
+
+    #[test]
+    fn ages_are_told_in_a_unit_that_fits() {
+        for (seconds, text) in [
+            (0, "0 seconds"),
+            (119, "119 seconds"),
+            (120, "2 minutes"),
+            (7_199, "119 minutes"),
+            (7_200, "2 hours"),
+            (172_799, "47 hours"),
+            (172_800, "2 days"),
+        ] {
+            assert_eq!(rough_age(seconds * 1_000_000_000 + 999_999_999), text);
+        }
+    }
 
     #[test]
     fn a_slip_is_recognised_and_a_guess_is_not_made() {

@@ -4,21 +4,28 @@
 //! path; where they do not, the figures stay unknown instead of being those of some other filesystem.
 
 use holystone_core::snapshot::Filesystem;
+use rustix::fs::StatVfs;
 
 /// Adds size and what is free, where the mount point exists.
-pub(crate) fn measured(mut filesystem: Filesystem) -> Filesystem {
+pub(crate) fn measured(filesystem: Filesystem) -> Filesystem {
     if !filesystem.mountpoint.starts_with('/') {
         return filesystem;
     }
-    if let Ok(figures) = rustix::fs::statvfs(&filesystem.mountpoint) {
-        let block = figures.f_frsize;
-        filesystem.capacity_bytes = Some(figures.f_blocks.saturating_mul(block));
-        filesystem.available_bytes = Some(figures.f_bavail.saturating_mul(block));
-        // Filesystems that make inodes as they go (btrfs) say that they have none.
-        let counted = figures.f_files > 0;
-        filesystem.inodes = counted.then_some(figures.f_files);
-        filesystem.inodes_free = counted.then_some(figures.f_ffree);
+    match rustix::fs::statvfs(&filesystem.mountpoint) {
+        Ok(figures) => with_figures(filesystem, &figures),
+        Err(_) => filesystem,
     }
+}
+
+/// Adds size and what is free.
+pub(crate) fn with_figures(mut filesystem: Filesystem, figures: &StatVfs) -> Filesystem {
+    let block = figures.f_frsize;
+    filesystem.capacity_bytes = Some(figures.f_blocks.saturating_mul(block));
+    filesystem.available_bytes = Some(figures.f_bavail.saturating_mul(block));
+    // Filesystems that make inodes as they go (btrfs) say that they have none.
+    let counted = figures.f_files > 0;
+    filesystem.inodes = counted.then_some(figures.f_files);
+    filesystem.inodes_free = counted.then_some(figures.f_ffree);
     filesystem
 }
 

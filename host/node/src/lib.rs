@@ -2,14 +2,17 @@
 //!
 //! [`endpoint`] finds the container runtime's socket, [`cri`] speaks with the runtime behind it, [`simulated`] is a
 //! node in memory that answers the same way. [`state_dir`] keeps what is remembered of the node, and the lock by which
-//! runs make way for each other; [`own_pod`](own_pod()) tells where this process itself runs. The only thing here that deletes is [`cri::Cri::remove_image`], and it
-//! takes a [`Clearance`](holystone_core::guard::Clearance), which only the guard rails can make.
+//! runs make way for each other; [`own_pod`](own_pod()) tells where this process itself runs. [`logs`] walks log directories.
+//! The only things here that delete are [`cri::Cri::remove_image`] and [`logs::LogRoots::perform`], and they take a
+//! [`Clearance`](holystone_core::guard::Clearance) or a [`LogClearance`](holystone_core::guard::logs::LogClearance),
+//! which only the guard rails can make.
 //! Nothing here decides anything: what to remove is settled elsewhere.
 
 pub mod cri;
 pub mod endpoint;
 pub mod error;
 mod filesystem;
+pub mod logs;
 mod own_pod;
 pub mod simulated;
 pub mod state_dir;
@@ -17,6 +20,7 @@ pub mod state_dir;
 pub use cri::{Attempt, Cri, Options};
 pub use endpoint::{Endpoint, EndpointError, Surroundings, discover};
 pub use error::NodeError;
+pub use logs::{LogAttempt, LogLimits, LogRoots, LogView, OpenFiles, Processes, RootError, RootSpec, Visibility};
 pub use own_pod::own_pod;
 pub use simulated::{Faults, SimulatedNode};
 pub use state_dir::{Found, Lock, StateDir, StateDirError};

@@ -7,6 +7,7 @@
 //! - [`engine`]: the one place that configures wasmtime.
 //! - [`plugin`]: from bytes to a plugin, from a plugin to a proposal.
 //! - [`capability`]: what a component asks for, held against what it is granted.
+//! - `logs`: a plugin's questions about log directories.
 //! - `shape`: what a component is made of, held against limits before it is compiled.
 //! - `v0_1`: the WIT bindings of `holystone:node@0.1` and every conversion to and from them.
 
@@ -14,6 +15,7 @@ pub mod capability;
 pub mod engine;
 pub mod error;
 pub mod limits;
+mod logs;
 pub mod plugin;
 mod shape;
 mod v0_1;

@@ -54,6 +54,15 @@ pub(crate) const MAX_LOG_LINES: usize = 1_000;
 pub(crate) const MAX_OUTPUT: usize = 64 << 10;
 /// How many handles a plugin may hold.
 pub(crate) const MAX_HANDLES: usize = 1_000;
+/// How many walks through log directories a plugin may have open.
+pub(crate) const MAX_WALKS: usize = 16;
+/// How many entries of a walk it gets at once, whatever it asks for.
+pub(crate) const MAX_BATCH: usize = 1_000;
+/// How many globs a walk may have, and how many bytes they may have together: each entry is held against all of them.
+pub(crate) const MAX_GLOBS: usize = 1_000;
+pub(crate) const MAX_GLOB_BYTES: usize = 16 << 10;
+/// How many bytes of a log file it gets at once, whatever it asks for.
+pub(crate) const MAX_READ: usize = 1 << 20;
 /// How many random bytes a plugin may ask for at once.
 pub(crate) const MAX_RANDOM: u64 = 4 << 10;
 

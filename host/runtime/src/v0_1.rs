@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use holystone_core::container::{Container, ContainerState, Sandbox};
 use holystone_core::image::Image;
+use holystone_core::logs::{FileEntry, FileKind, Glob, LogPath, LogSource, LogsError, OpenState, WalkOptions};
 use holystone_core::proposal::{self, LogLocation, Target, Wish};
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::text;
@@ -15,14 +16,22 @@ use jiff::Timestamp;
 use wasmtime::component::{ComponentType, HasSelf, Linker, Lower, Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::limits::{Accountant, MAX_HANDLES, MAX_LOG_LINES, MAX_NAME, MAX_REASON};
+use crate::limits::{
+    Accountant, MAX_BATCH, MAX_GLOB_BYTES, MAX_GLOBS, MAX_HANDLES, MAX_LOG_LINES, MAX_NAME, MAX_READ, MAX_REASON,
+    MAX_WALKS,
+};
+use crate::logs::OpenWalk;
 
 #[allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated; the reference is the WIT itself")]
 mod generated {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "plugin",
-        imports: { default: trappable },
+        imports: {
+            "holystone:node/logs": async | trappable,
+            "holystone:node/log-content": async | trappable,
+            default: trappable,
+        },
         exports: { default: async },
         with: { "holystone:node/logs.walk": super::Walk },
     });
@@ -41,6 +50,7 @@ pub struct View {
     images: Arc<[images::Image]>,
     containers: Arc<[containers::Container]>,
     pods: Arc<[pods::Sandbox]>,
+    logs: Option<Arc<dyn LogSource>>,
 }
 
 impl View {
@@ -57,6 +67,7 @@ impl View {
                 .collect(),
             containers: snapshot.containers.iter().map(|container| container_record(container, usage)).collect(),
             pods: snapshot.sandboxes.iter().map(sandbox_record).collect(),
+            logs: None,
         }
     }
 
@@ -72,7 +83,14 @@ impl View {
             attributes: Vec::new(),
         };
         let now = Timestamp::UNIX_EPOCH;
-        Self { now, node, images: Arc::new([]), containers: Arc::new([]), pods: Arc::new([]) }
+        Self { now, node, images: Arc::new([]), containers: Arc::new([]), pods: Arc::new([]), logs: None }
+    }
+
+    /// With log directories; without, there are none.
+    #[must_use]
+    pub fn with_logs(mut self, logs: Arc<dyn LogSource>) -> Self {
+        self.logs = Some(logs);
+        self
     }
 
     /// The snapshot's time, which plugins take as "now".
@@ -225,13 +243,14 @@ pub(crate) struct State {
     wasi: WasiCtx,
     table: ResourceTable,
     log_lines: usize,
+    open_walks: usize,
 }
 
 impl State {
     pub(crate) fn new(plugin: &str, view: Arc<View>, wasi: WasiCtx, accountant: Accountant) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        Self { plugin: plugin.to_owned(), view, accountant, wasi, table, log_lines: 0 }
+        Self { plugin: plugin.to_owned(), view, accountant, wasi, table, log_lines: 0, open_walks: 0 }
     }
 }
 
@@ -292,38 +311,163 @@ impl log::Host for State {
     }
 }
 
-/// A walk through a log root. There is none as long as no log root is declared.
+/// A walk that a plugin has opened.
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
-pub enum Walk {}
+pub struct Walk(OpenWalk);
 
-fn no_such_root(root: &str) -> types::Error {
-    types::Error::NotFound(format!("no log root is named {}", text::shown(root)))
+impl State {
+    /// The node's log directories.
+    fn logs(&self, root: &str) -> Result<&Arc<dyn LogSource>, types::Error> {
+        let missing = || types::Error::NotFound(format!("no log root is named {}", text::shown(root)));
+        self.view.logs.as_ref().ok_or_else(missing)
+    }
 }
 
 impl logs::Host for State {
-    fn roots(&mut self) -> wasmtime::Result<Vec<logs::LogRoot>> {
-        Ok(Vec::new())
+    async fn roots(&mut self) -> wasmtime::Result<Vec<logs::LogRoot>> {
+        let names = self.view.logs.as_ref().map(|logs| logs.roots()).unwrap_or_default();
+        Ok(names.into_iter().map(|name| logs::LogRoot { name, attributes: Vec::new() }).collect())
     }
 
-    fn open(&mut self, root: String, _: logs::WalkOptions) -> wasmtime::Result<Result<Resource<Walk>, types::Error>> {
-        Ok(Err(no_such_root(&root)))
+    async fn open(&mut self, root: String, options: logs::WalkOptions) -> Answer<Resource<Walk>> {
+        if self.open_walks >= MAX_WALKS {
+            let sentence = format!("{MAX_WALKS} walks are open; end one before another is started");
+            return Ok(Err(types::Error::Limit(sentence)));
+        }
+        let asked = self.logs(&root).and_then(|source| Ok((source, walk_options(options)?)));
+        let (source, options) = match asked {
+            Ok(asked) => asked,
+            Err(error) => return Ok(Err(error)),
+        };
+        match crate::logs::open(source, root, options).await? {
+            Ok(walk) => {
+                self.open_walks += 1;
+                Ok(Ok(self.table.push(Walk(walk))?))
+            }
+            Err(error) => Ok(Err(logs_error(error))),
+        }
     }
 }
 
 impl logs::HostWalk for State {
-    fn next(&mut self, walk: Resource<Walk>, _: u32) -> wasmtime::Result<Result<Vec<logs::FileEntry>, types::Error>> {
-        match *self.table.get(&walk)? {}
+    async fn next(&mut self, walk: Resource<Walk>, max: u32) -> Answer<Vec<logs::FileEntry>> {
+        if max == 0 {
+            // An empty list would say that the walk is over.
+            return Ok(Err(types::Error::Invalid("max: must be at least 1, found 0".to_owned())));
+        }
+        let most = usize::try_from(max).unwrap_or(usize::MAX).min(MAX_BATCH);
+        let entries = self.table.get_mut(&walk)?.0.next(most).await?;
+        Ok(entries.map(|entries| entries.into_iter().map(file_record).collect()).map_err(logs_error))
     }
 
-    fn drop(&mut self, walk: Resource<Walk>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, walk: Resource<Walk>) -> wasmtime::Result<()> {
         self.table.delete(walk)?;
+        self.open_walks = self.open_walks.saturating_sub(1);
         Ok(())
     }
 }
 
 impl log_content::Host for State {
-    fn read(&mut self, root: String, _: String, _: u64, _: u32) -> wasmtime::Result<Result<Vec<u8>, types::Error>> {
-        Ok(Err(no_such_root(&root)))
+    async fn read(&mut self, root: String, path: String, offset: u64, max: u32) -> Answer<Vec<u8>> {
+        let asked = self.logs(&root).and_then(|source| Ok((source, log_path("path", &path)?)));
+        let (source, path) = match asked {
+            Ok(asked) => asked,
+            Err(error) => return Ok(Err(error)),
+        };
+        let most = usize::try_from(max).unwrap_or(usize::MAX).min(MAX_READ);
+        Ok(crate::logs::read(source, root, path, offset, most).await?.map_err(logs_error))
+    }
+}
+
+/// What a function of the interface answers: the outer error ends the plugin, the inner one is its to handle.
+type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
+
+fn logs_error(error: LogsError) -> types::Error {
+    match error {
+        LogsError::NotFound(sentence) => types::Error::NotFound(sentence),
+        LogsError::Invalid(sentence) => types::Error::Invalid(sentence),
+        LogsError::Limit(sentence) => types::Error::Limit(sentence),
+        LogsError::Unavailable(sentence) => types::Error::Unavailable(sentence),
+    }
+}
+
+fn log_path(field: &str, text: &str) -> Result<LogPath, types::Error> {
+    let told = |problem| types::Error::Invalid(format!("{field}: {} is no log path: {problem}", text::shown(text)));
+    text.parse().map_err(told)
+}
+
+fn walk_options(options: logs::WalkOptions) -> Result<WalkOptions, types::Error> {
+    let logs::WalkOptions { prefix, include, exclude, kinds, max_depth, attributes } = options;
+    if let Some((name, _)) = attributes.first() {
+        return Err(types::Error::Invalid(format!("attributes: there is no option named {}", text::shown(name))));
+    }
+    let bytes: usize = include.iter().chain(&exclude).map(String::len).sum();
+    if include.len().saturating_add(exclude.len()) > MAX_GLOBS || bytes > MAX_GLOB_BYTES {
+        let sentence = format!("a walk may have {MAX_GLOBS} globs with {MAX_GLOB_BYTES} bytes together");
+        return Err(types::Error::Limit(sentence));
+    }
+    let mut wanted = Vec::new();
+    for kind in kinds.into_iter().map(wanted_kind) {
+        if !wanted.contains(&kind) {
+            wanted.push(kind);
+        }
+    }
+    Ok(WalkOptions {
+        prefix: log_path("prefix", &prefix)?,
+        include: globs("include", &include)?,
+        exclude: globs("exclude", &exclude)?,
+        kinds: wanted,
+        max_depth,
+    })
+}
+
+fn globs(field: &str, texts: &[String]) -> Result<Vec<Glob>, types::Error> {
+    let parse = |(place, text): (usize, &String)| {
+        let told = |problem| types::Error::Invalid(format!("{field}[{place}]: {problem}"));
+        text.parse().map_err(told)
+    };
+    texts.iter().enumerate().map(parse).collect()
+}
+
+fn wanted_kind(kind: logs::FileKind) -> FileKind {
+    match kind {
+        logs::FileKind::File => FileKind::File,
+        logs::FileKind::Directory => FileKind::Directory,
+        logs::FileKind::Symlink => FileKind::Symlink,
+        logs::FileKind::Fifo => FileKind::Fifo,
+        logs::FileKind::Socket => FileKind::Socket,
+        logs::FileKind::BlockDevice => FileKind::BlockDevice,
+        logs::FileKind::CharacterDevice => FileKind::CharacterDevice,
+        logs::FileKind::Other => FileKind::Other,
+    }
+}
+
+fn file_record(entry: FileEntry) -> logs::FileEntry {
+    let why = entry.not_entered.map(|why| ("not-entered".to_owned(), why.as_str().to_owned()));
+    logs::FileEntry {
+        path: entry.path.to_string(),
+        kind: match entry.kind {
+            FileKind::File => logs::FileKind::File,
+            FileKind::Directory => logs::FileKind::Directory,
+            FileKind::Symlink => logs::FileKind::Symlink,
+            FileKind::Fifo => logs::FileKind::Fifo,
+            FileKind::Socket => logs::FileKind::Socket,
+            FileKind::BlockDevice => logs::FileKind::BlockDevice,
+            FileKind::CharacterDevice => logs::FileKind::CharacterDevice,
+            FileKind::Other => logs::FileKind::Other,
+        },
+        size_bytes: entry.size_bytes,
+        allocated_bytes: entry.allocated_bytes,
+        modified: timestamp(entry.modified),
+        changed: timestamp(entry.changed),
+        hard_links: entry.hard_links,
+        open: match entry.open {
+            OpenState::Open => logs::OpenState::Open,
+            OpenState::Closed => logs::OpenState::Closed,
+            OpenState::Unknown => logs::OpenState::Unknown,
+        },
+        pod_uid: entry.pod_uid,
+        attributes: why.into_iter().collect(),
     }
 }
 

@@ -1,12 +1,8 @@
 //! The config: what the operator gives to this plugin, from JSON to a value that [`select`](crate::select())
 //! can use, or everything that is wrong with it.
 
-use std::fmt;
-
+use holystone_core::config::{Json, Problems};
 use holystone_core::pattern::Pattern;
-use holystone_core::text::shown;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
 
 use crate::scope::Rule;
 
@@ -33,18 +29,11 @@ impl Config {
     /// # Errors
     /// All that is wrong, each in one sentence that starts with the path of the field.
     pub fn parse(json: &str) -> Result<Self, Vec<String>> {
-        let Fields(fields) = serde_json::from_str(json).map_err(|error| {
-            vec![if error.is_data() {
-                "config: must be an object such as {\"repositories\": [\"docker.io/minchou/*\"]}".to_owned()
-            } else {
-                format!("config: must be JSON: {error}")
-            }]
-        })?;
+        let fields = Json::config(json, "{\"repositories\": [\"docker.io/minchou/*\"]}")?;
         let mut parser = Parser::default();
-        for (index, (name, value)) in fields.iter().enumerate() {
-            if fields[..index].iter().any(|(earlier, _)| earlier == name) {
-                parser.error(&shown(name), "is given more than once");
-            } else {
+        let values = parser.problems.fields("", &fields, FIELDS);
+        for (name, value) in FIELDS.iter().zip(values) {
+            if let Some(value) = value {
                 parser.field(name, value);
             }
         }
@@ -52,87 +41,41 @@ impl Config {
     }
 }
 
-/// The fields in the order of the text; a map would silently drop all but the last of the same name.
-struct Fields(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
-}
-
 #[derive(Default)]
 struct Parser {
     config: Config,
-    errors: Vec<String>,
+    problems: Problems,
     /// There is an error about `repositories` already, so that none about its absence is called for.
     repositories_wrong: bool,
 }
 
 impl Parser {
-    fn error(&mut self, path: &str, problem: impl fmt::Display) {
-        self.errors.push(format!("{path}: {problem}"));
-    }
-
-    fn must_be(&mut self, path: &str, what: &str, found: &Value) {
-        let found = shown(&found.to_string());
-        self.error(path, format_args!("must be {what}, found {found}"));
-    }
-
-    fn field(&mut self, name: &str, value: &Value) {
+    fn field(&mut self, name: &str, value: &Json) {
         match name {
             "repositories" => self.repositories(value),
-            "keepLast" => match value.as_u64().and_then(|number| u32::try_from(number).ok()) {
-                Some(number) => self.config.keep_last = number as usize,
-                None => self.must_be(name, &format!("a whole number from 0 to {}", u32::MAX), value),
-            },
-            "keepTags" => self.keep_tags(value),
-            "dangling" => match value.as_bool() {
-                Some(dangling) => self.config.dangling = dangling,
-                None => self.must_be(name, "true or false", value),
-            },
-            "maxAge" => self.config.max_age = self.duration(name, value),
-            "unusedFor" => self.config.unused_for = self.duration(name, value),
-            _ => match suggestion(name) {
-                Some(field) => self.error(&shown(name), format_args!("there is no such field; did you mean {field}?")),
-                None => self
-                    .error(&shown(name), format_args!("there is no such field; the fields are {}", FIELDS.join(", "))),
-            },
-        }
-    }
-
-    fn repositories(&mut self, value: &Value) {
-        let before = self.errors.len();
-        match value {
-            Value::Array(entries) => {
-                for (index, entry) in entries.iter().enumerate() {
-                    self.repository(&format!("repositories[{index}]"), entry);
-                }
+            "keepLast" => {
+                let count = self.problems.count(name, value);
+                self.config.keep_last = count.map_or(0, |number| number as usize);
             }
-            _ => self.must_be("repositories", "a list of image patterns", value),
+            "keepTags" => self.keep_tags(value),
+            "dangling" => self.config.dangling = self.problems.flag(name, value),
+            "maxAge" => self.config.max_age = self.duration(name, value),
+            _ => self.config.unused_for = self.duration(name, value),
         }
-        self.repositories_wrong = self.errors.len() > before;
     }
 
-    fn repository(&mut self, path: &str, value: &Value) {
-        let Value::String(text) = value else {
-            return self.must_be(path, "an image pattern in quotes such as \"docker.io/minchou/*\"", value);
+    fn repositories(&mut self, value: &Json) {
+        let before = self.problems.clone();
+        for (index, entry) in self.problems.items("repositories", "a list of image patterns", value).iter().enumerate()
+        {
+            self.repository(&format!("repositories[{index}]"), entry);
+        }
+        self.repositories_wrong = self.problems != before;
+    }
+
+    fn repository(&mut self, path: &str, value: &Json) {
+        let Json::Text(text) = value else {
+            return self.problems.must_be(path, "an image pattern in quotes such as \"docker.io/minchou/*\"", value);
         };
         let (list, text) = match text.strip_prefix('!') {
             Some(rest) => (&mut self.config.exclude, rest),
@@ -140,20 +83,20 @@ impl Parser {
         };
         match Rule::parse(text) {
             Ok(rule) => list.push(rule),
-            Err(problem) => self.error(path, problem),
+            Err(problem) => self.problems.add(path, problem),
         }
     }
 
-    fn keep_tags(&mut self, value: &Value) {
-        let Value::Array(entries) = value else {
-            return self.must_be("keepTags", "a list of tags", value);
-        };
-        for (index, entry) in entries.iter().enumerate() {
+    fn keep_tags(&mut self, value: &Json) {
+        for (index, entry) in self.problems.items("keepTags", "a list of tags", value).iter().enumerate() {
+            let tag = match entry {
+                Json::Text(tag) => Some(tag).filter(|tag| is_tag_glob(tag)),
+                _ => None,
+            };
             // The tag of a pattern that takes every repository.
-            let pattern = entry.as_str().filter(|tag| is_tag_glob(tag)).and_then(|tag| format!("*:{tag}").parse().ok());
-            match pattern {
+            match tag.and_then(|tag| format!("*:{tag}").parse().ok()) {
                 Some(pattern) => self.config.keep_tags.push(pattern),
-                None => self.must_be(
+                None => self.problems.must_be(
                     &format!("keepTags[{index}]"),
                     "a tag (letters, digits, '_', '.' and '-'; '*' and '?' stand for others), in quotes",
                     entry,
@@ -162,18 +105,22 @@ impl Parser {
         }
     }
 
-    fn duration(&mut self, path: &str, value: &Value) -> Option<i64> {
-        match value.as_str().map(nanoseconds) {
+    fn duration(&mut self, path: &str, value: &Json) -> Option<i64> {
+        let text = match value {
+            Json::Text(text) => Some(text),
+            _ => None,
+        };
+        match text.map(|text| nanoseconds(text)) {
             Some(Some(nanoseconds)) if nanoseconds > 0 => i64::try_from(nanoseconds).ok().or_else(|| {
-                self.must_be(path, "at most 106751d", value);
+                self.problems.must_be(path, "at most 106751d", value);
                 None
             }),
             Some(Some(_)) => {
-                self.must_be(path, "longer than zero", value);
+                self.problems.must_be(path, "longer than zero", value);
                 None
             }
             _ => {
-                self.must_be(path, "a duration in quotes such as \"36h\", \"7d\" or \"30d12h\"", value);
+                self.problems.must_be(path, "a duration in quotes such as \"36h\", \"7d\" or \"30d12h\"", value);
                 None
             }
         }
@@ -186,9 +133,9 @@ impl Parser {
             } else {
                 "says only what to leave out; add what to include, \"*\" for all"
             };
-            self.error("repositories", problem);
+            self.problems.add("repositories", problem);
         }
-        if self.errors.is_empty() { Ok(self.config) } else { Err(self.errors) }
+        self.problems.finish(self.config)
     }
 }
 
@@ -212,35 +159,6 @@ fn nanoseconds(text: &str) -> Option<u128> {
         rest = &after[1..];
     }
     Some(total * 1_000_000_000)
-}
-
-/// The field that was probably meant: the same letters but for case, `-` and `_`, or at most two letters off.
-fn suggestion(name: &str) -> Option<&'static str> {
-    let plain = |text: &str| -> Vec<u8> {
-        text.bytes().filter(|byte| !b"-_ ".contains(byte)).map(|byte| byte.to_ascii_lowercase()).collect()
-    };
-    if name.len() > 32 {
-        return None;
-    }
-    let name = plain(name);
-    let distances = FIELDS.into_iter().map(|field| (distance(&name, &plain(field)), field));
-    let (distance, field) = distances.min()?;
-    (distance <= 2 && name.len() > 2).then_some(field)
-}
-
-/// Levenshtein's: how many letters to add, drop or replace.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use holystone_core::text::rough_age;
+
 use crate::config::Config;
 use crate::scope::{Repositories, Repository, Text, split};
 use crate::version::{Version, natural};
@@ -263,24 +265,13 @@ impl Chooser<'_> {
             return;
         }
         let seen = seen.filter(|_| checks.count() > 0);
-        let seen = seen.map(|seen| format!("; first seen {} ago", rounded(seen)));
+        let seen = seen.map(|seen| format!("; first seen {} ago", rough_age(seen)));
         let used = self.config.unused_for.map(|_| match used {
-            Some(used) => format!("; last used {} ago", rounded(used)),
+            Some(used) => format!("; last used {} ago", rough_age(used)),
             None => "; never seen in use".to_owned(),
         });
         let text = [text, &used.unwrap_or_default(), &seen.unwrap_or_default()].concat();
         self.selection.choices.push(Choice { image: index, kind, text });
-    }
-}
-
-/// An age in the largest unit of which there are two.
-fn rounded(nanoseconds: i64) -> String {
-    let seconds = nanoseconds / 1_000_000_000;
-    match seconds {
-        172_800.. => format!("{} days", seconds / 86_400),
-        7_200.. => format!("{} hours", seconds / 3_600),
-        120.. => format!("{} minutes", seconds / 60),
-        _ => format!("{seconds} seconds"),
     }
 }
 

@@ -209,6 +209,7 @@ impl Rails {
             min_age: SignedDuration::from_mins(i64::from(self.min_age % 64)),
             confirmations: u32::from(self.confirmations % 5),
             limits: Limits { count: count.map(u64::from), bytes: bytes.map(u64::from), percent: percent.map(|it| it % 101) },
+            ..GuardRails::default()
         }
     }
 }

@@ -83,7 +83,7 @@ fn what_is_not_a_regular_file_is_not_read() {
         ("/dev/zero".into(), "is a device, not a regular file"),
         (path.join("below"), "cannot be read"),
         (directory.path().join("missing.wasm"), "cannot be read"),
-        ("builtin:missing".into(), "the builtins are: unused-images"),
+        ("builtin:missing".into(), "the builtins are: log-retention, orphan-pod-logs, unused-images"),
     ] {
         attack(path).config(json!({})).is_stopped("FetchFailed", &[words]);
     }

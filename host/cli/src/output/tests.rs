@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use holystone_core::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
+use holystone_core::guard::logs::{LogGuard, LogPlan, LogRails, LogTarget, Sight, Sights};
 use holystone_core::guard::{Guard, GuardRails, Refusal};
 use holystone_core::image::{Image, ImageId};
+use holystone_core::logs::{FileEntry, FileKind, Identity, LogPath, OpenState, Place};
 use holystone_core::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use holystone_core::report::{
-    EndReason, Ending, Milliseconds, Outcome, PlanReport, PluginFailure, PluginRun, Report, Swept,
+    EndReason, Ending, LogOutcome, LogSwept, Milliseconds, Outcome, PlanReport, PluginFailure, PluginRun, Report, Swept,
 };
 use holystone_core::snapshot::{FORMAT, Filesystem, Memory, Node, Snapshot};
 use holystone_core::text::is_harmful;
@@ -20,7 +22,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{plan_to, report_to};
-use crate::args::Format;
+use crate::args::{Format, OutputArguments};
 
 /// Text out of what has a meaning somewhere: to terminals, to YAML, to JSON, to readers.
 fn words() -> impl Strategy<Value = String> {
@@ -160,12 +162,48 @@ fn planned(pool: &mut Pool<'_>) -> PlanReport {
         PluginRun { name: pool.next(), digest: Some(pool.next()), wishes: 1, failure: None },
         PluginRun { name: pool.next(), digest: None, wishes: 0, failure: Some(failure) },
     ];
-    let proposals = vec![proposal(&snapshot, pool)];
-    PlanReport::new(&snapshot, runs, guard.review(proposals))
+    let (others, logs) = proposal(&snapshot, pool).part_logs();
+    let log_plan = log_plan(&snapshot, logs, pool);
+    PlanReport::new(&snapshot, runs, guard.review(vec![others])).with_logs(vec![pool.next()], log_plan)
+}
+
+/// Every wish is refused but one, which is about a file of whatever name there is.
+fn log_plan(snapshot: &Snapshot, mut proposal: Proposal, pool: &mut Pool<'_>) -> LogPlan {
+    let path = LogPath::from_bytes(pool.next().replace(['/', '\0'], "x").as_bytes());
+    let path = path.ok().filter(|path| !path.is_root()).unwrap_or_else(|| "a".parse().unwrap());
+    let target = LogTarget { root: pool.next(), path, is_directory: false };
+    proposal.wishes.push(Wish {
+        target: Target::LogFile(LogLocation { root: target.root.clone(), path: target.path.to_string() }),
+        verb: Verb::Remove,
+        reason: Reason { kind: ReasonKind::Other, text: pool.next() },
+        expected_bytes: None,
+    });
+    let entry = FileEntry {
+        path: target.path.clone(),
+        kind: FileKind::File,
+        identity: Identity { device: 1, inode: 2, born: None },
+        size_bytes: 3,
+        allocated_bytes: 4,
+        modified: Timestamp::MIN,
+        changed: Timestamp::MIN,
+        hard_links: 1,
+        open: OpenState::Closed,
+        pod_uid: None,
+        not_entered: None,
+    };
+    let place = Place::of(b"/var/log/app", &target.path);
+    let sight = Sight { entry, place, leads_somewhere: None, tree: None };
+    let sights = Sights { targets: [(target, Ok(sight))].into(), entries: None };
+    LogGuard::new(LogRails::default(), Timestamp::UNIX_EPOCH, Some(snapshot)).review(
+        vec![proposal],
+        sights,
+        &Memory::default(),
+    )
 }
 
 fn report(pool: &mut Pool<'_>) -> Report {
     let planned = planned(pool);
+    assert!(!planned.log_steps().is_empty());
     let outcomes = [
         Outcome::Failed(pool.next()),
         Outcome::NotAttempted(pool.next()),
@@ -177,17 +215,20 @@ fn report(pool: &mut Pool<'_>) -> Report {
     let filesystems = vec![Filesystem { name: pool.next(), ..Filesystem::default() }];
     let times = BTreeMap::from([("sweep", Milliseconds(Duration::from_micros(1_500)))]);
     let ending = Some(Ending { reason: EndReason::RuntimeFailing, message: pool.next() });
-    let mut report = Report::new(planned, Swept { outcomes, ending }, Timestamp::UNIX_EPOCH, filesystems, times);
+    let log_outcomes = planned.log_steps().iter().map(|_| LogOutcome::Failed(pool.next())).collect();
+    let log_swept = LogSwept { outcomes: log_outcomes, ending: None };
+    let mut report =
+        Report::new(planned, Swept { outcomes, ending }, log_swept, Timestamp::UNIX_EPOCH, filesystems, times);
     report.notices = vec![pool.next()];
     report
 }
 
 /// Prints in every format and looks at what comes out.
-fn check(value: &impl Serialize, print: impl Fn(&mut Vec<u8>, Format)) -> Result<(), TestCaseError> {
+fn check(value: &impl Serialize, print: impl Fn(&mut Vec<u8>, OutputArguments)) -> Result<(), TestCaseError> {
     let expected = serde_json::to_value(value).unwrap();
     for format in [Format::Table, Format::Json, Format::Yaml] {
         let mut out = Vec::new();
-        print(&mut out, format);
+        print(&mut out, OutputArguments { format, all: format == Format::Table });
         let text = String::from_utf8(out).unwrap();
         let raw = text.chars().find(|character| *character != '\n' && is_harmful(*character));
         prop_assert!(raw.is_none(), "{raw:?} in {format:?}: {text}");
@@ -208,13 +249,13 @@ proptest! {
     #[test]
     fn plans_are_printed_harmless_and_whole(words in vec(words(), 1..40)) {
         let planned = planned(&mut Pool(words.iter().cycle()));
-        check(&planned, |out, format| plan_to(out, &planned, format).unwrap())?;
+        check(&planned, |out, how| plan_to(out, &planned, how).unwrap())?;
     }
 
     #[test]
     fn reports_are_printed_harmless_and_whole(words in vec(words(), 1..40)) {
         let report = report(&mut Pool(words.iter().cycle()));
-        check(&report, |out, format| report_to(out, &report, format).unwrap())?;
+        check(&report, |out, how| report_to(out, &report, how).unwrap())?;
     }
 
     #[test]
@@ -222,7 +263,7 @@ proptest! {
         let forging: Vec<String> = words.into_iter().map(|word| format!("{word}\nforged\r{word}\u{2028}forged")).collect();
         let report = report(&mut Pool(forging.iter().cycle()));
         let mut out = Vec::new();
-        report_to(&mut out, &report, Format::Table).unwrap();
+        report_to(&mut out, &report, OutputArguments::default()).unwrap();
         let text = String::from_utf8(out).unwrap();
         prop_assert!(!text.lines().any(|line| line.trim_start().starts_with("forged")), "{text}");
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use holystone_core::manifest::{self, Found, MAX_LENGTH, NodeCleanup, PluginSource, Problem, Text};
+use holystone_node::RootSpec;
 use holystone_runtime::{Capability, Limits};
 
 use super::{Overrides, Policy, TIME_LIMIT};
@@ -124,6 +125,7 @@ impl Manifests {
             rails: manifest.rails(),
             pace: pace(manifest),
             endpoint: manifest.spec.runtime.endpoint.clone(),
+            log_roots: log_roots(manifest),
             time_limit: deadline.map_or(TIME_LIMIT, |seconds| Duration::from_secs(seconds.into())),
             notices: notices(manifest),
             ..Policy::of(plugins)
@@ -172,13 +174,17 @@ fn granted(capability: manifest::Capability) -> Capability {
 }
 
 fn pace(manifest: &NodeCleanup) -> Pace {
-    let pace = manifest.spec.pace;
+    let pace = &manifest.spec.pace;
     Pace {
         in_flight: pace.concurrency.into(),
         pause: pace.pause.get().unsigned_abs(),
         pressure: manifest.pressure(),
         max_failures: pace.max_failures,
     }
+}
+
+fn log_roots(manifest: &NodeCleanup) -> Vec<RootSpec> {
+    manifest.spec.log_roots.iter().map(|root| RootSpec::new(&root.name, PathBuf::from(&root.host_path))).collect()
 }
 
 fn notices(manifest: &NodeCleanup) -> Vec<String> {

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::value::{Bytes, Duration, Parallelism, Percent};
 use crate::pattern::Pattern;
+use crate::pressure::Disk;
 use crate::schedule::{Schedule, zone};
 
 /// Why a text does not have a format.
@@ -38,6 +39,7 @@ impl Format {
             "bytes" => number(Bytes::EXPECTED, parses::<Bytes>),
             "percent" => number(Percent::EXPECTED, parses::<Percent>),
             "parallelism" => number(Parallelism::EXPECTED, parses::<Parallelism>),
+            "filesystem" => text("images, or logs: with the name of a log root", parses::<Disk>),
             "name" => {
                 text("a name of lower-case letters, digits and '-', with a letter or digit at both ends", name_part)
             }
@@ -46,7 +48,9 @@ impl Format {
             }
             "config-map-key" => text("a key of letters, digits, '-', '_' and '.'", config_map_key),
             "digest" => text("\"sha256:\" and 64 lower-case hexadecimal digits", digest),
-            "endpoint" => text("auto, or the absolute path of a socket with or without unix:// in front", endpoint),
+            "endpoint" => {
+                text("auto, none, or the absolute path of a socket with or without unix:// in front", endpoint)
+            }
             "host-path" => text("an absolute path below /, without . and .. in it", host_path),
             "filled" => text("text that is not empty", filled),
             _ => None,
@@ -91,6 +95,11 @@ fn name_part(text: &str) -> Result<(), Fault> {
     expect(inside && text.bytes().next().is_some_and(plain) && text.bytes().last().is_some_and(plain))
 }
 
+/// Whether a text can be the name of a plugin or a log root: a DNS label.
+pub fn is_name(text: &str) -> bool {
+    text.len() <= 63 && name_part(text).is_ok()
+}
+
 /// A DNS subdomain.
 fn object_name(text: &str) -> Result<(), Fault> {
     expect(text.len() <= 253)?;
@@ -110,7 +119,7 @@ fn digest(text: &str) -> Result<(), Fault> {
 
 fn endpoint(text: &str) -> Result<(), Fault> {
     let path = text.strip_prefix("unix:").map_or(text, |path| path.strip_prefix("//").unwrap_or(path));
-    expect(text == "auto" || path.starts_with('/') && !path.ends_with('/') && !path.contains('\0'))
+    expect(matches!(text, "auto" | "none") || path.starts_with('/') && !path.ends_with('/') && !path.contains('\0'))
 }
 
 fn host_path(text: &str) -> Result<(), Fault> {

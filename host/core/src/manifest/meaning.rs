@@ -60,6 +60,7 @@ impl NodeCleanup {
             protect: rails.protect_images.clone(),
             min_age: rails.min_age.get(),
             confirmations: rails.confirmations,
+            unknown_open_age: rails.unknown_open_age.get(),
             limits: guard::Limits {
                 count: most.count,
                 bytes: most.bytes.map(super::Bytes::get),
@@ -71,7 +72,8 @@ impl NodeCleanup {
     /// When the disk is full enough to begin, and empty enough to stop; without the field, always and never.
     pub fn pressure(&self) -> Pressure {
         let percent = |bound: Option<super::Percent>| bound.map(super::Percent::get);
-        self.spec.pressure.map_or_else(Pressure::default, |pressure| Pressure {
+        self.spec.pressure.as_ref().map_or_else(Pressure::default, |pressure| Pressure {
+            disk: pressure.filesystem.clone(),
             above: percent(pressure.above),
             until: percent(pressure.until),
         })

@@ -147,12 +147,27 @@ fn pressure(spec: &Node, problems: &mut Vec<Problem>) {
         let message = "must have above, until or both; without them it says nothing";
         problems.push(Problem::new(pressure.line, "spec.pressure", message));
     }
+    measured(spec, pressure, problems);
     let (above, until) = (parsed::<Percent>(pressure, "above"), parsed::<Percent>(pressure, "until"));
     if let (Some((_, above)), Some((node, until))) = (above, until)
         && until > above
     {
         let message = format!("must not be more than above, which is {above}; it would stop before it begins");
         problems.push(Problem::new(node.line, "spec.pressure.until", message).found(node.shown()));
+    }
+}
+
+/// Only a declared log root has a filesystem.
+fn measured(spec: &Node, pressure: &Node, problems: &mut Vec<Problem>) {
+    let Some(node) = pressure.get("filesystem") else { return };
+    let Some(root) = node.text().and_then(|text| text.strip_prefix("logs:")) else { return };
+    let roots = spec.get("logRoots").into_iter().flat_map(Node::items);
+    let declared: Vec<&str> = roots.filter_map(|root| root.get("name")?.text()).collect();
+    if !declared.contains(&root) {
+        let meant = text::closest(root, declared).map(|root| format!("logs:{root}"));
+        let message = "must be that of a log root in spec.logRoots";
+        let problem = Problem::new(node.line, "spec.pressure.filesystem", message).found(node.shown());
+        problems.push(problem.meant(meant.as_deref()));
     }
 }
 

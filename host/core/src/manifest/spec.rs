@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::value::{Bytes, Duration, Parallelism, Percent};
 use crate::pattern::Pattern;
+use crate::pressure::Disk;
 use crate::schedule::ConcurrencyPolicy;
 
 /// Says what is to be cleaned from nodes, when, and within what limits.
@@ -142,7 +143,8 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Runtime {
-    /// Its socket, for example `unix:///run/containerd/containerd.sock`; `auto` finds it.
+    /// Its socket, for example `unix:///run/containerd/containerd.sock`; `auto` finds it, `none` asks no runtime, for
+    /// log roots alone.
     #[schemars(extend("format" = "endpoint"))]
     pub endpoint: String,
 }
@@ -267,7 +269,11 @@ pub struct GuardRails {
     /// In how many runs in a row a plugin has to wish the same before it is done, the current one included.
     #[schemars(range(min = 1))]
     pub confirmations: u32,
-    /// Limits of one run, all plugins together; an absent limit does not limit.
+    /// Where it cannot be seen which log files are open (in a pod without `hostPID`), a file counts as open for this
+    /// long after its last change, and is not removed.
+    pub unknown_open_age: Duration,
+    /// Limits of one run, all plugins together; an absent limit does not limit. Images are counted apart from what is
+    /// beneath log roots: each may come to the limit.
     pub max_deletions: MaxDeletions,
 }
 
@@ -314,27 +320,19 @@ pub struct Pace {
 }
 
 /// How full the disk must be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pressure {
-    /// Which filesystem is measured.
+    /// Which filesystem is measured: `images`, the one that the runtime keeps images on (of several, the fullest), or
+    /// `logs:NAME`, the one that a log root is on.
     #[serde(default)]
-    pub filesystem: Filesystem,
+    pub filesystem: Disk,
     /// Remove only if it is fuller than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub above: Option<Percent>,
     /// Stop as soon as it is no fuller than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Percent>,
-}
-
-/// A filesystem that is measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Filesystem {
-    /// The one that the runtime keeps images on; of several, the fullest.
-    #[default]
-    Images,
 }
 
 /// How a run spreads over the nodes of a cluster.
@@ -477,6 +475,7 @@ impl Default for GuardRails {
             unprotect_images: Vec::new(),
             min_age: Duration::from_secs(600),
             confirmations: 1,
+            unknown_open_age: Duration::from_secs(24 * 60 * 60),
             max_deletions: MaxDeletions::default(),
         }
     }

@@ -180,7 +180,7 @@ fn a_manifest_means_a_timetable_limits_and_rails() {
     let rails = full.rails();
     assert_eq!((rails.limits, rails.protect.len(), rails.lift), (limits, 2, guard::LIFTABLE.map(str::to_owned).into()));
     assert_eq!((rails.min_age, rails.confirmations), (SignedDuration::from_hours(1), 3));
-    let pressure = crate::pressure::Pressure { above: Some(85), until: Some(70) };
+    let pressure = crate::pressure::Pressure { above: Some(85), until: Some(70), ..Default::default() };
     assert_eq!(full.pressure(), pressure);
     let fleet = ["parallelism", "failurePolicy.type", "nodeSelector", "tolerations"];
     assert_eq!(full.only_on_a_fleet(), fleet.map(|field| format!("spec.rollout.{field}")));

@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::pattern::Pattern;
+use crate::pressure::Disk;
 use crate::text;
 
 /// Why a text is not such a value.
@@ -329,6 +330,7 @@ schema_with_format! {
     Percent: number_or_text("percent"),
     Parallelism: number_or_text("parallelism"),
     Pattern: text("image-pattern"),
+    Disk: text("filesystem"),
 }
 
 fn text(format: &str) -> Schema {

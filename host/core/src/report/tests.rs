@@ -4,7 +4,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{EndReason, Ending, Milliseconds, Outcome, PlanReport, Report, Swept};
+use super::{EndReason, Ending, LogSwept, Milliseconds, Outcome, PlanReport, Report, Swept};
 use crate::guard::{Guard, GuardRails, Refusal};
 use crate::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use crate::snapshot::{Filesystem, Snapshot};
@@ -40,7 +40,14 @@ fn report(before: Filesystem, after: Filesystem) -> Report {
     ];
     let ending = Some(Ending { reason: EndReason::NotNeeded, message: "empty".to_owned() });
     let laps = BTreeMap::from([("sweep", Milliseconds(Duration::from_micros(1_500)))]);
-    Report::new(planned(before), Swept { outcomes, ending }, Timestamp::UNIX_EPOCH, vec![after], laps)
+    Report::new(
+        planned(before),
+        Swept { outcomes, ending },
+        LogSwept::default(),
+        Timestamp::UNIX_EPOCH,
+        vec![after],
+        laps,
+    )
 }
 
 fn images(available: Option<u64>, used: Option<u64>) -> Filesystem {

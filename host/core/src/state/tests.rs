@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use super::{CLOCK_TOLERANCE, LastRun, State, StateError};
 use crate::container::ImageMentions;
 use crate::fixture::{container, image, snapshot};
+use crate::guard::logs::LogPlan;
 use crate::guard::{Guard, GuardRails, Plan};
 use crate::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use crate::report::Totals;
@@ -42,7 +43,13 @@ fn ageless() -> GuardRails {
 }
 
 fn last_run(minutes: i64) -> LastRun {
-    LastRun { started_at: at(minutes), finished_at: at(minutes), ending: None, totals: Totals::default() }
+    LastRun {
+        started_at: at(minutes),
+        finished_at: at(minutes),
+        ending: None,
+        totals: Totals::default(),
+        log_totals: None,
+    }
 }
 
 #[test]
@@ -68,7 +75,7 @@ fn what_is_there_at_the_first_look_was_not_seen_to_come() {
     // A node that was seen empty is one that has been seen.
     let mut state = State::new(at(0));
     state.observe(&mut node(0, &[]));
-    state.finish(last_run(0), [].into_iter());
+    state.finish(last_run(0), [].into_iter(), [].into_iter());
     let mut later = node(5, &["a"]);
     state.observe(&mut later);
     assert_eq!((later.memory.since, later.images[0].first_seen), (Some(at(0)), Some(at(5))));
@@ -115,7 +122,7 @@ fn wishes_are_counted_while_they_are_repeated() {
         let mut now = node(minutes, &["a", "b", "used"]);
         state.observe(&mut now);
         let plan = plan(&now, &rails, plugin, ids);
-        state.count_wishes(&plan);
+        state.count_wishes(&plan, &LogPlan::default());
         plan.steps.iter().map(|step| step.image().to_string()).collect::<Vec<_>>()
     };
     assert!(run(0, "p", &["a", "b", "used", "gone"]).is_empty());
@@ -133,9 +140,9 @@ fn what_a_run_removed_is_forgotten() {
     let mut now = node(20, &["a", "b"]);
     state.observe(&mut now);
     let plan = plan(&now, &ageless(), "p", &["a"]);
-    state.count_wishes(&plan);
-    state.begin(at(20), &plan.steps);
-    state.finish(last_run(21), plan.steps.iter());
+    state.count_wishes(&plan, &LogPlan::default());
+    state.begin(at(20), &plan.steps, &[]);
+    state.finish(last_run(21), plan.steps.iter(), [].into_iter());
     assert_eq!(state.images.keys().collect::<Vec<_>>(), ["b"]);
     assert!(state.wishes.is_empty() && state.under_way.is_none());
     assert_eq!((state.written_at, state.last_run.map(|run| run.finished_at)), (at(21), Some(at(21))));
@@ -147,7 +154,7 @@ fn a_run_that_was_cut_off_is_told_once() {
     let mut now = node(20, &["a", "b", "c"]);
     state.observe(&mut now);
     let plan = plan(&now, &ageless(), "p", &["a", "b"]);
-    state.begin(at(20), &plan.steps);
+    state.begin(at(20), &plan.steps, &[]);
     let mut state = State::from_json(&state.to_json().unwrap(), at(25)).unwrap();
     let told = state.observe(&mut node(25, &["b", "c"])).unwrap();
     assert_eq!((told.started_at, told.planned, told.gone, told.left), (at(20), 2, 1, 1));
@@ -188,10 +195,10 @@ fn what_is_written_reads_back() {
     let mut now = node(20, &["a", "used"]);
     state.observe(&mut now);
     let plan = plan(&now, &ageless(), "p", &["a"]);
-    state.count_wishes(&plan);
-    state.begin(at(20), &plan.steps);
+    state.count_wishes(&plan, &LogPlan::default());
+    state.begin(at(20), &plan.steps, &[]);
     assert_eq!(State::from_json(&state.to_json().unwrap(), at(30)).unwrap(), state);
-    state.finish(last_run(21), [].into_iter());
+    state.finish(last_run(21), [].into_iter(), [].into_iter());
     assert_eq!(State::from_json(&state.to_json().unwrap(), at(30)).unwrap(), state);
 }
 

@@ -7,6 +7,8 @@ use holystone_core::snapshot::{FORMAT, Node};
 
 use super::*;
 
+mod log_directories;
+
 fn image(id: &str, tag: &str) -> Image {
     Image {
         id: ImageId::new(id),

@@ -87,13 +87,14 @@ fn wrong_types_name_the_field() {
 #[test]
 fn unknown_fields_get_a_suggestion() {
     for (wrong, meant) in [
-        ("repository", None),
+        ("repository", Some("repositories")),
         ("repositorys", Some("repositories")),
         ("keep-last", Some("keepLast")),
         ("KEEPTAGS", Some("keepTags")),
         ("dangeling", Some("dangling")),
         ("max_age", Some("maxAge")),
         ("unusdFor", Some("unusedFor")),
+        ("name", None),
         ("x", None),
         ("", None),
         ("minAge", Some("maxAge")),
@@ -115,12 +116,12 @@ fn text_that_is_no_object_is_refused() {
     let deep_field = format!("{{\"a\":{deep}");
     let deep_closed = format!("{{\"keepLast\":{}1{}}}", "[".repeat(100), "]".repeat(100));
     for text in
-        ["", " ", "nul", "{", "{}{}", "{\"a\":1,}", "{\"keepLast\": 1e999}", "\0", "{\"a\":\"\0\"}", &deep_field]
+        ["", " ", "nul", "{", "{}{}", "{\"a\":1,}", "{\"keepLast\": 1e999}", "\0", "{\"a\":\"\0\"}", &deep, &deep_field]
     {
         let found = Config::parse(text).unwrap_err();
         assert!(found.len() == 1 && found[0].starts_with("config: must be JSON: "), "{found:?}");
     }
-    for text in ["[]", "null", "\"{}\"", "7", "true", &deep] {
+    for text in ["[]", "null", "\"{}\"", "7", "true"] {
         let found = Config::parse(text).unwrap_err();
         assert!(found.len() == 1 && found[0].starts_with("config: must be an object"), "{found:?}");
     }

@@ -2,7 +2,7 @@
 //!
 //! `PROPTEST_CASES` says how many; CI takes ten thousand. What must stay is for the [`oracle`](super::oracle) to say.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::SignedDuration;
 use proptest::prelude::{Just, Strategy, any};
@@ -94,6 +94,7 @@ fn memories() -> impl Strategy<Value = Memory> {
         since,
         own_images,
         wishes,
+        log_wishes: BTreeMap::new(),
     })
 }
 
@@ -124,6 +125,7 @@ fn rails() -> impl Strategy<Value = GuardRails> {
             confirmations,
             protect: protect.into_iter().map(|pattern| pattern.parse().unwrap()).collect(),
             limits: Limits { count, bytes, percent },
+            ..GuardRails::default()
         },
     )
 }

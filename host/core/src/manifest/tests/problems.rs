@@ -190,7 +190,16 @@ fn each_kind_of_value_is_checked() {
         ("bytes: 20Gi", "bytes: 1.5", "maxDeletions.bytes: must be a number of bytes such as"),
         ("until: 70", "until: 70.5", "spec.pressure.until: must be a whole number of percent from 0 to 100"),
         ("above: 85%, until: 70", "above: 85%, above: 70", "spec.pressure.above: is given more than once"),
-        ("filesystem: images", "filesystem: pods", "spec.pressure.filesystem: must be images, found \"pods\""),
+        (
+            "filesystem: images",
+            "filesystem: logs:ap",
+            "spec.pressure.filesystem: must be that of a log root in spec.logRoots, found \"logs:ap\"; did you mean logs:app?",
+        ),
+        (
+            "filesystem: images",
+            "filesystem: pods",
+            "spec.pressure.filesystem: must be images, or logs: with the name of a log root, found \"pods\"",
+        ),
         ("parallelism: 10%", "parallelism: 0", "spec.rollout.parallelism: must be a number of nodes from 1 on"),
         (
             "nodeSelector: {kubernetes.io/os: linux}",

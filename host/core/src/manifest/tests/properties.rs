@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::super::*;
 use super::{FULL, LEAST, text, walk};
 use crate::pattern::Pattern;
+use crate::pressure::Disk;
 use crate::schedule::ConcurrencyPolicy;
 
 fn name(longest: usize) -> impl Strategy<Value = String> {
@@ -96,12 +97,13 @@ fn rails() -> impl Strategy<Value = GuardRails> {
     let most = (option::of(any::<u64>()), option::of(any::<u64>().prop_map(Bytes::new)), option::of(percent()));
     let most = most.prop_map(|(count, bytes, percent)| MaxDeletions { count, bytes, percent });
     let built_in = sample::subsequence(vec![BuiltIn::Localhost, BuiltIn::Pause], 0..=2);
-    (patterns, built_in, duration(), 1..=u32::MAX, most).prop_map(
-        |(protect_images, unprotect_images, min_age, confirmations, max_deletions)| GuardRails {
+    (patterns, built_in, duration(), 1..=u32::MAX, duration(), most).prop_map(
+        |(protect_images, unprotect_images, min_age, confirmations, unknown_open_age, max_deletions)| GuardRails {
             protect_images,
             unprotect_images,
             min_age,
             confirmations,
+            unknown_open_age,
             max_deletions,
         },
     )
@@ -151,7 +153,7 @@ fn rollout() -> impl Strategy<Value = Rollout> {
 
 fn pressure() -> impl Strategy<Value = Pressure> {
     (percent(), percent(), 0..3_u8).prop_map(|(one, other, bounds)| Pressure {
-        filesystem: Filesystem::Images,
+        filesystem: Disk::Images,
         above: (bounds != 1).then_some(one.max(other)),
         until: (bounds != 0).then_some(one.min(other)),
     })

@@ -1,0 +1,69 @@
+//! The log roots of one run: opened once, shown to plugins, looked at for the guard rails, and swept.
+//!
+//! Looking at files blocks, so it is done on threads that may.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use holystone_core::guard::logs::{LogTarget, Sights};
+use holystone_core::logs::LogSource;
+use holystone_core::proposal::Proposal;
+use holystone_core::snapshot::Filesystem;
+use holystone_node::{LogLimits, LogRoots, LogView, OpenFiles, Processes, RootSpec};
+
+use crate::exit::Usage;
+
+/// The open log roots of one run.
+#[derive(Clone)]
+pub(crate) struct Logs {
+    pub(crate) roots: Arc<LogRoots>,
+    pub(crate) processes: Processes,
+}
+
+impl Logs {
+    /// Opens all roots, or none.
+    pub(crate) fn open(specs: &[RootSpec]) -> anyhow::Result<Self> {
+        let roots = LogRoots::open(specs, LogLimits::default(), None).map_err(|error| Usage(error.to_string()))?;
+        Ok(Self { roots: Arc::new(roots), processes: Processes::default() })
+    }
+
+    /// Their names, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.roots.names().map(str::to_owned).collect()
+    }
+
+    /// The filesystems that they are on, measured now.
+    pub(crate) fn filesystems(&self) -> Vec<Filesystem> {
+        self.roots.filesystems()
+    }
+
+    /// What plugins see of them.
+    pub(crate) async fn source(&self) -> anyhow::Result<Arc<dyn LogSource>> {
+        let logs = self.clone();
+        blocking(move || -> Arc<dyn LogSource> { Arc::new(LogView::new(logs.roots.clone(), logs.open_files())) }).await
+    }
+
+    /// Looks at everything that is wished. `counted` asks how much there is in all.
+    pub(crate) async fn sights(&self, proposals: &[Proposal], counted: bool) -> anyhow::Result<Sights> {
+        let wishes = proposals.iter().flat_map(|proposal| &proposal.wishes);
+        let targets: Vec<LogTarget> = wishes.filter_map(|wish| LogTarget::of(wish).ok()).collect();
+        if targets.is_empty() {
+            return Ok(Sights::default());
+        }
+        let logs = self.clone();
+        blocking(move || {
+            let entries = counted.then(|| logs.roots.count()).flatten();
+            Sights { targets: logs.roots.look_at(targets, &logs.open_files()), entries }
+        })
+        .await
+    }
+
+    /// The files that are open now.
+    pub(crate) fn open_files(&self) -> Arc<OpenFiles> {
+        if self.roots.is_empty() { Arc::default() } else { Arc::new(self.roots.open_files(&self.processes)) }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("looking at log directories ended early")
+}

@@ -1,0 +1,212 @@
+//! Carrying out the part of a plan that lies beneath log roots: look again, check again, remove or truncate.
+//!
+//! Steps are carried out one after the other, some at a time on a thread that may block. For each such slice the runtime
+//! is asked anew which pods there are, and the processes which files they hold open; each target is looked at right
+//! before its own step.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use holystone_core::guard::logs::{LogGuard, LogRails, LogRefusal, LogStep};
+use holystone_core::report::{EndReason, Ending, LogOutcome, LogSwept};
+use holystone_core::snapshot::{Filesystem, Snapshot};
+use holystone_core::state::State;
+use holystone_core::text;
+use holystone_node::LogAttempt;
+use jiff::Timestamp;
+
+use super::{Job, goal_met, not_needed};
+use crate::logs::Logs;
+
+/// How long one look at pods and open files serves.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How many steps there are between two measurements, where there is a goal to be met.
+const MEASURED: usize = 64;
+
+/// Performs the steps in order and says what became of each. A step that fails stops no other, unless one after the
+/// other does.
+pub(super) async fn sweep(job: Job<'_>, state: &State, steps: &[LogStep], filesystems: &[Filesystem]) -> LogSwept {
+    if steps.is_empty() {
+        return LogSwept::default();
+    }
+    let mut sweep = Sweep { job, state, steps: steps.into(), outcomes: Vec::new(), failures: 0, ending: None };
+    sweep.ending = not_needed(job.pace.pressure.to_begin(filesystems), &job.pace.pressure);
+    while sweep.ending.is_none() && sweep.outcomes.len() < steps.len() {
+        sweep.advance().await;
+    }
+    sweep.swept()
+}
+
+struct Sweep<'a> {
+    job: Job<'a>,
+    state: &'a State,
+    steps: Arc<[LogStep]>,
+    /// Of the steps so far.
+    outcomes: Vec<LogOutcome>,
+    /// How many failed since the last one that did not.
+    failures: u32,
+    ending: Option<Ending>,
+}
+
+impl Sweep<'_> {
+    /// Carries out the next steps, as many as one look serves.
+    async fn advance(&mut self) {
+        let look = async {
+            if let Some(ending) = goal_met(self.job).await {
+                return Err(ending);
+            }
+            // Without it every pod counts as there.
+            let looked = self.job.node.look(self.state).await;
+            Ok(looked.inspect_err(|error| tracing::warn!("the pods of the node are not known: {error}")).ok())
+        };
+        let looked = tokio::select! {
+            biased;
+            ending = self.job.stop.requested() => Err(ending),
+            looked = look => looked,
+        };
+        match looked {
+            Ok(snapshot) => self.carry_out(snapshot).await,
+            Err(ending) => self.end(ending),
+        }
+    }
+
+    async fn carry_out(&mut self, snapshot: Option<Snapshot>) {
+        let pace = self.job.pace;
+        let slice = Slice {
+            logs: self.job.node.logs.clone(),
+            rails: self.job.rails.for_logs(),
+            snapshot: snapshot.filter(Snapshot::has_runtime),
+            steps: Arc::clone(&self.steps),
+            first: self.outcomes.len(),
+            most: if pace.pressure.until.is_some() { MEASURED } else { usize::MAX },
+            pause: pace.pause,
+            max_failures: pace.max_failures,
+            failures: self.failures,
+            done: Arc::default(),
+            halt: Arc::default(),
+        };
+        let (done, halt, roots) = (Arc::clone(&slice.done), Arc::clone(&slice.halt), Arc::clone(&slice.logs.roots));
+        let mut work = tokio::task::spawn_blocking(move || slice.run());
+        let stopped = tokio::select! {
+            biased;
+            _ = &mut work => None,
+            ending = self.job.stop.requested() => Some(ending),
+        };
+        let mut is_lost = false;
+        if stopped.is_some() {
+            halt.store(true, Ordering::Relaxed);
+            let overdue = async {
+                self.job.stop.overdue().await;
+                roots.end();
+                std::future::pending::<()>().await;
+            };
+            is_lost = tokio::select! {
+                biased;
+                ended = self.job.stop.at_the_end(&mut work) => ended.is_none(),
+                () = overdue => true,
+            };
+        }
+        self.take(std::mem::take(&mut *done.lock().unwrap_or_else(PoisonError::into_inner)));
+        if let Some(ending) = stopped {
+            // Whatever is done to it from now on is not waited for.
+            if is_lost && self.outcomes.len() < self.steps.len() {
+                self.take(vec![LogOutcome::Failed(format!("{} before the system answered", ending.message))]);
+            }
+            self.end(ending);
+        }
+    }
+
+    fn take(&mut self, outcomes: Vec<LogOutcome>) {
+        for outcome in outcomes {
+            let step = &self.steps[self.outcomes.len()];
+            let (log, plugin, reason) = (step.name(), step.plugin(), step.reason().kind.as_str());
+            tracing::info!(log, plugin, reason, outcome = outcome.as_str());
+            self.failures = if outcome.is_failure() { self.failures.saturating_add(1) } else { 0 };
+            if self.failures >= self.job.pace.max_failures {
+                let last = if let LogOutcome::Failed(why) = &outcome { text::shown(why) } else { String::new() };
+                let message =
+                    format!("{} removals beneath the log roots failed in a row, the last with: {last}", self.failures);
+                self.end(Ending { reason: EndReason::LogsFailing, message });
+            }
+            self.outcomes.push(outcome);
+        }
+    }
+
+    /// Leaves all that has not been started.
+    fn end(&mut self, ending: Ending) {
+        if self.outcomes.len() < self.steps.len() {
+            self.ending.get_or_insert(ending);
+        }
+    }
+
+    fn swept(mut self) -> LogSwept {
+        if let Some(ending) = &self.ending {
+            super::tell(ending);
+            self.outcomes.resize_with(self.steps.len(), || LogOutcome::of_ending(ending));
+        }
+        LogSwept { outcomes: self.outcomes, ending: self.ending }
+    }
+}
+
+/// Some steps, on a thread that may block.
+struct Slice {
+    logs: Logs,
+    rails: LogRails,
+    /// Absent when it is not known which pods there are.
+    snapshot: Option<Snapshot>,
+    steps: Arc<[LogStep]>,
+    first: usize,
+    most: usize,
+    /// How long to wait after each step.
+    pause: Duration,
+    max_failures: u32,
+    failures: u32,
+    /// What became of the steps so far.
+    done: Arc<Mutex<Vec<LogOutcome>>>,
+    /// Set when nothing more is to be started.
+    halt: Arc<AtomicBool>,
+}
+
+impl Slice {
+    fn run(mut self) {
+        let open_files = self.logs.open_files();
+        let guard = LogGuard::new(self.rails, Timestamp::now(), self.snapshot.as_ref());
+        let until = Instant::now() + FRESH;
+        for step in self.steps.iter().skip(self.first).take(self.most) {
+            if self.is_halted() || Instant::now() > until || self.failures >= self.max_failures {
+                return;
+            }
+            let outcome = match guard.clear(step, self.logs.roots.look(step.target(), &open_files)) {
+                Ok(clearance) => outcome(step, self.logs.roots.perform(clearance)),
+                Err(LogRefusal::NotFound) => LogOutcome::AlreadyGone,
+                Err(refusal) => LogOutcome::NoLongerAllowed(refusal),
+            };
+            self.failures = if outcome.is_failure() { self.failures + 1 } else { 0 };
+            self.done.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+            self.rest();
+        }
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halt.load(Ordering::Relaxed)
+    }
+
+    /// Waits between two steps, but not for long when there is to be no other.
+    fn rest(&self) {
+        let until = Instant::now() + self.pause;
+        while !self.is_halted() && Instant::now() < until {
+            std::thread::sleep(until.saturating_duration_since(Instant::now()).min(Duration::from_millis(20)));
+        }
+    }
+}
+
+fn outcome(step: &LogStep, attempt: LogAttempt) -> LogOutcome {
+    match attempt {
+        LogAttempt::Done(_) => LogOutcome::of_done(step.verb()),
+        LogAttempt::AlreadyGone => LogOutcome::AlreadyGone,
+        LogAttempt::NoLongerAllowed(refusal) => LogOutcome::NoLongerAllowed(refusal),
+        LogAttempt::Failed(why) => LogOutcome::Failed(why),
+    }
+}

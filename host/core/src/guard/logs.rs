@@ -1,0 +1,537 @@
+//! Rail 7: what may be done beneath log roots. Judges one target at a time, by one look at it ([`Sight`]); all wishes of
+//! a run, with the rails that concern them together, are reviewed in `review`.
+//!
+//! In this order; the first that says no names the refusal:
+//!
+//! - The target is beneath a declared root, is not the root itself, and is of the kind that the wish says: a regular
+//!   file, a directory as a whole, or a link in `/var/log/containers`.
+//! - Nothing about it has changed since the plugin could see it; right before it is carried out, since it was judged.
+//!   A file that is to be truncated may have grown.
+//! - It is not the kubelet's to care for: not a live container log, not a file that the kubelet is compressing, not in
+//!   the log directory of a pod that exists except for rotated logs, not a link to the log of a container that exists.
+//!   Where the pods and containers of the node are not known, all of them exist.
+//! - No process holds it open; an open file can be truncated. Where open files cannot be seen, what has changed within
+//!   [`LogRails::unknown_open_age`] counts as open.
+//! - A file that is to be truncated has no other name, which may lie outside of the root.
+//! - A directory has been seen as a whole: no other filesystem begins in it, it has nothing in it but files, directories
+//!   and links, no pods' log directories, and nothing in it has changed within [`LogRails::settled_for`].
+//!
+//! [`LogGuard::judge`] makes a [`LogStep`] of a wish, [`LogGuard::clear`] makes a [`LogClearance`] of a step right
+//! before it is carried out. Whoever removes or truncates takes a clearance by value, and holds what it finds against it
+//! once more with the file already in hand.
+
+mod refusal;
+mod review;
+mod tree;
+
+use std::collections::HashSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::Limits;
+use crate::logs::place::{self, ContainerLog};
+use crate::logs::{FileEntry, FileKind, Identity, LogPath, OpenState, Place, PodDirectory};
+use crate::proposal::{LogLocation, Reason, Target, Verb, Wish};
+use crate::snapshot::Snapshot;
+use crate::text;
+
+pub use refusal::LogRefusal;
+pub use review::{LogPlan, LogRefused, Sights};
+pub use tree::{Obstacle, Tree};
+
+/// What the operator sets for log files and directories. [`GuardRails::for_logs`](super::GuardRails::for_logs) makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogRails {
+    /// Where open files cannot be seen, what has changed less than this ago counts as open. Default one day: few
+    /// programs keep a log open for longer without a word.
+    pub unknown_open_age: SignedDuration,
+    /// A directory is removed only if nothing in it has changed for this long. Default 10 minutes.
+    pub settled_for: SignedDuration,
+    /// In how many runs in a row a plugin has to wish the same of the same file (rail 6). Default 1: this one.
+    pub confirmations: u32,
+    /// Limits of one run (rail 8), which count log files and directories by themselves.
+    pub limits: Limits,
+}
+
+impl Default for LogRails {
+    fn default() -> Self {
+        Self {
+            unknown_open_age: SignedDuration::from_hours(24),
+            settled_for: SignedDuration::from_mins(10),
+            confirmations: 1,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What a wish about logs is about, with a path that cannot lead out of its root.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogTarget {
+    /// Name of the log root.
+    pub root: String,
+    /// Where beneath it.
+    pub path: LogPath,
+    /// A whole directory and not a file.
+    pub is_directory: bool,
+}
+
+impl LogTarget {
+    /// Reads the target of a wish.
+    ///
+    /// # Errors
+    /// With the refusal, when the wish is about something else, or its path is none.
+    pub fn of(wish: &Wish) -> Result<Self, LogRefusal> {
+        let (LogLocation { root, path }, is_directory) = match &wish.target {
+            Target::LogFile(place) => (place, false),
+            Target::LogDirectory(place) => (place, true),
+            _ => return Err(LogRefusal::NotOffered),
+        };
+        let path = path.parse::<LogPath>().map_err(|problem| LogRefusal::BadPath { problem })?;
+        Ok(Self { root: root.clone(), path, is_directory })
+    }
+}
+
+/// What one look at a target found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// The target itself.
+    pub entry: FileEntry,
+    /// Where that is, as far as the kubelet is concerned.
+    pub place: Place,
+    /// Of a symbolic link, whether what it points to is there; nothing when that cannot be seen from here.
+    pub leads_somewhere: Option<bool>,
+    /// Of a directory that is wished as a whole, what is in it.
+    pub tree: Option<Tree>,
+}
+
+impl Sight {
+    /// How many entries it is: one, or a directory and all that is in it.
+    fn entries(&self) -> u64 {
+        self.tree.as_ref().map_or(1, |tree| tree.entries.saturating_add(1))
+    }
+}
+
+/// Why there is no [`Sight`] of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unseen {
+    /// No root has this name.
+    NoSuchRoot,
+    /// It is not there.
+    NotFound,
+    /// A directory on the way is a link, or no directory.
+    ThroughLink,
+    /// It is on another filesystem than its root.
+    OtherFilesystem,
+    /// The system says something else.
+    Failed(String),
+}
+
+impl From<Unseen> for LogRefusal {
+    fn from(unseen: Unseen) -> Self {
+        match unseen {
+            Unseen::NoSuchRoot => Self::NoSuchRoot,
+            Unseen::NotFound => Self::NotFound,
+            Unseen::ThroughLink => Self::ThroughLink,
+            Unseen::OtherFilesystem => Self::OtherFilesystem,
+            Unseen::Failed(problem) => Self::Unseen { problem },
+        }
+    }
+}
+
+/// What to do to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LogVerb {
+    /// Take it away.
+    Remove,
+    /// Cut it to zero length.
+    Truncate,
+}
+
+/// An approved wish about a log file or directory. Only this module can make one.
+///
+/// ```compile_fail,E0451
+/// # fn skip(step: holystone_core::guard::logs::LogStep) -> holystone_core::guard::logs::LogStep {
+/// holystone_core::guard::logs::LogStep { plugin: "mine".to_owned(), ..step }
+/// # }
+/// ```
+///
+/// ```compile_fail,E0277
+/// let step: holystone_core::guard::logs::LogStep = serde_json::from_str("{}").unwrap();
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogStep {
+    plugin: String,
+    target: LogTarget,
+    verb: LogVerb,
+    entries: u64,
+    size_bytes: u64,
+    freeable_bytes: u64,
+    hard_links: u64,
+    reason: Reason,
+    #[serde(skip)]
+    judged: Judged,
+}
+
+impl LogStep {
+    /// The plugin that wished it.
+    pub fn plugin(&self) -> &str {
+        &self.plugin
+    }
+
+    /// What it is about.
+    pub fn target(&self) -> &LogTarget {
+        &self.target
+    }
+
+    /// What will be done to it.
+    pub fn verb(&self) -> LogVerb {
+        self.verb
+    }
+
+    /// How many entries it is: one, or a directory and all that is in it.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Apparent size in bytes, in sum for a directory.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// What the filesystem should gain, as far as one can tell: nothing for a file that has another name.
+    pub fn freeable_bytes(&self) -> u64 {
+        self.freeable_bytes
+    }
+
+    /// How many names the file has.
+    pub fn hard_links(&self) -> u64 {
+        self.hard_links
+    }
+
+    /// Why the plugin wished it.
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
+    /// What to call the target in a message.
+    pub fn name(&self) -> String {
+        text::shown(&format!("{}:{}", self.target.root, self.target.path))
+    }
+
+    /// Which file or directory it is, whatever it is called, to remember it by from run to run.
+    pub fn key(&self) -> String {
+        let Identity { device, inode, born } = self.judged.identity();
+        match born {
+            Some(born) => format!("{device}:{inode}:{}", born.as_nanosecond()),
+            None => format!("{device}:{inode}"),
+        }
+    }
+}
+
+/// What a target was when it was judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judged {
+    /// A file or link to remove: it must be the same, with the same content.
+    Whole { identity: Identity, kind: FileKind, size_bytes: u64, modified: Timestamp },
+    /// A file to truncate: it may have grown.
+    Growing { identity: Identity, size_bytes: u64 },
+    /// A directory: nothing in it may have changed since.
+    Tree { identity: Identity, touched: Timestamp },
+}
+
+impl Judged {
+    fn identity(&self) -> Identity {
+        match *self {
+            Self::Whole { identity, .. } | Self::Growing { identity, .. } | Self::Tree { identity, .. } => identity,
+        }
+    }
+
+    fn check(&self, entry: &FileEntry) -> Result<(), LogRefusal> {
+        let changed = |what| Err(LogRefusal::Changed { what });
+        match *self {
+            Self::Whole { identity, kind, .. } if (identity, kind) != (entry.identity, entry.kind) => {
+                changed("it is another one by now")
+            }
+            Self::Whole { size_bytes, modified, .. }
+                if (size_bytes, modified) != (entry.size_bytes, entry.modified) =>
+            {
+                changed("its content has changed")
+            }
+            Self::Growing { identity, .. } if (identity, FileKind::File) != (entry.identity, entry.kind) => {
+                changed("it is another one by now")
+            }
+            Self::Growing { size_bytes, .. } if entry.size_bytes < size_bytes => changed("it has been cut already"),
+            Self::Growing { .. } if entry.hard_links > 1 => Err(LogRefusal::HardLinked { links: entry.hard_links }),
+            Self::Tree { identity, .. } if (identity, FileKind::Directory) != (entry.identity, entry.kind) => {
+                changed("it is another one by now")
+            }
+            Self::Tree { touched, .. } if entry.touched() > touched => changed("something in it has changed"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Permission to do one thing to one log file or directory now. Whoever removes or truncates takes one by value.
+///
+/// ```compile_fail,E0451
+/// # fn forge(clearance: holystone_core::guard::logs::LogClearance, target: holystone_core::guard::logs::LogTarget) {
+/// let forged = holystone_core::guard::logs::LogClearance { target, ..clearance };
+/// # }
+/// ```
+///
+/// ```compile_fail,E0382
+/// # fn twice(clearance: holystone_core::guard::logs::LogClearance, remove: fn(holystone_core::guard::logs::LogClearance)) {
+/// remove(clearance);
+/// remove(clearance);
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct LogClearance {
+    target: LogTarget,
+    verb: LogVerb,
+    judged: Judged,
+}
+
+impl LogClearance {
+    /// What it is about.
+    pub fn target(&self) -> &LogTarget {
+        &self.target
+    }
+
+    /// What may be done to it.
+    pub fn verb(&self) -> LogVerb {
+        self.verb
+    }
+
+    /// Whether the target, looked at with the file in hand, is still what was judged.
+    ///
+    /// # Errors
+    /// With the refusal, when it is not.
+    pub fn still_fits(&self, entry: &FileEntry) -> Result<(), LogRefusal> {
+        self.judged.check(entry)
+    }
+
+    /// Whether something within a directory that is being removed was there, as it is, when the directory was judged.
+    ///
+    /// # Errors
+    /// With the refusal, when it was not.
+    pub fn covers(&self, entry: &FileEntry) -> Result<(), LogRefusal> {
+        match self.judged {
+            Judged::Tree { touched, .. } if entry.touched() <= touched => Ok(()),
+            _ => Err(LogRefusal::Changed { what: "something in it has changed" }),
+        }
+    }
+}
+
+/// Rail 7, ready to judge by one look at the node.
+#[derive(Debug)]
+pub struct LogGuard<'a> {
+    rails: LogRails,
+    now: Timestamp,
+    /// Absent when the node's pods and containers are not known.
+    known: Option<Known<'a>>,
+}
+
+/// The pods and containers of the node.
+#[derive(Debug)]
+struct Known<'a> {
+    pods: HashSet<&'a str>,
+    /// Those whose uid the runtime does not tell.
+    names: HashSet<(&'a str, &'a str)>,
+    containers: HashSet<&'a str>,
+}
+
+impl<'a> LogGuard<'a> {
+    /// Prepares to judge. `now` is when the look was taken; without a snapshot of the runtime's no pod counts as gone.
+    pub fn new(rails: LogRails, now: Timestamp, snapshot: Option<&'a Snapshot>) -> Self {
+        Self { rails, now, known: snapshot.map(Known::of) }
+    }
+
+    /// Judges a wish by a look at its target. What has changed after `now` has changed after a plugin saw it.
+    ///
+    /// # Errors
+    /// With the refusal, when the rail says no.
+    pub fn judge(&self, plugin: &str, wish: &Wish, seen: Result<Sight, Unseen>) -> Result<LogStep, LogRefusal> {
+        let target = LogTarget::of(wish)?;
+        let verb = verb(&target, wish.verb)?;
+        let sight = seen?;
+        let judged = judged(&target, verb, &sight)?;
+        let touched = sight.tree.as_ref().map_or(sight.entry.touched(), |tree| tree.touched);
+        if verb == LogVerb::Remove && touched > self.now {
+            return Err(LogRefusal::Changed { what: "it has changed since the plugin could see it" });
+        }
+        self.look(&target, verb, &sight)?;
+        let entries = sight.entries();
+        let Sight { entry, tree, .. } = sight;
+        let (size_bytes, freeable_bytes) = match &tree {
+            Some(tree) => (tree.size_bytes, tree.freeable_bytes),
+            None => (entry.size_bytes, entry.freeable_bytes()),
+        };
+        let (plugin, reason, hard_links) = (plugin.to_owned(), wish.reason.clone(), entry.hard_links);
+        Ok(LogStep { plugin, target, verb, entries, size_bytes, freeable_bytes, hard_links, reason, judged })
+    }
+
+    /// Looks once more, right before a step is carried out: `self` and `seen` must come from looks taken just now.
+    ///
+    /// # Errors
+    /// With the refusal, when the rail says no by now.
+    pub fn clear(&self, step: &LogStep, seen: Result<Sight, Unseen>) -> Result<LogClearance, LogRefusal> {
+        let (target, verb, sight) = (&step.target, step.verb, seen?);
+        step.judged.check(&sight.entry)?;
+        let now = judged(target, verb, &sight)?;
+        if let (Judged::Tree { touched: before, .. }, Judged::Tree { touched, .. }) = (step.judged, now)
+            && touched > before
+        {
+            return Err(LogRefusal::Changed { what: "something in it has changed" });
+        }
+        self.look(target, verb, &sight)?;
+        // What was judged first, not what is there now: nothing may slip in between the two looks.
+        Ok(LogClearance { target: target.clone(), verb, judged: step.judged })
+    }
+
+    /// What does not depend on earlier looks.
+    fn look(&self, target: &LogTarget, verb: LogVerb, sight: &Sight) -> Result<(), LogRefusal> {
+        self.kubelet(target, sight)?;
+        if let Some(tree) = &sight.tree {
+            return self.tree(tree);
+        }
+        match verb {
+            LogVerb::Truncate if sight.entry.hard_links > 1 => {
+                Err(LogRefusal::HardLinked { links: sight.entry.hard_links })
+            }
+            LogVerb::Truncate => Ok(()),
+            // Nobody holds a link open, only what it leads to.
+            LogVerb::Remove if sight.entry.kind == FileKind::Symlink => Ok(()),
+            LogVerb::Remove => self.closed(sight.entry.open, sight.entry.touched()),
+        }
+    }
+
+    fn closed(&self, open: OpenState, touched: Timestamp) -> Result<(), LogRefusal> {
+        match open {
+            OpenState::Open => Err(LogRefusal::HeldOpen),
+            OpenState::Unknown if self.is_younger(touched, self.rails.unknown_open_age) => {
+                Err(LogRefusal::MayBeOpen { touched, age: self.rails.unknown_open_age })
+            }
+            OpenState::Unknown | OpenState::Closed => Ok(()),
+        }
+    }
+
+    fn is_younger(&self, touched: Timestamp, age: SignedDuration) -> bool {
+        self.now.duration_since(touched) < age
+    }
+
+    fn tree(&self, tree: &Tree) -> Result<(), LogRefusal> {
+        if let Some(obstacle) = &tree.obstacle {
+            return Err(LogRefusal::Obstacle(obstacle.clone()));
+        }
+        self.closed(tree.open, tree.touched)?;
+        if self.is_younger(tree.touched, self.rails.settled_for) {
+            return Err(LogRefusal::Unsettled { touched: tree.touched, age: self.rails.settled_for });
+        }
+        Ok(())
+    }
+
+    /// What the kubelet and the runtimes care for.
+    fn kubelet(&self, target: &LogTarget, sight: &Sight) -> Result<(), LogRefusal> {
+        let name = target.path.name().unwrap_or_default();
+        if sight.place.is_of_all_pods {
+            return Err(LogRefusal::OfAllPods);
+        }
+        if sight.entry.kind == FileKind::Symlink {
+            return self.link(name, sight);
+        }
+        if sight.entry.kind == FileKind::File && place::is_docker_log(name) {
+            return Err(LogRefusal::LiveContainerLog);
+        }
+        let Some(pod) = &sight.place.pod else { return Ok(()) };
+        let exists = self.pod_exists(pod);
+        let what = ContainerLog::of(name);
+        match exists {
+            Some(false) if !target.is_directory && pod.has_real_uid() && what == ContainerLog::Temporary => {
+                Err(LogRefusal::KubeletTemporary)
+            }
+            Some(false) => Ok(()),
+            None if !pod.has_real_uid() => Ok(()),
+            _ if target.is_directory || sight.place.depth != 2 => Err(pod_stays(pod, exists)),
+            _ => match what {
+                ContainerLog::Rotated => Ok(()),
+                ContainerLog::Live => Err(LogRefusal::LiveContainerLog),
+                ContainerLog::Temporary => Err(LogRefusal::KubeletTemporary),
+                ContainerLog::Other => Err(pod_stays(pod, exists)),
+            },
+        }
+    }
+
+    /// A link: only one of the kubelet's to a container's log, if both are gone.
+    fn link(&self, name: &[u8], sight: &Sight) -> Result<(), LogRefusal> {
+        let Some(container) = place::container_of_link(name) else {
+            return Err(LogRefusal::WrongKind { found: FileKind::Symlink });
+        };
+        let exists = self.known.as_ref().is_none_or(|known| known.containers.contains(container));
+        match sight.leads_somewhere {
+            _ if exists => Err(LogRefusal::ContainerExists { is_known: self.known.is_some() }),
+            Some(false) => Ok(()),
+            Some(true) => Err(LogRefusal::LinkLeadsSomewhere),
+            None => Err(LogRefusal::LinkUnseen),
+        }
+    }
+
+    /// Whether there is such a pod on the node, if that is known.
+    fn pod_exists(&self, pod: &PodDirectory) -> Option<bool> {
+        let known = self.known.as_ref()?;
+        let names = (pod.namespace.as_str(), pod.name.as_str());
+        Some(known.pods.contains(pod.uid.as_str()) || known.names.contains(&names))
+    }
+}
+
+impl<'a> Known<'a> {
+    fn of(snapshot: &'a Snapshot) -> Self {
+        let sandboxes = snapshot.sandboxes.iter().map(|sandbox| &sandbox.pod);
+        let pods = sandboxes.chain(snapshot.containers.iter().map(|container| &container.pod));
+        let (nameless, told): (Vec<_>, Vec<_>) = pods.partition(|pod| pod.uid.is_empty());
+        Self {
+            pods: told.into_iter().map(|pod| pod.uid.as_str()).collect(),
+            names: nameless.into_iter().map(|pod| (pod.namespace.as_str(), pod.name.as_str())).collect(),
+            containers: snapshot.containers.iter().map(|container| container.id.as_str()).collect(),
+        }
+    }
+}
+
+fn pod_stays(pod: &PodDirectory, exists: Option<bool>) -> LogRefusal {
+    let pod = format!("{}/{}", pod.namespace, pod.name);
+    if exists.is_some() { LogRefusal::PodExists { pod } } else { LogRefusal::PodUnknown { pod } }
+}
+
+fn verb(target: &LogTarget, verb: Verb) -> Result<LogVerb, LogRefusal> {
+    match verb {
+        _ if target.path.is_root() => Err(LogRefusal::RootItself),
+        Verb::Remove => Ok(LogVerb::Remove),
+        Verb::Truncate if !target.is_directory => Ok(LogVerb::Truncate),
+        Verb::Truncate | Verb::Other => Err(LogRefusal::NotOffered),
+    }
+}
+
+/// What to hold later looks against.
+fn judged(target: &LogTarget, verb: LogVerb, sight: &Sight) -> Result<Judged, LogRefusal> {
+    let entry = &sight.entry;
+    let (identity, size_bytes, kind) = (entry.identity, entry.size_bytes, entry.kind);
+    match (verb, kind, &sight.tree) {
+        (LogVerb::Remove, FileKind::Directory, Some(tree)) if target.is_directory => {
+            Ok(Judged::Tree { identity, touched: tree.touched.max(entry.touched()) })
+        }
+        (LogVerb::Truncate, FileKind::File, None) if !target.is_directory => {
+            Ok(Judged::Growing { identity, size_bytes })
+        }
+        (LogVerb::Remove, FileKind::File | FileKind::Symlink, None) if !target.is_directory => {
+            Ok(Judged::Whole { identity, kind, size_bytes, modified: entry.modified })
+        }
+        _ => Err(LogRefusal::WrongKind { found: kind }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! What rail 7 says no with: a stable word to count by, and a sentence for people.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use super::Obstacle;
+use crate::logs::{FileKind, LogPath, PathError};
+use crate::text;
+
+/// Why nothing is done to a log file or directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogRefusal {
+    /// Rail 1: there is no such file or directory.
+    NotFound,
+    /// Rail 1: this host does not do that to that kind of thing.
+    NotOffered,
+    /// Rail 1: wished before, by this or an earlier plugin.
+    Duplicate,
+    /// No log root has this name.
+    NoSuchRoot,
+    /// The path is none that the host would have shown.
+    BadPath {
+        /// What is wrong with it.
+        problem: PathError,
+    },
+    /// A log root is never removed or truncated.
+    RootItself,
+    /// It is of another kind than the wish says.
+    WrongKind {
+        /// What it is.
+        found: FileKind,
+    },
+    /// A directory on the way is a link, or no directory.
+    ThroughLink,
+    /// It is on another filesystem than its root.
+    OtherFilesystem,
+    /// It could not be looked at.
+    Unseen {
+        /// What the system said.
+        problem: String,
+    },
+    /// It is not any more what it was.
+    Changed {
+        /// In what way.
+        what: &'static str,
+    },
+    /// It is what a container's output is written to.
+    LiveContainerLog,
+    /// The kubelet is compressing it.
+    KubeletTemporary,
+    /// It is, or lies in, the log directory of a pod that exists.
+    PodExists {
+        /// The pod.
+        pod: String,
+    },
+    /// The same, and it is not known which pods exist.
+    PodUnknown {
+        /// The pod.
+        pod: String,
+    },
+    /// It is where the kubelet keeps the logs of all pods, or links to them.
+    OfAllPods,
+    /// It is a link to the log of a container that exists.
+    ContainerExists {
+        /// Whether the containers of the node are known at all.
+        is_known: bool,
+    },
+    /// It is a link to something that is there.
+    LinkLeadsSomewhere,
+    /// It is a link to something that cannot be seen from here.
+    LinkUnseen,
+    /// A process holds it open.
+    HeldOpen,
+    /// A process may hold it open.
+    MayBeOpen {
+        /// When it last changed.
+        touched: Timestamp,
+        /// What counts as open while it is younger than this.
+        age: SignedDuration,
+    },
+    /// It has other names, so cutting it would cut what is under those.
+    HardLinked {
+        /// How many names there are.
+        links: u64,
+    },
+    /// Something in the directory keeps it from being removed as a whole.
+    Obstacle(Obstacle),
+    /// Something in the directory has changed a short while ago.
+    Unsettled {
+        /// When.
+        touched: Timestamp,
+        /// For how long nothing may have changed.
+        age: SignedDuration,
+    },
+    /// Rail 6: it has not been wished in enough runs in a row.
+    NotConfirmed {
+        /// In how many it has been, this one included.
+        runs: u32,
+        /// In how many it has to be.
+        needed: u32,
+    },
+    /// Rail 8: the run has reached its number of files and directories.
+    OverCount {
+        /// The limit.
+        limit: u64,
+    },
+    /// Rail 8: it does not fit into what is left of the run's bytes.
+    OverBytes {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// Rail 8: the plugin's proposal as a whole is rejected.
+    OverPercent {
+        /// The limit, in percent of all entries beneath the log roots.
+        limit: u8,
+        /// What the proposal would have come to, in percent, rounded up.
+        wished: u64,
+    },
+    /// Rail 8: the same, because what its share is cannot be told.
+    Uncounted {
+        /// The limit, in percent.
+        limit: u8,
+    },
+}
+
+impl LogRefusal {
+    /// Number of the rail that said no.
+    pub fn rail(&self) -> u8 {
+        match self {
+            Self::NotFound | Self::NotOffered | Self::Duplicate => 1,
+            Self::NotConfirmed { .. } => 6,
+            Self::OverCount { .. } | Self::OverBytes { .. } | Self::OverPercent { .. } | Self::Uncounted { .. } => 8,
+            _ => 7,
+        }
+    }
+
+    /// A stable word for it, to count by.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "NotFound",
+            Self::NotOffered => "NotOffered",
+            Self::Duplicate => "Duplicate",
+            Self::NoSuchRoot => "NoSuchRoot",
+            Self::BadPath { .. } => "BadPath",
+            Self::RootItself => "RootItself",
+            Self::WrongKind { .. } => "WrongKind",
+            Self::ThroughLink => "ThroughLink",
+            Self::OtherFilesystem => "OtherFilesystem",
+            Self::Unseen { .. } => "Unseen",
+            Self::Changed { .. } => "Changed",
+            Self::LiveContainerLog => "LiveContainerLog",
+            Self::KubeletTemporary => "KubeletTemporary",
+            Self::PodExists { .. } => "PodExists",
+            Self::PodUnknown { .. } => "PodUnknown",
+            Self::OfAllPods => "OfAllPods",
+            Self::ContainerExists { .. } => "ContainerExists",
+            Self::LinkLeadsSomewhere => "LinkLeadsSomewhere",
+            Self::LinkUnseen => "LinkUnseen",
+            Self::HeldOpen => "HeldOpen",
+            Self::MayBeOpen { .. } => "MayBeOpen",
+            Self::HardLinked { .. } => "HardLinked",
+            Self::Obstacle(_) => "Obstacle",
+            Self::Unsettled { .. } => "Unsettled",
+            Self::NotConfirmed { .. } => "NotConfirmed",
+            Self::OverCount { .. } => "OverCount",
+            Self::OverBytes { .. } => "OverBytes",
+            Self::OverPercent { .. } => "OverPercent",
+            Self::Uncounted { .. } => "Uncounted",
+        }
+    }
+}
+
+impl fmt::Display for LogRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("there is no such file or directory beneath the log root"),
+            Self::NotOffered => f.write_str("this host does not do that to this kind of target"),
+            Self::Duplicate => f.write_str("already wished earlier in this run"),
+            Self::NoSuchRoot => f.write_str("no log root has this name"),
+            Self::BadPath { problem } => write!(f, "the path is none that the host would have shown: {problem}"),
+            Self::RootItself => f.write_str("it is the log root itself"),
+            Self::WrongKind { found } => write!(f, "it is {}, which the wish does not fit", found.as_str()),
+            Self::ThroughLink => f.write_str("a directory on its path is a symbolic link, or is no directory"),
+            Self::OtherFilesystem => f.write_str("it is on another filesystem than its log root"),
+            Self::Unseen { problem } => write!(f, "it could not be looked at: {}", text::shown(problem)),
+            Self::Changed { what } => f.write_str(what),
+            Self::LiveContainerLog => f.write_str("it is what the output of a container is written to"),
+            Self::KubeletTemporary => f.write_str("the kubelet makes it while it compresses a log"),
+            Self::PodExists { pod } => write!(f, "it belongs to the pod {}, which exists", text::shown(pod)),
+            Self::PodUnknown { pod } => {
+                write!(f, "it belongs to the pod {}, and it is not known which pods exist", text::shown(pod))
+            }
+            Self::OfAllPods => f.write_str("it is where the kubelet keeps the logs of all pods"),
+            Self::ContainerExists { is_known: true } => f.write_str("it leads to the log of a container that exists"),
+            Self::ContainerExists { is_known: false } => {
+                f.write_str("it leads to the log of a container, and it is not known which containers exist")
+            }
+            Self::LinkLeadsSomewhere => f.write_str("it is a link to something that is there"),
+            Self::LinkUnseen => f.write_str("it is a link to something that cannot be seen from here"),
+            Self::HeldOpen => f.write_str("a process holds it open, so that removing it would free nothing"),
+            Self::MayBeOpen { touched, age } => write!(
+                f,
+                "a process may hold it open: which files are open cannot be seen here, and it changed at {touched:.0}, less than {age:#} ago"
+            ),
+            Self::HardLinked { links } => {
+                write!(f, "it has {links} names, and cutting it would cut what is under the others as well")
+            }
+            Self::Obstacle(obstacle) => write!(f, "it cannot be removed as a whole: {obstacle}"),
+            Self::Unsettled { touched, age } => {
+                write!(f, "something in it changed at {touched:.0}, less than {age:#} ago")
+            }
+            Self::NotConfirmed { runs, needed } => {
+                write!(f, "wished in {runs} of {needed} runs in a row that it takes")
+            }
+            Self::OverCount { limit } => {
+                write!(f, "over the limit of log files and directories per run, which is {limit}")
+            }
+            Self::OverBytes { limit } => write!(f, "over the limit of bytes per run, which is {limit}"),
+            Self::OverPercent { limit, wished } => write!(
+                f,
+                "proposal rejected: it is about {wished} % of all that is beneath the log roots, the limit is {limit} %"
+            ),
+            Self::Uncounted { limit } => write!(
+                f,
+                "proposal rejected: the limit is {limit} % of all that is beneath the log roots, and that could not be counted"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |path: &LogPath| text::shown(&path.to_string());
+        match self {
+            Self::Kind(path, kind) => write!(f, "{} in it is {}", shown(path), kind.as_str()),
+            Self::Kubelet(path) => write!(f, "{} in it is for the kubelet or a container runtime to keep", shown(path)),
+            Self::Root(path) => write!(f, "{} in it is a log root itself", shown(path)),
+            Self::Filesystem(path) => write!(f, "another filesystem begins at {} in it", shown(path)),
+            Self::Unseen(path, problem) => {
+                write!(f, "{} in it could not be looked at: {}", shown(path), text::shown(problem))
+            }
+            Self::TooMuch(path) => {
+                write!(f, "it has more in it than this host looks at, which ended at {}", shown(path))
+            }
+        }
+    }
+}
+
+impl Serialize for LogRefusal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("LogRefusal", 3)?;
+        out.serialize_field("rail", &self.rail())?;
+        out.serialize_field("code", self.code())?;
+        out.serialize_field("message", &self.to_string())?;
+        out.end()
+    }
+}

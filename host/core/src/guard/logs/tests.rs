@@ -1,0 +1,435 @@
+use std::collections::{BTreeMap, HashMap};
+
+use crate::container::{ImageMentions, Pod, Sandbox};
+use crate::fixture;
+use crate::logs::NotEntered;
+use crate::proposal::ReasonKind;
+
+use super::*;
+
+mod properties;
+mod reviewing;
+
+const UID: &str = "0f1e2d3c-4b5a-6978-8695-a4b3c2d1e0f0";
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+/// The time of the snapshot in these tests.
+fn now() -> Timestamp {
+    at(1_000_000)
+}
+
+fn wish(target: Target, verb: Verb) -> Wish {
+    Wish { target, verb, reason: Reason { kind: ReasonKind::TooOld, text: String::new() }, expected_bytes: None }
+}
+
+fn place(path: &str) -> LogLocation {
+    LogLocation { root: "app".to_owned(), path: path.to_owned() }
+}
+
+fn file(path: &str) -> Wish {
+    wish(Target::LogFile(place(path)), Verb::Remove)
+}
+
+fn truncate(path: &str) -> Wish {
+    wish(Target::LogFile(place(path)), Verb::Truncate)
+}
+
+fn directory(path: &str) -> Wish {
+    wish(Target::LogDirectory(place(path)), Verb::Remove)
+}
+
+/// An old, closed file.
+fn entry(path: &str) -> FileEntry {
+    FileEntry {
+        path: path.parse().unwrap(),
+        kind: FileKind::File,
+        identity: Identity { device: 1, inode: 2, born: Some(at(5)) },
+        size_bytes: 100,
+        allocated_bytes: 4096,
+        modified: at(10),
+        changed: at(20),
+        hard_links: 1,
+        open: OpenState::Closed,
+        pod_uid: None,
+        not_entered: None,
+    }
+}
+
+fn sight(host_path: &str, path: &str) -> Sight {
+    let place = Place::of(host_path.as_bytes(), &path.parse().unwrap());
+    Sight { entry: entry(path), place, leads_somewhere: None, tree: None }
+}
+
+/// An old, quiet directory.
+fn tree_sight(host_path: &str, path: &str) -> Sight {
+    let mut sight = sight(host_path, path);
+    sight.entry.kind = FileKind::Directory;
+    sight.tree = Some(Tree {
+        entries: 3,
+        size_bytes: 300,
+        freeable_bytes: 12_288,
+        touched: at(30),
+        open: OpenState::Closed,
+        obstacle: None,
+    });
+    sight
+}
+
+fn with(mut sight: Sight, change: impl FnOnce(&mut Sight)) -> Sight {
+    change(&mut sight);
+    sight
+}
+
+fn guard(snapshot: Option<&Snapshot>) -> LogGuard<'_> {
+    LogGuard::new(LogRails::default(), now(), snapshot)
+}
+
+/// A node with one pod.
+fn node() -> Snapshot {
+    let pod = Pod { uid: UID.to_owned(), namespace: "shop".to_owned(), name: "web".to_owned() };
+    let sandbox = Sandbox {
+        id: "s".to_owned(),
+        pod,
+        ready: true,
+        created_at: at(1),
+        image: String::new(),
+        labels: BTreeMap::new(),
+    };
+    Snapshot { sandboxes: vec![sandbox], ..fixture::snapshot(Vec::new(), Vec::new()) }
+}
+
+#[track_caller]
+fn refused(wish: &Wish, sight: Sight, code: &str) {
+    let refusal = guard(Some(&node())).judge("p", wish, Ok(sight)).unwrap_err();
+    assert_eq!(refusal.code(), code, "{refusal}");
+}
+
+#[track_caller]
+fn allowed(wish: &Wish, sight: Sight) -> LogStep {
+    guard(Some(&node())).judge("p", wish, Ok(sight)).unwrap()
+}
+
+#[test]
+fn rail_7_an_old_closed_file_may_go() {
+    let step = allowed(&file("a.log.1"), sight("/var/log/app", "a.log.1"));
+    assert_eq!((step.verb(), step.size_bytes(), step.freeable_bytes()), (LogVerb::Remove, 100, 4096));
+    assert_eq!(step.target().path.to_string(), "a.log.1");
+    let clearance = guard(None).clear(&step, Ok(sight("/var/log/app", "a.log.1"))).unwrap();
+    assert_eq!(clearance.target(), step.target());
+    assert!(clearance.still_fits(&entry("a.log.1")).is_ok());
+}
+
+#[test]
+fn rail_7_paths_lead_nowhere_else() {
+    for path in ["../etc", "/etc/passwd", "a/../b", "a//b", "\\x41", "a\n"] {
+        refused(&file(path), sight("/var/log/app", "a"), "BadPath");
+    }
+    refused(&file(""), sight("/var/log/app", ""), "RootItself");
+    refused(&directory(""), tree_sight("/var/log/app", ""), "RootItself");
+}
+
+#[test]
+fn rail_7_only_what_is_offered() {
+    refused(&wish(Target::LogDirectory(place("d")), Verb::Truncate), tree_sight("/x", "d"), "NotOffered");
+    refused(&wish(Target::LogFile(place("a")), Verb::Other), sight("/x", "a"), "NotOffered");
+    refused(&wish(Target::Image("i".to_owned()), Verb::Remove), sight("/x", "a"), "NotOffered");
+}
+
+#[test]
+fn rail_7_kinds_have_to_fit() {
+    for kind in [
+        FileKind::Fifo,
+        FileKind::Socket,
+        FileKind::BlockDevice,
+        FileKind::CharacterDevice,
+        FileKind::Other,
+        FileKind::Directory,
+    ] {
+        refused(&file("a"), with(sight("/x", "a"), |sight| sight.entry.kind = kind), "WrongKind");
+        refused(&truncate("a"), with(sight("/x", "a"), |sight| sight.entry.kind = kind), "WrongKind");
+    }
+    refused(&file("a"), with(sight("/x", "a"), |sight| sight.entry.kind = FileKind::Symlink), "WrongKind");
+    refused(&truncate("a"), with(sight("/x", "a"), |sight| sight.entry.kind = FileKind::Symlink), "WrongKind");
+    refused(&directory("a"), sight("/x", "a"), "WrongKind");
+    refused(&directory("a"), with(tree_sight("/x", "a"), |sight| sight.tree = None), "WrongKind");
+}
+
+#[test]
+fn rail_7_what_cannot_be_seen_stays() {
+    for (unseen, code) in [
+        (Unseen::NoSuchRoot, "NoSuchRoot"),
+        (Unseen::NotFound, "NotFound"),
+        (Unseen::ThroughLink, "ThroughLink"),
+        (Unseen::OtherFilesystem, "OtherFilesystem"),
+        (Unseen::Failed("EIO".to_owned()), "Unseen"),
+    ] {
+        let refusal = guard(None).judge("p", &file("a"), Err(unseen)).unwrap_err();
+        assert_eq!(refusal.code(), code);
+        assert_eq!(refusal.rail(), if code == "NotFound" { 1 } else { 7 });
+    }
+}
+
+#[test]
+fn rail_7_what_changed_since_the_plugin_saw_it_stays() {
+    let later = now() + SignedDuration::from_secs(1);
+    refused(&file("a"), with(sight("/x", "a"), |sight| sight.entry.changed = later), "Changed");
+    refused(&file("a"), with(sight("/x", "a"), |sight| sight.entry.modified = later), "Changed");
+    let touched = |sight: &mut Sight| sight.tree.as_mut().unwrap().touched = later;
+    refused(&directory("a"), with(tree_sight("/x", "a"), touched), "Changed");
+    allowed(&truncate("a"), with(sight("/x", "a"), |sight| sight.entry.modified = later));
+}
+
+#[test]
+fn rail_7_the_second_look_sees_any_other_file() {
+    let step = allowed(&file("a"), sight("/x", "a"));
+    let ways: [fn(&mut FileEntry); 6] = [
+        |entry| entry.identity.inode = 3,
+        |entry| entry.identity.device = 3,
+        |entry| entry.identity.born = None,
+        |entry| entry.size_bytes = 99,
+        |entry| entry.modified = at(11),
+        |entry| entry.kind = FileKind::Symlink,
+    ];
+    for change in ways {
+        let seen = with(sight("/x", "a"), |sight| change(&mut sight.entry));
+        assert_eq!(guard(None).clear(&step, Ok(seen)).unwrap_err().code(), "Changed");
+        let clearance = guard(None).clear(&step, Ok(sight("/x", "a"))).unwrap();
+        let mut other = entry("a");
+        change(&mut other);
+        assert_eq!(clearance.still_fits(&other).unwrap_err().code(), "Changed");
+    }
+    // A new name of the same file, or new rights, change nothing about it.
+    let renamed = with(sight("/x", "a"), |sight| sight.entry.changed = at(999));
+    assert!(guard(None).clear(&step, Ok(renamed)).is_ok());
+}
+
+#[test]
+fn rail_7_a_growing_file_may_be_cut_but_not_removed() {
+    let open = |size| {
+        with(sight("/x", "a"), |sight| {
+            sight.entry.size_bytes = size;
+            sight.entry.modified = at(size.cast_signed());
+            sight.entry.open = OpenState::Open;
+        })
+    };
+    refused(&file("a"), open(100), "HeldOpen");
+    let step = allowed(&truncate("a"), open(100));
+    let clearance = guard(None).clear(&step, Ok(open(200))).unwrap();
+    assert!(clearance.still_fits(&open(300).entry).is_ok());
+    assert_eq!(guard(None).clear(&step, Ok(open(99))).unwrap_err().code(), "Changed");
+    assert_eq!(clearance.still_fits(&open(0).entry).unwrap_err().code(), "Changed");
+}
+
+#[test]
+fn rail_7_cutting_a_file_of_two_names_would_cut_the_other() {
+    refused(&truncate("a"), with(sight("/x", "a"), |sight| sight.entry.hard_links = 2), "HardLinked");
+    let step = allowed(&truncate("a"), sight("/x", "a"));
+    let clearance = guard(None).clear(&step, Ok(sight("/x", "a"))).unwrap();
+    let linked = FileEntry { hard_links: 2, ..entry("a") };
+    assert_eq!(clearance.still_fits(&linked).unwrap_err().code(), "HardLinked");
+    let removed = allowed(&file("a"), with(sight("/x", "a"), |sight| sight.entry.hard_links = 2));
+    assert_eq!((removed.hard_links(), removed.freeable_bytes()), (2, 0), "removing one name frees nothing");
+}
+
+#[test]
+fn rail_7_unknown_counts_as_open_while_it_is_young() {
+    let unknown = |ago: i64| {
+        with(sight("/x", "a"), |sight| {
+            sight.entry.open = OpenState::Unknown;
+            sight.entry.changed = now() - SignedDuration::from_hours(ago);
+        })
+    };
+    refused(&file("a"), unknown(23), "MayBeOpen");
+    allowed(&file("a"), unknown(25));
+    allowed(&truncate("a"), unknown(1));
+    let future = with(unknown(25), |sight| sight.entry.modified = Timestamp::MAX);
+    refused(&file("a"), future, "Changed");
+    let rails = LogRails { unknown_open_age: SignedDuration::from_hours(1), ..LogRails::default() };
+    assert!(LogGuard::new(rails, now(), None).judge("p", &file("a"), Ok(unknown(2))).is_ok());
+}
+
+#[test]
+fn rail_7_a_directory_is_removed_whole_or_not_at_all() {
+    let tree = |change: fn(&mut Tree)| with(tree_sight("/x", "d"), |sight| change(sight.tree.as_mut().unwrap()));
+    let step = allowed(&directory("d"), tree(|_| ()));
+    assert_eq!((step.size_bytes(), step.freeable_bytes()), (300, 12_288));
+    refused(&directory("d"), tree(|tree| tree.open = OpenState::Open), "HeldOpen");
+    let young = |tree: &mut Tree| tree.touched = now() - SignedDuration::from_mins(9);
+    refused(&directory("d"), with(tree_sight("/x", "d"), |sight| young(sight.tree.as_mut().unwrap())), "Unsettled");
+    refused(
+        &directory("d"),
+        tree(|tree| {
+            tree.open = OpenState::Unknown;
+            tree.touched = now() - SignedDuration::from_hours(23);
+        }),
+        "MayBeOpen",
+    );
+    let obstacles = [
+        Obstacle::Kind("d/s".parse().unwrap(), FileKind::Socket),
+        Obstacle::Kubelet("d/p".parse().unwrap()),
+        Obstacle::Root("d/r".parse().unwrap()),
+        Obstacle::Filesystem("d/m".parse().unwrap()),
+        Obstacle::Unseen("d/x".parse().unwrap(), "EACCES\u{1b}".to_owned()),
+        Obstacle::TooMuch("d/z".parse().unwrap()),
+    ];
+    for obstacle in obstacles {
+        let sight = with(tree_sight("/x", "d"), |sight| sight.tree.as_mut().unwrap().obstacle = Some(obstacle));
+        refused(&directory("d"), sight, "Obstacle");
+    }
+}
+
+#[test]
+fn a_tree_is_the_sum_of_what_is_in_it() {
+    let directory = FileEntry { kind: FileKind::Directory, hard_links: 3, ..entry("d") };
+    let mut tree = Tree::of(&directory);
+    tree.add(&FileEntry { size_bytes: 1, changed: at(40), ..entry("d/a") }, false);
+    tree.add(&FileEntry { size_bytes: 2, hard_links: 2, open: OpenState::Unknown, ..entry("d/b") }, false);
+    tree.add(&FileEntry { kind: FileKind::Symlink, open: OpenState::Open, ..entry("d/c") }, false);
+    let sum = Tree {
+        entries: 3,
+        size_bytes: 103,
+        freeable_bytes: 3 * 4096,
+        touched: at(40),
+        open: OpenState::Open,
+        obstacle: None,
+    };
+    assert_eq!(tree, sum);
+}
+
+#[test]
+fn a_tree_tells_of_the_first_obstacle() {
+    let pod = format!("d/shop_web_{UID}");
+    let directory = |path: &str| FileEntry { kind: FileKind::Directory, ..entry(path) };
+    let obstacle = |entry: FileEntry, in_pod| {
+        let mut tree = Tree::of(&directory("d"));
+        tree.add(&entry, in_pod);
+        tree.add(&FileEntry { kind: FileKind::Socket, ..super::tests::entry("d/late") }, false);
+        tree.obstacle.unwrap()
+    };
+    let not_entered = |why| FileEntry { not_entered: Some(why), ..directory("d/x") };
+    let path = |text: &str| text.parse::<LogPath>().unwrap();
+    for (entry, expected) in [
+        (FileEntry { kind: FileKind::Fifo, ..entry("d/x") }, Obstacle::Kind(path("d/x"), FileKind::Fifo)),
+        (directory(&pod), Obstacle::Kubelet(path(&pod))),
+        (not_entered(NotEntered::Depth), Obstacle::TooMuch(path("d/x"))),
+        (not_entered(NotEntered::Filesystem), Obstacle::Filesystem(path("d/x"))),
+    ] {
+        assert_eq!(obstacle(entry, false), expected);
+    }
+    assert!(matches!(obstacle(not_entered(NotEntered::Denied), false), Obstacle::Unseen(..)));
+    // Within a pod's own directory the shape of names says nothing more.
+    assert_eq!(obstacle(directory(&pod), true), Obstacle::Kind(path("d/late"), FileKind::Socket));
+}
+
+#[test]
+fn rail_7_nothing_may_come_into_a_directory_after_it_was_judged() {
+    let step = allowed(&directory("d"), tree_sight("/x", "d"));
+    let newer = with(tree_sight("/x", "d"), |sight| sight.tree.as_mut().unwrap().touched = at(31));
+    assert_eq!(guard(None).clear(&step, Ok(newer)).unwrap_err().code(), "Changed");
+    let clearance = guard(None).clear(&step, Ok(tree_sight("/x", "d"))).unwrap();
+    let inside = |changed| FileEntry { changed: at(changed), ..entry("d/a") };
+    assert!(clearance.covers(&inside(30)).is_ok());
+    assert_eq!(clearance.covers(&inside(31)).unwrap_err().code(), "Changed");
+    let of_a_file = allowed(&file("a"), sight("/x", "a"));
+    let of_a_file = guard(None).clear(&of_a_file, Ok(sight("/x", "a"))).unwrap();
+    assert!(of_a_file.covers(&inside(1)).is_err(), "a file has nothing beneath it");
+}
+
+#[test]
+fn rail_7_what_is_the_kubelets_stays() {
+    let pods = "/var/log/pods";
+    let of_pod = format!("shop_web_{UID}");
+    let path = |rest: &str| format!("{of_pod}/{rest}");
+    refused(&file(&path("main/0.log")), sight(pods, &path("main/0.log")), "LiveContainerLog");
+    refused(&truncate(&path("main/0.log")), sight(pods, &path("main/0.log")), "LiveContainerLog");
+    let temporary = path("main/0.log.20260102-030405.tmp");
+    refused(&file(&temporary), sight(pods, &temporary), "KubeletTemporary");
+    for rotated in ["main/0.log.20260102-030405", "main/0.log.20260102-030405.gz"] {
+        allowed(&file(&path(rotated)), sight(pods, &path(rotated)));
+    }
+    for other in ["main/core", "stray", "main/deep/0.log.20260102-030405"] {
+        refused(&file(&path(other)), sight(pods, &path(other)), "PodExists");
+    }
+    refused(&directory(&of_pod), tree_sight(pods, &of_pod), "PodExists");
+    refused(&directory(&path("main")), tree_sight(pods, &path("main")), "PodExists");
+    refused(&directory("main"), tree_sight(&format!("{pods}/{of_pod}"), "main"), "PodExists");
+    refused(&directory("pods"), tree_sight("/var/log", "pods"), "OfAllPods");
+    refused(&directory("containers"), tree_sight("/var/log", "containers"), "OfAllPods");
+    let docker = format!("{}-json.log", "ab".repeat(32));
+    refused(&truncate(&docker), sight("/x", &docker), "LiveContainerLog");
+}
+
+#[test]
+fn rail_7_what_a_pod_that_is_gone_left_may_go() {
+    let of_pod = "shop_old_ffffffff-4b5a-6978-8695-a4b3c2d1e0f0";
+    allowed(&directory(of_pod), tree_sight("/var/log/pods", of_pod));
+    let live = format!("{of_pod}/main/0.log");
+    allowed(&file(&live), sight("/var/log/pods", &live));
+    let temporary = format!("{of_pod}/main/0.log.20260102-030405.tmp");
+    refused(&file(&temporary), sight("/var/log/pods", &temporary), "KubeletTemporary");
+}
+
+#[test]
+fn rail_7_without_the_runtime_every_pod_exists() {
+    let of_pod = "shop_old_ffffffff-4b5a-6978-8695-a4b3c2d1e0f0";
+    let refusal = |wish: &Wish, sight| guard(None).judge("p", wish, Ok(sight)).unwrap_err().code();
+    assert_eq!(refusal(&directory(of_pod), tree_sight("/var/log/pods", of_pod)), "PodUnknown");
+    let live = format!("{of_pod}/main/0.log");
+    assert_eq!(refusal(&file(&live), sight("/var/log/pods", &live)), "LiveContainerLog");
+    // A name of three parts alone makes no pod.
+    assert!(guard(None).judge("p", &directory("a_b_c"), Ok(tree_sight("/x", "a_b_c"))).is_ok());
+}
+
+#[test]
+fn rail_7_a_pod_without_uid_is_known_by_its_name() {
+    let mut node = node();
+    node.sandboxes[0].pod.uid = String::new();
+    let of_pod = "shop_web_ffffffff-4b5a-6978-8695-a4b3c2d1e0f0";
+    let judged = guard(Some(&node)).judge("p", &directory(of_pod), Ok(tree_sight("/x", of_pod)));
+    assert_eq!(judged.unwrap_err().code(), "PodExists");
+}
+
+#[test]
+fn rail_7_links_to_containers_logs_go_with_the_container_only() {
+    let mut node = node();
+    let (alive, gone) = ("ab".repeat(32), "cd".repeat(32));
+    node.containers.push(fixture::container(&alive, ImageMentions::default()));
+    let link = |id: &str| format!("web_shop_main-{id}.log");
+    let sight = |id: &str, leads_somewhere| {
+        with(sight("/var/log/containers", &link(id)), |sight| {
+            sight.entry.kind = FileKind::Symlink;
+            sight.leads_somewhere = leads_somewhere;
+        })
+    };
+    let judge = |known, id: &str, leads| {
+        guard(known).judge("p", &file(&link(id)), Ok(sight(id, leads))).map(|_| ()).map_err(|refusal| refusal.code())
+    };
+    assert_eq!(judge(Some(&node), &gone, Some(false)), Ok(()));
+    assert_eq!(judge(Some(&node), &gone, Some(true)), Err("LinkLeadsSomewhere"));
+    assert_eq!(judge(Some(&node), &gone, None), Err("LinkUnseen"));
+    assert_eq!(
+        judge(Some(&node), &alive, Some(false)),
+        Err("ContainerExists"),
+        "rotation leaves a moment without a file"
+    );
+    assert_eq!(judge(None, &gone, Some(false)), Err("ContainerExists"));
+}
+
+#[test]
+fn every_refusal_is_a_sentence_fit_to_show() {
+    let bad: LogPath = "a\\x1b".parse().unwrap();
+    for refusal in [
+        LogRefusal::Unseen { problem: "\u{1b}[2J".to_owned() },
+        LogRefusal::PodExists { pod: "\u{1b}/x".to_owned() },
+        LogRefusal::Obstacle(Obstacle::Unseen(bad, "\n".to_owned())),
+        LogRefusal::MayBeOpen { touched: now(), age: SignedDuration::from_hours(24) },
+    ] {
+        let json = serde_json::to_value(&refusal).unwrap();
+        let message = json["message"].as_str().unwrap();
+        assert!(message.len() > 10 && !message.contains(char::is_control), "{message:?}");
+        assert_eq!((json["rail"].as_u64(), json["code"].as_str()), (Some(7), Some(refusal.code())));
+    }
+}

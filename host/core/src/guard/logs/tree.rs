@@ -1,0 +1,94 @@
+//! A directory as one unit: what is in it, in sum, and what keeps it from being removed as a whole.
+
+use jiff::Timestamp;
+
+use crate::logs::{FileEntry, FileKind, LogPath, NotEntered, OpenState, place};
+
+/// What is in a directory, at any depth, in sum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// How many entries, the directory itself apart.
+    pub entries: u64,
+    /// Their sizes.
+    pub size_bytes: u64,
+    /// What removing them and the directory would give back to the filesystem.
+    pub freeable_bytes: u64,
+    /// When anything in it, or itself, last changed.
+    pub touched: Timestamp,
+    /// Whether a process holds something in it open, or itself.
+    pub open: OpenState,
+    /// The first thing in it that keeps it from being removed as a whole.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// Something in a directory that keeps it from being removed as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Neither a file nor a directory nor a link.
+    Kind(LogPath, FileKind),
+    /// A pod's log directory, or a link to a container's log.
+    Kubelet(LogPath),
+    /// Another log root.
+    Root(LogPath),
+    /// A place where another filesystem begins.
+    Filesystem(LogPath),
+    /// Something that could not be looked at; the text says why.
+    Unseen(LogPath, String),
+    /// More than the host looks at, in number or in depth.
+    TooMuch(LogPath),
+}
+
+impl Tree {
+    /// The directory itself, with nothing in it yet.
+    pub fn of(directory: &FileEntry) -> Self {
+        Self {
+            entries: 0,
+            size_bytes: 0,
+            freeable_bytes: directory.freeable_bytes(),
+            touched: directory.touched(),
+            open: directory.open,
+            obstacle: None,
+        }
+    }
+
+    /// Adds one thing that is in it, at any depth. Within a pod's log directory, names mean nothing more to the kubelet.
+    pub fn add(&mut self, entry: &FileEntry, is_in_pod: bool) {
+        self.entries += 1;
+        self.size_bytes = self.size_bytes.saturating_add(if is_directory(entry) { 0 } else { entry.size_bytes });
+        self.freeable_bytes = self.freeable_bytes.saturating_add(entry.freeable_bytes());
+        self.touched = self.touched.max(entry.touched());
+        self.open = match (self.open, entry.open) {
+            (OpenState::Open, _) | (_, OpenState::Open) => OpenState::Open,
+            (OpenState::Unknown, _) | (_, OpenState::Unknown) => OpenState::Unknown,
+            (OpenState::Closed, OpenState::Closed) => OpenState::Closed,
+        };
+        if let Some(obstacle) = obstacle(entry, is_in_pod) {
+            self.hinder(obstacle);
+        }
+    }
+
+    /// Adds something that keeps it from being removed as a whole, unless there is something already.
+    pub fn hinder(&mut self, obstacle: Obstacle) {
+        self.obstacle.get_or_insert(obstacle);
+    }
+}
+
+fn is_directory(entry: &FileEntry) -> bool {
+    entry.kind == FileKind::Directory
+}
+
+fn obstacle(entry: &FileEntry, is_in_pod: bool) -> Option<Obstacle> {
+    let path = || entry.path.clone();
+    match entry.not_entered {
+        Some(NotEntered::Depth) => return Some(Obstacle::TooMuch(path())),
+        Some(NotEntered::Filesystem) => return Some(Obstacle::Filesystem(path())),
+        Some(NotEntered::Denied) => return Some(Obstacle::Unseen(path(), "permission denied".to_owned())),
+        Some(NotEntered::Failed) => return Some(Obstacle::Unseen(path(), "it could not be opened".to_owned())),
+        None => {}
+    }
+    match entry.kind {
+        _ if !is_in_pod && place::is_kept(entry.path.name()?, entry.kind) => Some(Obstacle::Kubelet(path())),
+        FileKind::File | FileKind::Directory | FileKind::Symlink => None,
+        kind => Some(Obstacle::Kind(path(), kind)),
+    }
+}

@@ -1,0 +1,148 @@
+//! Which names beneath a log root are the kubelet's. It keeps its containers' logs like this:
+//!
+//! ```text
+//! /var/log/pods/NAMESPACE_POD_UID/CONTAINER/0.log                      the live log, 0 being the number of restarts
+//! /var/log/pods/NAMESPACE_POD_UID/CONTAINER/0.log.20260102-030405      rotated
+//! /var/log/pods/NAMESPACE_POD_UID/CONTAINER/0.log.20260102-030405.tmp  being compressed
+//! /var/log/pods/NAMESPACE_POD_UID/CONTAINER/0.log.20260102-030405.gz   compressed
+//! /var/log/containers/POD_NAMESPACE_CONTAINER-ID.log                   a link to the live log
+//! ```
+//!
+//! Names are told by their shape and not by where they are: the same directory can be reached by several paths, and the
+//! kubelet can be told to keep it elsewhere.
+
+use super::FileKind;
+use super::path::LogPath;
+
+/// What the kubelet calls a pod's log directory by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PodDirectory {
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub name: String,
+    /// Uid of the pod.
+    pub uid: String,
+}
+
+/// Where something is, as far as the kubelet is concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The pod in whose log directory it is, or that it is the log directory of.
+    pub pod: Option<PodDirectory>,
+    /// How many directories below the pod's own; 0 for that itself.
+    pub depth: usize,
+    /// It is the directory of all pods' logs, or that of the links to them.
+    pub is_of_all_pods: bool,
+}
+
+/// The kubelet's own directories.
+const OF_ALL_PODS: [&[u8]; 2] = [b"/var/log/pods", b"/var/log/containers"];
+
+impl Place {
+    /// The place of a path beneath a root that the node knows by this path.
+    pub fn of(host_path: &[u8], path: &LogPath) -> Self {
+        let whole = || host_path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).chain(path.components());
+        let found = whole().enumerate().find_map(|(at, name)| Some((at, PodDirectory::parse(name)?)));
+        let is = |own: &&[u8]| whole().eq(own.split(|byte| *byte == b'/').filter(|name| !name.is_empty()));
+        let (pod, depth) = match found {
+            Some((at, pod)) => (Some(pod), whole().count() - at - 1),
+            None => (None, 0),
+        };
+        Self { pod, depth, is_of_all_pods: OF_ALL_PODS.iter().any(is) }
+    }
+
+    /// Uid of the pod that something here belongs to, where the name leaves no doubt.
+    pub fn pod_uid(&self) -> Option<&str> {
+        self.pod.as_ref().filter(|pod| pod.has_real_uid()).map(|pod| pod.uid.as_str())
+    }
+}
+
+impl PodDirectory {
+    /// Reads `NAMESPACE_POD_UID`.
+    pub fn parse(name: &[u8]) -> Option<Self> {
+        let mut parts = std::str::from_utf8(name).ok()?.split('_');
+        let (namespace, pod, uid) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_label = |text: &str| !text.is_empty() && text.bytes().all(is_label_byte);
+        let fits = parts.next().is_none() && [namespace, pod, uid].into_iter().all(is_label);
+        fits.then(|| Self { namespace: namespace.to_owned(), name: pod.to_owned(), uid: uid.to_owned() })
+    }
+
+    /// Whether the uid is one that Kubernetes makes: a UUID or, for pods from a file, 32 hexadecimal digits.
+    /// Other names of three parts may be anybody's.
+    pub fn has_real_uid(&self) -> bool {
+        let groups: Vec<&str> = self.uid.split('-').collect();
+        let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+        [&[8, 4, 4, 4, 12][..], &[32]].contains(&lengths.as_slice())
+            && groups.iter().all(|group| is_hex(group.as_bytes()))
+    }
+}
+
+fn is_label_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-.".contains(&byte)
+}
+
+fn is_hex(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte))
+}
+
+/// What a file in a container's log directory is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainerLog {
+    /// `0.log`: what the runtime writes, or wrote, to.
+    Live,
+    /// `0.log.20260102-030405`, or the same with `.gz`.
+    Rotated,
+    /// `….tmp`: the kubelet is compressing it.
+    Temporary,
+    /// Nothing that the kubelet or a runtime puts there.
+    Other,
+}
+
+impl ContainerLog {
+    /// Tells by the name.
+    pub fn of(name: &[u8]) -> Self {
+        if name.ends_with(b".tmp") {
+            return Self::Temporary;
+        }
+        let digits = name.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        match name[digits..].strip_prefix(b".log").filter(|_| digits > 0) {
+            Some(b"") => Self::Live,
+            Some(rest) if is_rotation(rest.strip_suffix(b".gz").unwrap_or(rest)) => Self::Rotated,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// `.20260102-030405`
+fn is_rotation(text: &[u8]) -> bool {
+    let digit_or_dash = |(at, byte): (usize, &u8)| if at == 8 { *byte == b'-' } else { byte.is_ascii_digit() };
+    text.strip_prefix(b".").is_some_and(|time| time.len() == 15 && time.iter().enumerate().all(digit_or_dash))
+}
+
+/// The id of the container that a link in `/var/log/containers` is about, if the name is one of such a link.
+pub fn container_of_link(name: &[u8]) -> Option<&str> {
+    let stem = std::str::from_utf8(name).ok()?.strip_suffix(".log")?;
+    let (rest, id) = stem.rsplit_once('-')?;
+    let is_id = id.len() == 64 && is_hex(id.as_bytes());
+    let parts: Vec<&str> = rest.split('_').collect();
+    (is_id && parts.len() == 3 && parts.iter().all(|part| !part.is_empty())).then_some(id)
+}
+
+/// Whether it is what Docker writes a container's output to.
+pub fn is_docker_log(name: &[u8]) -> bool {
+    name.strip_suffix(b"-json.log").is_some_and(|id| id.len() == 64 && is_hex(id))
+}
+
+/// Whether something of this name and kind within a directory is for the kubelet or a runtime to keep: a pod's log
+/// directory, a link to a container's log, or what Docker writes to.
+pub fn is_kept(name: &[u8], kind: FileKind) -> bool {
+    match kind {
+        FileKind::Directory => PodDirectory::parse(name).is_some_and(|pod| pod.has_real_uid()),
+        FileKind::Symlink => container_of_link(name).is_some(),
+        _ => is_docker_log(name),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+use super::*;
+
+const UID: &str = "0f1e2d3c-4b5a-6978-8695-a4b3c2d1e0f0";
+
+fn place(host_path: &str, path: &str) -> Place {
+    Place::of(host_path.as_bytes(), &path.parse().unwrap())
+}
+
+fn pod(uid: &str) -> PodDirectory {
+    PodDirectory { namespace: "shop".to_owned(), name: "web-7.x".to_owned(), uid: uid.to_owned() }
+}
+
+#[test]
+fn a_pods_directory_is_known_wherever_it_is() {
+    let directory = format!("shop_web-7.x_{UID}");
+    for (host_path, path, depth) in [
+        ("/var/log/pods".to_owned(), directory.clone(), 0),
+        ("/var/log".to_owned(), format!("pods/{directory}/main"), 1),
+        ("/data/elsewhere".to_owned(), format!("{directory}/main/0.log"), 2),
+        (format!("/var/log/pods/{directory}/"), "main/0.log".to_owned(), 2),
+        (format!("/var/log/pods/{directory}"), String::new(), 0),
+    ] {
+        let place = place(&host_path, &path);
+        assert_eq!((place.pod.as_ref(), place.depth), (Some(&pod(UID)), depth), "{host_path} {path}");
+        assert_eq!(place.pod_uid(), Some(UID));
+        assert!(!place.is_of_all_pods);
+    }
+    assert_eq!(place("/var/log/app", "a/b"), Place::default());
+}
+
+#[test]
+fn the_kubelets_own_directories_are_known() {
+    assert!(place("/var/log/pods", "").is_of_all_pods);
+    assert!(place("/var/log/", "containers").is_of_all_pods);
+    assert!(!place("/var/log/pods", "x").is_of_all_pods);
+    assert!(!place("/data", "pods").is_of_all_pods);
+}
+
+#[test]
+fn only_uids_that_kubernetes_makes_are_told_to_plugins() {
+    let directory = |uid: &str| PodDirectory::parse(format!("shop_web-7.x_{uid}").as_bytes());
+    for uid in [UID, "0123456789abcdef0123456789abcdef"] {
+        assert!(directory(uid).unwrap().has_real_uid());
+    }
+    for uid in [
+        "1",
+        "0F1E2D3C-4b5a-6978-8695-a4b3c2d1e0f0",
+        "0f1e2d3c4b5a-6978-8695-a4b3c2d1e0f0",
+        "g123456789abcdef0123456789abcdef",
+    ] {
+        assert_eq!(directory(uid), Some(pod(uid)));
+        assert!(!directory(uid).unwrap().has_real_uid(), "{uid}");
+        assert_eq!(place("/x", &format!("shop_web-7.x_{uid}")).pod_uid(), None);
+    }
+    for name in ["shop_web", "shop_web_x_y", "_web_1", "shop__1", "shop_w b_1", "shop_web_", "plain"] {
+        assert_eq!(PodDirectory::parse(name.as_bytes()), None, "{name}");
+    }
+    assert_eq!(PodDirectory::parse(b"shop_web\xff_1"), None);
+}
+
+#[test]
+fn logs_of_containers_are_told_by_name() {
+    for (name, what) in [
+        ("0.log", ContainerLog::Live),
+        ("12.log", ContainerLog::Live),
+        ("0.log.20260102-030405", ContainerLog::Rotated),
+        ("0.log.20260102-030405.gz", ContainerLog::Rotated),
+        ("0.log.20260102-030405.tmp", ContainerLog::Temporary),
+        ("x.tmp", ContainerLog::Temporary),
+        (".log", ContainerLog::Other),
+        ("a.log", ContainerLog::Other),
+        ("0.log.1", ContainerLog::Other),
+        ("0.log.2026010203-0405", ContainerLog::Other),
+        ("0.log.gz", ContainerLog::Other),
+        ("0.logs", ContainerLog::Other),
+    ] {
+        assert_eq!(ContainerLog::of(name.as_bytes()), what, "{name}");
+    }
+}
+
+#[test]
+fn links_to_containers_logs_name_the_container() {
+    let id = "ab".repeat(32);
+    assert_eq!(container_of_link(format!("web-7_shop_main-{id}.log").as_bytes()), Some(id.as_str()));
+    for name in [
+        format!("web_shop-{id}.log"),
+        format!("web_shop_main-{}.log", &id[1..]),
+        format!("web_shop_main-{id}"),
+        "a.log".to_owned(),
+    ] {
+        assert_eq!(container_of_link(name.as_bytes()), None, "{name}");
+    }
+    assert!(is_docker_log(format!("{id}-json.log").as_bytes()));
+    assert!(!is_docker_log(format!("{id}-json.log.1").as_bytes()));
+    assert!(!is_docker_log(b"app-json.log"));
+}

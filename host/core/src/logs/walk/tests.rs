@@ -1,0 +1,85 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn options(prefix: &str, include: &[&str], exclude: &[&str]) -> WalkOptions {
+    let globs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    WalkOptions {
+        prefix: prefix.parse().unwrap(),
+        include: globs(include),
+        exclude: globs(exclude),
+        ..WalkOptions::default()
+    }
+}
+
+/// Walks down to a path; whether it is reached, and yielded there.
+fn yields(options: &WalkOptions, path: &str) -> bool {
+    let path: LogPath = path.parse().unwrap();
+    let beneath = path.as_bytes().strip_prefix(options.prefix.as_bytes()).unwrap();
+    let names: Vec<&[u8]> = beneath.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
+    let (name, directories) = names.split_last().unwrap();
+    let reach = directories.iter().try_fold(options.start(), |reach, name| Some(options.enter(&reach?, name)));
+    reach.flatten().is_some_and(|reach| options.names(&reach, name))
+}
+
+#[test]
+fn without_globs_everything_is_yielded() {
+    let options = options("", &[], &[]);
+    assert!(yields(&options, "a") && yields(&options, "a/.b/c"));
+    assert!(options.wants(FileKind::Socket));
+}
+
+#[test]
+fn a_directory_left_out_is_not_entered() {
+    let options = options("", &["**/*.log"], &["old", "**/private/**"]);
+    assert!(yields(&options, "a/b.log"));
+    assert!(!yields(&options, "old/b.log"));
+    assert!(!yields(&options, "a/private/b.log"));
+    assert!(options.enter(&options.start().unwrap(), b"old").is_none());
+}
+
+#[test]
+fn where_nothing_can_match_nobody_goes() {
+    let options = options("", &["app/*.log", "x/**/y"], &[]);
+    let start = options.start().unwrap();
+    assert!(options.enter(&start, b"other").is_none());
+    let app = options.enter(&start, b"app").unwrap();
+    assert!(options.enter(&app, b"deeper").is_none());
+    assert!(options.enter(&options.enter(&start, b"x").unwrap(), b"deeper").is_some());
+}
+
+#[test]
+fn globs_are_about_the_whole_path_wherever_the_walk_starts() {
+    let options = options("app/sub", &["app/*/*.log"], &[]);
+    assert!(yields(&options, "app/sub/a.log"));
+    assert!(!yields(&options, "app/sub/deep/a.log"));
+    assert!(super::WalkOptions { exclude: vec!["app".parse().unwrap()], ..options }.start().is_none());
+}
+
+#[test]
+fn kinds_are_picked() {
+    let options = WalkOptions { kinds: vec![FileKind::File, FileKind::Symlink], ..WalkOptions::default() };
+    assert!(options.wants(FileKind::Symlink) && !options.wants(FileKind::Directory));
+}
+
+proptest! {
+    /// Whatever is yielded step by step matches as a whole, and the other way round.
+    #[test]
+    fn step_by_step_is_the_same_as_as_a_whole(
+        include in prop::collection::vec("(\\*\\*|[ab*]|[ab]\\*)(/(\\*\\*|[ab]|\\*b)){0,3}", 0..3),
+        exclude in prop::collection::vec("(\\*\\*/)?[ab]{1,2}(/\\*\\*)?", 0..2),
+        path in "[ab]{1,2}(/[ab]{1,2}){0,3}",
+    ) {
+        let texts = |texts: &[String]| texts.iter().map(|text| text.parse::<Glob>().unwrap()).collect::<Vec<_>>();
+        let options = WalkOptions { include: texts(&include), exclude: texts(&exclude), ..WalkOptions::default() };
+        let whole: LogPath = path.parse().unwrap();
+        let mut above = Some(whole.clone());
+        let mut left_out = false;
+        while let Some(path) = above {
+            left_out |= options.exclude.iter().any(|glob| glob.matches(&path));
+            above = path.parent();
+        }
+        let matches = options.include.is_empty() || options.include.iter().any(|glob| glob.matches(&whole));
+        prop_assert_eq!(yields(&options, &path), matches && !left_out);
+    }
+}

@@ -1,0 +1,184 @@
+//! The edge to log directories: opens roots, walks and reads beneath them, and removes or truncates what
+//! [`guard::logs`](holystone_core::guard::logs) has cleared.
+//!
+//! A root is opened once, and everything beneath it is reached from that handle: never by a path of the host, never
+//! through a symbolic link, never onto another filesystem.
+//!
+//! - [`root`]: from what the operator declared to an open root.
+//! - `beneath`: from an open directory to what is beneath it; by one call of the kernel where it has that, by
+//!   one step at a time where it does not.
+//! - `stat`: what the system says about a file, as the core's types.
+//! - `listing`: the names in a directory, sorted, within a budget of memory.
+//! - [`walk`]: all entries beneath a directory, in order, batch by batch.
+//! - [`open_files`]: which files processes hold open.
+//! - `look`: one target, for the guard rail to judge.
+//! - [`perform`]: what has been cleared is removed or truncated.
+//! - `content`: bounded reads.
+
+mod beneath;
+mod content;
+mod listing;
+mod look;
+pub mod open_files;
+pub mod perform;
+pub mod root;
+mod stat;
+pub mod walk;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use holystone_core::logs::{Batch, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
+use holystone_core::snapshot::Filesystem;
+use holystone_core::text;
+
+pub use beneath::Confinement;
+pub use open_files::{OpenFiles, Processes, Visibility};
+pub use perform::{LogAttempt, Removed};
+pub use root::{RootError, RootSpec};
+pub use walk::Walk;
+
+use crate::filesystem;
+use listing::Budget;
+use root::Root;
+
+/// How far this host goes beneath log roots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogLimits {
+    /// How many directories below its start a walk goes. Default 64; each takes a file handle.
+    pub depth: u32,
+    /// How many names a walk looks at. Default 5 million.
+    pub names: u64,
+    /// How many bytes the names that all walks have read ahead take. Default 128 MiB: a directory is sorted as a whole,
+    /// and one with a million files takes about 40.
+    pub memory: usize,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self { depth: 64, names: 5_000_000, memory: 128 << 20 }
+    }
+}
+
+/// The open log roots of this node.
+#[derive(Debug)]
+pub struct LogRoots {
+    /// Sorted by name.
+    roots: Vec<Arc<Root>>,
+    limits: LogLimits,
+    budget: Budget,
+    /// Nothing that takes long goes on.
+    is_ended: AtomicBool,
+}
+
+impl LogRoots {
+    /// Opens all roots, or none: a run that sees less than was declared would judge by half a picture.
+    /// `confinement` is found out by itself when absent.
+    ///
+    /// # Errors
+    /// With the first root that cannot be opened, and why.
+    pub fn open(specs: &[RootSpec], limits: LogLimits, confinement: Option<Confinement>) -> Result<Self, RootError> {
+        let mut names = HashSet::new();
+        if let Some(twin) = specs.iter().find(|spec| !names.insert(spec.name.as_str())) {
+            return Err(twin.error("another log root has this name already"));
+        }
+        let opened = specs.iter().map(|spec| Root::open(spec, confinement).map(Arc::new));
+        let mut roots = opened.collect::<Result<Vec<_>, _>>()?;
+        roots.sort_by(|one, other| one.name().cmp(other.name()));
+        Ok(Self { roots, limits, budget: Budget::new(limits.memory), is_ended: AtomicBool::new(false) })
+    }
+
+    /// Ends what takes long, from now on: looks at whole directories and removals of them stop at the next entry. To be
+    /// called when a run is over; plugins have a time limit of their own.
+    pub fn end(&self) {
+        self.is_ended.store(true, Ordering::Relaxed);
+    }
+
+    fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.roots.is_empty()
+    }
+
+    /// The roots' names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.roots.iter().map(|root| root.name())
+    }
+
+    /// The filesystems that the roots are on, as `logs:NAME`, measured now.
+    pub fn filesystems(&self) -> Vec<Filesystem> {
+        let measured = |root: &Arc<Root>| {
+            let unknown = Filesystem { name: format!("logs:{}", root.name()), ..Filesystem::default() };
+            match rustix::fs::fstatvfs(root.handle()) {
+                Ok(figures) => filesystem::with_figures(unknown, &figures),
+                Err(_) => unknown,
+            }
+        };
+        self.roots.iter().map(measured).collect()
+    }
+
+    /// Starts a walk.
+    ///
+    /// # Errors
+    /// When there is no such root, or no such directory in it.
+    pub fn walk(&self, root: &str, options: WalkOptions, open_files: &Arc<OpenFiles>) -> Result<Walk, LogsError> {
+        let root = self.find(root)?;
+        Walk::start(Arc::clone(root), options, Arc::clone(open_files), self.limits, self.budget.clone())
+    }
+
+    fn find(&self, name: &str) -> Result<&Arc<Root>, LogsError> {
+        let found = self.roots.iter().find(|root| root.name() == name);
+        found.ok_or_else(|| LogsError::NotFound(format!("no log root is named {}", text::shown(name))))
+    }
+
+    /// The devices that the roots are on.
+    fn devices(&self) -> HashSet<u64> {
+        self.roots.iter().map(|root| root.identity().device).collect()
+    }
+
+    /// Looks which files on the roots' filesystems processes hold open.
+    pub fn open_files(&self, processes: &Processes) -> OpenFiles {
+        OpenFiles::scan(processes, &self.devices())
+    }
+}
+
+/// What plugins see of the log roots: as they are whenever they ask, with the files that were open at one moment.
+#[derive(Debug)]
+pub struct LogView {
+    roots: Arc<LogRoots>,
+    open_files: Arc<OpenFiles>,
+}
+
+impl LogView {
+    /// Of these roots.
+    pub fn new(roots: Arc<LogRoots>, open_files: Arc<OpenFiles>) -> Self {
+        Self { roots, open_files }
+    }
+}
+
+impl LogSource for LogView {
+    fn roots(&self) -> Vec<String> {
+        self.roots.names().map(str::to_owned).collect()
+    }
+
+    fn open(&self, root: &str, options: WalkOptions) -> Result<Box<dyn LogWalk>, LogsError> {
+        Ok(Box::new(self.roots.walk(root, options, &self.open_files)?))
+    }
+
+    fn read(&self, root: &str, path: &LogPath, offset: u64, most: usize) -> Result<Vec<u8>, LogsError> {
+        self.roots.read(root, path, offset, most)
+    }
+}
+
+impl LogWalk for Walk {
+    fn next(&mut self, most: usize) -> Result<Batch, LogsError> {
+        Walk::next(self, most)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! Looking at targets, for the guard rails to judge.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use holystone_core::guard::logs::{LogTarget, Obstacle, Sight, Tree, Unseen};
+use holystone_core::logs::{FileEntry, FileKind, LogPath, LogsError, WalkOptions};
+use rustix::io::Errno;
+
+use super::beneath::{LIST, PASSAGE, c_name, unseen};
+use super::open_files::OpenFiles;
+use super::root::Root;
+use super::walk::Walk;
+use super::{LogRoots, stat};
+
+/// How many entries of a directory are taken at a time.
+const BATCH: usize = 1_000;
+
+/// What is said of what was not looked at any more.
+const ENDED: &str = "the run was over before all of it had been looked at";
+
+impl LogRoots {
+    /// Looks at each of these targets.
+    pub fn look_at(
+        &self,
+        targets: impl IntoIterator<Item = LogTarget>,
+        open_files: &Arc<OpenFiles>,
+    ) -> HashMap<LogTarget, Result<Sight, Unseen>> {
+        let look = |target: LogTarget| {
+            let seen =
+                if self.is_ended() { Err(Unseen::Failed(ENDED.to_owned())) } else { self.look(&target, open_files) };
+            (target, seen)
+        };
+        targets.into_iter().map(look).collect()
+    }
+
+    /// How many entries there are beneath all roots. Nothing if they cannot all be counted.
+    pub fn count(&self) -> Option<u64> {
+        let open_files = Arc::default();
+        let mut entries = 0_u64;
+        for root in &self.roots {
+            let mut walk = self.walk(root.name(), WalkOptions::default(), &open_files).ok()?;
+            loop {
+                let batch = walk.next(BATCH).ok().filter(|_| !self.is_ended())?;
+                entries += batch.entries.len() as u64;
+                if batch.is_over {
+                    break;
+                }
+            }
+        }
+        Some(entries)
+    }
+
+    /// Looks at a target. The open files should have been looked for right before.
+    ///
+    /// # Errors
+    /// When there is nothing to be seen, and why.
+    pub fn look(&self, target: &LogTarget, open_files: &Arc<OpenFiles>) -> Result<Sight, Unseen> {
+        let root = self.find(&target.root).map_err(|_| Unseen::NoSuchRoot)?;
+        let place = root.place(&target.path);
+        let Some((parent, name)) = target.path.parent().zip(target.path.name()) else {
+            let status = stat::by_handle(root.handle()).map_err(unseen)?;
+            return Ok(Sight { entry: status.entry(LogPath::root()), place, leads_somewhere: None, tree: None });
+        };
+        let parent = root.reach(&parent, PASSAGE).map_err(unseen)?;
+        let status = stat::by_name(parent.as_fd(), &c_name(name)).map_err(unseen)?;
+        if !root.beneath().is_on_mount(status.mount()) {
+            return Err(Unseen::OtherFilesystem);
+        }
+        let mut entry = status.entry(target.path.clone());
+        entry.open = open_files.state(&entry.identity);
+        entry.pod_uid = place.pod_uid().map(str::to_owned);
+        let leads_somewhere = match entry.kind {
+            FileKind::Symlink => self.leads_somewhere(root, parent.as_fd(), name),
+            _ => None,
+        };
+        let tree = match entry.kind {
+            FileKind::Directory if target.is_directory => {
+                Some(self.tree(root, parent.as_fd(), &entry, open_files, place.pod_uid().is_some())?)
+            }
+            _ => None,
+        };
+        Ok(Sight { entry, place, leads_somewhere, tree })
+    }
+
+    /// Sums up a directory.
+    fn tree(
+        &self,
+        root: &Arc<Root>,
+        parent: BorrowedFd<'_>,
+        directory: &FileEntry,
+        open_files: &Arc<OpenFiles>,
+        is_in_pod: bool,
+    ) -> Result<Tree, Unseen> {
+        let mut tree = Tree::of(directory);
+        if self.is_root(directory) {
+            tree.hinder(Obstacle::Root(directory.path.clone()));
+        }
+        let handle = root.beneath().open(parent, directory.path.name().unwrap_or_default(), LIST).map_err(unseen)?;
+        if stat::by_handle(handle.as_fd()).map_err(unseen)?.identity() != directory.identity {
+            return Err(Unseen::Failed("it was replaced while it was looked at".to_owned()));
+        }
+        let options = WalkOptions { prefix: directory.path.clone(), ..WalkOptions::default() };
+        let (open_files, budget) = (Arc::clone(open_files), self.budget.clone());
+        let walk = Walk::from_handle(Arc::clone(root), options, open_files, self.limits, budget, handle);
+        match walk {
+            Ok(mut walk) => self.add_up(&mut tree, &mut walk, is_in_pod),
+            Err(error) => tree.hinder(stopped(directory.path.clone(), error)),
+        }
+        Ok(tree)
+    }
+
+    fn add_up(&self, tree: &mut Tree, walk: &mut Walk, is_in_pod: bool) {
+        let mut last = walk.prefix().clone();
+        loop {
+            let batch = match walk.next(BATCH) {
+                _ if self.is_ended() => return tree.hinder(Obstacle::Unseen(last, ENDED.to_owned())),
+                Ok(batch) => batch,
+                Err(error) => return tree.hinder(stopped(last, error)),
+            };
+            for entry in &batch.entries {
+                tree.add(entry, is_in_pod);
+                if self.is_root(entry) {
+                    tree.hinder(Obstacle::Root(entry.path.clone()));
+                }
+            }
+            if let Some((path, problem)) = walk.gaps().first_unseen.clone() {
+                tree.hinder(Obstacle::Unseen(path, problem));
+            }
+            // Nothing more can change what will be said of it.
+            if batch.is_over || tree.obstacle.is_some() {
+                return;
+            }
+            if let Some(entry) = batch.entries.into_iter().next_back() {
+                last = entry.path;
+            }
+        }
+    }
+
+    fn is_root(&self, entry: &FileEntry) -> bool {
+        entry.kind == FileKind::Directory && self.roots.iter().any(|root| root.identity() == entry.identity)
+    }
+
+    /// Whether what a link names is there. Known only of what lies beneath a root, or of a root that is where it is on
+    /// the node, so that paths mean the same for this process.
+    fn leads_somewhere(&self, root: &Root, directory: BorrowedFd<'_>, name: &[u8]) -> Option<bool> {
+        let to = rustix::fs::readlinkat(directory, name, Vec::new()).ok()?;
+        // One of the kubelet's names a whole path; of any other nothing needs to be known.
+        let absolute = to.to_bytes().starts_with(b"/");
+        let beneath = self.roots.iter().find_map(|root| Some((root, root.relative(to.to_bytes())?)));
+        let found = match beneath {
+            Some((root, path)) => root
+                .reach(&path.parent()?, PASSAGE)
+                .and_then(|parent| stat::by_name(parent.as_fd(), &c_name(path.name().unwrap_or_default())).map(drop)),
+            None if absolute && root.is_at_home() => rustix::fs::stat(&*to).map(drop),
+            None => return None,
+        };
+        match found {
+            Ok(()) => Some(true),
+            Err(Errno::NOENT) => Some(false),
+            Err(_) => None,
+        }
+    }
+}
+
+fn stopped(path: LogPath, error: LogsError) -> Obstacle {
+    match error {
+        LogsError::Limit(_) => Obstacle::TooMuch(path),
+        other => Obstacle::Unseen(path, other.to_string()),
+    }
+}

@@ -1,0 +1,338 @@
+//! What has been cleared is removed or truncated.
+//!
+//! A name can be given to another file between the last look at it and the call that removes it, and there is no call
+//! that removes a file only if it is a certain one. So a file is first taken aside, under a name that nobody else uses,
+//! and removed if it is the one that was judged; any other file gets its name back. What is in a directory that is
+//! removed as a whole is not taken aside: the whole of it was judged, and found to have been left alone for a while.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use holystone_core::guard::logs::{LogClearance, LogRefusal, LogVerb};
+use holystone_core::logs::FileEntry;
+use rustix::fs::{AtFlags, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::beneath::{PASSAGE, c_name, sentence, unseen};
+use super::root::Root;
+use super::{LogRoots, stat};
+
+mod tree;
+
+/// How a try to remove or truncate something ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogAttempt {
+    /// It is done.
+    Done(Removed),
+    /// It had gone by itself.
+    AlreadyGone,
+    /// What was there was not, or not any more, what had been judged. It has been left alone.
+    NoLongerAllowed(LogRefusal),
+    /// The system did not do it. The text says what it said, and how much of a directory had gone by then.
+    Failed(String),
+}
+
+/// What has gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Files, links and directories.
+    pub entries: u64,
+    /// Their apparent sizes, or what was cut from one.
+    pub size_bytes: u64,
+}
+
+/// Why something was not done.
+#[derive(Debug)]
+enum Stopped {
+    /// It is not what was judged.
+    Refused(LogRefusal),
+    /// The system said something.
+    System(Errno),
+    /// Something that takes a sentence.
+    Told(String),
+}
+
+impl From<Errno> for Stopped {
+    fn from(error: Errno) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<LogRefusal> for Stopped {
+    fn from(refusal: LogRefusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl LogRoots {
+    /// Does what has been cleared, if what is there is still what was judged.
+    #[expect(clippy::needless_pass_by_value, reason = "a clearance is used up")]
+    pub fn perform(&self, clearance: LogClearance) -> LogAttempt {
+        let target = clearance.target();
+        let Ok(root) = self.find(&target.root) else {
+            return LogAttempt::NoLongerAllowed(LogRefusal::NoSuchRoot);
+        };
+        let Some((parent, name)) = target.path.parent().zip(target.path.name()) else {
+            return LogAttempt::NoLongerAllowed(LogRefusal::RootItself);
+        };
+        let parent = match root.reach(&parent, PASSAGE) {
+            Ok(parent) => parent,
+            Err(error) => return not_reached(error),
+        };
+        let (directory, name, is_ended) = (parent.as_fd(), c_name(name), &self.is_ended);
+        let place = Place { root, directory, name, clearance: &clearance, is_ended };
+        let mut removed = Removed::default();
+        let ended = match (clearance.verb(), target.is_directory) {
+            (LogVerb::Truncate, _) => place.truncate(&mut removed),
+            (LogVerb::Remove, false) => place.remove_file(&mut removed),
+            (LogVerb::Remove, true) => tree::remove(&place, &mut removed),
+        };
+        outcome(ended, removed)
+    }
+}
+
+fn not_reached(error: Errno) -> LogAttempt {
+    match error {
+        Errno::NOENT => LogAttempt::AlreadyGone,
+        Errno::LOOP | Errno::NOTDIR | Errno::XDEV => LogAttempt::NoLongerAllowed(unseen(error).into()),
+        other => LogAttempt::Failed(explain(other)),
+    }
+}
+
+fn outcome(ended: Result<(), Stopped>, removed: Removed) -> LogAttempt {
+    let so_far = match removed.entries {
+        0 => String::new(),
+        1 => "; one entry in it had gone by then".to_owned(),
+        more => format!("; {more} entries in it had gone by then"),
+    };
+    match ended {
+        Ok(()) => LogAttempt::Done(removed),
+        Err(Stopped::Refused(refusal)) if removed.entries == 0 => LogAttempt::NoLongerAllowed(refusal),
+        Err(Stopped::System(Errno::NOENT)) if removed.entries == 0 => LogAttempt::AlreadyGone,
+        Err(Stopped::System(error @ (Errno::LOOP | Errno::NOTDIR | Errno::XDEV))) if removed.entries == 0 => {
+            not_reached(error)
+        }
+        Err(Stopped::Refused(refusal)) => LogAttempt::Failed(format!("{refusal}{so_far}")),
+        Err(Stopped::System(error)) => LogAttempt::Failed(format!("{}{so_far}", explain(error))),
+        Err(Stopped::Told(problem)) => LogAttempt::Failed(format!("{problem}{so_far}")),
+    }
+}
+
+fn explain(error: Errno) -> String {
+    match error {
+        Errno::ROFS => "its filesystem is mounted read-only: mount it writable where Holystone runs".to_owned(),
+        Errno::ACCESS => "there is no permission to: Holystone needs to be root, or to own the directory".to_owned(),
+        Errno::PERM => "the system does not permit it: it or its directory may be immutable (lsattr), or Holystone lacks a capability (DAC_OVERRIDE, FOWNER)".to_owned(),
+        Errno::BUSY => "something is mounted there".to_owned(),
+        Errno::NOTEMPTY | Errno::EXIST => "something new came into it while it was being removed".to_owned(),
+        other => sentence(other),
+    }
+}
+
+/// A name in an open directory, and the permission to do something to what it stands for.
+struct Place<'a> {
+    root: &'a Root,
+    directory: BorrowedFd<'a>,
+    name: CString,
+    clearance: &'a LogClearance,
+    /// Set when the run is over.
+    is_ended: &'a AtomicBool,
+}
+
+impl Place<'_> {
+    /// What has a name here now; an error if it is not what was judged.
+    fn check(&self, name: &CString) -> Result<FileEntry, Stopped> {
+        let status = stat::by_name(self.directory, name)?;
+        if !self.root.beneath().is_on_mount(status.mount()) {
+            return Err(LogRefusal::OtherFilesystem.into());
+        }
+        let entry = status.entry(self.clearance.target().path.clone());
+        self.clearance.still_fits(&entry)?;
+        Ok(entry)
+    }
+
+    fn truncate(&self, removed: &mut Removed) -> Result<(), Stopped> {
+        // Before it is opened: opening a device, or a pipe, does something to it.
+        self.check(&self.name)?;
+        let file = self.open(OFlags::WRONLY)?;
+        let entry = stat::by_handle(file.as_fd())?.entry(self.clearance.target().path.clone());
+        self.clearance.still_fits(&entry)?;
+        rustix::fs::ftruncate(&file, 0)?;
+        *removed = Removed { entries: 1, size_bytes: entry.size_bytes };
+        Ok(())
+    }
+
+    fn open(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
+        self.root.beneath().open(self.directory, self.name.as_bytes(), flags)
+    }
+
+    fn remove_file(&self, removed: &mut Removed) -> Result<(), Stopped> {
+        // Nothing is moved that does not look right to begin with.
+        self.check(&self.name)?;
+        let entry = match self.take_aside()? {
+            Some(aside) => self.remove_aside(&aside)?,
+            None => self.remove_in_place()?,
+        };
+        *removed = Removed { entries: 1, size_bytes: entry.size_bytes };
+        Ok(())
+    }
+
+    fn remove_aside(&self, aside: &CString) -> Result<FileEntry, Stopped> {
+        let removed = self.check(aside).and_then(|entry| {
+            rustix::fs::unlinkat(self.directory, aside, AtFlags::empty())?;
+            Ok(entry)
+        });
+        removed.or_else(|why| self.put_back(aside, why))
+    }
+
+    /// With the moment between the look and the call that [`Place::take_aside`] does away with.
+    fn remove_in_place(&self) -> Result<FileEntry, Stopped> {
+        let entry = self.check(&self.name)?;
+        rustix::fs::unlinkat(self.directory, &self.name, AtFlags::empty())?;
+        Ok(entry)
+    }
+
+    /// Gives the file a name that nobody else uses. Nothing if the filesystem cannot do that: on a full disk there may be
+    /// no room for one more name, and that is when removing matters most.
+    fn take_aside(&self) -> Result<Option<CString>, Stopped> {
+        for _ in 0..16 {
+            let aside = unused_name();
+            match self.rename(&self.name, &aside) {
+                Ok(()) => return Ok(Some(aside)),
+                Err(Errno::EXIST) => {}
+                Err(Errno::NOSPC | Errno::DQUOT | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Stopped::Told("no free name was found to take it aside under".to_owned()))
+    }
+
+    /// Gives back the name, and says why.
+    fn put_back<T>(&self, aside: &CString, why: Stopped) -> Result<T, Stopped> {
+        match (self.rename(aside, &self.name), why) {
+            (Ok(()) | Err(Errno::NOENT), why) => Err(why),
+            (Err(error), why) => {
+                let why = match why {
+                    Stopped::Refused(refusal) => refusal.to_string(),
+                    Stopped::System(error) => sentence(error),
+                    Stopped::Told(text) => text,
+                };
+                Err(Stopped::Told(format!(
+                    "{why}; it is now called {} and could not be given its name back: {}",
+                    aside.to_string_lossy(),
+                    explain_name(error)
+                )))
+            }
+        }
+    }
+
+    fn rename(&self, from: &CString, to: &CString) -> Result<(), Errno> {
+        rustix::fs::renameat_with(self.directory, from, self.directory, to, RenameFlags::NOREPLACE)
+    }
+}
+
+fn explain_name(error: Errno) -> String {
+    match error {
+        Errno::EXIST => "another file has that by now".to_owned(),
+        other => sentence(other),
+    }
+}
+
+/// Different at each call; whoever takes it beforehand only makes us take another.
+fn unused_name() -> CString {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    c_name(format!(".holystone-{}-{number}", std::process::id()).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::logs::Confinement;
+    use crate::logs::tests::{Scene, file};
+
+    /// Does something at the place of the file `a`, which has been cleared.
+    fn at_a<T>(scene: &Scene, work: impl FnOnce(&Place<'_>) -> T) -> T {
+        let clearance = scene.clear(&file("a")).unwrap();
+        let root = scene.roots.find("app").unwrap();
+        let (directory, is_ended) = (root.handle(), &AtomicBool::new(false));
+        work(&Place { root, directory, name: c_name(b"a"), clearance: &clearance, is_ended })
+    }
+
+    #[test]
+    fn where_there_is_no_room_for_another_name_a_file_is_removed_in_place() {
+        let scene = Scene::new(Confinement::OneCall);
+        scene.file("a", "12345");
+        at_a(&scene, |place| assert_eq!(place.remove_in_place().unwrap().size_bytes, 5));
+        assert!(!scene.root.join("a").exists());
+        scene.file("a", "12345");
+        at_a(&scene, |place| {
+            scene.file("a", "123456");
+            assert!(matches!(place.remove_in_place(), Err(Stopped::Refused(_))));
+        });
+        assert!(scene.root.join("a").exists());
+    }
+
+    #[test]
+    fn what_was_taken_aside_by_mistake_gets_its_name_back() {
+        let scene = Scene::new(Confinement::OneCall);
+        scene.file("a", "12345");
+        at_a(&scene, |place| {
+            scene.file("a", "another");
+            let aside = place.take_aside().unwrap().unwrap();
+            assert!(!scene.root.join("a").exists());
+            assert!(matches!(place.remove_aside(&aside), Err(Stopped::Refused(_))));
+        });
+        assert_eq!(fs::read_to_string(scene.root.join("a")).unwrap(), "another");
+    }
+
+    #[test]
+    fn what_cannot_get_its_name_back_is_kept_and_told() {
+        let scene = Scene::new(Confinement::OneCall);
+        scene.file("a", "12345");
+        let (aside, ended) = at_a(&scene, |place| {
+            scene.file("a", "another");
+            let aside = place.take_aside().unwrap().unwrap();
+            scene.file("a", "a third");
+            let ended = outcome(place.remove_aside(&aside).map(drop), Removed::default());
+            (aside.into_string().unwrap(), ended)
+        });
+        assert_eq!(fs::read_to_string(scene.root.join("a")).unwrap(), "a third");
+        assert_eq!(fs::read_to_string(scene.root.join(&aside)).unwrap(), "another");
+        let LogAttempt::Failed(problem) = ended else { panic!("it is told") };
+        assert!(problem.contains(&aside) && problem.ends_with("another file has that by now"), "{problem}");
+    }
+
+    #[test]
+    fn names_that_are_taken_are_passed_over() {
+        let scene = Scene::new(Confinement::OneCall);
+        scene.file("a", "x");
+        let number: u64 = unused_name().to_str().unwrap().rsplit('-').next().unwrap().parse().unwrap();
+        for taken in number + 1..number + 9 {
+            scene.file(&format!(".holystone-{}-{taken}", std::process::id()), "mine");
+        }
+        assert!(matches!(scene.perform(&file("a")), LogAttempt::Done(_)));
+        assert_eq!(fs::read_dir(&scene.root).unwrap().count(), 8, "who has a name keeps it");
+    }
+
+    #[test]
+    fn an_errno_becomes_a_sentence_that_says_what_to_do() {
+        for (error, words) in [
+            (Errno::ROFS, "mounted read-only"),
+            (Errno::ACCESS, "no permission"),
+            (Errno::PERM, "immutable"),
+            (Errno::NOTEMPTY, "something new came"),
+            (Errno::IO, "input/output error"),
+        ] {
+            let LogAttempt::Failed(problem) = outcome(Err(error.into()), Removed::default()) else { panic!("{error}") };
+            assert!(problem.contains(words), "{problem}");
+        }
+        assert_eq!(outcome(Err(Errno::NOENT.into()), Removed::default()), LogAttempt::AlreadyGone);
+        let some = Removed { entries: 2, size_bytes: 0 };
+        let LogAttempt::Failed(problem) = outcome(Err(Errno::NOENT.into()), some) else { panic!("it failed") };
+        assert!(problem.ends_with("; 2 entries in it had gone by then"), "{problem}");
+    }
+}

@@ -1,0 +1,149 @@
+//! A directory is removed as one unit: it was judged with all that is in it, and ends at the first thing that was not
+//! there, as it is, when it was judged.
+
+use std::collections::HashSet;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
+
+use holystone_core::guard::logs::LogRefusal;
+use holystone_core::logs::{FileEntry, FileKind, Identity, LogPath};
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+
+use super::{Place, Removed, Stopped};
+use crate::logs::beneath::LIST;
+use crate::logs::listing::{Budget, Listing, ListingError};
+use crate::logs::stat;
+
+/// How deep a directory may be. What was judged is not as deep.
+const MAX_DEPTH: usize = 256;
+
+/// A directory that is being emptied.
+struct Level {
+    handle: OwnedFd,
+    listing: Listing,
+    /// Its own name in the directory that it is in.
+    name: CString,
+}
+
+struct Emptying<'a> {
+    place: &'a Place<'a>,
+    removed: &'a mut Removed,
+    budget: Budget,
+    levels: Vec<Level>,
+    /// Files with several names of which one has gone already, which the others show as a change.
+    unlinked: HashSet<Identity>,
+}
+
+/// Removes the directory and everything in it.
+pub(super) fn remove(place: &Place<'_>, removed: &mut Removed) -> Result<(), Stopped> {
+    place.check(&place.name)?;
+    let handle = place.open(LIST)?;
+    // The handle is what counts from here on.
+    let entry = stat::by_handle(handle.as_fd())?.entry(place.clearance.target().path.clone());
+    place.clearance.still_fits(&entry)?;
+    let budget = Budget::new(usize::MAX);
+    let mut emptying = Emptying { place, removed, budget, levels: Vec::new(), unlinked: HashSet::new() };
+    emptying.enter(handle, place.name.clone())?;
+    emptying.run()
+}
+
+impl Emptying<'_> {
+    fn run(&mut self) -> Result<(), Stopped> {
+        while let Some(level) = self.levels.last_mut() {
+            if self.place.is_ended.load(Ordering::Relaxed) {
+                return Err(Stopped::Told("the run was over before all of it was removed".to_owned()));
+            }
+            match level.listing.next() {
+                Some((name, _)) => {
+                    let name = name.to_owned();
+                    self.entry(name)?;
+                }
+                None => self.leave()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, handle: OwnedFd, name: CString) -> Result<(), Stopped> {
+        if self.levels.len() >= MAX_DEPTH {
+            return Err(Stopped::Told("it became deeper than it was when it was judged".to_owned()));
+        }
+        let listing = match Listing::read(handle.as_fd(), u64::MAX, &self.budget) {
+            Ok(listing) => listing,
+            Err(ListingError::System(error)) => return Err(error.into()),
+            Err(ListingError::Memory | ListingError::Names) => {
+                return Err(Stopped::Told("it has too many names in it".to_owned()));
+            }
+        };
+        self.levels.push(Level { handle, listing, name });
+        Ok(())
+    }
+
+    /// Removes an emptied directory.
+    fn leave(&mut self) -> Result<(), Stopped> {
+        let Some(level) = self.levels.pop() else { return Ok(()) };
+        let directory = self.levels.last().map_or(self.place.directory, |above| above.handle.as_fd());
+        match rustix::fs::unlinkat(directory, &level.name, AtFlags::REMOVEDIR) {
+            Ok(()) => self.removed.entries += 1,
+            // Somebody else was faster.
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, name: CString) -> Result<(), Stopped> {
+        let Some(level) = self.levels.last() else { return Ok(()) };
+        let status = match stat::by_name(level.handle.as_fd(), &name) {
+            Ok(status) => status,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if !self.place.root.beneath().is_on_mount(status.mount()) {
+            return Err(LogRefusal::OtherFilesystem.into());
+        }
+        let entry = status.entry(LogPath::root());
+        match entry.kind {
+            FileKind::Directory => self.directory(&entry, name),
+            FileKind::File | FileKind::Symlink => self.file(&entry, &name),
+            _ => Err(LogRefusal::Changed { what: "something in it has changed" }.into()),
+        }
+    }
+
+    fn directory(&mut self, entry: &FileEntry, name: CString) -> Result<(), Stopped> {
+        let Some(level) = self.levels.last() else { return Ok(()) };
+        let handle = self.place.root.beneath().open(level.handle.as_fd(), name.as_bytes(), LIST)?;
+        let opened = stat::by_handle(handle.as_fd())?.entry(LogPath::root());
+        if opened.identity != entry.identity {
+            return Err(LogRefusal::Changed { what: "something in it has changed" }.into());
+        }
+        self.place.clearance.covers(&opened)?;
+        self.enter(handle, name)
+    }
+
+    fn file(&mut self, entry: &FileEntry, name: &CString) -> Result<(), Stopped> {
+        let Some(level) = self.levels.last() else { return Ok(()) };
+        if self.unlinked.contains(&entry.identity) {
+            let as_it_was = FileEntry { changed: entry.modified, ..entry.clone() };
+            self.place.clearance.covers(&as_it_was)?;
+        } else {
+            self.place.clearance.covers(entry)?;
+        }
+        unlink(level.handle.as_fd(), name)?;
+        if entry.hard_links > 1 {
+            self.unlinked.insert(entry.identity);
+        }
+        self.removed.entries += 1;
+        self.removed.size_bytes = self.removed.size_bytes.saturating_add(entry.size_bytes);
+        Ok(())
+    }
+}
+
+fn unlink(directory: BorrowedFd<'_>, name: &CString) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
+        Err(Errno::NOENT) => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,226 @@
+//! From what the operator declared to an open root.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use holystone_core::logs::{Identity, LogPath, Place};
+use holystone_core::text;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::beneath::{self, Beneath, Confinement};
+use super::stat;
+
+/// A log root as the operator declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootSpec {
+    /// What plugins know it by.
+    pub name: String,
+    /// Where it is on the node.
+    pub host_path: PathBuf,
+    /// Where it is for this process, if that is elsewhere: in a pod, where it is mounted.
+    pub mounted_at: Option<PathBuf>,
+}
+
+/// Why a log root cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("log root {name} ({path}): {problem}")]
+pub struct RootError {
+    name: String,
+    path: String,
+    problem: String,
+}
+
+impl RootSpec {
+    /// A root that is where it is on the node.
+    pub fn new(name: &str, host_path: impl Into<PathBuf>) -> Self {
+        Self { name: name.to_owned(), host_path: host_path.into(), mounted_at: None }
+    }
+
+    /// Where to open it.
+    fn path(&self) -> &Path {
+        self.mounted_at.as_deref().unwrap_or(&self.host_path)
+    }
+
+    pub(super) fn error(&self, problem: impl Into<String>) -> RootError {
+        let path = text::shown(&self.path().to_string_lossy());
+        RootError { name: text::shown(&self.name), path, problem: problem.into() }
+    }
+}
+
+/// What is never opened as a log root, nor anything that it lies in.
+const NEVER: [&str; 17] = [
+    "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/opt", "/proc", "/root", "/run", "/sbin", "/srv", "/sys",
+    "/tmp", "/usr", "/var/lib", "/var/run",
+];
+/// What nothing beneath is opened of either.
+const NOTHING_BENEATH: [&str; 6] = ["/bin", "/boot", "/etc", "/proc", "/sbin", "/sys"];
+
+/// What is wrong with the path of a root, whether or not it exists.
+fn objection(path: &Path) -> Option<&'static str> {
+    let is_plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
+    if !path.is_absolute() || !path.components().all(is_plain) {
+        return Some("give an absolute path without .. in it");
+    }
+    if NEVER.iter().any(|never| Path::new(never).starts_with(path)) {
+        return Some("it holds more than logs; give the directory of the logs themselves");
+    }
+    if NOTHING_BENEATH.iter().any(|never| path.starts_with(never)) {
+        return Some("no logs are kept there");
+    }
+    None
+}
+
+/// An open log root.
+#[derive(Debug)]
+pub(super) struct Root {
+    name: String,
+    host_path: Vec<u8>,
+    /// It is where it is on the node, so paths that files name mean the same here.
+    is_at_home: bool,
+    handle: OwnedFd,
+    identity: Identity,
+    beneath: Beneath,
+}
+
+impl Root {
+    pub(super) fn open(spec: &RootSpec, confinement: Option<Confinement>) -> Result<Self, RootError> {
+        for path in [&spec.host_path, spec.path()] {
+            if let Some(problem) = objection(path) {
+                return Err(spec.error(problem));
+            }
+        }
+        let handle = open_directory(spec.path()).map_err(|error| spec.error(explain(spec.path(), error)))?;
+        let failed = |error: Errno| spec.error(beneath::sentence(error));
+        let beneath = Beneath::new(handle.as_fd(), confinement).map_err(failed)?;
+        let identity = stat::by_handle(handle.as_fd()).map_err(failed)?.identity();
+        let is_at_home = spec.path() == spec.host_path;
+        let host_path = spec.host_path.as_os_str().as_bytes().to_vec();
+        Ok(Self { name: spec.name.clone(), host_path, is_at_home, handle, identity, beneath })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn handle(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    pub(super) fn is_at_home(&self) -> bool {
+        self.is_at_home
+    }
+
+    pub(super) fn beneath(&self) -> &Beneath {
+        &self.beneath
+    }
+
+    /// Opens something beneath it.
+    pub(super) fn reach(&self, path: &LogPath, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        self.beneath.open(self.handle(), path.as_bytes(), flags)
+    }
+
+    /// Where a path beneath it is, as far as the kubelet is concerned.
+    pub(super) fn place(&self, path: &LogPath) -> Place {
+        Place::of(&self.host_path, path)
+    }
+
+    /// The path beneath it that the node knows by this path, if it is one.
+    pub(super) fn relative(&self, host_path: &[u8]) -> Option<LogPath> {
+        let own = Path::new(std::ffi::OsStr::from_bytes(&self.host_path));
+        let relative = Path::new(std::ffi::OsStr::from_bytes(host_path)).strip_prefix(own).ok()?;
+        LogPath::from_bytes(relative.as_os_str().as_bytes()).ok()
+    }
+}
+
+/// Opens a directory by a path of the host that goes through no link: what a link on it leads to may change, and whoever
+/// may change it is not always the one who declared the root.
+fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = beneath::LIST | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    match rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        Err(Errno::NOSYS | Errno::PERM) => open_step_by_step(path, flags),
+        result => result,
+    }
+}
+
+fn open_step_by_step(path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let mut at = rustix::fs::open("/", flags, Mode::empty())?;
+    for part in path.components().skip(1) {
+        at = rustix::fs::openat(&at, part.as_os_str(), flags, Mode::empty())?;
+    }
+    Ok(at)
+}
+
+fn explain(path: &Path, error: Errno) -> String {
+    match error {
+        Errno::NOENT => "there is no such directory".to_owned(),
+        Errno::LOOP | Errno::NOTDIR => match std::fs::canonicalize(path) {
+            Ok(real) if real != path => {
+                let real = text::shown(&real.to_string_lossy());
+                format!("a symbolic link is on its path; give the directory itself, {real}")
+            }
+            _ => "it is not a directory".to_owned(),
+        },
+        Errno::ACCESS => "there is no permission to open it".to_owned(),
+        other => beneath::sentence(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_more_than_logs_is_no_root() {
+        for path in ["/", "/var", "/etc", "/var/lib", "/home", "/proc/self", "/sys/x", "/dev", "/etc/app"] {
+            assert!(objection(Path::new(path)).is_some(), "{path}");
+        }
+        for path in ["relative", "", "/var/log/../lib", "./x"] {
+            assert_eq!(objection(Path::new(path)), Some("give an absolute path without .. in it"), "{path}");
+        }
+        for path in ["/var/log", "/var/log/app", "/data/logs", "/home/app/logs", "/var/lib/app/log", "/tmp/x", "/logs"]
+        {
+            assert_eq!(objection(Path::new(path)), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_root_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path().canonicalize().unwrap();
+        std::fs::create_dir(base.join("real")).unwrap();
+        std::fs::write(base.join("file"), "").unwrap();
+        std::os::unix::fs::symlink(base.join("real"), base.join("link")).unwrap();
+        let problem = |path: &str| Root::open(&RootSpec::new("app", base.join(path)), None).unwrap_err().to_string();
+        assert!(problem("missing").ends_with("there is no such directory"), "{}", problem("missing"));
+        assert!(problem("file").ends_with("it is not a directory"), "{}", problem("file"));
+        let through = problem("link");
+        assert!(through.starts_with("log root app (") && through.ends_with("/real"), "{through}");
+        std::fs::create_dir(base.join("real/sub")).unwrap();
+        assert!(problem("link/sub").ends_with("/real/sub"), "{}", problem("link/sub"));
+        for confinement in [None, Some(Confinement::OneCall), Some(Confinement::Stepwise)] {
+            let root = Root::open(&RootSpec::new("app", base.join("real")), confinement).unwrap();
+            assert!(root.is_at_home());
+        }
+        assert!(open_step_by_step(&base.join("real/sub"), beneath::LIST | OFlags::NOFOLLOW).is_ok());
+        assert!(open_step_by_step(&base.join("link/sub"), beneath::LIST | OFlags::NOFOLLOW).is_err());
+    }
+
+    #[test]
+    fn paths_of_the_host_are_found_beneath() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().canonicalize().unwrap();
+        let spec = RootSpec { mounted_at: Some(real), ..RootSpec::new("pods", "/var/log/pods") };
+        let root = Root::open(&spec, None).unwrap();
+        assert!(!root.is_at_home());
+        assert_eq!(root.relative(b"/var/log/pods/a/0.log").unwrap().to_string(), "a/0.log");
+        assert!(root.relative(b"/var/log/podsx/a").is_none());
+        assert!(root.relative(b"/var/log/pods/../a").is_none());
+        assert!(root.place(&LogPath::root()).is_of_all_pods);
+    }
+}

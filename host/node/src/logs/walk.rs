@@ -1,0 +1,319 @@
+//! All entries beneath a directory, in order, batch by batch.
+//!
+//! In memory are the names of the directories on the way down to where the walk is, and a handle for each of them.
+//! What vanishes while the walk goes on was not there.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use holystone_core::guard::logs::Unseen;
+use holystone_core::logs::{
+    Batch, FileEntry, FileKind, LogPath, LogsError, NotEntered, PodDirectory, Reach, WalkOptions,
+};
+use holystone_core::text;
+use rustix::io::Errno;
+
+use super::LogLimits;
+use super::beneath::{self, Beneath, LIST};
+use super::listing::{Budget, Listing, ListingError};
+use super::open_files::OpenFiles;
+use super::root::Root;
+use super::stat;
+
+/// How many names are looked at for one batch, so that a batch takes a bounded time even if nothing matches.
+const NAMES_PER_BATCH: usize = 10_000;
+/// So many bytes of globs take about as long as looking at a file.
+const GLOB_BYTES_PER_LOOK: usize = 64;
+
+/// A walk that is under way. Dropping it ends it.
+#[derive(Debug)]
+pub struct Walk {
+    root: Arc<Root>,
+    options: WalkOptions,
+    open_files: Arc<OpenFiles>,
+    limits: LogLimits,
+    budget: Budget,
+    /// The directories from the start down to where the walk is.
+    levels: Vec<Level>,
+    names: u64,
+    /// Why it ended before it was over.
+    stopped: Option<LogsError>,
+    gaps: Gaps,
+}
+
+/// A directory that the walk is in.
+#[derive(Debug)]
+struct Level {
+    handle: OwnedFd,
+    path: LogPath,
+    listing: Listing,
+    reach: Reach,
+    pod_uid: Option<String>,
+}
+
+/// What the walk could not look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Gaps {
+    /// How many directories were not entered, and the first of them, for each reason.
+    not_entered: Vec<(NotEntered, u64, LogPath)>,
+    /// How many entries could not be looked at, and the first of them with what the system said.
+    pub(super) unseen: u64,
+    pub(super) first_unseen: Option<(LogPath, String)>,
+}
+
+impl Walk {
+    pub(super) fn start(
+        root: Arc<Root>,
+        options: WalkOptions,
+        open_files: Arc<OpenFiles>,
+        limits: LogLimits,
+        budget: Budget,
+    ) -> Result<Self, LogsError> {
+        let start = options.prefix.clone();
+        let handle = root.reach(&start, LIST).map_err(|error| unreachable(&root, &start, error))?;
+        Self::from_handle(root, options, open_files, limits, budget, handle)
+    }
+
+    /// The same, with the directory that the walk starts at in hand.
+    pub(super) fn from_handle(
+        root: Arc<Root>,
+        options: WalkOptions,
+        open_files: Arc<OpenFiles>,
+        limits: LogLimits,
+        budget: Budget,
+        handle: OwnedFd,
+    ) -> Result<Self, LogsError> {
+        let (path, reach) = (options.prefix.clone(), options.start());
+        let gaps = Gaps::default();
+        let mut walk =
+            Self { root, options, open_files, limits, budget, levels: Vec::new(), names: 0, stopped: None, gaps };
+        // Without a reach the directory is left out by a glob, and there is nothing to walk.
+        let Some(reach) = reach else { return Ok(walk) };
+        let pod_uid = walk.root.place(&path).pod_uid().map(str::to_owned);
+        match walk.list(&handle) {
+            Ok(listing) => walk.levels.push(Level { handle, path, listing, reach, pod_uid }),
+            Err(ListingError::System(error)) => return Err(unreachable(&walk.root, &path, error)),
+            Err(other) => return Err(walk.over_limit(&other)),
+        }
+        Ok(walk)
+    }
+
+    /// The next entries, at most so many.
+    ///
+    /// # Errors
+    /// When a limit of this host is reached; from then on at every call.
+    pub fn next(&mut self, most: usize) -> Result<Batch, LogsError> {
+        let mut batch = Batch::default();
+        if let Some(stopped) = &self.stopped {
+            return Err(stopped.clone());
+        }
+        for _ in 0..self.names_per_batch() {
+            if batch.entries.len() >= most {
+                return Ok(batch);
+            }
+            match self.step() {
+                Ok(Step::Entry(entry)) => batch.entries.push(*entry),
+                Ok(Step::Nothing) => {}
+                Ok(Step::Over) => return Ok(Batch { is_over: true, ..batch }),
+                // What has been found so far comes first, the error with the next call.
+                Err(error) => {
+                    self.stopped = Some(error.clone());
+                    return if batch.entries.is_empty() { Err(error) } else { Ok(batch) };
+                }
+            }
+        }
+        Ok(batch)
+    }
+
+    fn names_per_batch(&self) -> usize {
+        let globs = self.options.include.iter().chain(&self.options.exclude);
+        let bytes: usize = globs.map(|glob| glob.as_str().len()).sum();
+        (NAMES_PER_BATCH / (1 + bytes / GLOB_BYTES_PER_LOOK)).max(1)
+    }
+
+    /// The directory that it started at.
+    pub(super) fn prefix(&self) -> &LogPath {
+        &self.options.prefix
+    }
+
+    /// What could not be looked at so far.
+    pub(super) fn gaps(&self) -> &Gaps {
+        &self.gaps
+    }
+
+    fn step(&mut self) -> Result<Step, LogsError> {
+        let Some(level) = self.levels.last_mut() else { return Ok(Step::Over) };
+        let Some((name, kind)) = level.listing.next() else {
+            self.levels.pop();
+            return Ok(Step::Nothing);
+        };
+        let is_named = self.options.names(&level.reach, name.to_bytes());
+        let kind = kind.map(stat::kind);
+        let is_wanted = is_named && kind.is_none_or(|kind| self.options.wants(kind));
+        if !is_wanted && kind.is_some_and(|kind| kind != FileKind::Directory) {
+            return Ok(Step::Nothing);
+        }
+        let looked = look(self.root.beneath(), level.handle.as_fd(), &level.path, name);
+        let mut entry = match looked {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Ok(Step::Nothing),
+            Err((path, problem)) => {
+                self.gaps.miss(path, problem);
+                return Ok(Step::Nothing);
+            }
+        };
+        entry.open = self.open_files.state(&entry.identity);
+        entry.pod_uid.clone_from(&level.pod_uid);
+        if entry.kind == FileKind::Directory {
+            self.directory(&mut entry)?;
+        }
+        let is_yielded = is_named && self.options.wants(entry.kind);
+        Ok(if is_yielded { Step::Entry(Box::new(entry)) } else { Step::Nothing })
+    }
+
+    /// Goes down into a directory, if it is one to enter and can be.
+    fn directory(&mut self, entry: &mut FileEntry) -> Result<(), LogsError> {
+        let Some(level) = self.levels.last() else { return Ok(()) };
+        let name = entry.path.name().unwrap_or_default();
+        if entry.pod_uid.is_none() {
+            entry.pod_uid = PodDirectory::parse(name).filter(PodDirectory::has_real_uid).map(|pod| pod.uid);
+        }
+        let depth = u32::try_from(self.levels.len()).unwrap_or(u32::MAX);
+        let Some(reach) = self.options.enter(&level.reach, name) else { return Ok(()) };
+        if self.options.max_depth.is_some_and(|most| depth > most) {
+            return Ok(());
+        }
+        if depth > self.limits.depth {
+            entry.not_entered = Some(NotEntered::Depth);
+        }
+        if entry.not_entered.is_none() {
+            let opened = self.root.beneath().open(level.handle.as_fd(), name, LIST);
+            match opened.map_err(ListingError::System).and_then(|handle| Ok((self.list(&handle)?, handle))) {
+                Ok((listing, handle)) => {
+                    let (path, pod_uid) = (entry.path.clone(), entry.pod_uid.clone());
+                    self.levels.push(Level { handle, path, listing, reach, pod_uid });
+                }
+                Err(ListingError::System(error)) => entry.not_entered = why_not_entered(error),
+                Err(other) => return Err(self.over_limit(&other)),
+            }
+        }
+        if let Some(why) = entry.not_entered {
+            self.gaps.leave_out(why, &entry.path);
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, handle: &OwnedFd) -> Result<Listing, ListingError> {
+        let left = self.limits.names.saturating_sub(self.names);
+        let listing = Listing::read(handle.as_fd(), left, &self.budget)?;
+        self.names += listing.len() as u64;
+        Ok(listing)
+    }
+
+    fn over_limit(&self, limit: &ListingError) -> LogsError {
+        let root = text::shown(self.root.name());
+        LogsError::Limit(match limit {
+            ListingError::Names => format!(
+                "the walk of log root {root} ended after {} names, which is as many as this host looks at: narrow it by its prefix or by globs",
+                self.limits.names
+            ),
+            _ => format!(
+                "the walk of log root {root} ended because its directories have more names than this host keeps in memory at a time: narrow it by its prefix or by globs, and end walks that are not needed any more"
+            ),
+        })
+    }
+}
+
+/// Looks at one name in a directory; nothing if it has gone meanwhile.
+fn look(
+    beneath: &Beneath,
+    directory: BorrowedFd<'_>,
+    path: &LogPath,
+    name: &CStr,
+) -> Result<Option<FileEntry>, (LogPath, String)> {
+    let joined = path.join(name.to_bytes()).map_err(|problem| (path.clone(), problem.to_string()))?;
+    let status = match stat::by_name(directory, name) {
+        Ok(status) => status,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err((joined, beneath::sentence(error))),
+    };
+    let mut entry = status.entry(joined);
+    entry.not_entered = (!beneath.is_on_mount(status.mount())).then_some(NotEntered::Filesystem);
+    Ok(Some(entry))
+}
+
+enum Step {
+    Entry(Box<FileEntry>),
+    Nothing,
+    Over,
+}
+
+/// Nothing for a directory that has gone or been replaced meanwhile: whatever was in it is gone with it.
+fn why_not_entered(error: Errno) -> Option<NotEntered> {
+    match error {
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP => None,
+        Errno::XDEV => Some(NotEntered::Filesystem),
+        Errno::ACCESS | Errno::PERM => Some(NotEntered::Denied),
+        _ => Some(NotEntered::Failed),
+    }
+}
+
+/// Says why the directory that a walk should start at cannot be entered, without a path of the host.
+fn unreachable(root: &Root, path: &LogPath, error: Errno) -> LogsError {
+    let root = text::shown(root.name());
+    let what = if path.is_root() {
+        format!("log root {root}")
+    } else {
+        format!("{} in log root {root}", text::shown(&path.to_string()))
+    };
+    match beneath::unseen(error) {
+        Unseen::NotFound | Unseen::NoSuchRoot => LogsError::NotFound(format!("{what} is not there")),
+        Unseen::ThroughLink => LogsError::NotFound(format!("{what} is no directory, or is behind a symbolic link")),
+        Unseen::OtherFilesystem => LogsError::NotFound(format!("{what} is on another filesystem")),
+        Unseen::Failed(problem) => LogsError::Unavailable(format!("{what} cannot be listed: {problem}")),
+    }
+}
+
+impl Gaps {
+    fn miss(&mut self, path: LogPath, problem: String) {
+        self.unseen += 1;
+        self.first_unseen.get_or_insert((path, problem));
+    }
+
+    fn leave_out(&mut self, why: NotEntered, path: &LogPath) {
+        match self.not_entered.iter_mut().find(|(known, ..)| *known == why) {
+            Some((_, count, _)) => *count += 1,
+            None => self.not_entered.push((why, 1, path.clone())),
+        }
+    }
+
+    /// One sentence for each kind of gap.
+    pub(super) fn sentences(&self) -> Vec<String> {
+        let shown = |path: &LogPath| text::shown(&path.to_string());
+        let directories = self.not_entered.iter().map(|(why, count, first)| {
+            let because = match why {
+                NotEntered::Depth => "they are deeper than this host goes",
+                NotEntered::Filesystem => "another filesystem begins there",
+                NotEntered::Denied => "there is no permission to",
+                NotEntered::Failed => "they could not be opened",
+            };
+            format!("directories not entered because {because}: {count}, the first being {}", shown(first))
+        });
+        let unseen = self.first_unseen.iter().map(|(path, problem)| {
+            format!("entries that could not be looked at: {}, the first being {} ({problem})", self.unseen, shown(path))
+        });
+        directories.chain(unseen).collect()
+    }
+}
+
+impl Drop for Walk {
+    fn drop(&mut self) {
+        for sentence in self.gaps.sentences() {
+            tracing::warn!(root = self.root.name(), "{sentence}");
+        }
+        if let Some(error) = &self.stopped {
+            tracing::warn!("{error}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A plugin's questions about log directories, on their way to a [`LogSource`].
+//!
+//! Its answers take system calls, so they are waited for on threads that may block. A plugin whose time is up is not
+//! held up by them: what is still under way ends by itself, because one batch is a bounded piece of work.
+
+use std::sync::Arc;
+
+use holystone_core::logs::{Batch, FileEntry, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
+
+/// A walk that a plugin has opened.
+pub(crate) struct OpenWalk {
+    /// Absent once it is over.
+    under_way: Option<Box<dyn LogWalk>>,
+}
+
+/// Starts a walk.
+pub(crate) async fn open(source: &Arc<dyn LogSource>, root: String, options: WalkOptions) -> Answer<OpenWalk> {
+    let source = Arc::clone(source);
+    let opened = blocking(move || source.open(&root, options)).await?;
+    Ok(opened.map(|walk| OpenWalk { under_way: Some(walk) }))
+}
+
+/// Reads from a file.
+pub(crate) async fn read(
+    source: &Arc<dyn LogSource>,
+    root: String,
+    path: LogPath,
+    offset: u64,
+    most: usize,
+) -> Answer<Vec<u8>> {
+    let source = Arc::clone(source);
+    blocking(move || source.read(&root, &path, offset, most)).await
+}
+
+impl OpenWalk {
+    /// The next entries; none when the walk is over.
+    pub(crate) async fn next(&mut self, most: usize) -> Answer<Vec<FileEntry>> {
+        while let Some(mut walk) = self.under_way.take() {
+            let (walk, batch) = blocking(move || {
+                let batch = walk.next(most);
+                (walk, batch)
+            })
+            .await?;
+            let Batch { entries, is_over } = match batch {
+                Ok(batch) => batch,
+                Err(error) => {
+                    self.under_way = Some(walk);
+                    return Ok(Err(error));
+                }
+            };
+            if !is_over {
+                self.under_way = Some(walk);
+            }
+            if !entries.is_empty() {
+                return Ok(Ok(entries));
+            }
+        }
+        Ok(Ok(Vec::new()))
+    }
+}
+
+/// What a host function answers: the outer error ends the plugin.
+type Answer<T> = wasmtime::Result<Result<T, LogsError>>;
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> wasmtime::Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| wasmtime::Error::msg(format!("the host failed to look at log directories: {error}")))
+}

@@ -1,0 +1,165 @@
+//! The config: what the operator gives to this plugin, from JSON to values that make sense, or everything that is wrong
+//! with it.
+
+use holystone_core::config::{Json, Problems};
+use holystone_core::logs::Glob;
+use holystone_core::manifest::{Bytes, Duration, Percent};
+
+/// What to look for. Made by [`Config::parse`] only, so that it always makes sense.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// In the order in which they are followed.
+    pub rules: Vec<Rule>,
+    /// How much has to be free; absent when every rule is to be followed to its end.
+    pub min_free: Option<MinFree>,
+}
+
+/// Which files to keep, and which not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// Names of log roots; empty for all.
+    pub roots: Vec<String>,
+    /// Globs of what it is about.
+    pub include: Vec<String>,
+    /// Globs of what it is not about.
+    pub exclude: Vec<String>,
+    /// How old a file may get.
+    pub max_age: Option<Duration>,
+    /// How much the files of a group may take on disk together.
+    pub max_total_size: Option<Bytes>,
+    /// How many of the newest files of a group stay, whatever else is said.
+    pub keep_newest: Option<u32>,
+    /// What makes a group.
+    pub per: Per,
+    /// Cut files that a process holds open.
+    pub truncate_open: bool,
+}
+
+/// What makes a group of files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Per {
+    /// One log root.
+    #[default]
+    Root,
+    /// One directory.
+    Directory,
+}
+
+/// How much has to be free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinFree {
+    /// So much.
+    Bytes(Bytes),
+    /// This share of the filesystem.
+    Share(Percent),
+}
+
+const EXAMPLE: &str = r#"{"rules": [{"files": ["**/*.log.*"], "maxAge": "7d"}]}"#;
+const BYTES: &str = "a size in quotes such as \"512Mi\", \"10Gi\" or \"1.5G\"";
+const DURATION: &str = "a duration in quotes such as \"36h\", \"7d\" or \"30d12h\"";
+
+impl Config {
+    /// Reads a config.
+    ///
+    /// # Errors
+    /// All that is wrong, each in one sentence that starts with the path of the field.
+    pub fn parse(json: &str) -> Result<Self, Vec<String>> {
+        let fields = Json::config(json, EXAMPLE)?;
+        let mut problems = Problems::default();
+        let [rules, min_free] = problems.fields("", &fields, ["rules", "minFree"]);
+        let mut config =
+            Self { rules: Vec::new(), min_free: min_free.and_then(|value| min_free_of(&mut problems, value)) };
+        match rules {
+            None => problems.add("rules", "is missing; give at least one rule"),
+            Some(value) => {
+                let rules = problems.items("rules", "a list of rules", value);
+                if matches!(value, Json::List(items) if items.is_empty()) {
+                    problems.add("rules", "is empty; give at least one rule");
+                }
+                for (place, value) in rules.iter().enumerate() {
+                    config.rules.extend(rule(&mut problems, &format!("rules[{place}]"), value));
+                }
+            }
+        }
+        problems.finish(config)
+    }
+}
+
+fn min_free_of(problems: &mut Problems, value: &Json) -> Option<MinFree> {
+    let what = "a size in quotes such as \"20Gi\", or a share such as \"15%\"";
+    match value {
+        Json::Text(text) if text.ends_with('%') => problems.parsed("minFree", what, value).map(MinFree::Share),
+        _ => problems.parsed("minFree", what, value).map(MinFree::Bytes),
+    }
+}
+
+fn rule(problems: &mut Problems, path: &str, value: &Json) -> Option<Rule> {
+    let Json::Object(fields) = value else {
+        problems.must_be(path, "an object such as {\"files\": [\"**/*.log.*\"], \"maxAge\": \"7d\"}", value);
+        return None;
+    };
+    let known = ["roots", "files", "maxAge", "maxTotalSize", "keepNewest", "per", "truncateOpen"];
+    let [roots, files, max_age, max_total_size, keep_newest, per, truncate_open] = problems.fields(path, fields, known);
+    let at = |field: &str| format!("{path}.{field}");
+    let mut rule = Rule::default();
+    match files {
+        Some(value) => globs(problems, &at("files"), value, &mut rule),
+        None => problems.add(&at("files"), "is missing; [\"**\"] is every file"),
+    }
+    if let Some(value) = roots {
+        rule.roots = problems.names(&at("roots"), "the name of a log root", value);
+    }
+    rule.max_age = max_age.and_then(|value| age(problems, &at("maxAge"), value));
+    rule.max_total_size = max_total_size.and_then(|value| problems.parsed(&at("maxTotalSize"), BYTES, value));
+    rule.keep_newest = keep_newest.and_then(|value| problems.count(&at("keepNewest"), value));
+    rule.per = per.map(|value| group(problems, &at("per"), value)).unwrap_or_default();
+    rule.truncate_open = truncate_open.is_some_and(|value| problems.flag(&at("truncateOpen"), value));
+    if max_age.is_none() && max_total_size.is_none() && keep_newest.is_none() {
+        problems.add(path, "says nothing about what is too much; give maxAge, maxTotalSize or keepNewest");
+    }
+    Some(rule)
+}
+
+fn globs(problems: &mut Problems, path: &str, value: &Json, rule: &mut Rule) {
+    let before = problems.clone();
+    for (place, item) in problems.items(path, "a list of globs", value).iter().enumerate() {
+        let path = format!("{path}[{place}]");
+        let Json::Text(text) = item else {
+            problems.must_be(&path, "a glob in quotes such as \"**/*.log.*\"", item);
+            continue;
+        };
+        let (list, glob) = match text.strip_prefix('!') {
+            Some(glob) => (&mut rule.exclude, glob),
+            None => (&mut rule.include, text.as_str()),
+        };
+        match glob.parse::<Glob>() {
+            Ok(_) => list.push(glob.to_owned()),
+            Err(error) => problems.add(&path, error),
+        }
+    }
+    if rule.include.is_empty() && *problems == before {
+        problems.add(path, "says only what to leave out, or nothing; add what to include, \"**\" for all");
+    }
+}
+
+fn age(problems: &mut Problems, path: &str, value: &Json) -> Option<Duration> {
+    let age = problems.parsed(path, DURATION, value);
+    if age == Some(Duration::default()) {
+        problems.must_be(path, "longer than zero", value);
+    }
+    age
+}
+
+fn group(problems: &mut Problems, path: &str, value: &Json) -> Per {
+    match value {
+        Json::Text(text) if text == "directory" => Per::Directory,
+        Json::Text(text) if text == "root" => Per::Root,
+        _ => {
+            problems.must_be(path, "\"root\" or \"directory\"", value);
+            Per::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

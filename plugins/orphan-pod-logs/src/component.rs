@@ -1,0 +1,129 @@
+//! The glue between WIT and the decision.
+
+#[allow(unsafe_code, missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated code")]
+mod bindings {
+    wit_bindgen::generate!({ path: "../../wit", world: "plugin" });
+    export!(OrphanPodLogs with_types_in self);
+
+    pub(super) struct OrphanPodLogs;
+}
+
+use std::collections::HashSet;
+
+use bindings::exports::holystone::node::cleaner::{Guest, LogLocation, Reason, ReasonKind, Removal, Target, Verb};
+use bindings::holystone::node::logs::{self, FileEntry, FileKind, OpenState, WalkOptions};
+use bindings::holystone::node::types::Error;
+use bindings::holystone::node::{host, log, pods};
+
+use crate::Config;
+use crate::select::{Choice, Entry, Survey};
+
+/// How many entries are taken at a time.
+const BATCH: u32 = 1_000;
+
+impl Guest for bindings::OrphanPodLogs {
+    fn validate(config: String) -> Result<(), Vec<String>> {
+        Config::parse(&config).map(|_| ())
+    }
+
+    fn plan(config: String) -> Result<Vec<Removal>, String> {
+        let config = Config::parse(&config).map_err(|errors| errors.join("; "))?;
+        let pods: HashSet<String> = pods::list().into_iter().map(|sandbox| sandbox.pod_uid).collect();
+        if pods.is_empty() {
+            return Err("the runtime lists no pod at all, so that every pod would count as gone".to_owned());
+        }
+        let grace_period = i64::try_from(config.grace_period.get().as_nanos()).unwrap_or(i64::MAX);
+        let now = host::node().snapshot_time;
+        let (mut removals, mut held_open) = (Vec::new(), 0);
+        for root in roots(&config)? {
+            let (choices, open) = walk(&root, Survey::new(&pods, now, grace_period))?;
+            removals.extend(choices.into_iter().map(|choice| removal(&root, choice)));
+            held_open += open;
+        }
+        if held_open > 0 {
+            let message = format!("directories kept because a process holds something in them open: {held_open}");
+            log::log(log::Level::Warn, &message);
+        }
+        Ok(removals)
+    }
+}
+
+/// The names of the roots to go through.
+fn roots(config: &Config) -> Result<Vec<String>, String> {
+    let known: Vec<String> = logs::roots().into_iter().map(|root| root.name).collect();
+    match config.roots.iter().find(|name| !known.contains(name)) {
+        Some(missing) => Err(format!("roots: there is no log root {missing}, there are: {}", known.join(", "))),
+        None if config.roots.is_empty() => Ok(known),
+        None => Ok(config.roots.clone()),
+    }
+}
+
+fn walk(root: &str, mut survey: Survey<'_>) -> Result<(Vec<Choice>, usize), String> {
+    let options = WalkOptions {
+        prefix: String::new(),
+        include: Vec::new(),
+        exclude: Vec::new(),
+        kinds: Vec::new(),
+        max_depth: None,
+        attributes: Vec::new(),
+    };
+    let walk = logs::open(root, &options).map_err(|error| sentence(root, &error))?;
+    loop {
+        match walk.next(BATCH) {
+            Ok(entries) if entries.is_empty() => return Ok(survey.finish()),
+            Ok(entries) => entries.iter().for_each(|entry| survey.look(&seen(entry))),
+            Err(Error::Limit(why)) => {
+                log::log(log::Level::Warn, &why);
+                return Ok(survey.cut_short());
+            }
+            Err(error) => return Err(sentence(root, &error)),
+        }
+    }
+}
+
+fn seen(entry: &FileEntry) -> Entry<'_> {
+    let is_directory = entry.kind == FileKind::Directory;
+    Entry {
+        path: &entry.path,
+        is_directory,
+        pod_uid: entry.pod_uid.as_deref(),
+        changed: entry.modified.max(entry.changed),
+        bytes: if entry.hard_links > 1 && !is_directory { 0 } else { entry.allocated_bytes },
+        // What is unknown is for the host to judge: it knows how old is old enough.
+        is_open: entry.open == OpenState::Open,
+        is_hidden: entry.attributes.iter().any(|(name, _)| name == "not-entered"),
+    }
+}
+
+fn sentence(root: &str, error: &Error) -> String {
+    let (Error::Denied(why)
+    | Error::NotFound(why)
+    | Error::Invalid(why)
+    | Error::Limit(why)
+    | Error::Unavailable(why)
+    | Error::Other(why)) = error;
+    format!("log root {root} cannot be walked: {why}")
+}
+
+fn removal(root: &str, choice: Choice) -> Removal {
+    Removal {
+        target: Target::LogDirectory(LogLocation { root: root.to_owned(), path: choice.path }),
+        verb: Verb::Remove,
+        reason: Reason { kind: ReasonKind::PodGone, text: choice.text },
+        expected_bytes: Some(choice.bytes),
+        attributes: Vec::new(),
+    }
+}
+
+/// The config's schema, for tools that look into the component without running it.
+#[used]
+#[expect(
+    unsafe_code,
+    reason = "naming a section is unsafe in general; a custom section of a Wasm module is not even loaded"
+)]
+#[unsafe(link_section = "holystone:config-schema")]
+static CONFIG_SCHEMA: [u8; crate::SCHEMA.len()] = {
+    let mut bytes = [0; crate::SCHEMA.len()];
+    bytes.copy_from_slice(crate::SCHEMA.as_bytes());
+    bytes
+};

@@ -1,0 +1,86 @@
+//! The config: what the operator gives to this plugin, from JSON to values that make sense, or everything that is wrong
+//! with it.
+
+use holystone_core::config::{Json, Problems};
+use holystone_core::manifest::Duration;
+
+/// What to look for. Made by [`Config::parse`] only, so that it always makes sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Names of log roots; empty for all.
+    pub roots: Vec<String>,
+    /// For how long nothing in a directory has to have changed.
+    pub grace_period: Duration,
+}
+
+/// One hour: far longer than any pod takes to start.
+const GRACE_PERIOD: Duration = Duration::from_secs(3_600);
+/// Less would not even do for the time between a pod's directory and its sandbox.
+const SHORTEST: Duration = Duration::from_secs(60);
+
+const EXAMPLE: &str = r#"{"roots": ["pods"], "gracePeriod": "1h"}"#;
+
+impl Config {
+    /// Reads a config.
+    ///
+    /// # Errors
+    /// All that is wrong, each in one sentence that starts with the path of the field.
+    pub fn parse(json: &str) -> Result<Self, Vec<String>> {
+        let fields = Json::config(json, EXAMPLE)?;
+        let mut problems = Problems::default();
+        let [roots, grace_period] = problems.fields("", &fields, ["roots", "gracePeriod"]);
+        let mut config = Self { roots: Vec::new(), grace_period: GRACE_PERIOD };
+        if let Some(value) = roots {
+            config.roots = problems.names("roots", "the name of a log root", value);
+        }
+        if let Some(value) = grace_period {
+            let what = "a duration in quotes such as \"30m\", \"1h\" or \"7d\"";
+            if let Some(period) = problems.parsed::<Duration>("gracePeriod", what, value) {
+                if period < SHORTEST {
+                    problems.must_be("gracePeriod", "at least \"1m\"", value);
+                }
+                config.grace_period = period;
+            }
+        }
+        problems.finish(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_fields_are_read_and_none_is_needed() {
+        let config = Config::parse(r#"{"roots":["pods"],"gracePeriod":"2h"}"#).unwrap();
+        assert_eq!((config.roots, config.grace_period), (vec!["pods".to_owned()], "2h".parse().unwrap()));
+        let config = Config::parse("{}").unwrap();
+        assert_eq!((config.roots, config.grace_period), (Vec::new(), "1h".parse().unwrap()));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once_with_its_path() {
+        let told =
+            Config::parse(r#"{"root":"pods","roots":["",1],"gracePeriod":"30s","graceperiod":"1h"}"#).unwrap_err();
+        let starts = [
+            "root: there is no such field; did you mean roots?",
+            "graceperiod: there is no such field; did you mean gracePeriod?",
+            "roots[0]: must be the name of a log root, in quotes, found \"\"",
+            "roots[1]: must be the name of a log root, in quotes, found 1",
+            "gracePeriod: must be at least \"1m\", found \"30s\"",
+        ];
+        assert_eq!(told, starts);
+        assert_eq!(Config::parse(r#"{"roots":[]}"#).unwrap_err(), ["roots: is empty; leave it out for all of them"]);
+        assert!(
+            Config::parse(r#"{"gracePeriod":"soon"}"#).unwrap_err()[0].starts_with("gracePeriod: must be a duration")
+        );
+        assert!(Config::parse("7").unwrap_err()[0].starts_with("config: must be an object such as {\"roots\""));
+    }
+
+    #[test]
+    fn the_schema_knows_every_field() {
+        for field in ["roots", "gracePeriod"] {
+            assert!(crate::SCHEMA.contains(&format!("\"{field}\": {{")), "{field}");
+        }
+    }
+}

@@ -1,0 +1,527 @@
+//! Runs of the binary beneath log roots: what a user types and reads, and whatever happens to a run.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use holystone_node::Faults;
+use holystone_node::simulated::{Code, Method};
+use holystone_tests::{ContainerSpec, Pod, misbehave, pause_image, sleep_image};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::simulated::TestNode;
+use crate::support::{Ended, Running, end, holystone, on, on_each_containerd, policy, text};
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Everything that has not changed for a week.
+const OLD: &str = r#"{"rules":[{"files":["**"],"maxAge":"7d"}]}"#;
+
+/// What the plugin that does whatever one wants asks for.
+const ALL: [&str; 2] = ["--allow", "images,logs,log-content"];
+
+/// A log root `app`, and a directory beside it that nobody may touch.
+struct Scene {
+    directory: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("app")).unwrap();
+        fs::create_dir(directory.path().join("outside")).unwrap();
+        fs::write(directory.path().join("outside/secret"), "secret").unwrap();
+        Self { directory }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().canonicalize().unwrap().join(name)
+    }
+
+    fn root(&self) -> PathBuf {
+        self.path("app")
+    }
+
+    /// Makes a file that was last changed so many days ago.
+    fn file(&self, path: impl AsRef<Path>, days: u32) -> PathBuf {
+        let path = self.root().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let file = File::create(&path).unwrap();
+        std::io::Write::write_all(&mut &file, &[b'x'; 5_000]).unwrap();
+        file.set_modified(SystemTime::now() - DAY * days).unwrap();
+        path
+    }
+
+    fn files(&self, count: usize) {
+        for number in 0..count {
+            self.file(format!("{number:05}.log"), 20);
+        }
+    }
+
+    /// Without a runtime. Files are seconds old here, and which of them are open may not be seen.
+    fn command(&self, verb: &str, plugin: impl AsRef<OsStr>, config: &str, more: &[&str]) -> Command {
+        let mut command = policy(verb, plugin, config);
+        self.on(&mut command).args(["--endpoint", "none", "-o", "json"]).args(more);
+        command
+    }
+
+    fn on<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.arg(format!("--log-root=app={}", self.root().display()));
+        command.arg("--state-dir").arg(self.path("state")).args(["--unknown-open-age", "0s"])
+    }
+
+    fn retention(&self, verb: &str, config: &str, more: &[&str]) -> Ended {
+        end(&mut self.command(verb, "builtin:log-retention", config, more))
+    }
+
+    /// A run of a plugin with one wish.
+    fn wish(&self, target: &str, path: &str, verb: &str) -> Value {
+        let wish = json!({ "target": target, "root": "app", "name": path, "verb": verb });
+        let config = json!({ "do": "wish", "wishes": [wish] });
+        let report = end(&mut self.command("run", misbehave(), &config.to_string(), &ALL)).json();
+        self.truth(&report);
+        report
+    }
+
+    /// All files that are left, by their names.
+    fn left(&self) -> BTreeSet<String> {
+        let mut left = BTreeSet::new();
+        let mut open = vec![self.root()];
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() && !path.is_symlink() {
+                    open.push(path);
+                } else {
+                    left.insert(path.strip_prefix(self.root()).unwrap().to_string_lossy().into_owned());
+                }
+            }
+        }
+        left
+    }
+
+    /// What a report says is so, and nothing outside was touched.
+    #[track_caller]
+    fn truth(&self, report: &Value) {
+        assert_eq!(fs::read_to_string(self.path("outside/secret")).unwrap(), "secret");
+        let left = self.left();
+        for step in report["logs"]["steps"].as_array().into_iter().flatten() {
+            let is_left = left.contains(step["target"]["path"].as_str().unwrap());
+            match step["result"].as_str().unwrap() {
+                "removed" | "alreadyGone" => assert!(!is_left, "{step}"),
+                "truncated" | "notAttempted" | "notNeeded" | "noLongerAllowed" => assert!(is_left, "{step}"),
+                "failed" => assert!(!text(&step["detail"]).is_empty()),
+                other => panic!("{other}: {step}"),
+            }
+        }
+    }
+}
+
+fn set<const N: usize>(paths: [&str; N]) -> BTreeSet<String> {
+    paths.map(str::to_owned).into()
+}
+
+fn number(value: &Value) -> usize {
+    value.as_u64().unwrap().try_into().unwrap()
+}
+
+fn refusal(report: &Value) -> &str {
+    report["logs"]["refusals"][0]["refusal"]["code"].as_str().unwrap_or_else(|| panic!("{report:#}"))
+}
+
+#[test]
+fn a_run_needs_no_runtime_to_clean_logs() {
+    let scene = Scene::new();
+    for (path, days) in [("a.log", 0), ("a.log.1", 9), ("d/b.log.1", 30)] {
+        scene.file(path, days);
+    }
+    let config = r#"{"rules":[{"files":["**/*.log.*","*.log.*"],"maxAge":"7d"}]}"#;
+    let plan = scene.retention("plan", config, &[]).expect(0).json();
+    assert_eq!(plan["logs"]["roots"], json!(["app"]));
+    assert_eq!(
+        plan["logs"]["totals"],
+        json!({
+            "planned": 2, "refused": 0, "entries": 2, "sizePlannedBytes": 10_000, "freeableBytes": 16_384
+        })
+    );
+    assert_eq!(scene.left().len(), 3, "a plan touches nothing");
+    let report = scene.retention("run", config, &[]).expect(0).json();
+    scene.truth(&report);
+    assert_eq!(scene.left(), set(["a.log"]));
+    let totals = &report["logs"]["totals"];
+    assert_eq!((&totals["removed"], &totals["entries"], &totals["failed"]), (&json!(2), &json!(2), &json!(0)));
+    assert!(report["logs"]["filesystemFreedBytes"]["app"].is_i64(), "{report:#}");
+    assert!(report["filesystemsAfter"].as_array().unwrap().iter().any(|filesystem| filesystem["name"] == "logs:app"));
+    let again = scene.retention("run", config, &[]).expect(0).json();
+    assert_eq!(again["logs"]["totals"]["planned"], 0);
+}
+
+#[test]
+fn tables_tell_of_directories_and_on_demand_of_every_file() {
+    let scene = Scene::new();
+    for number in 0..100 {
+        scene.file(format!("web/{number:03}.log"), 20);
+    }
+    let table = |verb: &str, more: &[&str]| {
+        let mut command = policy(verb, "builtin:log-retention", OLD);
+        end(scene.on(&mut command).args(["--endpoint", "none"]).args(more)).expect(0).stdout
+    };
+    let plan = table("plan", &[]);
+    assert!(plan.contains("app:web/ (100 entries)"), "{plan}");
+    assert!(plan.contains("Log files: 100 to remove; size 488.3 KiB, which should free 800.0 KiB"), "{plan}");
+    assert!(plan.contains(", no container runtime") && !plan.contains("IMAGE"), "{plan}");
+    let all = table("plan", &["--all"]);
+    assert!((0..100).all(|number| all.contains(&format!("app:web/{number:03}.log"))), "{all}");
+    let json = scene.retention("plan", OLD, &[]).json();
+    assert_eq!(json["logs"]["steps"].as_array().unwrap().len(), 100);
+    let report = table("run", &[]);
+    assert!(report.contains("removed  app:web/ (100 entries)"), "{report}");
+    assert!(report.contains("Log files: 100 removed; size removed 488.3 KiB\nfilesystem logs:app "), "{report}");
+}
+
+#[test]
+fn wishes_about_what_is_not_beneath_the_root_are_refused() {
+    let scene = Scene::new();
+    scene.file("a", 20);
+    symlink(scene.path("outside"), scene.root().join("away")).unwrap();
+    symlink(scene.path("outside/secret"), scene.root().join("link")).unwrap();
+    let long = "x/".repeat(4_000);
+    for path in ["../outside/secret", "/etc/passwd", "a/../../outside/secret", "a\0", "", ".", &long, "\u{1b}[2J"] {
+        let report = scene.wish("log-file", path, "remove");
+        assert!(["BadPath", "RootItself"].contains(&refusal(&report)), "{path}: {report:#}");
+    }
+    for (target, path, verb, code) in [
+        ("log-file", "away/secret", "remove", "ThroughLink"),
+        ("log-file", "away", "remove", "WrongKind"),
+        ("log-directory", "away", "remove", "WrongKind"),
+        ("log-file", "link", "truncate", "WrongKind"),
+        ("log-directory", "", "remove", "RootItself"),
+        ("log-file", "missing", "remove", "NotFound"),
+        ("log-file", "a/b", "remove", "ThroughLink"),
+        ("log-file", "a", "other", "NotOffered"),
+    ] {
+        let report = scene.wish(target, path, verb);
+        assert_eq!(refusal(&report), code, "{path}: {report:#}");
+    }
+    let config = r#"{"do":"wish","wishes":[{"target":"log-file","root":"other","name":"a"}]}"#;
+    let report = end(&mut scene.command("run", misbehave(), config, &ALL)).expect(0).json();
+    assert_eq!(refusal(&report), "NoSuchRoot");
+    assert_eq!(scene.left(), set(["a", "away", "link"]));
+}
+
+#[test]
+fn names_of_every_kind_are_listed_told_and_removed() {
+    let scene = Scene::new();
+    let names: [&[u8]; 8] =
+        [b"\xff\xfe.log", b"new\nline", b"\x1b[2J", b"back\\slash", b" ", b"-rf", "\u{202e}gol".as_bytes(), b"*"];
+    for name in names {
+        scene.file(OsStr::from_bytes(name), 20);
+    }
+    let mut command = policy("run", "builtin:log-retention", OLD);
+    let table = end(scene.on(&mut command).args(["--endpoint", "none", "-vv"])).expect(0);
+    assert_eq!(scene.left(), set([]));
+    for output in [&table.stdout, &table.stderr] {
+        assert!(!output.contains(['\u{1b}', '\u{202e}']), "{output:?}");
+    }
+    assert!(table.stdout.contains(r"app:\xff\xfe.log"), "{}", table.stdout);
+}
+
+#[test]
+fn mistakes_with_log_roots_are_told() {
+    let scene = Scene::new();
+    let app = format!("app={}", scene.root().display());
+    symlink(scene.root(), scene.path("link")).unwrap();
+    let missing = format!("x={}", scene.path("missing").display());
+    let file = format!("x={}", scene.path("outside/secret").display());
+    let link = format!("x={}", scene.path("link").display());
+    for (roots, problem) in [
+        (vec!["/var/log"], "give a name and a path, for example app=/var/log/app"),
+        (vec!["app="], "give a name and a path"),
+        (vec!["=/var/log"], "is no name"),
+        (vec!["App=/var/log"], "App is no name: use lower-case letters, digits and -"),
+        (vec!["x=var/log"], "give an absolute path"),
+        (vec!["x=/var/log/../lib"], "without .. in it"),
+        (vec!["x=/"], "it holds more than logs"),
+        (vec!["x=/etc"], "it holds more than logs"),
+        (vec!["x=/etc/app"], "no logs are kept there"),
+        (vec![&missing], "there is no such directory"),
+        (vec![&file], "it is not a directory"),
+        (vec![&link], "a symbolic link is on its path; give the directory itself"),
+        (vec![&app, &app], "another log root has this name already"),
+    ] {
+        let mut command = policy("run", "builtin:log-retention", OLD);
+        command.args(["--endpoint", "none", "--state-dir"]).arg(scene.path("state"));
+        for root in &roots {
+            command.args(["--log-root", root]);
+        }
+        let told = end(&mut command).expect(64).stderr;
+        assert!(told.contains(problem), "{roots:?}: {told}");
+    }
+    let arguments = ["plan", "--plugin", "builtin:log-retention", "--snapshot", "x", "--log-root", &app];
+    let told = end(holystone().args(arguments)).expect(64).stderr;
+    assert!(told.contains("cannot be used with"), "{told}");
+}
+
+#[test]
+fn what_has_to_be_confirmed_goes_with_the_second_run() {
+    let scene = Scene::new();
+    scene.file("a", 20);
+    let run = || scene.retention("run", OLD, &["--confirmations", "2"]).expect(0).json();
+    assert_eq!(refusal(&run()), "NotConfirmed");
+    // Another file by the same name has not been confirmed.
+    fs::remove_file(scene.root().join("a")).unwrap();
+    scene.file("b", 20);
+    scene.file("a", 20);
+    assert_eq!(refusal(&run()), "NotConfirmed");
+    assert_eq!(run()["logs"]["totals"]["removed"], 2);
+    assert_eq!(scene.left(), set([]));
+}
+
+#[test]
+fn a_run_keeps_its_limits() {
+    let scene = Scene::new();
+    scene.files(10);
+    let report = scene.retention("run", OLD, &["--max-percent", "50"]).expect(0).json();
+    assert_eq!(refusal(&report), "OverPercent");
+    assert_eq!(scene.left().len(), 10);
+    let report = scene.retention("run", OLD, &["--max-count", "3"]).expect(0).json();
+    assert_eq!((refusal(&report), scene.left().len()), ("OverCount", 7));
+    let report = scene.retention("run", OLD, &["--max-bytes", "12k"]).expect(0).json();
+    assert_eq!((refusal(&report), scene.left().len()), ("OverBytes", 5));
+    for number in 0..10 {
+        scene.file(format!("new-{number}"), 0);
+    }
+    let report = scene.retention("run", OLD, &["--max-percent", "50"]).expect(0).json();
+    assert_eq!((&report["logs"]["totals"]["removed"], scene.left().len()), (&json!(5), 10));
+}
+
+#[test]
+fn the_disk_of_a_log_root_says_whether_there_is_a_need() {
+    let scene = Scene::new();
+    scene.files(3);
+    let full = ["--filesystem", "logs:app", "--above", "100"];
+    let report = scene.retention("run", OLD, &full).expect(0).json();
+    assert_eq!(report["ending"]["reason"], "NotNeeded");
+    assert!(text(&report["ending"]["message"]).starts_with("the filesystem of the log root app is "));
+    assert_eq!((&report["logs"]["totals"]["notNeeded"], scene.left().len()), (&json!(3), 3));
+    let report = scene.retention("run", OLD, &["--filesystem", "logs:ap", "--above", "1"]).expect(1).json();
+    assert_eq!(report["ending"]["reason"], "NodeUnseen");
+    assert_eq!(scene.left().len(), 3);
+    let report = scene.retention("run", OLD, &["--filesystem", "logs:app", "--until", "0"]).expect(0).json();
+    assert_eq!((&report["logs"]["totals"]["removed"], scene.left().len()), (&json!(3), 0));
+}
+
+#[test]
+fn a_signal_ends_a_run_after_the_file_under_way() {
+    let scene = Scene::new();
+    scene.files(200);
+    let run = Running::start(scene.command("run", "builtin:log-retention", OLD, &["--pause", "20ms"]));
+    until(|| scene.left().len() < 190);
+    run.signal(Signal::TERM);
+    let report = run.end().expect(1).json();
+    scene.truth(&report);
+    assert_eq!(report["ending"]["reason"], "Stopped");
+    let totals = &report["logs"]["totals"];
+    assert_eq!(number(&totals["removed"]), 200 - scene.left().len());
+    assert_eq!(number(&totals["failed"]), scene.left().len());
+    let next = scene.retention("run", OLD, &[]).expect(0).json();
+    assert!(next["interrupted"].is_null(), "it was not cut off, it ended");
+    assert_eq!(scene.left(), set([]));
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_nothing_half_done_and_is_known_to_the_next() {
+    let scene = Scene::new();
+    scene.files(200);
+    let run = Running::start(scene.command("run", "builtin:log-retention", OLD, &["--pause", "20ms"]));
+    until(|| scene.left().len() < 190);
+    run.kill();
+    let before = scene.left().len();
+    let next = scene.retention("run", OLD, &[]).expect(0).json();
+    scene.truth(&next);
+    assert_eq!(next["interrupted"]["logs"], 200);
+    assert_eq!(number(&next["logs"]["totals"]["removed"]), before, "also what was taken aside");
+    assert_eq!(scene.left(), set([]));
+}
+
+#[test]
+fn a_run_over_its_time_limit_reports_what_it_did() {
+    let scene = Scene::new();
+    scene.files(500);
+    let more = ["--pause", "10ms", "--time-limit", "1500ms"];
+    let report = scene.retention("run", OLD, &more).expect(1).json();
+    scene.truth(&report);
+    assert_eq!(report["ending"]["reason"], "TimeLimit");
+    let removed = number(&report["logs"]["totals"]["removed"]);
+    assert_eq!(removed, 500 - scene.left().len());
+    assert!(removed > 0 && removed < 500, "{removed}");
+}
+
+#[test]
+fn a_run_ends_when_one_removal_after_the_other_fails() {
+    let scene = Scene::new();
+    scene.files(100);
+    if !rustix::process::geteuid().is_root() {
+        fs::set_permissions(scene.root(), fs::Permissions::from_mode(0o555)).unwrap();
+    } else if !immutable(&scene.root(), true) {
+        println!("SKIPPED a directory that nobody may change: this filesystem has none");
+        return;
+    }
+    let ended = scene.retention("run", OLD, &[]);
+    immutable(&scene.root(), false);
+    fs::set_permissions(scene.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    let report = ended.expect(1).json();
+    scene.truth(&report);
+    assert_eq!(report["ending"]["reason"], "LogsFailing");
+    let totals = &report["logs"]["totals"];
+    assert_eq!((&totals["failed"], &totals["removed"], scene.left().len()), (&json!(100), &json!(0), 100));
+    let failed = report["logs"]["steps"].as_array().unwrap().iter().filter(|step| step["result"] == "failed");
+    assert_eq!(failed.count(), 20);
+}
+
+/// Lets nobody change a directory, the superuser included. Not every filesystem knows that.
+fn immutable(path: &Path, on: bool) -> bool {
+    let flag = if on { "+i" } else { "-i" };
+    Command::new("chattr").arg(flag).arg(path).output().is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn two_runs_at_once_do_not_get_into_each_others_way() {
+    let scene = Scene::new();
+    scene.files(200);
+    let first = Running::start(scene.command("run", "builtin:log-retention", OLD, &["--pause", "5ms"]));
+    until(|| scene.left().len() < 190);
+    let told = scene.retention("run", OLD, &[]).expect(2).stderr;
+    assert!(told.contains("another run"), "{told}");
+    let second = scene.retention("run", OLD, &["--wait", "1m"]).expect(0).json();
+    let first = first.end().expect(0).json();
+    assert_eq!(first["logs"]["totals"]["removed"], 200);
+    assert_eq!(second["logs"]["totals"]["planned"], 0);
+    assert_eq!(scene.left(), set([]));
+}
+
+/// The node of the simulated runtime, with the logs of one of its pods and of one that is gone.
+struct Pods {
+    node: TestNode,
+    scene: Scene,
+    alive: String,
+}
+
+const GONE: &str = "shop_old_ffffffff-4b5a-6978-8695-a4b3c2d1e0f0";
+/// What the kubelet rotated.
+const ROTATED: &str = "main/0.log.20260102-030405.gz";
+
+impl Pods {
+    fn new(faults: Faults) -> Self {
+        let node = TestNode::small(faults);
+        let pod = crate::simulated::small().sandboxes[0].pod.clone();
+        let alive = format!("{}_{}_{}", pod.namespace, pod.name, pod.uid);
+        let scene = Scene::new();
+        for pod in [&alive, GONE] {
+            scene.file(format!("pods/{pod}/main/0.log"), 20);
+            scene.file(format!("pods/{pod}/{ROTATED}"), 20);
+        }
+        Self { node, scene, alive }
+    }
+
+    fn command(&self, plugin: &str, config: &str) -> Command {
+        let mut command = policy("run", plugin, config);
+        self.scene.on(&mut command).args(["--endpoint", &self.node.endpoint(), "-o", "json"]);
+        command
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_logs_of_pods_that_exist_are_the_kubelets_to_care_for() {
+    let pods = Pods::new(Faults::none());
+    let report = end(&mut pods.command("builtin:log-retention", OLD)).expect(0).json();
+    pods.scene.truth(&report);
+    assert_eq!(pods.scene.left(), set([&format!("pods/{}/main/0.log", pods.alive)]));
+    assert_eq!(refusal(&report), "LiveContainerLog");
+    assert!(pods.node.gone().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_runtime_is_gone_every_pod_exists() {
+    // It answers the first look, and no other.
+    let faults = Faults::none().later_errors(1, Method::ListImages, Code::Unavailable, "gone");
+    let pods = Pods::new(faults);
+    let report = end(&mut pods.command("builtin:log-retention", OLD)).expect(0).json();
+    pods.scene.truth(&report);
+    assert!(pods.scene.left().contains(&format!("pods/{GONE}/main/0.log")), "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_and_logs_are_swept_in_one_run_in_the_order_of_the_plugins() {
+    let pods = Pods::new(Faults::none());
+    let images = (Path::new("builtin:unused-images"), crate::simulated::CONFIG);
+    let logs = (Path::new("builtin:log-retention"), OLD);
+    let mut command = crate::support::deciding("run", &[logs, images]);
+    pods.scene.on(&mut command).args(["--endpoint", &pods.node.endpoint(), "-o", "json", "-v"]);
+    let ended = end(&mut command).expect(0);
+    let report = pods.node.truth(&ended);
+    pods.scene.truth(&report);
+    assert_eq!((&report["totals"]["removed"], &report["logs"]["totals"]["removed"]), (&json!(4), &json!(3)));
+    let first = |what: &str| ended.stderr.find(what).unwrap_or_else(|| panic!("{}", ended.stderr));
+    assert!(first("log=") < first("image="), "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_logs_of_real_pods_go_with_the_pod() -> anyhow::Result<()> {
+    on_each_containerd("the_logs_of_real_pods_go_with_the_pod", async |containerd| {
+        let tag = "docker.io/minchou/web:1";
+        containerd.import(&[pause_image()?, sleep_image(tag)?]).await?;
+        let cri = containerd.cri()?;
+        let (alive, ended) = (cri.run_pod("alive").await?, cri.run_pod("ended").await?);
+        for pod in [&alive, &ended] {
+            cri.running_container(pod, &ContainerSpec::new("main", tag)).await?;
+        }
+        cri.remove_pod(&ended.id).await?;
+        let live = |pod: &Pod| Path::new(&pod.config.log_directory).join("main/0.log");
+        let rotated = |pod: &Pod| Path::new(&pod.config.log_directory).join(ROTATED);
+        assert!(live(&alive).exists() && live(&ended).exists(), "the runtime writes logs, and leaves them");
+        for pod in [&alive, &ended] {
+            fs::write(rotated(pod), "rotated")?;
+            for log in [live(pod), rotated(pod)] {
+                File::options().append(true).open(log)?.set_modified(SystemTime::now() - 20 * DAY)?;
+            }
+        }
+        let run = |plugin: &Path, config: &str| {
+            let mut command = policy("run", plugin, config);
+            on(&mut command, &containerd.endpoint()).args(["-o", "json", "--unknown-open-age", "0s"]).args(ALL);
+            let root = containerd.pod_logs().canonicalize().unwrap();
+            end(command.arg(format!("--log-root=app={}", root.display()))).expect(0).json()
+        };
+        // The plugin sees that the runtime holds the live log open; a worse one wishes it all the same.
+        let report = run(Path::new("builtin:log-retention"), OLD);
+        assert!(live(&alive).exists() && !rotated(&alive).exists(), "{report:#}");
+        assert!(!live(&ended).exists() && !rotated(&ended).exists(), "{report:#}");
+        assert_eq!(report["logs"]["totals"]["removed"], 3);
+        fs::write(live(&alive), "a line")?;
+        let path = live(&alive).strip_prefix(containerd.pod_logs())?.to_str().unwrap().to_owned();
+        for verb in ["remove", "truncate"] {
+            let wish = json!({ "target": "log-file", "root": "app", "name": path, "verb": verb });
+            let report = run(misbehave(), &json!({ "do": "wish", "wishes": [wish] }).to_string());
+            assert_eq!(refusal(&report), "LiveContainerLog");
+        }
+        assert_eq!(fs::read_to_string(live(&alive))?, "a line");
+        containerd.close()
+    })
+    .await
+}
+
+/// Waits for something to come true.
+fn until(what: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !what() {
+        assert!(start.elapsed() < Duration::from_mins(1), "it does not come");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
