@@ -111,7 +111,7 @@ async fn every_example_plans_on_a_node() {
         ["app", "pods"].map(|root| format!("--log-root={root}={}", logs.path().canonicalize().unwrap().display()));
     let more: Vec<&str> = roots.iter().map(String::as_str).collect();
     let plans = documents(&on_node(&node, "plan", &[Path::new(EXAMPLES)], &more).expect(0));
-    assert_eq!(plans.len(), 5);
+    assert_eq!(plans.len(), 6);
     assert!(node.gone().is_empty());
 }
 
