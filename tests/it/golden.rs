@@ -1,5 +1,6 @@
-//! Recorded nodes and the plans they must come to. A folder in `tests/golden` is a test: `snapshot.json` (or the name of one in
-//! `examples/snapshots`, in `snapshot.txt`), `arguments.json`, and the plan that both come to, `plan.json`.
+//! Recorded nodes and the plans they must come to. A folder in `tests/golden` with `arguments.json` is a test: it has
+//! `snapshot.json` (or the name of one in `examples/snapshots`, in `snapshot.txt`), and the plan that both come to,
+//! `plan.json`.
 //!
 //! `HOLYSTONE_BLESS=1 cargo test -p holystone --test it golden` writes the plans anew; read the diff.
 
@@ -19,6 +20,7 @@ fn recorded_nodes_come_to_the_same_plans() {
     let bless = std::env::var_os("HOLYSTONE_BLESS").is_some();
     let mut cases: Vec<PathBuf> =
         fs::read_dir(root().join("tests/golden")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.retain(|case| case.join("arguments.json").exists());
     cases.sort();
     assert!(cases.len() >= 3, "the golden cases are gone");
     for case in cases {

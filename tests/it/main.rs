@@ -4,6 +4,7 @@
 //! - `conformance`: the simulated node answers like a real containerd.
 //! - `containerd`: the main job on a real containerd.
 //! - `daemon`: the daemon as a process.
+//! - `deploy`: what installs it on a cluster.
 //! - `faults`: what a runtime does wrong during a run, on a simulated node.
 //! - `furnished`: the node that the tests on a real containerd start from.
 //! - `golden`: recorded nodes and the plans they must come to.
@@ -28,6 +29,7 @@ mod cli;
 mod conformance;
 mod containerd;
 mod daemon;
+mod deploy;
 mod faults;
 mod furnished;
 mod golden;

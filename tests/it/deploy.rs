@@ -1,0 +1,249 @@
+//! What installs Holystone on a cluster: the kustomizations and the chart, which come to the same objects.
+//!
+//! These need `kustomize` and `helm`, in `target/tools/bin` (where `.ci/run` puts them) or on `PATH`.
+//! `HOLYSTONE_BLESS=1 cargo test -p holystone --test it deploy` writes the golden file anew; read the diff.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use holystone_tests::missing;
+use serde_json::Value;
+
+use crate::support::{Ended, end, scratch, text};
+
+/// What Helm puts on every object.
+const HELM_LABELS: [&str; 3] = ["app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "helm.sh/chart"];
+/// Which Kubernetes the chart is made for here; without a cluster Helm does not know.
+const KUBERNETES: [&str; 2] = ["--kube-version", "1.36.0"];
+
+const BASE: &str = "deploy/kustomize/base";
+const MONITORING: &str = "deploy/kustomize/monitoring";
+const CHART: &str = "deploy/helm/holystone";
+
+/// Objects by what they are: `Service holystone-system/holystone-operator`.
+type Objects = BTreeMap<String, Value>;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A program that a test needs.
+struct Tool(PathBuf);
+
+impl Tool {
+    fn run(&self, arguments: &[&str]) -> Ended {
+        let mut command = Command::new(&self.0);
+        end(command.args(arguments).current_dir(root()).env_clear().env("HOME", scratch()).stdin(Stdio::null()))
+    }
+
+    /// `kustomize build`.
+    fn build(&self, directory: &str) -> String {
+        self.run(&["build", directory]).expect(0).stdout
+    }
+
+    /// `helm template`, into the namespace that the kustomizations name.
+    fn template(&self, more: &[&str]) -> Ended {
+        let arguments = ["template", "holystone", CHART, "--namespace", "holystone-system"];
+        self.run(&[&arguments[..], &KUBERNETES[..], more].concat())
+    }
+}
+
+/// Finds programs, or says which are missing.
+fn tools<const N: usize>(test: &str, names: [&str; N]) -> anyhow::Result<Option<[Tool; N]>> {
+    let mut directories = vec![root().join("target/tools/bin")];
+    directories.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    let paths = names.map(|name| directories.iter().map(|directory| directory.join(name)).find(|path| path.is_file()));
+    let absent: Vec<&str> =
+        names.into_iter().zip(&paths).filter(|(_, path)| path.is_none()).map(|(name, _)| name).collect();
+    if !absent.is_empty() {
+        missing(test, &format!("no {} in target/tools/bin or on PATH", absent.join(", no ")))?;
+        return Ok(None);
+    }
+    Ok(Some(paths.map(|path| Tool(path.unwrap()))))
+}
+
+/// The objects of some YAML, each there once, without what Helm says of itself, and without definitions of kinds and
+/// namespaces, which Helm handles in its own way.
+fn objects(yaml: &str) -> Objects {
+    let mut objects = Objects::new();
+    for mut object in serde_saphyr::from_multiple::<Value>(yaml).unwrap() {
+        let kind = text(&object["kind"]);
+        if ["CustomResourceDefinition", "Namespace"].contains(&kind.as_str()) {
+            continue;
+        }
+        if let Some(labels) = object["metadata"]["labels"].as_object_mut() {
+            labels.retain(|label, _| !HELM_LABELS.contains(&label.as_str()));
+        }
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        let name = format!("{kind} {namespace}/{}", text(&object["metadata"]["name"]));
+        assert!(objects.insert(name.clone(), object).is_none(), "{name} is there twice");
+    }
+    objects
+}
+
+#[track_caller]
+fn assert_same(helm: &Objects, kustomize: &Objects) {
+    let names = |objects: &Objects| objects.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(helm), names(kustomize), "the chart and the kustomization have other objects");
+    for (name, object) in helm {
+        assert!(*object == kustomize[name], "{name}\nby Helm: {object:#}\nby kustomize: {:#}", kustomize[name]);
+    }
+}
+
+#[test]
+fn the_base_is_what_it_was() -> anyhow::Result<()> {
+    let Some([kustomize]) = tools("the_base_is_what_it_was", ["kustomize"])? else { return Ok(()) };
+    let built = kustomize.build(BASE);
+    // The definition of the kind is generated, and its own file is what to compare with.
+    let (definitions, others): (Vec<&str>, Vec<&str>) =
+        built.split("---\n").partition(|document| document.contains("\nkind: CustomResourceDefinition\n"));
+    assert_eq!(definitions.len(), 1, "the base brings the definition of NodeCleanup");
+    let others = others.join("---\n");
+    let file = root().join("tests/golden/deploy/kustomize.yaml");
+    if env::var_os("HOLYSTONE_BLESS").is_some() {
+        fs::create_dir_all(file.parent().unwrap())?;
+        fs::write(&file, &others)?;
+    }
+    let expected = fs::read_to_string(&file).unwrap_or_default();
+    assert!(others == expected, "{} is not what {BASE} comes to:\n{others}", file.display());
+    Ok(())
+}
+
+#[test]
+fn the_chart_comes_to_the_objects_of_the_base() -> anyhow::Result<()> {
+    const TEST: &str = "the_chart_comes_to_the_objects_of_the_base";
+    let Some([kustomize, helm]) = tools(TEST, ["kustomize", "helm"])? else { return Ok(()) };
+    let chart = objects(&helm.template(&[]).expect(0).stdout);
+    assert_eq!(chart.len(), 8, "{:?}", chart.keys());
+    assert_same(&chart, &objects(&kustomize.build(BASE)));
+    Ok(())
+}
+
+#[test]
+fn the_chart_monitors_as_the_overlay_does() -> anyhow::Result<()> {
+    const TEST: &str = "the_chart_monitors_as_the_overlay_does";
+    let Some([kustomize, helm]) = tools(TEST, ["kustomize", "helm"])? else { return Ok(()) };
+    let on = ["--set", "podMonitor.enabled=true,dashboard.enabled=true"];
+    let chart = objects(&helm.template(&on).expect(0).stdout);
+    let dashboard = &chart["ConfigMap holystone-system/holystone-dashboard"];
+    assert_eq!(dashboard["data"]["holystone.json"], read("deploy/grafana/holystone.json"));
+    assert_same(&chart, &objects(&kustomize.build(MONITORING)));
+    Ok(())
+}
+
+#[test]
+fn the_chart_has_no_mistakes_that_helm_knows() -> anyhow::Result<()> {
+    let Some([helm]) = tools("the_chart_has_no_mistakes_that_helm_knows", ["helm"])? else { return Ok(()) };
+    helm.run(&[&["lint", "--strict", CHART], &KUBERNETES[..]].concat()).expect(0);
+    Ok(())
+}
+
+#[test]
+fn the_chart_refuses_values_that_it_does_not_know_or_that_are_wrong() -> anyhow::Result<()> {
+    const TEST: &str = "the_chart_refuses_values_that_it_does_not_know_or_that_are_wrong";
+    let Some([helm]) = tools(TEST, ["helm"])? else { return Ok(()) };
+    for (value, said) in [
+        ("replica=3", "additional properties 'replica' not allowed"),
+        ("replicas=two", "at '/replicas': got string, want integer"),
+        ("podMonitor.enable=true", "at '/podMonitor': additional properties 'enable' not allowed"),
+        ("image.digest=latest", "at '/image/digest': 'latest' does not match pattern"),
+        ("nodeCleanups.Builds.plugins=", "at '/nodeCleanups': additional properties 'Builds' not allowed"),
+        ("nodeCleanups.builds.spec.mode=DryRun", "at '/nodeCleanups/builds': missing property 'plugins'"),
+    ] {
+        let refused = helm.template(&["--set", value]).expect(1);
+        assert!(refused.stderr.contains(said), "{value}: {}", refused.stderr);
+    }
+    Ok(())
+}
+
+#[test]
+fn with_a_namespace_to_watch_there_are_no_rights_beyond_it() -> anyhow::Result<()> {
+    const TEST: &str = "with_a_namespace_to_watch_there_are_no_rights_beyond_it";
+    let Some([helm]) = tools(TEST, ["helm"])? else { return Ok(()) };
+    let rules = |objects: &Objects, name: &str| objects[name]["rules"].as_array().unwrap().clone();
+    let anywhere = objects(&helm.template(&[]).expect(0).stdout);
+    let cleaning = rules(&anywhere, "ClusterRole /holystone-operator");
+    let leading = rules(&anywhere, "Role holystone-system/holystone-operator");
+
+    let elsewhere = objects(&helm.template(&["--set", "watchNamespace=node-ops"]).expect(0).stdout);
+    assert_eq!(rules(&elsewhere, "Role node-ops/holystone-operator"), cleaning);
+    assert_eq!(rules(&elsewhere, "Role holystone-system/holystone-operator"), leading);
+    let subject = &elsewhere["RoleBinding node-ops/holystone-operator"]["subjects"][0];
+    assert_eq!(subject["namespace"], "holystone-system");
+
+    let here = objects(&helm.template(&["--set", "watchNamespace=holystone-system"]).expect(0).stdout);
+    assert_eq!(rules(&here, "Role holystone-system/holystone-operator"), [leading, cleaning].concat());
+
+    for (objects, namespace) in [(elsewhere, "node-ops"), (here, "holystone-system")] {
+        assert!(objects.keys().all(|name| !name.starts_with("ClusterRole")), "{:?}", objects.keys());
+        let operator = &objects["Deployment holystone-system/holystone-operator"]["spec"]["template"]["spec"];
+        let argument = Value::from(format!("--namespace={namespace}"));
+        assert!(operator["containers"][0]["args"].as_array().unwrap().contains(&argument), "{operator:#}");
+    }
+    Ok(())
+}
+
+#[test]
+fn node_cleanups_come_with_the_chart() -> anyhow::Result<()> {
+    let Some([helm]) = tools("node_cleanups_come_with_the_chart", ["helm"])? else { return Ok(()) };
+    let example: Value = serde_saphyr::from_str(&read("examples/manifests/crictl-script-redone.yaml"))?;
+    let values = tempfile::NamedTempFile::with_suffix(".json")?;
+    let cleanups = serde_json::json!({"script": example["spec"], "7": example["spec"]});
+    fs::write(&values, serde_json::to_vec(&serde_json::json!({"nodeCleanups": cleanups}))?)?;
+    let chart = objects(&helm.template(&["--values", values.path().to_str().unwrap()]).expect(0).stdout);
+    for name in ["script", "7"] {
+        let cleanup = &chart[&format!("NodeCleanup holystone-system/{name}")];
+        assert_eq!(cleanup["apiVersion"], example["apiVersion"]);
+        assert_eq!(cleanup["spec"], example["spec"]);
+    }
+    Ok(())
+}
+
+#[test]
+fn copies_are_the_same_file() {
+    for (original, copy) in [
+        ("deploy/grafana/holystone.json", "dashboards/holystone.json"),
+        ("deploy/crd/nodecleanups.holystone.dev.yaml", "crds/nodecleanups.holystone.dev.yaml"),
+    ] {
+        assert!(read(original) == read(&format!("{CHART}/{copy}")), "{CHART}/{copy} is not {original}: copy it");
+    }
+}
+
+#[test]
+fn what_is_installed_is_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let chart: Value = serde_saphyr::from_str(&read(&format!("{CHART}/Chart.yaml"))).unwrap();
+    assert_eq!((&chart["version"], &chart["appVersion"]), (&version.into(), &version.into()));
+    let operator = read(&format!("{BASE}/operator.yaml"));
+    let tags: Vec<&str> = operator.split("docker.io/holystone/holystone:").skip(1).collect();
+    assert_eq!(tags.len(), 2);
+    assert!(tags.iter().all(|tag| tag.lines().next() == Some(version)), "{BASE}/operator.yaml is not of {version}");
+}
+
+#[test]
+fn the_document_tells_of_every_metric_in_the_dashboard() {
+    let (dashboard, document) = (read("deploy/grafana/holystone.json"), read("deploy/README.md"));
+    let rest = |start: &str| start.split(|c: char| c != '_' && !c.is_ascii_lowercase()).next().unwrap().to_owned();
+    let mut metrics: Vec<String> =
+        dashboard.split("holystone_").skip(1).map(|start| format!("holystone_{}", rest(start))).collect();
+    metrics.sort();
+    metrics.dedup();
+    assert!(metrics.len() >= 12, "{metrics:?}");
+    for metric in metrics {
+        assert!(document.contains(&format!("`{metric}")), "deploy/README.md does not tell of {metric}");
+    }
+}
+
+#[test]
+fn the_document_shows_the_manifest_of_the_examples() {
+    let document = read("deploy/README.md");
+    let manifest = read("examples/manifests/crictl-script-redone.yaml");
+    assert!(document.contains(manifest.trim_end()), "deploy/README.md shows another manifest:\n{manifest}");
+}
