@@ -15,6 +15,7 @@
 //! the same registry and the same storage at once.
 
 mod record;
+pub mod status;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -169,14 +170,16 @@ impl Standing {
     /// After a run has ended: one that could not take place is tried again, a little later each time.
     #[must_use]
     pub fn ended(self, start: &Start, took_place: bool, retries: u32, now: Timestamp) -> Self {
-        let retry = (!took_place && start.attempt < retries).then(|| {
-            let doubled =
-                BACK_OFF.0.as_secs().saturating_mul(1_i64.checked_shl(start.attempt.min(32)).unwrap_or(i64::MAX));
-            let wait = SignedDuration::from_secs(doubled).min(BACK_OFF.1);
-            Retry { number: start.attempt + 1, due: now.checked_add(wait).unwrap_or(now) }
-        });
+        let retry = (!took_place && start.attempt < retries)
+            .then(|| Retry { number: start.attempt + 1, due: now.checked_add(back_off(start.attempt)).unwrap_or(now) });
         Self { retry, ..self }
     }
+}
+
+/// How long to wait before a run that could not take place is tried again, after so many retries.
+pub fn back_off(retries: u32) -> SignedDuration {
+    let doubled = BACK_OFF.0.as_secs().saturating_mul(1_i64.checked_shl(retries.min(32)).unwrap_or(i64::MAX));
+    SignedDuration::from_secs(doubled).min(BACK_OFF.1)
 }
 
 /// Decides. Of several that are due the one that has waited longest starts.

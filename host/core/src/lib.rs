@@ -10,14 +10,15 @@
 //! 6. [`report`]: what became of it.
 //! 7. [`state`]: what is remembered of a node for the next run.
 //!
-//! Beside it, [`manifest`] reads what people write, [`schedule`] says when a run is due, and [`daemon`] what to do about it on
-//! one machine.
+//! Beside it, [`manifest`] reads what people write, [`schedule`] says when a run is due, [`daemon`] what to do about it on
+//! one machine, and [`cluster`] what it becomes on many.
 //!
 //! [`logs`] knows log directories: paths beneath them, globs, and which names are the kubelet's.
 //! [`config`] is how shipped plugins read what the operator gives them.
 //! [`mod@reference`] and [`pattern`] know how image references are spelt and matched.
 //! Whoever observes nodes, runs plugins or prints things does so in another crate and converts at its door.
 
+pub mod cluster;
 pub mod config;
 pub mod container;
 pub mod daemon;

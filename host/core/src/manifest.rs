@@ -12,6 +12,7 @@
 //! 4. Only a tree without problems becomes a [`NodeCleanup`].
 
 mod check;
+mod crd;
 mod document;
 mod format;
 mod meaning;
@@ -20,6 +21,7 @@ mod reference;
 mod rules;
 mod schema;
 mod spec;
+pub mod status;
 mod value;
 
 use std::collections::BTreeMap;
@@ -30,6 +32,7 @@ use check::Check;
 use document::Node;
 
 pub use check::child as field_path;
+pub use crd::{NAME as CRD_NAME, crd};
 pub use format::is_name;
 pub use meaning::TimetableError;
 pub use problem::Problem;
@@ -37,8 +40,9 @@ pub use reference::{Entry, explain, markdown};
 pub use schema::schema;
 pub use spec::{
     ApiVersion, BuiltIn, Capability, CompletionPolicy, CompletionType, ConfigMapKey, FailurePolicy, FailurePolicyType,
-    GuardRails, Kind, LogRoot, MaxDeletions, Metadata, Mode, NodeCleanup, NodeCleanupSpec, OnFailure, Pace, Plugin,
-    PluginLimits, PluginSource, Pressure, Rollout, Runtime, TaintEffect, Toleration, TolerationOperator,
+    GuardRails, ImagePath, Kind, LogRoot, MaxDeletions, Metadata, Mode, NodeCleanup, NodeCleanupSpec, OnFailure, Pace,
+    Plugin, PluginLimits, PluginSource, Pressure, Rollout, RolloutEngine, Runtime, SocketMount, TaintEffect,
+    Toleration, TolerationOperator,
 };
 pub use value::{Bytes, Duration, Parallelism, Percent, ValueError};
 

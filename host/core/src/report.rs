@@ -1,5 +1,6 @@
 //! What became of a run: outcomes, totals, and the report as a value.
 
+mod brief;
 mod logs;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use crate::guard::logs::{LogPlan, LogStep};
 use crate::guard::{Plan, Refusal, Refused, Step};
 use crate::snapshot::{Filesystem, Snapshot};
 
+pub use brief::{Brief, BriefError, BriefPlugin, MAX_BRIEF};
 pub use logs::{LogOutcome, LogPlanReport, LogPlanTotals, LogReport, LogStepResult, LogSwept, LogTotals};
 
 /// What became of one step.

@@ -30,6 +30,7 @@ use tonic::{Code, Response, Status};
 
 use crate::endpoint::Endpoint;
 use crate::error::NodeError;
+use crate::filesystem::Elsewhere;
 use call::Failure;
 use convert::Details;
 use memory::{ContainerDetails, Memory, SandboxImages};
@@ -56,6 +57,8 @@ pub struct Options {
     pub back_off: Duration,
     /// How many containers and sandboxes are asked about at a time.
     pub concurrency: usize,
+    /// Where a part of the image filesystem is for this process, if its mount point is elsewhere: in a pod.
+    pub image_root: Option<Elsewhere>,
 }
 
 impl Default for Options {
@@ -67,6 +70,7 @@ impl Default for Options {
             tries: 4,
             back_off: Duration::from_millis(250),
             concurrency: 16,
+            image_root: None,
         }
     }
 }
@@ -158,7 +162,9 @@ impl Cri {
             .await
             .map_err(|failure| self.error(failure))?;
         let filesystems = convert::filesystems(answer);
-        let measure = || filesystems.into_iter().map(crate::filesystem::measured).collect();
+        let image_root = self.options.image_root.clone();
+        let measured = move |filesystem| crate::filesystem::measured(filesystem, image_root.as_ref());
+        let measure = || filesystems.into_iter().map(measured).collect();
         // A filesystem behind a dead server would hold up everything else on this thread.
         Ok(tokio::task::spawn_blocking(measure).await.unwrap_or_default())
     }

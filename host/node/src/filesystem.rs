@@ -3,15 +3,35 @@
 //! The runtime names its mount points as it sees them. In a pod they exist only where they are mounted at the same
 //! path; where they do not, the figures stay unknown instead of being those of some other filesystem.
 
+use std::path::{Path, PathBuf};
+
 use holystone_core::snapshot::Filesystem;
 use rustix::fs::StatVfs;
 
-/// Adds size and what is free, where the mount point exists.
-pub(crate) fn measured(filesystem: Filesystem) -> Filesystem {
-    if !filesystem.mountpoint.starts_with('/') {
+/// A directory of the node that this process sees at another path, as in a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Where it is on the node.
+    pub host_path: PathBuf,
+    /// Where something of the same filesystem is for this process.
+    pub mounted_at: PathBuf,
+}
+
+impl Elsewhere {
+    /// Where to measure a path of the node, if it is beneath this.
+    fn place(&self, path: &Path) -> Option<&Path> {
+        path.starts_with(&self.host_path).then_some(&self.mounted_at)
+    }
+}
+
+/// Adds size and what is free, where the mount point exists, or is known to be elsewhere.
+pub(crate) fn measured(filesystem: Filesystem, elsewhere: Option<&Elsewhere>) -> Filesystem {
+    let mountpoint = Path::new(&filesystem.mountpoint);
+    if !mountpoint.is_absolute() {
         return filesystem;
     }
-    match rustix::fs::statvfs(&filesystem.mountpoint) {
+    let place = elsewhere.and_then(|elsewhere| elsewhere.place(mountpoint)).unwrap_or(mountpoint);
+    match rustix::fs::statvfs(place) {
         Ok(figures) => with_figures(filesystem, &figures),
         Err(_) => filesystem,
     }
@@ -35,13 +55,23 @@ mod tests {
 
     #[test]
     fn an_existing_path_is_measured() {
-        let measured = measured(Filesystem { mountpoint: "/".to_owned(), ..Default::default() });
+        let measured = measured(Filesystem { mountpoint: "/".to_owned(), ..Default::default() }, None);
         assert!(measured.capacity_bytes.unwrap() >= measured.available_bytes.unwrap());
     }
 
     #[test]
     fn a_path_of_another_world_is_not() {
         let elsewhere = Filesystem { mountpoint: "/nowhere/at/all".to_owned(), ..Default::default() };
-        assert_eq!(measured(elsewhere.clone()), elsewhere);
+        assert_eq!(measured(elsewhere.clone(), None), elsewhere);
+    }
+
+    #[test]
+    fn in_a_pod_it_is_measured_where_it_is_mounted_and_no_other_is() {
+        let filesystem = |path: &str| Filesystem { mountpoint: path.to_owned(), ..Default::default() };
+        let root = Elsewhere { host_path: "/nowhere/containerd".into(), mounted_at: "/".into() };
+        let found = measured(filesystem("/nowhere/containerd/overlayfs"), Some(&root));
+        assert!(found.capacity_bytes.is_some() && found.mountpoint == "/nowhere/containerd/overlayfs");
+        let other = filesystem("/nowhere/containerd-2");
+        assert_eq!(measured(other.clone(), Some(&root)), other);
     }
 }

@@ -136,6 +136,11 @@ impl<'a> Check<'a> {
             let message = format!("must have at least {least} {}", if least == 1 { "entry" } else { "entries" });
             self.problems.push(Problem::new(node.line, path, message).found(items.len().to_string()));
         }
+        let most = schema["maxItems"].as_u64().unwrap_or(u64::MAX);
+        if (items.len() as u64) > most {
+            let message = format!("must have at most {most} entries");
+            self.problems.push(Problem::new(node.line, path, message).found(items.len().to_string()));
+        }
         for (index, item) in items.iter().enumerate() {
             self.node(item, &schema["items"], &format!("{path}[{index}]"));
         }

@@ -52,6 +52,7 @@ impl Format {
                 text("auto, none, or the absolute path of a socket with or without unix:// in front", endpoint)
             }
             "host-path" => text("an absolute path below /, without . and .. in it", host_path),
+            "relative-path" => text("a relative path without . and .. in it", relative_path),
             "filled" => text("text that is not empty", filled),
             _ => None,
         }
@@ -126,6 +127,10 @@ fn host_path(text: &str) -> Result<(), Fault> {
     let inside = text.strip_prefix('/').map(|path| path.strip_suffix('/').unwrap_or(path));
     let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
     expect(inside.is_some_and(|path| path.split('/').all(plain)))
+}
+
+fn relative_path(text: &str) -> Result<(), Fault> {
+    expect(!text.starts_with('/')).and_then(|()| host_path(&format!("/{text}")))
 }
 
 fn filled(text: &str) -> Result<(), Fault> {

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::spec::{CompletionType, FailurePolicyType, NodeCleanup};
+use super::spec::{CompletionType, FailurePolicyType, NodeCleanup, Rollout, Runtime};
 use crate::guard;
 use crate::pressure::Pressure;
 use crate::schedule::{HistoryLimits, Schedule, ScheduleError, Timetable, ZoneError, zone};
@@ -81,13 +81,18 @@ impl NodeCleanup {
 
     /// The fields that are set and mean nothing on one machine, by their paths; worth a notice, and no problem.
     pub fn only_on_a_fleet(&self) -> Vec<&'static str> {
-        let rollout = &self.spec.rollout;
+        let (rollout, runtime) = (&self.spec.rollout, &self.spec.runtime);
+        let usual = (Rollout::default(), Runtime::default());
         let fields = [
             ("spec.rollout.parallelism", rollout.parallelism.is_some()),
             ("spec.rollout.completionPolicy.type", rollout.completion_policy.kind != CompletionType::default()),
             ("spec.rollout.failurePolicy.type", rollout.failure_policy.kind != FailurePolicyType::default()),
             ("spec.rollout.nodeSelector", !rollout.node_selector.is_empty()),
             ("spec.rollout.tolerations", !rollout.tolerations.is_empty()),
+            ("spec.rollout.priorityClassName", rollout.priority_class_name != usual.0.priority_class_name),
+            ("spec.rollout.engine", rollout.engine != usual.0.engine),
+            ("spec.runtime.mount", runtime.mount.is_some()),
+            ("spec.runtime.imageRoot", runtime.image_root != usual.1.image_root),
         ];
         fields.into_iter().filter_map(|(path, set)| set.then_some(path)).collect()
     }

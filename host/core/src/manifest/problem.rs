@@ -26,7 +26,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(line: Option<u64>, path: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(line: Option<u64>, path: &str, message: impl Into<String>) -> Self {
         Self {
             origin: String::new(),
             line,

@@ -80,7 +80,9 @@ pub(super) fn check(document: &Node, problems: &mut Vec<Problem>) {
         distinct_names(spec, list, problems);
     }
     for (index, plugin) in spec.get("plugins").into_iter().flat_map(Node::items).enumerate() {
-        limits(plugin, &format!("spec.plugins[{index}].limits"), problems);
+        let path = format!("spec.plugins[{index}]");
+        limits(plugin, &child(&path, "limits"), problems);
+        pinned(plugin, &path, problems);
     }
     pressure(spec, problems);
     completion(spec, problems);
@@ -138,6 +140,16 @@ fn limits(plugin: &Node, path: &str, problems: &mut Vec<Problem>) {
     let memory: Option<(&Node, Bytes)> = parsed(plugin, "limits.memory");
     if let Some((node, _)) = memory.filter(|(_, memory)| !(1 << 20..=4 << 30).contains(&memory.get())) {
         problems.push(Problem::new(node.line, &child(path, "memory"), "must be from 1Mi to 4Gi").found(node.shown()));
+    }
+}
+
+/// What an image's tag names can change from run to run, so that nobody would know which plugin decides.
+fn pinned(plugin: &Node, path: &str, problems: &mut Vec<Problem>) {
+    let Some(reference) = plugin.at("source.imageVolume.reference") else { return };
+    let is_pinned = reference.text().is_some_and(|text| text.contains("@sha256:"));
+    if !is_pinned && plugin.get("digest").is_none() {
+        let message = "must be given, because the reference of the image has no digest (@sha256:…)";
+        problems.push(Problem::new(reference.line, &child(path, "digest"), message));
     }
 }
 

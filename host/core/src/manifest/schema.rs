@@ -22,7 +22,7 @@ pub fn schema() -> &'static Value {
 }
 
 /// Takes null out of types, enums and alternatives, everywhere.
-fn without_null(schema: &mut Value) {
+pub(super) fn without_null(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
             strip(object);

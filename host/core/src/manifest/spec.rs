@@ -111,9 +111,10 @@ pub struct NodeCleanupSpec {
     pub runtime: Runtime,
     /// Log directories of the node that plugins may be shown, and that files may be removed from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub log_roots: Vec<LogRoot>,
     /// Who decides what is to go. All see the node as it was before the run, and their wishes are reviewed in this order.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 64))]
     pub plugins: Vec<Plugin>,
     /// What is not removed, whatever a plugin wishes. Images in use, pinned, or of pods' sandboxes stay in any case.
     #[serde(default)]
@@ -144,9 +145,27 @@ pub enum Mode {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Runtime {
     /// Its socket, for example `unix:///run/containerd/containerd.sock`; `auto` finds it, `none` asks no runtime, for
-    /// log roots alone.
+    /// log roots alone. In a pod, `auto` is containerd's `/run/containerd/containerd.sock`; name any other.
     #[schemars(extend("format" = "endpoint"))]
     pub endpoint: String,
+    /// What pods get of the node to reach the socket: the socket itself, or the directory that it is in. By default the
+    /// socket in pods that end, and the directory in those of a DaemonSet. Means nothing on one machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount: Option<SocketMount>,
+    /// A directory on the filesystem that the runtime keeps images on, usually its root. Pods get an empty directory
+    /// of their own beneath it, named `holystone`, to measure how full that filesystem is. Means nothing on one machine.
+    #[schemars(extend("format" = "host-path"))]
+    pub image_root: String,
+}
+
+/// What pods get of the node to reach the runtime's socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SocketMount {
+    /// The socket and nothing else. A runtime that is restarted makes a new socket, which a pod that is running does
+    /// not see.
+    Socket,
+    /// The directory of the socket, with everything else that is in it. Pods outlive restarts of the runtime.
+    Directory,
 }
 
 /// A log directory of the node.
@@ -168,7 +187,7 @@ pub struct Plugin {
     /// What reports call it, unlike any other in this manifest.
     #[schemars(extend("format" = "name", "maxLength" = 63))]
     pub name: String,
-    /// Where it comes from: exactly one of `builtin`, `file` and `configMap`.
+    /// Where it comes from: exactly one of `builtin`, `file`, `configMap` and `imageVolume`.
     pub source: PluginSource,
     /// The digest that its bytes must have, `sha256:` and 64 hexadecimal digits. With another one it is not started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,11 +216,16 @@ pub struct Plugin {
 pub enum PluginSource {
     /// A plugin that comes with Holystone, by its name, for example `unused-images`.
     Builtin(#[schemars(extend("format" = "filled"))] String),
-    /// A component on the node, by the path of its file. A relative path starts at the directory of the manifest.
+    /// A component on this machine, by the path of its file. A relative path starts at the directory of the manifest.
+    /// Not on a cluster.
     File(#[schemars(extend("format" = "filled"))] String),
     /// A component in a ConfigMap. Outside of a cluster it is the file `NAME/KEY` in the directory that
     /// `--config-map-dir` names.
     ConfigMap(ConfigMapKey),
+    /// A component in a container image, which the kubelet mounts into the pods (Kubernetes 1.33 and containerd 2.1 or
+    /// later). Outside of a cluster it is the file `PLUGIN/PATH` in the directory that `--image-volume-dir` names, where
+    /// PLUGIN is the name of the plugin.
+    ImageVolume(ImagePath),
 }
 
 /// A value in a ConfigMap.
@@ -214,6 +238,19 @@ pub struct ConfigMapKey {
     /// The key, for example `cleaner.wasm`.
     #[schemars(extend("format" = "config-map-key"))]
     pub key: String,
+}
+
+/// A file in a container image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImagePath {
+    /// The image, for example `registry.example.com/cleaners@sha256:…`. What a tag names can change, so without a digest
+    /// here the plugin must have one in its field `digest`.
+    #[schemars(extend("format" = "filled"))]
+    pub reference: String,
+    /// The file in the image, for example `cleaner.wasm`.
+    #[schemars(extend("format" = "relative-path"))]
+    pub path: String,
 }
 
 /// Something that a plugin may see.
@@ -336,7 +373,7 @@ pub struct Pressure {
 }
 
 /// How a run spreads over the nodes of a cluster.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Rollout {
     /// On how many nodes at a time: a number, or a share such as `10%`. All by default. Means nothing on one machine.
@@ -349,9 +386,30 @@ pub struct Rollout {
     /// Run on nodes with all of these labels only. Means nothing on one machine.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,
-    /// Run on nodes with these taints as well. Means nothing on one machine.
+    /// Run on nodes with these taints as well. The taints that a DaemonSet's pods tolerate are tolerated in any case:
+    /// nodes under pressure for disk, memory or process ids, and nodes that are unschedulable. Means nothing on one
+    /// machine.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub tolerations: Vec<Toleration>,
+    /// The priority class of the pods. A node under disk pressure takes only pods that are critical. Means nothing on
+    /// one machine.
+    #[schemars(extend("format" = "object-name"))]
+    pub priority_class_name: String,
+    /// What brings runs to the nodes of a cluster. Means nothing on one machine.
+    pub engine: RolloutEngine,
+}
+
+/// What brings runs to the nodes of a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RolloutEngine {
+    /// OpenKruise: an AdvancedCronJob starts a BroadcastJob at each time of the schedule, which runs a pod on each node.
+    /// Without a schedule, one BroadcastJob.
+    #[default]
+    BroadcastJob,
+    /// A DaemonSet, on each node of which a daemon keeps the schedule. Nothing but Kubernetes is needed. `parallelism`,
+    /// `completionPolicy.type`, `failurePolicy.type` and `Replace` mean nothing then.
+    DaemonSet,
 }
 
 /// When a run is over.
@@ -446,6 +504,16 @@ pub enum TaintEffect {
     NoExecute,
 }
 
+impl PluginSource {
+    /// The ConfigMap that it is in, if it is in one.
+    pub fn config_map(&self) -> Option<&str> {
+        match self {
+            Self::ConfigMap(key) => Some(&key.name),
+            _ => None,
+        }
+    }
+}
+
 impl BuiltIn {
     /// The pattern.
     pub fn as_str(self) -> &'static str {
@@ -458,7 +526,21 @@ impl BuiltIn {
 
 impl Default for Runtime {
     fn default() -> Self {
-        Self { endpoint: "auto".to_owned() }
+        Self { endpoint: "auto".to_owned(), mount: None, image_root: "/var/lib/containerd".to_owned() }
+    }
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self {
+            parallelism: None,
+            completion_policy: CompletionPolicy::default(),
+            failure_policy: FailurePolicy::default(),
+            node_selector: BTreeMap::new(),
+            tolerations: Vec::new(),
+            priority_class_name: "system-node-critical".to_owned(),
+            engine: RolloutEngine::default(),
+        }
     }
 }
 

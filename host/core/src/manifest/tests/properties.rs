@@ -64,6 +64,9 @@ fn source() -> impl Strategy<Value = PluginSource> {
         text.prop_map(PluginSource::File),
         (name(63), "[-_a-zA-Z0-9]{1,20}")
             .prop_map(|(name, key)| PluginSource::ConfigMap(ConfigMapKey { name, key: format!("{key}.wasm") })),
+        (name(20), "[a-z]{1,8}/[-_a-zA-Z0-9]{1,20}").prop_map(|(name, path)| {
+            PluginSource::ImageVolume(ImagePath { reference: format!("{name}@sha256:{}", "0".repeat(64)), path })
+        }),
     ]
 }
 
@@ -147,6 +150,7 @@ fn rollout() -> impl Strategy<Value = Rollout> {
             failure_policy,
             node_selector,
             tolerations,
+            ..Rollout::default()
         },
     )
 }
@@ -198,7 +202,7 @@ fn spec() -> impl Strategy<Value = NodeCleanupSpec> {
                 successful_jobs_history_limit: successful,
                 failed_jobs_history_limit: failed,
                 mode: if enforce { Mode::Enforce } else { Mode::DryRun },
-                runtime: Runtime { endpoint: endpoint.to_owned() },
+                runtime: Runtime { endpoint: endpoint.to_owned(), ..Runtime::default() },
                 log_roots,
                 plugins,
                 guard_rails,

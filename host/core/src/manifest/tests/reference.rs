@@ -38,7 +38,7 @@ fn words_choices_and_lists_are_told() {
     let source = explain("spec.plugins.source").unwrap();
     assert_eq!(
         (names(&source), source.required),
-        (vec!["builtin".to_owned(), "file".to_owned(), "configMap".to_owned()], true)
+        (["builtin", "file", "configMap", "imageVolume"].map(str::to_owned).to_vec(), true)
     );
     assert!(source.fields.iter().all(|field| !field.description.is_empty()));
     assert_eq!(

@@ -2,64 +2,66 @@
 
 use std::fmt::Write as _;
 
-use holystone_core::daemon::{Record, RunResult};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::{Record, RunResult};
 
 /// The daemon and its manifests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Status {
+pub struct Status {
     /// Version of Holystone.
-    pub(crate) version: String,
+    pub version: String,
     /// When the daemon was started.
-    pub(crate) started_at: Timestamp,
+    pub started_at: Timestamp,
     /// Whether it is about to end.
-    pub(crate) stopping: bool,
+    pub stopping: bool,
     /// When the manifests in use were read.
-    pub(crate) read_at: Timestamp,
+    pub read_at: Timestamp,
     /// What was wrong with the manifests when they were last read, if that was later: the ones before stay in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) reload_problem: Option<String>,
+    pub reload_problem: Option<String>,
     /// The manifests.
-    pub(crate) node_cleanups: Vec<Charged>,
+    pub node_cleanups: Vec<Charged>,
 }
 
 /// How one manifest stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Charged {
+pub struct Charged {
     /// Namespace and name.
-    pub(crate) name: String,
+    pub name: String,
     /// Whether it removes anything.
-    pub(crate) mode: String,
+    pub mode: String,
     /// When it runs; absent when it runs once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) schedule: Option<String>,
+    pub schedule: Option<String>,
     /// In one word: Waiting, Running, Paused or Done.
-    pub(crate) state: String,
+    pub state: String,
     /// When the next run is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) next_run_at: Option<Timestamp>,
+    pub next_run_at: Option<Timestamp>,
     /// Since when a run of it is going on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) running_since: Option<Timestamp>,
+    pub running_since: Option<Timestamp>,
     /// The runs that are kept, the latest first.
-    pub(crate) runs: Vec<Run>,
+    pub runs: Vec<Run>,
 }
 
 /// A run that is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Run {
+pub struct Run {
     /// The file in the state directory that has its report.
-    pub(crate) file: String,
+    pub file: String,
     #[serde(flatten)]
-    pub(crate) record: Record,
+    /// What is known of it.
+    pub record: Record,
 }
 
 /// A word for people.
-pub(crate) fn word(result: RunResult) -> &'static str {
+pub fn word(result: RunResult) -> &'static str {
     match result {
         RunResult::Done => "done",
         RunResult::SomeFailed => "some failed",
@@ -68,7 +70,7 @@ pub(crate) fn word(result: RunResult) -> &'static str {
 }
 
 /// What came of a run, in a sentence.
-pub(crate) fn sentence(record: &Record) -> String {
+pub fn sentence(record: &Record) -> String {
     let mut text = word(record.outcome.result).to_owned();
     if let Some(totals) = &record.outcome.totals {
         // Writing to a String cannot fail.

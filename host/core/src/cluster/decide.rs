@@ -1,0 +1,627 @@
+//! From what is there to what is to be done: one step towards what a NodeCleanup says, and its status.
+//!
+//! Deciding twice about the same comes to nothing the second time. Whoever carries the actions out asks again when
+//! something has changed, and at [`Decided::again`].
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::RUN_NOW;
+use super::fold::{Folded, NodeState, fold};
+use super::objects::{self, Engine, Rendered, digest, render, run_now};
+use super::pod::MANIFEST_KEY;
+use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, ResolvedPlugin};
+use crate::manifest::{self, NodeCleanup, Problem, Text};
+use crate::schedule::{HistoryLimits, Past, RunState};
+use crate::text::shown;
+
+/// The annotations by which a change is seen that the API server's additions would hide: a field that was taken away.
+const SPEC_DIGEST: &str = "holystone.dev/spec-digest";
+const TEMPLATE_DIGEST: &str = "holystone.dev/template-digest";
+
+/// How long to wait for something that is about to happen: an object that is going, a run that is to end.
+const SOON: SignedDuration = SignedDuration::from_secs(5);
+/// How often to ask whether OpenKruise has appeared.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
+
+/// What is there.
+#[derive(Clone, Debug)]
+pub struct Observed<'a> {
+    /// The NodeCleanup as the API server hands it out.
+    pub object: &'a Value,
+    /// The image that pods are to run.
+    pub image: &'a str,
+    /// Whether the API server knows AdvancedCronJob and BroadcastJob.
+    pub has_kruise: bool,
+    /// Its ConfigMap.
+    pub config_map: Option<&'a Value>,
+    /// Its AdvancedCronJob.
+    pub advanced_cron_job: Option<&'a Value>,
+    /// Its DaemonSet.
+    pub daemon_set: Option<&'a Value>,
+    /// The BroadcastJobs that belong to it or to its AdvancedCronJob.
+    pub broadcast_jobs: Vec<&'a Value>,
+    /// What is known of nodes, by the name of the BroadcastJob or DaemonSet and the pod.
+    pub runs: &'a BTreeMap<String, BTreeMap<String, NodeState>>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Something to be done to the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Create the object, or make it so (server-side apply).
+    Apply(Value),
+    /// Start nothing more: set `spec.paused`, and leave everything else.
+    Pause(Value),
+    /// Delete exactly this object, with what belongs to it.
+    Delete(Value),
+}
+
+/// Something for people to know, as a Kubernetes Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventNote {
+    /// Whether it is a warning.
+    pub is_warning: bool,
+    /// One word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub note: String,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decided {
+    /// In this order.
+    pub actions: Vec<Action>,
+    /// The status to be written, if it is not the one that is there.
+    pub status: NodeCleanupStatus,
+    /// Whether it is another one than is there.
+    pub is_news: bool,
+    /// What has happened since the last status.
+    pub events: Vec<EventNote>,
+    /// When to ask again, though nothing has changed.
+    pub again: Option<SignedDuration>,
+}
+
+/// How one thing stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Outlook {
+    is_true: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Outlook {
+    fn good(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { is_true: true, reason, message: message.into() }
+    }
+
+    fn bad(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { is_true: false, reason, message: message.into() }
+    }
+}
+
+/// Decides.
+pub fn decide(observed: &Observed<'_>) -> Decided {
+    let before = serde_json::from_value(observed.object["status"].clone()).unwrap_or_default();
+    let mut step = Step { observed, before, actions: Vec::new(), events: Vec::new(), again: None };
+    if !observed.object["metadata"]["deletionTimestamp"].is_null() {
+        // What belongs to it goes with it.
+        let status = step.before.clone();
+        return Decided { actions: Vec::new(), status, is_news: false, events: Vec::new(), again: None };
+    }
+    let manifest = manifest::from_value(observed.object).and_then(|manifest| {
+        let problems = super::problems(&manifest);
+        if problems.is_empty() { Ok(manifest) } else { Err(problems) }
+    });
+    let status = match manifest {
+        Ok(manifest) => step.of_valid(&manifest),
+        Err(problems) => step.of_invalid(&problems),
+    };
+    step.tell_of_runs(&status);
+    let is_news = status != step.before;
+    Decided { actions: step.actions, status, is_news, events: step.events, again: step.again }
+}
+
+struct Step<'a> {
+    observed: &'a Observed<'a>,
+    before: NodeCleanupStatus,
+    actions: Vec<Action>,
+    events: Vec<EventNote>,
+    again: Option<SignedDuration>,
+}
+
+impl Step<'_> {
+    fn of_invalid(&mut self, problems: &[Problem]) -> NodeCleanupStatus {
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let message = format!("the spec cannot be used, and nothing more is started: {}", told.join("; "));
+        // What was asked for before may be the very thing that somebody set out to change.
+        if let Some(cron_job) = self.observed.advanced_cron_job.filter(|object| object["spec"]["paused"] != true) {
+            self.actions.push(Action::Pause(cron_job.clone()));
+        }
+        if self.observed.daemon_set.is_some()
+            && let Some(paused) = self.observed.config_map.and_then(paused)
+        {
+            self.actions.push(Action::Apply(self.owned(paused)));
+        }
+        let ready = Outlook::bad("InvalidSpec", message.clone());
+        let (last_run, plugins, resolved) = self.last_run(None);
+        let scheduled = Outlook::bad("InvalidSpec", "nothing is started while the spec cannot be used");
+        self.status(
+            None,
+            &[("Ready", ready), ("Scheduled", scheduled), ("PluginsResolved", resolved)],
+            last_run,
+            plugins,
+        )
+    }
+
+    fn of_valid(&mut self, manifest: &NodeCleanup) -> NodeCleanupStatus {
+        let mut rendered = render(manifest, self.observed.image);
+        let needs_kruise = rendered.engine != Engine::DaemonSet;
+        let mut once = self.before.once.clone();
+        let config_map = self.owned(rendered.config_map.clone());
+        if self.observed.config_map.is_none_or(|live| !contains(live, &config_map)) {
+            self.actions.push(Action::Apply(config_map));
+        }
+        self.remove_other_engines(rendered.engine);
+        let ready = if needs_kruise && !self.observed.has_kruise {
+            self.wait(PATIENCE);
+            let message = "OpenKruise is not installed: there is no AdvancedCronJob and BroadcastJob in the group \
+                           apps.kruise.io; install it, or set spec.rollout.engine to DaemonSet";
+            Outlook::bad("OpenKruiseMissing", message)
+        } else {
+            rendered.workload = self.owned(marked(rendered.workload));
+            let ready = self.workload(&rendered, &mut once);
+            self.run_now(manifest, rendered.engine);
+            ready
+        };
+        self.trim(manifest, once.as_deref());
+        let (next, scheduled) = self.next(manifest, &ready);
+        let (last_run, plugins, resolved) = self.last_run(Some(rendered.engine));
+        let outlooks = [("Ready", ready), ("Scheduled", scheduled), ("PluginsResolved", resolved)];
+        let mut status = self.status(next, &outlooks, last_run, plugins);
+        status.once = once;
+        status
+    }
+
+    /// Brings the object of the engine one step closer to what it should be.
+    fn workload(&mut self, rendered: &Rendered, once: &mut Option<String>) -> Outlook {
+        let want = &rendered.workload;
+        let name = name_of(want).to_owned();
+        let live = match rendered.engine {
+            Engine::AdvancedCronJob => self.observed.advanced_cron_job,
+            Engine::DaemonSet => self.observed.daemon_set,
+            Engine::BroadcastJob => {
+                // The same spec is the same run, whether or not it is still there to be seen.
+                if once.as_deref() != Some(&name) {
+                    self.actions.push(Action::Apply(want.clone()));
+                    self.note("RunStarted", format!("started BroadcastJob {name}"));
+                    *once = Some(name.clone());
+                }
+                return Outlook::good("Applied", format!("BroadcastJob {name} does what the spec says"));
+            }
+        };
+        let kind = rendered.engine.kind();
+        let Some(live) = live else {
+            self.actions.push(Action::Apply(want.clone()));
+            self.note("Created", format!("created {kind} {name}"));
+            return Outlook::good("Applied", format!("{kind} {name} does what the spec says"));
+        };
+        if !self.owns(live) {
+            let message =
+                format!("there is a {kind} {name} already that belongs to somebody else; delete or rename one");
+            return Outlook::bad("NameTaken", message);
+        }
+        if is_going(live) {
+            self.wait(SOON);
+            return Outlook::bad("Replacing", format!("{kind} {name} is going, to be made anew"));
+        }
+        let is_same = |name: &str| live["metadata"]["annotations"][name] == want["metadata"]["annotations"][name];
+        if rendered.engine == Engine::AdvancedCronJob && !is_same(TEMPLATE_DIGEST) {
+            return self.replace(live, &name);
+        }
+        if !is_same(SPEC_DIGEST) || !contains(live, want) {
+            self.actions.push(Action::Apply(want.clone()));
+            self.note("Updated", format!("updated {kind} {name}"));
+        }
+        Outlook::good("Applied", format!("{kind} {name} does what the spec says"))
+    }
+
+    /// OpenKruise does not let the template of an AdvancedCronJob change, so it is made anew. A run that is going on ends
+    /// first, and none is started before it has gone. The new one counts from its own beginning, so no time of the
+    /// schedule comes twice.
+    fn replace(&mut self, live: &Value, name: &str) -> Outlook {
+        let running = self.runs_of(live).find(|run| !is_over(run)).map(|run| name_of(run).to_owned());
+        if let Some(run) = running {
+            let message = format!("AdvancedCronJob {name} is made anew when its run {run} has ended");
+            if live["spec"]["paused"] != true {
+                self.actions.push(Action::Pause(live.clone()));
+            }
+            return Outlook::bad("WaitingForRun", message);
+        }
+        self.actions.push(Action::Delete(live.clone()));
+        self.note("Replaced", format!("deleted AdvancedCronJob {name} to make it anew, because its template changed"));
+        self.wait(SOON);
+        Outlook::bad("Replacing", format!("AdvancedCronJob {name} is going, to be made anew"))
+    }
+
+    /// What carried it out before the engine was another one, or before it had a schedule or none.
+    fn remove_other_engines(&mut self, engine: Engine) {
+        let cron_job = self.observed.advanced_cron_job.filter(|_| engine != Engine::AdvancedCronJob);
+        let daemon_set = self.observed.daemon_set.filter(|_| engine != Engine::DaemonSet);
+        for object in cron_job.into_iter().chain(daemon_set) {
+            if self.owns(object) && !is_going(object) {
+                self.actions.push(Action::Delete(object.clone()));
+                let (kind, name) = (object["kind"].as_str().unwrap_or("object"), name_of(object));
+                self.note("Deleted", format!("deleted {kind} {name}, which the spec does not ask for any more"));
+            }
+        }
+    }
+
+    fn run_now(&mut self, manifest: &NodeCleanup, engine: Engine) {
+        let Some(word) = manifest.metadata.annotations.get(RUN_NOW) else { return };
+        if self.before.run_now.as_ref() == Some(word) {
+            return;
+        }
+        if engine == Engine::DaemonSet {
+            let note = format!("the annotation {RUN_NOW} means nothing with a DaemonSet, whose daemons keep the time");
+            self.events.push(EventNote { is_warning: true, reason: "RunNowIgnored", note });
+        } else {
+            let job = self.owned(marked(run_now(manifest, self.observed.image, word)));
+            self.note(
+                "RunStarted",
+                format!("started BroadcastJob {}, as the annotation {RUN_NOW} asks", name_of(&job)),
+            );
+            self.actions.push(Action::Apply(job));
+        }
+        self.before.run_now = Some(word.clone());
+    }
+
+    /// Deletes runs that the NodeCleanup started itself: those over the history limits, and those that go on by a spec
+    /// that has changed. OpenKruise looks after those of an AdvancedCronJob.
+    fn trim(&mut self, manifest: &NodeCleanup, once: Option<&str>) {
+        let observed = self.observed;
+        let own: Vec<&Value> =
+            observed.broadcast_jobs.iter().copied().filter(|job| self.owns(job) && !is_going(job)).collect();
+        let past = |(place, job): (usize, &&Value)| Past {
+            name: place,
+            state: match job["status"]["phase"].as_str() {
+                Some("completed") => RunState::Successful,
+                Some("failed") => RunState::Failed,
+                _ => RunState::Active,
+            },
+            started: time_of(&job["status"]["startTime"]),
+        };
+        let limits = HistoryLimits {
+            successful: Some(manifest.spec.successful_jobs_history_limit.max(1)),
+            failed: Some(manifest.spec.failed_jobs_history_limit.max(1)),
+        };
+        let mut excess = limits.excess(own.iter().enumerate().map(past).collect());
+        let is_outdated = |job: &Value| {
+            let prefix = format!("{}-o", manifest.metadata.name);
+            !is_over(job) && name_of(job).starts_with(&prefix) && Some(name_of(job)) != once
+        };
+        excess.extend((0..own.len()).filter(|place| is_outdated(own[*place])));
+        self.actions.extend(excess.into_iter().map(|place| Action::Delete(own[place].clone())));
+    }
+
+    /// When the next run is due, and whether one is.
+    fn next(&mut self, manifest: &NodeCleanup, ready: &Outlook) -> (Option<Timestamp>, Outlook) {
+        let now = self.observed.now;
+        let Ok(Some(timetable)) = manifest.timetable() else {
+            return (
+                None,
+                Outlook::good("Once", "there is no schedule: it runs once, and again when the spec changes"),
+            );
+        };
+        if manifest.spec.paused {
+            return (None, Outlook::bad("Paused", "spec.paused is set, so nothing is started"));
+        }
+        if !ready.is_true {
+            return (None, Outlook::bad(ready.reason, "nothing is started before Ready is true"));
+        }
+        // `@every` counts from the run before.
+        let last = self.before.last_run.as_ref().and_then(|run| run.started_at);
+        let next = match (timetable.schedule.period(), last) {
+            (Some(_), Some(last)) => timetable.schedule.next(last).filter(|next| *next > now),
+            _ => None,
+        };
+        let Some(next) = next.or_else(|| timetable.schedule.next(now)) else {
+            return (None, Outlook::bad("Never", "the schedule never comes"));
+        };
+        // What was told before stays as long as it is to come, so that asking twice comes to the same.
+        let told = self.before.next_schedule_time.filter(|told| *told > now && self.is_same_generation());
+        let next = told.unwrap_or(next);
+        self.wait(now.duration_until(next).max(SignedDuration::ZERO) + SignedDuration::from_secs(1));
+        (
+            Some(next),
+            Outlook::good("Scheduled", format!("runs at {}", manifest.spec.schedule.as_deref().unwrap_or_default())),
+        )
+    }
+
+    fn is_same_generation(&self) -> bool {
+        self.before.observed_generation == self.generation()
+    }
+
+    fn generation(&self) -> Option<i64> {
+        self.observed.object["metadata"]["generation"].as_i64()
+    }
+
+    /// The last run, its plugins, and whether they are the same everywhere.
+    fn last_run(&mut self, engine: Option<Engine>) -> (Option<LastRun>, Vec<ResolvedPlugin>, Outlook) {
+        let found = match engine {
+            Some(Engine::DaemonSet) => self.observed.daemon_set.and_then(|set| self.run_of_daemons(set)),
+            _ => self.latest_run().map(|job| self.run_of_job(job)),
+        };
+        let Some(Folded { run, plugins, unlike }) = found else {
+            let kept = self.before.conditions.iter().find(|condition| condition.kind == "PluginsResolved");
+            let resolved = kept.map_or_else(
+                || Outlook::bad("NoRunYet", "no node has loaded the plugins yet"),
+                |kept| Outlook {
+                    is_true: kept.status == "True",
+                    reason: known(&kept.reason),
+                    message: kept.message.clone(),
+                },
+            );
+            return (self.before.last_run.clone(), self.before.plugins.clone(), resolved);
+        };
+        // Pods of a run that is over vanish with their nodes; what they said stays said.
+        let reports = |run: &LastRun| run.nodes.succeeded + run.nodes.failed + run.nodes.skipped;
+        let (run, plugins) = match &self.before.last_run {
+            Some(before) if before.name == run.name && before.phase != "Running" && reports(before) > reports(&run) => {
+                (before.clone(), self.before.plugins.clone())
+            }
+            _ => (run, plugins),
+        };
+        let resolved = if !unlike.is_empty() {
+            let message = format!("not all nodes have the same bytes, or some have none, of: {}", unlike.join(", "));
+            Outlook::bad("Different", message)
+        } else if plugins.is_empty() {
+            Outlook::bad("NoRunYet", "no node has loaded the plugins yet")
+        } else {
+            Outlook::good("Resolved", "all nodes have loaded the same plugins")
+        };
+        (Some(run), plugins, resolved)
+    }
+
+    fn latest_run(&self) -> Option<&Value> {
+        let jobs = self.observed.broadcast_jobs.iter().copied();
+        jobs.max_by_key(|job| (began(job), name_of(job).to_owned()))
+    }
+
+    fn run_of_job(&self, job: &Value) -> Folded {
+        let status = &job["status"];
+        let desired = u32::try_from(status["desired"].as_i64().unwrap_or_default()).unwrap_or_default();
+        let none = BTreeMap::new();
+        let mut folded = fold(desired, self.observed.runs.get(name_of(job)).unwrap_or(&none).values());
+        let run = &mut folded.run;
+        run.name = name_of(job).to_owned();
+        run.started_at = began(job);
+        run.finished_at = time_of(&status["completionTime"]);
+        run.phase = if !is_over(job) {
+            "Running"
+        } else if status["phase"] == "failed" || run.nodes.succeeded < run.nodes.desired {
+            "Failed"
+        } else {
+            "Complete"
+        }
+        .to_owned();
+        folded
+    }
+
+    /// The last runs of the daemons. They keep the same schedule, so these are those of one time, or nearly.
+    fn run_of_daemons(&self, set: &Value) -> Option<Folded> {
+        let states = self.observed.runs.get(name_of(set))?;
+        let desired = set["status"]["desiredNumberScheduled"].as_u64().unwrap_or_default();
+        let mut folded = fold(u32::try_from(desired).unwrap_or(u32::MAX), states.values());
+        let run = &mut folded.run;
+        let times = |of: fn(&NodeState) -> Option<Timestamp>| states.values().filter_map(of);
+        run.name = name_of(set).to_owned();
+        run.started_at = times(|state| state.times.map(|times| times.0)).min();
+        run.finished_at = times(|state| state.times.map(|times| times.1)).max();
+        run.phase = match &run.nodes {
+            nodes if nodes.active > 0 => "Running",
+            nodes if nodes.succeeded < nodes.desired => "Failed",
+            _ => "Complete",
+        }
+        .to_owned();
+        Some(folded)
+    }
+
+    /// The BroadcastJobs of an AdvancedCronJob.
+    fn runs_of(&self, cron_job: &Value) -> impl Iterator<Item = &Value> {
+        let name = name_of(cron_job).to_owned();
+        let jobs = self.observed.broadcast_jobs.iter().copied();
+        jobs.filter(move |job| owners(job).any(|owner| owner["kind"] == "AdvancedCronJob" && owner["name"] == *name))
+    }
+
+    fn status(
+        &self,
+        next: Option<Timestamp>,
+        outlooks: &[(&str, Outlook)],
+        last_run: Option<LastRun>,
+        plugins: Vec<ResolvedPlugin>,
+    ) -> NodeCleanupStatus {
+        let generation = self.generation();
+        let condition = |(kind, outlook): &(&str, Outlook)| {
+            let status = if outlook.is_true { "True" } else { "False" };
+            let before = self.before.conditions.iter().find(|before| before.kind == *kind && before.status == status);
+            Condition {
+                kind: (*kind).to_owned(),
+                status: status.to_owned(),
+                reason: outlook.reason.to_owned(),
+                message: outlook.message.clone(),
+                last_transition_time: before
+                    .map_or(whole_second(self.observed.now), |before| before.last_transition_time),
+                observed_generation: generation,
+            }
+        };
+        NodeCleanupStatus {
+            observed_generation: generation,
+            conditions: outlooks.iter().map(condition).collect(),
+            next_schedule_time: next,
+            last_run,
+            plugins,
+            once: self.before.once.clone(),
+            run_now: self.before.run_now.clone(),
+        }
+    }
+
+    /// Tells of runs that have ended, and of what is wrong, once.
+    fn tell_of_runs(&mut self, status: &NodeCleanupStatus) {
+        for condition in &status.conditions {
+            let before = self.before.conditions.iter().find(|before| before.kind == condition.kind);
+            let is_new =
+                before.is_none_or(|before| (&before.status, &before.reason) != (&condition.status, &condition.reason));
+            let reason = match condition.reason.as_str() {
+                "InvalidSpec" => "InvalidSpec",
+                "OpenKruiseMissing" => "OpenKruiseMissing",
+                "NameTaken" => "NameTaken",
+                "Different" => "PluginsDiffer",
+                _ => continue,
+            };
+            if is_new && condition.status == "False" && condition.kind != "Scheduled" {
+                self.events.push(EventNote { is_warning: true, reason, note: condition.message.clone() });
+            }
+        }
+        let Some(run) = status.last_run.as_ref().filter(|run| run.phase != "Running") else { return };
+        let is_told = self.before.last_run.as_ref().is_some_and(|before| {
+            before.phase != "Running" && before.name == run.name && before.finished_at == run.finished_at
+        });
+        if !is_told {
+            let is_warning = run.phase == "Failed";
+            let note = format!(
+                "{}: {} nodes done, {} removed, {} refused, {} failed",
+                run.name, run.nodes.summary, run.removed, run.refused, run.failed
+            );
+            let reason = if is_warning { "RunFailed" } else { "RunCompleted" };
+            self.events.push(EventNote { is_warning, reason, note });
+        }
+    }
+
+    fn note(&mut self, reason: &'static str, note: String) {
+        self.events.push(EventNote { is_warning: false, reason, note });
+    }
+
+    fn wait(&mut self, time: SignedDuration) {
+        self.again = Some(self.again.map_or(time, |again| again.min(time)));
+    }
+
+    /// An object that belongs to the NodeCleanup and goes with it. Without blockOwnerDeletion, for which the operator
+    /// would need the right to change the NodeCleanup.
+    fn owned(&self, mut object: Value) -> Value {
+        let owner = self.observed.object;
+        object["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": owner["apiVersion"],
+            "kind": owner["kind"],
+            "name": owner["metadata"]["name"],
+            "uid": owner["metadata"]["uid"],
+            "controller": true,
+        }]);
+        object
+    }
+
+    fn owns(&self, object: &Value) -> bool {
+        owners(object).any(|owner| owner["uid"] == self.observed.object["metadata"]["uid"])
+    }
+}
+
+/// With the annotations by which a change is seen.
+fn marked(mut object: Value) -> Value {
+    let template = object["spec"]["template"].to_string();
+    object["metadata"]["annotations"] = json!({
+        SPEC_DIGEST: digest(&object["spec"].to_string()),
+        TEMPLATE_DIGEST: digest(&template),
+    });
+    object
+}
+
+/// The ConfigMap with its manifest paused, unless it is so already.
+fn paused(config_map: &Value) -> Option<Value> {
+    let text = config_map["data"][MANIFEST_KEY].as_str()?;
+    let mut manifest = manifest::read(&[Text { origin: "", text }]).ok()?.pop()?.manifest;
+    if manifest.spec.paused {
+        return None;
+    }
+    manifest.spec.paused = true;
+    Some(objects::config_map(&manifest))
+}
+
+/// Whether everything that is wanted is there. More may be there: what the API server and others add.
+fn contains(live: &Value, want: &Value) -> bool {
+    match (live, want) {
+        (Value::Object(live), Value::Object(want)) => want.iter().all(|(name, want)| match live.get(name) {
+            Some(live) => contains(live, want),
+            // The API server leaves out what is empty, and false.
+            None => matches!(want, Value::Null | Value::Bool(false)) || want == &json!({}) || want == &json!([]),
+        }),
+        (Value::Array(live), Value::Array(want)) => {
+            live.len() == want.len() && live.iter().zip(want).all(|(live, want)| contains(live, want))
+        }
+        (live, want) => live == want,
+    }
+}
+
+fn name_of(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+fn owners(object: &Value) -> impl Iterator<Item = &Value> {
+    object["metadata"]["ownerReferences"].as_array().into_iter().flatten()
+}
+
+fn is_going(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// Whether a BroadcastJob has ended.
+fn is_over(job: &Value) -> bool {
+    matches!(job["status"]["phase"].as_str(), Some("completed" | "failed"))
+}
+
+fn began(job: &Value) -> Option<Timestamp> {
+    time_of(&job["status"]["startTime"]).or_else(|| time_of(&job["metadata"]["creationTimestamp"]))
+}
+
+fn time_of(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
+}
+
+/// Kubernetes' times have no fractions of seconds.
+fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// The reason of a condition that is kept.
+fn known(reason: &str) -> &'static str {
+    match reason {
+        "Resolved" => "Resolved",
+        "Different" => "Different",
+        _ => "NoRunYet",
+    }
+}
+
+/// The status when something that was decided could not be done: it was not, and Ready says why. What would count as
+/// done once it is in the status stays as it was.
+pub fn not_applied(object: &Value, decided: &NodeCleanupStatus, problem: &str, now: Timestamp) -> NodeCleanupStatus {
+    let before: NodeCleanupStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
+    let mut status = decided.clone();
+    status.once = before.once;
+    status.run_now = before.run_now;
+    for condition in status.conditions.iter_mut().filter(|condition| condition.kind == "Ready") {
+        let was = before.conditions.iter().find(|before| before.kind == "Ready" && before.status == "False");
+        condition.last_transition_time = was.map_or(whole_second(now), |was| was.last_transition_time);
+        "False".clone_into(&mut condition.status);
+        "ApplyFailed".clone_into(&mut condition.reason);
+        condition.message = shown(problem);
+    }
+    status
+}
+
+/// Whether a status is another one than an object has.
+pub fn is_news(object: &Value, status: &NodeCleanupStatus) -> bool {
+    serde_json::from_value::<NodeCleanupStatus>(object["status"].clone()).ok().as_ref() != Some(status)
+}

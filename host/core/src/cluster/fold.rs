@@ -1,0 +1,232 @@
+//! From what the pods of a run report to the last run of a status. However many nodes there are, what comes out has a
+//! bounded size; in whatever order they are seen, it is the same.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::daemon::RunResult;
+use crate::manifest::status::{LastRun, NodeError, Nodes, ResolvedPlugin};
+use crate::report::Brief;
+use crate::text::shown;
+
+/// How many different errors a status tells of.
+const ERRORS: usize = 10;
+/// How many nodes it names for each.
+const NAMES: usize = 5;
+/// How many errors of one node are kept.
+const OF_ONE_NODE: usize = 3;
+
+/// What is known of one node of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeState {
+    /// Its name; empty as long as the pod has none.
+    pub node: String,
+    /// When its run began and ended, where that is known apart from others'.
+    pub times: Option<(Timestamp, Timestamp)>,
+    /// What came of it.
+    pub word: NodeWord,
+}
+
+/// What came of a run on one node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NodeWord {
+    /// It goes on, or has yet to begin.
+    Active,
+    /// It ended with a report.
+    Ended(Box<Brief>),
+    /// It ended without a report, or is not to be reached; the text says what is known.
+    Silent(String),
+}
+
+impl NodeState {
+    /// A node whose pod ended with these last words.
+    pub fn ended(node: &str, message: &str) -> Self {
+        let word = match Brief::from_message(message) {
+            Ok(mut brief) => {
+                brief.errors.truncate(OF_ONE_NODE);
+                brief.refusals.clear();
+                NodeWord::Ended(Box::new(brief))
+            }
+            Err(_) if message.is_empty() => NodeWord::Silent("the pod ended without a report".to_owned()),
+            Err(_) => NodeWord::Silent(format!("the pod ended with {}", shown(message))),
+        };
+        Self { node: node.to_owned(), times: None, word }
+    }
+}
+
+/// What the nodes of a run come to together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Folded {
+    /// Counts, sums and errors; name, phase and times are not known here.
+    pub run: LastRun,
+    /// The plugins, as most nodes loaded them.
+    pub plugins: Vec<ResolvedPlugin>,
+    /// Plugins of which not all nodes have the same bytes, or some have none.
+    pub unlike: Vec<String>,
+}
+
+/// Folds the nodes of a run. `desired` is how many it is for.
+pub fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>) -> Folded {
+    let mut sums = Sums::default();
+    for state in states {
+        sums.add(state);
+    }
+    sums.folded(desired)
+}
+
+#[derive(Default)]
+struct Sums<'a> {
+    run: LastRun,
+    errors: BTreeMap<&'a str, Vec<&'a str>>,
+    /// By plugin, how many nodes have which bytes.
+    plugins: BTreeMap<&'a str, BTreeMap<Option<&'a str>, u32>>,
+}
+
+impl<'a> Sums<'a> {
+    fn add(&mut self, state: &'a NodeState) {
+        let nodes = &mut self.run.nodes;
+        match &state.word {
+            NodeWord::Active => nodes.active += 1,
+            NodeWord::Silent(message) => {
+                nodes.skipped += 1;
+                self.errors.entry(message).or_default().push(&state.node);
+            }
+            NodeWord::Ended(brief) => {
+                match brief.outcome.result {
+                    RunResult::Done => nodes.succeeded += 1,
+                    RunResult::SomeFailed | RunResult::NotRun => nodes.failed += 1,
+                }
+                self.add_brief(&state.node, brief);
+            }
+        }
+    }
+
+    fn add_brief(&mut self, node: &'a str, brief: &'a Brief) {
+        let run = &mut self.run;
+        let add = |sum: &mut u64, more: usize| *sum = sum.saturating_add(more as u64);
+        if let Some(totals) = &brief.outcome.totals {
+            add(&mut run.removed, totals.removed);
+            add(&mut run.refused, totals.refused.saturating_add(totals.no_longer_allowed));
+            add(&mut run.failed, totals.failed);
+            run.size_removed_bytes = run.size_removed_bytes.saturating_add(totals.size_removed_bytes);
+        }
+        if let Some(totals) = &brief.outcome.log_totals {
+            add(&mut run.removed, totals.removed.saturating_add(totals.truncated));
+            add(&mut run.refused, totals.refused.saturating_add(totals.no_longer_allowed));
+            add(&mut run.failed, totals.failed);
+            run.size_removed_bytes = run.size_removed_bytes.saturating_add(totals.size_removed_bytes);
+        }
+        let images = brief.outcome.totals.and_then(|totals| totals.filesystem_freed_bytes);
+        for freed in images.into_iter().chain(brief.log_freed_bytes) {
+            run.filesystem_freed_bytes = Some(run.filesystem_freed_bytes.unwrap_or_default().saturating_add(freed));
+        }
+        let not_run = brief.outcome.message.as_deref().filter(|_| brief.outcome.result != RunResult::Done);
+        for message in brief.errors.iter().map(|error| error.message.as_str()).chain(not_run) {
+            self.errors.entry(message).or_default().push(node);
+        }
+        for plugin in &brief.plugins {
+            *self.plugins.entry(&plugin.name).or_default().entry(plugin.digest.as_deref()).or_default() += 1;
+        }
+    }
+
+    fn folded(mut self, desired: u32) -> Folded {
+        let nodes = &mut self.run.nodes;
+        let over = nodes.succeeded + nodes.failed + nodes.skipped;
+        // Pods of nodes that have left the cluster are counted as well.
+        nodes.desired = desired.max(over);
+        nodes.active = nodes.active.max(nodes.desired - over);
+        nodes.summary = summary(nodes);
+        let mut errors: Vec<(&str, Vec<&str>)> = self.errors.into_iter().collect();
+        errors.sort_by(|one, other| other.1.len().cmp(&one.1.len()).then_with(|| one.0.cmp(other.0)));
+        self.run.errors = errors.into_iter().take(ERRORS).map(|(message, nodes)| node_error(message, nodes)).collect();
+        let unlike = self.plugins.iter().filter(|(_, digests)| digests.len() > 1 || digests.contains_key(&None));
+        let unlike = unlike.map(|(name, _)| (*name).to_owned()).collect();
+        let most = |digests: BTreeMap<Option<&str>, u32>| {
+            digests
+                .into_iter()
+                .filter_map(|(digest, count)| Some((count, digest?)))
+                .max()
+                .map(|(_, digest)| digest.to_owned())
+        };
+        let plugins = self
+            .plugins
+            .into_iter()
+            .map(|(name, digests)| ResolvedPlugin { name: name.to_owned(), digest: most(digests) });
+        Folded { run: self.run, plugins: plugins.collect(), unlike }
+    }
+}
+
+fn node_error(message: &str, mut nodes: Vec<&str>) -> NodeError {
+    nodes.sort_unstable();
+    let count = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+    let names = nodes.into_iter().filter(|name| !name.is_empty()).take(NAMES).map(str::to_owned);
+    NodeError { message: message.to_owned(), count, nodes: names.collect() }
+}
+
+/// Done and desired, for people.
+fn summary(nodes: &Nodes) -> String {
+    format!("{}/{}", nodes.succeeded, nodes.desired)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{BriefError, BriefPlugin, Totals};
+
+    fn node(at: usize, failed: bool) -> NodeState {
+        let mut brief = Brief::not_run("the runtime does not answer");
+        brief.outcome.result = if failed { RunResult::SomeFailed } else { RunResult::Done };
+        brief.outcome.totals = Some(Totals {
+            removed: 3,
+            refused: 1,
+            size_removed_bytes: 10,
+            filesystem_freed_bytes: Some(-1),
+            ..Totals::default()
+        });
+        brief.plugins = vec![BriefPlugin { name: "p".to_owned(), digest: Some(format!("sha256:{}", at % 7 / 6)) }];
+        if failed {
+            brief.errors =
+                (0..9).map(|error| BriefError { message: format!("error {error} of {}", at % 40), count: 1 }).collect();
+        }
+        NodeState::ended(&format!("node-{at:05}"), &brief.to_message())
+    }
+
+    #[test]
+    fn sums_names_and_plugins_of_all_nodes() {
+        let states = [
+            node(0, false),
+            node(1, true),
+            NodeState::ended("lost", "oom"),
+            NodeState { node: String::new(), times: None, word: NodeWord::Active },
+        ];
+        let Folded { run, plugins, unlike } = fold(6, &states);
+        assert_eq!((run.nodes.desired, run.nodes.active, run.nodes.succeeded), (6, 3, 1));
+        assert_eq!((run.nodes.failed, run.nodes.skipped, run.nodes.summary.as_str()), (1, 1, "1/6"));
+        assert_eq!(
+            (run.removed, run.refused, run.size_removed_bytes, run.filesystem_freed_bytes),
+            (6, 2, 20, Some(-2))
+        );
+        assert_eq!(run.errors.len(), 5, "three of one node, its sentence, and the silent one: {:?}", run.errors);
+        assert!(run.errors.iter().any(|error| error.message == "the pod ended with oom" && error.nodes == ["lost"]));
+        assert_eq!((plugins.len(), unlike.len()), (1, 0));
+    }
+
+    #[test]
+    fn five_thousand_nodes_come_to_a_few_kilobytes_in_any_order() {
+        let states: Vec<NodeState> = (0..5_000).map(|at| node(at, at % 3 == 0)).collect();
+        let folded = fold(5_000, &states);
+        let size = serde_json::to_string(&folded.run).unwrap().len();
+        assert!(size < 8 << 10, "{size}");
+        assert_eq!(folded, fold(5_000, states.iter().rev()));
+        assert_eq!(folded.unlike, ["p"]);
+        assert_eq!(folded.plugins[0].digest.as_deref(), Some("sha256:0"), "what most nodes have");
+    }
+
+    #[test]
+    fn nodes_that_have_left_still_count() {
+        let states = [node(0, false), node(1, false)];
+        let nodes = fold(1, &states).run.nodes;
+        assert_eq!((nodes.desired, nodes.active, nodes.succeeded), (2, 0, 2));
+    }
+}

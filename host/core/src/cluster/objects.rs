@@ -1,0 +1,216 @@
+//! From a manifest to the Kubernetes objects that carry it out.
+//!
+//! Whoever applies them may do so again and again: they are the same each time. What is emitted, and why, follows from
+//! how OpenKruise 1.6 to 1.9 behave; the tests name each trap.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use serde_json::{Map, Value, json};
+
+use super::KRUISE_API;
+use super::pod::{self, MANIFEST_KEY};
+use crate::manifest::{
+    CompletionPolicy, CompletionType, FailurePolicy, FailurePolicyType, Metadata, NodeCleanup, Rollout, RolloutEngine,
+    Runtime,
+};
+use crate::schedule::Schedule;
+
+/// How late a run may start when the manifest does not say: long enough for a controller that restarts, and never as
+/// long as a hundred ticks, more than which OpenKruise gives up at.
+const STARTING_DEADLINE: SignedDuration = SignedDuration::from_secs(300);
+
+/// What carries out a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// An AdvancedCronJob of OpenKruise, which makes BroadcastJobs.
+    AdvancedCronJob,
+    /// One BroadcastJob of OpenKruise.
+    BroadcastJob,
+    /// A DaemonSet of daemons.
+    DaemonSet,
+}
+
+impl Engine {
+    /// What a manifest asks for.
+    pub fn of(manifest: &NodeCleanup) -> Self {
+        match (manifest.spec.rollout.engine, &manifest.spec.schedule) {
+            (RolloutEngine::DaemonSet, _) => Self::DaemonSet,
+            (RolloutEngine::BroadcastJob, Some(_)) => Self::AdvancedCronJob,
+            (RolloutEngine::BroadcastJob, None) => Self::BroadcastJob,
+        }
+    }
+
+    /// The kind of its object.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::AdvancedCronJob => "AdvancedCronJob",
+            Self::BroadcastJob => "BroadcastJob",
+            Self::DaemonSet => "DaemonSet",
+        }
+    }
+
+    /// The API group and version of its object.
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Self::AdvancedCronJob | Self::BroadcastJob => KRUISE_API,
+            Self::DaemonSet => "apps/v1",
+        }
+    }
+}
+
+/// The objects of a manifest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rendered {
+    /// What carries it out.
+    pub engine: Engine,
+    /// The ConfigMap with the manifest, as the pods read it.
+    pub config_map: Value,
+    /// The object of the engine.
+    pub workload: Value,
+}
+
+/// The name of the ConfigMap and the DaemonSet of a NodeCleanup, apart from what users name themselves.
+pub fn object_name(name: &str) -> String {
+    format!("holystone-{name}")
+}
+
+/// The objects of a manifest, with pods that run this image.
+pub fn render(manifest: &NodeCleanup, image: &str) -> Rendered {
+    let engine = Engine::of(manifest);
+    let workload = match engine {
+        Engine::AdvancedCronJob => advanced_cron_job(manifest, image),
+        Engine::BroadcastJob => once(manifest, image),
+        Engine::DaemonSet => daemon_set(manifest, image),
+    };
+    Rendered { engine, config_map: config_map(manifest), workload }
+}
+
+/// A BroadcastJob that runs a manifest at once, for a value of the annotation `holystone.dev/run-now`. OpenKruise does
+/// not take it for one of the schedule, because it belongs to the NodeCleanup itself.
+pub fn run_now(manifest: &NodeCleanup, image: &str, word: &str) -> Value {
+    broadcast_job(manifest, image, &format!("{}-r{}", manifest.metadata.name, digest(word)))
+}
+
+fn object(api_version: &str, kind: &str, manifest: &NodeCleanup, name: &str) -> Value {
+    let mut metadata = json!({ "name": name, "labels": pod::labels(manifest) });
+    if let Some(namespace) = &manifest.metadata.namespace {
+        metadata["namespace"] = namespace.as_str().into();
+    }
+    json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata })
+}
+
+/// The manifest as the pods read it: without what the API server stores with it, and without what it says of the rollout,
+/// which means nothing on one node.
+pub(super) fn config_map(manifest: &NodeCleanup) -> Value {
+    let mut plain = manifest.clone();
+    plain.metadata = Metadata {
+        name: manifest.metadata.name.clone(),
+        namespace: manifest.metadata.namespace.clone(),
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        other: BTreeMap::new(),
+    };
+    plain.spec.runtime = Runtime { endpoint: manifest.spec.runtime.endpoint.clone(), ..Runtime::default() };
+    let policies = &manifest.spec.rollout;
+    plain.spec.rollout = Rollout {
+        completion_policy: CompletionPolicy { kind: CompletionType::default(), ..policies.completion_policy },
+        failure_policy: FailurePolicy { kind: FailurePolicyType::default(), ..policies.failure_policy },
+        ..Rollout::default()
+    };
+    // Nothing in it cannot be written.
+    let text = serde_saphyr::to_string(&plain).unwrap_or_default();
+    let mut object = object("v1", "ConfigMap", manifest, &object_name(&manifest.metadata.name));
+    object["data"] = json!({ MANIFEST_KEY: text });
+    object
+}
+
+fn advanced_cron_job(manifest: &NodeCleanup, image: &str) -> Value {
+    let spec = &manifest.spec;
+    let schedule = spec.schedule.as_deref().unwrap_or_default();
+    let mut cron = json!({
+        "schedule": schedule,
+        "startingDeadlineSeconds": starting_deadline_seconds(manifest),
+        "concurrencyPolicy": spec.concurrency_policy,
+        "paused": spec.paused,
+        "successfulJobsHistoryLimit": history(spec.successful_jobs_history_limit),
+        "failedJobsHistoryLimit": history(spec.failed_jobs_history_limit),
+        "template": { "broadcastJobTemplate": { "spec": broadcast_job_spec(manifest, image) } },
+    });
+    if let Some(zone) = &spec.time_zone {
+        cron["timeZone"] = zone.as_str().into();
+    }
+    let mut object = object(KRUISE_API, "AdvancedCronJob", manifest, &manifest.metadata.name);
+    object["spec"] = cron;
+    object
+}
+
+/// OpenKruise finds out from the runs that are left which one was last. Without one it starts the last one again.
+fn history(limit: u32) -> u32 {
+    limit.max(1)
+}
+
+/// Always given: without it, OpenKruise gives up for good after a hundred ticks that were missed.
+fn starting_deadline_seconds(manifest: &NodeCleanup) -> i64 {
+    if let Some(seconds) = manifest.spec.starting_deadline_seconds {
+        return seconds.into();
+    }
+    let period = manifest.spec.schedule.as_deref().and_then(|text| Schedule::parse(text, None).ok()?.period());
+    let deadline = period.map_or(STARTING_DEADLINE, |period| {
+        // Later than a period, or no run would ever start; and far from a hundred periods.
+        let seconds = period.as_secs().max(1);
+        SignedDuration::from_secs(STARTING_DEADLINE.as_secs().clamp(seconds * 2, seconds.saturating_mul(90)))
+    });
+    deadline.as_secs()
+}
+
+fn once(manifest: &NodeCleanup, image: &str) -> Value {
+    // A spec that has changed is another run; the same spec is the same run.
+    let spec = serde_json::to_string(&manifest.spec).unwrap_or_default();
+    broadcast_job(manifest, image, &format!("{}-o{}", manifest.metadata.name, digest(&spec)))
+}
+
+fn broadcast_job(manifest: &NodeCleanup, image: &str, name: &str) -> Value {
+    let mut object = object(KRUISE_API, "BroadcastJob", manifest, name);
+    object["spec"] = broadcast_job_spec(manifest, image);
+    object["spec"]["paused"] = manifest.spec.paused.into();
+    object
+}
+
+fn broadcast_job_spec(manifest: &NodeCleanup, image: &str) -> Value {
+    let rollout = &manifest.spec.rollout;
+    let policy = rollout.completion_policy;
+    let mut completion = json!({ "type": "Always", "activeDeadlineSeconds": pod::active_deadline_seconds(&policy) });
+    if policy.kind == CompletionType::Never {
+        completion = json!({ "type": "Never" });
+    } else if let Some(seconds) = policy.ttl_seconds_after_finished {
+        completion["ttlSecondsAfterFinished"] = seconds.into();
+    }
+    let mut spec = json!({
+        "completionPolicy": completion,
+        "failurePolicy": { "type": rollout.failure_policy.kind },
+        "template": pod::template(manifest, image, RolloutEngine::BroadcastJob),
+    });
+    if let Some(parallelism) = rollout.parallelism {
+        // A number as a number: OpenKruise takes "3" for 3 percent.
+        spec["parallelism"] = json!(parallelism);
+    }
+    spec
+}
+
+fn daemon_set(manifest: &NodeCleanup, image: &str) -> Value {
+    let mut object = object("apps/v1", "DaemonSet", manifest, &object_name(&manifest.metadata.name));
+    let selector: Map<String, Value> = pod::labels(manifest).as_object().cloned().unwrap_or_default();
+    object["spec"] = json!({
+        "selector": { "matchLabels": selector },
+        "template": pod::template(manifest, image, RolloutEngine::DaemonSet),
+        "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": "10%" } },
+    });
+    object
+}
+
+/// Eight hexadecimal digits that tell texts apart (FNV-1a); nobody gains anything by finding two that are alike.
+pub(super) fn digest(text: &str) -> String {
+    let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("{hash:08x}")
+}

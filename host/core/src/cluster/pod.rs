@@ -1,0 +1,247 @@
+//! The pod that runs on each node.
+//!
+//! It needs no API token, and gets of the node what the manifest names: the runtime's socket, the log roots, and a
+//! directory for what is remembered.
+
+use serde_json::{Map, Value, json};
+
+use super::{DAEMON_PORT, MANAGED_BY, NAME_LABEL, object_name};
+use crate::manifest::{CompletionPolicy, Mode, NodeCleanup, PluginSource, RolloutEngine, SocketMount};
+use crate::pressure::Disk;
+
+/// Where things are in the pods.
+const MANIFEST_DIR: &str = "/etc/holystone/manifest";
+const CONFIG_MAP_DIR: &str = "/etc/holystone/config-maps";
+const IMAGE_VOLUME_DIR: &str = "/etc/holystone/image-volumes";
+const LOG_ROOT_DIR: &str = "/host/logs";
+const IMAGE_ROOT: &str = "/host/images";
+const STATE_DIR: &str = "/var/lib/holystone";
+/// The runtime that `auto` means in a pod, which sees no other socket of the node than the one that it is given.
+const AUTO: &str = "/run/containerd/containerd.sock";
+/// The manifest in its ConfigMap.
+pub(super) const MANIFEST_KEY: &str = "node-cleanup.yaml";
+/// What the host takes besides the plugin: a run on a node of thousands of images, and the compiler of plugins.
+const HOST_MEMORY: u64 = 512 << 20;
+/// The taints that Kubernetes lets the pods of a DaemonSet tolerate. BroadcastJobs add none of their own, and a full
+/// disk is what this is for.
+const TOLERATED: [(&str, &str); 6] = [
+    ("node.kubernetes.io/disk-pressure", "NoSchedule"),
+    ("node.kubernetes.io/memory-pressure", "NoSchedule"),
+    ("node.kubernetes.io/pid-pressure", "NoSchedule"),
+    ("node.kubernetes.io/unschedulable", "NoSchedule"),
+    ("node.kubernetes.io/not-ready", "NoExecute"),
+    ("node.kubernetes.io/unreachable", "NoExecute"),
+];
+
+/// The labels of everything that belongs to a NodeCleanup.
+pub(super) fn labels(manifest: &NodeCleanup) -> Value {
+    json!({
+        "app.kubernetes.io/name": "holystone",
+        "app.kubernetes.io/component": "node",
+        MANAGED_BY.0: MANAGED_BY.1,
+        NAME_LABEL: manifest.metadata.name,
+    })
+}
+
+/// A volume and where it is mounted.
+struct Mount {
+    volume: Value,
+    mount: Value,
+}
+
+impl Mount {
+    fn new(name: &str, path: &str, read_only: bool, source: (&str, Value)) -> Self {
+        let mut mount = json!({ "name": name, "mountPath": path });
+        if read_only {
+            mount["readOnly"] = true.into();
+        }
+        Self { volume: json!({ "name": name, source.0: source.1 }), mount }
+    }
+}
+
+/// The template of the pods.
+pub(super) fn template(manifest: &NodeCleanup, image: &str, engine: RolloutEngine) -> Value {
+    let rollout = &manifest.spec.rollout;
+    let mounts = mounts(manifest, engine);
+    let volumes: Vec<&Value> = mounts.iter().map(|mount| &mount.volume).collect();
+    let mut selector: Map<String, Value> =
+        rollout.node_selector.iter().map(|(label, value)| (label.clone(), value.as_str().into())).collect();
+    selector.insert("kubernetes.io/os".to_owned(), "linux".into());
+    let mut spec = json!({
+        "automountServiceAccountToken": false,
+        "containers": [container(manifest, image, engine, &mounts)],
+        "enableServiceLinks": false,
+        "nodeSelector": selector,
+        "priorityClassName": rollout.priority_class_name,
+        "restartPolicy": "Always",
+        "securityContext": { "seccompProfile": { "type": "RuntimeDefault" } },
+        "terminationGracePeriodSeconds": 30,
+        "tolerations": tolerations(manifest),
+        "volumes": volumes,
+    });
+    if engine == RolloutEngine::BroadcastJob {
+        // OpenKruise refuses every other policy but OnFailure, with which a pod that keeps failing never ends.
+        spec["restartPolicy"] = "Never".into();
+    }
+    json!({ "metadata": { "labels": labels(manifest) }, "spec": spec })
+}
+
+fn tolerations(manifest: &NodeCleanup) -> Vec<Value> {
+    let usual = TOLERATED.map(|(key, effect)| json!({ "key": key, "operator": "Exists", "effect": effect }));
+    let given = manifest.spec.rollout.tolerations.iter().map(|toleration| json!(toleration));
+    usual.into_iter().chain(given).collect()
+}
+
+fn container(manifest: &NodeCleanup, image: &str, engine: RolloutEngine, mounts: &[Mount]) -> Value {
+    let field = |path: &str| json!({ "fieldRef": { "apiVersion": "v1", "fieldPath": path } });
+    let mounts: Vec<&Value> = mounts.iter().map(|mount| &mount.mount).collect();
+    let plugin_memory = manifest.spec.plugins.iter().map(|plugin| plugin.limits.memory.get()).max().unwrap_or_default();
+    let mebibytes = HOST_MEMORY.saturating_add(plugin_memory).div_ceil(1 << 20);
+    // Whoever owns a log file, and whatever sticky directory it is in, root without these could not remove it.
+    let capabilities: &[&str] = if manifest.spec.log_roots.is_empty() { &[] } else { &["DAC_OVERRIDE", "FOWNER"] };
+    let mut dropped = json!({ "drop": ["ALL"] });
+    if !capabilities.is_empty() {
+        dropped["add"] = json!(capabilities);
+    }
+    let mut container = json!({
+        "name": "holystone",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": arguments(manifest, engine),
+        "env": [
+            { "name": "NODE_NAME", "valueFrom": field("spec.nodeName") },
+            { "name": "POD_UID", "valueFrom": field("metadata.uid") },
+        ],
+        "resources": {
+            "limits": { "memory": format!("{mebibytes}Mi") },
+            "requests": { "cpu": "10m", "memory": "64Mi" },
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": dropped,
+            "readOnlyRootFilesystem": true,
+            "runAsUser": 0,
+        },
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+        "volumeMounts": mounts,
+    });
+    if engine == RolloutEngine::DaemonSet {
+        let probe = |path: &str| json!({ "httpGet": { "path": path, "port": "http" }, "periodSeconds": 10 });
+        container["ports"] = json!([{ "name": "http", "containerPort": DAEMON_PORT, "protocol": "TCP" }]);
+        container["readinessProbe"] = probe("/readyz");
+        container["livenessProbe"] = probe("/healthz");
+        container["livenessProbe"]["failureThreshold"] = 6.into();
+    }
+    container
+}
+
+fn arguments(manifest: &NodeCleanup, engine: RolloutEngine) -> Vec<String> {
+    let spec = &manifest.spec;
+    let mut arguments = vec![
+        match engine {
+            RolloutEngine::BroadcastJob => "run".to_owned(),
+            RolloutEngine::DaemonSet => "daemon".to_owned(),
+        },
+        format!("--filename={MANIFEST_DIR}"),
+    ];
+    if has_source(manifest, |source| matches!(source, PluginSource::ConfigMap(_))) {
+        arguments.push(format!("--config-map-dir={CONFIG_MAP_DIR}"));
+    }
+    if has_source(manifest, |source| matches!(source, PluginSource::ImageVolume(_))) {
+        arguments.push(format!("--image-volume-dir={IMAGE_VOLUME_DIR}"));
+    }
+    if !spec.log_roots.is_empty() {
+        arguments.push(format!("--log-root-dir={LOG_ROOT_DIR}"));
+    }
+    if measures_images(manifest) {
+        arguments.push(format!("--image-root={}={IMAGE_ROOT}", spec.runtime.image_root));
+    }
+    if let Some(socket) = socket(manifest) {
+        arguments.push(format!("--endpoint={socket}"));
+    }
+    match engine {
+        RolloutEngine::BroadcastJob => {
+            let deadline = active_deadline_seconds(&spec.rollout.completion_policy);
+            arguments.push("--brief=/dev/termination-log".to_owned());
+            arguments.push(format!("--retries={}", spec.rollout.failure_policy.restart_limit));
+            // Another NodeCleanup may run on the node at the same time; they take turns.
+            arguments.push(format!("--wait={deadline}s"));
+            arguments.push(format!("--time-limit={deadline}s"));
+        }
+        RolloutEngine::DaemonSet => arguments.push(format!("--listen=0.0.0.0:{DAEMON_PORT}")),
+    }
+    arguments
+}
+
+pub(super) fn active_deadline_seconds(policy: &CompletionPolicy) -> u32 {
+    policy.active_deadline_seconds.unwrap_or(super::ACTIVE_DEADLINE_SECONDS)
+}
+
+fn has_source(manifest: &NodeCleanup, is: impl Fn(&PluginSource) -> bool) -> bool {
+    manifest.spec.plugins.iter().any(|plugin| is(&plugin.source))
+}
+
+/// Only pressure needs to know how large the filesystem is.
+fn measures_images(manifest: &NodeCleanup) -> bool {
+    manifest.spec.pressure.as_ref().is_some_and(|pressure| pressure.filesystem == Disk::Images)
+}
+
+/// The path of the runtime's socket on the node.
+fn socket(manifest: &NodeCleanup) -> Option<&str> {
+    match manifest.spec.runtime.endpoint.as_str() {
+        "none" => None,
+        "auto" => Some(AUTO),
+        given => Some(given.strip_prefix("unix:").map_or(given, |path| path.strip_prefix("//").unwrap_or(path))),
+    }
+}
+
+fn mounts(manifest: &NodeCleanup, engine: RolloutEngine) -> Vec<Mount> {
+    let spec = &manifest.spec;
+    let host = |path: &str, kind: &str| ("hostPath", json!({ "path": path, "type": kind }));
+    let config_map = |name: &str| ("configMap", json!({ "name": name }));
+    let mut mounts = vec![
+        Mount::new("manifest", MANIFEST_DIR, true, config_map(&object_name(&manifest.metadata.name))),
+        Mount::new("state", STATE_DIR, false, host(STATE_DIR, "DirectoryOrCreate")),
+    ];
+    mounts.extend(socket(manifest).map(|socket| runtime(socket, spec.runtime.mount, engine)));
+    if measures_images(manifest) {
+        let own = format!("{}/holystone", spec.runtime.image_root.trim_end_matches('/'));
+        mounts.push(Mount::new("images", IMAGE_ROOT, true, host(&own, "DirectoryOrCreate")));
+    }
+    for (index, root) in spec.log_roots.iter().enumerate() {
+        let (name, path) = (format!("logs-{index}"), format!("{LOG_ROOT_DIR}/{}", root.name));
+        // What only looks need not be able to write.
+        let read_only = spec.mode == Mode::DryRun;
+        mounts.push(Mount::new(&name, &path, read_only, host(&root.host_path, "Directory")));
+    }
+    let mut config_maps: Vec<&str> = spec.plugins.iter().filter_map(|plugin| plugin.source.config_map()).collect();
+    config_maps.sort_unstable();
+    config_maps.dedup();
+    for (index, name) in config_maps.into_iter().enumerate() {
+        let path = format!("{CONFIG_MAP_DIR}/{name}");
+        mounts.push(Mount::new(&format!("config-map-{index}"), &path, true, config_map(name)));
+    }
+    for (index, plugin) in spec.plugins.iter().enumerate() {
+        if let PluginSource::ImageVolume(image) = &plugin.source {
+            let source = ("image", json!({ "reference": image.reference, "pullPolicy": "IfNotPresent" }));
+            let path = format!("{IMAGE_VOLUME_DIR}/{}", plugin.name);
+            mounts.push(Mount::new(&format!("image-{index}"), &path, true, source));
+        }
+    }
+    mounts
+}
+
+/// A pod that ends gets the socket alone. One that goes on gets its directory, because a runtime that is restarted makes
+/// a new socket; what is mounted beneath it later shows in the pod, so that the pod keeps nothing mounted.
+fn runtime(socket: &str, mount: Option<SocketMount>, engine: RolloutEngine) -> Mount {
+    let usual = if engine == RolloutEngine::DaemonSet { SocketMount::Directory } else { SocketMount::Socket };
+    let directory = socket.rsplit_once('/').map_or("", |(directory, _)| directory);
+    if mount.unwrap_or(usual) == SocketMount::Socket || directory.is_empty() {
+        return Mount::new("runtime", socket, true, ("hostPath", json!({ "path": socket, "type": "Socket" })));
+    }
+    let source = ("hostPath", json!({ "path": directory, "type": "Directory" }));
+    let mut mount = Mount::new("runtime", directory, true, source);
+    mount.mount["mountPropagation"] = "HostToContainer".into();
+    mount
+}

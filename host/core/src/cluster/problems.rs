@@ -1,0 +1,60 @@
+//! What is wrong with a manifest on a cluster only. The CRD says most of it in CEL; this is for those who have no API
+//! server at hand, and for what CEL cannot say.
+
+use jiff::Timestamp;
+
+use crate::manifest::{NodeCleanup, PluginSource, Problem};
+use crate::schedule::{ConcurrencyPolicy, Schedule, zone};
+
+/// How many ticks OpenKruise looks back over; when more were missed it gives up for good.
+const MOST_TICKS: usize = 100;
+/// How many ticks of a schedule are looked at to find out how close together they come.
+const SAMPLE: usize = 2_000;
+
+/// Everything that keeps a manifest from a cluster.
+pub fn problems(manifest: &NodeCleanup) -> Vec<Problem> {
+    let spec = &manifest.spec;
+    let mut problems = Vec::new();
+    let mut add = |path: &str, message: String| problems.push(Problem::new(None, path, message));
+    if manifest.metadata.name.contains('.') {
+        add("metadata.name", "must have no dots, because pods carry it as the value of a label".to_owned());
+    }
+    for (index, plugin) in spec.plugins.iter().enumerate() {
+        if matches!(plugin.source, PluginSource::File(_)) {
+            let message = "is a file of one machine; on a cluster use configMap or imageVolume";
+            add(&format!("spec.plugins[{index}].source.file"), message.to_owned());
+        }
+    }
+    if spec.concurrency_policy == ConcurrencyPolicy::Allow {
+        let message = "must be Forbid or Replace on a cluster: two sweeps on one node only get into each other's way";
+        add("spec.concurrencyPolicy", message.to_owned());
+    }
+    if spec.schedule.is_some() && spec.rollout.completion_policy.ttl_seconds_after_finished.is_some() {
+        let message = "must be left out with a schedule: OpenKruise starts the last run again when it is forgotten; use \
+                       the history limits";
+        add("spec.rollout.completionPolicy.ttlSecondsAfterFinished", message.to_owned());
+    }
+    if let Some(most) = longest_deadline(manifest)
+        && let Some(given) = spec.starting_deadline_seconds
+        && i64::from(given) > most
+    {
+        let message = format!(
+            "must be at most {most} on a cluster, which is {MOST_TICKS} times of the schedule: OpenKruise gives up for \
+             good when it has missed more"
+        );
+        add("spec.startingDeadlineSeconds", message);
+    }
+    problems
+}
+
+/// How many seconds the densest hundred ticks of the schedule take.
+fn longest_deadline(manifest: &NodeCleanup) -> Option<i64> {
+    let zone = manifest.spec.time_zone.as_deref().and_then(|name| zone(name).ok());
+    let schedule = Schedule::parse(manifest.spec.schedule.as_deref()?, zone).ok()?;
+    let first = Timestamp::UNIX_EPOCH;
+    let ticks: Vec<i64> = std::iter::successors(schedule.next(first), |tick| schedule.next(*tick))
+        .take(SAMPLE)
+        .map(Timestamp::as_second)
+        .collect();
+    ticks.windows(MOST_TICKS).filter_map(|ticks| Some(ticks.last()? - ticks.first()?)).min()
+}

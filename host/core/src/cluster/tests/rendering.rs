@@ -1,0 +1,336 @@
+//! What is rendered, and the traps of OpenKruise that it steps around. Each test is named after its trap.
+
+use serde_json::{Value, json};
+
+use super::super::{Engine, object_name, problems, render, run_now};
+use super::{manifest, object};
+use crate::manifest::crd;
+
+const IMAGE: &str = "docker.io/holystone/holystone:0.1.0";
+
+fn scheduled(mut spec: Value) -> Value {
+    if spec.get("schedule").is_none() {
+        spec["schedule"] = "*/5 * * * *".into();
+    }
+    render(&manifest(spec), IMAGE).workload
+}
+
+fn job_spec(cron_job: &Value) -> &Value {
+    &cron_job["spec"]["template"]["broadcastJobTemplate"]["spec"]
+}
+
+fn pod(spec: Value) -> Value {
+    job_spec(&scheduled(spec))["template"]["spec"].clone()
+}
+
+fn messages(spec: Value) -> Vec<String> {
+    problems(&manifest(spec)).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_restart_policy_is_written_out_because_its_default_is_refused() {
+    assert_eq!(pod(json!({}))["restartPolicy"], "Never");
+    let daemons = render(&manifest(json!({ "rollout": { "engine": "DaemonSet" } })), IMAGE).workload;
+    assert_eq!(daemons["spec"]["template"]["spec"]["restartPolicy"], "Always");
+}
+
+#[test]
+fn metadata_of_the_job_template_is_pruned_so_labels_are_in_that_of_the_pod() {
+    let cron_job = scheduled(json!({}));
+    assert!(cron_job["spec"]["template"]["broadcastJobTemplate"].get("metadata").is_none());
+    assert_eq!(job_spec(&cron_job)["template"]["metadata"]["labels"]["holystone.dev/node-cleanup"], "stale");
+}
+
+#[test]
+fn labels_that_openkruise_sets_itself_are_not_preset() {
+    let labels = job_spec(&scheduled(json!({})))["template"]["metadata"]["labels"].clone();
+    for reserved in ["broadcastjob-name", "broadcastjob-controller-uid"] {
+        assert!(labels.get(reserved).is_none());
+    }
+}
+
+#[test]
+fn a_starting_deadline_is_always_given_because_a_hundred_missed_times_wedge() {
+    for (schedule, deadline) in
+        [("*/5 * * * *", 300), ("@daily", 300), ("@every 1h", 7200), ("@every 1s", 90), ("@every 150s", 300)]
+    {
+        assert_eq!(
+            scheduled(json!({ "schedule": schedule }))["spec"]["startingDeadlineSeconds"],
+            deadline,
+            "{schedule}"
+        );
+    }
+    let given = json!({ "startingDeadlineSeconds": 77 });
+    assert_eq!(scheduled(given)["spec"]["startingDeadlineSeconds"], 77);
+}
+
+#[test]
+fn a_starting_deadline_of_more_than_a_hundred_times_is_a_problem() {
+    let spec = |schedule: &str, seconds: u32| json!({ "schedule": schedule, "startingDeadlineSeconds": seconds });
+    assert!(messages(spec("* * * * *", 5_900)).is_empty());
+    let told = messages(spec("* * * * *", 6_000));
+    assert!(told[0].starts_with("spec.startingDeadlineSeconds: must be at most 5940"), "{told:?}");
+    // The densest hundred times count: every minute, but in one hour of the day.
+    assert_eq!(messages(spec("* 3 * * *", 88_741)).len(), 1);
+    assert!(messages(spec("* 3 * * *", 88_740)).is_empty());
+    assert!(messages(spec("@daily", 86_400)).is_empty());
+}
+
+#[test]
+fn a_ttl_replays_times_of_a_schedule_so_it_is_a_problem() {
+    let ttl = json!({ "completionPolicy": { "ttlSecondsAfterFinished": 60 } });
+    assert_eq!(messages(json!({ "schedule": "@daily", "rollout": ttl })).len(), 1);
+    assert!(messages(json!({ "rollout": ttl })).is_empty());
+    let job = render(&manifest(json!({ "rollout": ttl })), IMAGE).workload;
+    assert_eq!(job["spec"]["completionPolicy"]["ttlSecondsAfterFinished"], 60);
+    assert!(job_spec(&scheduled(json!({})))["completionPolicy"].get("ttlSecondsAfterFinished").is_none());
+}
+
+#[test]
+fn without_history_openkruise_forgets_when_it_ran_so_one_run_is_always_kept() {
+    let spec = scheduled(json!({ "successfulJobsHistoryLimit": 0, "failedJobsHistoryLimit": 0 }))["spec"].clone();
+    assert_eq!((&spec["successfulJobsHistoryLimit"], &spec["failedJobsHistoryLimit"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn a_deadline_is_always_given_because_a_pod_that_cannot_start_never_ends() {
+    let policy = |rollout: Value| job_spec(&scheduled(json!({ "rollout": rollout })))["completionPolicy"].clone();
+    assert_eq!(policy(json!({})), json!({ "type": "Always", "activeDeadlineSeconds": 1800 }));
+    assert_eq!(policy(json!({ "completionPolicy": { "activeDeadlineSeconds": 60 } }))["activeDeadlineSeconds"], 60);
+    let never = json!({ "rollout": { "completionPolicy": { "type": "Never" } } });
+    assert_eq!(render(&manifest(never), IMAGE).workload["spec"]["completionPolicy"], json!({ "type": "Never" }));
+}
+
+#[test]
+fn one_failed_node_does_not_end_the_run_unless_asked_for() {
+    let policy = |rollout: Value| job_spec(&scheduled(json!({ "rollout": rollout })))["failurePolicy"].clone();
+    assert_eq!(policy(json!({})), json!({ "type": "Continue" }));
+    let fast = json!({ "failurePolicy": { "type": "FailFast", "restartLimit": 3 } });
+    assert_eq!(policy(fast), json!({ "type": "FailFast" }), "restarts are of the run in the pod, not of the pod");
+}
+
+#[test]
+fn a_number_of_nodes_is_a_number_because_text_is_taken_for_percent() {
+    let parallelism =
+        |given: Value| job_spec(&scheduled(json!({ "rollout": { "parallelism": given } })))["parallelism"].clone();
+    assert_eq!(parallelism(json!(3)), json!(3));
+    assert_eq!(parallelism(json!("3")), json!(3));
+    assert_eq!(parallelism(json!("10%")), json!("10%"));
+}
+
+#[test]
+fn broadcast_jobs_tolerate_nothing_by_themselves_so_full_and_cordoned_nodes_are_tolerated() {
+    let given = json!({ "key": "dedicated", "operator": "Exists", "effect": "NoSchedule" });
+    let pod = pod(json!({ "rollout": { "tolerations": [given] } }));
+    let tolerations = pod["tolerations"].as_array().unwrap();
+    for key in ["disk-pressure", "memory-pressure", "pid-pressure", "unschedulable", "not-ready", "unreachable"] {
+        let key = format!("node.kubernetes.io/{key}");
+        assert!(tolerations.iter().any(|toleration| toleration["key"] == *key), "{key}");
+    }
+    assert_eq!(tolerations.last(), Some(&given));
+}
+
+#[test]
+fn a_full_node_takes_critical_pods_only() {
+    assert_eq!(pod(json!({}))["priorityClassName"], "system-node-critical");
+    let other = json!({ "rollout": { "priorityClassName": "batch" } });
+    assert_eq!(pod(other)["priorityClassName"], "batch");
+}
+
+#[test]
+fn names_leave_room_for_what_openkruise_adds() {
+    let longest = "a".repeat(52);
+    let mut manifest = manifest(json!({}));
+    manifest.metadata.name.clone_from(&longest);
+    let once = render(&manifest, IMAGE).workload;
+    let now = run_now(&manifest, IMAGE, "word");
+    for name in [&once, &now].map(|object| object["metadata"]["name"].as_str().unwrap().to_owned()) {
+        assert!(name.len() <= 63 && name.starts_with(&longest), "{name}");
+    }
+    assert!(object_name(&longest).len() <= 63);
+    assert!(longest.len() + "-1780000000".len() <= 63);
+}
+
+#[test]
+fn a_zone_is_given_once() {
+    let spec = scheduled(json!({ "timeZone": "Asia/Shanghai" }))["spec"].clone();
+    assert_eq!((&spec["timeZone"], &spec["schedule"]), (&json!("Asia/Shanghai"), &json!("*/5 * * * *")));
+    assert!(scheduled(json!({ "schedule": "TZ=Asia/Shanghai 0 3 * * *" }))["spec"].get("timeZone").is_none());
+}
+
+#[test]
+fn two_sweeps_at_once_are_a_problem() {
+    assert_eq!(messages(json!({ "schedule": "@daily", "concurrencyPolicy": "Allow" })).len(), 1);
+    for policy in ["Forbid", "Replace"] {
+        let spec = json!({ "schedule": "@daily", "concurrencyPolicy": policy });
+        assert!(messages(spec.clone()).is_empty());
+        assert_eq!(scheduled(spec)["spec"]["concurrencyPolicy"], policy);
+    }
+}
+
+#[test]
+fn a_run_by_hand_is_none_of_the_schedule() {
+    let manifest = manifest(json!({ "schedule": "@daily" }));
+    let (one, other) = (run_now(&manifest, IMAGE, "one"), run_now(&manifest, IMAGE, "two"));
+    assert_ne!(one["metadata"]["name"], other["metadata"]["name"]);
+    assert_eq!(one, run_now(&manifest, IMAGE, "one"), "the same word is the same run");
+    assert!(one["metadata"].get("ownerReferences").is_none(), "the AdvancedCronJob must not own it");
+}
+
+#[test]
+fn a_version_that_every_release_serves_is_named() {
+    assert_eq!(scheduled(json!({}))["apiVersion"], "apps.kruise.io/v1alpha1");
+    assert_eq!(render(&manifest(json!({})), IMAGE).workload["apiVersion"], "apps.kruise.io/v1alpha1");
+}
+
+#[test]
+fn pods_get_what_the_manifest_names_and_no_more() {
+    let pod = pod(json!({
+        "mode": "Enforce",
+        "pressure": { "above": "80%" },
+        "logRoots": [{ "name": "app", "hostPath": "/var/log/app" }],
+        "plugins": [
+            { "name": "a", "source": { "configMap": { "name": "plugins", "key": "a.wasm" } } },
+            { "name": "b", "source": { "configMap": { "name": "plugins", "key": "b.wasm" } }, "limits": { "memory": "256Mi" } },
+            { "name": "c", "source": { "imageVolume": { "reference": "r@sha256:0", "path": "c.wasm" } } },
+        ],
+    }));
+    let volumes = pod["volumes"].as_array().unwrap();
+    let sources: Vec<String> = volumes
+        .iter()
+        .map(|volume| {
+            let path = volume["hostPath"]["path"].as_str().or_else(|| volume["configMap"]["name"].as_str());
+            path.or_else(|| volume["image"]["reference"].as_str()).unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(
+        sources,
+        [
+            "holystone-stale",
+            "/var/lib/holystone",
+            "/run/containerd/containerd.sock",
+            "/var/lib/containerd/holystone",
+            "/var/log/app",
+            "plugins",
+            "r@sha256:0"
+        ]
+    );
+    assert_eq!(volumes[2]["hostPath"]["type"], "Socket");
+    let container = &pod["containers"][0];
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
+    assert_eq!(
+        container["securityContext"]["capabilities"],
+        json!({ "drop": ["ALL"], "add": ["DAC_OVERRIDE", "FOWNER"] })
+    );
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    assert_eq!(container["resources"]["limits"]["memory"], "768Mi", "what the host takes and the largest plugin");
+    let arguments = container["args"].to_string();
+    for argument in [
+        "--config-map-dir=/etc/holystone/config-maps",
+        "--image-volume-dir=/etc/holystone/image-volumes",
+        "--log-root-dir=/host/logs",
+        "--image-root=/var/lib/containerd=/host/images",
+        "--brief=/dev/termination-log",
+        "--endpoint=/run/containerd/containerd.sock",
+        "--time-limit=1800s",
+    ] {
+        assert!(arguments.contains(argument), "{argument}: {arguments}");
+    }
+    let mounts = container["volumeMounts"].as_array().unwrap();
+    let writable: Vec<&str> = mounts
+        .iter()
+        .filter(|mount| mount["readOnly"] != true)
+        .filter_map(|mount| mount["mountPath"].as_str())
+        .collect();
+    assert_eq!(writable, ["/var/lib/holystone", "/host/logs/app"]);
+}
+
+#[test]
+fn a_pod_that_only_looks_cannot_write_and_one_without_log_roots_has_no_capabilities() {
+    let looks = pod(json!({ "logRoots": [{ "name": "app", "hostPath": "/var/log/app" }] }));
+    let mounts = looks["containers"][0]["volumeMounts"].as_array().unwrap().clone();
+    assert!(mounts.iter().any(|mount| mount["mountPath"] == "/host/logs/app" && mount["readOnly"] == true));
+    let images = pod(json!({ "mode": "Enforce" }));
+    assert_eq!(images["containers"][0]["securityContext"]["capabilities"], json!({ "drop": ["ALL"] }));
+    assert!(!pod(json!({ "runtime": { "endpoint": "none" } }))["volumes"].to_string().contains("containerd"));
+}
+
+#[test]
+fn daemons_get_the_directory_of_the_socket_and_pods_that_end_the_socket() {
+    let runtime = |engine: &str, mount: Value| {
+        let spec = json!({ "schedule": "@daily", "rollout": { "engine": engine }, "runtime": { "endpoint": "unix:///run/x/crio.sock", "mount": mount } });
+        let workload = render(&manifest(spec), IMAGE).workload;
+        let template =
+            if engine == "DaemonSet" { &workload["spec"]["template"] } else { &job_spec(&workload)["template"] };
+        let volumes = template["spec"]["volumes"].as_array().unwrap();
+        volumes.iter().find(|volume| volume["name"] == "runtime").unwrap()["hostPath"]["path"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(runtime("BroadcastJob", Value::Null), "/run/x/crio.sock");
+    assert_eq!(runtime("DaemonSet", Value::Null), "/run/x");
+    assert_eq!(runtime("BroadcastJob", json!("Directory")), "/run/x");
+    assert_eq!(runtime("DaemonSet", json!("Socket")), "/run/x/crio.sock");
+}
+
+#[test]
+fn pods_read_the_manifest_without_what_means_nothing_to_them() {
+    let spec = json!({ "schedule": "@daily", "mode": "Enforce", "rollout": { "parallelism": 3, "nodeSelector": { "a": "b" }, "failurePolicy": { "restartLimit": 2 } } });
+    let rendered = render(&manifest(spec), IMAGE);
+    assert_eq!(rendered.engine, Engine::AdvancedCronJob);
+    let text = rendered.config_map["data"]["node-cleanup.yaml"].as_str().unwrap().to_owned();
+    let read = crate::manifest::read(&[crate::manifest::Text { origin: "", text: &text }]).unwrap().remove(0).manifest;
+    assert!(read.only_on_a_fleet().is_empty(), "{:?}", read.only_on_a_fleet());
+    assert_eq!((read.spec.mode, read.spec.rollout.failure_policy.restart_limit), (crate::manifest::Mode::Enforce, 2));
+    assert_eq!(read.full_name(), "ops/stale");
+}
+
+#[test]
+fn files_of_one_machine_are_a_problem() {
+    let told = messages(json!({ "plugins": [{ "name": "a", "source": { "file": "/a.wasm" } }] }));
+    assert!(told[0].starts_with("spec.plugins[0].source.file: is a file of one machine"), "{told:?}");
+}
+
+#[test]
+fn the_definition_is_structural() {
+    fn walk(schema: &Value, path: &str) {
+        let fields = schema.as_object().unwrap();
+        for forbidden in ["$schema", "$ref", "oneOf", "const", "allOf", "title", "definitions"] {
+            assert!(!fields.contains_key(forbidden), "{path} has {forbidden}");
+        }
+        let kept = schema["x-kubernetes-preserve-unknown-fields"] == true;
+        let int_or_string = schema["x-kubernetes-int-or-string"] == true;
+        assert!(int_or_string != schema["type"].is_string(), "{path}: {schema}");
+        assert!(!(schema["properties"].is_object() && fields.contains_key("additionalProperties")), "{path}");
+        if schema["type"] == "object" && !kept && !["metadata"].contains(&path) {
+            assert!(schema["properties"].is_object() || schema["additionalProperties"].is_object(), "{path}: {schema}");
+        }
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            walk(field, name);
+        }
+        for part in ["items", "additionalProperties"] {
+            if schema[part].is_object() {
+                walk(&schema[part], path);
+            }
+        }
+    }
+    let crd = crd();
+    let version = &crd["spec"]["versions"][0];
+    walk(&version["schema"]["openAPIV3Schema"], "");
+    assert_eq!(version["subresources"]["status"], json!({}));
+    let rules = crd.to_string().matches("\"rule\":").count();
+    assert_eq!(rules, 15, "fourteen of how fields go together, and one that there is one source");
+    let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    assert_eq!(spec["properties"]["mode"]["default"], "DryRun");
+    assert_eq!(spec["properties"]["mode"]["enum"], json!(["DryRun", "Enforce"]));
+    assert!(spec["properties"]["mode"]["description"].as_str().unwrap().contains("Enforce: Remove it."));
+}
+
+#[test]
+fn whatever_the_definition_takes_is_read() {
+    // Defaults that the API server fills in are ours.
+    assert!(crate::manifest::from_value(&object(json!({ "rollout": {}, "pace": {}, "guardRails": {} }))).is_ok());
+}

@@ -1,0 +1,148 @@
+//! What the operator says of a NodeCleanup on a cluster. Doc comments become the CRD's.
+
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What has come of a NodeCleanup. Of bounded size, however many nodes there are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeCleanupStatus {
+    /// The generation of the spec that this is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`: the cluster does what the spec says. `Scheduled`: a next run is to come. `PluginsResolved`: the plugins
+    /// of the last run could be loaded, and were the same on all nodes.
+    pub conditions: Vec<Condition>,
+    /// When the next run is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub next_schedule_time: Option<Timestamp>,
+    /// The last run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<LastRun>,
+    /// The plugins of the last run, as the nodes loaded them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plugins: Vec<ResolvedPlugin>,
+    /// The BroadcastJob that was started last for a NodeCleanup without a schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub once: Option<String>,
+    /// The value of the annotation `holystone.dev/run-now` that was acted on last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_now: Option<String>,
+}
+
+/// How one thing stands, in the form that Kubernetes uses everywhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// One word on why.
+    pub reason: String,
+    /// A sentence for people.
+    pub message: String,
+    /// Since when the status is what it is.
+    #[schemars(schema_with = "date_time")]
+    pub last_transition_time: Timestamp,
+    /// The generation of the spec that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+/// A run on the nodes of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LastRun {
+    /// The BroadcastJob, or the DaemonSet.
+    pub name: String,
+    /// `Running`, `Complete` or `Failed`: whether it is over, and whether every node was done.
+    pub phase: String,
+    /// When it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub started_at: Option<Timestamp>,
+    /// When it was over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub finished_at: Option<Timestamp>,
+    /// The nodes, counted.
+    pub nodes: Nodes,
+    /// Images, log files and log directories removed or truncated.
+    pub removed: u64,
+    /// Wishes that the guard rails refused, or a later look.
+    pub refused: u64,
+    /// Removals that failed or were not tried any more.
+    pub failed: u64,
+    /// Sizes of what was removed, as runtimes and files say: not what the filesystems gained.
+    pub size_removed_bytes: u64,
+    /// What filesystems gained, measured before and after on each node. Other writers count into it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filesystem_freed_bytes: Option<i64>,
+    /// What went wrong on most nodes, with the names of some of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<NodeError>,
+}
+
+/// The nodes of a run, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Nodes {
+    /// Done and desired, for people: `4998/5000`.
+    pub summary: String,
+    /// Nodes that the run is for.
+    pub desired: u32,
+    /// Nodes on which it goes on or has yet to begin.
+    pub active: u32,
+    /// Nodes on which it took place and nothing failed.
+    pub succeeded: u32,
+    /// Nodes on which something failed, or on which it did not take place.
+    pub failed: u32,
+    /// Nodes that did not say what came of it: whose pod was rejected, killed or lost, or whose daemon does not answer.
+    pub skipped: u32,
+}
+
+/// Something that went wrong on one or more nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeError {
+    /// A sentence.
+    pub message: String,
+    /// On how many nodes.
+    pub count: u32,
+    /// The first of them by name.
+    pub nodes: Vec<String>,
+}
+
+/// A plugin, as the nodes loaded it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ResolvedPlugin {
+    /// Its name in the spec.
+    pub name: String,
+    /// The digest of its bytes; of several, the one that most nodes have. Absent when no node could load it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+/// The schema of the status.
+pub(super) fn schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+        let mut schema = settings.into_generator().into_root_schema_for::<NodeCleanupStatus>().to_value();
+        super::schema::without_null(&mut schema);
+        schema
+    });
+    &SCHEMA
+}
+
+fn date_time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": "date-time" })
+}
