@@ -1,6 +1,7 @@
 //! Integration tests: the real binary, on simulated and on real nodes. One test binary, so that it links once.
 //!
 //! - `cli`: what a user types and reads, exit codes, mistakes.
+//! - `cluster`: what goes to a cluster, and that it fits there.
 //! - `conformance`: the simulated node answers like a real containerd.
 //! - `containerd`: the main job on a real containerd.
 //! - `daemon`: the daemon as a process.
@@ -26,6 +27,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+mod cluster;
 mod conformance;
 mod containerd;
 mod daemon;

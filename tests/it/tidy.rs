@@ -57,6 +57,7 @@ fn edges_know_the_core_and_never_each_other() {
     for (edge, foreign) in [
         ("host/node", ["wasmtime", "wasmtime-wasi", "kube", "clap", "holystone-runtime"]),
         ("host/runtime", ["tonic", "k8s-cri", "kube", "clap", "holystone-node"]),
+        ("host/operator", ["tonic", "k8s-cri", "wasmtime", "holystone-node", "holystone-runtime"]),
         ("host/cli", ["tonic", "k8s-cri", "wasmtime", "wasmtime-wasi", "kube"]),
     ] {
         let dependencies = dependencies(edge);

@@ -13,7 +13,7 @@ use holystone_core::manifest;
 use holystone_core::pattern::Pattern;
 use holystone_core::pressure::Disk;
 use holystone_core::text;
-use holystone_node::RootSpec;
+use holystone_node::{Elsewhere, RootSpec};
 use holystone_runtime::Capability;
 use jiff::SignedDuration;
 
@@ -56,6 +56,12 @@ pub(crate) enum Command {
     Status(StatusArguments),
     /// Explain the manifest, or one of its fields.
     Explain(ExplainArguments),
+    /// Print the objects that carry out manifests on a Kubernetes cluster, for `kubectl apply -f -`. Needs no cluster.
+    Render(RenderArguments),
+    /// Print the CustomResourceDefinition of NodeCleanup.
+    Crd,
+    /// Carry out the NodeCleanups of a Kubernetes cluster.
+    Operator(OperatorArguments),
 }
 
 /// Arguments of `demo`.
@@ -120,6 +126,15 @@ pub(crate) struct RunArguments {
     /// Default: 30m.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(crate) time_limit: Option<Duration>,
+
+    /// Write what came of the run into this file as well, as JSON of at most 4096 bytes: the termination message of a
+    /// pod. The exit code is 0 then whenever the run took place, because the file says what failed.
+    #[arg(long, value_name = "FILE", requires = "filenames")]
+    pub(crate) brief: Option<PathBuf>,
+
+    /// How often to try again when no run could take place, for example because the runtime does not answer.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) retries: u32,
 
     /// Do not ask. Only a run on a terminal and without a manifest asks.
     #[arg(short, long)]
@@ -221,6 +236,74 @@ pub(crate) struct ExplainArguments {
     pub(crate) schema: bool,
 }
 
+/// The image that pods on the nodes run.
+const IMAGE: &str = concat!("docker.io/holystone/holystone:", env!("CARGO_PKG_VERSION"));
+
+/// Arguments of `render`.
+#[derive(Debug, Args)]
+pub(crate) struct RenderArguments {
+    /// Manifests, YAML or JSON: a file, a directory with files that end in .yaml, .yml or .json, or - for standard
+    /// input. May be repeated.
+    #[arg(short, long = "filename", value_name = "FILE|DIRECTORY|-", required = true)]
+    pub(crate) filenames: Vec<PathBuf>,
+
+    /// What brings runs to the nodes, whatever the manifests say: OpenKruise, or a DaemonSet.
+    #[arg(long, value_enum, ignore_case = true)]
+    pub(crate) engine: Option<EngineWord>,
+
+    /// The image that the pods run.
+    #[arg(long, value_name = "IMAGE", default_value = IMAGE)]
+    pub(crate) image: String,
+
+    /// How to print them.
+    #[arg(short = 'o', long = "output", value_enum, default_value_t = Format::Yaml)]
+    pub(crate) format: Format,
+}
+
+/// What brings runs to the nodes of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lowercase")]
+pub(crate) enum EngineWord {
+    /// OpenKruise: AdvancedCronJob, or BroadcastJob without a schedule.
+    #[value(alias = "advancedcronjob")]
+    BroadcastJob,
+    /// A DaemonSet of daemons.
+    DaemonSet,
+}
+
+impl From<EngineWord> for manifest::RolloutEngine {
+    fn from(word: EngineWord) -> Self {
+        match word {
+            EngineWord::BroadcastJob => Self::BroadcastJob,
+            EngineWord::DaemonSet => Self::DaemonSet,
+        }
+    }
+}
+
+/// Arguments of `operator`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OperatorArguments {
+    /// Look after this namespace only; all by default.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+
+    /// The image that pods on the nodes run.
+    #[arg(long, value_name = "IMAGE", default_value = IMAGE)]
+    pub(crate) image: String,
+
+    /// Address for /healthz, /readyz and /metrics, or none.
+    #[arg(long, value_name = "ADDRESS:PORT|none", default_value = ADDRESS, value_parser = listen)]
+    pub(crate) listen: Listen,
+
+    /// Namespace of the Lease by which replicas agree on the one that acts. Without it, this one acts.
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE")]
+    pub(crate) lease_namespace: Option<String>,
+
+    /// What this replica is called in the Lease; the host name by default.
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    pub(crate) identity: Option<String>,
+}
+
 /// Where this node is remembered.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StateDirArguments {
@@ -241,6 +324,14 @@ pub(crate) struct ManifestArguments {
     /// Where the ConfigMaps are that plugins of a manifest come from: DIRECTORY/NAME/KEY.
     #[arg(long, value_name = "DIRECTORY", requires = "filenames")]
     pub(crate) config_map_dir: Option<PathBuf>,
+
+    /// Where the image volumes are that plugins of a manifest come from: DIRECTORY/PLUGIN/PATH.
+    #[arg(long, value_name = "DIRECTORY", requires = "filenames")]
+    pub(crate) image_volume_dir: Option<PathBuf>,
+
+    /// Where the log roots of a manifest are for this process, if not where they are on the node: DIRECTORY/NAME.
+    #[arg(long, value_name = "DIRECTORY", requires = "filenames")]
+    pub(crate) log_root_dir: Option<PathBuf>,
 }
 
 /// Which node.
@@ -256,6 +347,11 @@ pub(crate) struct NodeArguments {
     /// app=/var/log/app. May be repeated. Plugins see nothing of the path but what is beneath it.
     #[arg(long = "log-root", value_name = "NAME=PATH", value_parser = log_root)]
     pub(crate) log_roots: Vec<RootSpec>,
+
+    /// Where a directory of the image filesystem is for this process, if the runtime's path of it is not to be seen, as in
+    /// a pod: what the runtime keeps beneath HOST is measured at PATH.
+    #[arg(long, value_name = "HOST=PATH", value_parser = image_root)]
+    pub(crate) image_root: Option<Elsewhere>,
 
     /// Name of this node in reports; the host name by default.
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
@@ -316,7 +412,7 @@ impl PaceArguments {
 pub(crate) struct PolicyArguments {
     /// Plugin that decides: builtin:NAME, or the path of a component. May be repeated; plugins run in this order.
     #[arg(long = "plugin", value_name = "builtin:NAME|PATH", required_unless_present = "filenames")]
-    #[arg(conflicts_with_all = ["filenames", "config_map_dir"])]
+    #[arg(conflicts_with_all = ["filenames", "config_map_dir", "image_volume_dir", "log_root_dir"])]
     pub(crate) plugins: Vec<String>,
 
     /// Config of a plugin, as JSON or as @FILE: the first --config is for the first --plugin, and so on.
@@ -500,6 +596,15 @@ fn log_root(text: &str) -> Result<RootSpec, String> {
             text::shown(name)
         )),
         _ => Err("give a name and a path, for example app=/var/log/app".to_owned()),
+    }
+}
+
+fn image_root(text: &str) -> Result<Elsewhere, String> {
+    match text.split_once('=') {
+        Some((host, mounted)) if host.starts_with('/') && mounted.starts_with('/') => {
+            Ok(Elsewhere { host_path: host.into(), mounted_at: mounted.into() })
+        }
+        _ => Err("give two absolute paths, for example /var/lib/containerd=/host/images".to_owned()),
     }
 }
 

@@ -5,16 +5,14 @@
 //!
 //! - `charge`: the manifests, read again when they change.
 //! - `books`: what is kept on disk.
-//! - `http`, `shared`, `status`, `metrics`: what those are told who ask.
+//! - `shared`, `metrics`: what those are told who ask.
 //! - `notify`: what systemd is told.
 
 mod books;
 mod charge;
-pub(crate) mod http;
 mod metrics;
 mod notify;
 mod shared;
-pub(crate) mod status;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,14 +32,15 @@ use self::books::Books;
 use self::charge::{Charge, Charging, Fingerprint};
 use self::notify::Notifier;
 use self::shared::Shared;
-use self::status::{Charged, Run, Status};
 use crate::args::{DaemonArguments, Listen, NodeArguments};
 use crate::exit::{Exit, Usage};
+use crate::http;
 use crate::observe::{self, LiveNode};
 use crate::policy::{Manifests, Policy, Prepared};
 use crate::remembered;
 use crate::run::{self, Came, How};
 use crate::stop::{Asked, Asking, Stop};
+use holystone_core::daemon::status::{self, Charged, Run, Status};
 
 /// How often to look at the clock and at the files: clocks are set and machines sleep without notice.
 const TURN: Duration = Duration::from_secs(5);
@@ -442,11 +441,7 @@ async fn one_run(mut prepared: Prepared, node: NodeArguments, asked: Asked) -> a
 /// What came of a run, and its report.
 fn outcome(came: anyhow::Result<Came>) -> (Outcome, Value) {
     match came {
-        Ok(came) => {
-            let result = if came.has_failures() { RunResult::SomeFailed } else { RunResult::Done };
-            let (totals, log_totals) = (Some(came.totals()), came.log_totals());
-            (Outcome { result, message: came.remark(), totals, log_totals }, came.to_json())
-        }
+        Ok(came) => (came.outcome(), came.to_json()),
         Err(error) => {
             let message = Some(format!("{error:#}"));
             (Outcome { result: RunResult::NotRun, message, totals: None, log_totals: None }, Value::Null)

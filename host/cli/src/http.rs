@@ -1,4 +1,5 @@
-//! The daemon's answers over HTTP: `/healthz`, `/readyz`, `/metrics` and `/status`. Nothing can be changed through it.
+//! Answers over HTTP, of the daemon and the operator: `/healthz`, `/readyz`, `/metrics` and, of the daemon, `/status`.
+//! Nothing can be changed through it.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,8 +16,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use super::shared::Shared;
-
 /// How many are answered at the same time; others wait.
 const CONNECTIONS: usize = 16;
 /// How long one request may take, from its first byte to the last of the answer.
@@ -29,6 +28,18 @@ const JSON: &str = "application/json";
 /// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Who answers.
+pub(crate) trait Answers: Send + Sync + 'static {
+    /// Whether it goes on; otherwise it is to be started again.
+    fn is_alive(&self) -> bool;
+    /// Whether it is there for others.
+    fn is_ready(&self) -> bool;
+    /// What it counts, in the text format of Prometheus.
+    fn metrics(&self) -> String;
+    /// How it stands, as JSON, if it tells so.
+    fn status(&self) -> Option<String>;
+}
+
 /// Takes the address.
 pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
@@ -37,7 +48,7 @@ pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Answers until the process ends.
-pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+pub(crate) async fn serve(listener: TcpListener, who: Arc<impl Answers>) {
     let free = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
@@ -50,10 +61,10 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                 continue;
             }
         };
-        let shared = Arc::clone(&shared);
+        let who = Arc::clone(&who);
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let answer = answer(&request, &shared);
+                let answer = answer(&request, &*who);
                 async { Ok::<_, Infallible>(answer) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
@@ -71,19 +82,20 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, who: &impl Answers) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "there is nothing to be changed here\n");
     }
     let ok = |kind, text| response(StatusCode::OK, kind, text);
-    match request.uri().path() {
-        "/healthz" if shared.is_alive() => ok(TEXT, "ok\n".to_owned()),
-        "/healthz" => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the daemon does not go on\n"),
-        "/readyz" if shared.is_ready() => ok(TEXT, "ok\n".to_owned()),
-        "/readyz" => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the daemon is about to end\n"),
-        "/metrics" => ok(METRICS, shared.metrics()),
-        "/status" => ok(JSON, shared.status_json()),
-        _ => response(StatusCode::NOT_FOUND, TEXT, "there are /healthz, /readyz, /metrics and /status\n"),
+    match (request.uri().path(), who.status()) {
+        ("/healthz", _) if who.is_alive() => ok(TEXT, "ok\n".to_owned()),
+        ("/healthz", _) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "it does not go on\n"),
+        ("/readyz", _) if who.is_ready() => ok(TEXT, "ok\n".to_owned()),
+        ("/readyz", _) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "it is about to end, or has yet to begin\n"),
+        ("/metrics", _) => ok(METRICS, who.metrics()),
+        ("/status", Some(status)) => ok(JSON, status),
+        (_, Some(_)) => response(StatusCode::NOT_FOUND, TEXT, "there are /healthz, /readyz, /metrics and /status\n"),
+        (_, None) => response(StatusCode::NOT_FOUND, TEXT, "there are /healthz, /readyz and /metrics\n"),
     }
 }
 

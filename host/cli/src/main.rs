@@ -10,13 +10,17 @@ mod demo;
 mod exit;
 mod explain;
 mod files;
+mod http;
 mod logs;
 mod observe;
+mod operator;
 mod output;
+mod page;
 mod plan;
 mod plugins;
 mod policy;
 mod remembered;
+mod render;
 mod run;
 mod series;
 mod snapshot;
@@ -58,6 +62,9 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
             Command::Daemon(arguments) => daemon::daemon(&arguments).await,
             Command::Status(arguments) => status::status(&arguments).await,
             Command::Explain(arguments) => explain::explain(&arguments),
+            Command::Render(arguments) => render::render(&arguments),
+            Command::Crd => render::crd(),
+            Command::Operator(arguments) => operator::operator(&arguments).await,
         }
     });
     // A plugin that is still being compiled must not hold up the exit.

@@ -39,10 +39,11 @@ impl LiveNode {
             "auto" => Some(holystone_node::discover(&Surroundings::from_environment()).await?),
             given => Some(given.parse::<Endpoint>().map_err(|error| Usage(format!("--endpoint: {error}")))?),
         };
+        let options = Options { image_root: arguments.image_root.clone(), ..Options::default() };
         let cri = match &endpoint {
             Some(endpoint) => {
                 tracing::info!(%endpoint, "connecting");
-                Some(Cri::connect(endpoint, Options::default()).await?)
+                Some(Cri::connect(endpoint, options).await?)
             }
             None => None,
         };

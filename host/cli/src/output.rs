@@ -15,10 +15,11 @@ use holystone_core::state::State;
 use holystone_core::text::{self, escaped};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use self::lines::Lines;
 use crate::args::{Format, OutputArguments};
-use crate::daemon::status::{Status, sentence};
+use holystone_core::daemon::status::{Status, sentence};
 
 /// Whether to colour what goes to this stream.
 pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
@@ -175,6 +176,26 @@ fn print<W: Write>(
 ) -> anyhow::Result<()> {
     let mut out = Lines::new(BufWriter::new(out), format);
     content(&mut out)?;
+    Ok(out.flush()?)
+}
+
+/// Prints Kubernetes objects, for programs and people: YAML documents, or one JSON list.
+pub(crate) fn documents(objects: &[Value], format: Format) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    match (format, objects) {
+        (Format::Json, [object]) => json(&mut out, object)?,
+        (Format::Json, objects) => {
+            json(&mut out, &serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": objects }))?;
+        }
+        (Format::Table | Format::Yaml, objects) => {
+            for (place, object) in objects.iter().enumerate() {
+                if place > 0 {
+                    writeln!(out, "---")?;
+                }
+                serde_saphyr::to_io_writer(&mut out, object).context("the result cannot be written as YAML")?;
+            }
+        }
+    }
     Ok(out.flush()?)
 }
 

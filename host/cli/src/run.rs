@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use holystone_core::daemon::{Outcome, RunResult, back_off};
 use holystone_core::guard::logs::LogPlan;
 use holystone_core::manifest::Mode;
-use holystone_core::report::{LogPlanTotals, LogTotals, Milliseconds, PlanReport, PlanTotals, Report, Totals};
+use holystone_core::report::{Brief, LogPlanTotals, LogTotals, Milliseconds, PlanReport, PlanTotals, Report, Totals};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::state::LastRun;
 use jiff::Timestamp;
 
 use crate::args::{NodeArguments, OutputArguments, RunArguments};
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 use crate::observe::LiveNode;
 use crate::output;
 use crate::plan;
@@ -35,10 +37,47 @@ pub(crate) async fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let mut series = Series::new(prepared.len(), arguments.output);
     for mut one in prepared {
         let stop = Stop::within(one.policy.time_limit, &asked);
-        let came = once(&mut one, how, &stop).await;
-        series.add(&one.policy, came, Came::print, Came::has_failures)?;
+        let came = tried(&mut one, how, arguments.retries, &stop).await;
+        if let Some(path) = &arguments.brief {
+            write_brief(path, &came);
+        }
+        let has_failures = |came: &Came| came.has_failures() && arguments.brief.is_none();
+        series.add(&one.policy, came, Came::print, has_failures)?;
     }
     series.end()
+}
+
+/// Tries again while no run can take place, and there is time.
+async fn tried(prepared: &mut Prepared, how: How<'_>, retries: u32, stop: &Stop) -> anyhow::Result<Came> {
+    let mut attempt = 0;
+    loop {
+        match once(prepared, how, stop).await {
+            Err(error) if attempt < retries && !error.is::<Usage>() => {
+                let pause = back_off(attempt).unsigned_abs();
+                tracing::warn!(
+                    "no run took place, which is tried again in {}: {error:#}",
+                    humantime::format_duration(pause)
+                );
+                let waited = stop.before_removals(async { anyhow::Ok(tokio::time::sleep(pause).await) }).await;
+                if waited.is_err() {
+                    return Err(error);
+                }
+                attempt += 1;
+            }
+            came => return came,
+        }
+    }
+}
+
+/// What is left of a pod after its end. A report that cannot be left must not undo the run.
+fn write_brief(path: &Path, came: &anyhow::Result<Came>) {
+    let brief = match came {
+        Ok(came) => came.brief(),
+        Err(error) => Brief::not_run(&format!("{error:#}")),
+    };
+    if let Err(error) = std::fs::write(path, brief.to_message()) {
+        tracing::error!("--brief: {} cannot be written: {error}", path.display());
+    }
 }
 
 /// How a run is done, besides what it is to do.
@@ -70,15 +109,29 @@ impl Came {
     }
 
     /// What there is to say of it in a sentence.
-    pub(crate) fn remark(&self) -> Option<String> {
+    fn remark(&self) -> Option<String> {
         match self {
             Self::Planned(_) => Some("the mode is DryRun, so nothing was removed".to_owned()),
             Self::Swept(report) => report.ending.as_ref().map(|ending| ending.message.clone()),
         }
     }
 
+    /// What is kept on record of it.
+    pub(crate) fn outcome(&self) -> Outcome {
+        let result = if self.has_failures() { RunResult::SomeFailed } else { RunResult::Done };
+        Outcome { result, message: self.remark(), totals: Some(self.totals()), log_totals: self.log_totals() }
+    }
+
+    /// The report in few bytes.
+    fn brief(&self) -> Brief {
+        match self {
+            Self::Planned(planned) => Brief::of_plan(planned, self.outcome()),
+            Self::Swept(report) => Brief::of_report(report),
+        }
+    }
+
     /// Counts and sums; nothing is removed by one that only plans.
-    pub(crate) fn totals(&self) -> Totals {
+    fn totals(&self) -> Totals {
         match self {
             Self::Planned(planned) => {
                 let PlanTotals { planned, refused, .. } = planned.totals;
@@ -89,7 +142,7 @@ impl Came {
     }
 
     /// The same of log files, where there are log roots.
-    pub(crate) fn log_totals(&self) -> Option<LogTotals> {
+    fn log_totals(&self) -> Option<LogTotals> {
         match self {
             Self::Planned(planned) => planned.logs.as_ref().map(|logs| {
                 let LogPlanTotals { planned, refused, .. } = logs.totals;

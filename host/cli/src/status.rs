@@ -3,10 +3,10 @@
 use anyhow::Context as _;
 
 use crate::args::StatusArguments;
-use crate::daemon::http;
-use crate::daemon::status::Status;
 use crate::exit::Exit;
+use crate::http;
 use crate::output;
+use holystone_core::daemon::status::Status;
 
 /// Asks the daemon and prints what it says.
 pub(crate) async fn status(arguments: &StatusArguments) -> anyhow::Result<Exit> {

@@ -1,12 +1,12 @@
 //! What the daemon counts, in the text format of Prometheus.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
+use holystone_core::daemon::status::Status;
 use holystone_core::daemon::{Record, RunResult};
 use jiff::Timestamp;
 
-use super::status::Status;
+use crate::page::{Page, count, resident_bytes, seconds};
 
 /// Counts since the daemon was started.
 #[derive(Clone, Debug, Default)]
@@ -152,50 +152,6 @@ impl Counters {
 
 /// Name, type, help, and the figure.
 type Family = (&'static str, &'static str, &'static str, fn(&Counts) -> Option<f64>);
-
-/// Metrics by family, in the order in which the families were named; a family without values is left out.
-#[derive(Default)]
-struct Page {
-    families: Vec<(String, String, String)>,
-}
-
-impl Page {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let head = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
-        self.families.push((name.to_owned(), head, String::new()));
-    }
-
-    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let Some((_, _, lines)) = self.families.iter_mut().find(|(family, ..)| family == name) else { return };
-        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        // Writing to a String cannot fail.
-        let _ = writeln!(lines, "{name}{labels} {value}");
-    }
-
-    fn text(self) -> String {
-        let filled = self.families.into_iter().filter(|(.., lines)| !lines.is_empty());
-        filled.map(|(_, head, lines)| head + &lines).collect()
-    }
-}
-
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-#[expect(clippy::cast_precision_loss, reason = "the format has no other numbers")]
-fn count(value: u64) -> f64 {
-    value as f64
-}
-
-fn seconds(time: Timestamp) -> f64 {
-    time.as_duration().as_secs_f64()
-}
-
-fn resident_bytes() -> Option<f64> {
-    let pages: u64 = std::fs::read_to_string("/proc/self/statm").ok()?.split_whitespace().nth(1)?.parse().ok()?;
-    Some(count(pages.saturating_mul(rustix::param::page_size() as u64)))
-}
 
 #[cfg(test)]
 mod tests {

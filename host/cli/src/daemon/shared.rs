@@ -3,8 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use holystone_core::daemon::status::Status;
+
 use super::metrics::Counters;
-use super::status::Status;
+use crate::http::Answers;
 
 /// How long the loop may take for one turn; it does nothing that takes long itself.
 const TURN: Duration = Duration::from_mins(1);
@@ -34,27 +36,28 @@ impl Shared {
         count(&mut self.lock().counters);
     }
 
-    pub(crate) fn is_alive(&self) -> bool {
+    /// A panic elsewhere leaves whole values behind.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answers for Shared {
+    fn is_alive(&self) -> bool {
         self.lock().turned.elapsed() < TURN
     }
 
-    pub(crate) fn is_ready(&self) -> bool {
+    fn is_ready(&self) -> bool {
         !self.lock().status.stopping
     }
 
-    pub(crate) fn metrics(&self) -> String {
+    fn metrics(&self) -> String {
         let state = self.lock();
         state.counters.text(&state.status)
     }
 
-    pub(crate) fn status_json(&self) -> String {
+    fn status(&self) -> Option<String> {
         let state = self.lock();
-        // Nothing in it cannot be written.
-        serde_json::to_string_pretty(&state.status).map(|text| text + "\n").unwrap_or_default()
-    }
-
-    /// A panic elsewhere leaves whole values behind.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        serde_json::to_string_pretty(&state.status).map(|text| text + "\n").ok()
     }
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use holystone_core::manifest::{self, Found, MAX_LENGTH, NodeCleanup, PluginSource, Problem, Text};
+use holystone_core::manifest::{self, Found, LogRoot, MAX_LENGTH, NodeCleanup, PluginSource, Problem, Text};
 use holystone_node::RootSpec;
 use holystone_runtime::{Capability, Limits};
 
@@ -23,6 +23,8 @@ const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 pub(crate) struct Manifests {
     filenames: Vec<PathBuf>,
     config_map_dir: Option<PathBuf>,
+    image_volume_dir: Option<PathBuf>,
+    log_root_dir: Option<PathBuf>,
 }
 
 /// A manifest that can be acted on.
@@ -44,7 +46,12 @@ struct File {
 impl Manifests {
     /// The ones that these arguments name.
     pub(crate) fn new(arguments: &ManifestArguments) -> Self {
-        Self { filenames: arguments.filenames.clone(), config_map_dir: arguments.config_map_dir.clone() }
+        Self {
+            filenames: arguments.filenames.clone(),
+            config_map_dir: arguments.config_map_dir.clone(),
+            image_volume_dir: arguments.image_volume_dir.clone(),
+            log_root_dir: arguments.log_root_dir.clone(),
+        }
     }
 
     /// The files that they are read from now; what cannot be read is left out.
@@ -87,6 +94,31 @@ impl Manifests {
         if problems.is_empty() { Ok(checked) } else { Err(told(&problems)) }
     }
 
+    /// Reads them all without looking at their plugins, which may be anywhere but here.
+    ///
+    /// # Errors
+    /// With everything that is wrong, as wrong usage.
+    pub(crate) fn plain(&self, check: impl Fn(&NodeCleanup) -> Vec<Problem>) -> anyhow::Result<Vec<NodeCleanup>> {
+        let files = self.files()?;
+        let texts: Vec<Text<'_>> = files.iter().map(|file| Text { origin: &file.origin, text: &file.text }).collect();
+        let found = manifest::read(&texts).map_err(|problems| told(&problems))?;
+        let placed = |found: &Found<'_>, problem: Problem| found.problem(&problem.path, problem.message);
+        let problems: Vec<Problem> = found
+            .iter()
+            .flat_map(|found| check(&found.manifest).into_iter().map(move |problem| placed(found, problem)))
+            .collect();
+        if problems.is_empty() {
+            Ok(found.into_iter().map(|found| found.manifest).collect())
+        } else {
+            Err(told(&problems))
+        }
+    }
+
+    /// The ones in these files and directories.
+    pub(crate) fn in_files(filenames: &[PathBuf]) -> Self {
+        Self { filenames: filenames.to_vec(), config_map_dir: None, image_volume_dir: None, log_root_dir: None }
+    }
+
     /// Every file that may hold manifests, with its content as far as it can be read at all.
     fn files(&self) -> anyhow::Result<Vec<File>> {
         let mut files = Vec::new();
@@ -111,10 +143,10 @@ impl Manifests {
         let before = problems.len();
         let mut plugins = Vec::new();
         for (index, plugin) in manifest.spec.plugins.iter().enumerate() {
-            match self.source(&plugin.source, directory) {
+            match self.source(plugin, directory) {
                 Ok(source) => plugins.push(choice(plugin, source)),
-                Err(problem) => {
-                    problems.push(found.problem(&format!("spec.plugins[{index}].source.configMap"), problem));
+                Err((field, problem)) => {
+                    problems.push(found.problem(&format!("spec.plugins[{index}].source.{field}"), problem));
                 }
             }
         }
@@ -125,23 +157,37 @@ impl Manifests {
             rails: manifest.rails(),
             pace: pace(manifest),
             endpoint: manifest.spec.runtime.endpoint.clone(),
-            log_roots: manifest.spec.log_roots.iter().map(|root| RootSpec::new(&root.name, &root.host_path)).collect(),
+            log_roots: manifest.spec.log_roots.iter().map(|root| self.log_root(root)).collect(),
             time_limit: deadline.map_or(TIME_LIMIT, |seconds| Duration::from_secs(seconds.into())),
             notices: notices(manifest),
             ..Policy::of(plugins)
         })
     }
 
-    fn source(&self, source: &PluginSource, directory: &Path) -> Result<Source, String> {
-        match source {
+    fn log_root(&self, root: &LogRoot) -> RootSpec {
+        let mounted_at = self.log_root_dir.as_ref().map(|directory| directory.join(&root.name));
+        RootSpec { mounted_at, ..RootSpec::new(&root.name, &root.host_path) }
+    }
+
+    /// Where a plugin is on this machine; otherwise the field that says where it is elsewhere, and what to do about it.
+    fn source(&self, plugin: &manifest::Plugin, directory: &Path) -> Result<Source, (&'static str, String)> {
+        match &plugin.source {
             PluginSource::Builtin(name) => Ok(Source::Builtin(name.clone())),
             PluginSource::File(path) => Ok(Source::File(directory.join(path))),
             PluginSource::ConfigMap(key) => match &self.config_map_dir {
                 Some(config_maps) => Ok(Source::File(config_maps.join(&key.name).join(&key.key))),
                 None => {
-                    Err("a ConfigMap is a directory outside of a cluster: say where with --config-map-dir DIRECTORY, \
-                             which has the file NAME/KEY"
-                        .to_owned())
+                    let problem = "a ConfigMap is a directory outside of a cluster: say where with --config-map-dir \
+                                   DIRECTORY, which has the file NAME/KEY";
+                    Err(("configMap", problem.to_owned()))
+                }
+            },
+            PluginSource::ImageVolume(image) => match &self.image_volume_dir {
+                Some(volumes) => Ok(Source::File(volumes.join(&plugin.name).join(&image.path))),
+                None => {
+                    let problem = "an image is a directory outside of a cluster: say where with --image-volume-dir \
+                                   DIRECTORY, which has the file PLUGIN/PATH";
+                    Err(("imageVolume", problem.to_owned()))
                 }
             },
         }
@@ -202,6 +248,7 @@ fn of_plugin(found: &Found<'_>, complaint: Complaint) -> Problem {
         ("source", PluginSource::Builtin(_)) => "source.builtin",
         ("source", PluginSource::File(_)) => "source.file",
         ("source", PluginSource::ConfigMap(_)) => "source.configMap",
+        ("source", PluginSource::ImageVolume(_)) => "source.imageVolume",
         (path, _) => path,
     };
     let path = format!("spec.plugins[{}].{path}", complaint.plugin);

@@ -1,0 +1,173 @@
+//! `holystone operator`: carries out the NodeCleanups of a cluster.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use holystone_core::manifest::status::NodeCleanupStatus;
+use holystone_operator::operator::Watcher;
+use holystone_operator::{Ask, Lease, Operator, Settings, Standing};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::{Listen, OperatorArguments};
+use crate::exit::Exit;
+use crate::http::{self, Answers};
+use crate::page::{Page, count, resident_bytes, seconds};
+
+/// Goes on until it is asked to end, or has lost the lease.
+pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Exit> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let client = holystone_operator::connect().await?;
+    let host_name = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let identity = arguments.identity.clone().filter(|name| !name.is_empty()).unwrap_or_else(host_name);
+    let operator = Operator::new(
+        client.clone(),
+        Settings {
+            namespace: arguments.namespace.clone(),
+            image: arguments.image.clone(),
+            identity: identity.clone(),
+            ask: ask(),
+        },
+    );
+    if let Listen::At(address) = arguments.listen {
+        tokio::spawn(http::serve(http::listen(address).await?, Arc::new(Told(operator.watcher()))));
+    }
+    let lease = arguments.lease_namespace.as_deref().filter(|namespace| !namespace.is_empty());
+    let mut lease = lease.map(|namespace| Lease::new(client, namespace, &identity));
+    let watcher = operator.watcher();
+    let work = async {
+        match &mut lease {
+            Some(lease) => {
+                lease.acquire().await;
+                watcher.lead(true);
+                tracing::info!("{identity} acts");
+                tokio::select! {
+                    lost = lease.keep() => Err(anyhow::Error::from(lost)),
+                    () = operator.run() => Ok(()),
+                }
+            }
+            None => {
+                watcher.lead(true);
+                operator.run().await;
+                Ok(())
+            }
+        }
+    };
+    let ended = tokio::select! {
+        ended = Box::pin(work) => ended,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    };
+    if let (Ok(()), Some(lease)) = (&ended, &lease) {
+        lease.release().await;
+    }
+    ended.map(|()| Exit::Done)
+}
+
+/// Daemons answer the operator as they answer anybody.
+fn ask() -> Ask {
+    Arc::new(|address: SocketAddr| {
+        Box::pin(async move {
+            let answer = http::get(address, "/status").await;
+            answer.map(|bytes| bytes.to_vec()).map_err(|error| format!("{error:#}"))
+        })
+    })
+}
+
+/// What the operator tells those who ask.
+struct Told(Watcher);
+
+impl Answers for Told {
+    fn is_alive(&self) -> bool {
+        self.0.is_alive()
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn metrics(&self) -> String {
+        metrics(&self.0.standing())
+    }
+
+    fn status(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Name, help, and the figure of a NodeCleanup.
+type Family = (&'static str, &'static str, fn(&NodeCleanupStatus) -> Option<f64>);
+
+const FAMILIES: [Family; 8] = [
+    ("holystone_nodecleanup_ready", "Whether the cluster does what the spec says.", |status| {
+        let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
+        ready.map(|ready| f64::from(u8::from(ready.status == "True")))
+    }),
+    ("holystone_nodecleanup_last_run_timestamp_seconds", "When the last run began.", |status| {
+        status.last_run.as_ref()?.started_at.map(seconds)
+    }),
+    ("holystone_nodecleanup_next_schedule_timestamp_seconds", "When the next run is due.", |status| {
+        status.next_schedule_time.map(seconds)
+    }),
+    ("holystone_nodecleanup_removed", "What the last run removed, images and log files.", |status| {
+        status.last_run.as_ref().map(|run| count(run.removed))
+    }),
+    ("holystone_nodecleanup_refused", "Wishes that the guard rails refused in the last run.", |status| {
+        status.last_run.as_ref().map(|run| count(run.refused))
+    }),
+    ("holystone_nodecleanup_failed", "Removals that failed in the last run.", |status| {
+        status.last_run.as_ref().map(|run| count(run.failed))
+    }),
+    (
+        "holystone_nodecleanup_size_removed_bytes",
+        "Sizes of what the last run removed; not what the disks gained.",
+        |status| status.last_run.as_ref().map(|run| count(run.size_removed_bytes)),
+    ),
+    (
+        "holystone_nodecleanup_filesystem_freed_bytes",
+        "What filesystems gained in the last run, measured before and after.",
+        |status| {
+            let freed = status.last_run.as_ref()?.filesystem_freed_bytes?;
+            Some(if freed < 0 { -count(freed.unsigned_abs()) } else { count(freed.unsigned_abs()) })
+        },
+    ),
+];
+
+fn metrics(standing: &Standing) -> String {
+    let mut page = Page::default();
+    page.family("holystone_build_info", "gauge", "Version of Holystone.");
+    page.value("holystone_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    if let Some(bytes) = resident_bytes() {
+        page.family("process_resident_memory_bytes", "gauge", "Memory that is resident.");
+        page.value("process_resident_memory_bytes", &[], bytes);
+    }
+    page.family("holystone_operator_leader", "gauge", "Whether this replica is the one that acts.");
+    page.value("holystone_operator_leader", &[], f64::from(u8::from(standing.is_leader)));
+    page.family("holystone_operator_reconciles_total", "counter", "How often NodeCleanups were looked at.");
+    page.value("holystone_operator_reconciles_total", &[("result", "done")], count(standing.done));
+    page.value("holystone_operator_reconciles_total", &[("result", "failed")], count(standing.failed));
+    page.family("holystone_operator_node_cleanups", "gauge", "NodeCleanups that are looked after.");
+    page.value("holystone_operator_node_cleanups", &[], count(standing.cleanups.len() as u64));
+    for (name, help, figure) in FAMILIES {
+        page.family(name, "gauge", help);
+        for ((namespace, cleanup), status) in &standing.cleanups {
+            if let Some(value) = figure(status) {
+                page.value(name, &[("namespace", namespace), ("name", cleanup)], value);
+            }
+        }
+    }
+    let name = "holystone_nodecleanup_nodes";
+    page.family(name, "gauge", "Nodes of the last run, by what came of it there.");
+    for ((namespace, cleanup), status) in &standing.cleanups {
+        let Some(run) = &status.last_run else { continue };
+        let nodes = &run.nodes;
+        for (state, number) in [
+            ("desired", nodes.desired),
+            ("succeeded", nodes.succeeded),
+            ("failed", nodes.failed),
+            ("skipped", nodes.skipped),
+        ] {
+            page.value(name, &[("namespace", namespace), ("name", cleanup), ("state", state)], f64::from(number));
+        }
+    }
+    page.text()
+}

@@ -1,0 +1,60 @@
+//! Asks the daemons of a DaemonSet what has come of their last runs. Their pods never end, so nothing else tells.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt as _, stream};
+use holystone_core::cluster::{DAEMON_PORT, NodeState, NodeWord};
+use holystone_core::daemon::status::Status;
+use holystone_core::report::Brief;
+
+use crate::world::{Daemon, Key};
+
+/// Gets `/status` of the daemon at an address.
+pub type Ask = Arc<dyn Fn(SocketAddr) -> BoxFuture<'static, Result<Vec<u8>, String>> + Send + Sync>;
+
+/// How many are asked at a time.
+const AT_A_TIME: usize = 32;
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks all of them; one that does not answer is one of those that are counted as silent.
+pub(crate) async fn ask(key: &Key, daemons: BTreeMap<String, Daemon>, ask: &Ask) -> BTreeMap<String, NodeState> {
+    let name = key.to_string();
+    let asked = stream::iter(daemons).map(|(pod, daemon)| {
+        let (name, ask) = (name.clone(), Arc::clone(ask));
+        async move {
+            let state = one(&name, &daemon, &ask).await;
+            (pod, state)
+        }
+    });
+    asked.buffer_unordered(AT_A_TIME).collect().await
+}
+
+async fn one(name: &str, daemon: &Daemon, ask: &Ask) -> NodeState {
+    let state = |word| NodeState { node: daemon.node.clone(), times: None, word };
+    let Some(address) = daemon.address.as_ref().and_then(|address| address.parse().ok()) else {
+        return state(NodeWord::Active);
+    };
+    let answer = tokio::time::timeout(PATIENCE, ask(SocketAddr::new(address, DAEMON_PORT))).await;
+    let status = match answer {
+        Ok(Ok(bytes)) => serde_json::from_slice::<Status>(&bytes),
+        Ok(Err(_)) | Err(_) => return state(NodeWord::Silent("the daemon does not answer".to_owned())),
+    };
+    let Ok(status) = status else {
+        return state(NodeWord::Silent("the daemon answers with what is no status".to_owned()));
+    };
+    let Some(charged) = status.node_cleanups.into_iter().find(|charged| charged.name == name) else {
+        return state(NodeWord::Active);
+    };
+    match charged.runs.into_iter().next() {
+        Some(run) => NodeState {
+            times: Some((run.record.started_at, run.record.finished_at)),
+            ..state(NodeWord::Ended(Box::new(Brief::of_record(run.record.outcome))))
+        },
+        None => state(NodeWord::Active),
+    }
+}

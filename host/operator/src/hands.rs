@@ -1,0 +1,113 @@
+//! What is done to the cluster.
+
+use holystone_core::cluster::{Action, EventNote};
+use holystone_core::manifest::status::NodeCleanupStatus;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Error};
+use serde_json::{Value, json};
+
+use crate::MANAGER;
+use crate::watch::{api, value};
+use crate::world::{Change, Key, Kind};
+
+/// The most that Kubernetes takes for the note of an event, in bytes.
+const NOTE: usize = 1024;
+
+/// Does things to the cluster.
+pub(crate) struct Hands {
+    client: Client,
+    recorder: Recorder,
+}
+
+impl Hands {
+    pub(crate) fn new(client: Client, identity: &str) -> Self {
+        let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity.to_owned()) };
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { client, recorder }
+    }
+
+    /// Carries out an action; what the object is afterwards, where that is known.
+    pub(crate) async fn act(&self, action: &Action) -> Result<Option<(Kind, Change)>, Error> {
+        let (Action::Apply(object) | Action::Pause(object) | Action::Delete(object)) = action;
+        let Some(kind) = kind_of(object) else { return Ok(None) };
+        let key = Key::of(object);
+        let api = api(&self.client, kind, Some(&key.namespace));
+        let changed = match action {
+            Action::Apply(object) => {
+                api.patch(&key.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await?
+            }
+            Action::Pause(_) => {
+                let paused = json!({ "spec": { "paused": true } });
+                let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+                api.patch(&key.name, &parameters, &Patch::Merge(paused)).await?
+            }
+            Action::Delete(object) => {
+                // Exactly this one, and whatever it made goes first: then nothing of it runs beside what comes next.
+                let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
+                let parameters = DeleteParams {
+                    propagation_policy: Some(PropagationPolicy::Foreground),
+                    preconditions: Some(Preconditions { uid, resource_version: None }),
+                    ..DeleteParams::default()
+                };
+                return match api.delete(&key.name, &parameters).await {
+                    Ok(_) => Ok(None),
+                    Err(Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(None),
+                    Err(error) => Err(error),
+                };
+            }
+        };
+        Ok(Some((kind, Change::Is(value(&changed)))))
+    }
+
+    /// Writes a status.
+    pub(crate) async fn write_status(&self, key: &Key, status: &NodeCleanupStatus) -> Result<Change, Error> {
+        let api = api(&self.client, Kind::NodeCleanup, Some(&key.namespace));
+        let object = json!({
+            "apiVersion": "holystone.dev/v1alpha1",
+            "kind": "NodeCleanup",
+            "metadata": { "name": key.name, "namespace": key.namespace },
+            "status": status,
+        });
+        let parameters = PatchParams::apply(MANAGER).force();
+        let written: DynamicObject = api.patch_status(&key.name, &parameters, &Patch::Apply(object)).await?;
+        Ok(Change::Is(value(&written)))
+    }
+
+    /// Tells people. That nobody could be told stops nothing.
+    pub(crate) async fn tell(&self, object: &Value, event: &EventNote) {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let reference = ObjectReference {
+            api_version: text(&object["apiVersion"]),
+            kind: text(&object["kind"]),
+            name: text(&object["metadata"]["name"]),
+            namespace: text(&object["metadata"]["namespace"]),
+            uid: text(&object["metadata"]["uid"]),
+            ..ObjectReference::default()
+        };
+        let event = Event {
+            type_: if event.is_warning { EventType::Warning } else { EventType::Normal },
+            reason: event.reason.to_owned(),
+            note: Some(cut(&event.note)),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &reference).await {
+            tracing::warn!("an event could not be written: {error}");
+        }
+    }
+}
+
+fn kind_of(object: &Value) -> Option<Kind> {
+    let name = object["kind"].as_str()?;
+    Kind::ALL.into_iter().find(|kind| format!("{kind:?}") == name)
+}
+
+fn cut(note: &str) -> String {
+    let mut end = note.len().min(NOTE);
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    note[..end].to_owned()
+}

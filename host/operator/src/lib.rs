@@ -1,0 +1,33 @@
+//! The edge to Kubernetes: watches NodeCleanups and what becomes of them, asks the core what is to be done, and does it.
+//!
+//! - [`world`]: what is known of the cluster, kept current by watches; of pods, only what they end with.
+//! - `watch`: the watches.
+//! - [`operator`]: one NodeCleanup after the other, from what is known to what is done.
+//! - `hands`: what is done: apply, pause, delete, write a status, tell of an event.
+//! - `daemons`: asks the daemons of DaemonSets what has come of their runs.
+//! - [`lease`]: replicas agree on the one that acts.
+//!
+//! Nothing is decided here but when to look again: decisions are in [`holystone_core::cluster`].
+
+mod daemons;
+mod hands;
+pub mod lease;
+pub mod operator;
+mod watch;
+pub mod world;
+
+pub use daemons::Ask;
+pub use kube::Client;
+pub use lease::{Lease, LeaseError};
+pub use operator::{Operator, OperatorError, Settings, Standing};
+
+/// What this is called where Kubernetes asks who wrote something.
+pub const MANAGER: &str = "holystone";
+
+/// Connects to the cluster that this runs in, or that `KUBECONFIG` names.
+///
+/// # Errors
+/// When neither is there, or is of no use.
+pub async fn connect() -> Result<Client, OperatorError> {
+    Client::try_default().await.map_err(OperatorError::connect)
+}

@@ -1,0 +1,301 @@
+//! One NodeCleanup after the other, from what is known to what is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use holystone_core::cluster::{Decided, decide};
+use holystone_core::manifest::status::NodeCleanupStatus;
+use jiff::{SignedDuration, Timestamp};
+use kube::{Client, Error};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::daemons::{self, Ask};
+use crate::hands::Hands;
+use crate::watch::{News, watch, watch_kruise};
+use crate::world::{Key, Kind, World};
+
+/// How many news may wait; watches wait when there are more.
+const CHANNEL: usize = 256;
+/// How long to wait after a change before acting on it: changes come in swarms.
+const SETTLE: Duration = Duration::from_millis(200);
+/// The same after a change of a pod, of which thousands end in one run.
+const SETTLE_PODS: Duration = Duration::from_secs(5);
+/// How often the daemons of DaemonSets are asked.
+const ASK_EVERY: Duration = Duration::from_secs(15);
+/// How long one call may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long before the first retry, and the longest before a later one.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+/// How long a turn of the loop may take before it counts as stuck.
+const STUCK: Duration = Duration::from_mins(5);
+
+/// Why the operator ended.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct OperatorError(String);
+
+impl OperatorError {
+    pub(crate) fn connect(error: Error) -> Self {
+        Self(format!(
+            "there is no cluster to be reached: {error}; run this in a pod with a service account, or name a cluster \
+             with KUBECONFIG"
+        ))
+    }
+}
+
+/// What the operator is told.
+#[derive(Clone)]
+pub struct Settings {
+    /// The namespace to look after; all without one.
+    pub namespace: Option<String>,
+    /// The image that pods on the nodes run.
+    pub image: String,
+    /// What this replica is called.
+    pub identity: String,
+    /// How daemons are asked.
+    pub ask: Ask,
+}
+
+/// How the operator stands, for those who ask.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// Whether this is the replica that acts.
+    pub is_leader: bool,
+    /// How often a NodeCleanup was looked at and everything went well.
+    pub done: u64,
+    /// How often something failed.
+    pub failed: u64,
+    /// The statuses of all NodeCleanups, by namespace and name.
+    pub cleanups: BTreeMap<(String, String), NodeCleanupStatus>,
+}
+
+/// The operator.
+pub struct Operator {
+    client: Client,
+    settings: Settings,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    standing: Standing,
+    turned: Option<Instant>,
+}
+
+/// A view of an operator that goes on.
+#[derive(Clone)]
+pub struct Watcher(Arc<Mutex<Shared>>);
+
+impl Watcher {
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        lock(&self.0).standing.clone()
+    }
+
+    /// Whether its loop goes on; one that waits for the lease does.
+    pub fn is_alive(&self) -> bool {
+        lock(&self.0).turned.is_none_or(|turned| turned.elapsed() < STUCK)
+    }
+
+    /// Takes in whether this replica acts.
+    pub fn lead(&self, leads: bool) {
+        lock(&self.0).standing.is_leader = leads;
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// When each NodeCleanup is to be looked at.
+#[derive(Default)]
+struct Agenda {
+    due: BTreeMap<Key, Instant>,
+    failures: BTreeMap<Key, u32>,
+}
+
+impl Agenda {
+    /// Not later than this.
+    fn by(&mut self, key: Key, time: Instant) {
+        self.due.entry(key).and_modify(|due| *due = (*due).min(time)).or_insert(time);
+    }
+
+    fn first(&self) -> Option<(&Key, Instant)> {
+        self.due.iter().min_by_key(|(_, time)| **time).map(|(key, time)| (key, *time))
+    }
+
+    fn failed(&mut self, key: &Key) -> Duration {
+        let failures = self.failures.entry(key.clone()).or_default();
+        let wait = BACK_OFF.0.saturating_mul(1 << (*failures).min(16)).min(BACK_OFF.1);
+        *failures += 1;
+        wait
+    }
+}
+
+impl Operator {
+    /// An operator that has not begun yet.
+    pub fn new(client: Client, settings: Settings) -> Self {
+        Self { client, settings, shared: Arc::default() }
+    }
+
+    /// For those who ask how it stands.
+    pub fn watcher(&self) -> Watcher {
+        Watcher(Arc::clone(&self.shared))
+    }
+
+    /// Goes on until it is dropped. What it does can be cut off anywhere: the next one goes on from what is there.
+    pub async fn run(&self) {
+        let (sender, mut news) = mpsc::channel(CHANNEL);
+        let mut watches = JoinSet::new();
+        for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_kruise()) {
+            watches.spawn(watch(self.client.clone(), kind, self.settings.namespace.clone(), sender.clone()));
+        }
+        watches.spawn(watch_kruise(self.client.clone(), sender.clone()));
+        let hands = Hands::new(self.client.clone(), &self.settings.identity);
+        let (heard_sender, mut heard) = mpsc::channel(CHANNEL);
+        let mut world = World::default();
+        let mut agenda = Agenda::default();
+        let mut kruise_is_watched = false;
+        let mut asking = JoinSet::new();
+        let mut ask_at = Instant::now() + ASK_EVERY;
+        loop {
+            lock(&self.shared).turned = Some(Instant::now());
+            let next = agenda.first().filter(|_| world.is_complete()).map(|(_, time)| time);
+            let wake = next.unwrap_or(ask_at).min(ask_at);
+            tokio::select! {
+                Some(news) = news.recv() => match news {
+                    News::Change(kind, change) => {
+                        let settle = if kind == Kind::Pod { SETTLE_PODS } else { SETTLE };
+                        for key in world.take(kind, change) {
+                            agenda.by(key, Instant::now() + settle);
+                        }
+                    }
+                    News::Kruise(is_there) => {
+                        if is_there && !kruise_is_watched {
+                            kruise_is_watched = true;
+                            for kind in Kind::ALL.into_iter().filter(|kind| kind.is_kruise()) {
+                                watches.spawn(watch(self.client.clone(), kind, self.settings.namespace.clone(), sender.clone()));
+                            }
+                        }
+                        if world.kruise(is_there) {
+                            let all: Vec<Key> = world.node_cleanups().map(|(key, _)| key.clone()).collect();
+                            all.into_iter().for_each(|key| agenda.by(key, Instant::now() + SETTLE));
+                        }
+                    }
+                },
+                Some((key, told)) = heard.recv() => {
+                    world.hear(&key, told);
+                    agenda.by(key, Instant::now());
+                }
+                () = tokio::time::sleep_until(wake) => {
+                    if Instant::now() >= ask_at {
+                        ask_at = Instant::now() + ASK_EVERY;
+                        while asking.try_join_next().is_some() {}
+                        if asking.is_empty() {
+                            self.ask(&world, &mut asking, &heard_sender);
+                        }
+                    }
+                    let first = agenda.first().filter(|(_, time)| *time <= Instant::now() && world.is_complete());
+                    if let Some(key) = first.map(|(key, _)| key.clone()) {
+                        agenda.due.remove(&key);
+                        self.look_at(&key, &mut world, &mut agenda, &hands).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn ask(
+        &self,
+        world: &World,
+        asking: &mut JoinSet<()>,
+        heard: &mpsc::Sender<(Key, BTreeMap<String, holystone_core::cluster::NodeState>)>,
+    ) {
+        for (key, pods) in world.daemons() {
+            let (key, pods) = (key.clone(), pods.clone());
+            let (ask, heard) = (Arc::clone(&self.settings.ask), heard.clone());
+            asking.spawn(async move {
+                let told = daemons::ask(&key, pods, &ask).await;
+                // Nobody listens any more when the operator ends.
+                drop(heard.send((key, told)).await);
+            });
+        }
+    }
+
+    async fn look_at(&self, key: &Key, world: &mut World, agenda: &mut Agenda, hands: &Hands) {
+        let Some((object, decided)) = world.observe(key, &self.settings.image, Timestamp::now(), |observed| {
+            (observed.object.clone(), decide(observed))
+        }) else {
+            agenda.failures.remove(key);
+            lock(&self.shared).standing.cleanups.remove(&(key.namespace.clone(), key.name.clone()));
+            return;
+        };
+        let again = decided.again;
+        let status = decided.status.clone();
+        let failure = tokio::time::timeout(PATIENCE, self.carry_out(key, &object, decided, world, hands)).await;
+        let failure = match failure {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the API server does not answer".to_owned()),
+        };
+        let mut shared = lock(&self.shared);
+        shared.standing.cleanups.insert((key.namespace.clone(), key.name.clone()), status);
+        match failure {
+            None => {
+                shared.standing.done += 1;
+                agenda.failures.remove(key);
+                if let Some(again) = again {
+                    agenda.by(key.clone(), Instant::now() + again.max(SignedDuration::ZERO).unsigned_abs());
+                }
+            }
+            Some(error) => {
+                shared.standing.failed += 1;
+                let wait = agenda.failed(key);
+                tracing::warn!("{key} is looked at again in {} seconds: {error}", wait.as_secs());
+                agenda.by(key.clone(), Instant::now() + wait);
+            }
+        }
+    }
+
+    /// Actions first, then the status that says so, then events: who is cut off in between does the rest again.
+    async fn carry_out(
+        &self,
+        key: &Key,
+        object: &Value,
+        decided: Decided,
+        world: &mut World,
+        hands: &Hands,
+    ) -> Result<(), Error> {
+        let mut failure = None;
+        for action in &decided.actions {
+            match hands.act(action).await {
+                Ok(Some((kind, change))) => drop::<BTreeSet<Key>>(world.take(kind, change)),
+                Ok(None) => {}
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        let mut status = decided.status;
+        if let Some(error) = &failure {
+            status = holystone_core::cluster::not_applied(object, &status, &error.to_string(), Timestamp::now());
+        }
+        if decided.is_news || failure.is_some() && holystone_core::cluster::is_news(object, &status) {
+            let change = hands.write_status(key, &status).await?;
+            world.take(Kind::NodeCleanup, change);
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        for event in &decided.events {
+            tracing::info!("{key}: {}: {}", event.reason, event.note);
+            hands.tell(object, event).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! The watches: one for each kind, all into one channel.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use holystone_core::cluster::{KRUISE_API, MANAGED_BY, NAME_LABEL};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Client, Error};
+use serde_json::Value;
+use tokio::sync::mpsc::Sender;
+
+use crate::world::{Change, Kind};
+
+/// How many objects are asked for at a time: few enough that a list of five thousand pods does not count.
+const PAGE: u32 = 100;
+/// How often to ask whether OpenKruise has come or gone.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
+
+/// News of the cluster.
+pub(crate) enum News {
+    /// Of one kind of objects.
+    Change(Kind, Change),
+    /// Whether OpenKruise is installed.
+    Kruise(bool),
+}
+
+/// How the API server calls a kind.
+pub(crate) fn resource(kind: Kind) -> ApiResource {
+    let (api_version, name, plural) = match kind {
+        Kind::NodeCleanup => ("holystone.dev/v1alpha1", "NodeCleanup", "nodecleanups"),
+        Kind::ConfigMap => ("v1", "ConfigMap", "configmaps"),
+        Kind::AdvancedCronJob => (KRUISE_API, "AdvancedCronJob", "advancedcronjobs"),
+        Kind::BroadcastJob => (KRUISE_API, "BroadcastJob", "broadcastjobs"),
+        Kind::DaemonSet => ("apps/v1", "DaemonSet", "daemonsets"),
+        Kind::Pod => ("v1", "Pod", "pods"),
+    };
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, name), plural)
+}
+
+/// The objects of a kind, in one namespace or in all.
+pub(crate) fn api(client: &Client, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource(kind)),
+        None => Api::all_with(client.clone(), &resource(kind)),
+    }
+}
+
+/// Watches a kind until nobody listens any more.
+pub(crate) async fn watch(client: Client, kind: Kind, namespace: Option<String>, news: Sender<News>) {
+    let config = watcher::Config::default().page_size(PAGE);
+    let config = match kind {
+        Kind::ConfigMap => config.labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)),
+        Kind::Pod => config.labels(NAME_LABEL),
+        // An object of the same name that belongs to somebody else has to be seen.
+        Kind::NodeCleanup | Kind::AdvancedCronJob | Kind::BroadcastJob | Kind::DaemonSet => config,
+    };
+    let mut events = watcher(api(&client, kind, namespace.as_deref()), config).default_backoff().boxed();
+    while let Some(event) = events.next().await {
+        let change = match event {
+            Ok(Event::Init) => Change::Begin,
+            Ok(Event::InitApply(object) | Event::Apply(object)) => Change::Is(value(&object)),
+            Ok(Event::Delete(object)) => Change::Gone(value(&object)),
+            Ok(Event::InitDone) => Change::Complete,
+            Err(error) => {
+                tracing::warn!("watching {kind:?}s is interrupted: {error}");
+                continue;
+            }
+        };
+        if news.send(News::Change(kind, change)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Asks again and again whether OpenKruise is there.
+pub(crate) async fn watch_kruise(client: Client, news: Sender<News>) {
+    loop {
+        match has_kruise(&client).await {
+            Ok(is_there) => {
+                if news.send(News::Kruise(is_there)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => tracing::warn!("the API server does not say whether OpenKruise is installed: {error}"),
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+async fn has_kruise(client: &Client) -> Result<bool, Error> {
+    match client.list_api_group_resources(KRUISE_API).await {
+        Ok(list) => {
+            let has = |kind: &str| list.resources.iter().any(|resource| resource.kind == kind);
+            Ok(has("AdvancedCronJob") && has("BroadcastJob"))
+        }
+        Err(Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// As a plain value. Objects of a watch can always be written.
+pub(crate) fn value(object: &DynamicObject) -> Value {
+    serde_json::to_value(object).unwrap_or_default()
+}
