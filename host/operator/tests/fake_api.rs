@@ -1,0 +1,343 @@
+//! An API server in memory, as far as the operator needs one: lists in pages, watches, server-side apply as far as one
+//! writer shows, deletion, events and leases. It keeps the conversation, and can be told to fail.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    unreachable_pub,
+    reason = "shared by tests and a benchmark"
+)]
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+#[derive(Default)]
+struct State {
+    /// By plural, namespace and name.
+    objects: BTreeMap<(String, String, String), Value>,
+    version: u64,
+    watches: Vec<(String, Option<String>, mpsc::UnboundedSender<Bytes>)>,
+    conversation: Vec<String>,
+    has_kruise: bool,
+    /// Plurals whose writes fail, and with which status.
+    failing: BTreeMap<String, u16>,
+}
+
+/// A body that may go on for ever.
+type Answer = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The server.
+#[derive(Clone, Default)]
+pub struct FakeApi(Arc<Mutex<State>>);
+
+const KRUISE: [(&str, &str); 2] = [("advancedcronjobs", "AdvancedCronJob"), ("broadcastjobs", "BroadcastJob")];
+
+impl FakeApi {
+    pub fn new(has_kruise: bool) -> Self {
+        let api = Self::default();
+        api.lock().has_kruise = has_kruise;
+        api
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// A client of it.
+    pub fn client(&self) -> Client {
+        let api = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let api = api.clone();
+            async move { Ok::<_, Infallible>(api.answer(request).await) }
+        });
+        Client::new(service, "default")
+    }
+
+    /// Installs or removes OpenKruise.
+    pub fn set_kruise(&self, is_there: bool) {
+        self.lock().has_kruise = is_there;
+    }
+
+    /// Lets writes of a kind fail, or not any more.
+    pub fn fail(&self, plural: &str, status: Option<u16>) {
+        let mut state = self.lock();
+        match status {
+            Some(status) => drop(state.failing.insert(plural.to_owned(), status)),
+            None => drop(state.failing.remove(plural)),
+        }
+    }
+
+    /// What was asked for so far but for reading, as `METHOD plural/name`; starts anew.
+    pub fn take_writes(&self) -> Vec<String> {
+        let all = std::mem::take(&mut self.lock().conversation);
+        all.into_iter().filter(|line| !line.starts_with("GET")).collect()
+    }
+
+    /// How many requests there were; starts counting anew.
+    pub fn take_count(&self) -> usize {
+        std::mem::take(&mut self.lock().conversation).len()
+    }
+
+    pub fn get(&self, plural: &str, name: &str) -> Option<Value> {
+        let state = self.lock();
+        let found = state.objects.iter().find(|((kind, _, named), _)| kind == plural && named == name);
+        found.map(|(_, object)| object.clone())
+    }
+
+    /// Creates or replaces an object, as somebody else would.
+    pub fn put(&self, plural: &str, object: Value) {
+        self.lock().put(plural, object);
+    }
+
+    /// Changes an object, as somebody else would.
+    pub fn edit(&self, plural: &str, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut object = self.get(plural, name).unwrap();
+        change(&mut object);
+        self.put(plural, object);
+    }
+
+    pub fn delete(&self, plural: &str, name: &str) {
+        let mut state = self.lock();
+        let key = state.objects.keys().find(|(kind, _, named)| kind == plural && named == name).cloned();
+        if let Some(key) = key {
+            state.delete(&key);
+        }
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Answer> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let query = head.uri.query().unwrap_or_default().to_owned();
+        let mut state = self.lock();
+        let Some(path) = Path::parse(head.uri.path()) else {
+            return state.discovery();
+        };
+        let name = path.name.clone().unwrap_or_default();
+        state.conversation.push(format!("{} {}{}/{name}", head.method, path.plural, path.sub));
+        if KRUISE.iter().any(|(plural, _)| *plural == path.plural) && !state.has_kruise {
+            return failure(404, "NotFound");
+        }
+        if head.method != Method::GET
+            && let Some(status) = state.failing.get(&format!("{}{}", path.plural, path.sub))
+        {
+            return failure(*status, "told to fail");
+        }
+        let key = (path.plural.clone(), path.namespace.clone().unwrap_or_default(), name);
+        match (head.method.clone(), &path.name) {
+            (Method::GET, None) if query.contains("watch=true") => state.watch(path),
+            (Method::GET, None) => state.list(&path, &query),
+            (Method::GET, Some(_)) => state.objects.get(&key).map_or_else(|| failure(404, "NotFound"), answer),
+            (Method::POST, _) => {
+                let mut object: Value = serde_json::from_slice(&body).unwrap();
+                object["metadata"]["namespace"] = key.1.into();
+                answer(&state.put(&path.plural, object))
+            }
+            (Method::PUT, _) => {
+                let object: Value = serde_json::from_slice(&body).unwrap();
+                let is_current = state
+                    .objects
+                    .get(&key)
+                    .is_some_and(|live| live["metadata"]["resourceVersion"] == object["metadata"]["resourceVersion"]);
+                if is_current { answer(&state.put(&path.plural, object)) } else { failure(409, "Conflict") }
+            }
+            (Method::PATCH, _) => {
+                let patch: Value = serde_json::from_slice(&body).unwrap();
+                let live = state.objects.get(&key).cloned();
+                let is_apply = query.contains("force=true");
+                let object = match (live, path.sub.as_str()) {
+                    (Some(mut live), "/status") => {
+                        live["status"] = patch["status"].clone();
+                        live
+                    }
+                    (None, "/status") => return failure(404, "NotFound"),
+                    (Some(mut live), _) if is_apply => {
+                        live["spec"] = patch["spec"].clone();
+                        live["data"] = patch["data"].clone();
+                        for name in ["labels", "annotations", "ownerReferences"] {
+                            live["metadata"][name] = patch["metadata"][name].clone();
+                        }
+                        live
+                    }
+                    (Some(mut live), _) => {
+                        live["spec"]["paused"] = patch["spec"]["paused"].clone();
+                        live
+                    }
+                    (None, _) => patch,
+                };
+                answer(&state.put(&path.plural, object))
+            }
+            (Method::DELETE, _) => {
+                if state.objects.contains_key(&key) {
+                    state.delete(&key);
+                    answer(&json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" }))
+                } else {
+                    failure(404, "NotFound")
+                }
+            }
+            _ => failure(405, "MethodNotAllowed"),
+        }
+    }
+}
+
+impl State {
+    fn put(&mut self, plural: &str, mut object: Value) -> Value {
+        self.version += 1;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let name = text(&object["metadata"]["name"]);
+        let name = if name.is_empty() { format!("generated-{}", self.version) } else { name };
+        object["metadata"]["name"] = name.clone().into();
+        let key = (plural.to_owned(), text(&object["metadata"]["namespace"]), name);
+        if object["metadata"]["uid"].is_null() {
+            object["metadata"]["uid"] = format!("uid-{}", self.version).into();
+            object["metadata"]["creationTimestamp"] = "2026-11-01T00:00:00Z".into();
+        }
+        object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        let kind = if self.objects.insert(key, object.clone()).is_some() { "MODIFIED" } else { "ADDED" };
+        self.tell(plural, kind, &object);
+        object
+    }
+
+    fn delete(&mut self, key: &(String, String, String)) {
+        if let Some(object) = self.objects.remove(key) {
+            self.version += 1;
+            self.tell(&key.0, "DELETED", &object);
+        }
+    }
+
+    fn tell(&mut self, plural: &str, kind: &str, object: &Value) {
+        let line = Bytes::from(json!({ "type": kind, "object": object }).to_string() + "\n");
+        let namespace = object["metadata"]["namespace"].as_str();
+        self.watches.retain(|(watched, within, sender)| {
+            let is_about = watched == plural && within.as_deref().is_none_or(|within| namespace == Some(within));
+            !is_about || sender.send(line.clone()).is_ok()
+        });
+    }
+
+    fn watch(&mut self, path: Path) -> Response<Answer> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.watches.push((path.plural, path.namespace, sender));
+        let lines = stream::unfold(receiver, |mut receiver| async move {
+            let line: Bytes = receiver.recv().await?;
+            Some((Ok::<_, Infallible>(http_body::Frame::data(line)), receiver))
+        });
+        Response::new(StreamBody::new(lines).boxed_unsync())
+    }
+
+    /// A page: `limit` objects from the place on that the token names.
+    fn list(&self, path: &Path, query: &str) -> Response<Answer> {
+        let parameter = |name: &str| {
+            query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<usize>().ok())
+        };
+        let limit = parameter("limit").unwrap_or(usize::MAX);
+        let start = parameter("continue").unwrap_or_default();
+        let within = |namespace: &str| path.namespace.as_deref().is_none_or(|wanted| wanted == namespace);
+        let mut objects =
+            self.objects.iter().filter(|((plural, namespace, _), _)| *plural == path.plural && within(namespace));
+        let items: Vec<&Value> = objects.by_ref().skip(start).take(limit).map(|(_, object)| object).collect();
+        let mut metadata = json!({ "resourceVersion": self.version.to_string() });
+        if objects.next().is_some() {
+            metadata["continue"] = (start + limit).to_string().into();
+        }
+        answer(&json!({ "apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items }))
+    }
+
+    fn discovery(&self) -> Response<Answer> {
+        if !self.has_kruise {
+            return failure(404, "NotFound");
+        }
+        let resource = |(plural, kind): (&str, &str)| json!({ "name": plural, "singularName": "", "namespaced": true, "kind": kind, "verbs": ["list"] });
+        answer(&json!({
+            "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "apps.kruise.io/v1alpha1",
+            "resources": KRUISE.map(resource),
+        }))
+    }
+}
+
+fn answer(value: &Value) -> Response<Answer> {
+    Response::new(Full::new(Bytes::from(value.to_string())).boxed_unsync())
+}
+
+fn failure(status: u16, reason: &str) -> Response<Answer> {
+    let body = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": reason, "reason": reason, "code": status });
+    let mut response = answer(&body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    response
+}
+
+/// `/api/v1/namespaces/NS/pods/NAME` or `/apis/GROUP/VERSION/…`.
+struct Path {
+    namespace: Option<String>,
+    plural: String,
+    name: Option<String>,
+    sub: String,
+}
+
+impl Path {
+    fn parse(path: &str) -> Option<Self> {
+        let mut parts = path.trim_matches('/').split('/');
+        let skip = if parts.next()? == "api" { 1 } else { 2 };
+        let parts: Vec<&str> = parts.skip(skip).collect();
+        let (namespace, rest) = match parts.as_slice() {
+            ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some((*namespace).to_owned()), rest),
+            rest => (None, rest),
+        };
+        let [plural, rest @ ..] = rest else { return None };
+        let sub = rest.get(1).map_or_else(String::new, |sub| format!("/{sub}"));
+        Some(Self { namespace, plural: (*plural).to_owned(), name: rest.first().map(|name| (*name).to_owned()), sub })
+    }
+}
+
+/// A NodeCleanup.
+pub fn node_cleanup(name: &str, spec: Value) -> Value {
+    let mut object = json!({
+        "apiVersion": "holystone.dev/v1alpha1", "kind": "NodeCleanup",
+        "metadata": { "name": name, "namespace": "ops", "generation": 1 },
+        "spec": { "schedule": "@daily", "mode": "Enforce", "plugins": [{ "name": "p", "source": { "builtin": "unused-images" } }] },
+    });
+    for (field, value) in spec.as_object().cloned().unwrap_or_default() {
+        object["spec"][field] = value;
+    }
+    object
+}
+
+/// A run of an AdvancedCronJob, as OpenKruise makes it.
+pub fn broadcast_job(cleanup: &str, name: &str, phase: &str, desired: usize) -> Value {
+    let ended = if phase == "running" { Value::Null } else { json!("2026-11-02T00:10:00Z") };
+    json!({
+        "apiVersion": "apps.kruise.io/v1alpha1", "kind": "BroadcastJob",
+        "metadata": { "name": name, "namespace": "ops",
+            "ownerReferences": [{ "apiVersion": "apps.kruise.io/v1alpha1", "kind": "AdvancedCronJob", "name": cleanup, "uid": "x" }] },
+        "spec": { "template": { "spec": { "containers": [] } } },
+        "status": { "phase": phase, "desired": desired, "startTime": "2026-11-02T00:00:00Z", "completionTime": ended },
+    })
+}
+
+/// A pod of a run; without a message it goes on.
+pub fn pod(cleanup: &str, run: &str, node: &str, created: &str, message: Option<&str>) -> Value {
+    let status = match message {
+        Some(message) => json!({
+            "phase": "Succeeded",
+            "containerStatuses": [{ "name": "holystone", "state": { "terminated": { "exitCode": 0, "message": message } } }],
+        }),
+        None => json!({ "phase": "Running" }),
+    };
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": format!("{run}-{node}"), "namespace": "ops", "uid": format!("{run}-{node}"), "creationTimestamp": created,
+            "labels": { "holystone.dev/node-cleanup": cleanup, "broadcastjob-name": run } },
+        "spec": { "nodeName": node, "containers": [{ "name": "holystone", "image": "x" }] },
+        "status": status,
+    })
+}

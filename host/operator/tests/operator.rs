@@ -1,0 +1,193 @@
+//! The operator in conversation with an API server, for each transition.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod fake_api;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fake_api::{FakeApi, broadcast_job, node_cleanup, pod};
+use holystone_core::daemon::{Outcome, RunResult};
+use holystone_core::report::{Brief, Totals};
+use holystone_operator::{Ask, Lease, Operator, Settings};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+/// An operator that goes on until it is dropped.
+struct Running(JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn nobody() -> Ask {
+    Arc::new(|_| Box::pin(async { Err("nobody is there".to_owned()) }))
+}
+
+fn start(api: &FakeApi) -> Running {
+    let settings =
+        Settings { namespace: None, image: "image:1".to_owned(), identity: "test".to_owned(), ask: nobody() };
+    let operator = Operator::new(api.client(), settings);
+    Running(tokio::spawn(async move { operator.run().await }))
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "it never came to this: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn ready(api: &FakeApi, name: &str) -> String {
+    let object = api.get("nodecleanups", name).unwrap_or_default();
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition["type"] == "Ready").cloned().unwrap_or_default();
+    ready["reason"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Nothing is written while nothing changes.
+async fn is_quiet(api: &FakeApi) {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    api.take_writes();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(api.take_writes(), Vec::<String>::new(), "a second look at the same writes nothing");
+}
+
+fn message(removed: usize) -> String {
+    let totals = Some(Totals { removed, ..Totals::default() });
+    Brief::of_record(Outcome { result: RunResult::Done, message: None, totals, log_totals: None }).to_message()
+}
+
+#[tokio::test]
+async fn it_makes_what_is_missing_says_so_and_is_quiet() {
+    let api = FakeApi::new(true);
+    api.put("nodecleanups", node_cleanup("a", json!({})));
+    let _operator = start(&api);
+    until("ready", || ready(&api, "a") == "Applied").await;
+    until("told", || api.get("events", "x").is_none() && api.get("advancedcronjobs", "a").is_some()).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let writes = api.take_writes();
+    assert_eq!(
+        writes[..3],
+        ["PATCH configmaps/holystone-a", "PATCH advancedcronjobs/a", "PATCH nodecleanups/status/a"]
+    );
+    assert_eq!(writes[3..], ["POST events/"]);
+    is_quiet(&api).await;
+    // Another operator finds it done.
+    let _second = start(&api);
+    is_quiet(&api).await;
+}
+
+#[tokio::test]
+async fn drift_edits_and_deletion_are_followed() {
+    let api = FakeApi::new(true);
+    api.put("nodecleanups", node_cleanup("a", json!({})));
+    let _operator = start(&api);
+    until("ready", || ready(&api, "a") == "Applied").await;
+    api.edit("advancedcronjobs", "a", |object| object["spec"]["schedule"] = "* * * * *".into());
+    until("put right", || api.get("advancedcronjobs", "a").unwrap()["spec"]["schedule"] == "@daily").await;
+    api.delete("configmaps", "holystone-a");
+    until("made again", || api.get("configmaps", "holystone-a").is_some()).await;
+    api.edit("nodecleanups", "a", |object| {
+        object["spec"]["rollout"] = json!({ "nodeSelector": { "x": "y" } });
+        object["metadata"]["generation"] = 2.into();
+    });
+    let has_selector = |object: &Value| object.to_string().contains("\"x\":\"y\"");
+    until("made anew", || api.get("advancedcronjobs", "a").is_some_and(|object| has_selector(&object))).await;
+    assert!(api.take_writes().contains(&"DELETE advancedcronjobs/a".to_owned()));
+    until("ready", || ready(&api, "a") == "Applied").await;
+    is_quiet(&api).await;
+    api.delete("nodecleanups", "a");
+    is_quiet(&api).await;
+}
+
+#[tokio::test]
+async fn runs_become_a_status_and_an_event() {
+    let api = FakeApi::new(true);
+    api.put("nodecleanups", node_cleanup("a", json!({})));
+    let _operator = start(&api);
+    until("ready", || ready(&api, "a") == "Applied").await;
+    api.put("broadcastjobs", broadcast_job("a", "a-1", "running", 2));
+    let created = "2026-11-02T00:00:00Z";
+    api.put("pods", pod("a", "a-1", "n1", created, Some(&message(3))));
+    api.put("pods", pod("a", "a-1", "n2", created, None));
+    let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();
+    until("one is done", || run()["nodes"]["succeeded"] == 1).await;
+    assert_eq!(run()["phase"], "Running");
+    api.put("pods", pod("a", "a-1", "n2", created, Some(&message(4))));
+    api.put("broadcastjobs", broadcast_job("a", "a-1", "completed", 2));
+    until("all are done", || run()["phase"] == "Complete" && run()["removed"] == 7).await;
+    assert_eq!(run()["nodes"]["summary"], "2/2");
+    api.delete("pods", "a-1-n1");
+    is_quiet(&api).await;
+    assert_eq!(run()["removed"], 7, "what was said stays said");
+}
+
+#[tokio::test]
+async fn openkruise_may_come_later() {
+    let api = FakeApi::new(false);
+    api.put("nodecleanups", node_cleanup("a", json!({})));
+    let _operator = start(&api);
+    until("missing", || ready(&api, "a") == "OpenKruiseMissing").await;
+    api.set_kruise(true);
+    until("applied", || ready(&api, "a") == "Applied").await;
+    assert!(api.get("advancedcronjobs", "a").is_some());
+}
+
+#[tokio::test]
+async fn one_bad_object_and_a_failing_server_stop_nobody_else() {
+    let api = FakeApi::new(true);
+    api.put("nodecleanups", node_cleanup("bad", json!({ "schedule": "nonsense" })));
+    let mut worse = node_cleanup("worse", json!({}));
+    worse["spec"] = json!([1, 2]);
+    api.put("nodecleanups", worse);
+    api.fail("advancedcronjobs", Some(403));
+    api.put("nodecleanups", node_cleanup("good", json!({})));
+    let _operator = start(&api);
+    until("told", || ready(&api, "bad") == "InvalidSpec" && ready(&api, "worse") == "InvalidSpec").await;
+    until("refused", || ready(&api, "good") == "ApplyFailed").await;
+    let status = api.get("nodecleanups", "good").unwrap()["status"].clone();
+    assert!(status.to_string().contains("told to fail"), "{status}");
+    api.fail("advancedcronjobs", None);
+    until("applied", || ready(&api, "good") == "Applied").await;
+    is_quiet(&api).await;
+}
+
+#[tokio::test]
+async fn daemons_that_do_not_answer_are_counted() {
+    let api = FakeApi::new(false);
+    api.put("nodecleanups", node_cleanup("a", json!({ "rollout": { "engine": "DaemonSet" } })));
+    let _operator = start(&api);
+    until("ready", || ready(&api, "a") == "Applied").await;
+    let mut daemon = pod("a", "x", "n1", "2026-11-02T00:00:00Z", None);
+    daemon["metadata"]["labels"].as_object_mut().unwrap().remove("broadcastjob-name");
+    daemon["metadata"]["ownerReferences"] = json!([{ "kind": "DaemonSet", "name": "holystone-a", "uid": "x" }]);
+    daemon["status"]["podIP"] = "127.0.0.9".into();
+    api.put("pods", daemon);
+    let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();
+    until("counted", || run()["nodes"]["skipped"] == 1).await;
+    assert_eq!(run()["errors"][0], json!({ "message": "the daemon does not answer", "count": 1, "nodes": ["n1"] }));
+}
+
+#[tokio::test]
+async fn of_two_replicas_one_acts_until_it_lets_go() {
+    let api = FakeApi::new(true);
+    let (mut first, mut second) = (Lease::new(api.client(), "ops", "one"), Lease::new(api.client(), "ops", "two"));
+    first.acquire().await;
+    let waiting = tokio::time::timeout(Duration::from_secs(7), second.acquire()).await;
+    assert!(waiting.is_err(), "the second one waits");
+    first.release().await;
+    tokio::time::timeout(Duration::from_secs(7), second.acquire()).await.unwrap();
+    let lease = api.get("leases", "holystone-operator").unwrap();
+    assert_eq!(lease["spec"]["holderIdentity"], "two");
+    // The first one notices when it would renew.
+    let lost = tokio::time::timeout(Duration::from_secs(20), first.keep()).await.unwrap();
+    assert!(lost.to_string().contains("has gone to"), "{lost}");
+    let verbs: BTreeSet<String> = api.take_writes().into_iter().collect();
+    assert_eq!(verbs, ["POST leases/", "PUT leases/holystone-operator"].map(str::to_owned).into());
+}
