@@ -7,12 +7,16 @@ use crate::requirements::Version;
 
 /// The image of every pod sandbox.
 pub(crate) const PAUSE: &str = "localhost/pause:1";
+/// The socket of a node's containerd, beneath the node's directory.
+pub(crate) const NODE_SOCKET: &str = "run/containerd/containerd.sock";
 
 /// The places of one private containerd.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
     /// Beneath which everything lies.
     pub(crate) base: PathBuf,
+    /// For the containerd of a Kubernetes node: the directory of the plugins that give pods a network.
+    pub(crate) network_plugins: Option<PathBuf>,
 }
 
 impl Places {
@@ -27,9 +31,10 @@ impl Places {
     }
 
     /// The CRI socket. The name is short because a socket's path must stay below 108 bytes, and containerd makes
-    /// a second one beside it with `.ttrpc` added.
+    /// a second one beside it with `.ttrpc` added. A node sees `run` as its `/run`, and so the socket at its usual place.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.base.join("c.sock")
+        let name = if self.network_plugins.is_some() { NODE_SOCKET } else { "c.sock" };
+        self.base.join(name)
     }
 
     /// Where the shims have runc keep its state, in place of the `/run/containerd/runc` of all containerds.
@@ -47,9 +52,19 @@ impl Places {
         self.base.join("containerd.log")
     }
 
-    /// Where container logs go.
+    /// Where container logs go. A node sees `log` as its `/var/log`.
     pub(crate) fn pod_logs(&self) -> PathBuf {
-        self.base.join("pods")
+        self.base.join(if self.network_plugins.is_some() { "log/pods" } else { "pods" })
+    }
+
+    /// Where the networks of pods are described.
+    pub(crate) fn networks(&self) -> PathBuf {
+        self.base.join("cni")
+    }
+
+    /// Where the plugins that make these networks are: nowhere, unless for a node.
+    fn network_plugins(&self) -> PathBuf {
+        self.network_plugins.clone().unwrap_or_else(|| self.base.join("cni-bin"))
     }
 
     /// Where images wait to be imported.
@@ -89,8 +104,8 @@ fn first_generation(text: &mut String, places: &Places) {
     line(text, &format!("sandbox_image = \"{PAUSE}\""));
     restrict_oom_score(text);
     line(text, &format!("[{cri}.cni]"));
-    line(text, &format!("bin_dir = {}", quoted(&places.base.join("cni-bin"))));
-    line(text, &format!("conf_dir = {}", quoted(&places.base.join("cni"))));
+    line(text, &format!("bin_dir = {}", quoted(&places.network_plugins())));
+    line(text, &format!("conf_dir = {}", quoted(&places.networks())));
     line(text, &format!("[{cri}.containerd]"));
     line(text, "snapshotter = \"overlayfs\"");
     runc_runtime(text, cri, places);
@@ -107,13 +122,13 @@ fn second_generation(text: &mut String, places: &Places, version: Version) {
     line(text, &format!("[{runtime}]"));
     restrict_oom_score(text);
     line(text, &format!("[{runtime}.cni]"));
-    let binaries = quoted(&places.base.join("cni-bin"));
+    let binaries = quoted(&places.network_plugins());
     if version.minor >= 1 {
         line(text, &format!("bin_dirs = [{binaries}]"));
     } else {
         line(text, &format!("bin_dir = {binaries}"));
     }
-    line(text, &format!("conf_dir = {}", quoted(&places.base.join("cni"))));
+    line(text, &format!("conf_dir = {}", quoted(&places.networks())));
     runc_runtime(text, runtime, places);
 }
 
@@ -147,7 +162,7 @@ mod tests {
     use super::*;
 
     fn rendered(major: u32, minor: u32) -> String {
-        render(&Places { base: PathBuf::from("/tmp/x") }, Version { major, minor })
+        render(&Places { base: PathBuf::from("/tmp/x"), network_plugins: None }, Version { major, minor })
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A private containerd: its own directories, its own socket, nothing shared with one that serves the machine.
 
+use std::collections::HashSet;
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -13,7 +14,7 @@ use anyhow::{Context as _, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::config::{self, Places};
+use crate::config::{self, NODE_SOCKET, Places};
 use crate::cri::Cri;
 use crate::disk::du;
 use crate::images::{Imported, TestImage};
@@ -48,6 +49,8 @@ pub struct Containerd {
     /// `None` once the directory was given up.
     directory: Option<TempDir>,
     daemon: Option<Child>,
+    /// What the daemon's command line starts with: a program that runs it elsewhere.
+    prefix: Vec<OsString>,
     archives: AtomicU64,
 }
 
@@ -60,22 +63,39 @@ impl Containerd {
     /// Starts a containerd in a new directory beneath the one given. On a tmpfs such as `/dev/shm` imports and
     /// removals take a quarter of the time they take on a disk, as containerd waits for the disk at each step.
     pub async fn start_beneath(tools: &Tools, parent: &Path) -> anyhow::Result<Self> {
+        let mut containerd = Self::prepare(tools, parent, None)?;
+        containerd.resume().await?;
+        Ok(containerd)
+    }
+
+    /// Makes everything that a containerd needs, for [`Containerd::resume`] to start it. With plugins for networks it is
+    /// that of a Kubernetes node.
+    pub(crate) fn prepare(tools: &Tools, parent: &Path, network_plugins: Option<PathBuf>) -> anyhow::Result<Self> {
         let (directory, base) = private_directory(parent)?;
-        let places = Places { base };
-        for part in [places.pod_logs(), places.archives()] {
-            fs::create_dir(&part).with_context(|| format!("create {}", part.display()))?;
+        let places = Places { base, network_plugins };
+        for part in [places.pod_logs(), places.archives(), places.networks()] {
+            fs::create_dir_all(&part).with_context(|| format!("create {}", part.display()))?;
         }
         fs::write(places.config(), config::render(&places, tools.version))
             .context("write containerd's configuration")?;
-        let mut containerd = Self {
+        Ok(Self {
             tools: tools.clone(),
             places,
             directory: Some(directory),
             daemon: None,
+            prefix: Vec::new(),
             archives: AtomicU64::new(0),
-        };
-        containerd.resume().await?;
-        Ok(containerd)
+        })
+    }
+
+    /// Has the daemon run by another program, which takes it as its last arguments and becomes it.
+    pub(crate) fn run_by(&mut self, prefix: Vec<OsString>) {
+        self.prefix = prefix;
+    }
+
+    /// Where the networks of its pods are described.
+    pub(crate) fn networks(&self) -> PathBuf {
+        self.places.networks()
     }
 
     /// Ends the daemon and leaves its containers running, as an upgrade of containerd on a node does.
@@ -176,6 +196,27 @@ impl Containerd {
         Ok(imported)
     }
 
+    /// Imports an archive of images, and waits until the CRI lists every image that there is.
+    pub async fn import_archive(&self, archive: &Path) -> anyhow::Result<()> {
+        self.ctr(&["images", "import", &archive.to_string_lossy()]).await?;
+        let names = self.ctr(&["images", "list", "--quiet"]).await?;
+        let start = Instant::now();
+        let cri = self.cri()?;
+        loop {
+            let images = cri.list_images().await?;
+            let known: HashSet<&str> = images
+                .iter()
+                .flat_map(|image| image.repo_tags.iter().chain(&image.repo_digests).chain([&image.id]))
+                .map(String::as_str)
+                .collect();
+            let Some(absent) = names.lines().find(|name| !known.contains(name)) else {
+                return Ok(());
+            };
+            ensure!(start.elapsed() < NOTICE_PATIENCE, "the CRI does not list {absent}, but {known:?}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Runs `ctr` against this containerd, in the CRI's namespace, and answers what it printed.
     pub async fn ctr(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let command = tokio::process::Command::new(&self.tools.ctr)
@@ -222,7 +263,10 @@ impl Containerd {
     /// Starts the daemon's process.
     fn spawn(&self) -> anyhow::Result<Child> {
         let log = File::options().create(true).append(true).open(self.places.log()).context("open containerd's log")?;
-        Command::new(&self.tools.containerd)
+        let mut words = self.prefix.clone();
+        words.push(self.tools.containerd.clone().into());
+        Command::new(&words[0])
+            .args(&words[1..])
             .arg("--config")
             .arg(self.places.config())
             .env("PATH", self.search_path()?)
@@ -343,14 +387,14 @@ fn private_directory(parent: &Path) -> anyhow::Result<(TempDir, PathBuf)> {
         Ok((directory, path))
     };
     let named = make(parent).with_context(|| format!("make a directory in {}", parent.display()))?;
-    if named.1.as_os_str().len() + "/c.sock".len() <= LONGEST_SOCKET {
+    if named.1.as_os_str().len() + "/".len() + NODE_SOCKET.len() <= LONGEST_SOCKET {
         return Ok(named);
     }
     make(Path::new("/tmp")).context("make a directory in /tmp")
 }
 
 /// The end of a log, for an error message.
-fn last_lines(log: &str) -> String {
+pub(crate) fn last_lines(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
 }

@@ -110,7 +110,7 @@ pub fn missing(test: &str, what: &str) -> anyhow::Result<()> {
 }
 
 /// A variable's value; empty where it is not set.
-fn text_of(variable: &str) -> anyhow::Result<String> {
+pub(crate) fn text_of(variable: &str) -> anyhow::Result<String> {
     let value = env::var_os(variable).unwrap_or_default();
     value.into_string().map_err(|value| anyhow::anyhow!("{variable} is not UTF-8: {}", value.display()))
 }
@@ -152,7 +152,7 @@ fn find(named: Option<PathBuf>) -> anyhow::Result<Tools> {
 
 /// Where programs are looked for: beside a named containerd, then `PATH`, then where Debian puts runc, which is
 /// not on every user's `PATH`.
-fn search_directories(named: Option<&Path>) -> Vec<PathBuf> {
+pub(crate) fn search_directories(named: Option<&Path>) -> Vec<PathBuf> {
     let mut directories: Vec<PathBuf> = named.and_then(Path::parent).map(Path::to_path_buf).into_iter().collect();
     directories.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     directories.extend(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
@@ -160,12 +160,12 @@ fn search_directories(named: Option<&Path>) -> Vec<PathBuf> {
 }
 
 /// The first program of that name.
-fn look_up(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
+pub(crate) fn look_up(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
     directories.iter().map(|directory| directory.join(name)).find(|path| is_executable(path))
 }
 
 /// Whether there is a file that can be run.
-fn is_executable(path: &Path) -> bool {
+pub(crate) fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 

@@ -1,5 +1,7 @@
 //! The harness proves itself: what it starts works, and nothing of it is left.
 
+mod kube;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
