@@ -113,6 +113,12 @@ impl Cluster {
         self.kubectl.run_with(&["apply", "--filename=-"], manifests).await
     }
 
+    /// Every request that was answered, as the API server's audit log has it: one JSON object in a line. Nothing of a
+    /// cluster that was there before.
+    pub fn audit(&self) -> anyhow::Result<String> {
+        self.plane.as_ref().map_or_else(|| Ok(String::new()), ControlPlane::audit)
+    }
+
     /// Ends the API server, as when its machine fails. Everything else goes on.
     pub fn stop_api_server(&mut self) -> anyhow::Result<()> {
         self.plane()?.stop_api_server();

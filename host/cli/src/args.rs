@@ -175,6 +175,11 @@ pub(crate) struct DaemonArguments {
     #[command(flatten)]
     pub(crate) cache: CacheArguments,
 
+    /// Directory for the daemon's own records: what it has run and when. Each daemon on a machine needs one of its own;
+    /// the state directory by default, which they share with all runs.
+    #[arg(long, value_name = "DIRECTORY", value_parser = absolute)]
+    pub(crate) books: Option<PathBuf>,
+
     /// Address for /healthz, /readyz, /metrics and /status, or none. Whoever reaches it can read the names of images.
     #[arg(long, value_name = "ADDRESS:PORT|none", default_value = ADDRESS, value_parser = listen)]
     pub(crate) listen: Listen,

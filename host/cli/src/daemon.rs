@@ -65,7 +65,10 @@ pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> 
     };
     let files = charging.fingerprint();
     let charges = charging.read().await?;
-    let books = Books::open(&remembered::directory(&arguments.node.state)?)?;
+    let books = match &arguments.books {
+        Some(directory) => Books::open(directory)?,
+        None => Books::open(&remembered::directory(&arguments.node.state)?)?,
+    };
     let listener = match arguments.listen {
         Listen::At(address) => Some(http::listen(address).await?),
         Listen::Nowhere => None,

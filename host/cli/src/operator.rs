@@ -35,21 +35,18 @@ pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Ex
     let mut lease = lease.map(|namespace| Lease::new(client, namespace, &identity));
     let watcher = operator.watcher();
     let work = async {
-        match &mut lease {
-            Some(lease) => {
-                lease.acquire().await;
-                watcher.lead(true);
-                tracing::info!("{identity} acts");
-                tokio::select! {
-                    lost = lease.keep() => Err(anyhow::Error::from(lost)),
-                    () = operator.run() => Ok(()),
-                }
+        if let Some(lease) = &mut lease {
+            lease.acquire().await;
+            watcher.lead(true);
+            tracing::info!("{identity} acts");
+            tokio::select! {
+                lost = lease.keep() => Err(anyhow::Error::from(lost)),
+                () = operator.run() => Ok(()),
             }
-            None => {
-                watcher.lead(true);
-                operator.run().await;
-                Ok(())
-            }
+        } else {
+            watcher.lead(true);
+            operator.run().await;
+            Ok(())
         }
     };
     let ended = tokio::select! {

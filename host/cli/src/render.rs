@@ -26,7 +26,7 @@ pub(crate) fn render(arguments: &RenderArguments) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Prints the CustomResourceDefinition.
+/// Prints the `CustomResourceDefinition`.
 pub(crate) fn crd() -> anyhow::Result<Exit> {
     output::documents(&[manifest::crd()], Format::Yaml)?;
     Ok(Exit::Done)

@@ -58,7 +58,12 @@ async fn tried(prepared: &mut Prepared, how: How<'_>, retries: u32, stop: &Stop)
                     "no run took place, which is tried again in {}: {error:#}",
                     humantime::format_duration(pause)
                 );
-                let waited = stop.before_removals(async { anyhow::Ok(tokio::time::sleep(pause).await) }).await;
+                let waited = stop
+                    .before_removals(async {
+                        tokio::time::sleep(pause).await;
+                        anyhow::Ok(())
+                    })
+                    .await;
                 if waited.is_err() {
                     return Err(error);
                 }

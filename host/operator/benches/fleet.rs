@@ -1,7 +1,7 @@
 //! `cargo bench -p holystone-operator`: twelve runs on five thousand nodes, and a hundred NodeCleanups, through the whole
 //! operator and an API server in memory.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark ends by panicking")]
+#![allow(clippy::similar_names, clippy::unwrap_used, reason = "a benchmark ends by panicking")]
 
 #[path = "../tests/fake_api.rs"]
 mod fake_api;
@@ -24,10 +24,10 @@ const MOST_STATUS: usize = 16 << 10;
 
 fn message(node: usize) -> String {
     let totals = Some(Totals { removed: node % 50, refused: 3, size_removed_bytes: 1 << 30, ..Totals::default() });
-    let result = if node % 20 == 0 { RunResult::SomeFailed } else { RunResult::Done };
+    let result = if node.is_multiple_of(20) { RunResult::SomeFailed } else { RunResult::Done };
     let mut brief = Brief::of_record(Outcome { result, message: None, totals, log_totals: None });
     brief.plugins = vec![BriefPlugin { name: "p".to_owned(), digest: Some(format!("sha256:{}", "0".repeat(64))) }];
-    if node % 20 == 0 {
+    if node.is_multiple_of(20) {
         brief.errors = (0..8)
             .map(|error| BriefError { message: format!("error {error} of node {node}: {}", "x".repeat(150)), count: 1 })
             .collect();

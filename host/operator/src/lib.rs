@@ -29,5 +29,5 @@ pub const MANAGER: &str = "holystone";
 /// # Errors
 /// When neither is there, or is of no use.
 pub async fn connect() -> Result<Client, OperatorError> {
-    Client::try_default().await.map_err(OperatorError::connect)
+    Client::try_default().await.map_err(|error| OperatorError::connect(&error))
 }

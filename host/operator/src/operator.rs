@@ -39,7 +39,7 @@ const STUCK: Duration = Duration::from_mins(5);
 pub struct OperatorError(String);
 
 impl OperatorError {
-    pub(crate) fn connect(error: Error) -> Self {
+    pub(crate) fn connect(error: &Error) -> Self {
         Self(format!(
             "there is no cluster to be reached: {error}; run this in a pod with a service account, or name a cluster \
              with KUBECONFIG"
@@ -183,7 +183,9 @@ impl Operator {
                         }
                         if world.kruise(is_there) {
                             let all: Vec<Key> = world.node_cleanups().map(|(key, _)| key.clone()).collect();
-                            all.into_iter().for_each(|key| agenda.by(key, Instant::now() + SETTLE));
+                            for key in all {
+                                agenda.by(key, Instant::now() + SETTLE);
+                            }
                         }
                     }
                 },

@@ -221,24 +221,21 @@ impl World {
     fn put_pod(&mut self, pod: &Value) -> BTreeSet<Key> {
         let Some((key, run)) = run_of(pod) else { return BTreeSet::new() };
         let name = Key::of(pod).name;
-        match run {
-            Some(run) => {
-                let runs = self.runs.entry(key.clone()).or_default();
-                let began = pod["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse().ok());
-                let run = runs.entry(run).or_default();
-                run.began = run.began.into_iter().chain(began).min();
-                run.pods.insert(name, state_of(pod));
-                if runs.len() > RUNS
-                    && let Some(oldest) = runs.iter().min_by_key(|(_, run)| run.began).map(|(name, _)| name.clone())
-                {
-                    runs.remove(&oldest);
-                }
+        if let Some(run) = run {
+            let runs = self.runs.entry(key.clone()).or_default();
+            let began = pod["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse().ok());
+            let run = runs.entry(run).or_default();
+            run.began = run.began.into_iter().chain(began).min();
+            run.pods.insert(name, state_of(pod));
+            if runs.len() > RUNS
+                && let Some(oldest) = runs.iter().min_by_key(|(_, run)| run.began).map(|(name, _)| name.clone())
+            {
+                runs.remove(&oldest);
             }
-            None => {
-                let address = pod["status"]["podIP"].as_str().map(str::to_owned);
-                let node = pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned();
-                self.daemons.entry(key.clone()).or_default().insert(name, Daemon { node, address });
-            }
+        } else {
+            let address = pod["status"]["podIP"].as_str().map(str::to_owned);
+            let node = pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned();
+            self.daemons.entry(key.clone()).or_default().insert(name, Daemon { node, address });
         }
         BTreeSet::from([key])
     }
@@ -293,8 +290,9 @@ impl World {
         if kind == Kind::Pod {
             for (key, runs) in &mut self.runs {
                 let is_there = |pod: &str| fresh.contains(&key.beside(pod));
-                runs.values_mut()
-                    .for_each(|run| run.pods.retain(|pod, state| is_there(pod) || state.word != NodeWord::Active));
+                for run in runs.values_mut() {
+                    run.pods.retain(|pod, state| is_there(pod) || state.word != NodeWord::Active);
+                }
                 about.insert(key.clone());
             }
             for (key, daemons) in &mut self.daemons {

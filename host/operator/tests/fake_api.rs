@@ -1,12 +1,12 @@
 //! An API server in memory, as far as the operator needs one: lists in pages, watches, server-side apply as far as one
 //! writer shows, deletion, events and leases. It keeps the conversation, and can be told to fail.
 
+#![allow(dead_code, unreachable_pub, reason = "shared by tests and a benchmark")]
 #![allow(
-    dead_code,
+    clippy::needless_pass_by_value,
+    clippy::similar_names,
     clippy::unwrap_used,
-    clippy::missing_panics_doc,
-    unreachable_pub,
-    reason = "shared by tests and a benchmark"
+    reason = "a test fails by panicking"
 )]
 
 use std::collections::BTreeMap;
@@ -118,7 +118,7 @@ impl FakeApi {
 
     async fn answer(&self, request: Request<Body>) -> Response<Answer> {
         let (head, body) = request.into_parts();
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let query = head.uri.query().unwrap_or_default().to_owned();
         let mut state = self.lock();
         let Some(path) = Path::parse(head.uri.path()) else {

@@ -60,6 +60,11 @@ impl ControlPlane {
         &self.kubectl
     }
 
+    /// Every request that was answered, as the API server's audit log has it, one JSON object in a line.
+    pub(crate) fn audit(&self) -> anyhow::Result<String> {
+        fs::read_to_string(self.files.directory.path().join(AUDIT_LOG)).context("read the audit log")
+    }
+
     /// Ends the API server alone, at once: asked to end, it would wait for those who are connected.
     pub(crate) fn stop_api_server(&mut self) {
         self.api_server.kill();
@@ -85,6 +90,11 @@ impl ControlPlane {
     }
 }
 
+/// What is written down of each request: who did what, once it has been answered or, of a watch, begun.
+const AUDIT: &str = r#"{"apiVersion":"audit.k8s.io/v1","kind":"Policy","omitStages":["RequestReceived"],"rules":[{"level":"Metadata"}]}"#;
+const AUDIT_POLICY: &str = "audit.json";
+const AUDIT_LOG: &str = "audit.log";
+
 /// Where the files of a control plane are.
 #[derive(Debug)]
 pub(crate) struct Files {
@@ -102,6 +112,7 @@ impl Files {
             .args([address, API_SERVICE])
             .output()
             .context("run kube certificate")?;
+        fs::write(files.directory.path().join(AUDIT_POLICY), AUDIT).context("write an audit policy")?;
         ensure!(made.status.success(), "kube certificate: {}", String::from_utf8_lossy(&made.stderr).trim());
         let mut tokens = Vec::new();
         for (number, (user, group)) in USERS.iter().enumerate() {
@@ -178,6 +189,8 @@ fn api_server(files: &Files, address: &str) -> Vec<String> {
         "--enable-admission-plugins=NodeRestriction".to_owned(),
         "--allow-privileged=true".to_owned(),
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
+        files.flag("audit-policy-file", AUDIT_POLICY),
+        files.flag("audit-log-path", AUDIT_LOG),
     ]
 }
 

@@ -174,22 +174,24 @@ impl Manifests {
         match &plugin.source {
             PluginSource::Builtin(name) => Ok(Source::Builtin(name.clone())),
             PluginSource::File(path) => Ok(Source::File(directory.join(path))),
-            PluginSource::ConfigMap(key) => match &self.config_map_dir {
-                Some(config_maps) => Ok(Source::File(config_maps.join(&key.name).join(&key.key))),
-                None => {
+            PluginSource::ConfigMap(key) => {
+                if let Some(config_maps) = &self.config_map_dir {
+                    Ok(Source::File(config_maps.join(&key.name).join(&key.key)))
+                } else {
                     let problem = "a ConfigMap is a directory outside of a cluster: say where with --config-map-dir \
-                                   DIRECTORY, which has the file NAME/KEY";
+                               DIRECTORY, which has the file NAME/KEY";
                     Err(("configMap", problem.to_owned()))
                 }
-            },
-            PluginSource::ImageVolume(image) => match &self.image_volume_dir {
-                Some(volumes) => Ok(Source::File(volumes.join(&plugin.name).join(&image.path))),
-                None => {
+            }
+            PluginSource::ImageVolume(image) => {
+                if let Some(volumes) = &self.image_volume_dir {
+                    Ok(Source::File(volumes.join(&plugin.name).join(&image.path)))
+                } else {
                     let problem = "an image is a directory outside of a cluster: say where with --image-volume-dir \
-                                   DIRECTORY, which has the file PLUGIN/PATH";
+                               DIRECTORY, which has the file PLUGIN/PATH";
                     Err(("imageVolume", problem.to_owned()))
                 }
-            },
+            }
         }
     }
 }

@@ -398,17 +398,17 @@ impl Step<'_> {
         let none = BTreeMap::new();
         let mut folded = fold(desired, self.observed.runs.get(name_of(job)).unwrap_or(&none).values());
         let run = &mut folded.run;
-        run.name = name_of(job).to_owned();
+        name_of(job).clone_into(&mut run.name);
         run.started_at = began(job);
         run.finished_at = time_of(&status["completionTime"]);
-        run.phase = if !is_over(job) {
+        let phase = if !is_over(job) {
             "Running"
         } else if status["phase"] == "failed" || run.nodes.succeeded < run.nodes.desired {
             "Failed"
         } else {
             "Complete"
-        }
-        .to_owned();
+        };
+        phase.clone_into(&mut run.phase);
         folded
     }
 
@@ -419,15 +419,15 @@ impl Step<'_> {
         let mut folded = fold(u32::try_from(desired).unwrap_or(u32::MAX), states.values());
         let run = &mut folded.run;
         let times = |of: fn(&NodeState) -> Option<Timestamp>| states.values().filter_map(of);
-        run.name = name_of(set).to_owned();
+        name_of(set).clone_into(&mut run.name);
         run.started_at = times(|state| state.times.map(|times| times.0)).min();
         run.finished_at = times(|state| state.times.map(|times| times.1)).max();
-        run.phase = match &run.nodes {
+        let phase = match &run.nodes {
             nodes if nodes.active > 0 => "Running",
             nodes if nodes.succeeded < nodes.desired => "Failed",
             _ => "Complete",
-        }
-        .to_owned();
+        };
+        phase.clone_into(&mut run.phase);
         Some(folded)
     }
 

@@ -50,12 +50,12 @@ struct Mount {
 }
 
 impl Mount {
-    fn new(name: &str, path: &str, read_only: bool, source: (&str, Value)) -> Self {
+    fn new(name: &str, path: &str, read_only: bool, (kind, source): (&str, Value)) -> Self {
         let mut mount = json!({ "name": name, "mountPath": path });
         if read_only {
             mount["readOnly"] = true.into();
         }
-        Self { volume: json!({ "name": name, source.0: source.1 }), mount }
+        Self { volume: json!({ "name": name, kind: source }), mount }
     }
 }
 
@@ -111,6 +111,7 @@ fn container(manifest: &NodeCleanup, image: &str, engine: RolloutEngine, mounts:
         "env": [
             { "name": "NODE_NAME", "valueFrom": field("spec.nodeName") },
             { "name": "POD_UID", "valueFrom": field("metadata.uid") },
+            { "name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace") },
         ],
         "resources": {
             "limits": { "memory": format!("{mebibytes}Mi") },
@@ -169,7 +170,11 @@ fn arguments(manifest: &NodeCleanup, engine: RolloutEngine) -> Vec<String> {
             arguments.push(format!("--wait={deadline}s"));
             arguments.push(format!("--time-limit={deadline}s"));
         }
-        RolloutEngine::DaemonSet => arguments.push(format!("--listen=0.0.0.0:{DAEMON_PORT}")),
+        RolloutEngine::DaemonSet => {
+            arguments.push(format!("--listen=0.0.0.0:{DAEMON_PORT}"));
+            // Several daemons share the state of the node, and each has its own records.
+            arguments.push(format!("--books={STATE_DIR}/daemons/$(POD_NAMESPACE).{}", manifest.metadata.name));
+        }
     }
     arguments
 }

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition, made from the schema.
+//! The `CustomResourceDefinition`, made from the schema.
 //!
 //! Kubernetes takes a part of JSON Schema ("structural schemas"), so the schema is reshaped: what it calls by a `format`
 //! of ours becomes a pattern where there is one, alternatives become fields with a rule, and what no schema says becomes
@@ -35,14 +35,14 @@ const RULES: [Rule; 14] = [
     (
         "",
         "self.metadata.name.size() <= 52",
-        "must have at most 52 characters, because OpenKruise names each run after it and adds eleven",
-        ".metadata.name",
+        "metadata.name must have at most 52 characters, because OpenKruise names each run after it and adds eleven",
+        "",
     ),
     (
         "",
         "!self.metadata.name.contains('.')",
-        "must have no dots, because pods carry it as the value of a label",
-        ".metadata.name",
+        "metadata.name must have no dots, because pods carry it as the value of a label",
+        "",
     ),
     (
         "spec",
@@ -227,7 +227,8 @@ fn structural(schema: &Value) -> Value {
         out.insert("type".to_owned(), "string".into());
         out.insert("enum".to_owned(), words.iter().map(|(word, _)| Value::from(*word)).collect());
         for (word, meaning) in words.iter().filter(|(_, meaning)| !meaning.is_empty()) {
-            description = format!("{description} {word}: {}", unwrapped(meaning)).trim_start().to_owned();
+            let told = format!("{description} {word}: {}", unwrapped(meaning));
+            told.trim_start().clone_into(&mut description);
         }
     } else if let Some(choices) = choices(schema) {
         let fields: Map<String, Value> =

@@ -246,7 +246,7 @@ pub struct ConfigMapKey {
 pub struct ImagePath {
     /// The image, for example `registry.example.com/cleaners@sha256:…`. What a tag names can change, so without a digest
     /// here the plugin must have one in its field `digest`.
-    #[schemars(extend("format" = "filled"))]
+    #[schemars(extend("format" = "filled", "maxLength" = 512))]
     pub reference: String,
     /// The file in the image, for example `cleaner.wasm`.
     #[schemars(extend("format" = "relative-path"))]

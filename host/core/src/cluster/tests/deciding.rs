@@ -414,7 +414,7 @@ fn runs_of_its_own_are_kept_as_the_limits_say() {
         cluster.step();
         cluster.now += 100;
         for job in cluster.jobs.values_mut().filter(|job| job.get("status").is_none()) {
-            let started = Timestamp::from_second(cluster.now + at as i64).unwrap().to_string();
+            let started = Timestamp::from_second(cluster.now + i64::try_from(at).unwrap()).unwrap().to_string();
             job["status"] = json!({ "phase": "completed", "startTime": started, "completionTime": started });
         }
     }

@@ -1,0 +1,725 @@
+//! The whole of it on a real Kubernetes: the definition, the operator with its own rights, and its pods on two nodes with
+//! containerd 1.6 and 2.4.
+//!
+//! One test, because a cluster takes a while to start. On a cluster that `HOLYSTONE_KUBECONFIG` names, what would need a
+//! way to its nodes is left out, and OpenKruise's controllers, if they are there, do the scheduling.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use holystone_tests::{Cluster, TestImage, holystone_image};
+use serde_json::{Value, json};
+
+use crate::support::component;
+
+const NAMESPACE: &str = "node-ops";
+/// How long the cluster may take for one thing, on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(3);
+const OPERATOR: &str = "system:serviceaccount:holystone-system:holystone-operator";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+struct Suite {
+    cluster: Cluster,
+    started: Instant,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_are_cleaned_by_kubernetes() -> anyhow::Result<()> {
+    let Some(cluster) = Cluster::start("nodes_are_cleaned_by_kubernetes").await? else { return Ok(()) };
+    let mut suite = Suite { cluster, started: Instant::now() };
+    suite.load().await?;
+    suite.definition().await?;
+    suite.install().await?;
+    suite.daemons().await?;
+    suite.image_volume().await?;
+    suite.drift_and_deletion().await?;
+    suite.invalid().await?;
+    suite.openkruise().await?;
+    suite.failures().await?;
+    suite.rights()?;
+    suite.said("closing");
+    suite.cluster.close()
+}
+
+impl Suite {
+    fn said(&self, what: &str) {
+        eprintln!("[{:>5.1}s] {what}", self.started.elapsed().as_secs_f64());
+    }
+
+    fn is_own(&self) -> bool {
+        !self.cluster.nodes().is_empty()
+    }
+
+    async fn get(&self, kind: &str, name: &str) -> anyhow::Result<Value> {
+        let text = self.cluster.kubectl(&["--namespace", NAMESPACE, "get", kind, name, "--output=json"]).await?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// The object, once it is so.
+    async fn until(&self, kind: &str, name: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        let begun = Instant::now();
+        loop {
+            let last = self.get(kind, name).await;
+            match last {
+                Ok(object) if is_so(&object) => {
+                    self.said(what);
+                    return Ok(object);
+                }
+                last if begun.elapsed() > PATIENCE => {
+                    let pods = self.cluster.kubectl(&["get", "pods", "--all-namespaces", "--output=wide"]).await?;
+                    let events = self.cluster.kubectl(&["get", "events", "--all-namespaces"]).await?;
+                    let logs = self.operator_log().await;
+                    anyhow::bail!("{kind} {name} never came to this: {what}\n{last:#?}\n{pods}\n{events}\n{logs}");
+                }
+                _ => tokio::time::sleep(Duration::from_millis(500)).await,
+            }
+        }
+    }
+
+    async fn operator_log(&self) -> String {
+        let log =
+            ["--namespace=holystone-system", "logs", "--selector=app.kubernetes.io/component=operator", "--tail=40"];
+        self.cluster.kubectl(&log).await.unwrap_or_default()
+    }
+
+    async fn gone(&self, kind: &str, name: &str) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while self.get(kind, name).await.is_ok() {
+            ensure!(begun.elapsed() < PATIENCE, "{kind} {name} does not go");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        self.said(&format!("{kind} {name} is gone"));
+        Ok(())
+    }
+
+    async fn apply(&self, name: &str, spec: Value) -> anyhow::Result<()> {
+        self.cluster.apply(&node_cleanup(name, spec).to_string()).await.map(drop)
+    }
+
+    /// The images that there are to be cleaned, and Holystone's own.
+    async fn load(&self) -> anyhow::Result<()> {
+        self.cluster.load_image(&holystone_image()?).await?;
+        self.said("Holystone's image is loaded");
+        let old: Vec<TestImage> =
+            (1..=4).map(|tag| TestImage::new(&format!("docker.io/minchou/rollout:{tag}"))).collect();
+        self.cluster.import(&old).await?;
+        let plugin = Arc::from(fs::read(component("unused_images.wasm"))?);
+        self.cluster.import(&[TestImage::new("docker.io/cleaners/images:1").program("cleaner.wasm", plugin)]).await?;
+        for node in self.cluster.nodes() {
+            let logs = node.containerd().directory().join("log/app");
+            fs::create_dir_all(&logs)?;
+            for file in ["a.log", "a.log.1", "a.log.2"] {
+                let path = logs.join(file);
+                fs::write(&path, "old")?;
+                let time = std::time::SystemTime::now() - Duration::from_hours(168);
+                fs::File::options().write(true).open(&path)?.set_modified(time)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_lines, reason = "a table")]
+    /// The definition is taken, and refuses what it should, with the field's path and a sentence.
+    async fn definition(&self) -> anyhow::Result<()> {
+        let crd = root().join("deploy/crd/nodecleanups.holystone.dev.yaml");
+        let crd = crd.to_str().context("a path in UTF-8")?;
+        self.cluster.kubectl(&["apply", "--server-side", "--filename", crd]).await?;
+        self.cluster
+            .kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/nodecleanups.holystone.dev"])
+            .await?;
+        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
+        self.cluster.apply(&namespace.to_string()).await?;
+        let plugin = |source: Value| json!({ "plugins": [{ "name": "p", "source": source }] });
+        let toleration = |toleration: Value| json!({ "rollout": { "tolerations": [toleration] } });
+        let completion = |policy: Value| json!({ "rollout": { "completionPolicy": policy } });
+        let refused = [
+            (json!({ "concurrencyPolicy": "Allow" }), "spec.concurrencyPolicy", "must be Forbid or Replace"),
+            (json!({ "schedule": "TZ=UTC * * * * *", "timeZone": "UTC" }), "spec.timeZone", "names a time zone itself"),
+            (plugin(json!({ "file": "/a.wasm" })), "spec.plugins[0].source.file", "is a file of one machine"),
+            (
+                plugin(json!({ "builtin": "a", "configMap": { "name": "a", "key": "b" } })),
+                "spec.plugins[0].source",
+                "exactly one",
+            ),
+            (
+                plugin(json!({})),
+                "spec.plugins[0].source",
+                "exactly one of the fields builtin, file, configMap, imageVolume",
+            ),
+            (
+                plugin(json!({ "imageVolume": { "reference": "a:1", "path": "b" } })),
+                "spec.plugins[0].digest",
+                "has no digest",
+            ),
+            (
+                json!({ "plugins": [{ "name": "p", "source": { "builtin": "a" }, "digest": "sha256:1" }] }),
+                "spec.plugins[0].digest",
+                "should match",
+            ),
+            (json!({ "plugins": [] }), "spec.plugins", "should have at least 1 items"),
+            (json!({ "pressure": {} }), "spec.pressure", "above, until or both"),
+            (json!({ "mode": "Everything" }), "spec.mode", "\"DryRun\", \"Enforce\""),
+            (completion(json!({ "type": "Never" })), "spec.rollout.completionPolicy.type", "no run would ever be over"),
+            (completion(json!({ "ttlSecondsAfterFinished": 1 })), "ttlSecondsAfterFinished", "the history limits"),
+            (
+                json!({ "schedule": null, "rollout": { "completionPolicy": { "type": "Never", "activeDeadlineSeconds": 1 } } }),
+                "activeDeadlineSeconds",
+                "must be left out",
+            ),
+            (toleration(json!({ "value": "a" })), "tolerations[0].operator", "must be Exists"),
+            (
+                toleration(json!({ "key": "a", "operator": "Exists", "value": "b" })),
+                "tolerations[0].value",
+                "must be left out",
+            ),
+            (
+                toleration(json!({ "key": "a", "tolerationSeconds": 3 })),
+                "tolerationSeconds",
+                "unless effect is NoExecute",
+            ),
+            (json!({ "unknown": 1 }), "spec.unknown", "unknown field"),
+        ];
+        for (spec, path, sentence) in refused {
+            let said = self.apply("refused", spec.clone()).await.map_err(|error| format!("{error:#}"));
+            let Err(said) = said else { anyhow::bail!("{spec} was taken") };
+            ensure!(said.contains(path) && said.contains(sentence), "{spec}: {said}");
+        }
+        let mut long = node_cleanup("x", json!({}));
+        for (name, sentence) in [("a".repeat(53), "at most 52 characters"), ("a.b".to_owned(), "no dots")] {
+            long["metadata"]["name"] = name.into();
+            let said = self.cluster.apply(&long.to_string()).await.map_err(|error| format!("{error:#}"));
+            ensure!(said.as_ref().is_err_and(|said| said.contains(sentence)), "{said:?}");
+        }
+        // The examples are taken as they are, in a namespace.
+        for entry in fs::read_dir(root().join("examples/manifests"))? {
+            let path = entry?.path();
+            let path = path.to_str().context("a path in UTF-8")?;
+            self.cluster.kubectl(&["create", "--namespace", NAMESPACE, "--dry-run=server", "--filename", path]).await?;
+        }
+        self.said("the definition takes and refuses what it should");
+        Ok(())
+    }
+
+    async fn install(&self) -> anyhow::Result<()> {
+        let base = root().join("deploy/kustomize/base");
+        self.cluster.kubectl(&["apply", "--server-side", "--kustomize", base.to_str().context("a path")?]).await?;
+        let rollout =
+            ["--namespace=holystone-system", "rollout", "status", "deployment/holystone-operator", "--timeout=120s"];
+        self.cluster.kubectl(&rollout).await?;
+        self.said("the operator is there, twice");
+        Ok(())
+    }
+
+    /// A DaemonSet sweeps both nodes: images by a builtin, logs by a plugin from a ConfigMap.
+    async fn daemons(&self) -> anyhow::Result<()> {
+        let plugin = format!("--from-file=cleaner.wasm={}", component("log_retention.wasm").display());
+        self.cluster.kubectl(&["--namespace", NAMESPACE, "create", "configmap", "plugins", &plugin]).await?;
+        let has_logs = self.is_own();
+        let mut plugins = vec![json!({
+            "name": "images", "source": { "builtin": "unused-images" }, "capabilities": ["images", "containers"],
+            "config": { "repositories": ["docker.io/minchou/*"] },
+        })];
+        if has_logs {
+            plugins.push(json!({
+                "name": "logs", "source": { "configMap": { "name": "plugins", "key": "cleaner.wasm" } }, "capabilities": ["logs"],
+                "config": { "rules": [{ "roots": ["app"], "files": ["**/*.log.*"], "maxAge": "1d" }] },
+            }));
+        }
+        let roots = if has_logs { json!([{ "name": "app", "hostPath": "/var/log/app" }]) } else { json!([]) };
+        let spec = json!({
+            "schedule": "@every 10s", "mode": "Enforce", "plugins": plugins, "logRoots": roots,
+            "guardRails": { "minAge": "0s", "unknownOpenAge": "0s" }, "rollout": { "engine": "DaemonSet" },
+        });
+        self.apply("daemons", spec).await?;
+        self.until("nodecleanup", "daemons", "the DaemonSet is applied", |object| ready(object) == "Applied").await?;
+        let nodes = self.cluster.nodes().len().max(1);
+        let object = self
+            .until("nodecleanup", "daemons", "all daemons have swept", |object| {
+                let run = &object["status"]["lastRun"];
+                run["phase"] == "Complete" && run["nodes"]["succeeded"].as_u64() >= u64::try_from(nodes).ok()
+            })
+            .await?;
+        ensure!(object["status"]["nextScheduleTime"].is_string(), "{object:#}");
+        for node in self.cluster.nodes() {
+            let images = node.containerd().cri()?.list_images().await?;
+            let left: Vec<&String> =
+                images.iter().flat_map(|image| &image.repo_tags).filter(|tag| tag.contains("minchou")).collect();
+            ensure!(left.is_empty(), "{}: {left:?}", node.name());
+            let directory = node.containerd().directory().join("log/app");
+            let mut files: Vec<String> = fs::read_dir(directory)?
+                .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+                .collect::<std::io::Result<_>>()?;
+            files.sort();
+            ensure!(files == ["a.log"], "{}: {files:?}", node.name());
+        }
+        let table = self.cluster.kubectl(&["--namespace", NAMESPACE, "get", "ncl", "daemons"]).await?;
+        for word in
+            ["SCHEDULE", "MODE", "NODES", "REMOVED", "LAST RUN", "READY", "AGE", "@every 10s", "Enforce", "True"]
+        {
+            ensure!(table.contains(word), "{word}: {table}");
+        }
+        let events = self
+            .cluster
+            .kubectl(&["--namespace", NAMESPACE, "get", "events", "--field-selector=involvedObject.kind=NodeCleanup"])
+            .await?;
+        ensure!(events.contains("Created") && events.contains("RunCompleted"), "{events}");
+        Ok(())
+    }
+
+    /// A plugin that the kubelet mounts from an image, which containerd 1.6 cannot.
+    async fn image_volume(&self) -> anyhow::Result<()> {
+        let Some(node) = self.cluster.nodes().iter().find(|node| node.containerd().version().major > 1) else {
+            return Ok(());
+        };
+        node.containerd().import(&[TestImage::new("docker.io/minchou/rollout:9")]).await?;
+        let spec = json!({
+            "schedule": "@every 10s", "mode": "Enforce", "guardRails": { "minAge": "0s" },
+            "plugins": [{
+                "name": "images", "source": { "imageVolume": { "reference": "docker.io/cleaners/images:1", "path": "cleaner.wasm" } },
+                "digest": digest(&component("unused_images.wasm"))?, "capabilities": ["images", "containers"],
+                "config": { "repositories": ["docker.io/minchou/*", "docker.io/cleaners/*"] },
+            }],
+            "rollout": { "engine": "DaemonSet", "nodeSelector": { "kubernetes.io/hostname": node.name() } },
+        });
+        self.apply("volume", spec).await?;
+        self.until("nodecleanup", "volume", "a plugin from an image has decided", |object| {
+            object["status"]["lastRun"]["phase"] == "Complete"
+        })
+        .await?;
+        let images = node.containerd().cri()?.list_images().await?;
+        let tags: Vec<&String> = images.iter().flat_map(|image| &image.repo_tags).collect();
+        ensure!(!tags.iter().any(|tag| tag.contains("minchou")), "{tags:?}");
+        ensure!(tags.iter().any(|tag| tag.contains("cleaners/images")), "an image that is mounted stays: {tags:?}");
+        self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", "volume"]).await?;
+        self.gone("daemonset", "holystone-volume").await
+    }
+
+    async fn drift_and_deletion(&self) -> anyhow::Result<()> {
+        self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "daemonset", "holystone-daemons"]).await?;
+        self.until("daemonset", "holystone-daemons", "a DaemonSet that was deleted is back", |_| true).await?;
+        let patch =
+            r#"[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"docker.io/evil/twin:1"}]"#;
+        self.cluster
+            .kubectl(&[
+                "--namespace",
+                NAMESPACE,
+                "patch",
+                "daemonset",
+                "holystone-daemons",
+                "--type=json",
+                "--patch",
+                patch,
+            ])
+            .await?;
+        self.until("daemonset", "holystone-daemons", "drift is put right", |object| {
+            !object.to_string().contains("evil/twin\"")
+        })
+        .await?;
+        let patch = r#"{"spec":{"paused":true}}"#;
+        self.cluster
+            .kubectl(&["--namespace", NAMESPACE, "patch", "nodecleanup", "daemons", "--type=merge", "--patch", patch])
+            .await?;
+        let object = self
+            .until("nodecleanup", "daemons", "an edit is followed", |object| {
+                condition(object, "Scheduled")["reason"] == "Paused"
+            })
+            .await?;
+        ensure!(object["status"]["nextScheduleTime"].is_null(), "{object:#}");
+        let generation = &object["metadata"]["generation"];
+        ensure!(object["status"]["observedGeneration"] == *generation, "{object:#}");
+        self.until("configmap", "holystone-daemons", "the daemons are told", |object| {
+            object.to_string().contains("paused: true")
+        })
+        .await?;
+        self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", "daemons"]).await?;
+        self.gone("daemonset", "holystone-daemons").await?;
+        self.gone("configmap", "holystone-daemons").await
+    }
+
+    /// What CEL cannot say the operator does.
+    async fn invalid(&self) -> anyhow::Result<()> {
+        self.apply("invalid", json!({ "schedule": "61 * * * *" })).await?;
+        let object = self
+            .until("nodecleanup", "invalid", "an invalid spec is told", |object| ready(object) == "InvalidSpec")
+            .await?;
+        let message = condition(&object, "Ready")["message"].as_str().unwrap_or_default().to_owned();
+        ensure!(message.contains("spec.schedule:"), "{message}");
+        self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", "invalid"]).await.map(drop)
+    }
+
+    /// Without OpenKruise it says so; with its definitions everything is taken unchanged, and its pods run.
+    async fn openkruise(&self) -> anyhow::Result<()> {
+        let is_there = self.cluster.kubectl(&["get", "crd", "broadcastjobs.apps.kruise.io"]).await.is_ok();
+        let spec = json!({ "schedule": "* * * * *", "mode": "Enforce", "guardRails": { "minAge": "0s" } });
+        if is_there {
+            self.apply("cron", spec).await?;
+            return self.scheduled().await;
+        }
+        self.apply("cron", spec).await?;
+        self.until("nodecleanup", "cron", "OpenKruise is missed", |object| ready(object) == "OpenKruiseMissing")
+            .await?;
+        for release in ["v1.6.4", "v1.9.0"] {
+            let definitions = root().join("tests/kruise-crds").join(release);
+            for file in ["apps.kruise.io_advancedcronjobs.yaml", "apps.kruise.io_broadcastjobs.yaml"] {
+                let file = definitions.join(file);
+                self.cluster.kubectl(&["create", "--filename", file.to_str().context("a path")?]).await?;
+            }
+            self.until("nodecleanup", "cron", &format!("OpenKruise {release} has appeared"), |object| {
+                ready(object) == "Applied"
+            })
+            .await?;
+            let cron_job = self.get("advancedcronjob", "cron").await?;
+            let want = crate::support::run(&[
+                "render",
+                "-f",
+                self.written("cron").await?.to_str().context("a path")?,
+                "-o",
+                "json",
+            ]);
+            let want: Value = serde_json::from_str(&want.stdout).with_context(|| want.stderr.clone())?;
+            ensure!(contains(&cron_job["spec"], &want["items"][1]["spec"]), "{release} changed it: {cron_job:#}");
+            if release == "v1.9.0" {
+                self.broadcast(&cron_job).await?;
+            }
+            let crds = ["delete", "crd", "advancedcronjobs.apps.kruise.io", "broadcastjobs.apps.kruise.io"];
+            self.cluster.kubectl(&crds).await?;
+            self.until("nodecleanup", "cron", "OpenKruise is missed again", |object| {
+                ready(object) == "OpenKruiseMissing"
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The NodeCleanup as a file.
+    async fn written(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = crate::support::scratch().join("cluster-manifest.json");
+        fs::write(&path, self.get("nodecleanup", name).await?.to_string())?;
+        Ok(path)
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one story")]
+    /// Does what the BroadcastJob controller does: a run, and a pod of it on each node.
+    async fn broadcast(&self, cron_job: &Value) -> anyhow::Result<()> {
+        for node in self.cluster.nodes() {
+            node.containerd().import(&[TestImage::new("docker.io/minchou/rollout:7")]).await?;
+        }
+        let name = "cron-1780000000";
+        let owner = |object: &Value| json!([{ "apiVersion": object["apiVersion"], "kind": object["kind"], "name": object["metadata"]["name"], "uid": object["metadata"]["uid"], "controller": true }]);
+        let spec = &cron_job["spec"]["template"]["broadcastJobTemplate"]["spec"];
+        let mut job = json!({
+            "apiVersion": "apps.kruise.io/v1alpha1", "kind": "BroadcastJob",
+            "metadata": { "name": name, "namespace": NAMESPACE, "ownerReferences": owner(cron_job) }, "spec": spec,
+        });
+        self.cluster.apply(&job.to_string()).await?;
+        job = self.get("broadcastjob", name).await?;
+        for node in self.cluster.nodes() {
+            let mut pod = spec["template"].clone();
+            pod["apiVersion"] = "v1".into();
+            pod["kind"] = "Pod".into();
+            pod["metadata"]["name"] = format!("{name}-{}", node.name()).into();
+            pod["metadata"]["namespace"] = NAMESPACE.into();
+            pod["metadata"]["labels"]["broadcastjob-name"] = name.into();
+            pod["metadata"]["ownerReferences"] = owner(&job);
+            pod["spec"]["affinity"] = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
+                { "matchFields": [{ "key": "metadata.name", "operator": "In", "values": [node.name()] }] }
+            ] } } });
+            self.cluster.apply(&pod.to_string()).await?;
+        }
+        let status = |phase: &str, done: usize| {
+            let time = "2026-11-26T00:00:00Z";
+            let mut status = json!({ "phase": phase, "desired": 2, "succeeded": done, "active": 2 - done, "failed": 0, "startTime": time, "conditions": [] });
+            if phase != "running" {
+                status["completionTime"] = "2026-11-26T00:01:00Z".into();
+            }
+            json!({ "status": status }).to_string()
+        };
+        let patch = async |status: String| {
+            let arguments = [
+                "--namespace",
+                NAMESPACE,
+                "patch",
+                "broadcastjob",
+                name,
+                "--subresource=status",
+                "--type=merge",
+                "--patch",
+                &status,
+            ];
+            self.cluster.kubectl(&arguments).await
+        };
+        patch(status("running", 0)).await?;
+        for node in self.cluster.nodes() {
+            let pod = format!("{name}-{}", node.name());
+            let pod = self
+                .until("pod", &pod, "a pod of a run has ended", |pod| pod["status"]["phase"] == "Succeeded")
+                .await?;
+            let message = pod["status"]["containerStatuses"][0]["state"]["terminated"]["message"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            ensure!(!message.is_empty() && message.len() <= 4096, "{message}");
+        }
+        patch(status("completed", 2)).await?;
+        let object = self
+            .until("nodecleanup", "cron", "a run is folded", |object| {
+                object["status"]["lastRun"]["phase"] == "Complete"
+            })
+            .await?;
+        let status = &object["status"];
+        ensure!(status["lastRun"]["nodes"]["summary"] == "2/2", "{status:#}");
+        ensure!(status["lastRun"]["removed"] == 2, "one image on each node: {status:#}");
+        ensure!(condition(&object, "PluginsResolved")["status"] == "True", "{status:#}");
+        self.by_hand().await?;
+        self.made_anew(cron_job).await
+    }
+
+    /// Runs by the annotation; the oldest that has ended goes, as the limits say.
+    async fn by_hand(&self) -> anyhow::Result<()> {
+        self.patch("cron", r#"{"spec":{"successfulJobsHistoryLimit":1}}"#).await?;
+        let mut names = Vec::new();
+        for word in ["one", "two"] {
+            let annotation = format!("holystone.dev/run-now={word}");
+            self.cluster
+                .kubectl(&["--namespace", NAMESPACE, "annotate", "--overwrite", "nodecleanup", "cron", &annotation])
+                .await?;
+            let object = self
+                .until("nodecleanup", "cron", "a run by hand is started", |object| object["status"]["runNow"] == word)
+                .await?;
+            let list =
+                self.cluster.kubectl(&["--namespace", NAMESPACE, "get", "broadcastjobs", "--output=name"]).await?;
+            let is_new = |name: &&str| name.contains("/cron-r") && !names.iter().any(|known: &String| known == name);
+            let name =
+                list.lines().find(is_new).with_context(|| format!("no run by hand: {list}\n{object:#}"))?.to_owned();
+            let ended = json!({ "status": { "phase": "completed", "desired": 0, "succeeded": 0, "active": 0, "failed": 0, "conditions": [],
+                "startTime": format!("2026-11-26T0{}:00:00Z", names.len() + 1), "completionTime": "2026-11-26T09:00:00Z" } });
+            self.cluster
+                .kubectl(&[
+                    "--namespace",
+                    NAMESPACE,
+                    "patch",
+                    &name,
+                    "--subresource=status",
+                    "--type=merge",
+                    "--patch",
+                    &ended.to_string(),
+                ])
+                .await?;
+            names.push(name);
+        }
+        let (kind, name) = names[0].split_once('/').context("a kind and a name")?;
+        self.gone(kind, name).await
+    }
+
+    /// A template that has changed, and another engine.
+    async fn made_anew(&self, before: &Value) -> anyhow::Result<()> {
+        self.patch("cron", r#"{"spec":{"rollout":{"nodeSelector":{"kubernetes.io/arch":"amd64"}}}}"#).await?;
+        let uid = &before["metadata"]["uid"];
+        self.until("advancedcronjob", "cron", "an AdvancedCronJob is made anew", |object| {
+            object["metadata"]["uid"] != *uid
+        })
+        .await?;
+        self.patch("cron", r#"{"spec":{"rollout":{"engine":"DaemonSet"}}}"#).await?;
+        self.gone("advancedcronjob", "cron").await?;
+        self.until("daemonset", "holystone-cron", "a DaemonSet has taken its place", |_| true).await?;
+        self.patch("cron", r#"{"spec":{"rollout":{"engine":"BroadcastJob"}}}"#).await?;
+        self.gone("daemonset", "holystone-cron").await
+    }
+
+    async fn patch(&self, name: &str, patch: &str) -> anyhow::Result<()> {
+        let arguments = ["--namespace", NAMESPACE, "patch", "nodecleanup", name, "--type=merge", "--patch", patch];
+        self.cluster.kubectl(&arguments).await.map(drop)
+    }
+
+    /// OpenKruise's own controllers do it.
+    async fn scheduled(&self) -> anyhow::Result<()> {
+        self.until("nodecleanup", "cron", "the AdvancedCronJob is applied", |object| ready(object) == "Applied")
+            .await?;
+        let object = self
+            .until("nodecleanup", "cron", "OpenKruise has run it on all nodes", |object| {
+                object["status"]["lastRun"]["phase"] == "Complete"
+            })
+            .await?;
+        let nodes = &object["status"]["lastRun"]["nodes"];
+        ensure!(nodes["succeeded"] == nodes["desired"] && nodes["desired"].as_u64() >= Some(1), "{object:#}");
+        let now = ["--namespace", NAMESPACE, "annotate", "nodecleanup", "cron", "holystone.dev/run-now=please"];
+        self.cluster.kubectl(&now).await?;
+        self.until("nodecleanup", "cron", "a run by hand is over", |object| {
+            let run = &object["status"]["lastRun"];
+            run["phase"] == "Complete" && run["name"].as_str().is_some_and(|name| name.starts_with("cron-r"))
+        })
+        .await?;
+        let patch =
+            r#"{"spec":{"rollout":{"nodeSelector":{"kubernetes.io/os":"linux","kubernetes.io/arch":"amd64"}}}}"#;
+        self.cluster
+            .kubectl(&["--namespace", NAMESPACE, "patch", "nodecleanup", "cron", "--type=merge", "--patch", patch])
+            .await?;
+        self.until("advancedcronjob", "cron", "a template that changed is made anew", |object| {
+            object.to_string().contains("kubernetes.io/arch")
+        })
+        .await?;
+        self.until("nodecleanup", "cron", "it is applied again", |object| ready(object) == "Applied").await?;
+        self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", "cron"]).await?;
+        self.gone("advancedcronjob", "cron").await
+    }
+
+    /// The operator is killed, the API server goes away, a node goes away: it goes on.
+    async fn failures(&mut self) -> anyhow::Result<()> {
+        if !self.is_own() {
+            return Ok(());
+        }
+        let spec = json!({ "schedule": "@every 10s", "rollout": { "engine": "DaemonSet" } });
+        self.apply("lasting", spec).await?;
+        self.until("nodecleanup", "lasting", "it is applied", |object| ready(object) == "Applied").await?;
+        let kill = [
+            "--namespace=holystone-system",
+            "delete",
+            "pods",
+            "--selector=app.kubernetes.io/component=operator",
+            "--grace-period=0",
+            "--force",
+        ];
+        self.cluster.kubectl(&kill).await?;
+        let is_over = |object: &Value| object["status"]["lastRun"]["phase"] == "Complete";
+        self.until("nodecleanup", "lasting", "another operator goes on", is_over).await?;
+        self.cluster.stop_api_server()?;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        self.cluster.start_api_server().await?;
+        self.cluster.wait_until_ready().await?;
+        self.apply("after", json!({ "schedule": "nonsense" })).await?;
+        self.until("nodecleanup", "after", "the operator is there after the API server was away", |object| {
+            ready(object) == "InvalidSpec"
+        })
+        .await?;
+        let name = self.cluster.nodes()[1].name().to_owned();
+        self.cluster.nodes_mut()[1].containerd_mut().freeze()?;
+        self.cluster.stop_node(&name)?;
+        self.apply("meanwhile", json!({ "schedule": "nonsense" })).await?;
+        self.until("nodecleanup", "meanwhile", "the operator goes on while a node is away", |object| {
+            ready(object) == "InvalidSpec"
+        })
+        .await?;
+        self.cluster.nodes_mut()[1].containerd_mut().thaw()?;
+        self.cluster.start_node(&name)?;
+        self.cluster.wait_until_ready().await?;
+        self.until("nodecleanup", "lasting", "both nodes sweep again", |object| {
+            object["status"]["lastRun"]["nodes"]["succeeded"] == 2
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Every right that the operator was given it has used, and it has asked for nothing else.
+    fn rights(&self) -> anyhow::Result<()> {
+        if !self.is_own() {
+            return Ok(());
+        }
+        let mut used = BTreeSet::new();
+        let mut denied = BTreeSet::new();
+        for line in self.cluster.audit()?.lines() {
+            let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
+            if event["user"]["username"] != OPERATOR || event["objectRef"].is_null() {
+                continue;
+            }
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let reference = &event["objectRef"];
+            let sub = reference["subresource"].as_str().map_or_else(String::new, |sub| format!("/{sub}"));
+            let right = format!(
+                "{} {}{sub} {}",
+                text(&reference["apiGroup"]),
+                text(&reference["resource"]),
+                text(&event["verb"])
+            );
+            // An API server that has just been started refuses everybody for a moment.
+            if event["responseStatus"]["code"] == 403 {
+                denied.insert(right)
+            } else {
+                used.insert(right)
+            };
+        }
+        // Who applies an object that is not there has to have the right to create it, and has patched it all the same.
+        let created = used.iter().filter_map(|right| Some(format!("{} create", right.strip_suffix(" patch")?)));
+        let used: BTreeSet<String> = created.chain(used.iter().cloned()).collect();
+        let granted = granted()?;
+        let refused: Vec<&String> = denied.difference(&used).collect();
+        ensure!(refused.is_empty(), "the operator was refused: {refused:?}");
+        let unused: Vec<&String> = granted.iter().filter(|right| !used.contains(*right)).collect();
+        ensure!(unused.is_empty(), "granted and never used: {unused:?}; used: {used:?}");
+        self.said("every right was used, and no other asked for");
+        Ok(())
+    }
+}
+
+/// The rights that the deployment gives, as `GROUP RESOURCE VERB`.
+fn granted() -> anyhow::Result<BTreeSet<String>> {
+    let text = fs::read_to_string(root().join("deploy/kustomize/base/rbac.yaml"))?;
+    let mut granted = BTreeSet::new();
+    for object in serde_saphyr::from_multiple::<Value>(&text)? {
+        for rule in object["rules"].as_array().into_iter().flatten() {
+            let list = |name: &str| rule[name].as_array().cloned().unwrap_or_default();
+            for group in list("apiGroups") {
+                for resource in list("resources") {
+                    for verb in list("verbs") {
+                        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                        granted.insert(format!("{} {} {}", word(&group), word(&resource), word(&verb)));
+                    }
+                }
+            }
+        }
+    }
+    Ok(granted)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "tests write it in place")]
+fn node_cleanup(name: &str, spec: Value) -> Value {
+    let mut whole = json!({
+        "schedule": "@daily",
+        "plugins": [{
+            "name": "images", "source": { "builtin": "unused-images" }, "capabilities": ["images", "containers"],
+            "config": { "repositories": ["docker.io/minchou/*"] },
+        }],
+    });
+    for (field, value) in spec.as_object().cloned().unwrap_or_default() {
+        whole[field] = value;
+    }
+    json!({
+        "apiVersion": "holystone.dev/v1alpha1", "kind": "NodeCleanup",
+        "metadata": { "name": name, "namespace": NAMESPACE }, "spec": whole,
+    })
+}
+
+fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
+    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().find(|condition| condition["type"] == kind).unwrap_or(&Value::Null)
+}
+
+fn ready(object: &Value) -> &str {
+    condition(object, "Ready")["reason"].as_str().unwrap_or_default()
+}
+
+/// Whether everything that was given is there as it was given.
+fn contains(live: &Value, given: &Value) -> bool {
+    match (live, given) {
+        (Value::Object(live), Value::Object(given)) => {
+            let live: BTreeMap<&String, &Value> = live.iter().collect();
+            given.iter().all(|(name, given)| live.get(name).is_some_and(|live| contains(live, given)))
+        }
+        (Value::Array(live), Value::Array(given)) => {
+            live.len() == given.len() && live.iter().zip(given).all(|(live, given)| contains(live, given))
+        }
+        (live, given) => live == given,
+    }
+}
+
+fn digest(path: &Path) -> anyhow::Result<String> {
+    let output = std::process::Command::new("sha256sum").arg(path).output().context("run sha256sum")?;
+    let text = String::from_utf8(output.stdout)?;
+    Ok(format!("sha256:{}", text.split(' ').next().unwrap_or_default()))
+}
