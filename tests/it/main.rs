@@ -9,6 +9,7 @@
 //! - `faults`: what a runtime does wrong during a run, on a simulated node.
 //! - `furnished`: the node that the tests on a real containerd start from.
 //! - `golden`: recorded nodes and the plans they must come to.
+//! - `image`: the container image.
 //! - `log_runs`: runs of the binary beneath log roots.
 //! - `logs`: log directories, from a plugin to the file that is gone.
 //! - `manifest`: the manifest and its reference.
@@ -35,6 +36,7 @@ mod deploy;
 mod faults;
 mod furnished;
 mod golden;
+mod image;
 mod log_runs;
 mod logs;
 mod manifest;
