@@ -232,6 +232,11 @@ impl Cri {
         Ok(id)
     }
 
+    /// Waits, within bounds, until a container has exited, with whatever code.
+    pub async fn wait_for_exit(&self, id: &str) -> anyhow::Result<()> {
+        self.wait_for_state(id, ContainerState::ContainerExited).await
+    }
+
     /// Waits, within bounds, until a container is in that state.
     pub async fn wait_for_state(&self, id: &str, state: ContainerState) -> anyhow::Result<()> {
         let start = Instant::now();

@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::images::{Imported, TestImage};
 use crate::kube::control_plane::ControlPlane;
-use crate::kube::parts::Parts;
+use crate::kube::parts::{KUBE_VARIABLE, Parts};
 use crate::requirements::{skip, text_of};
 
 pub use node::Node;
@@ -56,7 +56,7 @@ impl Cluster {
     pub async fn start(test: &str) -> anyhow::Result<Option<Self>> {
         let given = text_of(KUBECONFIG_VARIABLE)?;
         if !given.is_empty() {
-            let kubectl = Kubectl { words: vec!["kubectl".into()], kubeconfig: given.into() };
+            let kubectl = Kubectl::found(given.into())?;
             return Ok(Some(Self { kubectl, nodes: Vec::new(), plane: None }));
         }
         let Some(parts) = Parts::find(test)? else { return Ok(None) };
@@ -146,7 +146,7 @@ impl Cluster {
         const STATES: &str = "jsonpath={range .items[*]}{.metadata.name}={.status.conditions[?(@.type==\"Ready\")].status}{.spec.taints[*].key} {end}";
         let start = Instant::now();
         loop {
-            self.plane()?.check()?;
+            self.plane.as_mut().map_or(Ok(()), ControlPlane::check)?;
             self.nodes.iter_mut().try_for_each(Node::check)?;
             let states = self.kubectl.run(&["get", "nodes", "--output", STATES]).await?;
             let ready = |node: &Node| states.split(' ').any(|state| state == format!("{}=True", node.name()));
@@ -223,6 +223,13 @@ impl Kubectl {
     fn of(kube: &Path, kubeconfig: &Path, cache: &Path) -> Self {
         let cache = format!("--cache-dir={}", cache.display());
         Self { words: vec![kube.into(), "kubectl".into(), cache.into()], kubeconfig: kubeconfig.into() }
+    }
+
+    /// The one in a `kube` that is named, or the one on `PATH`.
+    fn found(kubeconfig: PathBuf) -> anyhow::Result<Self> {
+        let named = text_of(KUBE_VARIABLE)?;
+        let words = if named.is_empty() { vec!["kubectl".into()] } else { vec![named.into(), "kubectl".into()] };
+        Ok(Self { words, kubeconfig })
     }
 
     /// Runs it, and answers what it printed.

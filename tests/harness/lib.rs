@@ -46,5 +46,5 @@ pub use images::{Imported, LayerSpec, TestImage};
 pub use kube::{Cluster, Node};
 pub use mounts::SmallDisk;
 pub use process::processes_naming;
-pub use program::{pause_image, program, sleep_image};
+pub use program::{holystone_image, pause_image, program, sleep_image};
 pub use requirements::{Tools, Version, containerds, missing, on_each_containerd, skip};

@@ -1,6 +1,8 @@
-//! The one program that runs inside test containers: a tiny static one, compiled when first asked for.
+//! What runs inside test containers: a tiny static program, compiled when first asked for, and Holystone itself.
 
+use std::env;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,6 +32,9 @@ int main(int count, char **arguments) {
 /// The compiled program, once there is one.
 static COMPILED: Mutex<Option<Arc<[u8]>>> = Mutex::new(None);
 
+/// The archive of Holystone's image, once there is one.
+static IMAGE: Mutex<Option<PathBuf>> = Mutex::new(None);
+
 /// The program as a static executable: it waits for `SIGTERM` and exits with 0; called with `exit N` it exits at
 /// once with N. Compiled once in a process, with `gcc -static`.
 pub fn program() -> anyhow::Result<Arc<[u8]>> {
@@ -51,6 +56,28 @@ pub fn pause_image() -> anyhow::Result<TestImage> {
 /// An image whose containers run until they are stopped, or exit at once with code N for the arguments `exit N`.
 pub fn sleep_image(tag: &str) -> anyhow::Result<TestImage> {
     Ok(TestImage::new(tag).program("sleep", program()?))
+}
+
+/// Holystone's own image, as an archive: see `deploy/image/build`. It is made once in a process, with the executable of
+/// the profile dev, and cargo knows what of that to build anew. Its name is that of the manifests in `deploy`.
+pub fn holystone_image() -> anyhow::Result<PathBuf> {
+    let mut made = IMAGE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(archive) = &*made {
+        return Ok(archive.clone());
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let archive = root.join("target/image/holystone-dev.tar");
+    let mut command = Command::new(root.join("deploy/image/build"));
+    command.args(["--profile", "dev", "--output"]).arg(&archive).stdin(Stdio::null());
+    // What cargo tells a test about its package would have build scripts run, and crates built, again.
+    for (variable, _) in env::vars_os() {
+        if ["CARGO_MANIFEST_", "CARGO_PKG_", "OUT_DIR"].iter().any(|own| variable.to_string_lossy().starts_with(own)) {
+            command.env_remove(variable);
+        }
+    }
+    let output = command.output().context("run deploy/image/build")?;
+    ensure!(output.status.success(), "deploy/image/build: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(made.insert(archive).clone())
 }
 
 /// Compiles the program in a directory that is gone afterwards.

@@ -9,6 +9,7 @@
 //! - `faults`: what a runtime does wrong during a run, on a simulated node.
 //! - `furnished`: the node that the tests on a real containerd start from.
 //! - `golden`: recorded nodes and the plans they must come to.
+//! - `image`: the container image.
 //! - `kubernetes`: all of it on a real Kubernetes.
 //! - `log_runs`: runs of the binary beneath log roots.
 //! - `logs`: log directories, from a plugin to the file that is gone.
@@ -36,6 +37,7 @@ mod deploy;
 mod faults;
 mod furnished;
 mod golden;
+mod image;
 mod kubernetes;
 mod log_runs;
 mod logs;

@@ -12,7 +12,7 @@ use crate::process::POLL;
 use crate::requirements::{Tools, containerds, is_executable, look_up, search_directories, skip, text_of};
 
 /// The Kubernetes to test with, in place of the one that `tests/kube/build` makes.
-const KUBE_VARIABLE: &str = "HOLYSTONE_KUBE";
+pub(crate) const KUBE_VARIABLE: &str = "HOLYSTONE_KUBE";
 /// When set, whatever a cluster lacks is an error and no longer a skipped test.
 const REQUIRE_VARIABLE: &str = "HOLYSTONE_REQUIRE_KUBE";
 /// Where Debian puts the plugins for the networks of pods, and where everybody else does.
