@@ -369,7 +369,7 @@ impl Step<'_> {
             return (self.before.last_run.clone(), self.before.plugins.clone(), resolved);
         };
         // Pods of a run that is over vanish with their nodes; what they said stays said.
-        let reports = |run: &LastRun| run.nodes.succeeded + run.nodes.failed + run.nodes.skipped;
+        let reports = |run: &LastRun| run.nodes.succeeded + run.nodes.failed;
         let (run, plugins) = match &self.before.last_run {
             Some(before) if before.name == run.name && before.phase != "Running" && reports(before) > reports(&run) => {
                 (before.clone(), self.before.plugins.clone())
@@ -401,6 +401,10 @@ impl Step<'_> {
         name_of(job).clone_into(&mut run.name);
         run.started_at = began(job);
         run.finished_at = time_of(&status["completionTime"]);
+        if is_over(job) {
+            // Whose pod never began, because of a volume that is not there for example, will not say anything any more.
+            run.nodes.skipped += std::mem::take(&mut run.nodes.active);
+        }
         let phase = if !is_over(job) {
             "Running"
         } else if status["phase"] == "failed" || run.nodes.succeeded < run.nodes.desired {
