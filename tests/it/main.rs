@@ -17,6 +17,7 @@
 //! - `plugins`: plugins that misbehave on a node, and what becomes of it.
 //! - `races`: races and faults on a real containerd.
 //! - `policy`: `plan` and `run` by manifests.
+//! - `pods`: runs as pods of a cluster have them.
 //! - `pressure`: runs that depend on how full the disk is.
 //! - `script`: what the hand-written script gets wrong, done right.
 //! - `simulated`: simulated nodes for tests.
@@ -43,6 +44,7 @@ mod log_runs;
 mod logs;
 mod manifest;
 mod plugins;
+mod pods;
 mod policy;
 mod pressure;
 mod races;

@@ -1,0 +1,105 @@
+//! Runs as pods of a cluster have them: where things are mounted, what is left of them, and another try.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use holystone_core::daemon::RunResult;
+use holystone_core::report::{Brief, MAX_BRIEF};
+use holystone_node::Faults;
+use holystone_node::simulated::{Code, Method};
+
+use crate::simulated::{OLD, SMALL, TestNode, id};
+use crate::support::{Ended, cache, component, end, holystone, on};
+
+/// A manifest as a ConfigMap has it, in a directory.
+fn written(directory: &Path, spec: &str) -> PathBuf {
+    let path = directory.join("node-cleanup.yaml");
+    let head = "apiVersion: holystone.dev/v1alpha1\nkind: NodeCleanup\nmetadata: {name: pods, namespace: ops}\nspec:\n";
+    fs::write(&path, format!("{head}  mode: Enforce\n  guardRails: {{minAge: 0s, unknownOpenAge: 0s}}\n{spec}"))
+        .unwrap();
+    path
+}
+
+const IMAGES: &str = "  plugins:
+  - name: images
+    source: {builtin: unused-images}
+    capabilities: [images]
+    config: {repositories: [docker.io/minchou/*], keepLast: 1}
+";
+
+fn run(node: &TestNode, spec: &str, more: &[&str]) -> (Ended, Brief) {
+    let path = written(&node.directory(), spec);
+    let last_words = node.directory().join("termination-log");
+    let mut command = holystone();
+    command.arg("run").arg("-f").arg(path).arg("--cache-dir").arg(cache()).arg("--brief").arg(&last_words).args(more);
+    let ended = end(on(&mut command, &node.endpoint()));
+    let text = fs::read_to_string(last_words).unwrap();
+    assert!(text.len() <= MAX_BRIEF, "{}", text.len());
+    (ended, Brief::from_message(&text).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_is_in_the_last_words_and_the_run_took_place() {
+    let node = TestNode::small(Faults::none().sticky(id(OLD)));
+    let (ended, brief) = run(&node, IMAGES, &[]);
+    ended.expect(0);
+    let totals = brief.outcome.totals.unwrap();
+    assert_eq!((brief.outcome.result, totals.removed, totals.failed), (RunResult::SomeFailed, SMALL.len() - 1, 1));
+    assert_eq!((brief.errors.len(), brief.plugins[0].name.as_str()), (1, "images"));
+    assert!(brief.plugins[0].digest.as_ref().unwrap().starts_with("sha256:"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_cannot_take_place_says_why() {
+    let node = TestNode::small(Faults::none().error(Method::ListImages, Code::Internal, "the store is gone"));
+    let (ended, brief) = run(&node, IMAGES, &[]);
+    ended.expect(2);
+    assert_eq!(brief.outcome.result, RunResult::NotRun);
+    assert!(brief.outcome.message.unwrap().contains("the store is gone"));
+    assert!(node.gone().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_tried_again_as_often_as_it_may() {
+    let faults = Faults::none().first_errors(1, Method::ListImages, Code::Internal, "not yet");
+    let (ended, brief) = run(&TestNode::small(faults), IMAGES, &["--retries", "1"]);
+    assert!(ended.expect(0).stderr.contains("not yet"), "what was tried is told");
+    assert_eq!(brief.outcome.result, RunResult::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_roots_and_image_volumes_are_where_they_are_mounted() {
+    let node = TestNode::small(Faults::none());
+    let mounted = node.directory().canonicalize().unwrap();
+    let (logs, volume) = (mounted.join("logs/app"), mounted.join("volumes/logs/bin"));
+    fs::create_dir_all(&logs).unwrap();
+    fs::create_dir_all(&volume).unwrap();
+    fs::copy(component("log_retention.wasm"), volume.join("cleaner.wasm")).unwrap();
+    let old = logs.join("a.log.1");
+    fs::write(&old, "old").unwrap();
+    let days_ago = SystemTime::now() - Duration::from_hours(72);
+    fs::File::options().write(true).open(&old).unwrap().set_modified(days_ago).unwrap();
+    let digest = "@sha256:0000000000000000000000000000000000000000000000000000000000000000";
+    let spec = format!(
+        "  logRoots: [{{name: app, hostPath: /var/log/no-such-app}}]
+  plugins:
+  - name: logs
+    source: {{imageVolume: {{reference: \"docker.io/cleaners/logs{digest}\", path: bin/cleaner.wasm}}}}
+    capabilities: [logs]
+    config: {{rules: [{{files: [\"**/*.log.1\"], maxAge: 1s}}]}}
+"
+    );
+    let log_roots = format!("--log-root-dir={}", mounted.join("logs").display());
+    let volumes = format!("--image-volume-dir={}", mounted.join("volumes").display());
+    let (ended, brief) = run(&node, &spec, &[&log_roots, &volumes]);
+    ended.expect(0);
+    assert_eq!(brief.outcome.log_totals.unwrap().removed, 1);
+    assert!(!old.exists());
+    let path = written(&node.directory(), &spec);
+    let told = end(holystone().args(["plan", "--endpoint", "none", "-f"]).arg(path)).expect(64).stderr;
+    assert!(
+        told.contains("spec.plugins[0].source.imageVolume: an image is a directory outside of a cluster"),
+        "{told}"
+    );
+}
