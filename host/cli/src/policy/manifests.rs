@@ -175,25 +175,24 @@ impl Manifests {
             PluginSource::Builtin(name) => Ok(Source::Builtin(name.clone())),
             PluginSource::File(path) => Ok(Source::File(directory.join(path))),
             PluginSource::ConfigMap(key) => {
-                if let Some(config_maps) = &self.config_map_dir {
-                    Ok(Source::File(config_maps.join(&key.name).join(&key.key)))
-                } else {
-                    let problem = "a ConfigMap is a directory outside of a cluster: say where with --config-map-dir \
+                let problem = "a ConfigMap is a directory outside of a cluster: say where with --config-map-dir \
                                DIRECTORY, which has the file NAME/KEY";
-                    Err(("configMap", problem.to_owned()))
-                }
+                let file = Path::new(&key.name).join(&key.key);
+                beneath(self.config_map_dir.as_deref(), &file).ok_or_else(|| ("configMap", problem.to_owned()))
             }
             PluginSource::ImageVolume(image) => {
-                if let Some(volumes) = &self.image_volume_dir {
-                    Ok(Source::File(volumes.join(&plugin.name).join(&image.path)))
-                } else {
-                    let problem = "an image is a directory outside of a cluster: say where with --image-volume-dir \
+                let problem = "an image is a directory outside of a cluster: say where with --image-volume-dir \
                                DIRECTORY, which has the file PLUGIN/PATH";
-                    Err(("imageVolume", problem.to_owned()))
-                }
+                let file = Path::new(&plugin.name).join(&image.path);
+                beneath(self.image_volume_dir.as_deref(), &file).ok_or_else(|| ("imageVolume", problem.to_owned()))
             }
         }
     }
+}
+
+/// A plugin in a file beneath a directory, if that has been named.
+fn beneath(directory: Option<&Path>, file: &Path) -> Option<Source> {
+    directory.map(|directory| Source::File(directory.join(file)))
 }
 
 fn choice(plugin: &manifest::Plugin, source: Source) -> Choice {
