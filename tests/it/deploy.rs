@@ -9,10 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use anyhow::Context as _;
 use holystone_tests::missing;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Ended, end, scratch, text};
+use crate::support::{Ended, end, run, scratch, text};
 
 /// What Helm puts on every object.
 const HELM_LABELS: [&str; 3] = ["app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "helm.sh/chart"];
@@ -195,13 +196,55 @@ fn node_cleanups_come_with_the_chart() -> anyhow::Result<()> {
     let Some([helm]) = tools("node_cleanups_come_with_the_chart", ["helm"])? else { return Ok(()) };
     let example: Value = serde_saphyr::from_str(&read("examples/manifests/crictl-script-redone.yaml"))?;
     let values = tempfile::NamedTempFile::with_suffix(".json")?;
-    let cleanups = serde_json::json!({"script": example["spec"], "7": example["spec"]});
-    fs::write(&values, serde_json::to_vec(&serde_json::json!({"nodeCleanups": cleanups}))?)?;
+    let cleanups = json!({"script": example["spec"], "7": example["spec"]});
+    fs::write(&values, serde_json::to_vec(&json!({"nodeCleanups": cleanups}))?)?;
     let chart = objects(&helm.template(&["--values", values.path().to_str().unwrap()]).expect(0).stdout);
     for name in ["script", "7"] {
         let cleanup = &chart[&format!("NodeCleanup holystone-system/{name}")];
         assert_eq!(cleanup["apiVersion"], example["apiVersion"]);
         assert_eq!(cleanup["spec"], example["spec"]);
+    }
+    Ok(())
+}
+
+/// What the operator makes of a NodeCleanup is the same whichever way it came to the cluster, and what `render` shows.
+#[test]
+fn what_runs_on_the_nodes_is_what_render_shows_however_it_is_installed() -> anyhow::Result<()> {
+    const TEST: &str = "what_runs_on_the_nodes_is_what_render_shows_however_it_is_installed";
+    const NAME: &str = "minchou-images";
+    let Some([kustomize, helm]) = tools(TEST, ["kustomize", "helm"])? else { return Ok(()) };
+    let directory = tempfile::tempdir()?;
+    let file = |name: &str, text: &str| -> anyhow::Result<String> {
+        let path = directory.path().join(name);
+        fs::write(&path, text)?;
+        Ok(path.to_str().context("a path")?.to_owned())
+    };
+    let manifest = read("examples/manifests/crictl-script-redone.yaml");
+    let example: Value = serde_saphyr::from_str(&manifest)?;
+    let values = json!({ "nodeCleanups": { (NAME): example["spec"] } });
+    let chart = helm.template(&["--values", &file("values.json", &values.to_string())?]).expect(0).stdout;
+    file("cleanup.yaml", &manifest)?;
+    file("kustomization.yaml", "namespace: holystone-system\nresources: [cleanup.yaml]\n")?;
+    let overlay = kustomize.build(directory.path().to_str().context("a path")?);
+
+    let render = |cleanup: &str, more: &[&str]| {
+        let path = file("installed.yaml", cleanup)?;
+        anyhow::Ok(run(&[&["render", "-f", &path], more].concat()).expect(0).stdout)
+    };
+    let golden = "tests/golden/deploy/rendered.yaml";
+    let shown = render(&manifest.replacen("metadata:\n", "metadata:\n  namespace: holystone-system\n", 1), &[])?;
+    if env::var_os("HOLYSTONE_BLESS").is_some() {
+        fs::write(root().join(golden), &shown)?;
+    }
+    assert!(shown == read(golden), "{golden} is not what is rendered:\n{shown}");
+    for (way, installed, operator) in [("helm", &chart, &chart), ("kustomize", &overlay, &kustomize.build(BASE))] {
+        let cleanup = &objects(installed)[&format!("NodeCleanup holystone-system/{NAME}")];
+        let operator = &objects(operator)["Deployment holystone-system/holystone-operator"];
+        let arguments = operator["spec"]["template"]["spec"]["containers"][0]["args"].as_array().context("args")?;
+        let image =
+            arguments.iter().find_map(|argument| argument.as_str()?.strip_prefix("--image=")).context("image")?;
+        let rendered = render(&cleanup.to_string(), &["--image", image])?;
+        assert!(rendered == shown, "installed by {way}, another thing runs on the nodes:\n{rendered}");
     }
     Ok(())
 }

@@ -385,6 +385,7 @@ impl Suite {
             ]);
             let want: Value = serde_json::from_str(&want.stdout).with_context(|| want.stderr.clone())?;
             ensure!(contains(&cron_job["spec"], &want["items"][1]["spec"]), "{release} changed it: {cron_job:#}");
+            self.examples().await.context(release)?;
             if release == "v1.9.0" {
                 self.broadcast(&cron_job).await?;
             }
@@ -394,6 +395,27 @@ impl Suite {
                 ready(object) == "OpenKruiseMissing"
             })
             .await?;
+        }
+        Ok(())
+    }
+
+    /// What is rendered from the examples is taken unchanged, and nothing in it is unknown.
+    async fn examples(&self) -> anyhow::Result<()> {
+        let file = crate::support::scratch().join("rendered.json");
+        let file = file.to_str().context("a path")?;
+        for entry in fs::read_dir(root().join("examples/manifests"))? {
+            let example = entry?.path();
+            for engine in ["broadcastjob", "daemonset"] {
+                let example = example.to_str().context("a path")?;
+                let rendered =
+                    crate::support::run(&["render", "-f", example, "--engine", engine, "-o", "json"]).expect(0);
+                fs::write(file, &rendered.stdout)?;
+                let create = ["create", "--namespace", NAMESPACE, "--dry-run=server", "--validate=strict"];
+                let taken = self.cluster.kubectl(&[&create[..], &["-o", "json", "-f", file]].concat()).await?;
+                let [taken, rendered] = [&taken, &rendered.stdout].map(|text| serde_json::from_str::<Value>(text));
+                let (taken, rendered) = (taken?, rendered?);
+                ensure!(contains(&taken["items"], &rendered["items"]), "{example} by {engine}: {taken:#}");
+            }
         }
         Ok(())
     }
