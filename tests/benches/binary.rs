@@ -4,24 +4,15 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::measure::Memory;
 
 /// Runs `holystone plan` with the shipped plugin.
 pub(crate) struct Planner {
     cache: PathBuf,
     config: String,
-}
-
-/// Memory of one run, in MiB.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Memory {
-    /// The most that was resident at any time.
-    pub(crate) peak: f64,
-    /// Resident and its own (heap, stacks, guests), while it printed.
-    pub(crate) own: f64,
-    /// Resident and backed by a file, which the kernel can take back, while it printed.
-    pub(crate) file: f64,
 }
 
 impl Planner {
@@ -40,7 +31,7 @@ impl Planner {
         elapsed
     }
 
-    /// How much memory a run takes.
+    /// How much memory a run takes, while it prints.
     pub(crate) fn memory(&self, source: &[&Path]) -> Option<Memory> {
         memory(&mut self.command(source), 0)
     }
@@ -66,19 +57,8 @@ pub(crate) fn memory(command: &mut Command, code: i32) -> Option<Memory> {
     let mut memory = None;
     let mut buffer = vec![0; 4096];
     while output.read(&mut buffer).unwrap() > 0 {
-        memory = look(&child).or(memory);
+        memory = Memory::of(child.id()).or(memory);
     }
     assert_eq!(child.wait().unwrap().code(), Some(code));
     memory
-}
-
-/// A live process's memory; none once it has ended.
-fn look(child: &Child) -> Option<Memory> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    let field = |name: &str| -> Option<f64> {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
-        Some(kilobytes / 1024.0)
-    };
-    Some(Memory { peak: field("VmHWM:")?, own: field("RssAnon:")?, file: field("RssFile:")? })
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use holystone_core::snapshot::Snapshot;
 use holystone_node::{Faults, SimulatedNode};
 
-use measure::{goal, row, table};
+use measure::{Memory, goal, row, table};
 
 const NODE: &[u8] = include_bytes!("../../examples/snapshots/rollout-node.json");
 
@@ -47,16 +47,6 @@ impl Daemon {
             text.split_whitespace().next()?.parse::<u64>().ok()
         });
         Duration::from_nanos(times.sum())
-    }
-
-    /// Resident memory, as a whole and its own part, in MiB.
-    fn memory(&self) -> (f64, f64) {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
-        };
-        (field("VmRSS:"), field("RssAnon:"))
     }
 }
 
@@ -103,9 +93,14 @@ async fn main() {
         std::thread::sleep(WATCHED);
         let spent = daemon.processor().saturating_sub(before);
         let share = spent.as_secs_f64() / start.elapsed().as_secs_f64() * 100.0;
-        let (resident, own) = daemon.memory();
-        (busiest, largest) = (busiest.max(share), largest.max(resident));
-        rows.push(row([title, &format!("{share:.4}"), &format!("{resident:.1}"), &format!("{own:.1}")]));
+        let memory = Memory::of(daemon.0.id()).unwrap();
+        (busiest, largest) = (busiest.max(share), largest.max(memory.resident));
+        rows.push(row([
+            title,
+            &format!("{share:.4}"),
+            &format!("{:.1}", memory.resident),
+            &format!("{:.1}", memory.own),
+        ]));
     }
     table("an idle daemon", &rows);
     goal("time on a processor", busiest, 0.1, "% of one");

@@ -84,3 +84,30 @@ pub(crate) fn goal(what: &str, measured: f64, limit: f64, unit: &str) -> bool {
 pub(crate) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
+
+/// Memory of a process, in MiB.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Resident now.
+    pub(crate) resident: f64,
+    /// The most that was resident at any time.
+    pub(crate) peak: f64,
+    /// Of what is resident, its own: heap, stacks, guests.
+    pub(crate) own: f64,
+    /// Of what is resident, what is backed by a file, which the kernel can take back.
+    pub(crate) file: f64,
+}
+
+impl Memory {
+    /// That of a live process; none once it has ended.
+    pub(crate) fn of(process: u32) -> Option<Self> {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        let field = |name: &str| -> Option<f64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
+            Some(kilobytes / 1024.0)
+        };
+        let (resident, peak) = (field("VmRSS:")?, field("VmHWM:")?);
+        Some(Self { resident, peak, own: field("RssAnon:")?, file: field("RssFile:")? })
+    }
+}

@@ -25,6 +25,7 @@ mod config;
 mod containerd;
 mod cri;
 mod disk;
+pub mod fake_api;
 mod guests;
 mod images;
 mod kube;

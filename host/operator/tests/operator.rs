@@ -2,16 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod fake_api;
-
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fake_api::{FakeApi, broadcast_job, node_cleanup, pod};
 use holystone_core::daemon::{Outcome, RunResult};
 use holystone_core::report::{Brief, Totals};
-use holystone_operator::{Ask, Lease, Operator, Settings};
+use holystone_operator::{Ask, Client, Lease, Operator, Settings};
+use holystone_tests::fake_api::{FakeApi, broadcast_job, node_cleanup, pod};
+use hyper::Request;
+use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -28,10 +29,19 @@ fn nobody() -> Ask {
     Arc::new(|_| Box::pin(async { Err("nobody is there".to_owned()) }))
 }
 
+fn client(api: &FakeApi) -> Client {
+    let api = api.clone();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let api = api.clone();
+        async move { Ok::<_, Infallible>(api.answer(request).await) }
+    });
+    Client::new(service, "default")
+}
+
 fn start(api: &FakeApi) -> Running {
     let settings =
         Settings { namespace: None, image: "image:1".to_owned(), identity: "test".to_owned(), ask: nobody() };
-    let operator = Operator::new(api.client(), settings);
+    let operator = Operator::new(client(api), settings);
     Running(tokio::spawn(async move { operator.run().await }))
 }
 
@@ -66,7 +76,7 @@ fn message(removed: usize) -> String {
 #[tokio::test]
 async fn it_makes_what_is_missing_says_so_and_is_quiet() {
     let api = FakeApi::new(true);
-    api.put("nodecleanups", node_cleanup("a", json!({})));
+    api.put("nodecleanups", node_cleanup("a", &json!({})));
     let _operator = start(&api);
     until("ready", || ready(&api, "a") == "Applied").await;
     until("told", || api.get("events", "x").is_none() && api.get("advancedcronjobs", "a").is_some()).await;
@@ -86,7 +96,7 @@ async fn it_makes_what_is_missing_says_so_and_is_quiet() {
 #[tokio::test]
 async fn drift_edits_and_deletion_are_followed() {
     let api = FakeApi::new(true);
-    api.put("nodecleanups", node_cleanup("a", json!({})));
+    api.put("nodecleanups", node_cleanup("a", &json!({})));
     let _operator = start(&api);
     until("ready", || ready(&api, "a") == "Applied").await;
     api.edit("advancedcronjobs", "a", |object| object["spec"]["schedule"] = "* * * * *".into());
@@ -109,7 +119,7 @@ async fn drift_edits_and_deletion_are_followed() {
 #[tokio::test]
 async fn runs_become_a_status_and_an_event() {
     let api = FakeApi::new(true);
-    api.put("nodecleanups", node_cleanup("a", json!({})));
+    api.put("nodecleanups", node_cleanup("a", &json!({})));
     let _operator = start(&api);
     until("ready", || ready(&api, "a") == "Applied").await;
     api.put("broadcastjobs", broadcast_job("a", "a-1", "running", 2));
@@ -131,7 +141,7 @@ async fn runs_become_a_status_and_an_event() {
 #[tokio::test]
 async fn openkruise_may_come_later() {
     let api = FakeApi::new(false);
-    api.put("nodecleanups", node_cleanup("a", json!({})));
+    api.put("nodecleanups", node_cleanup("a", &json!({})));
     let _operator = start(&api);
     until("missing", || ready(&api, "a") == "OpenKruiseMissing").await;
     api.set_kruise(true);
@@ -142,12 +152,12 @@ async fn openkruise_may_come_later() {
 #[tokio::test]
 async fn one_bad_object_and_a_failing_server_stop_nobody_else() {
     let api = FakeApi::new(true);
-    api.put("nodecleanups", node_cleanup("bad", json!({ "schedule": "nonsense" })));
-    let mut worse = node_cleanup("worse", json!({}));
+    api.put("nodecleanups", node_cleanup("bad", &json!({ "schedule": "nonsense" })));
+    let mut worse = node_cleanup("worse", &json!({}));
     worse["spec"] = json!([1, 2]);
     api.put("nodecleanups", worse);
     api.fail("advancedcronjobs", Some(403));
-    api.put("nodecleanups", node_cleanup("good", json!({})));
+    api.put("nodecleanups", node_cleanup("good", &json!({})));
     let _operator = start(&api);
     until("told", || ready(&api, "bad") == "InvalidSpec" && ready(&api, "worse") == "InvalidSpec").await;
     until("refused", || ready(&api, "good") == "ApplyFailed").await;
@@ -161,7 +171,7 @@ async fn one_bad_object_and_a_failing_server_stop_nobody_else() {
 #[tokio::test]
 async fn daemons_that_do_not_answer_are_counted() {
     let api = FakeApi::new(false);
-    api.put("nodecleanups", node_cleanup("a", json!({ "rollout": { "engine": "DaemonSet" } })));
+    api.put("nodecleanups", node_cleanup("a", &json!({ "rollout": { "engine": "DaemonSet" } })));
     let _operator = start(&api);
     until("ready", || ready(&api, "a") == "Applied").await;
     let mut daemon = pod("a", "x", "n1", "2026-11-02T00:00:00Z", None);
@@ -177,7 +187,7 @@ async fn daemons_that_do_not_answer_are_counted() {
 #[tokio::test]
 async fn of_two_replicas_one_acts_until_it_lets_go() {
     let api = FakeApi::new(true);
-    let (mut first, mut second) = (Lease::new(api.client(), "ops", "one"), Lease::new(api.client(), "ops", "two"));
+    let (mut first, mut second) = (Lease::new(client(&api), "ops", "one"), Lease::new(client(&api), "ops", "two"));
     first.acquire().await;
     let waiting = tokio::time::timeout(Duration::from_secs(7), second.acquire()).await;
     assert!(waiting.is_err(), "the second one waits");

@@ -1,26 +1,21 @@
 //! An API server in memory, as far as the operator needs one: lists in pages, watches, server-side apply as far as one
 //! writer shows, deletion, events and leases. It keeps the conversation, and can be told to fail.
 
-#![allow(dead_code, unreachable_pub, reason = "shared by tests and a benchmark")]
-#![allow(
-    clippy::needless_pass_by_value,
-    clippy::similar_names,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::missing_panics_doc, clippy::similar_names, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bytes::Bytes;
 use futures_util::stream;
-use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
-use kube::Client;
-use kube::client::Body;
+use hyper::body::{Body, Bytes, Frame};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 #[derive(Default)]
@@ -36,7 +31,7 @@ struct State {
 }
 
 /// A body that may go on for ever.
-type Answer = UnsyncBoxBody<Bytes, Infallible>;
+pub type Answer = UnsyncBoxBody<Bytes, Infallible>;
 
 /// The server.
 #[derive(Clone, Default)]
@@ -45,6 +40,7 @@ pub struct FakeApi(Arc<Mutex<State>>);
 const KRUISE: [(&str, &str); 2] = [("advancedcronjobs", "AdvancedCronJob"), ("broadcastjobs", "BroadcastJob")];
 
 impl FakeApi {
+    /// A server without objects.
     pub fn new(has_kruise: bool) -> Self {
         let api = Self::default();
         api.lock().has_kruise = has_kruise;
@@ -55,14 +51,16 @@ impl FakeApi {
         self.0.lock().unwrap()
     }
 
-    /// A client of it.
-    pub fn client(&self) -> Client {
-        let api = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let api = api.clone();
-            async move { Ok::<_, Infallible>(api.answer(request).await) }
-        });
-        Client::new(service, "default")
+    /// Answers over HTTP until it is dropped.
+    pub async fn serve(self, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            let api = self.clone();
+            tokio::spawn(async move {
+                let service = service_fn(|request| async { Ok::<_, Infallible>(api.answer(request).await) });
+                // A client that goes away in the middle is no news.
+                drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+            });
+        }
     }
 
     /// Installs or removes OpenKruise.
@@ -85,11 +83,13 @@ impl FakeApi {
         all.into_iter().filter(|line| !line.starts_with("GET")).collect()
     }
 
-    /// How many requests there were; starts counting anew.
-    pub fn take_count(&self) -> usize {
-        std::mem::take(&mut self.lock().conversation).len()
+    /// How many requests there were, and how many of them asked for a change; starts counting anew.
+    pub fn take_counts(&self) -> (usize, usize) {
+        let all = std::mem::take(&mut self.lock().conversation);
+        (all.len(), all.iter().filter(|line| !line.starts_with("GET")).count())
     }
 
+    /// An object; in whichever namespace it is.
     pub fn get(&self, plural: &str, name: &str) -> Option<Value> {
         let state = self.lock();
         let found = state.objects.iter().find(|((kind, _, named), _)| kind == plural && named == name);
@@ -108,6 +108,7 @@ impl FakeApi {
         self.put(plural, object);
     }
 
+    /// Deletes an object, as somebody else would; one that is not there stays so.
     pub fn delete(&self, plural: &str, name: &str) {
         let mut state = self.lock();
         let key = state.objects.keys().find(|(kind, _, named)| kind == plural && named == name).cloned();
@@ -116,9 +117,10 @@ impl FakeApi {
         }
     }
 
-    async fn answer(&self, request: Request<Body>) -> Response<Answer> {
+    /// The answer to one request.
+    pub async fn answer<B: Body<Error: std::fmt::Debug>>(&self, request: Request<B>) -> Response<Answer> {
         let (head, body) = request.into_parts();
-        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let body = body.collect().await.unwrap().to_bytes();
         let query = head.uri.query().unwrap_or_default().to_owned();
         let mut state = self.lock();
         let Some(path) = Path::parse(head.uri.path()) else {
@@ -154,27 +156,8 @@ impl FakeApi {
             }
             (Method::PATCH, _) => {
                 let patch: Value = serde_json::from_slice(&body).unwrap();
-                let live = state.objects.get(&key).cloned();
-                let is_apply = query.contains("force=true");
-                let object = match (live, path.sub.as_str()) {
-                    (Some(mut live), "/status") => {
-                        live["status"] = patch["status"].clone();
-                        live
-                    }
-                    (None, "/status") => return failure(404, "NotFound"),
-                    (Some(mut live), _) if is_apply => {
-                        live["spec"] = patch["spec"].clone();
-                        live["data"] = patch["data"].clone();
-                        for name in ["labels", "annotations", "ownerReferences"] {
-                            live["metadata"][name] = patch["metadata"][name].clone();
-                        }
-                        live
-                    }
-                    (Some(mut live), _) => {
-                        live["spec"]["paused"] = patch["spec"]["paused"].clone();
-                        live
-                    }
-                    (None, _) => patch,
+                let Some(object) = patched(state.objects.get(&key), &path, &query, patch) else {
+                    return failure(404, "NotFound");
                 };
                 answer(&state.put(&path.plural, object))
             }
@@ -230,7 +213,7 @@ impl State {
         self.watches.push((path.plural, path.namespace, sender));
         let lines = stream::unfold(receiver, |mut receiver| async move {
             let line: Bytes = receiver.recv().await?;
-            Some((Ok::<_, Infallible>(http_body::Frame::data(line)), receiver))
+            Some((Ok::<_, Infallible>(Frame::data(line)), receiver))
         });
         Response::new(StreamBody::new(lines).boxed_unsync())
     }
@@ -263,6 +246,23 @@ impl State {
             "resources": KRUISE.map(resource),
         }))
     }
+}
+
+/// What a patch makes of an object: of its status, of all that an applier writes, or of `paused`.
+fn patched(live: Option<&Value>, path: &Path, query: &str, patch: Value) -> Option<Value> {
+    let Some(mut live) = live.cloned() else { return (path.sub != "/status").then_some(patch) };
+    if path.sub == "/status" {
+        live["status"] = patch["status"].clone();
+    } else if query.contains("force=true") {
+        live["spec"] = patch["spec"].clone();
+        live["data"] = patch["data"].clone();
+        for name in ["labels", "annotations", "ownerReferences"] {
+            live["metadata"][name] = patch["metadata"][name].clone();
+        }
+    } else {
+        live["spec"]["paused"] = patch["spec"]["paused"].clone();
+    }
+    Some(live)
 }
 
 fn answer(value: &Value) -> Response<Answer> {
@@ -300,7 +300,7 @@ impl Path {
 }
 
 /// A NodeCleanup.
-pub fn node_cleanup(name: &str, spec: Value) -> Value {
+pub fn node_cleanup(name: &str, spec: &Value) -> Value {
     let mut object = json!({
         "apiVersion": "holystone.dev/v1alpha1", "kind": "NodeCleanup",
         "metadata": { "name": name, "namespace": "ops", "generation": 1 },
