@@ -28,6 +28,8 @@ struct State {
     has_kruise: bool,
     /// Plurals whose writes fail, and with which status.
     failing: BTreeMap<String, u16>,
+    /// Plurals of which whatever is written is changed.
+    meddlers: BTreeMap<String, fn(&mut Value)>,
 }
 
 /// A body that may go on for ever.
@@ -75,6 +77,11 @@ impl FakeApi {
             Some(status) => drop(state.failing.insert(plural.to_owned(), status)),
             None => drop(state.failing.remove(plural)),
         }
+    }
+
+    /// Changes whatever is written of a kind, as a webhook does.
+    pub fn meddle(&self, plural: &str, change: fn(&mut Value)) {
+        self.lock().meddlers.insert(plural.to_owned(), change);
     }
 
     /// What was asked for so far but for reading, as `METHOD plural/name`; starts anew.
@@ -156,9 +163,12 @@ impl FakeApi {
             }
             (Method::PATCH, _) => {
                 let patch: Value = serde_json::from_slice(&body).unwrap();
-                let Some(object) = patched(state.objects.get(&key), &path, &query, patch) else {
+                let Some(mut object) = patched(state.objects.get(&key), &path, &query, patch) else {
                     return failure(404, "NotFound");
                 };
+                if let Some(meddle) = state.meddlers.get(&path.plural) {
+                    meddle(&mut object);
+                }
                 answer(&state.put(&path.plural, object))
             }
             (Method::DELETE, _) => {

@@ -12,7 +12,7 @@ mod pod;
 mod problems;
 
 pub use decide::{Action, Decided, EventNote, Observed, decide, is_news, not_applied};
-pub use fold::{NodeState, NodeWord, fold};
+pub use fold::{NodeState, NodeWord, Told, fold};
 pub use objects::{Engine, Rendered, object_name, render, run_now};
 pub use problems::problems;
 

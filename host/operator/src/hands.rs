@@ -33,7 +33,7 @@ impl Hands {
         let (Action::Apply(object) | Action::Pause(object) | Action::Delete(object)) = action;
         let Some(kind) = kind_of(object) else { return Ok(None) };
         let key = Key::of(object);
-        let api = api(&self.client, kind, Some(&key.namespace));
+        let api = api::<DynamicObject>(&self.client, kind, Some(&key.namespace));
         let changed = match action {
             Action::Apply(object) => {
                 api.patch(&key.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await?

@@ -116,6 +116,8 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 struct Agenda {
     due: BTreeMap<Key, Instant>,
     failures: BTreeMap<Key, u32>,
+    /// How often in a row something had to be done.
+    acts: BTreeMap<Key, u32>,
 }
 
 impl Agenda {
@@ -130,10 +132,35 @@ impl Agenda {
 
     fn failed(&mut self, key: &Key) -> Duration {
         let failures = self.failures.entry(key.clone()).or_default();
-        let wait = BACK_OFF.0.saturating_mul(1 << (*failures).min(16)).min(BACK_OFF.1);
+        let wait = doubled(BACK_OFF.0, *failures);
         *failures += 1;
         wait
     }
+
+    /// Takes in whether something had to be done; gives it back.
+    fn acted(&mut self, key: &Key, something: bool) -> bool {
+        if something {
+            *self.acts.entry(key.clone()).or_default() += 1;
+        } else {
+            self.acts.remove(key);
+        }
+        something
+    }
+
+    /// How long to wait after a change: the longer, the more often in a row something had to be done, because then
+    /// somebody else undoes it.
+    fn settle(&self, key: &Key, time: Duration) -> Duration {
+        doubled(time, self.acts.get(key).map_or(0, |acts| acts - 1))
+    }
+
+    fn forget(&mut self, key: &Key) {
+        self.failures.remove(key);
+        self.acts.remove(key);
+    }
+}
+
+fn doubled(time: Duration, times: u32) -> Duration {
+    time.saturating_mul(1 << times.min(16)).min(BACK_OFF.1)
 }
 
 impl Operator {
@@ -171,6 +198,7 @@ impl Operator {
                     News::Change(kind, change) => {
                         let settle = if kind == Kind::Pod { SETTLE_PODS } else { SETTLE };
                         for key in world.take(kind, change) {
+                            let settle = agenda.settle(&key, settle);
                             agenda.by(key, Instant::now() + settle);
                         }
                     }
@@ -218,7 +246,6 @@ impl Operator {
         heard: &mpsc::Sender<(Key, BTreeMap<String, holystone_core::cluster::NodeState>)>,
     ) {
         for (key, pods) in world.daemons() {
-            let (key, pods) = (key.clone(), pods.clone());
             let (ask, heard) = (Arc::clone(&self.settings.ask), heard.clone());
             asking.spawn(async move {
                 let told = daemons::ask(&key, pods, &ask).await;
@@ -232,11 +259,17 @@ impl Operator {
         let Some((object, decided)) = world.observe(key, &self.settings.image, Timestamp::now(), |observed| {
             (observed.object.clone(), decide(observed))
         }) else {
-            agenda.failures.remove(key);
+            agenda.forget(key);
             lock(&self.shared).standing.cleanups.remove(&(key.namespace.clone(), key.name.clone()));
             return;
         };
-        let again = decided.again;
+        let again = decided.again.map(|again| again.max(SignedDuration::ZERO).unsigned_abs());
+        // What was changed is looked at once more, as it has become.
+        let again = if agenda.acted(key, !decided.actions.is_empty()) {
+            Some(again.unwrap_or(Duration::MAX).min(agenda.settle(key, SETTLE)))
+        } else {
+            again
+        };
         let status = decided.status.clone();
         let failure = tokio::time::timeout(PATIENCE, self.carry_out(key, &object, decided, world, hands)).await;
         let failure = match failure {
@@ -251,7 +284,7 @@ impl Operator {
                 shared.standing.done += 1;
                 agenda.failures.remove(key);
                 if let Some(again) = again {
-                    agenda.by(key.clone(), Instant::now() + again.max(SignedDuration::ZERO).unsigned_abs());
+                    agenda.by(key.clone(), Instant::now() + again);
                 }
             }
             Some(error) => {

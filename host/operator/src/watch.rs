@@ -1,13 +1,20 @@
 //! The watches: one for each kind, all into one channel.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use holystone_core::cluster::{KRUISE_API, MANAGED_BY, NAME_LABEL};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::DynamicResourceScope;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Client, Error};
+use kube::{Client, Error, Resource};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc::Sender;
 
@@ -41,7 +48,10 @@ pub(crate) fn resource(kind: Kind) -> ApiResource {
 }
 
 /// The objects of a kind, in one namespace or in all.
-pub(crate) fn api(client: &Client, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+pub(crate) fn api<K>(client: &Client, kind: Kind, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+{
     match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource(kind)),
         None => Api::all_with(client.clone(), &resource(kind)),
@@ -57,7 +67,23 @@ pub(crate) async fn watch(client: Client, kind: Kind, namespace: Option<String>,
         // An object of the same name that belongs to somebody else has to be seen.
         Kind::NodeCleanup | Kind::AdvancedCronJob | Kind::BroadcastJob | Kind::DaemonSet => config,
     };
-    let mut events = watcher(api(&client, kind, namespace.as_deref()), config).default_backoff().boxed();
+    match kind {
+        Kind::Pod => follow::<SeenPod>(&client, kind, namespace.as_deref(), config, news).await,
+        _ => follow::<DynamicObject>(&client, kind, namespace.as_deref(), config, news).await,
+    }
+}
+
+async fn follow<K>(client: &Client, kind: Kind, namespace: Option<&str>, config: watcher::Config, news: Sender<News>)
+where
+    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize
+        + Send
+        + 'static,
+{
+    let mut events = watcher(api::<K>(client, kind, namespace), config).default_backoff().boxed();
     while let Some(event) = events.next().await {
         let change = match event {
             Ok(Event::Init) => Change::Begin,
@@ -102,6 +128,81 @@ async fn has_kruise(client: &Client) -> Result<bool, Error> {
 }
 
 /// As a plain value. Objects of a watch can always be written.
-pub(crate) fn value(object: &DynamicObject) -> Value {
+pub(crate) fn value(object: &impl Serialize) -> Value {
     serde_json::to_value(object).unwrap_or_default()
+}
+
+/// What is read of a pod. The rest of it, which is most, never takes memory: thousands change within seconds.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct SeenPod {
+    #[serde(deserialize_with = "seen_metadata")]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: SeenSpec,
+    #[serde(default)]
+    status: SeenStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SeenSpec {
+    node_name: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SeenStatus {
+    phase: Option<String>,
+    reason: Option<String>,
+    message: Option<String>,
+    #[serde(rename = "podIP")]
+    pod_ip: Option<String>,
+    #[serde(default)]
+    container_statuses: Vec<Value>,
+}
+
+fn seen_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Seen {
+        name: Option<String>,
+        namespace: Option<String>,
+        resource_version: Option<String>,
+        creation_timestamp: Option<Time>,
+        labels: Option<BTreeMap<String, String>>,
+        owner_references: Option<Vec<OwnerReference>>,
+    }
+    let Seen { name, namespace, resource_version, creation_timestamp, labels, owner_references } =
+        Seen::deserialize(deserializer)?;
+    let nothing = ObjectMeta::default();
+    Ok(ObjectMeta { name, namespace, resource_version, creation_timestamp, labels, owner_references, ..nothing })
+}
+
+impl Resource for SeenPod {
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
+
+    fn kind(resource: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::kind(resource)
+    }
+
+    fn group(resource: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::group(resource)
+    }
+
+    fn version(resource: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::version(resource)
+    }
+
+    fn plural(resource: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::plural(resource)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holystone_core::cluster::{BROADCAST_JOB_LABEL, NAME_LABEL, NodeState, NodeWord, Observed};
+use holystone_core::cluster::{BROADCAST_JOB_LABEL, NAME_LABEL, NodeState, NodeWord, Observed, object_name};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ pub enum Change {
 }
 
 /// A pod of a DaemonSet, which can be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Daemon {
     /// Name of its node.
     pub node: String,
@@ -102,10 +102,8 @@ pub struct World {
     objects: BTreeMap<Kind, BTreeMap<Key, Value>>,
     /// By NodeCleanup and name of the run.
     runs: BTreeMap<Key, BTreeMap<String, Run>>,
-    /// By NodeCleanup and pod.
-    daemons: BTreeMap<Key, BTreeMap<String, Daemon>>,
-    /// What daemons said when they were last asked.
-    told: BTreeMap<Key, BTreeMap<String, NodeState>>,
+    /// By NodeCleanup and pod, with what the daemon said when it was last asked.
+    daemons: BTreeMap<Key, BTreeMap<String, (Daemon, NodeState)>>,
     /// What has been told since a watch began anew.
     fresh: BTreeMap<Kind, BTreeSet<Key>>,
     complete: BTreeSet<Kind>,
@@ -147,15 +145,21 @@ impl World {
         self.objects.get(&Kind::NodeCleanup).into_iter().flatten()
     }
 
-    /// The daemons of each NodeCleanup that has some.
-    pub fn daemons(&self) -> &BTreeMap<Key, BTreeMap<String, Daemon>> {
-        &self.daemons
+    /// The daemons of each NodeCleanup that has some, by pod.
+    pub fn daemons(&self) -> BTreeMap<Key, BTreeMap<String, Daemon>> {
+        let of_one = |daemons: &BTreeMap<String, (Daemon, NodeState)>| {
+            daemons.iter().map(|(pod, (daemon, _))| (pod.clone(), daemon.clone())).collect()
+        };
+        self.daemons.iter().map(|(key, daemons)| (key.clone(), of_one(daemons))).collect()
     }
 
-    /// Takes in what daemons said; the text of those that did not answer is theirs, too.
+    /// Takes in what daemons said; of those that did not answer, that.
     pub fn hear(&mut self, key: &Key, told: BTreeMap<String, NodeState>) {
-        if self.daemons.contains_key(key) {
-            self.told.insert(key.clone(), told);
+        let Some(daemons) = self.daemons.get_mut(key) else { return };
+        for (pod, said) in told {
+            if let Some((_, state)) = daemons.get_mut(&pod) {
+                *state = said;
+            }
         }
     }
 
@@ -168,35 +172,28 @@ impl World {
         look: impl FnOnce(&Observed<'_>) -> T,
     ) -> Option<T> {
         let object = self.get(Kind::NodeCleanup, key)?;
-        let daemon_set = self.get(Kind::DaemonSet, &key.beside(&holystone_core::cluster::object_name(&key.name)));
-        let mut runs: BTreeMap<String, BTreeMap<String, NodeState>> = BTreeMap::new();
+        let object_name = object_name(&key.name);
+        let daemon_set = self.get(Kind::DaemonSet, &key.beside(&object_name));
+        let mut runs: BTreeMap<&str, Vec<&NodeState>> = BTreeMap::new();
         for (name, run) in self.runs.get(key).into_iter().flatten() {
-            runs.insert(name.clone(), run.pods.clone());
+            runs.insert(name, run.pods.values().collect());
         }
-        if let Some(set) = daemon_set {
-            runs.insert(Key::of(set).name, self.daemon_states(key));
+        if daemon_set.is_some() {
+            let states = self.daemons.get(key).into_iter().flatten().map(|(_, (_, state))| state);
+            runs.insert(&object_name, states.collect());
         }
         let observed = Observed {
             object,
             image,
             has_kruise: self.has_kruise == Some(true),
-            config_map: self.get(Kind::ConfigMap, &key.beside(&holystone_core::cluster::object_name(&key.name))),
+            config_map: self.get(Kind::ConfigMap, &key.beside(&object_name)),
             advanced_cron_job: self.get(Kind::AdvancedCronJob, key),
             daemon_set,
             broadcast_jobs: self.jobs_of(key).collect(),
-            runs: &runs,
+            runs,
             now,
         };
         Some(look(&observed))
-    }
-
-    fn daemon_states(&self, key: &Key) -> BTreeMap<String, NodeState> {
-        let told = self.told.get(key);
-        let state = |(pod, daemon): (&String, &Daemon)| {
-            let active = NodeState { node: daemon.node.clone(), times: None, word: NodeWord::Active };
-            (pod.clone(), told.and_then(|told| told.get(pod).cloned()).unwrap_or(active))
-        };
-        self.daemons.get(key).into_iter().flatten().map(state).collect()
     }
 
     fn get(&self, kind: Kind, key: &Key) -> Option<&Value> {
@@ -213,8 +210,13 @@ impl World {
             return self.put_pod(&object);
         }
         slim(kind, &mut object);
-        let about = about(kind, &object);
-        self.objects.entry(kind).or_default().insert(Key::of(&object), object);
+        let (key, about) = (Key::of(&object), about(kind, &object));
+        let known = self.objects.entry(kind).or_default();
+        // What the operator has written itself comes back by the watch.
+        if known.get(&key) == Some(&object) {
+            return BTreeSet::new();
+        }
+        known.insert(key, object);
         about
     }
 
@@ -226,7 +228,11 @@ impl World {
             let began = pod["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse().ok());
             let run = runs.entry(run).or_default();
             run.began = run.began.into_iter().chain(began).min();
-            run.pods.insert(name, state_of(pod));
+            let mut state = state_of(pod);
+            if let Some(other) = run.pods.values().next() {
+                state.share(other);
+            }
+            run.pods.insert(name, state);
             if runs.len() > RUNS
                 && let Some(oldest) = runs.iter().min_by_key(|(_, run)| run.began).map(|(name, _)| name.clone())
             {
@@ -235,7 +241,9 @@ impl World {
         } else {
             let address = pod["status"]["podIP"].as_str().map(str::to_owned);
             let node = pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned();
-            self.daemons.entry(key.clone()).or_default().insert(name, Daemon { node, address });
+            let state = NodeState { node: node.clone(), times: None, word: NodeWord::Active };
+            let daemon = self.daemons.entry(key.clone()).or_default().entry(name);
+            daemon.or_insert_with(|| (Daemon::default(), state)).0 = Daemon { node, address };
         }
         BTreeSet::from([key])
     }
@@ -247,7 +255,6 @@ impl World {
         }
         if kind == Kind::NodeCleanup {
             self.runs.remove(&key);
-            self.told.remove(&key);
         }
         if kind == Kind::BroadcastJob {
             for cleanup in cleanups_of_job(object) {
@@ -274,7 +281,6 @@ impl World {
                     daemons.remove(name);
                     if daemons.is_empty() {
                         self.daemons.remove(&key);
-                        self.told.remove(&key);
                     }
                 }
             }

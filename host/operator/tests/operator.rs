@@ -139,6 +139,38 @@ async fn runs_become_a_status_and_an_event() {
 }
 
 #[tokio::test]
+async fn pods_that_end_one_after_the_other_come_to_few_writes() {
+    let api = FakeApi::new(true);
+    api.put("nodecleanups", node_cleanup("a", &json!({})));
+    let _operator = start(&api);
+    until("ready", || ready(&api, "a") == "Applied").await;
+    is_quiet(&api).await;
+    api.put("broadcastjobs", broadcast_job("a", "a-1", "running", 80));
+    for node in 0..80 {
+        api.put("pods", pod("a", "a-1", &format!("n{node}"), "2026-11-02T00:00:00Z", Some(&message(1))));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();
+    until("all are folded", || run()["removed"] == 80).await;
+    // One when the run began, one for each five seconds, and one to spare.
+    let writes = api.take_writes();
+    assert!(writes.len() <= 4, "{writes:?}");
+}
+
+#[tokio::test]
+async fn who_undoes_what_is_done_is_not_fought_without_end() {
+    let api = FakeApi::new(true);
+    api.meddle("advancedcronjobs", |object| object["spec"]["schedule"] = "* * * * *".into());
+    api.put("nodecleanups", node_cleanup("a", &json!({})));
+    let _operator = start(&api);
+    until("ready", || ready(&api, "a") == "Applied").await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let applied = api.take_writes().iter().filter(|line| *line == "PATCH advancedcronjobs/a").count();
+    // At once, after 0.2 seconds, 0.4 and so on.
+    assert!((2..=7).contains(&applied), "{applied}");
+}
+
+#[tokio::test]
 async fn openkruise_may_come_later() {
     let api = FakeApi::new(false);
     api.put("nodecleanups", node_cleanup("a", &json!({})));

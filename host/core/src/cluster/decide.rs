@@ -43,8 +43,8 @@ pub struct Observed<'a> {
     pub daemon_set: Option<&'a Value>,
     /// The BroadcastJobs that belong to it or to its AdvancedCronJob.
     pub broadcast_jobs: Vec<&'a Value>,
-    /// What is known of nodes, by the name of the BroadcastJob or DaemonSet and the pod.
-    pub runs: &'a BTreeMap<String, BTreeMap<String, NodeState>>,
+    /// What is known of nodes, by the name of the BroadcastJob or DaemonSet.
+    pub runs: BTreeMap<&'a str, Vec<&'a NodeState>>,
     /// The time.
     pub now: Timestamp,
 }
@@ -395,8 +395,7 @@ impl Step<'_> {
     fn run_of_job(&self, job: &Value) -> Folded {
         let status = &job["status"];
         let desired = u32::try_from(status["desired"].as_i64().unwrap_or_default()).unwrap_or_default();
-        let none = BTreeMap::new();
-        let mut folded = fold(desired, self.observed.runs.get(name_of(job)).unwrap_or(&none).values());
+        let mut folded = fold(desired, self.observed.runs.get(name_of(job)).into_iter().flatten().copied());
         let run = &mut folded.run;
         name_of(job).clone_into(&mut run.name);
         run.started_at = began(job);
@@ -420,9 +419,9 @@ impl Step<'_> {
     fn run_of_daemons(&self, set: &Value) -> Option<Folded> {
         let states = self.observed.runs.get(name_of(set))?;
         let desired = set["status"]["desiredNumberScheduled"].as_u64().unwrap_or_default();
-        let mut folded = fold(u32::try_from(desired).unwrap_or(u32::MAX), states.values());
+        let mut folded = fold(u32::try_from(desired).unwrap_or(u32::MAX), states.iter().copied());
         let run = &mut folded.run;
-        let times = |of: fn(&NodeState) -> Option<Timestamp>| states.values().filter_map(of);
+        let times = |of: fn(&NodeState) -> Option<Timestamp>| states.iter().copied().filter_map(of);
         name_of(set).clone_into(&mut run.name);
         run.started_at = times(|state| state.times.map(|times| times.0)).min();
         run.finished_at = times(|state| state.times.map(|times| times.1)).max();

@@ -2,12 +2,13 @@
 //! bounded size; in whatever order they are seen, it is the same.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::daemon::RunResult;
 use crate::manifest::status::{LastRun, NodeError, Nodes, ResolvedPlugin};
-use crate::report::Brief;
+use crate::report::{Brief, BriefPlugin};
 use crate::text::shown;
 
 /// How many different errors a status tells of.
@@ -34,24 +35,94 @@ pub enum NodeWord {
     /// It goes on, or has yet to begin.
     Active,
     /// It ended with a report.
-    Ended(Box<Brief>),
+    Ended(Box<Told>),
     /// It ended without a report, or is not to be reached; the text says what is known.
     Silent(String),
+}
+
+/// What is kept of a node's report: there are thousands of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    result: RunResult,
+    sums: Sums,
+    errors: Box<[Box<str>]>,
+    plugins: Arc<[BriefPlugin]>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Sums {
+    removed: u64,
+    refused: u64,
+    failed: u64,
+    size_removed_bytes: u64,
+    filesystem_freed_bytes: Option<i64>,
+}
+
+impl Told {
+    /// Of a report.
+    pub fn of(brief: Brief) -> Self {
+        let mut sums = Sums::default();
+        if let Some(totals) = &brief.outcome.totals {
+            sums.removed = totals.removed as u64;
+            sums.refused = totals.refused.saturating_add(totals.no_longer_allowed) as u64;
+            sums.failed = totals.failed as u64;
+            sums.size_removed_bytes = totals.size_removed_bytes;
+            sums.free(totals.filesystem_freed_bytes);
+        }
+        if let Some(totals) = &brief.outcome.log_totals {
+            sums.add(&Sums {
+                removed: totals.removed.saturating_add(totals.truncated) as u64,
+                refused: totals.refused.saturating_add(totals.no_longer_allowed) as u64,
+                failed: totals.failed as u64,
+                size_removed_bytes: totals.size_removed_bytes,
+                filesystem_freed_bytes: brief.log_freed_bytes,
+            });
+        }
+        let not_run = brief.outcome.message.filter(|_| brief.outcome.result != RunResult::Done);
+        let errors = brief.errors.into_iter().take(OF_ONE_NODE).map(|error| error.message);
+        Self {
+            result: brief.outcome.result,
+            sums,
+            errors: errors.chain(not_run).map(String::into_boxed_str).collect(),
+            plugins: brief.plugins.into(),
+        }
+    }
+}
+
+impl Sums {
+    fn add(&mut self, more: &Self) {
+        self.removed = self.removed.saturating_add(more.removed);
+        self.refused = self.refused.saturating_add(more.refused);
+        self.failed = self.failed.saturating_add(more.failed);
+        self.size_removed_bytes = self.size_removed_bytes.saturating_add(more.size_removed_bytes);
+        self.free(more.filesystem_freed_bytes);
+    }
+
+    fn free(&mut self, bytes: Option<i64>) {
+        if let Some(bytes) = bytes {
+            self.filesystem_freed_bytes = Some(self.filesystem_freed_bytes.unwrap_or_default().saturating_add(bytes));
+        }
+    }
 }
 
 impl NodeState {
     /// A node whose pod ended with these last words.
     pub fn ended(node: &str, message: &str) -> Self {
         let word = match Brief::from_message(message) {
-            Ok(mut brief) => {
-                brief.errors.truncate(OF_ONE_NODE);
-                brief.refusals.clear();
-                NodeWord::Ended(Box::new(brief))
-            }
+            Ok(brief) => NodeWord::Ended(Box::new(Told::of(brief))),
             Err(_) if message.is_empty() => NodeWord::Silent("the pod ended without a report".to_owned()),
             Err(_) => NodeWord::Silent(format!("the pod ended with {}", shown(message))),
         };
         Self { node: node.to_owned(), times: None, word }
+    }
+
+    /// Keeps the plugins together with another node of the run, which nearly always has the same.
+    pub fn share(&mut self, other: &Self) {
+        if let (NodeWord::Ended(own), NodeWord::Ended(other)) = (&mut self.word, &other.word)
+            && own.plugins == other.plugins
+        {
+            own.plugins = Arc::clone(&other.plugins);
+        }
     }
 }
 
@@ -68,78 +139,66 @@ pub struct Folded {
 
 /// Folds the nodes of a run. `desired` is how many it is for.
 pub fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>) -> Folded {
-    let mut sums = Sums::default();
+    let mut folding = Folding::default();
     for state in states {
-        sums.add(state);
+        folding.add(state);
     }
-    sums.folded(desired)
+    folding.folded(desired)
 }
 
 #[derive(Default)]
-struct Sums<'a> {
-    run: LastRun,
+struct Folding<'a> {
+    nodes: Nodes,
+    sums: Sums,
     errors: BTreeMap<&'a str, Vec<&'a str>>,
     /// By plugin, how many nodes have which bytes.
     plugins: BTreeMap<&'a str, BTreeMap<Option<&'a str>, u32>>,
 }
 
-impl<'a> Sums<'a> {
+impl<'a> Folding<'a> {
     fn add(&mut self, state: &'a NodeState) {
-        let nodes = &mut self.run.nodes;
         match &state.word {
-            NodeWord::Active => nodes.active += 1,
+            NodeWord::Active => self.nodes.active += 1,
             NodeWord::Silent(message) => {
-                nodes.skipped += 1;
+                self.nodes.skipped += 1;
                 self.errors.entry(message).or_default().push(&state.node);
             }
-            NodeWord::Ended(brief) => {
-                match brief.outcome.result {
-                    RunResult::Done => nodes.succeeded += 1,
-                    RunResult::SomeFailed | RunResult::NotRun => nodes.failed += 1,
+            NodeWord::Ended(told) => {
+                match told.result {
+                    RunResult::Done => self.nodes.succeeded += 1,
+                    RunResult::SomeFailed | RunResult::NotRun => self.nodes.failed += 1,
                 }
-                self.add_brief(&state.node, brief);
+                self.sums.add(&told.sums);
+                for message in &told.errors {
+                    self.errors.entry(message).or_default().push(&state.node);
+                }
+                for plugin in &*told.plugins {
+                    let digests = self.plugins.entry(&plugin.name).or_default();
+                    *digests.entry(plugin.digest.as_deref()).or_default() += 1;
+                }
             }
         }
     }
 
-    fn add_brief(&mut self, node: &'a str, brief: &'a Brief) {
-        let run = &mut self.run;
-        let add = |sum: &mut u64, more: usize| *sum = sum.saturating_add(more as u64);
-        if let Some(totals) = &brief.outcome.totals {
-            add(&mut run.removed, totals.removed);
-            add(&mut run.refused, totals.refused.saturating_add(totals.no_longer_allowed));
-            add(&mut run.failed, totals.failed);
-            run.size_removed_bytes = run.size_removed_bytes.saturating_add(totals.size_removed_bytes);
-        }
-        if let Some(totals) = &brief.outcome.log_totals {
-            add(&mut run.removed, totals.removed.saturating_add(totals.truncated));
-            add(&mut run.refused, totals.refused.saturating_add(totals.no_longer_allowed));
-            add(&mut run.failed, totals.failed);
-            run.size_removed_bytes = run.size_removed_bytes.saturating_add(totals.size_removed_bytes);
-        }
-        let images = brief.outcome.totals.and_then(|totals| totals.filesystem_freed_bytes);
-        for freed in images.into_iter().chain(brief.log_freed_bytes) {
-            run.filesystem_freed_bytes = Some(run.filesystem_freed_bytes.unwrap_or_default().saturating_add(freed));
-        }
-        let not_run = brief.outcome.message.as_deref().filter(|_| brief.outcome.result != RunResult::Done);
-        for message in brief.errors.iter().map(|error| error.message.as_str()).chain(not_run) {
-            self.errors.entry(message).or_default().push(node);
-        }
-        for plugin in &brief.plugins {
-            *self.plugins.entry(&plugin.name).or_default().entry(plugin.digest.as_deref()).or_default() += 1;
-        }
-    }
-
-    fn folded(mut self, desired: u32) -> Folded {
-        let nodes = &mut self.run.nodes;
+    fn folded(self, desired: u32) -> Folded {
+        let Self { mut nodes, sums, .. } = self;
         let over = nodes.succeeded + nodes.failed + nodes.skipped;
         // Pods of nodes that have left the cluster are counted as well.
         nodes.desired = desired.max(over);
         nodes.active = nodes.active.max(nodes.desired - over);
-        nodes.summary = summary(nodes);
+        nodes.summary = summary(&nodes);
         let mut errors: Vec<(&str, Vec<&str>)> = self.errors.into_iter().collect();
         errors.sort_by(|one, other| other.1.len().cmp(&one.1.len()).then_with(|| one.0.cmp(other.0)));
-        self.run.errors = errors.into_iter().take(ERRORS).map(|(message, nodes)| node_error(message, nodes)).collect();
+        let run = LastRun {
+            nodes,
+            removed: sums.removed,
+            refused: sums.refused,
+            failed: sums.failed,
+            size_removed_bytes: sums.size_removed_bytes,
+            filesystem_freed_bytes: sums.filesystem_freed_bytes,
+            errors: errors.into_iter().take(ERRORS).map(|(message, nodes)| node_error(message, nodes)).collect(),
+            ..LastRun::default()
+        };
         let unlike = self.plugins.iter().filter(|(_, digests)| digests.len() > 1 || digests.contains_key(&None));
         let unlike = unlike.map(|(name, _)| (*name).to_owned()).collect();
         let most = |digests: BTreeMap<Option<&str>, u32>| {
@@ -153,7 +212,7 @@ impl<'a> Sums<'a> {
             .plugins
             .into_iter()
             .map(|(name, digests)| ResolvedPlugin { name: name.to_owned(), digest: most(digests) });
-        Folded { run: self.run, plugins: plugins.collect(), unlike }
+        Folded { run, plugins: plugins.collect(), unlike }
     }
 }
 
@@ -172,7 +231,7 @@ fn summary(nodes: &Nodes) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{BriefError, BriefPlugin, Totals};
+    use crate::report::{BriefError, Totals};
 
     fn node(at: usize, failed: bool) -> NodeState {
         let mut brief = Brief::not_run("the runtime does not answer");
@@ -221,6 +280,21 @@ mod tests {
         assert_eq!(folded, fold(5_000, states.iter().rev()));
         assert_eq!(folded.unlike, ["p"]);
         assert_eq!(folded.plugins[0].digest.as_deref(), Some("sha256:0"), "what most nodes have");
+    }
+
+    #[test]
+    fn nodes_keep_the_same_plugins_once() {
+        let plugins = |state: &NodeState| match &state.word {
+            NodeWord::Ended(told) => Arc::clone(&told.plugins),
+            _ => panic!("{state:?}"),
+        };
+        let first = node(0, false);
+        for (at, is_shared) in [(1, true), (6, false)] {
+            let (mut state, whole) = (node(at, true), node(at, true));
+            state.share(&first);
+            assert_eq!(Arc::ptr_eq(&plugins(&state), &plugins(&first)), is_shared);
+            assert_eq!(state, whole, "nothing of it is another");
+        }
     }
 
     #[test]

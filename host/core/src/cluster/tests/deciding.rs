@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::*;
 use super::object;
 use crate::manifest::status::NodeCleanupStatus;
+use crate::report::{Brief, BriefPlugin, Totals};
 
 const IMAGE: &str = "docker.io/holystone/holystone:0.1.0";
 
@@ -39,7 +40,7 @@ impl Cluster {
             advanced_cron_job: self.cron_job.as_ref(),
             daemon_set: self.daemon_set.as_ref(),
             broadcast_jobs: self.jobs.values().collect(),
-            runs: &self.runs,
+            runs: self.runs.iter().map(|(name, states)| (name.as_str(), states.values().collect())).collect(),
             now: Timestamp::from_second(self.now).unwrap(),
         })
     }
@@ -131,14 +132,18 @@ fn scheduled() -> Cluster {
 }
 
 fn done(node: &str, removed: usize) -> NodeState {
-    let totals = crate::report::Totals { removed, ..Default::default() };
+    NodeState::ended(node, &report(removed).to_message())
+}
+
+fn report(removed: usize) -> Brief {
+    let totals = Totals { removed, ..Default::default() };
     let outcome = crate::daemon::Outcome {
         result: crate::daemon::RunResult::Done,
         message: None,
         totals: Some(totals),
         log_totals: None,
     };
-    NodeState::ended(node, &crate::report::Brief::of_record(outcome).to_message())
+    Brief::of_record(outcome)
 }
 
 #[test]
@@ -466,8 +471,8 @@ fn plugins_that_differ_between_nodes_are_told() {
     cluster.settle();
     cluster.run("stale-1", "running", cluster.now);
     for (node, digest) in [("a", "sha256:1"), ("b", "sha256:2")] {
-        let NodeWord::Ended(mut brief) = done(node, 1).word else { panic!() };
-        brief.plugins = vec![crate::report::BriefPlugin { name: "p".to_owned(), digest: Some(digest.to_owned()) }];
+        let mut brief = report(1);
+        brief.plugins = vec![BriefPlugin { name: "p".to_owned(), digest: Some(digest.to_owned()) }];
         cluster.pod("stale-1", node, NodeState::ended(node, &brief.to_message()));
     }
     let (decided, _) = cluster.step();
