@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use holystone_core::cluster::{Decided, decide};
+use holystone_core::cluster::{Decided, NodeState, decide};
 use holystone_core::manifest::status::NodeCleanupStatus;
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, Error};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::daemons::{self, Ask};
 use crate::hands::Hands;
 use crate::watch::{News, watch, watch_kruise};
-use crate::world::{Key, Kind, World};
+use crate::world::{Daemon, Key, Kind, World};
 
 /// How many news may wait; watches wait when there are more.
 const CHANNEL: usize = 256;
@@ -24,8 +24,9 @@ const CHANNEL: usize = 256;
 const SETTLE: Duration = Duration::from_millis(200);
 /// The same after a change of a pod, of which thousands end in one run.
 const SETTLE_PODS: Duration = Duration::from_secs(5);
-/// How often the daemons of DaemonSets are asked.
-const ASK_EVERY: Duration = Duration::from_secs(15);
+/// How often the daemons of DaemonSets are asked, and how much longer it takes for each of them: of five thousand, a
+/// hundred a second.
+const ASK_EVERY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_millis(10));
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long before the first retry, and the longest before a later one.
@@ -163,6 +164,19 @@ fn doubled(time: Duration, times: u32) -> Duration {
     time.saturating_mul(1 << times.min(16)).min(BACK_OFF.1)
 }
 
+/// Asks all daemons, of one NodeCleanup after the other.
+async fn ask(
+    daemons: BTreeMap<Key, BTreeMap<String, Daemon>>,
+    ask: Ask,
+    heard: mpsc::Sender<(Key, BTreeMap<String, NodeState>)>,
+) {
+    for (key, pods) in daemons {
+        let told = daemons::ask(&key, pods, &ask).await;
+        // Nobody listens any more when the operator ends.
+        drop(heard.send((key, told)).await);
+    }
+}
+
 impl Operator {
     /// An operator that has not begun yet.
     pub fn new(client: Client, settings: Settings) -> Self {
@@ -188,7 +202,7 @@ impl Operator {
         let mut agenda = Agenda::default();
         let mut kruise_is_watched = false;
         let mut asking = JoinSet::new();
-        let mut ask_at = Instant::now() + ASK_EVERY;
+        let mut ask_at = Instant::now() + ASK_EVERY.0;
         loop {
             lock(&self.shared).turned = Some(Instant::now());
             let next = agenda.first().filter(|_| world.is_complete()).map(|(_, time)| time);
@@ -223,10 +237,12 @@ impl Operator {
                 }
                 () = tokio::time::sleep_until(wake) => {
                     if Instant::now() >= ask_at {
-                        ask_at = Instant::now() + ASK_EVERY;
                         while asking.try_join_next().is_some() {}
+                        let daemons = world.daemons();
+                        let number = u32::try_from(daemons.values().map(BTreeMap::len).sum::<usize>());
+                        ask_at = Instant::now() + ASK_EVERY.0 + ASK_EVERY.1 * number.unwrap_or(u32::MAX);
                         if asking.is_empty() {
-                            self.ask(&world, &mut asking, &heard_sender);
+                            asking.spawn(ask(daemons, Arc::clone(&self.settings.ask), heard_sender.clone()));
                         }
                     }
                     let first = agenda.first().filter(|(_, time)| *time <= Instant::now() && world.is_complete());
@@ -236,22 +252,6 @@ impl Operator {
                     }
                 }
             }
-        }
-    }
-
-    fn ask(
-        &self,
-        world: &World,
-        asking: &mut JoinSet<()>,
-        heard: &mpsc::Sender<(Key, BTreeMap<String, holystone_core::cluster::NodeState>)>,
-    ) {
-        for (key, pods) in world.daemons() {
-            let (ask, heard) = (Arc::clone(&self.settings.ask), heard.clone());
-            asking.spawn(async move {
-                let told = daemons::ask(&key, pods, &ask).await;
-                // Nobody listens any more when the operator ends.
-                drop(heard.send((key, told)).await);
-            });
         }
     }
 
