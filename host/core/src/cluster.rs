@@ -10,11 +10,13 @@ mod fold;
 mod objects;
 mod pod;
 mod problems;
+mod status;
 
-pub use decide::{Action, Decided, EventNote, Observed, decide, is_news, not_applied};
+pub use decide::{Action, Decided, EventNote, Observed, decide};
 pub use fold::{NodeState, NodeWord, Told, fold};
 pub use objects::{Engine, Rendered, object_name, render, run_now};
 pub use problems::problems;
+pub use status::{is_news, not_applied};
 
 /// The label that everything of a NodeCleanup carries, with its name.
 pub const NAME_LABEL: &str = "holystone.dev/node-cleanup";

@@ -9,13 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::RUN_NOW;
-use super::fold::{Folded, NodeState, fold};
+use super::fold::NodeState;
 use super::objects::{self, Engine, Rendered, digest, render, run_now};
 use super::pod::MANIFEST_KEY;
-use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, ResolvedPlugin};
+use crate::manifest::status::NodeCleanupStatus;
 use crate::manifest::{self, NodeCleanup, Problem, Text};
 use crate::schedule::{HistoryLimits, Past, RunState};
-use crate::text::shown;
 
 /// The annotations by which a change is seen that the API server's additions would hide: a field that was taken away.
 const SPEC_DIGEST: &str = "holystone.dev/spec-digest";
@@ -88,18 +87,18 @@ pub struct Decided {
 
 /// How one thing stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Outlook {
-    is_true: bool,
-    reason: &'static str,
-    message: String,
+pub(super) struct Outlook {
+    pub(super) is_true: bool,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
 }
 
 impl Outlook {
-    fn good(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn good(reason: &'static str, message: impl Into<String>) -> Self {
         Self { is_true: true, reason, message: message.into() }
     }
 
-    fn bad(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn bad(reason: &'static str, message: impl Into<String>) -> Self {
         Self { is_true: false, reason, message: message.into() }
     }
 }
@@ -126,11 +125,11 @@ pub fn decide(observed: &Observed<'_>) -> Decided {
     Decided { actions: step.actions, status, is_news, events: step.events, again: step.again }
 }
 
-struct Step<'a> {
-    observed: &'a Observed<'a>,
-    before: NodeCleanupStatus,
+pub(super) struct Step<'a> {
+    pub(super) observed: &'a Observed<'a>,
+    pub(super) before: NodeCleanupStatus,
     actions: Vec<Action>,
-    events: Vec<EventNote>,
+    pub(super) events: Vec<EventNote>,
     again: Option<SignedDuration>,
 }
 
@@ -308,132 +307,6 @@ impl Step<'_> {
         self.actions.extend(excess.into_iter().map(|place| Action::Delete(own[place].clone())));
     }
 
-    /// When the next run is due, and whether one is.
-    fn next(&mut self, manifest: &NodeCleanup, ready: &Outlook) -> (Option<Timestamp>, Outlook) {
-        let now = self.observed.now;
-        let Ok(Some(timetable)) = manifest.timetable() else {
-            return (
-                None,
-                Outlook::good("Once", "there is no schedule: it runs once, and again when the spec changes"),
-            );
-        };
-        if manifest.spec.paused {
-            return (None, Outlook::bad("Paused", "spec.paused is set, so nothing is started"));
-        }
-        if !ready.is_true {
-            return (None, Outlook::bad(ready.reason, "nothing is started before Ready is true"));
-        }
-        // `@every` counts from the run before.
-        let last = self.before.last_run.as_ref().and_then(|run| run.started_at);
-        let next = match (timetable.schedule.period(), last) {
-            (Some(_), Some(last)) => timetable.schedule.next(last).filter(|next| *next > now),
-            _ => None,
-        };
-        let Some(next) = next.or_else(|| timetable.schedule.next(now)) else {
-            return (None, Outlook::bad("Never", "the schedule never comes"));
-        };
-        // What was told before stays as long as it is to come, so that asking twice comes to the same.
-        let told = self.before.next_schedule_time.filter(|told| *told > now && self.is_same_generation());
-        let next = told.unwrap_or(next);
-        self.wait(now.duration_until(next).max(SignedDuration::ZERO) + SignedDuration::from_secs(1));
-        (
-            Some(next),
-            Outlook::good("Scheduled", format!("runs at {}", manifest.spec.schedule.as_deref().unwrap_or_default())),
-        )
-    }
-
-    fn is_same_generation(&self) -> bool {
-        self.before.observed_generation == self.generation()
-    }
-
-    fn generation(&self) -> Option<i64> {
-        self.observed.object["metadata"]["generation"].as_i64()
-    }
-
-    /// The last run, its plugins, and whether they are the same everywhere.
-    fn last_run(&mut self, engine: Option<Engine>) -> (Option<LastRun>, Vec<ResolvedPlugin>, Outlook) {
-        let found = match engine {
-            Some(Engine::DaemonSet) => self.observed.daemon_set.and_then(|set| self.run_of_daemons(set)),
-            _ => self.latest_run().map(|job| self.run_of_job(job)),
-        };
-        let Some(Folded { run, plugins, unlike }) = found else {
-            let kept = self.before.conditions.iter().find(|condition| condition.kind == "PluginsResolved");
-            let resolved = kept.map_or_else(
-                || Outlook::bad("NoRunYet", "no node has loaded the plugins yet"),
-                |kept| Outlook {
-                    is_true: kept.status == "True",
-                    reason: known(&kept.reason),
-                    message: kept.message.clone(),
-                },
-            );
-            return (self.before.last_run.clone(), self.before.plugins.clone(), resolved);
-        };
-        // Pods of a run that is over vanish with their nodes; what they said stays said.
-        let reports = |run: &LastRun| run.nodes.succeeded + run.nodes.failed;
-        let (run, plugins) = match &self.before.last_run {
-            Some(before) if before.name == run.name && before.phase != "Running" && reports(before) > reports(&run) => {
-                (before.clone(), self.before.plugins.clone())
-            }
-            _ => (run, plugins),
-        };
-        let resolved = if !unlike.is_empty() {
-            let message = format!("not all nodes have the same bytes, or some have none, of: {}", unlike.join(", "));
-            Outlook::bad("Different", message)
-        } else if plugins.is_empty() {
-            Outlook::bad("NoRunYet", "no node has loaded the plugins yet")
-        } else {
-            Outlook::good("Resolved", "all nodes have loaded the same plugins")
-        };
-        (Some(run), plugins, resolved)
-    }
-
-    fn latest_run(&self) -> Option<&Value> {
-        let jobs = self.observed.broadcast_jobs.iter().copied();
-        jobs.max_by_key(|job| (began(job), name_of(job).to_owned()))
-    }
-
-    fn run_of_job(&self, job: &Value) -> Folded {
-        let status = &job["status"];
-        let desired = u32::try_from(status["desired"].as_i64().unwrap_or_default()).unwrap_or_default();
-        let mut folded = fold(desired, self.observed.runs.get(name_of(job)).into_iter().flatten().copied());
-        let run = &mut folded.run;
-        name_of(job).clone_into(&mut run.name);
-        run.started_at = began(job);
-        run.finished_at = time_of(&status["completionTime"]);
-        if is_over(job) {
-            // Whose pod never began, because of a volume that is not there for example, will not say anything any more.
-            run.nodes.skipped += std::mem::take(&mut run.nodes.active);
-        }
-        let phase = if !is_over(job) {
-            "Running"
-        } else if status["phase"] == "failed" || run.nodes.succeeded < run.nodes.desired {
-            "Failed"
-        } else {
-            "Complete"
-        };
-        phase.clone_into(&mut run.phase);
-        folded
-    }
-
-    /// The last runs of the daemons. They keep the same schedule, so these are those of one time, or nearly.
-    fn run_of_daemons(&self, set: &Value) -> Option<Folded> {
-        let states = self.observed.runs.get(name_of(set))?;
-        let desired = set["status"]["desiredNumberScheduled"].as_u64().unwrap_or_default();
-        let mut folded = fold(u32::try_from(desired).unwrap_or(u32::MAX), states.iter().copied());
-        let run = &mut folded.run;
-        let times = |of: fn(&NodeState) -> Option<Timestamp>| states.iter().copied().filter_map(of);
-        name_of(set).clone_into(&mut run.name);
-        run.started_at = times(|state| state.times.map(|times| times.0)).min();
-        run.finished_at = times(|state| state.times.map(|times| times.1)).max();
-        let phase = match &run.nodes {
-            nodes if nodes.active > 0 => "Running",
-            nodes if nodes.succeeded < nodes.desired => "Failed",
-            _ => "Complete",
-        };
-        phase.clone_into(&mut run.phase);
-        Some(folded)
-    }
-
     /// The BroadcastJobs of an AdvancedCronJob.
     fn runs_of(&self, cron_job: &Value) -> impl Iterator<Item = &Value> {
         let name = name_of(cron_job).to_owned();
@@ -441,75 +314,11 @@ impl Step<'_> {
         jobs.filter(move |job| owners(job).any(|owner| owner["kind"] == "AdvancedCronJob" && owner["name"] == *name))
     }
 
-    fn status(
-        &self,
-        next: Option<Timestamp>,
-        outlooks: &[(&str, Outlook)],
-        last_run: Option<LastRun>,
-        plugins: Vec<ResolvedPlugin>,
-    ) -> NodeCleanupStatus {
-        let generation = self.generation();
-        let condition = |(kind, outlook): &(&str, Outlook)| {
-            let status = if outlook.is_true { "True" } else { "False" };
-            let before = self.before.conditions.iter().find(|before| before.kind == *kind && before.status == status);
-            Condition {
-                kind: (*kind).to_owned(),
-                status: status.to_owned(),
-                reason: outlook.reason.to_owned(),
-                message: outlook.message.clone(),
-                last_transition_time: before
-                    .map_or(whole_second(self.observed.now), |before| before.last_transition_time),
-                observed_generation: generation,
-            }
-        };
-        NodeCleanupStatus {
-            observed_generation: generation,
-            conditions: outlooks.iter().map(condition).collect(),
-            next_schedule_time: next,
-            last_run,
-            plugins,
-            once: self.before.once.clone(),
-            run_now: self.before.run_now.clone(),
-        }
-    }
-
-    /// Tells of runs that have ended, and of what is wrong, once.
-    fn tell_of_runs(&mut self, status: &NodeCleanupStatus) {
-        for condition in &status.conditions {
-            let before = self.before.conditions.iter().find(|before| before.kind == condition.kind);
-            let is_new =
-                before.is_none_or(|before| (&before.status, &before.reason) != (&condition.status, &condition.reason));
-            let reason = match condition.reason.as_str() {
-                "InvalidSpec" => "InvalidSpec",
-                "OpenKruiseMissing" => "OpenKruiseMissing",
-                "NameTaken" => "NameTaken",
-                "Different" => "PluginsDiffer",
-                _ => continue,
-            };
-            if is_new && condition.status == "False" && condition.kind != "Scheduled" {
-                self.events.push(EventNote { is_warning: true, reason, note: condition.message.clone() });
-            }
-        }
-        let Some(run) = status.last_run.as_ref().filter(|run| run.phase != "Running") else { return };
-        let is_told = self.before.last_run.as_ref().is_some_and(|before| {
-            before.phase != "Running" && before.name == run.name && before.finished_at == run.finished_at
-        });
-        if !is_told {
-            let is_warning = run.phase == "Failed";
-            let note = format!(
-                "{}: {} nodes done, {} removed, {} refused, {} failed",
-                run.name, run.nodes.summary, run.removed, run.refused, run.failed
-            );
-            let reason = if is_warning { "RunFailed" } else { "RunCompleted" };
-            self.events.push(EventNote { is_warning, reason, note });
-        }
-    }
-
     fn note(&mut self, reason: &'static str, note: String) {
         self.events.push(EventNote { is_warning: false, reason, note });
     }
 
-    fn wait(&mut self, time: SignedDuration) {
+    pub(super) fn wait(&mut self, time: SignedDuration) {
         self.again = Some(self.again.map_or(time, |again| again.min(time)));
     }
 
@@ -568,7 +377,7 @@ fn contains(live: &Value, want: &Value) -> bool {
     }
 }
 
-fn name_of(object: &Value) -> &str {
+pub(super) fn name_of(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
@@ -581,50 +390,14 @@ fn is_going(object: &Value) -> bool {
 }
 
 /// Whether a BroadcastJob has ended.
-fn is_over(job: &Value) -> bool {
+pub(super) fn is_over(job: &Value) -> bool {
     matches!(job["status"]["phase"].as_str(), Some("completed" | "failed"))
 }
 
-fn began(job: &Value) -> Option<Timestamp> {
+pub(super) fn began(job: &Value) -> Option<Timestamp> {
     time_of(&job["status"]["startTime"]).or_else(|| time_of(&job["metadata"]["creationTimestamp"]))
 }
 
-fn time_of(value: &Value) -> Option<Timestamp> {
+pub(super) fn time_of(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
-}
-
-/// Kubernetes' times have no fractions of seconds.
-fn whole_second(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
-}
-
-/// The reason of a condition that is kept.
-fn known(reason: &str) -> &'static str {
-    match reason {
-        "Resolved" => "Resolved",
-        "Different" => "Different",
-        _ => "NoRunYet",
-    }
-}
-
-/// The status when something that was decided could not be done: it was not, and Ready says why. What would count as
-/// done once it is in the status stays as it was.
-pub fn not_applied(object: &Value, decided: &NodeCleanupStatus, problem: &str, now: Timestamp) -> NodeCleanupStatus {
-    let before: NodeCleanupStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
-    let mut status = decided.clone();
-    status.once = before.once;
-    status.run_now = before.run_now;
-    for condition in status.conditions.iter_mut().filter(|condition| condition.kind == "Ready") {
-        let was = before.conditions.iter().find(|before| before.kind == "Ready" && before.status == "False");
-        condition.last_transition_time = was.map_or(whole_second(now), |was| was.last_transition_time);
-        "False".clone_into(&mut condition.status);
-        "ApplyFailed".clone_into(&mut condition.reason);
-        condition.message = shown(problem);
-    }
-    status
-}
-
-/// Whether a status is another one than an object has.
-pub fn is_news(object: &Value, status: &NodeCleanupStatus) -> bool {
-    serde_json::from_value::<NodeCleanupStatus>(object["status"].clone()).ok().as_ref() != Some(status)
 }

@@ -1,0 +1,239 @@
+//! What a status says: how things stand, when the next run is due, what came of the last one, and what of that is news.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::decide::{EventNote, Outlook, Step, began, is_over, name_of, time_of};
+use super::fold::{Folded, NodeState, fold};
+use super::objects::Engine;
+use crate::manifest::NodeCleanup;
+use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, ResolvedPlugin};
+use crate::text::shown;
+
+impl Step<'_> {
+    /// When the next run is due, and whether one is.
+    pub(super) fn next(&mut self, manifest: &NodeCleanup, ready: &Outlook) -> (Option<Timestamp>, Outlook) {
+        let now = self.observed.now;
+        let Ok(Some(timetable)) = manifest.timetable() else {
+            return (
+                None,
+                Outlook::good("Once", "there is no schedule: it runs once, and again when the spec changes"),
+            );
+        };
+        if manifest.spec.paused {
+            return (None, Outlook::bad("Paused", "spec.paused is set, so nothing is started"));
+        }
+        if !ready.is_true {
+            return (None, Outlook::bad(ready.reason, "nothing is started before Ready is true"));
+        }
+        // `@every` counts from the run before.
+        let last = self.before.last_run.as_ref().and_then(|run| run.started_at);
+        let next = match (timetable.schedule.period(), last) {
+            (Some(_), Some(last)) => timetable.schedule.next(last).filter(|next| *next > now),
+            _ => None,
+        };
+        let Some(next) = next.or_else(|| timetable.schedule.next(now)) else {
+            return (None, Outlook::bad("Never", "the schedule never comes"));
+        };
+        // What was told before stays as long as it is to come, so that asking twice comes to the same.
+        let told = self.before.next_schedule_time.filter(|told| *told > now && self.is_same_generation());
+        let next = told.unwrap_or(next);
+        self.wait(now.duration_until(next).max(SignedDuration::ZERO) + SignedDuration::from_secs(1));
+        (
+            Some(next),
+            Outlook::good("Scheduled", format!("runs at {}", manifest.spec.schedule.as_deref().unwrap_or_default())),
+        )
+    }
+
+    fn is_same_generation(&self) -> bool {
+        self.before.observed_generation == self.generation()
+    }
+
+    fn generation(&self) -> Option<i64> {
+        self.observed.object["metadata"]["generation"].as_i64()
+    }
+
+    /// The last run, its plugins, and whether they are the same everywhere.
+    pub(super) fn last_run(&mut self, engine: Option<Engine>) -> (Option<LastRun>, Vec<ResolvedPlugin>, Outlook) {
+        let found = match engine {
+            Some(Engine::DaemonSet) => self.observed.daemon_set.and_then(|set| self.run_of_daemons(set)),
+            _ => self.latest_run().map(|job| self.run_of_job(job)),
+        };
+        let Some(Folded { run, plugins, unlike }) = found else {
+            let kept = self.before.conditions.iter().find(|condition| condition.kind == "PluginsResolved");
+            let resolved = kept.map_or_else(
+                || Outlook::bad("NoRunYet", "no node has loaded the plugins yet"),
+                |kept| Outlook {
+                    is_true: kept.status == "True",
+                    reason: known(&kept.reason),
+                    message: kept.message.clone(),
+                },
+            );
+            return (self.before.last_run.clone(), self.before.plugins.clone(), resolved);
+        };
+        // Pods of a run that is over vanish with their nodes; what they said stays said.
+        let reports = |run: &LastRun| run.nodes.succeeded + run.nodes.failed;
+        let (run, plugins) = match &self.before.last_run {
+            Some(before) if before.name == run.name && before.phase != "Running" && reports(before) > reports(&run) => {
+                (before.clone(), self.before.plugins.clone())
+            }
+            _ => (run, plugins),
+        };
+        let resolved = if !unlike.is_empty() {
+            let message = format!("not all nodes have the same bytes, or some have none, of: {}", unlike.join(", "));
+            Outlook::bad("Different", message)
+        } else if plugins.is_empty() {
+            Outlook::bad("NoRunYet", "no node has loaded the plugins yet")
+        } else {
+            Outlook::good("Resolved", "all nodes have loaded the same plugins")
+        };
+        (Some(run), plugins, resolved)
+    }
+
+    fn latest_run(&self) -> Option<&Value> {
+        let jobs = self.observed.broadcast_jobs.iter().copied();
+        jobs.max_by_key(|job| (began(job), name_of(job).to_owned()))
+    }
+
+    fn run_of_job(&self, job: &Value) -> Folded {
+        let status = &job["status"];
+        let desired = u32::try_from(status["desired"].as_i64().unwrap_or_default()).unwrap_or_default();
+        let mut folded = fold(desired, self.observed.runs.get(name_of(job)).into_iter().flatten().copied());
+        let run = &mut folded.run;
+        name_of(job).clone_into(&mut run.name);
+        run.started_at = began(job);
+        run.finished_at = time_of(&status["completionTime"]);
+        if is_over(job) {
+            // Whose pod never began, because of a volume that is not there for example, will not say anything any more.
+            run.nodes.skipped += std::mem::take(&mut run.nodes.active);
+        }
+        let phase = if !is_over(job) {
+            "Running"
+        } else if status["phase"] == "failed" || run.nodes.succeeded < run.nodes.desired {
+            "Failed"
+        } else {
+            "Complete"
+        };
+        phase.clone_into(&mut run.phase);
+        folded
+    }
+
+    /// The last runs of the daemons. They keep the same schedule, so these are those of one time, or nearly.
+    fn run_of_daemons(&self, set: &Value) -> Option<Folded> {
+        let states = self.observed.runs.get(name_of(set))?;
+        let desired = set["status"]["desiredNumberScheduled"].as_u64().unwrap_or_default();
+        let mut folded = fold(u32::try_from(desired).unwrap_or(u32::MAX), states.iter().copied());
+        let run = &mut folded.run;
+        let times = |of: fn(&NodeState) -> Option<Timestamp>| states.iter().copied().filter_map(of);
+        name_of(set).clone_into(&mut run.name);
+        run.started_at = times(|state| state.times.map(|times| times.0)).min();
+        run.finished_at = times(|state| state.times.map(|times| times.1)).max();
+        let phase = match &run.nodes {
+            nodes if nodes.active > 0 => "Running",
+            nodes if nodes.succeeded < nodes.desired => "Failed",
+            _ => "Complete",
+        };
+        phase.clone_into(&mut run.phase);
+        Some(folded)
+    }
+
+    pub(super) fn status(
+        &self,
+        next: Option<Timestamp>,
+        outlooks: &[(&str, Outlook)],
+        last_run: Option<LastRun>,
+        plugins: Vec<ResolvedPlugin>,
+    ) -> NodeCleanupStatus {
+        let generation = self.generation();
+        let condition = |(kind, outlook): &(&str, Outlook)| {
+            let status = if outlook.is_true { "True" } else { "False" };
+            let before = self.before.conditions.iter().find(|before| before.kind == *kind && before.status == status);
+            Condition {
+                kind: (*kind).to_owned(),
+                status: status.to_owned(),
+                reason: outlook.reason.to_owned(),
+                message: outlook.message.clone(),
+                last_transition_time: before
+                    .map_or(whole_second(self.observed.now), |before| before.last_transition_time),
+                observed_generation: generation,
+            }
+        };
+        NodeCleanupStatus {
+            observed_generation: generation,
+            conditions: outlooks.iter().map(condition).collect(),
+            next_schedule_time: next,
+            last_run,
+            plugins,
+            once: self.before.once.clone(),
+            run_now: self.before.run_now.clone(),
+        }
+    }
+
+    /// Tells of runs that have ended, and of what is wrong, once.
+    pub(super) fn tell_of_runs(&mut self, status: &NodeCleanupStatus) {
+        for condition in &status.conditions {
+            let before = self.before.conditions.iter().find(|before| before.kind == condition.kind);
+            let is_new =
+                before.is_none_or(|before| (&before.status, &before.reason) != (&condition.status, &condition.reason));
+            let reason = match condition.reason.as_str() {
+                "InvalidSpec" => "InvalidSpec",
+                "OpenKruiseMissing" => "OpenKruiseMissing",
+                "NameTaken" => "NameTaken",
+                "Different" => "PluginsDiffer",
+                _ => continue,
+            };
+            if is_new && condition.status == "False" && condition.kind != "Scheduled" {
+                self.events.push(EventNote { is_warning: true, reason, note: condition.message.clone() });
+            }
+        }
+        let Some(run) = status.last_run.as_ref().filter(|run| run.phase != "Running") else { return };
+        let is_told = self.before.last_run.as_ref().is_some_and(|before| {
+            before.phase != "Running" && before.name == run.name && before.finished_at == run.finished_at
+        });
+        if !is_told {
+            let is_warning = run.phase == "Failed";
+            let note = format!(
+                "{}: {} nodes done, {} removed, {} refused, {} failed",
+                run.name, run.nodes.summary, run.removed, run.refused, run.failed
+            );
+            let reason = if is_warning { "RunFailed" } else { "RunCompleted" };
+            self.events.push(EventNote { is_warning, reason, note });
+        }
+    }
+}
+
+/// Kubernetes' times have no fractions of seconds.
+fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// The reason of a condition that is kept.
+fn known(reason: &str) -> &'static str {
+    match reason {
+        "Resolved" => "Resolved",
+        "Different" => "Different",
+        _ => "NoRunYet",
+    }
+}
+
+/// The status when something that was decided could not be done: it was not, and Ready says why. What would count as
+/// done once it is in the status stays as it was.
+pub fn not_applied(object: &Value, decided: &NodeCleanupStatus, problem: &str, now: Timestamp) -> NodeCleanupStatus {
+    let before: NodeCleanupStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
+    let mut status = decided.clone();
+    status.once = before.once;
+    status.run_now = before.run_now;
+    for condition in status.conditions.iter_mut().filter(|condition| condition.kind == "Ready") {
+        let was = before.conditions.iter().find(|before| before.kind == "Ready" && before.status == "False");
+        condition.last_transition_time = was.map_or(whole_second(now), |was| was.last_transition_time);
+        "False".clone_into(&mut condition.status);
+        "ApplyFailed".clone_into(&mut condition.reason);
+        condition.message = shown(problem);
+    }
+    status
+}
+
+/// Whether a status is another one than an object has.
+pub fn is_news(object: &Value, status: &NodeCleanupStatus) -> bool {
+    serde_json::from_value::<NodeCleanupStatus>(object["status"].clone()).ok().as_ref() != Some(status)
+}
