@@ -160,10 +160,8 @@ impl<'a> Fleet<'a> {
     async fn until(&self, is_so: impl Fn(&FakeApi) -> bool) {
         let begun = Instant::now();
         while !is_so(&self.api) {
-            if begun.elapsed() > Duration::from_mins(2) {
-                let log = std::fs::read_to_string(self.directory.join("operator.log")).unwrap();
-                panic!("the operator does not get on:\n{log}");
-            }
+            let log = || std::fs::read_to_string(self.directory.join("operator.log")).unwrap();
+            assert!(begun.elapsed() < Duration::from_mins(2), "the operator does not get on:\n{}", log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

@@ -21,8 +21,8 @@ use holystone_node::{Faults, SimulatedNode};
 use holystone_runtime::{Capability, Engine, Limits, Plugin, View};
 use tokio::runtime::Runtime;
 
-use binary::{Memory, Planner};
-use measure::{Times, goal, milliseconds, row, table};
+use binary::Planner;
+use measure::{Memory, Times, goal, milliseconds, row, table};
 use native::Records;
 use node::CONFIG;
 
