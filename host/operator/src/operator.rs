@@ -138,14 +138,14 @@ impl Agenda {
         wait
     }
 
-    /// Takes in whether something had to be done; gives it back.
-    fn acted(&mut self, key: &Key, something: bool) -> bool {
-        if something {
-            *self.acts.entry(key.clone()).or_default() += 1;
-        } else {
+    /// What was changed is looked at once more, as it has become; when, if anything was.
+    fn acted(&mut self, key: &Key, acts: bool) -> Option<Duration> {
+        if !acts {
             self.acts.remove(key);
+            return None;
         }
-        something
+        *self.acts.entry(key.clone()).or_default() += 1;
+        Some(self.settle(key, SETTLE))
     }
 
     /// How long to wait after a change: the longer, the more often in a row something had to be done, because then
@@ -210,9 +210,12 @@ impl Operator {
             tokio::select! {
                 Some(news) = news.recv() => match news {
                     News::Change(kind, change) => {
-                        let settle = if kind == Kind::Pod { SETTLE_PODS } else { SETTLE };
                         for key in world.take(kind, change) {
-                            let settle = agenda.settle(&key, settle);
+                            let settle = match kind {
+                                Kind::NodeCleanup => SETTLE,
+                                Kind::Pod => agenda.settle(&key, SETTLE_PODS),
+                                _ => agenda.settle(&key, SETTLE),
+                            };
                             agenda.by(key, Instant::now() + settle);
                         }
                     }
@@ -263,13 +266,7 @@ impl Operator {
             lock(&self.shared).standing.cleanups.remove(&(key.namespace.clone(), key.name.clone()));
             return;
         };
-        let again = decided.again.map(|again| again.max(SignedDuration::ZERO).unsigned_abs());
-        // What was changed is looked at once more, as it has become.
-        let again = if agenda.acted(key, !decided.actions.is_empty()) {
-            Some(again.unwrap_or(Duration::MAX).min(agenda.settle(key, SETTLE)))
-        } else {
-            again
-        };
+        let (again, acts) = (decided.again, !decided.actions.is_empty());
         let status = decided.status.clone();
         let failure = tokio::time::timeout(PATIENCE, self.carry_out(key, &object, decided, world, hands)).await;
         let failure = match failure {
@@ -283,8 +280,10 @@ impl Operator {
             None => {
                 shared.standing.done += 1;
                 agenda.failures.remove(key);
-                if let Some(again) = again {
-                    agenda.by(key.clone(), Instant::now() + again);
+                let again = again.map(|again| again.max(SignedDuration::ZERO).unsigned_abs());
+                let once_more = agenda.acted(key, acts);
+                if let Some(wait) = again.into_iter().chain(once_more).min() {
+                    agenda.by(key.clone(), Instant::now() + wait);
                 }
             }
             Some(error) => {
