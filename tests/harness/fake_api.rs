@@ -238,7 +238,16 @@ impl State {
         let within = |namespace: &str| path.namespace.as_deref().is_none_or(|wanted| wanted == namespace);
         let mut objects =
             self.objects.iter().filter(|((plural, namespace, _), _)| *plural == path.plural && within(namespace));
-        let items: Vec<&Value> = objects.by_ref().skip(start).take(limit).map(|(_, object)| object).collect();
+        // Of its own kinds, Kubernetes does not repeat for each item which it is.
+        let is_builtin = ["configmaps", "daemonsets", "pods"].contains(&path.plural.as_str());
+        let item = |object: &Value| {
+            let mut item = object.clone();
+            if let Some(fields) = item.as_object_mut().filter(|_| is_builtin) {
+                fields.retain(|name, _| name != "apiVersion" && name != "kind");
+            }
+            item
+        };
+        let items: Vec<Value> = objects.by_ref().skip(start).take(limit).map(|(_, object)| item(object)).collect();
         let mut metadata = json!({ "resourceVersion": self.version.to_string() });
         if objects.next().is_some() {
             metadata["continue"] = (start + limit).to_string().into();

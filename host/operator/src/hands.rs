@@ -31,7 +31,10 @@ impl Hands {
     /// Carries out an action; what the object is afterwards, where that is known.
     pub(crate) async fn act(&self, action: &Action) -> Result<Option<(Kind, Change)>, Error> {
         let (Action::Apply(object) | Action::Pause(object) | Action::Delete(object)) = action;
-        let Some(kind) = kind_of(object) else { return Ok(None) };
+        let Some(kind) = kind_of(object) else {
+            tracing::error!("an object of the kind {} is not known", object["kind"]);
+            return Ok(None);
+        };
         let key = Key::of(object);
         let api = api::<DynamicObject>(&self.client, kind, Some(&key.namespace));
         let changed = match action {

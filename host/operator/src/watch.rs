@@ -84,11 +84,19 @@ where
         + 'static,
 {
     let mut events = watcher(api::<K>(client, kind, namespace), config).default_backoff().boxed();
+    let resource = resource(kind);
+    // Kubernetes leaves them out of the items of a list, but not where it tells of a change.
+    let typed = |object: &K| {
+        let mut object = value(object);
+        object["apiVersion"] = resource.api_version.as_str().into();
+        object["kind"] = resource.kind.as_str().into();
+        object
+    };
     while let Some(event) = events.next().await {
         let change = match event {
             Ok(Event::Init) => Change::Begin,
-            Ok(Event::InitApply(object) | Event::Apply(object)) => Change::Is(value(&object)),
-            Ok(Event::Delete(object)) => Change::Gone(value(&object)),
+            Ok(Event::InitApply(object) | Event::Apply(object)) => Change::Is(typed(&object)),
+            Ok(Event::Delete(object)) => Change::Gone(typed(&object)),
             Ok(Event::InitDone) => Change::Complete,
             Err(error) => {
                 tracing::warn!("watching {kind:?}s is interrupted: {error}");

@@ -73,6 +73,15 @@ fn message(removed: usize) -> String {
     Brief::of_record(Outcome { result: RunResult::Done, message: None, totals, log_totals: None }).to_message()
 }
 
+/// Starts another operator, which finds everything done.
+async fn start_again(api: &FakeApi) -> Running {
+    api.take_writes();
+    let operator = start(api);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(api.take_writes(), Vec::<String>::new(), "an operator that starts anew writes nothing");
+    operator
+}
+
 #[tokio::test]
 async fn it_makes_what_is_missing_says_so_and_is_quiet() {
     let api = FakeApi::new(true);
@@ -88,9 +97,7 @@ async fn it_makes_what_is_missing_says_so_and_is_quiet() {
     );
     assert_eq!(writes[3..], ["POST events/"]);
     is_quiet(&api).await;
-    // Another operator finds it done.
-    let _second = start(&api);
-    is_quiet(&api).await;
+    let _second = start_again(&api).await;
 }
 
 #[tokio::test]
@@ -197,6 +204,24 @@ async fn one_bad_object_and_a_failing_server_stop_nobody_else() {
     assert!(status.to_string().contains("told to fail"), "{status}");
     api.fail("advancedcronjobs", None);
     until("applied", || ready(&api, "good") == "Applied").await;
+    is_quiet(&api).await;
+}
+
+#[tokio::test]
+async fn an_operator_that_found_a_daemon_set_removes_it_for_another_engine() {
+    let api = FakeApi::new(true);
+    api.put("nodecleanups", node_cleanup("a", &json!({ "rollout": { "engine": "DaemonSet" } })));
+    let first = start(&api);
+    until("made", || api.get("daemonsets", "holystone-a").is_some()).await;
+    is_quiet(&api).await;
+    drop(first);
+    let _second = start_again(&api).await;
+    api.edit("nodecleanups", "a", |object| {
+        object["spec"]["rollout"]["engine"] = "BroadcastJob".into();
+        object["metadata"]["generation"] = 2.into();
+    });
+    until("made", || api.get("advancedcronjobs", "a").is_some()).await;
+    until("gone", || api.get("daemonsets", "holystone-a").is_none()).await;
     is_quiet(&api).await;
 }
 
