@@ -608,9 +608,11 @@ impl Suite {
             "--grace-period=0",
             "--force",
         ];
+        let applied = self.applied()?;
         self.cluster.kubectl(&kill).await?;
         let is_over = |object: &Value| object["status"]["lastRun"]["phase"] == "Complete";
         self.until("nodecleanup", "lasting", "another operator goes on", is_over).await?;
+        ensure!(self.applied()? == applied, "an operator that starts anew finds everything done");
         self.cluster.stop_api_server()?;
         tokio::time::sleep(Duration::from_secs(5)).await;
         self.cluster.start_api_server().await?;
@@ -638,13 +640,9 @@ impl Suite {
         Ok(())
     }
 
-    /// Every right that the operator was given it has used, and it has asked for nothing else.
-    fn rights(&self) -> anyhow::Result<()> {
-        if !self.is_own() {
-            return Ok(());
-        }
-        let mut used = BTreeSet::new();
-        let mut denied = BTreeSet::new();
+    /// What the operators have asked the API server for, as `GROUP RESOURCE VERB`, and whether they were refused.
+    fn asked(&self) -> anyhow::Result<Vec<(String, bool)>> {
+        let mut asked = Vec::new();
         for line in self.cluster.audit()?.lines() {
             let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
             if event["user"]["username"] != OPERATOR || event["objectRef"].is_null() {
@@ -653,19 +651,31 @@ impl Suite {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let reference = &event["objectRef"];
             let sub = reference["subresource"].as_str().map_or_else(String::new, |sub| format!("/{sub}"));
-            let right = format!(
-                "{} {}{sub} {}",
-                text(&reference["apiGroup"]),
-                text(&reference["resource"]),
-                text(&event["verb"])
-            );
+            let (group, resource, verb) =
+                (text(&reference["apiGroup"]), text(&reference["resource"]), text(&event["verb"]));
             // An API server that has just been started refuses everybody for a moment.
-            if event["responseStatus"]["code"] == 403 {
-                denied.insert(right)
-            } else {
-                used.insert(right)
-            };
+            asked.push((format!("{group} {resource}{sub} {verb}"), event["responseStatus"]["code"] == 403));
         }
+        Ok(asked)
+    }
+
+    /// How many objects the operators have asked to be as they should be.
+    fn applied(&self) -> anyhow::Result<usize> {
+        let asked = self.asked()?;
+        Ok(asked
+            .iter()
+            .filter(|(right, _)| right.ends_with(" patch") && !right.contains("/status") && !right.contains("events"))
+            .count())
+    }
+
+    /// Every right that the operator was given it has used, and it has asked for nothing else.
+    fn rights(&self) -> anyhow::Result<()> {
+        if !self.is_own() {
+            return Ok(());
+        }
+        let (denied, used): (Vec<_>, Vec<_>) = self.asked()?.into_iter().partition(|(_, is_denied)| *is_denied);
+        let [denied, used] =
+            [denied, used].map(|rights| rights.into_iter().map(|(right, _)| right).collect::<BTreeSet<_>>());
         // Who applies an object that is not there has to have the right to create it, and has patched it all the same.
         let created = used.iter().filter_map(|right| Some(format!("{} create", right.strip_suffix(" patch")?)));
         let used: BTreeSet<String> = created.chain(used.iter().cloned()).collect();
