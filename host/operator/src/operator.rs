@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use holystone_core::cluster::{Decided, NodeState, decide};
+use holystone_core::cluster::{Decided, NodeState, Observed, decide};
 use holystone_core::manifest::status::NodeCleanupStatus;
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, Error};
@@ -139,8 +139,8 @@ impl Agenda {
     }
 
     /// What was changed is looked at once more, as it has become; when, if anything was.
-    fn acted(&mut self, key: &Key, acts: bool) -> Option<Duration> {
-        if !acts {
+    fn acted(&mut self, key: &Key, something: bool) -> Option<Duration> {
+        if !something {
             self.acts.remove(key);
             return None;
         }
@@ -259,14 +259,14 @@ impl Operator {
     }
 
     async fn look_at(&self, key: &Key, world: &mut World, agenda: &mut Agenda, hands: &Hands) {
-        let Some((object, decided)) = world.observe(key, &self.settings.image, Timestamp::now(), |observed| {
-            (observed.object.clone(), decide(observed))
-        }) else {
+        let acts = agenda.acts.get(key).copied().unwrap_or_default();
+        let look = |observed: &Observed<'_>| (observed.object.clone(), decide(observed));
+        let Some((object, decided)) = world.observe(key, &self.settings.image, acts, Timestamp::now(), look) else {
             agenda.forget(key);
             lock(&self.shared).standing.cleanups.remove(&(key.namespace.clone(), key.name.clone()));
             return;
         };
-        let (again, acts) = (decided.again, !decided.actions.is_empty());
+        let (again, does_something) = (decided.again, !decided.actions.is_empty());
         let status = decided.status.clone();
         let failure = tokio::time::timeout(PATIENCE, self.carry_out(key, &object, decided, world, hands)).await;
         let failure = match failure {
@@ -281,7 +281,7 @@ impl Operator {
                 shared.standing.done += 1;
                 agenda.failures.remove(key);
                 let again = again.map(|again| again.max(SignedDuration::ZERO).unsigned_abs());
-                let once_more = agenda.acted(key, acts);
+                let once_more = agenda.acted(key, does_something);
                 if let Some(wait) = again.into_iter().chain(once_more).min() {
                     agenda.by(key.clone(), Instant::now() + wait);
                 }

@@ -163,11 +163,12 @@ impl World {
         }
     }
 
-    /// Lets the core look at a NodeCleanup, if it is still there.
+    /// Lets the core look at a NodeCleanup, if it is still there. `acts` is how often in a row something had to be done.
     pub fn observe<T>(
         &self,
         key: &Key,
         image: &str,
+        acts: u32,
         now: Timestamp,
         look: impl FnOnce(&Observed<'_>) -> T,
     ) -> Option<T> {
@@ -191,6 +192,7 @@ impl World {
             daemon_set,
             broadcast_jobs: self.jobs_of(key).collect(),
             runs,
+            acts,
             now,
         };
         Some(look(&observed))

@@ -22,6 +22,8 @@ const TEMPLATE_DIGEST: &str = "holystone.dev/template-digest";
 
 /// How long to wait for something that is about to happen: an object that is going, a run that is to end.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
+/// How often something has to be done in a row before somebody seems to undo it.
+const UNDONE: u32 = 3;
 /// How often to ask whether OpenKruise has appeared.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 
@@ -44,6 +46,8 @@ pub struct Observed<'a> {
     pub broadcast_jobs: Vec<&'a Value>,
     /// What is known of nodes, by the name of the BroadcastJob or DaemonSet.
     pub runs: BTreeMap<&'a str, Vec<&'a NodeState>>,
+    /// How often in a row something was done, and had to be done again.
+    pub acts: u32,
     /// The time.
     pub now: Timestamp,
 }
@@ -179,11 +183,30 @@ impl Step<'_> {
         };
         self.trim(manifest, once.as_deref());
         let (next, scheduled) = self.next(manifest, &ready);
+        let ready = self.unless_undone(ready);
         let (last_run, plugins, resolved) = self.last_run(Some(rendered.engine));
         let outlooks = [("Ready", ready), ("Scheduled", scheduled), ("PluginsResolved", resolved)];
         let mut status = self.status(next, &outlooks, last_run, plugins);
         status.once = once;
         status
+    }
+
+    /// What is done again and again is undone by somebody.
+    fn unless_undone(&self, ready: Outlook) -> Outlook {
+        let applied = |action: &Action| match action {
+            Action::Apply(object) => Some(format!("{} {}", object["kind"].as_str()?, name_of(object))),
+            Action::Pause(_) | Action::Delete(_) => None,
+        };
+        let objects: Vec<String> = self.actions.iter().filter_map(applied).collect();
+        if self.observed.acts < UNDONE || objects.is_empty() || !ready.is_true {
+            return ready;
+        }
+        let message = format!(
+            "whenever {} is put right, something changes it again: a webhook, or another controller; its \
+             metadata.managedFields tell who",
+            objects.join(" and ")
+        );
+        Outlook::bad("Undone", message)
     }
 
     /// Brings the object of the engine one step closer to what it should be.

@@ -179,6 +179,7 @@ impl Step<'_> {
                 "InvalidSpec" => "InvalidSpec",
                 "OpenKruiseMissing" => "OpenKruiseMissing",
                 "NameTaken" => "NameTaken",
+                "Undone" => "Undone",
                 "Different" => "PluginsDiffer",
                 _ => continue,
             };

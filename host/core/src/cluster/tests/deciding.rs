@@ -22,6 +22,7 @@ struct Cluster {
     daemon_set: Option<Value>,
     jobs: BTreeMap<String, Value>,
     runs: BTreeMap<String, BTreeMap<String, NodeState>>,
+    acts: u32,
     now: i64,
     uids: u32,
 }
@@ -41,6 +42,7 @@ impl Cluster {
             daemon_set: self.daemon_set.as_ref(),
             broadcast_jobs: self.jobs.values().collect(),
             runs: self.runs.iter().map(|(name, states)| (name.as_str(), states.values().collect())).collect(),
+            acts: self.acts,
             now: Timestamp::from_second(self.now).unwrap(),
         })
     }
@@ -256,6 +258,25 @@ fn drift_is_put_right_and_what_others_add_is_left() {
     cluster.cron_job = None;
     assert_eq!(cluster.step().1, ["apply AdvancedCronJob stale"]);
     cluster.settle();
+}
+
+#[test]
+fn what_somebody_undoes_is_told() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    let undo = |cluster: &mut Cluster| cluster.cron_job.as_mut().unwrap()["spec"]["schedule"] = "@yearly".into();
+    for (acts, ready) in [(2, ("True", "Applied")), (3, ("False", "Undone")), (4, ("False", "Undone"))] {
+        cluster.acts = acts;
+        undo(&mut cluster);
+        let (decided, done) = cluster.step();
+        assert_eq!(done, ["apply AdvancedCronJob stale"]);
+        assert_eq!(condition(&decided.status, "Ready"), ready);
+        assert_eq!(condition(&decided.status, "Scheduled").0, "True", "it is there, only not as it should be");
+        assert_eq!(decided.events.iter().any(|event| event.reason == "Undone"), acts == 3, "it is told once");
+    }
+    let (decided, _) = cluster.step();
+    assert_eq!(condition(&decided.status, "Ready"), ("True", "Applied"));
+    cluster.is_settled();
 }
 
 #[test]
