@@ -216,11 +216,13 @@ async fn an_operator_that_found_a_daemon_set_removes_it_for_another_engine() {
     until("made", || api.get("daemonsets", "holystone-a").is_some()).await;
     is_quiet(&api).await;
     drop(first);
-    let _second = start_again(&api).await;
+    drop(start_again(&api).await);
+    // Nobody is there to see it.
     api.edit("nodecleanups", "a", |object| {
         object["spec"]["rollout"]["engine"] = "BroadcastJob".into();
         object["metadata"]["generation"] = 2.into();
     });
+    let _third = start(&api);
     until("made", || api.get("advancedcronjobs", "a").is_some()).await;
     until("gone", || api.get("daemonsets", "holystone-a").is_none()).await;
     is_quiet(&api).await;
