@@ -85,7 +85,7 @@ where
 {
     let mut events = watcher(api::<K>(client, kind, namespace), config).default_backoff().boxed();
     let resource = resource(kind);
-    // Kubernetes leaves them out of the items of a list, but not where it tells of a change.
+    // Of its own kinds, Kubernetes leaves both out of the items of a list, but not where it tells of a change.
     let typed = |object: &K| {
         let mut object = value(object);
         object["apiVersion"] = resource.api_version.as_str().into();

@@ -60,6 +60,15 @@ fn ready(api: &FakeApi, name: &str) -> String {
     ready["reason"].as_str().unwrap_or_default().to_owned()
 }
 
+/// A cluster with one NodeCleanup, `a`, of which everything has been applied.
+async fn applied(has_kruise: bool, spec: Value) -> (FakeApi, Running) {
+    let api = FakeApi::new(has_kruise);
+    api.put("nodecleanups", node_cleanup("a", &spec));
+    let operator = start(&api);
+    until("ready", || ready(&api, "a") == "Applied").await;
+    (api, operator)
+}
+
 /// Nothing is written while nothing changes.
 async fn is_quiet(api: &FakeApi) {
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -84,10 +93,7 @@ async fn start_again(api: &FakeApi) -> Running {
 
 #[tokio::test]
 async fn it_makes_what_is_missing_says_so_and_is_quiet() {
-    let api = FakeApi::new(true);
-    api.put("nodecleanups", node_cleanup("a", &json!({})));
-    let _operator = start(&api);
-    until("ready", || ready(&api, "a") == "Applied").await;
+    let (api, _operator) = applied(true, json!({})).await;
     until("told", || api.get("events", "x").is_none() && api.get("advancedcronjobs", "a").is_some()).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     let writes = api.take_writes();
@@ -102,10 +108,7 @@ async fn it_makes_what_is_missing_says_so_and_is_quiet() {
 
 #[tokio::test]
 async fn drift_edits_and_deletion_are_followed() {
-    let api = FakeApi::new(true);
-    api.put("nodecleanups", node_cleanup("a", &json!({})));
-    let _operator = start(&api);
-    until("ready", || ready(&api, "a") == "Applied").await;
+    let (api, _operator) = applied(true, json!({})).await;
     api.edit("advancedcronjobs", "a", |object| object["spec"]["schedule"] = "* * * * *".into());
     until("put right", || api.get("advancedcronjobs", "a").unwrap()["spec"]["schedule"] == "@daily").await;
     api.delete("configmaps", "holystone-a");
@@ -125,10 +128,7 @@ async fn drift_edits_and_deletion_are_followed() {
 
 #[tokio::test]
 async fn runs_become_a_status_and_an_event() {
-    let api = FakeApi::new(true);
-    api.put("nodecleanups", node_cleanup("a", &json!({})));
-    let _operator = start(&api);
-    until("ready", || ready(&api, "a") == "Applied").await;
+    let (api, _operator) = applied(true, json!({})).await;
     api.put("broadcastjobs", broadcast_job("a", "a-1", "running", 2));
     let created = "2026-11-02T00:00:00Z";
     api.put("pods", pod("a", "a-1", "n1", created, Some(&message(3))));
@@ -147,10 +147,7 @@ async fn runs_become_a_status_and_an_event() {
 
 #[tokio::test]
 async fn pods_that_end_one_after_the_other_come_to_few_writes() {
-    let api = FakeApi::new(true);
-    api.put("nodecleanups", node_cleanup("a", &json!({})));
-    let _operator = start(&api);
-    until("ready", || ready(&api, "a") == "Applied").await;
+    let (api, _operator) = applied(true, json!({})).await;
     is_quiet(&api).await;
     api.put("broadcastjobs", broadcast_job("a", "a-1", "running", 80));
     for node in 0..80 {
@@ -230,10 +227,7 @@ async fn an_operator_that_found_a_daemon_set_removes_it_for_another_engine() {
 
 #[tokio::test]
 async fn daemons_that_do_not_answer_are_counted() {
-    let api = FakeApi::new(false);
-    api.put("nodecleanups", node_cleanup("a", &json!({ "rollout": { "engine": "DaemonSet" } })));
-    let _operator = start(&api);
-    until("ready", || ready(&api, "a") == "Applied").await;
+    let (api, _operator) = applied(false, json!({ "rollout": { "engine": "DaemonSet" } })).await;
     let mut daemon = pod("a", "x", "n1", "2026-11-02T00:00:00Z", None);
     daemon["metadata"]["labels"].as_object_mut().unwrap().remove("broadcastjob-name");
     daemon["metadata"]["ownerReferences"] = json!([{ "kind": "DaemonSet", "name": "holystone-a", "uid": "x" }]);
