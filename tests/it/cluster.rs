@@ -132,6 +132,16 @@ fn the_image_and_the_form_are_chosen() {
 }
 
 #[test]
+fn an_image_that_no_pod_could_pull_is_refused() {
+    let example = "examples/manifests/old-builds.yaml";
+    for arguments in [&["render", "-f", example, "--image="][..], &["operator", "--image", "Docker.io/Mine:1 "]] {
+        let output = holystone().args(arguments).current_dir(root()).output().unwrap();
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains("is not an image reference"), "{arguments:?}");
+    }
+}
+
+#[test]
 fn what_is_wrong_on_a_cluster_is_told_with_its_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("cleanup.yaml");

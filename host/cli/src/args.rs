@@ -12,6 +12,7 @@ use holystone_core::guard::{GuardRails, LIFTABLE};
 use holystone_core::manifest;
 use holystone_core::pattern::Pattern;
 use holystone_core::pressure::Disk;
+use holystone_core::reference::Reference;
 use holystone_core::text;
 use holystone_node::{Elsewhere, RootSpec};
 use holystone_runtime::Capability;
@@ -257,7 +258,7 @@ pub(crate) struct RenderArguments {
     pub(crate) engine: Option<EngineWord>,
 
     /// The image that the pods run.
-    #[arg(long, value_name = "IMAGE", default_value = IMAGE)]
+    #[arg(long, value_name = "IMAGE", default_value = IMAGE, value_parser = image)]
     pub(crate) image: String,
 
     /// How to print them.
@@ -293,7 +294,7 @@ pub(crate) struct OperatorArguments {
     pub(crate) namespace: Option<String>,
 
     /// The image that pods on the nodes run.
-    #[arg(long, value_name = "IMAGE", default_value = IMAGE)]
+    #[arg(long, value_name = "IMAGE", default_value = IMAGE, value_parser = image)]
     pub(crate) image: String,
 
     /// Address for /healthz, /readyz and /metrics, or none.
@@ -602,6 +603,11 @@ fn log_root(text: &str) -> Result<RootSpec, String> {
         )),
         _ => Err("give a name and a path, for example app=/var/log/app".to_owned()),
     }
+}
+
+/// As it is written: one that is no reference at all would only be refused on each node.
+fn image(text: &str) -> Result<String, String> {
+    Reference::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn image_root(text: &str) -> Result<Elsewhere, String> {

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use crate::manifest::{NodeCleanup, PluginSource, Problem};
+use crate::reference::Reference;
 use crate::schedule::{ConcurrencyPolicy, Schedule, zone};
 
 /// How many ticks OpenKruise looks back over; when more were missed it gives up for good.
@@ -20,9 +21,19 @@ pub fn problems(manifest: &NodeCleanup) -> Vec<Problem> {
         add("metadata.name", "must have no dots, because pods carry it as the value of a label".to_owned());
     }
     for (index, plugin) in spec.plugins.iter().enumerate() {
-        if matches!(plugin.source, PluginSource::File(_)) {
-            let message = "is a file of one machine; on a cluster use configMap or imageVolume";
-            add(&format!("spec.plugins[{index}].source.file"), message.to_owned());
+        let source = format!("spec.plugins[{index}].source");
+        match &plugin.source {
+            PluginSource::File(_) => {
+                let message = "is a file of one machine; on a cluster use configMap or imageVolume";
+                add(&format!("{source}.file"), message.to_owned());
+            }
+            // The kubelet would refuse each pod.
+            PluginSource::ImageVolume(image) => {
+                if let Err(error) = Reference::parse(&image.reference) {
+                    add(&format!("{source}.imageVolume.reference"), error.to_string());
+                }
+            }
+            PluginSource::Builtin(_) | PluginSource::ConfigMap(_) => {}
         }
     }
     if spec.concurrency_policy == ConcurrencyPolicy::Allow {

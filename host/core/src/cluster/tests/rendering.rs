@@ -295,6 +295,19 @@ fn files_of_one_machine_are_a_problem() {
 }
 
 #[test]
+fn an_image_volume_that_no_kubelet_would_take_is_a_problem() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let told = |name: &str| {
+        let source = json!({ "imageVolume": { "reference": format!("{name}@{digest}"), "path": "a.wasm" } });
+        messages(json!({ "plugins": [{ "name": "a", "source": source }] }))
+    };
+    assert!(told("docker.io/cleaners/logs").is_empty());
+    let told = told("docker.io/Cleaners/logs");
+    assert!(told[0].starts_with("spec.plugins[0].source.imageVolume.reference: "), "{told:?}");
+    assert!(told[0].contains("is not an image reference"), "{told:?}");
+}
+
+#[test]
 fn the_definition_is_structural() {
     fn walk(schema: &Value, path: &str) {
         let fields = schema.as_object().unwrap();
