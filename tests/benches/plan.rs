@@ -108,7 +108,7 @@ fn inside(snapshot: &Snapshot, plugin: &Plugin, runtime: &Runtime) -> (Inside, u
     let (view, records) = (Arc::new(View::of(snapshot, guard.usage())), Records::of(snapshot, guard.usage()));
     let empty = Snapshot { images: Vec::new(), ..snapshot.clone() };
     let empty = Arc::new(View::of(&empty, &Usage::of(&empty)));
-    let propose = |view: &Arc<View>, config| runtime.block_on(plugin.propose(view, config)).unwrap();
+    let propose = |view: &Arc<View>, config| runtime.block_on(plugin.propose(view, config)).unwrap().proposal;
     let proposal = propose(&view, CONFIG);
     assert_eq!(proposal.wishes, records.propose(CONFIG).wishes, "both decide the same");
 

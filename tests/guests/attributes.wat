@@ -9,6 +9,8 @@
     ;; The answer: a list of one removal at 64, whose attributes lie at 4096.
     (i64.store (i32.const 16) (i64.const 0x4000000000))
     (i32.store (i32.const 24) (i32.const 1))
+    ;; No matches, notices or attributes of the answer itself.
+    (memory.fill (i32.const 28) (i32.const 0) (i32.const 24))
     (memory.fill (i32.const 64) (i32.const 0) (i32.const 64))
     (i32.store (i32.const 120) (i32.const 4096))
     (i32.store (i32.const 124) (i32.const 330000))

@@ -8,6 +8,8 @@
     ;; The answer: a list at 4096.
     (i64.store (i32.const 16) (i64.const 0x100000000000))
     (i32.store (i32.const 24) (i32.const 50000))
+    ;; No matches, notices or attributes of the answer itself.
+    (memory.fill (i32.const 28) (i32.const 0) (i32.const 24))
     (local.set $place (i32.const 4096))
     (loop $next
       (memory.fill (local.get $place) (i32.const 0) (i32.const 64))

@@ -80,7 +80,11 @@ impl Node {
         let plugin = Plugin::load(&engine, "p", bytes, &grants, Limits::default()).await.unwrap();
         let logs = LogView::new(Arc::clone(&self.roots), Arc::clone(&self.open_files));
         let view = View::of(&self.snapshot, &Usage::of(&self.snapshot)).with_logs(Arc::new(logs));
-        plugin.propose(&Arc::new(view), config).await.map(|proposal| proposal.wishes).map_err(|error| error.message)
+        plugin
+            .propose(&Arc::new(view), config)
+            .await
+            .map(|answer| answer.proposal.wishes)
+            .map_err(|error| error.message)
     }
 
     /// What a plugin that only tells has told.

@@ -1,5 +1,5 @@
 //! Removes unused images of which every tag starts with a prefix, for example `build-`.
-use exports::holystone::node::cleaner::{Guest, Reason, ReasonKind, Removal, Target, Verb};
+use exports::holystone::node::cleaner::{Decision, Guest, Problem, Reason, ReasonKind, Removal, Target, Verb};
 use holystone::node::images::{self, Image};
 
 wit_bindgen::generate!({ path: "../../wit", world: "plugin" });
@@ -14,11 +14,12 @@ struct MyPlugin;
 export!(MyPlugin);
 
 impl Guest for MyPlugin {
-    fn validate(config: String) -> Result<(), Vec<String>> {
-        serde_json::from_str::<Config>(&config).map(drop).map_err(|problem| vec![format!("config: {problem}")])
+    fn validate(config: String) -> Result<(), Vec<Problem>> {
+        let problem = |error: serde_json::Error| Problem { field: String::new(), message: error.to_string() };
+        serde_json::from_str::<Config>(&config).map(drop).map_err(|error| vec![problem(error)])
     }
 
-    fn plan(config: String) -> Result<Vec<Removal>, String> {
+    fn plan(config: String) -> Result<Decision, String> {
         let Config { tag_prefix } = serde_json::from_str(&config).map_err(|problem| problem.to_string())?;
         let matches = |tag: &String| tag.rsplit_once(':').is_some_and(|(_, tag)| tag.starts_with(&tag_prefix));
         let unwanted = |image: &Image| {
@@ -31,6 +32,7 @@ impl Guest for MyPlugin {
             expected_bytes: Some(size_bytes),
             attributes: vec![],
         };
-        Ok(images::list().into_iter().filter(unwanted).map(removal).collect())
+        let removals = images::list().into_iter().filter(unwanted).map(removal).collect();
+        Ok(Decision { removals, matches: vec![], notices: vec![], attributes: vec![] })
     }
 }

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::logs::Logs;
 use crate::observe::{self, LiveNode};
 use crate::output;
-use crate::plugins::{self, Loaded};
+use crate::plugins::{self, Loaded, Proposed};
 use crate::policy::{self, Policy, Prepared};
 use crate::remembered;
 use crate::series::Series;
@@ -64,7 +64,7 @@ pub(crate) async fn decide(
 ) -> anyhow::Result<PlanReport> {
     let mut planned = review(loaded, snapshot, logs, &policy.rails).await?;
     planned.node_cleanup.clone_from(&policy.name);
-    planned.notices.clone_from(&policy.notices);
+    planned.notices.splice(..0, policy.notices.iter().cloned());
     Ok(planned)
 }
 
@@ -73,10 +73,12 @@ pub(crate) async fn decide(
 async fn review(loaded: &[Loaded], snapshot: &Snapshot, logs: &Logs, rails: &GuardRails) -> anyhow::Result<PlanReport> {
     let guard = Guard::new(snapshot, rails);
     let view = View::of(snapshot, guard.usage()).with_logs(logs.source().await?);
-    let (runs, proposals) = plugins::propose(loaded, view).await?;
+    let Proposed { runs, proposals, notices } = plugins::propose(loaded, view).await?;
     let (others, wished): (Vec<_>, Vec<_>) = proposals.into_iter().map(Proposal::part_logs).unzip();
     let sights = logs.sights(&wished, rails.limits.percent.is_some()).await?;
     let known = snapshot.has_runtime().then_some(snapshot);
     let log_plan = LogGuard::new(rails.for_logs(), snapshot.taken_at, known).review(wished, sights, &snapshot.memory);
-    Ok(PlanReport::new(snapshot, runs, guard.review(others)).with_logs(logs.names(), log_plan))
+    let mut planned = PlanReport::new(snapshot, runs, guard.review(others)).with_logs(logs.names(), log_plan);
+    planned.notices.extend(notices);
+    Ok(planned)
 }

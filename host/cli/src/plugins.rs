@@ -13,7 +13,8 @@ use anyhow::Context as _;
 use holystone_core::manifest::OnFailure;
 use holystone_core::proposal::Proposal;
 use holystone_core::report::{PluginFailure, PluginRun};
-use holystone_runtime::{Engine, Grants, Limits, Plugin, PluginError, Reason, View};
+use holystone_core::text;
+use holystone_runtime::{Answer, Engine, Grants, Limits, Plugin, PluginError, Reason, View};
 
 pub(crate) use self::config::{Complaint, complaints};
 pub(crate) use self::source::Source;
@@ -67,22 +68,36 @@ pub(crate) async fn load(choices: &[Choice], cache: &CacheDir) -> anyhow::Result
     Ok(loaded)
 }
 
+/// What all plugins together have answered.
+pub(crate) struct Proposed {
+    /// One for each plugin, in their order.
+    pub(crate) runs: Vec<PluginRun>,
+    /// Those of the plugins that did not fail.
+    pub(crate) proposals: Vec<Proposal>,
+    /// What the plugins have to say to the operator, each after the plugin's name.
+    pub(crate) notices: Vec<String>,
+}
+
 /// Asks each plugin for its proposal.
 ///
 /// # Errors
 /// When not one plugin has an answer, or one has none without which the run must not take place: then nothing has been
 /// decided.
-pub(crate) async fn propose(loaded: &[Loaded], view: View) -> anyhow::Result<(Vec<PluginRun>, Vec<Proposal>)> {
+pub(crate) async fn propose(loaded: &[Loaded], view: View) -> anyhow::Result<Proposed> {
     let view = Arc::new(view);
-    let mut runs = Vec::new();
-    let mut proposals = Vec::new();
+    let mut proposed = Proposed { runs: Vec::new(), proposals: Vec::new(), notices: Vec::new() };
     let mut failures = Vec::new();
     let mut needed = Vec::new();
     for one in loaded {
         let answer = one.propose(&view).await;
-        runs.push(one.run(&answer));
+        proposed.runs.push(one.run(&answer));
         match answer {
-            Ok(proposal) => proposals.push(proposal),
+            Ok(Answer { proposal, notices, .. }) => {
+                proposed.proposals.push(proposal);
+                proposed
+                    .notices
+                    .extend(notices.iter().map(|notice| format!("plugin {}: {notice}", text::shown(&one.name))));
+            }
             Err(error) if one.on_failure == OnFailure::FailRun => needed.push(explain(&error)),
             Err(error) => failures.push(explain(&error)),
         }
@@ -90,13 +105,13 @@ pub(crate) async fn propose(loaded: &[Loaded], view: View) -> anyhow::Result<(Ve
     if !needed.is_empty() {
         anyhow::bail!("nothing was touched, because onFailure is FailRun: {}", needed.join("; "));
     }
-    if proposals.is_empty() {
+    if proposed.proposals.is_empty() {
         anyhow::bail!("nothing was touched, because no plugin had an answer: {}", failures.join("; "));
     }
     for failure in failures {
         tracing::error!("{failure}");
     }
-    Ok((runs, proposals))
+    Ok(proposed)
 }
 
 fn explain(error: &PluginError) -> String {
@@ -128,18 +143,19 @@ impl Choice {
 }
 
 impl Loaded {
-    async fn propose(&self, view: &Arc<View>) -> Result<Proposal, PluginError> {
+    async fn propose(&self, view: &Arc<View>) -> Result<Answer, PluginError> {
         match &self.plugin {
             Ok(plugin) => plugin.propose(view, &self.config).await,
             Err(error) => Err(error.clone()),
         }
     }
 
-    fn run(&self, answer: &Result<Proposal, PluginError>) -> PluginRun {
+    fn run(&self, answer: &Result<Answer, PluginError>) -> PluginRun {
         PluginRun {
             name: self.name.clone(),
             digest: self.plugin.as_ref().ok().map(|plugin| plugin.digest().to_owned()),
-            wishes: answer.as_ref().map_or(0, |proposal| proposal.wishes.len()),
+            wishes: answer.as_ref().map_or(0, |answer| answer.proposal.wishes.len()),
+            matches: answer.as_ref().map_or_else(|_| Vec::new(), |answer| answer.matches.clone()),
             failure: answer
                 .as_ref()
                 .err()

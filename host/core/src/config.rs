@@ -1,5 +1,5 @@
-//! How shipped plugins read their configs: strictly, and with everything that is wrong told at once, each in a
-//! sentence that starts with the path of the field.
+//! How shipped plugins read their configs: strictly, and with everything that is wrong reported at once, each problem
+//! with the path of its field.
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,11 +30,12 @@ impl Json {
     ///
     /// # Errors
     /// With a sentence that shows the example, when it is none.
-    pub fn config(json: &str, example: &str) -> Result<Vec<(String, Self)>, Vec<String>> {
+    pub fn config(json: &str, example: &str) -> Result<Vec<(String, Self)>, Vec<Problem>> {
+        let whole = |message| Err(vec![Problem { field: String::new(), message }]);
         match serde_json::from_str(json) {
             Ok(Self::Object(fields)) => Ok(fields),
-            Ok(_) => Err(vec![format!("config: must be an object such as {example}")]),
-            Err(error) => Err(vec![format!("config: must be JSON: {error}")]),
+            Ok(_) => whole(format!("must be an object such as {example}")),
+            Err(error) => whole(format!("must be JSON: {error}")),
         }
     }
 }
@@ -108,14 +109,37 @@ impl<'de> Visitor<'de> for AsWritten {
     }
 }
 
+/// One thing that is wrong with a config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Path of the field, for example `keepLast`; empty for the config as a whole.
+    pub field: String,
+    /// What is wrong with it, in a sentence without the path.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let field = if self.field.is_empty() { "config" } else { &self.field };
+        write!(f, "{field}: {}", self.message)
+    }
+}
+
+impl Problem {
+    /// Writes several problems as one line.
+    pub fn line(problems: &[Self]) -> String {
+        problems.iter().map(Self::to_string).collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// What is wrong with a config, so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Problems(Vec<String>);
+pub struct Problems(Vec<Problem>);
 
 impl Problems {
     /// Adds a sentence.
     pub fn add(&mut self, path: &str, problem: impl fmt::Display) {
-        self.0.push(format!("{path}: {problem}"));
+        self.0.push(Problem { field: path.to_owned(), message: problem.to_string() });
     }
 
     /// Says what a value must be.
@@ -211,8 +235,8 @@ impl Problems {
     /// The config, or all that is wrong with it.
     ///
     /// # Errors
-    /// With the sentences.
-    pub fn finish<T>(self, config: T) -> Result<T, Vec<String>> {
+    /// With the problems.
+    pub fn finish<T>(self, config: T) -> Result<T, Vec<Problem>> {
         if self.is_empty() { Ok(config) } else { Err(self.0) }
     }
 }
@@ -221,9 +245,13 @@ impl Problems {
 mod tests {
     use super::*;
 
+    fn texts(problems: Problems) -> Vec<String> {
+        problems.finish(()).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn what_is_no_object_is_told() {
-        let problem = |json| Json::config(json, "{}").unwrap_err().remove(0);
+        let problem = |json| Json::config(json, "{}").unwrap_err().remove(0).to_string();
         assert_eq!(problem("[]"), "config: must be an object such as {}");
         assert!(problem("{").starts_with("config: must be JSON: "));
         assert!(problem(r#"{"a":1} x"#).starts_with("config: must be JSON: "));
@@ -254,7 +282,7 @@ mod tests {
             "bad[1]: must be a name, in quotes, found 1",
             "none: must be a list, each item being a name, found 3",
         ];
-        assert_eq!(problems.finish(()).unwrap_err(), told);
+        assert_eq!(texts(problems), told);
     }
 
     #[test]
@@ -277,7 +305,7 @@ mod tests {
             "flag: must be true or false, found \"yes\"",
             "size: must be a number in quotes, found \"x\"",
         ];
-        assert_eq!(problems.finish(()).unwrap_err(), told);
+        assert_eq!(texts(problems), told);
         assert_eq!(Problems::default().finish(7), Ok(7));
     }
 }

@@ -28,6 +28,7 @@ pub mod guard;
 pub mod image;
 pub mod logs;
 pub mod manifest;
+pub mod matches;
 pub mod pattern;
 pub mod pressure;
 pub mod proposal;

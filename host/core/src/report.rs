@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::guard::logs::{LogPlan, LogStep};
 use crate::guard::{Plan, Refusal, Refused, Step};
+use crate::matches::PatternMatch;
 use crate::snapshot::{Filesystem, Snapshot};
 
 pub use brief::{Brief, BriefError, BriefPlugin, MAX_BRIEF};
@@ -132,6 +133,9 @@ pub struct PluginRun {
     pub digest: Option<String>,
     /// How many removals it wished.
     pub wishes: usize,
+    /// How many entries each pattern of its config matched, as far as it reports that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<PatternMatch>,
     /// Why it contributed nothing, if it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<PluginFailure>,

@@ -25,5 +25,5 @@ pub use capability::{Capability, Grants};
 pub use engine::Engine;
 pub use error::{PluginError, Reason};
 pub use limits::Limits;
-pub use plugin::{Plugin, digest};
+pub use plugin::{Answer, Plugin, digest};
 pub use v0_1::View;

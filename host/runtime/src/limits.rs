@@ -41,6 +41,10 @@ pub(crate) const MAX_TABLES: usize = 64;
 pub(crate) const MAX_REMOVALS: usize = 50_000;
 /// How many objections to a config are shown.
 pub(crate) const MAX_OBJECTIONS: usize = 20;
+/// How many matches of patterns are kept of a plan.
+pub(crate) const MAX_MATCHES: usize = 1_000;
+/// How many notices are kept of a plan.
+pub(crate) const MAX_NOTICES: usize = 100;
 /// How many bytes a target's name may have. Paths on Linux have at most 4096, escapes can quadruple them.
 pub(crate) const MAX_NAME: usize = 16 << 10;
 /// How many bytes of a reason are kept.

@@ -6,7 +6,9 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use holystone_core::proposal::{Proposal, Wish};
+use holystone_core::config;
+use holystone_core::matches::PatternMatch;
+use holystone_core::proposal::Proposal;
 use holystone_core::text;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
@@ -17,11 +19,9 @@ use wasmtime_wasi::I32Exit;
 use crate::capability::{self, Grants};
 use crate::engine::Engine;
 use crate::error::{PluginError, Reason};
-use crate::limits::{
-    Accountant, Limits, MAX_COMPONENT, MAX_COPIED, MAX_HANDLES, MAX_MEMORIES, MAX_OBJECTIONS, MAX_REMOVALS, MAX_TABLES,
-};
+use crate::limits::{Accountant, Limits, MAX_COMPONENT, MAX_COPIED, MAX_HANDLES, MAX_MEMORIES, MAX_TABLES};
 use crate::shape;
-use crate::v0_1::{self, Bindings, Exports, Removal, State, View};
+use crate::v0_1::{self, Answered, Bindings, Decision, Exports, State, View};
 use crate::wasi::{self, Output};
 
 /// A component that is compiled, allowed what it imports, and ready to be called. Cheap to clone.
@@ -31,6 +31,17 @@ pub struct Plugin {
     engine: Engine,
     limits: Limits,
     compiled: Arc<Compiled>,
+}
+
+/// What a plugin answers about a node.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// What it wishes.
+    pub proposal: Proposal,
+    /// How many entries each pattern of its config has matched, by its own account.
+    pub matches: Vec<PatternMatch>,
+    /// What it has to say to the operator, one sentence each, made fit to be shown.
+    pub notices: Vec<String>,
 }
 
 /// What a component's bytes become.
@@ -87,18 +98,18 @@ impl Plugin {
     ///
     /// # Errors
     /// With a stable reason. A plugin that failed contributes nothing.
-    pub async fn propose(&self, view: &Arc<View>, config: &str) -> Result<Proposal, PluginError> {
+    pub async fn propose(&self, view: &Arc<View>, config: &str) -> Result<Answer, PluginError> {
         let output = Output::default();
         let answer = self.clone().answer(Arc::clone(view), config.to_owned(), output.clone());
-        Ok(Proposal { plugin: self.name.clone(), wishes: self.within_limits(answer, output).await? })
+        let Answered { wishes, matches, notices } = self.within_limits(answer, output).await?;
+        Ok(Answer { proposal: Proposal { plugin: self.name.clone(), wishes }, matches, notices })
     }
 
-    /// What the plugin has against a config (JSON text); it is asked without being shown a node. Each objection is a
-    /// sentence that starts with the path of a field.
+    /// Asks the plugin what is wrong with a config (JSON text), without showing it a node.
     ///
     /// # Errors
     /// With a stable reason, when it cannot be asked.
-    pub async fn objections(&self, config: &str) -> Result<Vec<String>, PluginError> {
+    pub async fn problems(&self, config: &str) -> Result<Vec<config::Problem>, PluginError> {
         let output = Output::default();
         let (plugin, config, to) = (self.clone(), config.to_owned(), output.clone());
         let answer = async move { plugin.validate(&Arc::new(View::of_nothing()), &config, &to).await };
@@ -129,32 +140,31 @@ impl Plugin {
         answer.map_err(|(reason, message)| PluginError { plugin: self.name.clone(), reason, message })
     }
 
-    async fn answer(self, view: Arc<View>, config: String, output: Output) -> Result<Vec<Wish>, Problem> {
-        let objections = self.validate(&view, &config, &output).await?;
-        if !objections.is_empty() {
-            let message = format!("its config is not valid: {}", objections.join("; "));
+    async fn answer(self, view: Arc<View>, config: String, output: Output) -> Result<Answered, Problem> {
+        let problems = self.validate(&view, &config, &output).await?;
+        if !problems.is_empty() {
+            let message = format!("its config is not valid: {}", config::Problem::line(&problems));
             return Err((Reason::ConfigInvalid, message));
         }
-        let removals = self.plan(&view, &config, &output).await?;
-        if removals.len() > MAX_REMOVALS {
-            let message = format!("it wishes {} removals, a plan may have {MAX_REMOVALS}", removals.len());
-            return Err((Reason::PlanRejected, message));
-        }
-        v0_1::wishes(removals).map_err(|problem| (Reason::PlanRejected, problem))
+        let decision = self.plan(&view, &config, &output).await?;
+        v0_1::answered(decision).map_err(|problem| (Reason::PlanRejected, problem))
     }
 
-    /// Its objections to a config, made fit to be shown.
-    async fn validate(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<Vec<String>, Problem> {
+    /// Asks what is wrong with a config; what is answered is made fit to be shown.
+    async fn validate(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<Vec<config::Problem>, Problem> {
         let (mut store, plugin) = self.instance(view, output).await?;
         let answer = plugin.holystone_node_cleaner().call_validate(&mut store, config).await;
         Ok(match answer.map_err(|error| self.stopped(&error, &store, output))? {
             Ok(()) => Vec::new(),
-            Err(problems) if problems.is_empty() => vec!["the plugin does not say why".to_owned()],
-            Err(problems) => problems.iter().take(MAX_OBJECTIONS).map(|problem| text::shown(problem)).collect(),
+            Err(problems) if problems.is_empty() => {
+                let message = "the plugin rejects it and does not say why".to_owned();
+                vec![config::Problem { field: String::new(), message }]
+            }
+            Err(problems) => v0_1::problems(&problems),
         })
     }
 
-    async fn plan(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<Vec<Removal>, Problem> {
+    async fn plan(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<Decision, Problem> {
         let (mut store, plugin) = self.instance(view, output).await?;
         let answer = plugin.holystone_node_cleaner().call_plan(&mut store, config).await;
         answer

@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use holystone_core::config;
 use holystone_core::container::{Container, ContainerState, Sandbox};
 use holystone_core::image::Image;
 use holystone_core::logs::{FileEntry, FileKind, Glob, LogPath, LogSource, LogsError, OpenState, WalkOptions};
+use holystone_core::matches::PatternMatch;
 use holystone_core::proposal::{self, LogLocation, Target, Wish};
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::text;
@@ -17,8 +19,8 @@ use wasmtime::component::{ComponentType, HasSelf, Linker, Lower, Resource, Resou
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::limits::{
-    Accountant, MAX_BATCH, MAX_GLOB_BYTES, MAX_GLOBS, MAX_HANDLES, MAX_LOG_LINES, MAX_NAME, MAX_READ, MAX_REASON,
-    MAX_WALKS,
+    Accountant, MAX_BATCH, MAX_GLOB_BYTES, MAX_GLOBS, MAX_HANDLES, MAX_LOG_LINES, MAX_MATCHES, MAX_NAME, MAX_NOTICES,
+    MAX_OBJECTIONS, MAX_READ, MAX_REASON, MAX_REMOVALS, MAX_WALKS,
 };
 use crate::logs::OpenWalk;
 
@@ -38,7 +40,7 @@ mod generated {
 }
 
 use generated::exports::holystone::node::cleaner;
-pub(crate) use generated::exports::holystone::node::cleaner::Removal;
+pub(crate) use generated::exports::holystone::node::cleaner::Decision;
 use generated::holystone::node::{containers, host, images, log, log_content, logs, pods, types};
 pub(crate) use generated::{Plugin as Bindings, PluginIndices as Exports};
 
@@ -182,15 +184,65 @@ fn sandbox_record(sandbox: &Sandbox) -> pods::Sandbox {
     }
 }
 
-/// Turns a plugin's answer into wishes.
-///
-/// # Errors
-/// With a sentence, when a name is longer than any real one.
-pub(crate) fn wishes(removals: Vec<Removal>) -> Result<Vec<Wish>, String> {
-    removals.into_iter().enumerate().map(|(place, removal)| wish(place, removal)).collect()
+/// What a plugin answers when it is asked for a plan, in the core's types and within the limits.
+pub(crate) struct Answered {
+    pub(crate) wishes: Vec<Wish>,
+    pub(crate) matches: Vec<PatternMatch>,
+    pub(crate) notices: Vec<String>,
 }
 
-fn wish(place: usize, removal: Removal) -> Result<Wish, String> {
+/// Turns a plugin's answer into wishes, matches and notices.
+///
+/// # Errors
+/// With a sentence, when there are too many removals, or a name is longer than any real one.
+pub(crate) fn answered(decision: Decision) -> Result<Answered, String> {
+    let Decision { removals, matches, notices, attributes: _ } = decision;
+    if removals.len() > MAX_REMOVALS {
+        return Err(format!("it wishes {} removals, a plan may have {MAX_REMOVALS}", removals.len()));
+    }
+    let wishes = removals.into_iter().enumerate().map(|(place, removal)| wish(place, removal));
+    Ok(Answered {
+        wishes: wishes.collect::<Result<_, _>>()?,
+        notices: kept_notices(&notices, matches.len()),
+        matches: pattern_matches(&matches),
+    })
+}
+
+/// Converts as many matches as reports show.
+fn pattern_matches(matches: &[cleaner::PatternMatch]) -> Vec<PatternMatch> {
+    let convert = |one: &cleaner::PatternMatch| PatternMatch {
+        field: text::shown(&one.field),
+        pattern: text::shown(&one.pattern),
+        matches: one.matches,
+    };
+    matches.iter().take(MAX_MATCHES).map(convert).collect()
+}
+
+/// Makes as many notices as reports show fit to be shown; one more says what was dropped.
+fn kept_notices(notices: &[String], matches: usize) -> Vec<String> {
+    let mut kept: Vec<String> = notices.iter().take(MAX_NOTICES).map(|notice| text::shown(notice)).collect();
+    for (given, limit, what) in [(notices.len(), MAX_NOTICES, "notices"), (matches, MAX_MATCHES, "matches of patterns")]
+    {
+        if given > limit {
+            kept.push(format!("{given} {what} were given, of which the first {limit} are shown"));
+        }
+    }
+    kept
+}
+
+/// Converts as many problems with a config as are shown, made fit to be shown.
+pub(crate) fn problems(problems: &[cleaner::Problem]) -> Vec<config::Problem> {
+    let convert = |problem: &cleaner::Problem| config::Problem {
+        field: text::shown(&problem.field),
+        message: match problem.message.as_str() {
+            "" => "the plugin does not say what is wrong".to_owned(),
+            message => text::shown(message),
+        },
+    };
+    problems.iter().take(MAX_OBJECTIONS).map(convert).collect()
+}
+
+fn wish(place: usize, removal: cleaner::Removal) -> Result<Wish, String> {
     let target = match removal.target {
         cleaner::Target::Image(id) => Target::Image(id),
         cleaner::Target::Container(id) => Target::Container(id),

@@ -8,10 +8,13 @@ mod bindings {
     pub(super) struct LogRetention;
 }
 
-use bindings::exports::holystone::node::cleaner::{Guest, LogLocation, Reason, ReasonKind, Removal, Target, Verb};
+use bindings::exports::holystone::node::cleaner::{
+    Decision, Guest, LogLocation, Problem, Reason, ReasonKind, Removal, Target, Verb,
+};
 use bindings::holystone::node::logs::{self, FileEntry, FileKind, OpenState, WalkOptions};
 use bindings::holystone::node::types::Error;
 use bindings::holystone::node::{host, log};
+use holystone_core::config;
 
 use crate::Config;
 use crate::config::Rule;
@@ -21,13 +24,19 @@ use crate::select::{Choice, File, Kind, MOST, Open, Survey, Taken};
 /// How many entries are taken at a time.
 const BATCH: u32 = 1_000;
 
+impl From<config::Problem> for Problem {
+    fn from(problem: config::Problem) -> Self {
+        Self { field: problem.field, message: problem.message }
+    }
+}
+
 impl Guest for bindings::LogRetention {
-    fn validate(config: String) -> Result<(), Vec<String>> {
-        Config::parse(&config).map(|_| ())
+    fn validate(config: String) -> Result<(), Vec<Problem>> {
+        Config::parse(&config).map(|_| ()).map_err(|problems| problems.into_iter().map(Problem::from).collect())
     }
 
-    fn plan(config: String) -> Result<Vec<Removal>, String> {
-        let config = Config::parse(&config).map_err(|errors| errors.join("; "))?;
+    fn plan(config: String) -> Result<Decision, String> {
+        let config = Config::parse(&config).map_err(|problems| config::Problem::line(&problems))?;
         let roots: Vec<String> = logs::roots().into_iter().map(|root| root.name).collect();
         let node = host::node();
         let mut goals = Goals::new(config.min_free, &figures(&roots, &node.filesystems));
@@ -51,7 +60,8 @@ impl Guest for bindings::LogRetention {
         if plan.len() == MOST {
             warn(&format!("there may be more to remove than the {MOST} files of one plan; the next run goes on"));
         }
-        Ok(plan.into_iter().map(|choice| removal(choice, &roots)).collect())
+        let removals = plan.into_iter().map(|choice| removal(choice, &roots)).collect();
+        Ok(Decision { removals, matches: Vec::new(), notices: Vec::new(), attributes: Vec::new() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The config: what the operator gives to this plugin, from JSON to values that make sense, or everything that is wrong
 //! with it.
 
-use holystone_core::config::{Json, Problems};
+use holystone_core::config::{Json, Problem, Problems};
 use holystone_core::logs::Glob;
 use holystone_core::manifest::{Bytes, Duration, Percent};
 
@@ -62,8 +62,8 @@ impl Config {
     /// Reads a config.
     ///
     /// # Errors
-    /// All that is wrong, each in one sentence that starts with the path of the field.
-    pub fn parse(json: &str) -> Result<Self, Vec<String>> {
+    /// All that is wrong, each with the path of its field.
+    pub fn parse(json: &str) -> Result<Self, Vec<Problem>> {
         let fields = Json::config(json, EXAMPLE)?;
         let mut problems = Problems::default();
         let [rules, min_free] = problems.fields("", &fields, ["rules", "minFree"]);

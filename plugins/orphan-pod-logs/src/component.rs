@@ -10,10 +10,13 @@ mod bindings {
 
 use std::collections::HashSet;
 
-use bindings::exports::holystone::node::cleaner::{Guest, LogLocation, Reason, ReasonKind, Removal, Target, Verb};
+use bindings::exports::holystone::node::cleaner::{
+    Decision, Guest, LogLocation, Problem, Reason, ReasonKind, Removal, Target, Verb,
+};
 use bindings::holystone::node::logs::{self, FileEntry, FileKind, OpenState, WalkOptions};
 use bindings::holystone::node::types::Error;
 use bindings::holystone::node::{host, log, pods};
+use holystone_core::config;
 
 use crate::Config;
 use crate::select::{Choice, Entry, Survey};
@@ -21,13 +24,19 @@ use crate::select::{Choice, Entry, Survey};
 /// How many entries are taken at a time.
 const BATCH: u32 = 1_000;
 
+impl From<config::Problem> for Problem {
+    fn from(problem: config::Problem) -> Self {
+        Self { field: problem.field, message: problem.message }
+    }
+}
+
 impl Guest for bindings::OrphanPodLogs {
-    fn validate(config: String) -> Result<(), Vec<String>> {
-        Config::parse(&config).map(|_| ())
+    fn validate(config: String) -> Result<(), Vec<Problem>> {
+        Config::parse(&config).map(|_| ()).map_err(|problems| problems.into_iter().map(Problem::from).collect())
     }
 
-    fn plan(config: String) -> Result<Vec<Removal>, String> {
-        let config = Config::parse(&config).map_err(|errors| errors.join("; "))?;
+    fn plan(config: String) -> Result<Decision, String> {
+        let config = Config::parse(&config).map_err(|problems| config::Problem::line(&problems))?;
         let pods: HashSet<String> = pods::list().into_iter().map(|sandbox| sandbox.pod_uid).collect();
         if pods.is_empty() {
             return Err("the runtime lists no pod at all, so that every pod would count as gone".to_owned());
@@ -44,7 +53,7 @@ impl Guest for bindings::OrphanPodLogs {
             let message = format!("directories kept because a process holds something in them open: {held_open}");
             log::log(log::Level::Warn, &message);
         }
-        Ok(removals)
+        Ok(Decision { removals, matches: Vec::new(), notices: Vec::new(), attributes: Vec::new() })
     }
 }
 

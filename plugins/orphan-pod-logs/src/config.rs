@@ -1,7 +1,7 @@
 //! The config: what the operator gives to this plugin, from JSON to values that make sense, or everything that is wrong
 //! with it.
 
-use holystone_core::config::{Json, Problems};
+use holystone_core::config::{Json, Problem, Problems};
 use holystone_core::manifest::Duration;
 
 /// What to look for. Made by [`Config::parse`] only, so that it always makes sense.
@@ -24,8 +24,8 @@ impl Config {
     /// Reads a config.
     ///
     /// # Errors
-    /// All that is wrong, each in one sentence that starts with the path of the field.
-    pub fn parse(json: &str) -> Result<Self, Vec<String>> {
+    /// All that is wrong, each with the path of its field.
+    pub fn parse(json: &str) -> Result<Self, Vec<Problem>> {
         let fields = Json::config(json, EXAMPLE)?;
         let mut problems = Problems::default();
         let [roots, grace_period] = problems.fields("", &fields, ["roots", "gracePeriod"]);
@@ -50,6 +50,10 @@ impl Config {
 mod tests {
     use super::*;
 
+    fn problems(json: &str) -> Vec<String> {
+        Config::parse(json).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn all_fields_are_read_and_none_is_needed() {
         let config = Config::parse(r#"{"roots":["pods"],"gracePeriod":"2h"}"#).unwrap();
@@ -60,8 +64,7 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_told_at_once_with_its_path() {
-        let told =
-            Config::parse(r#"{"root":"pods","roots":["",1],"gracePeriod":"30s","graceperiod":"1h"}"#).unwrap_err();
+        let told = problems(r#"{"root":"pods","roots":["",1],"gracePeriod":"30s","graceperiod":"1h"}"#);
         let starts = [
             "root: there is no such field; did you mean roots?",
             "graceperiod: there is no such field; did you mean gracePeriod?",
@@ -70,11 +73,9 @@ mod tests {
             "gracePeriod: must be at least \"1m\", found \"30s\"",
         ];
         assert_eq!(told, starts);
-        assert_eq!(Config::parse(r#"{"roots":[]}"#).unwrap_err(), ["roots: is empty; leave it out for all of them"]);
-        assert!(
-            Config::parse(r#"{"gracePeriod":"soon"}"#).unwrap_err()[0].starts_with("gracePeriod: must be a duration")
-        );
-        assert!(Config::parse("7").unwrap_err()[0].starts_with("config: must be an object such as {\"roots\""));
+        assert_eq!(problems(r#"{"roots":[]}"#), ["roots: is empty; leave it out for all of them"]);
+        assert!(problems(r#"{"gracePeriod":"soon"}"#)[0].starts_with("gracePeriod: must be a duration"));
+        assert!(problems("7")[0].starts_with("config: must be an object such as {\"roots\""));
     }
 
     #[test]

@@ -8,21 +8,38 @@ mod bindings {
     pub(super) struct UnusedImages;
 }
 
-use bindings::exports::holystone::node::cleaner::{Guest, Reason, ReasonKind, Removal, Target, Verb};
+use bindings::exports::holystone::node::cleaner::{
+    Decision, Guest, PatternMatch, Problem, Reason, ReasonKind, Removal, Target, Verb,
+};
 use bindings::holystone::node::images::Image;
 use bindings::holystone::node::{host, images, log};
+use holystone_core::{config, matches};
 
 use crate::select::{ImageView, Kind};
-use crate::{Config, select};
+use crate::tally::Tally;
+use crate::{Config, select, tally};
+
+impl From<config::Problem> for Problem {
+    fn from(problem: config::Problem) -> Self {
+        Self { field: problem.field, message: problem.message }
+    }
+}
+
+impl From<matches::PatternMatch> for PatternMatch {
+    fn from(one: matches::PatternMatch) -> Self {
+        Self { field: one.field, pattern: one.pattern, matches: one.matches }
+    }
+}
 
 impl Guest for bindings::UnusedImages {
-    fn validate(config: String) -> Result<(), Vec<String>> {
-        Config::parse(&config).map(|_| ())
+    fn validate(config: String) -> Result<(), Vec<Problem>> {
+        Config::parse(&config).map(|_| ()).map_err(|problems| problems.into_iter().map(Problem::from).collect())
     }
 
-    fn plan(config: String) -> Result<Vec<Removal>, String> {
-        let config = Config::parse(&config).map_err(|errors| errors.join("; "))?;
+    fn plan(config: String) -> Result<Decision, String> {
+        let config = Config::parse(&config).map_err(|problems| config::Problem::line(&problems))?;
         let mut images = images::list();
+        let Tally { matches, notices } = tally(&images, &config);
         let selection = select(&images, host::node().snapshot_time, &config);
         if selection.unknown_age > 0 {
             let message = format!("images kept because their age is not known: {}", selection.unknown_age);
@@ -45,7 +62,9 @@ impl Guest for bindings::UnusedImages {
                 attributes: Vec::new(),
             }
         });
-        Ok(removals.collect())
+        let removals = removals.collect();
+        let matches = matches.into_iter().map(PatternMatch::from).collect();
+        Ok(Decision { removals, matches, notices, attributes: Vec::new() })
     }
 }
 

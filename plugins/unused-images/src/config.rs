@@ -1,7 +1,7 @@
 //! The config: what the operator gives to this plugin, from JSON to a value that [`select`](crate::select())
 //! can use, or everything that is wrong with it.
 
-use holystone_core::config::{Json, Problems};
+use holystone_core::config::{Json, Problem, Problems};
 use holystone_core::pattern::Pattern;
 
 use crate::scope::Rule;
@@ -27,8 +27,8 @@ impl Config {
     /// Reads a config.
     ///
     /// # Errors
-    /// All that is wrong, each in one sentence that starts with the path of the field.
-    pub fn parse(json: &str) -> Result<Self, Vec<String>> {
+    /// All that is wrong, each with the path of its field.
+    pub fn parse(json: &str) -> Result<Self, Vec<Problem>> {
         let fields = Json::config(json, "{\"repositories\": [\"docker.io/minchou/*\"]}")?;
         let mut parser = Parser::default();
         let values = parser.problems.fields("", &fields, FIELDS);
@@ -68,22 +68,23 @@ impl Parser {
         let before = self.problems.clone();
         for (index, entry) in self.problems.items("repositories", "a list of image patterns", value).iter().enumerate()
         {
-            self.repository(&format!("repositories[{index}]"), entry);
+            self.repository(index, entry);
         }
         self.repositories_wrong = self.problems != before;
     }
 
-    fn repository(&mut self, path: &str, value: &Json) {
+    fn repository(&mut self, index: usize, value: &Json) {
+        let path = format!("repositories[{index}]");
         let Json::Text(text) = value else {
-            return self.problems.must_be(path, "an image pattern in quotes such as \"docker.io/minchou/*\"", value);
+            return self.problems.must_be(&path, "an image pattern in quotes such as \"docker.io/minchou/*\"", value);
         };
         let (list, text) = match text.strip_prefix('!') {
             Some(rest) => (&mut self.config.exclude, rest),
             None => (&mut self.config.include, text.as_str()),
         };
-        match Rule::parse(text) {
+        match Rule::parse(index, text) {
             Ok(rule) => list.push(rule),
-            Err(problem) => self.problems.add(path, problem),
+            Err(problem) => self.problems.add(&path, problem),
         }
     }
 
@@ -126,7 +127,7 @@ impl Parser {
         }
     }
 
-    fn finish(mut self) -> Result<Config, Vec<String>> {
+    fn finish(mut self) -> Result<Config, Vec<Problem>> {
         if self.config.include.is_empty() && !self.config.dangling && !self.repositories_wrong {
             let problem = if self.config.exclude.is_empty() {
                 "say which, [\"*\"] for all"
@@ -134,6 +135,9 @@ impl Parser {
                 "says only what to leave out; add what to include, \"*\" for all"
             };
             self.problems.add("repositories", problem);
+        } else if self.config.include.is_empty() && !self.config.keep_tags.is_empty() && !self.repositories_wrong {
+            let problem = "has no effect: without repositories only images that have no tag are removed; leave it out, or say which repositories";
+            self.problems.add("keepTags", problem);
         }
         self.problems.finish(self.config)
     }

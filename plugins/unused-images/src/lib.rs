@@ -3,6 +3,7 @@
 //!
 //! - [`config`]: from JSON to a [`Config`], or all that is wrong with it.
 //! - [`mod@select`]: the decision, a pure function; natively tested.
+//! - [`mod@tally`]: how many images each pattern matches.
 //! - [`version`]: how image tags are compared.
 //! - `component`: the glue to WIT, in a Wasm build only.
 
@@ -11,10 +12,12 @@ mod component;
 pub mod config;
 mod scope;
 pub mod select;
+pub mod tally;
 pub mod version;
 
 pub use config::Config;
 pub use select::select;
+pub use tally::tally;
 
 /// JSON Schema of the config, for editors and other tools.
 pub const SCHEMA: &str = include_str!("../schema.json");

@@ -13,14 +13,16 @@ use crate::config::Config;
 /// An entry of `repositories` without its `!`.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
+    /// Its place in `repositories`.
+    pub(crate) place: usize,
     pattern: Pattern,
     /// The same without the tag, if it has one.
     repository: Option<Pattern>,
 }
 
 impl Rule {
-    /// Reads a pattern.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the pattern at a place of the list.
+    pub(crate) fn parse(place: usize, text: &str) -> Result<Self, String> {
         if text.starts_with('!') {
             return Err(format!("{:?} has more than one ! in front", format!("!{text}")));
         }
@@ -36,16 +38,26 @@ impl Rule {
             ));
         }
         let repository = if tag.is_some() { Some(parse(name)?) } else { None };
-        Ok(Self { pattern, repository })
+        Ok(Self { place, pattern, repository })
+    }
+
+    /// The pattern as it was written.
+    pub(crate) fn as_str(&self) -> &str {
+        self.pattern.as_str()
     }
 
     /// Whether the rule takes every reference of a repository; `repository` has no tag.
-    fn takes_all(&self, repository: &Reference) -> bool {
+    pub(crate) fn takes_all(&self, repository: &Reference) -> bool {
         self.repository.is_none() && self.pattern.matches_reference(repository)
     }
 
+    /// Whether the rule takes a reference.
+    pub(crate) fn takes(&self, reference: &Text<'_>) -> bool {
+        reference.matches(&self.pattern)
+    }
+
     /// Whether the rule takes some tags of a repository.
-    fn takes_some(&self, repository: &Reference) -> bool {
+    pub(crate) fn takes_some(&self, repository: &Reference) -> bool {
         self.repository.as_ref().is_some_and(|pattern| pattern.matches_reference(repository))
     }
 }
@@ -123,7 +135,7 @@ impl<'a> Repositories<'a> {
 
     /// Whether a reference, which is of the repository of this number, is in scope.
     pub(crate) fn in_scope(&self, number: usize, reference: &Text<'_>) -> bool {
-        let takes = |rule: &Rule| reference.matches(&rule.pattern);
+        let takes = |rule: &Rule| rule.takes(reference);
         match self.all[number].scope {
             Scope::All => true,
             Scope::None => false,

@@ -61,6 +61,37 @@ fn talking_too_much_is_cut_off() {
 }
 
 #[test]
+fn matches_and_notices_are_shown_escaped_and_cut() {
+    let ended = harm("evil-words").with("-o json").removes(&[]);
+    let report = ended.json();
+    let matches = report["plugins"][0]["matches"].as_array().unwrap();
+    let escaped = "\\u{1b}[2J\\u{d}\\u{a}forged line\\u{202e}";
+    let expected = json!({ "field": escaped, "pattern": escaped, "matches": u64::MAX });
+    assert_eq!((matches.len(), &matches[0]), (3, &expected));
+    let notices: Vec<&str> =
+        report["notices"].as_array().unwrap().iter().filter_map(|notice| notice.as_str()).collect();
+    assert_eq!((notices.len(), notices[0]), (3, format!("plugin misbehave: {escaped}").as_str()));
+    assert!(ended.stdout.len() < 10_000, "{}", ended.stdout.len());
+    let table = harm("evil-words").removes(&[]).stdout;
+    assert!(table.contains(&format!("Note: plugin misbehave: {escaped}")), "{table}");
+}
+
+#[test]
+fn matches_and_notices_are_counted() {
+    let report = harm("many-matches").with("-o json").removes(&[]).json();
+    assert_eq!(report["plugins"][0]["matches"].as_array().unwrap().len(), 1_000);
+    let dropped = "plugin misbehave: 20000 matches of patterns were given, of which the first 1000 are shown";
+    assert_eq!(report["notices"], json!([dropped]));
+    let report = harm("many-notices").with("-o json").removes(&[]).json();
+    let notices = report["notices"].as_array().unwrap();
+    let dropped = "plugin misbehave: 20000 notices were given, of which the first 100 are shown";
+    assert_eq!(
+        (notices.len(), &notices[99], &notices[100]),
+        (101, &json!("plugin misbehave: notice 99"), &json!(dropped))
+    );
+}
+
+#[test]
 fn the_name_of_a_plugins_file_is_shown_escaped() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("\u{1b}[31mred\nforged \u{202e}.wasm");

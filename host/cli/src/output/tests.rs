@@ -9,6 +9,7 @@ use holystone_core::guard::logs::{LogGuard, LogPlan, LogRails, LogTarget, Sight,
 use holystone_core::guard::{Guard, GuardRails, Refusal};
 use holystone_core::image::{Image, ImageId};
 use holystone_core::logs::{FileEntry, FileKind, Identity, LogPath, OpenState, Place};
+use holystone_core::matches::PatternMatch;
 use holystone_core::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use holystone_core::report::{
     EndReason, Ending, LogOutcome, LogSwept, Milliseconds, Outcome, PlanReport, PluginFailure, PluginRun, Report, Swept,
@@ -158,9 +159,10 @@ fn planned(pool: &mut Pool<'_>) -> PlanReport {
     let rails = GuardRails::default();
     let guard = Guard::new(&snapshot, &rails);
     let failure = PluginFailure { reason: pool.next(), message: pool.next() };
+    let matches = vec![PatternMatch { field: pool.next(), pattern: pool.next(), matches: 0 }];
     let runs = vec![
-        PluginRun { name: pool.next(), digest: Some(pool.next()), wishes: 1, failure: None },
-        PluginRun { name: pool.next(), digest: None, wishes: 0, failure: Some(failure) },
+        PluginRun { name: pool.next(), digest: Some(pool.next()), wishes: 1, matches, failure: None },
+        PluginRun { name: pool.next(), digest: None, wishes: 0, matches: Vec::new(), failure: Some(failure) },
     ];
     let (others, logs) = proposal(&snapshot, pool).part_logs();
     let log_plan = log_plan(&snapshot, logs, pool);

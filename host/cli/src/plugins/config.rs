@@ -1,9 +1,10 @@
 //! What is wrong with the plugins of a manifest, told before anything runs: one that is not there, a config that does
-//! not fit the plugin's JSON Schema, a config that the plugin itself objects to.
+//! not fit the plugin's JSON Schema, a config that the plugin itself finds a problem with.
 //!
 //! Both look at the same fields. Where the plugin has something to say about a field its words count, because they say
 //! more; the schema tells the rest.
 
+use holystone_core::config::Problem;
 use holystone_core::manifest::field_path;
 use holystone_core::text::{self, shown};
 use holystone_runtime::{PluginError, Reason};
@@ -41,13 +42,13 @@ pub(crate) async fn complaints(loaded: &[Loaded]) -> Vec<Complaint> {
 
 async fn of_one(one: &Loaded) -> Vec<Complaint> {
     let schema = by_schema(&one.source, &one.config);
-    let objections = match &one.plugin {
-        Ok(plugin) => plugin.objections(&one.config).await,
+    let problems = match &one.plugin {
+        Ok(plugin) => plugin.problems(&one.config).await,
         Err(error) if error.reason == Reason::FetchFailed => return vec![not_there(&one.source, error)],
         Err(error) => Err(error.clone()),
     };
     // What else fails is no matter of the manifest: the plugin fails in the run as well, and is told of there.
-    merged(schema, objections.unwrap_or_default().iter().map(|objection| by_plugin(objection)).collect())
+    merged(schema, problems.unwrap_or_default().into_iter().map(by_plugin).collect())
 }
 
 fn complaint(path: impl Into<String>, message: impl Into<String>) -> Complaint {
@@ -62,14 +63,11 @@ fn not_there(source: &Source, error: &PluginError) -> Complaint {
     Complaint { suggestion: suggestion.map(str::to_owned), ..complaint("source", &error.message) }
 }
 
-/// A plugin's objection begins with the path of a field, if it keeps to the interface.
-fn by_plugin(objection: &str) -> Complaint {
-    match objection.split_once(": ") {
-        Some((path, message)) if !path.is_empty() && !path.contains(char::is_whitespace) && path != "config" => {
-            complaint(format!("config.{path}"), message)
-        }
-        Some(("config", message)) => complaint("config", message),
-        _ => complaint("config", objection),
+fn by_plugin(Problem { field, message }: Problem) -> Complaint {
+    match field.as_str() {
+        "" => complaint("config", message),
+        field if field.starts_with('[') => complaint(format!("config{field}"), message),
+        field => complaint(format!("config.{field}"), message),
     }
 }
 
@@ -252,16 +250,24 @@ mod tests {
     #[test]
     fn the_words_of_the_plugin_count_and_the_schema_tells_the_rest() {
         let schema = ["config", "config.a", "config.b", "config.list"].map(|path| complaint(path, "by the schema"));
-        let plugin = ["a: by the plugin", "list[3].x: by the plugin", "something is wrong", "bb: by the plugin"];
-        let all = merged(schema.into(), plugin.iter().map(|objection| by_plugin(objection)).collect());
+        let problem = |(field, message): (&str, &str)| Problem { field: field.to_owned(), message: message.to_owned() };
+        let plugin = [
+            ("a", "by the plugin"),
+            ("list[3].x", "by the plugin"),
+            ("", "something is wrong: all of it"),
+            ("bb", "by the plugin"),
+            ("[\"a b\"]", "by the plugin"),
+        ];
+        let all = merged(schema.into(), plugin.into_iter().map(problem).map(by_plugin).collect());
         assert_eq!(
             told(all),
             [
                 "config.b: by the schema",
                 "config.a: by the plugin",
                 "config.list[3].x: by the plugin",
-                "config: something is wrong",
+                "config: something is wrong: all of it",
                 "config.bb: by the plugin",
+                "config[\"a b\"]: by the plugin",
             ]
         );
         assert_eq!(told(merged(vec![complaint("config", "by the schema")], Vec::new())), ["config: by the schema"]);

@@ -94,6 +94,14 @@ fn removal(target: cleaner::Target, text: &str) -> cleaner::Removal {
     }
 }
 
+fn wishes(removals: Vec<cleaner::Removal>) -> Result<Vec<Wish>, String> {
+    answered(decision(removals)).map(|answered| answered.wishes)
+}
+
+fn decision(removals: Vec<cleaner::Removal>) -> Decision {
+    Decision { removals, matches: Vec::new(), notices: Vec::new(), attributes: Vec::new() }
+}
+
 #[test]
 fn wishes_keep_what_the_plugin_said() {
     let wishes = wishes(vec![removal(cleaner::Target::Image("a".to_owned()), "why")]).unwrap();
@@ -113,4 +121,52 @@ fn long_reasons_are_cut_and_long_names_are_refused() {
     assert!(problem.starts_with("removal 2 names"), "{problem}");
     let path = || cleaner::LogLocation { root: "r".to_owned(), path: "x".repeat(MAX_NAME) };
     assert!(wishes(vec![removal(cleaner::Target::LogFile(path()), "")]).is_err());
+}
+
+#[test]
+fn matches_and_notices_are_kept_escaped_cut_and_counted() {
+    let one = |field: &str, pattern: &str, matches| cleaner::PatternMatch {
+        field: field.to_owned(),
+        pattern: pattern.to_owned(),
+        matches,
+    };
+    let few = Decision {
+        matches: vec![one("list[0]", "a*", 3), one("\u{1b}", &"x".repeat(1_000), u64::MAX)],
+        notices: vec!["list[1]: \u{1b}b matches nothing".to_owned(), "y".repeat(1_000)],
+        ..decision(Vec::new())
+    };
+    let answered_few = answered(few).unwrap();
+    let expected = PatternMatch { field: "list[0]".to_owned(), pattern: "a*".to_owned(), matches: 3 };
+    assert_eq!(answered_few.matches[0], expected);
+    let evil = &answered_few.matches[1];
+    assert_eq!((evil.field.as_str(), evil.pattern.chars().count(), evil.matches), ("\\u{1b}", 201, u64::MAX));
+    assert_eq!(answered_few.notices[0], "list[1]: \\u{1b}b matches nothing");
+    assert_eq!((answered_few.notices.len(), answered_few.notices[1].chars().count()), (2, 201));
+
+    let many = Decision {
+        matches: (0..1_001).map(|number| one("list", "x", number)).collect(),
+        notices: (0..101).map(|number| number.to_string()).collect(),
+        ..decision(Vec::new())
+    };
+    let many = answered(many).unwrap();
+    assert_eq!((many.matches.len(), many.matches[999].matches), (1_000, 999), "the first ones, in their order");
+    let dropped = [
+        "101 notices were given, of which the first 100 are shown",
+        "1001 matches of patterns were given, of which the first 1000 are shown",
+    ];
+    assert_eq!(
+        (many.notices.len(), many.notices[99].as_str(), &many.notices[100..]),
+        (102, "99", &dropped.map(str::to_owned)[..])
+    );
+}
+
+#[test]
+fn problems_with_a_config_are_escaped_cut_and_counted() {
+    let one = |field: &str, message: &str| cleaner::Problem { field: field.to_owned(), message: message.to_owned() };
+    let found = problems(&[one("a\u{1b}", "is \u{202e}wrong"), one("", ""), one(&"x".repeat(999), &"y".repeat(999))]);
+    let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(texts[0], "a\\u{1b}: is \\u{202e}wrong");
+    assert_eq!(texts[1], "config: the plugin does not say what is wrong");
+    assert_eq!(texts[2].chars().count(), 201 + 2 + 201);
+    assert_eq!(problems(&vec![one("a", "b"); 30]).len(), MAX_OBJECTIONS);
 }

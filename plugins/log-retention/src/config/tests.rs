@@ -1,7 +1,7 @@
 use super::*;
 
 fn problems(json: &str) -> Vec<String> {
-    Config::parse(json).unwrap_err()
+    Config::parse(json).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
 fn rule(json: &str) -> Rule {

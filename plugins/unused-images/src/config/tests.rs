@@ -3,7 +3,11 @@ use serde_json::{Value, json};
 use super::{Config, FIELDS, nanoseconds};
 
 fn errors(config: &Value) -> Vec<String> {
-    Config::parse(&config.to_string()).expect_err("should be wrong")
+    errors_of(&config.to_string())
+}
+
+fn errors_of(text: &str) -> Vec<String> {
+    Config::parse(text).expect_err("should be wrong").iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -30,6 +34,24 @@ fn an_empty_config_is_refused() {
     );
     for enough in [r#"{"dangling": true}"#, r#"{"dangling": true, "repositories": ["!nginx"]}"#] {
         assert!(Config::parse(enough).is_ok(), "{enough}");
+    }
+}
+
+#[test]
+fn tags_to_keep_without_repositories_are_a_mistake() {
+    let told = "keepTags: has no effect: without repositories only images that have no tag are removed; leave it out, or say which repositories";
+    for config in [
+        json!({"dangling": true, "keepTags": ["latest"]}),
+        json!({"dangling": true, "keepTags": ["latest"], "repositories": []}),
+        json!({"dangling": true, "keepTags": ["latest"], "repositories": ["!nginx"]}),
+    ] {
+        assert_eq!(errors(&config), [told], "{config}");
+    }
+    for fine in [
+        json!({"dangling": true, "keepTags": ["latest"], "repositories": ["nginx"]}),
+        json!({"dangling": true, "keepTags": []}),
+    ] {
+        assert!(Config::parse(&fine.to_string()).is_ok(), "{fine}");
     }
 }
 
@@ -118,24 +140,24 @@ fn text_that_is_no_object_is_refused() {
     for text in
         ["", " ", "nul", "{", "{}{}", "{\"a\":1,}", "{\"keepLast\": 1e999}", "\0", "{\"a\":\"\0\"}", &deep, &deep_field]
     {
-        let found = Config::parse(text).unwrap_err();
+        let found = errors_of(text);
         assert!(found.len() == 1 && found[0].starts_with("config: must be JSON: "), "{found:?}");
     }
     for text in ["[]", "null", "\"{}\"", "7", "true"] {
-        let found = Config::parse(text).unwrap_err();
+        let found = errors_of(text);
         assert!(found.len() == 1 && found[0].starts_with("config: must be an object"), "{found:?}");
     }
-    assert!(Config::parse(&deep_closed).unwrap_err()[0].starts_with("keepLast: must be a whole number"));
-    let twice = Config::parse(r#"{"repositories": ["*"], "keepLast": 5, "keepLast": 0}"#).unwrap_err();
+    assert!(errors_of(&deep_closed)[0].starts_with("keepLast: must be a whole number"));
+    let twice = errors_of(r#"{"repositories": ["*"], "keepLast": 5, "keepLast": 0}"#);
     assert_eq!(twice, ["keepLast: is given more than once"]);
 }
 
 #[test]
 fn numbers_have_bounds() {
-    let keep = |number: &str| Config::parse(&format!(r#"{{"repositories": ["*"], "keepLast": {number}}}"#));
-    assert!(keep("0").is_ok() && keep("4294967295").is_ok());
+    let config = |number: &str| format!(r#"{{"repositories": ["*"], "keepLast": {number}}}"#);
+    assert!(Config::parse(&config("0")).is_ok() && Config::parse(&config("4294967295")).is_ok());
     for wrong in ["4294967296", "-1", "2.0", "1e3", "99999999999999999999999999", "\"2\"", "true"] {
-        assert!(keep(wrong).unwrap_err()[0].starts_with("keepLast: must be a whole number"), "{wrong}");
+        assert!(errors_of(&config(wrong))[0].starts_with("keepLast: must be a whole number"), "{wrong}");
     }
 }
 
@@ -177,13 +199,12 @@ fn durations() {
     ] {
         assert_eq!(nanoseconds(text), None, "{text}");
     }
-    let age = |text: &str| {
-        Config::parse(&json!({"repositories": ["*"], "maxAge": text}).to_string()).map(|config| config.max_age)
-    };
-    assert!(age("106751d").is_ok());
-    assert_eq!(age("106752d").unwrap_err(), [r#"maxAge: must be at most 106751d, found "106752d""#]);
-    assert_eq!(age("18446744073709551615w").unwrap_err().len(), 1);
-    assert_eq!(age("0h").unwrap_err(), [r#"maxAge: must be longer than zero, found "0h""#]);
+    let config = |text: &str| json!({"repositories": ["*"], "maxAge": text});
+    assert!(Config::parse(&config("106751d").to_string()).is_ok());
+    let age = |text: &str| errors(&config(text));
+    assert_eq!(age("106752d"), [r#"maxAge: must be at most 106751d, found "106752d""#]);
+    assert_eq!(age("18446744073709551615w").len(), 1);
+    assert_eq!(age("0h"), [r#"maxAge: must be longer than zero, found "0h""#]);
 }
 
 #[test]

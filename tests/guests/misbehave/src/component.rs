@@ -9,24 +9,68 @@ mod bindings {
 
 use serde_json::Value;
 
-use bindings::exports::holystone::node::cleaner::{Guest, LogLocation, Reason, ReasonKind, Removal, Target, Verb};
+use bindings::exports::holystone::node::cleaner::{
+    Decision, Guest, LogLocation, PatternMatch, Problem, Reason, ReasonKind, Removal, Target, Verb,
+};
 use bindings::holystone::node::{host, images, log, log_content, logs};
 
 struct Misbehave;
 
 impl Guest for Misbehave {
-    fn validate(config: String) -> Result<(), Vec<String>> {
+    fn validate(config: String) -> Result<(), Vec<Problem>> {
         match wanted(&config).as_str() {
             "validate-loop" => spin(),
             "validate-panic" => panic!("on purpose"),
-            "validate-error" => Err(vec!["do: is \u{1b}[31mwrong".to_owned(), "else: too".to_owned()]),
+            "validate-error" => Err(vec![problem("do", "is \u{1b}[31mwrong"), problem("else", "too")]),
+            "validate-strange" => Err(vec![
+                problem("", "as a whole"),
+                problem(&"x".repeat(10_000), &"y".repeat(10_000)),
+                problem("a\u{1b}[31m b", ""),
+            ]),
             _ => Ok(()),
         }
     }
 
-    fn plan(config: String) -> Result<Vec<Removal>, String> {
-        let config = serde_json::from_str(&config).unwrap_or_default();
-        harm(&config)
+    fn plan(config: String) -> Result<Decision, String> {
+        let config: Value = serde_json::from_str(&config).unwrap_or_default();
+        match text(&config, "do").as_str() {
+            "many-matches" => Ok(Decision { matches: (0..20_000).map(matches).collect(), ..decision(Vec::new()) }),
+            "many-notices" => {
+                let notices = (0..20_000).map(|number| format!("notice {number}")).collect();
+                Ok(Decision { notices, ..decision(Vec::new()) })
+            }
+            "evil-words" => Ok(evil_words()),
+            _ => harm(&config).map(decision),
+        }
+    }
+}
+
+fn problem(field: &str, message: &str) -> Problem {
+    Problem { field: field.to_owned(), message: message.to_owned() }
+}
+
+fn decision(removals: Vec<Removal>) -> Decision {
+    Decision { removals, matches: Vec::new(), notices: Vec::new(), attributes: Vec::new() }
+}
+
+fn matches(number: u64) -> PatternMatch {
+    PatternMatch { field: format!("list[{number}]"), pattern: "x".to_owned(), matches: number }
+}
+
+/// What no terminal should hear, and far too much of it, in everything that a plan consists of besides removals.
+fn evil_words() -> Decision {
+    let evil = "\u{1b}[2J\r\nforged line\u{202e}";
+    let long = format!("{evil}{}", "x".repeat(100_000));
+    let entry = |field: &str, pattern: &str| PatternMatch {
+        field: field.to_owned(),
+        pattern: pattern.to_owned(),
+        matches: u64::MAX,
+    };
+    Decision {
+        matches: vec![entry(evil, evil), entry(&long, &long), entry("", "")],
+        notices: vec![evil.to_owned(), long, String::new()],
+        attributes: vec![(evil.to_owned(), evil.to_owned())],
+        ..decision(Vec::new())
     }
 }
 

@@ -5,19 +5,22 @@ mod bindings {
     wit_bindgen::generate!({ path: "../../../wit", world: "plugin" });
 }
 
-use bindings::exports::holystone::node::cleaner::{Guest, Reason, ReasonKind, Removal, Target, Verb};
+use bindings::exports::holystone::node::cleaner::{
+    Decision, Guest, Problem, Reason, ReasonKind, Removal, Target, Verb,
+};
 use bindings::holystone::node::logs::{self, Walk, WalkOptions};
 use bindings::holystone::node::{log_content, types::Error};
 
 struct Walks;
 
 impl Guest for Walks {
-    fn validate(_: String) -> Result<(), Vec<String>> {
+    fn validate(_: String) -> Result<(), Vec<Problem>> {
         Ok(())
     }
 
-    fn plan(config: String) -> Result<Vec<Removal>, String> {
-        Ok(tell(config.trim_matches('"')).into_iter().map(removal).collect())
+    fn plan(config: String) -> Result<Decision, String> {
+        let removals = tell(config.trim_matches('"')).into_iter().map(removal).collect();
+        Ok(Decision { removals, matches: Vec::new(), notices: Vec::new(), attributes: Vec::new() })
     }
 }
 
