@@ -45,6 +45,7 @@ impl Guest for bindings::UnusedImages {
             let message = format!("images kept because their age is not known: {}", selection.unknown_age);
             log::log(log::Level::Warn, &message);
         }
+        let notices = notices.into_iter().chain(selection.kept_for_unknown_order()).collect();
         let choices = selection.choices.into_iter();
         let removals = choices.map(|choice| {
             let image = &mut images[choice.image];

@@ -3,11 +3,25 @@
 
 use holystone_core::config::{Json, Problem, Problems};
 use holystone_core::pattern::Pattern;
+use holystone_core::text::shown;
 
 use crate::scope::Rule;
+use crate::tag_pattern::TagPattern;
 
 /// The names of all fields.
-pub const FIELDS: [&str; 6] = ["repositories", "keepLast", "keepTags", "dangling", "maxAge", "unusedFor"];
+pub const FIELDS: [&str; 7] = ["repositories", "keepLast", "order", "keepTags", "dangling", "maxAge", "unusedFor"];
+
+/// What `keepLast` takes for the newest images.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Order {
+    /// Those with the newest version or date in the tag; where a tag has neither, those first seen last.
+    #[default]
+    Version,
+    /// Those first seen last.
+    FirstSeen,
+    /// Those with the largest number in the tag, at the place that the pattern says; other tags as by default.
+    ByTag(TagPattern),
+}
 
 /// What to look for. Made by [`Config::parse`] only, so that it always makes sense.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +29,7 @@ pub struct Config {
     pub(crate) include: Vec<Rule>,
     pub(crate) exclude: Vec<Rule>,
     pub(crate) keep_last: usize,
+    pub(crate) order: Order,
     pub(crate) keep_tags: Vec<Pattern>,
     pub(crate) dangling: bool,
     /// Nanoseconds.
@@ -57,6 +72,7 @@ impl Parser {
                 let count = self.problems.count(name, value);
                 self.config.keep_last = count.map_or(0, |number| number as usize);
             }
+            "order" => self.order(value),
             "keepTags" => self.keep_tags(value),
             "dangling" => self.config.dangling = self.problems.flag(name, value),
             "maxAge" => self.config.max_age = self.duration(name, value),
@@ -86,6 +102,39 @@ impl Parser {
             Ok(rule) => list.push(rule),
             Err(problem) => self.problems.add(&path, problem),
         }
+    }
+
+    fn order(&mut self, value: &Json) {
+        self.config.order = match value {
+            Json::Text(text) if text == "version" => Order::Version,
+            Json::Text(text) if text == "firstSeen" => Order::FirstSeen,
+            Json::Object(fields) => {
+                let pattern = self.order_by_tag(fields);
+                pattern.map_or(Order::Version, Order::ByTag)
+            }
+            _ => {
+                let what = "\"version\", \"firstSeen\" or {\"byTag\": PATTERN}, such as {\"byTag\": \"main-*-#\"}";
+                self.problems.must_be("order", what, value);
+                Order::Version
+            }
+        };
+    }
+
+    fn order_by_tag(&mut self, fields: &[(String, Json)]) -> Option<TagPattern> {
+        let before = self.problems.clone();
+        let [value] = self.problems.fields("order", fields, ["byTag"]);
+        let Some(value) = value else {
+            if self.problems == before {
+                self.problems.add("order", "is empty; say {\"byTag\": \"main-*-#\"}, or leave it out");
+            }
+            return None;
+        };
+        let Json::Text(text) = value else {
+            self.problems.must_be("order.byTag", "a tag in quotes such as \"main-*-#\"", value);
+            return None;
+        };
+        let pattern = TagPattern::parse(text).map_err(|problem| format!("{text:?} {problem}"));
+        pattern.map_err(|problem| self.problems.add("order.byTag", shown(&problem))).ok()
     }
 
     fn keep_tags(&mut self, value: &Json) {

@@ -4,16 +4,18 @@
 //! - [`config`]: from JSON to a [`Config`], or all that is wrong with it.
 //! - [`mod@select`]: the decision, a pure function; natively tested.
 //! - [`mod@tally`]: how many images each pattern matches.
-//! - [`version`]: how image tags are compared.
+//! - `rank`: which of two images is known to be newer.
 //! - `component`: the glue to WIT, in a Wasm build only.
 
 #[cfg(target_arch = "wasm32")]
 mod component;
 pub mod config;
+mod parts;
+mod rank;
 mod scope;
 pub mod select;
+mod tag_pattern;
 pub mod tally;
-pub mod version;
 
 pub use config::Config;
 pub use select::select;

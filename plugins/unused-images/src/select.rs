@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use holystone_core::text::rough_age;
 
-use crate::config::Config;
+use crate::config::{Config, Order};
+use crate::parts::spoils;
+use crate::rank::{LADDER, Rank, Series};
 use crate::scope::{Repositories, Repository, Text, split};
-use crate::version::{Version, natural};
 
 /// An image as this plugin sees it. A trait, so that the records of the bindings need not be copied.
 pub trait ImageView {
@@ -34,6 +36,25 @@ pub struct Selection {
     pub choices: Vec<Choice>,
     /// How many more would be chosen if it were known for how long they have been there or unused.
     pub unknown_age: usize,
+    /// How many images stay only because it is not known that newer ones are kept, by repository.
+    pub unknown_order: Vec<(String, usize)>,
+}
+
+impl Selection {
+    /// Says how many images stay beyond `keepLast` because it is not known that newer ones are kept.
+    pub fn kept_for_unknown_order(&self) -> Option<String> {
+        let ((repository, _), more) = self.unknown_order.split_first()?;
+        let count: usize = self.unknown_order.iter().map(|(_, count)| count).sum();
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        let (images, are, their, them) = match count {
+            1 => ("image", "is", "its", "it"),
+            _ => ("images", "are", "their", "them"),
+        };
+        Some(format!(
+            "{count} {images} of {repository}{more} {are} kept beyond keepLast, because {their} order is not known; \
+             say what orders {them} with `order`"
+        ))
+    }
 }
 
 /// One image that should go.
@@ -58,14 +79,19 @@ pub enum Kind {
     Superseded,
 }
 
-/// One image in one repository.
+/// One image in one repository, by one of its tags there. It has several members where none of its tags is known to be
+/// the newest.
+#[derive(Clone, Copy)]
 struct Member<'a> {
     repository: usize,
     image: usize,
-    /// Its newest tag in this repository; `None` for an image without tags.
-    tag: Option<&'a str>,
-    version: Option<Version<'a>>,
-    first_seen: Option<i64>,
+    rank: Rank<'a>,
+    /// How many images of the repository are known to be newer.
+    newer: usize,
+    /// The only member of its image in this repository that counts.
+    counts: bool,
+    /// The only one of its image in this series.
+    counts_in_series: bool,
 }
 
 /// Decides about all images of a node at the time `now`, in nanoseconds since 1970.
@@ -74,14 +100,14 @@ pub fn select<I: ImageView>(images: &[I], now: i64, config: &Config) -> Selectio
     for (index, image) in images.iter().enumerate() {
         survey.look(index, image);
     }
-    let Survey { repositories, mut members, mut orphans, mut open, .. } = survey;
+    let mut members = survey.settled();
+    let Survey { repositories, mut orphans, mut open, .. } = survey;
     let names = sort(&mut members, repositories.into_all(), images);
-    let groups = || members.chunk_by(|a, b| a.repository == b.repository);
-    for kept in groups().flat_map(|group| group.iter().rev().take(config.keep_last)) {
-        open[kept.image] = false;
+    for group in members.chunk_by_mut(|a, b| a.repository == b.repository) {
+        count_newer(group, 0, 0);
     }
-
     let mut chooser = Chooser { now, config, selection: Selection::default() };
+    chooser.selection.unknown_order = close(&members, &names, config.keep_last, &mut open);
     chooser.selection.choices.reserve(members.len() + orphans.len());
     orphans.retain(|&index| open[index]);
     orphans.sort_by(|&a, &b| {
@@ -91,28 +117,75 @@ pub fn select<I: ImageView>(images: &[I], now: i64, config: &Config) -> Selectio
     for index in orphans {
         chooser.consider(index, &images[index], Kind::Dangling, DANGLING);
     }
-    for group in groups() {
-        let superseded = superseded(&names[group[0].repository], config.keep_last);
+    for group in members.chunk_by(|a, b| a.repository == b.repository && a.rank.series() == b.rank.series()) {
+        let (kind, text) = reason(group[0].rank.series(), &names[group[0].repository], config.keep_last);
         for member in group {
             if std::mem::take(&mut open[member.image]) {
-                let (kind, text) = match member.tag {
-                    None => (Kind::Dangling, DANGLING),
-                    Some(_) if config.keep_last == 0 => (Kind::Unused, UNUSED),
-                    Some(_) => (Kind::Superseded, superseded.as_str()),
-                };
-                chooser.consider(member.image, &images[member.image], kind, text);
+                chooser.consider(member.image, &images[member.image], kind, &text);
             }
         }
     }
     chooser.selection
 }
 
+/// Keeps the images of which it is not known that `keep_last` newer ones are kept, and counts by repository how many of
+/// these are not among its newest by any order.
+fn close(members: &[Member<'_>], names: &[Cow<'_, str>], keep_last: usize, open: &mut [bool]) -> Vec<(String, usize)> {
+    let mut unknown = Vec::new();
+    let mut kept = HashSet::new();
+    for group in members.chunk_by(|a, b| a.repository == b.repository) {
+        let (mut above, mut stay) = (0, 0);
+        for member in group.iter().rev() {
+            let stays = member.newer < keep_last;
+            if stays && std::mem::take(&mut open[member.image]) {
+                kept.insert(member.image);
+            }
+            stay += usize::from(stays && member.counts && above >= keep_last && kept.contains(&member.image));
+            above += usize::from(member.counts);
+        }
+        if stay > 0 {
+            unknown.push((names[group[0].repository].clone().into_owned(), stay));
+        }
+    }
+    unknown
+}
+
 const UNUSED: &str = "not used by any container";
 const DANGLING: &str = "has no tag and is not used by any container";
 
-fn superseded(repository: &str, kept: usize) -> String {
-    let (versions, are) = if kept == 1 { ("version", "is") } else { ("versions", "are") };
-    format!("{UNUSED}; {kept} newer {versions} of {repository} {are} kept")
+/// Says why images go, and by which order others are newer.
+fn reason(series: Series, repository: &str, kept: usize) -> (Kind, Cow<'static, str>) {
+    let (images, are, were) = if kept == 1 { ("image", "is", "was") } else { ("images", "are", "were") };
+    let newer = match series {
+        Series::Untagged => return (Kind::Dangling, Cow::Borrowed(DANGLING)),
+        _ if kept == 0 => return (Kind::Unused, Cow::Borrowed(UNUSED)),
+        Series::FirstSeen => format!("{were} first seen later"),
+        Series::Date => format!("{are} newer by the date in the tag"),
+        Series::Version => format!("{are} newer by version"),
+        Series::ByTag => format!("{are} newer by the number in the tag"),
+    };
+    (Kind::Superseded, Cow::Owned(format!("{UNUSED}; {kept} {images} of {repository} that {newer} {are} kept")))
+}
+
+/// Counts for each member how many images are known to be newer. The members are sorted, equal on all rungs before
+/// this one, and `newer` images are newer than all of them.
+fn count_newer(members: &mut [Member<'_>], place: usize, mut newer: usize) {
+    let rung = LADDER.get(place).filter(|_| members.len() > 1);
+    let Some(rung) = rung else {
+        return members.iter_mut().for_each(|member| member.newer = newer);
+    };
+    let mut rest = members;
+    while let Some(last) = rest.last().map(|member| member.rank) {
+        let start = rest.partition_point(|member| (rung.compare)(&member.rank, &last).is_lt());
+        let (before, group) = std::mem::take(&mut rest).split_at_mut(start);
+        count_newer(group, place + 1, newer);
+        if rung.known {
+            // The first rung compares images of different series.
+            let counts = |member: &&Member<'_>| if place == 0 { member.counts } else { member.counts_in_series };
+            newer += group.iter().filter(|member| counts(member)).count();
+        }
+        rest = before;
+    }
 }
 
 /// What one look at every image finds out.
@@ -125,6 +198,8 @@ struct Survey<'a> {
     orphans: Vec<usize>,
     /// For each image whether nothing speaks against it yet.
     open: Vec<bool>,
+    /// The beginnings of tags after which long numbers are no counts, by repository.
+    spoilt: HashSet<(usize, &'a str)>,
 }
 
 impl<'a> Survey<'a> {
@@ -135,6 +210,7 @@ impl<'a> Survey<'a> {
             members: Vec::with_capacity(images),
             orphans: Vec::new(),
             open: Vec::with_capacity(images),
+            spoilt: HashSet::new(),
         }
     }
 
@@ -158,21 +234,23 @@ impl<'a> Survey<'a> {
 
     /// Whether every tag is in scope: removing an image drops all of them.
     fn look_at_tags<I: ImageView>(&mut self, index: usize, image: &'a I) -> bool {
+        let mut in_scope = true;
         for text in image.tags() {
             let (name, tag) = split(text);
             let repository = self.repositories.number(name);
-            let text = Text::new(text);
-            if !self.repositories.in_scope(repository, &text) {
-                return false;
+            let tag = tag.unwrap_or_default();
+            if self.config.keep_last > 0 {
+                self.spoilt.extend(spoils(tag).map(|beginning| (repository, beginning)));
             }
+            let text = Text::new(text);
+            in_scope = in_scope && self.repositories.in_scope(repository, &text);
             if self.config.keep_tags.iter().any(|pattern| text.matches(pattern)) {
                 self.open[index] = false;
                 continue;
             }
-            let (tag, version) = (tag.unwrap_or_default(), tag.and_then(Version::parse));
-            self.add(Member { repository, image: index, tag: Some(tag), version, first_seen: image.first_seen() });
+            self.add(repository, index, rank(tag, image.first_seen(), &self.config.order));
         }
-        true
+        in_scope
     }
 
     /// Whether the digests of a tagged image are in scope too. One in the repository of a tag goes with the tag.
@@ -195,33 +273,65 @@ impl<'a> Survey<'a> {
             if !self.repositories.in_scope(repository, &Text::new(text)) {
                 return false;
             }
-            self.add(Member { repository, image: index, tag: None, version: None, first_seen: image.first_seen() });
+            self.add(repository, index, Rank::first_seen(None, image.first_seen()));
         }
         true
     }
 
-    /// Adds an image to a repository, in which it counts once, by its newest tag.
-    fn add(&mut self, member: Member<'a>) {
-        let of_image = self.members.iter_mut().rev().take_while(|known| known.image == member.image);
-        match of_image.into_iter().find(|known| known.repository == member.repository) {
-            Some(known) if by_age(known, &member) == Ordering::Less => *known = member,
-            Some(_) => {}
-            None => self.members.push(member),
+    fn add(&mut self, repository: usize, image: usize, rank: Rank<'a>) {
+        let member = Member { repository, image, rank, newer: 0, counts: true, counts_in_series: true };
+        self.members.push(member);
+    }
+
+    /// The members, with those left out that say nothing about their image.
+    fn settled(&mut self) -> Vec<Member<'a>> {
+        for member in &mut self.members {
+            let rank = &member.rank;
+            let spoilt = || self.spoilt.contains(&(member.repository, rank.beginning()));
+            if rank.may_be_hash() && (rank.is_padded() || spoilt()) {
+                member.rank = rank.without_tag_order();
+            }
         }
+        let mut members = std::mem::take(&mut self.members);
+        let mut settled = Vec::with_capacity(members.len());
+        for image in members.chunk_by_mut(|a, b| a.image == b.image) {
+            image.sort_by(|a, b| a.repository.cmp(&b.repository).then_with(|| b.rank.total(&a.rank)));
+            for tags in image.chunk_by(|a, b| a.repository == b.repository) {
+                settle(tags, &mut settled);
+            }
+        }
+        settled
     }
 }
 
-/// Older first: images without tags, then tags that are not versions, then versions. What is of unknown age was
-/// there before Holystone came.
-fn by_age(a: &Member<'_>, b: &Member<'_>) -> Ordering {
-    let versions = match (&a.version, &b.version) {
-        (Some(a), Some(b)) => a.compare(b),
-        (a, b) => a.is_some().cmp(&b.is_some()),
+/// Ranks an image by a tag.
+fn rank<'a>(tag: &'a str, first_seen: Option<i64>, order: &Order) -> Rank<'a> {
+    let picked = match order {
+        Order::FirstSeen => return Rank::first_seen(Some(tag), first_seen),
+        Order::ByTag(pattern) => pattern.pick(tag),
+        Order::Version => None,
     };
-    versions
-        .then_with(|| a.tag.is_some().cmp(&b.tag.is_some()))
-        .then_with(|| a.first_seen.cmp(&b.first_seen))
-        .then_with(|| natural(a.tag.unwrap_or_default(), b.tag.unwrap_or_default()))
+    match picked {
+        Some(numbers) => Rank::by_tag(tag, numbers, first_seen),
+        None => Rank::of_tag(tag, first_seen),
+    }
+}
+
+/// Takes of the tags that an image has in one repository, newest first, those of which none is known to be older than
+/// another: those that begin with what orders them, else those with an order of their own, else one of the others.
+fn settle<'a>(tags: &[Member<'a>], settled: &mut Vec<Member<'a>>) {
+    let first = settled.len();
+    let some_plain = tags.iter().any(|tag| tag.rank.is_plain());
+    for tag in tags.iter().filter(|tag| !some_plain || tag.rank.is_plain()) {
+        let taken = &settled[first..];
+        let says_nothing = tag.rank.series() <= Series::FirstSeen && !taken.is_empty();
+        let is_older = taken.iter().any(|known| tag.rank.known(&known.rank).is_some_and(Ordering::is_lt));
+        if says_nothing || is_older {
+            continue;
+        }
+        let counts_in_series = !taken.iter().any(|known| known.rank.is_same_series(&tag.rank));
+        settled.push(Member { counts: taken.is_empty(), counts_in_series, ..*tag });
+    }
 }
 
 /// Sorts by the repositories' names and then by age, ids deciding last; numbers the repositories anew by their names
@@ -239,7 +349,7 @@ fn sort<'a, I: ImageView>(members: &mut [Member<'_>], all: Vec<Repository<'a>>, 
     }
     members.sort_unstable_by(|a, b| {
         let repositories = a.repository.cmp(&b.repository);
-        repositories.then_with(|| by_age(a, b)).then_with(|| images[a.image].id().cmp(images[b.image].id()))
+        repositories.then_with(|| a.rank.total(&b.rank)).then_with(|| images[a.image].id().cmp(images[b.image].id()))
     });
     by_name.into_iter().map(|(_, name)| name).collect()
 }

@@ -7,7 +7,7 @@ use holystone_core::matches::{KnownNames, PatternMatch};
 use holystone_core::reference::Reference;
 use holystone_core::text::closest;
 
-use crate::config::Config;
+use crate::config::{Config, Order};
 use crate::scope::{Rule, Text, split};
 use crate::select::ImageView;
 
@@ -17,7 +17,7 @@ const SUGGESTIONS: usize = 8;
 /// How many images each pattern matches, and what to say about those that match none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// One for each item of `repositories` and of `keepTags`, in this order.
+    /// One for each item of `repositories` and of `keepTags`, and one for `order.byTag`, in this order.
     pub matches: Vec<PatternMatch>,
     /// One for each pattern that matches no image.
     pub notices: Vec<String>,
@@ -31,6 +31,7 @@ pub fn tally<I: ImageView>(images: &[I], config: &Config) -> Tally {
         takes: HashMap::new(),
         counted: vec![0; rules.len()],
         kept: vec![0; config.keep_tags.len()],
+        ordered: 0,
         rules,
     };
     for image in images {
@@ -67,6 +68,8 @@ struct Counter<'a> {
     takes: HashMap<&'a str, Vec<Takes>>,
     counted: Vec<u64>,
     kept: Vec<u64>,
+    /// How many images the pattern of the order finds a number for.
+    ordered: u64,
 }
 
 impl<'a> Counter<'a> {
@@ -74,6 +77,7 @@ impl<'a> Counter<'a> {
     fn look<I: ImageView>(&mut self, image: &'a I) {
         let mut taken = vec![false; self.rules.len()];
         let mut kept = vec![false; self.kept.len()];
+        let mut ordered = false;
         for (place, (rule, _)) in self.rules.iter().enumerate() {
             // It takes images without any reference as well.
             taken[place] = rule.as_str() == "*";
@@ -81,12 +85,15 @@ impl<'a> Counter<'a> {
         for text in image.tags().iter().chain(image.digests()) {
             let in_scope = self.look_at(text, &mut taken);
             if in_scope {
+                let tag = split(text).1.unwrap_or_default();
+                ordered = ordered || matches!(&self.config.order, Order::ByTag(pattern) if pattern.pick(tag).is_some());
                 let text = Text::new(text);
                 for (pattern, kept) in self.config.keep_tags.iter().zip(&mut kept) {
                     *kept = *kept || text.matches(pattern);
                 }
             }
         }
+        self.ordered += u64::from(ordered);
         for (counts, hits) in [(&mut self.counted, taken), (&mut self.kept, kept)] {
             for (count, hit) in counts.iter_mut().zip(hits) {
                 *count += u64::from(hit);
@@ -95,15 +102,15 @@ impl<'a> Counter<'a> {
     }
 
     /// Marks the rules that take a reference; returns whether the reference is in scope.
-    fn look_at(&mut self, text: &'a str, taken: &mut [bool]) -> bool {
+    fn look_at(&mut self, text: &'a str, hits: &mut [bool]) -> bool {
         let (name, _) = split(text);
         let rules = &self.rules;
         let takes = self.takes.entry(name).or_insert_with(|| judge(rules, name));
         let reference = Text::new(text);
         let (mut included, mut excluded) = (false, false);
-        for ((takes, (rule, excludes)), taken) in takes.iter().zip(rules).zip(taken) {
+        for ((takes, (rule, excludes)), hit) in takes.iter().zip(rules).zip(hits) {
             if *takes == Takes::All || (*takes == Takes::Some && rule.takes(&reference)) {
-                *taken = true;
+                *hit = true;
                 *(if *excludes { &mut excluded } else { &mut included }) = true;
             }
         }
@@ -123,7 +130,15 @@ impl<'a> Counter<'a> {
             pattern: pattern.as_str().strip_prefix("*:").unwrap_or_default().to_owned(),
             matches: *matches,
         });
-        rules.chain(tags).collect()
+        let order = match &self.config.order {
+            Order::ByTag(pattern) => Some(PatternMatch {
+                field: "order.byTag".to_owned(),
+                pattern: pattern.as_str().to_owned(),
+                matches: self.ordered,
+            }),
+            Order::Version | Order::FirstSeen => None,
+        };
+        rules.chain(tags).chain(order).collect()
     }
 }
 
@@ -146,6 +161,9 @@ fn notices<I: ImageView>(images: &[I], matches: &[PatternMatch]) -> Vec<String> 
     let references = || images.iter().flat_map(|image| image.tags().iter().chain(image.digests())).map(String::as_str);
     let names = KnownNames::of(references());
     let meant = |one: &PatternMatch| {
+        if one.field.starts_with("order") {
+            return None;
+        }
         if one.field.starts_with("keepTags") {
             return closest(&one.pattern, references().filter_map(|text| split(text).1)).map(str::to_owned);
         }

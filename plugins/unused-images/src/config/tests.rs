@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{Config, FIELDS, nanoseconds};
+use super::{Config, FIELDS, Order, nanoseconds};
 
 fn errors(config: &Value) -> Vec<String> {
     errors_of(&config.to_string())
@@ -67,7 +67,7 @@ fn every_error_is_reported_at_once() {
     assert_eq!(
         found,
         [
-            "color: there is no such field; the fields are repositories, keepLast, keepTags, dangling, maxAge, unusedFor",
+            "color: there is no such field; the fields are repositories, keepLast, order, keepTags, dangling, maxAge, unusedFor",
             r#"dangling: must be true or false, found "only""#,
             "keepLast: must be a whole number from 0 to 4294967295, found -1",
             r#"keepTags[1]: must be a tag (letters, digits, '_', '.' and '-'; '*' and '?' stand for others), in quotes, found "a:b""#,
@@ -159,6 +159,38 @@ fn numbers_have_bounds() {
     for wrong in ["4294967296", "-1", "2.0", "1e3", "99999999999999999999999999", "\"2\"", "true"] {
         assert!(errors_of(&config(wrong))[0].starts_with("keepLast: must be a whole number"), "{wrong}");
     }
+}
+
+#[test]
+fn orders() {
+    let order = |order: &str| {
+        Config::parse(&format!(r#"{{"repositories": ["*"], "order": {order}}}"#)).map(|config| config.order)
+    };
+    assert!(matches!(order(r#""version""#), Ok(Order::Version)));
+    assert!(matches!(order(r#""firstSeen""#), Ok(Order::FirstSeen)));
+    assert!(matches!(order(r#"{"byTag": "main-*-#"}"#), Ok(Order::ByTag(_))));
+    assert!(matches!(Config::parse(r#"{"dangling": true}"#).unwrap().order, Order::Version));
+    let must = r#"order: must be "version", "firstSeen" or {"byTag": PATTERN}, such as {"byTag": "main-*-#"}, found"#;
+    for (wrong, problem) in [
+        (r#""semver""#, &*format!(r#"{must} "semver""#)),
+        (r#""Version""#, &format!(r#"{must} "Version""#)),
+        ("7", &format!("{must} 7")),
+        ("null", &format!("{must} null")),
+        ("[]", &format!("{must} a list")),
+        ("{}", r#"order: is empty; say {"byTag": "main-*-#"}, or leave it out"#),
+        (r##"{"bytag": "#"}"##, "order.bytag: there is no such field; did you mean byTag?"),
+        (r#"{"byTag": 7}"#, r#"order.byTag: must be a tag in quotes such as "main-*-#", found 7"#),
+        (r#"{"byTag": "main-*"}"#, r#"order.byTag: "main-*" picks no number; write # where it stands, as in main-*-#"#),
+        (
+            r#"{"byTag": "1#"}"#,
+            r#"order.byTag: "1#" can match no tag: # is a whole run of digits, and next to it stands another digit"#,
+        ),
+    ] {
+        let config = format!(r#"{{"repositories": ["*"], "order": {wrong}}}"#);
+        assert_eq!(errors_of(&config), [problem], "{wrong}");
+    }
+    let twice = errors_of(r##"{"repositories": ["*"], "order": {"byTag": "#", "byTag": "a-#"}}"##);
+    assert_eq!(twice, ["order.byTag: is given more than once"]);
 }
 
 #[test]

@@ -113,3 +113,23 @@ fn a_node_without_images_has_nothing_to_suggest() {
     assert_eq!(matches.iter().map(|one| one.matches).collect::<Vec<_>>(), [0, 0]);
     assert_eq!(notices[1], "repositories[1]: nginx matches no image on this node");
 }
+
+#[test]
+fn the_pattern_of_the_order_is_counted_like_any_other() {
+    let node = [image(&["app:main-a-1", "app:main-b-2"]), image(&["app:v1"]), image(&["other:main-a-1"])];
+    let config = |pattern: &str| {
+        let config = json!({"repositories": ["app"], "order": {"byTag": pattern}});
+        tally(&node, &Config::parse(&config.to_string()).unwrap())
+    };
+    let last = |tally: &Tally| tally.matches.last().map(|one| (one.field.clone(), one.pattern.clone(), one.matches));
+    let found = config("main-*-#");
+    assert_eq!(last(&found), Some(("order.byTag".to_owned(), "main-*-#".to_owned(), 1)));
+    assert!(found.notices.is_empty(), "{:?}", found.notices);
+    let found = config("dev-*-#");
+    assert_eq!(last(&found).map(|(_, _, matches)| matches), Some(0));
+    assert!(
+        matches!(&*found.notices, [notice] if notice.contains("order.byTag") && notice.contains("dev-*-#")),
+        "{:?}",
+        found.notices
+    );
+}
