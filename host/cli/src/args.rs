@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use holystone_core::guard::{GuardRails, LIFTABLE};
+use holystone_core::guard::{GuardRails, LIFTABLE, RailPattern};
 use holystone_core::manifest;
 use holystone_core::pattern::Pattern;
 use holystone_core::pressure::Disk;
@@ -523,8 +523,10 @@ impl RailArguments {
     /// Adds the patterns of these arguments, and replaces what else they say. A flag never takes protection from an
     /// image that a manifest protects.
     pub(crate) fn replace(&self, rails: &mut GuardRails) {
-        rails.protect.extend(self.protect.iter().cloned());
-        rails.lift.extend(self.unprotect.iter().cloned());
+        let protect = self.protect.iter().cloned();
+        let lift = self.unprotect.iter().filter_map(|text| text.parse().ok());
+        rails.protect.extend(protect.map(|pattern| RailPattern::new("--protect", pattern)));
+        rails.lift.extend(lift.map(|pattern| RailPattern::new("--unprotect", pattern)));
         set(&mut rails.min_age, self.min_age);
         set(&mut rails.confirmations, self.confirmations);
         set(&mut rails.unknown_open_age, self.unknown_open_age);

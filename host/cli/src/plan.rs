@@ -78,7 +78,8 @@ async fn review(loaded: &[Loaded], snapshot: &Snapshot, logs: &Logs, rails: &Gua
     let sights = logs.sights(&wished, rails.limits.percent.is_some()).await?;
     let known = snapshot.has_runtime().then_some(snapshot);
     let log_plan = LogGuard::new(rails.for_logs(), snapshot.taken_at, known).review(wished, sights, &snapshot.memory);
-    let mut planned = PlanReport::new(snapshot, runs, guard.review(others)).with_logs(logs.names(), log_plan);
+    let planned = PlanReport::new(snapshot, runs, guard.review(others)).with_logs(logs.names(), log_plan);
+    let mut planned = planned.with_matches(&guard);
     planned.notices.extend(notices);
     Ok(planned)
 }

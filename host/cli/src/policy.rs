@@ -312,7 +312,7 @@ spec:
         let policy = policy(&given).await.unwrap();
         assert_eq!((policy.mode, policy.endpoint.as_str()), (Mode::Enforce, "/run/b.sock"));
         assert_eq!(policy.time_limit, Duration::from_secs(5));
-        let protected: Vec<&str> = policy.rails.protect.iter().map(holystone_core::pattern::Pattern::as_str).collect();
+        let protected: Vec<&str> = policy.rails.protect.iter().map(|protect| protect.pattern.as_str()).collect();
         assert_eq!(protected, ["a/b", "c/d"], "a flag takes no protection away");
         assert_eq!((policy.rails.min_age, policy.rails.confirmations), (jiff::SignedDuration::ZERO, 1));
         let limits = policy.rails.limits;

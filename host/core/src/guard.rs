@@ -20,6 +20,7 @@
 //! Right before a step is performed the rails look once more, at the node as it then is: [`Guard::clear`].
 
 pub mod logs;
+mod matches;
 mod refusal;
 
 use std::collections::HashSet;
@@ -49,9 +50,9 @@ pub const LIFTABLE: [&str; 2] = ["localhost/*", "*pause*"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardRails {
     /// Built-in patterns that do not protect on this node (rail 3); what is not in [`LIFTABLE`] has no effect.
-    pub lift: Vec<String>,
+    pub lift: Vec<RailPattern>,
     /// Images to keep (rail 4).
-    pub protect: Vec<Pattern>,
+    pub protect: Vec<RailPattern>,
     /// How long an image has to have been here (rail 5). Zero switches the rail off. Default 10 minutes.
     pub min_age: SignedDuration,
     /// In how many runs in a row a plugin has to wish the same (rail 6). Default 1: this one.
@@ -60,6 +61,22 @@ pub struct GuardRails {
     pub unknown_open_age: SignedDuration,
     /// Limits of one run (rail 8).
     pub limits: Limits,
+}
+
+/// A pattern that the operator set, and the field or flag that it was written into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RailPattern {
+    /// The field or flag: `guardRails.protectImages[0]`, `--protect`.
+    pub field: String,
+    /// The pattern.
+    pub pattern: Pattern,
+}
+
+impl RailPattern {
+    /// Puts a pattern and its field together.
+    pub fn new(field: impl Into<String>, pattern: Pattern) -> Self {
+        Self { field: field.into(), pattern }
+    }
 }
 
 impl Default for GuardRails {
@@ -223,7 +240,8 @@ struct Tally {
 impl<'a> Guard<'a> {
     /// Prepares to judge by this look at the node.
     pub fn new(snapshot: &'a Snapshot, rails: &'a GuardRails) -> Self {
-        let is_lifted = |text: &&str| LIFTABLE.contains(text) && rails.lift.iter().any(|lifted| lifted == text);
+        let lifted = |text: &str| rails.lift.iter().any(|lifted| lifted.pattern.as_str() == text);
+        let is_lifted = |text: &&str| LIFTABLE.contains(text) && lifted(text);
         let built_in = BUILT_IN.iter().filter(|text| !is_lifted(text));
         let built_in = built_in.filter_map(|text| Some((*text, text.parse().ok()?))).collect();
         Self { snapshot, rails, usage: Usage::of(snapshot), built_in, starting: starting(snapshot, rails.min_age) }
@@ -332,7 +350,7 @@ impl<'a> Guard<'a> {
         if self.snapshot.memory.own_images.contains(image.id.as_str()) {
             return Err(Refusal::Own);
         }
-        if let Some(pattern) = self.rails.protect.iter().find(matches) {
+        if let Some(pattern) = self.rails.protect.iter().map(|protect| &protect.pattern).find(matches) {
             return Err(Refusal::Protected { pattern: pattern.clone() });
         }
         self.judge_age(image)

@@ -24,7 +24,7 @@ impl PatternMatch {
     pub fn notice(&self, things: &str, meant: Option<&str>) -> Option<String> {
         let Self { field, pattern, matches } = self;
         let meant = meant.map(|meant| format!("; did you mean {}?", shown(meant))).unwrap_or_default();
-        (*matches == 0).then(|| format!("{field}: {} matches no {things} on this node{meant}", shown(pattern)))
+        (*matches == 0).then(|| format!("{field}: {} matched no {things} on this node{meant}", shown(pattern)))
     }
 }
 
@@ -106,9 +106,9 @@ mod tests {
         assert_eq!(pattern(1).notice("image", None), None);
         assert_eq!(
             pattern(0).notice("image", None).unwrap(),
-            "repositories[1]: ngnix\\u{1b} matches no image on this node"
+            "repositories[1]: ngnix\\u{1b} matched no image on this node"
         );
         let notice = pattern(0).notice("log file", Some("nginx")).unwrap();
-        assert!(notice.ends_with(" matches no log file on this node; did you mean nginx?"), "{notice}");
+        assert!(notice.ends_with(" matched no log file on this node; did you mean nginx?"), "{notice}");
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::guard::logs::{LogPlan, LogStep};
-use crate::guard::{Plan, Refusal, Refused, Step};
+use crate::guard::{Guard, Plan, Refusal, Refused, Step};
 use crate::matches::PatternMatch;
 use crate::snapshot::{Filesystem, Snapshot};
 
@@ -177,6 +177,9 @@ pub struct PlanReport {
     /// What is planned beneath log roots. Absent when there are none and nothing is wished there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs: Option<LogPlanReport>,
+    /// How many images each pattern that protects or unprotects matched.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<PatternMatch>,
     /// Filesystems at the time of the snapshot.
     pub filesystems: Vec<Filesystem>,
     /// What else there is to know, in sentences: fields of the manifest that mean nothing here, for example.
@@ -215,6 +218,7 @@ impl PlanReport {
             plan,
             totals,
             logs: None,
+            matches: Vec::new(),
             filesystems: snapshot.filesystems.clone(),
             notices: Vec::new(),
         }
@@ -225,6 +229,14 @@ impl PlanReport {
     pub fn with_logs(mut self, roots: Vec<String>, plan: LogPlan) -> Self {
         let is_empty = roots.is_empty() && plan.steps.is_empty() && plan.refusals.is_empty();
         self.logs = (!is_empty).then(|| LogPlanReport::new(roots, plan));
+        self
+    }
+
+    /// With what the patterns of the guard rails matched, and a notice for each that matched nothing.
+    #[must_use]
+    pub fn with_matches(mut self, guard: &Guard<'_>) -> Self {
+        self.matches = guard.matches();
+        self.notices.extend(guard.unmatched(&self.matches));
         self
     }
 
@@ -292,6 +304,9 @@ pub struct Report {
     /// What became of the plan beneath log roots, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs: Option<LogReport>,
+    /// How many images each pattern that protects or unprotects matched.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<PatternMatch>,
     /// Why the run ended before its plan did, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
@@ -384,6 +399,7 @@ impl Report {
             refusals: planned.plan.refusals,
             totals,
             logs,
+            matches: planned.matches,
             ending: swept.ending.or(log_ending),
             interrupted: None,
             notices: planned.notices,

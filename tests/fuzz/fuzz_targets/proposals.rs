@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arbitrary::Arbitrary;
 use holystone_core::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
-use holystone_core::guard::{Guard, GuardRails, Limits};
+use holystone_core::guard::{Guard, GuardRails, Limits, RailPattern};
 use holystone_core::image::{Image, ImageId};
 use holystone_core::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use holystone_core::snapshot::{FORMAT, Memory, Node, Snapshot};
@@ -205,8 +205,8 @@ impl Rails {
         let protect = PATTERNS.iter().enumerate().filter(|(place, _)| self.protect & (1 << place) != 0);
         let (count, bytes, percent) = self.limits;
         GuardRails {
-            lift: lifted.map(|(pattern, _)| (*pattern).to_owned()).collect(),
-            protect: protect.map(|(_, pattern)| pattern.parse().expect("a pattern")).collect(),
+            lift: lifted.map(|(text, _)| RailPattern::new("--unprotect", text.parse().expect("a pattern"))).collect(),
+            protect: protect.map(|(_, text)| RailPattern::new("--protect", text.parse().expect("a pattern"))).collect(),
             min_age: SignedDuration::from_mins(i64::from(self.min_age % 64)),
             confirmations: u32::from(self.confirmations % 5),
             limits: Limits { count: count.map(u64::from), bytes: bytes.map(u64::from), percent: percent.map(|it| it % 101) },

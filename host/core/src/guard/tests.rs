@@ -1,7 +1,7 @@
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use super::logs::LogRails;
-use super::{Guard, GuardRails, Limits, Plan, Refusal};
+use super::{Guard, GuardRails, Limits, Plan, RailPattern, Refusal};
 use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
 use crate::fixture::{self, sandbox, snapshot};
 use crate::image::{Image, ImageId};
@@ -49,7 +49,7 @@ fn verdict(snapshot: &Snapshot, rails: &GuardRails) -> Result<(), Refusal> {
 }
 
 fn protecting(pattern: &str) -> GuardRails {
-    GuardRails { protect: vec![pattern.parse().unwrap()], ..GuardRails::default() }
+    GuardRails { protect: vec![RailPattern::new("--protect", pattern.parse().unwrap())], ..GuardRails::default() }
 }
 
 fn limited(limits: Limits) -> GuardRails {
@@ -185,7 +185,8 @@ fn rail_3_our_own_images_stay() {
 
 #[test]
 fn rail_3_only_two_built_in_patterns_can_be_lifted() {
-    let lifted = |pattern: &str| GuardRails { lift: vec![pattern.to_owned()], ..GuardRails::default() };
+    let lift = |pattern: &str| vec![RailPattern::new("--unprotect", pattern.parse().unwrap())];
+    let lifted = |pattern: &str| GuardRails { lift: lift(pattern), ..GuardRails::default() };
     let verdict = |tag: &str, pattern: &str| verdict(&snapshot(vec![image(1, &[tag])], Vec::new()), &lifted(pattern));
     assert_eq!(verdict("localhost/anything:1", "localhost/*"), Ok(()));
     assert_eq!(verdict("quay.io/x/pause-game:1", "*pause*"), Ok(()));

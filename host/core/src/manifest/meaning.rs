@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 
 use super::spec::{CompletionType, FailurePolicyType, NodeCleanup, Rollout, Runtime};
 use crate::guard;
+use crate::pattern::Pattern;
 use crate::pressure::Pressure;
 use crate::schedule::{HistoryLimits, Schedule, ScheduleError, Timetable, ZoneError, zone};
 
@@ -56,8 +57,8 @@ impl NodeCleanup {
         let rails = &self.spec.guard_rails;
         let most = rails.max_deletions;
         guard::GuardRails {
-            lift: rails.unprotect_images.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
-            protect: rails.protect_images.clone(),
+            lift: named("unprotectImages", rails.unprotect_images.iter().filter_map(|text| text.as_str().parse().ok())),
+            protect: named("protectImages", rails.protect_images.iter().cloned()),
             min_age: rails.min_age.get(),
             confirmations: rails.confirmations,
             unknown_open_age: rails.unknown_open_age.get(),
@@ -96,4 +97,10 @@ impl NodeCleanup {
         ];
         fields.into_iter().filter_map(|(path, set)| set.then_some(path)).collect()
     }
+}
+
+/// Gives each pattern of a list the path of its entry.
+fn named(list: &str, patterns: impl Iterator<Item = Pattern>) -> Vec<guard::RailPattern> {
+    let entry = |(index, pattern)| guard::RailPattern::new(format!("guardRails.{list}[{index}]"), pattern);
+    patterns.enumerate().map(entry).collect()
 }

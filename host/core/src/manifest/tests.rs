@@ -178,7 +178,18 @@ fn a_manifest_means_a_timetable_limits_and_rails() {
     assert_eq!(full.history(), HistoryLimits { successful: Some(5), failed: Some(0) });
     let limits = guard::Limits { count: Some(100), bytes: Some(20 << 30), percent: Some(60) };
     let rails = full.rails();
-    assert_eq!((rails.limits, rails.protect.len(), rails.lift), (limits, 2, guard::LIFTABLE.map(str::to_owned).into()));
+    assert_eq!(rails.limits, limits);
+    let written = |list: &[guard::RailPattern]| -> Vec<String> {
+        list.iter().map(|named| format!("{}: {}", named.field, named.pattern)).collect()
+    };
+    assert_eq!(
+        written(&rails.protect),
+        ["guardRails.protectImages[0]: docker.io/minchou/base:*", "guardRails.protectImages[1]: sha256:0123456789ab"]
+    );
+    assert_eq!(
+        written(&rails.lift),
+        ["guardRails.unprotectImages[0]: localhost/*", "guardRails.unprotectImages[1]: *pause*"]
+    );
     assert_eq!((rails.min_age, rails.confirmations), (SignedDuration::from_hours(1), 3));
     let pressure = crate::pressure::Pressure { above: Some(85), until: Some(70), ..Default::default() };
     assert_eq!(full.pressure(), pressure);

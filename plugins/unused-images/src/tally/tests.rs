@@ -82,7 +82,7 @@ fn an_image_counts_once_for_each_pattern_that_matches_it() {
         "keepTags[2] v* 1",
     ];
     assert_eq!(matches, expected);
-    assert_eq!(notices, ["keepTags[1]: *-lts matches no image on this node"]);
+    assert_eq!(notices, ["keepTags[1]: *-lts matched no image on this node"]);
 }
 
 #[test]
@@ -95,13 +95,13 @@ fn a_pattern_that_matches_nothing_is_told_with_what_was_meant() {
     assert_eq!(
         notices,
         [
-            "repositories[0]: docker.io/minchuo/* matches no image on this node; did you mean docker.io/minchou/*?",
-            "repositories[2]: !docker.io/minchou/rolout matches no image on this node; did you mean !docker.io/minchou/rollout?",
-            "repositories[3]: !ngnix:stable matches no image on this node; did you mean !nginx:stable?",
-            "repositories[4]: quay.io/other matches no image on this node",
-            "keepTags[0]: lastest matches no image on this node; did you mean latest?",
-            "keepTags[1]: 1.27-lst matches no image on this node; did you mean 1.27-lts?",
-            "keepTags[2]: none-like-it matches no image on this node",
+            "repositories[0]: docker.io/minchuo/* matched no image on this node; did you mean docker.io/minchou/*?",
+            "repositories[2]: !docker.io/minchou/rolout matched no image on this node; did you mean !docker.io/minchou/rollout?",
+            "repositories[3]: !ngnix:stable matched no image on this node; did you mean !nginx:stable?",
+            "repositories[4]: quay.io/other matched no image on this node",
+            "keepTags[0]: lastest matched no image on this node; did you mean latest?",
+            "keepTags[1]: 1.27-lst matched no image on this node; did you mean 1.27-lts?",
+            "keepTags[2]: none-like-it matched no image on this node",
         ]
     );
 }
@@ -111,7 +111,7 @@ fn a_node_without_images_has_nothing_to_suggest() {
     let config = Config::parse(r#"{"repositories":["*","nginx"]}"#).unwrap();
     let Tally { matches, notices } = tally::<Image>(&[], &config);
     assert_eq!(matches.iter().map(|one| one.matches).collect::<Vec<_>>(), [0, 0]);
-    assert_eq!(notices[1], "repositories[1]: nginx matches no image on this node");
+    assert_eq!(notices[1], "repositories[1]: nginx matched no image on this node");
 }
 
 #[test]

@@ -94,6 +94,10 @@ fn protects(pattern: &Pattern, image: &Image) -> bool {
     }
 }
 
+fn is_lifted(rails: &GuardRails, built_in: &str) -> bool {
+    rails.lift.iter().any(|lifted| lifted.pattern.as_str() == built_in)
+}
+
 /// Why an image must stay whatever the limits are, by brute force.
 pub(crate) fn must_stay(node: &Snapshot, rails: &GuardRails, image: &Image) -> Option<&'static str> {
     let named_by = |container: &Container| container.image_references().any(|mention| is_named(mention, image));
@@ -107,13 +111,13 @@ pub(crate) fn must_stay(node: &Snapshot, rails: &GuardRails, image: &Image) -> O
         Some("pinned")
     } else if node.node.sandbox_images.iter().any(|reference| image.repo_tags.contains(reference)) {
         Some("sandbox image")
-    } else if starts_with(image, "localhost/") && !rails.lift.iter().any(|lifted| lifted == "localhost/*")
-        || starts_with(image, "registry.k8s.io/pause") && !rails.lift.iter().any(|lifted| lifted == "*pause*")
+    } else if starts_with(image, "localhost/") && !is_lifted(rails, "localhost/*")
+        || starts_with(image, "registry.k8s.io/pause") && !is_lifted(rails, "*pause*")
     {
         Some("built in")
     } else if node.memory.own_images.contains(image.id.as_str()) {
         Some("our own")
-    } else if rails.protect.iter().any(|pattern| protects(pattern, image)) {
+    } else if rails.protect.iter().any(|protect| protects(&protect.pattern, image)) {
         Some("protected")
     } else {
         is_young(node, rails, image)

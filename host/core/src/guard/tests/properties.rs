@@ -9,7 +9,7 @@ use proptest::prelude::{Just, Strategy, any};
 use proptest::{collection, option, prop_assert, prop_assert_eq, prop_oneof, proptest, sample};
 
 use super::oracle::{NOW, PATTERNS, SPELLINGS, TAGS, is_named, minute, must_stay};
-use super::{Guard, GuardRails, Limits, container, id, image, sandbox, snapshot};
+use super::{Guard, GuardRails, Limits, RailPattern, container, id, image, sandbox, snapshot};
 use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
 use crate::image::Image;
 use crate::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
@@ -120,10 +120,10 @@ fn rails() -> impl Strategy<Value = GuardRails> {
     let ages = sample::select(vec![0, 5, 10, NOW * 2]);
     (protect, limits, lift, ages, 0..4_u32).prop_map(
         |(protect, (count, bytes, percent), lift, min_age, confirmations)| GuardRails {
-            lift: lift.into_iter().map(str::to_owned).collect(),
+            lift: lift.into_iter().map(|text| RailPattern::new("--unprotect", text.parse().unwrap())).collect(),
             min_age: SignedDuration::from_mins(min_age),
             confirmations,
-            protect: protect.into_iter().map(|pattern| pattern.parse().unwrap()).collect(),
+            protect: protect.into_iter().map(|text| RailPattern::new("--protect", text.parse().unwrap())).collect(),
             limits: Limits { count, bytes, percent },
             ..GuardRails::default()
         },
