@@ -6,6 +6,12 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::reference;
+
+/// Stands in the place of an image reference where the runtime lists a container or sandbox and has no status of it: it
+/// may use any image.
+pub const UNKNOWN_IMAGE: &str = "<unknown>";
+
 /// Life-cycle state of a container (CRI `ContainerState`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -74,7 +80,7 @@ impl ImageMentions {
         [&self.image_id, &self.image_ref, &self.image, &self.user_specified_image]
             .into_iter()
             .map(String::as_str)
-            .filter(|mention| !mention.is_empty())
+            .filter(|mention| !reference::is_none(mention))
     }
 }
 

@@ -3,8 +3,14 @@
 //! Short names mean Docker Hub, as everywhere in the field: `nginx` is `docker.io/library/nginx`, `minchou/app` is
 //! `docker.io/minchou/app`. The first component is a registry when it has a dot or a colon or is `localhost`.
 //! The grammar is that of the distribution project's `reference` package.
+//!
+//! Two spellings of one thing become equal values: hosts are compared without case, without the port that is the
+//! default (443), without a dot at the end and without the aliases of Docker Hub; addresses of IPv6 in their shortest
+//! form; digests without case.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// A parsed reference in its full form. Two spellings of the same thing are equal values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,10 +28,10 @@ pub struct ReferenceError {
     problem: &'static str,
 }
 
-/// The longest repository name that registries accept, in bytes.
-const MAX_REPOSITORY: usize = 255;
+/// The longest path of a repository that registries accept, in bytes. The host does not count.
+pub(crate) const MAX_PATH: usize = 255;
 /// The longest tag, in bytes.
-const MAX_TAG: usize = 128;
+pub(crate) const MAX_TAG: usize = 128;
 
 impl Reference {
     /// Parses a reference, with or without registry, tag and digest. A missing tag stays missing: a reference
@@ -39,15 +45,18 @@ impl Reference {
             Some((name, digest)) => (name, Some(digest)),
             None => (text, None),
         };
-        if digest.is_some_and(|digest| !is_digest(digest)) {
-            return Err(fail("what follows the @ is not a digest such as sha256:<64 hexadecimal digits>"));
-        }
+        let digest = match digest.map(full_digest) {
+            Some(None) => {
+                return Err(fail("what follows the @ is not a digest such as sha256:<64 hexadecimal digits>"));
+            }
+            digest => digest.flatten(),
+        };
         let (name, tag) = split_tag(name);
         if tag.is_some_and(|tag| !is_tag(tag)) {
             return Err(fail("the tag may only have letters, digits, '_', '.' and '-', at most 128 of them"));
         }
         let (registry, path) = split_registry(name);
-        if registry.is_some_and(|registry| !is_registry(registry)) {
+        if registry.is_some_and(|registry| full_registry(registry).is_none()) {
             return Err(fail("the registry is not a host name with an optional port"));
         }
         if !path.split('/').all(is_path_component) {
@@ -56,10 +65,10 @@ impl Reference {
             ));
         }
         let repository = full_repository(registry, path);
-        if repository.len() > MAX_REPOSITORY {
-            return Err(fail("the repository is longer than 255 characters"));
+        if repository.split_once('/').is_some_and(|(_, path)| path.len() > MAX_PATH) {
+            return Err(fail("the repository is longer than 255 characters, its registry aside"));
         }
-        Ok(Self { repository, tag: tag.map(str::to_owned), digest: digest.map(str::to_owned) })
+        Ok(Self { repository, tag: tag.map(str::to_owned), digest: digest.map(Cow::into_owned) })
     }
 
     /// Registry and path, for example `docker.io/library/nginx`.
@@ -109,13 +118,20 @@ pub(crate) fn split_registry(name: &str) -> (Option<&str>, &str) {
     }
 }
 
+/// Host names of Docker Hub, besides `docker.io`.
+const DOCKER_HUB: [&str; 6] = [
+    "hub.docker.com",
+    "index.docker.io",
+    "registry-1.docker.io",
+    "registry.docker.io",
+    "registry.hub.docker.com",
+    "www.docker.io",
+];
+
 /// Puts a name into its full form.
 pub(crate) fn full_repository(registry: Option<&str>, path: &str) -> String {
-    // Docker Hub's older host name is the same registry.
-    let registry = match registry {
-        None | Some("index.docker.io") => "docker.io",
-        Some(registry) => registry,
-    };
+    let registry = registry.map(|registry| full_registry(registry).unwrap_or(Cow::Borrowed(registry)));
+    let registry = registry.as_deref().unwrap_or("docker.io");
     if registry == "docker.io" && !path.contains('/') {
         format!("docker.io/library/{path}")
     } else {
@@ -123,26 +139,65 @@ pub(crate) fn full_repository(registry: Option<&str>, path: &str) -> String {
     }
 }
 
+/// Puts a host with an optional port into the form in which equal ones are equal; none if it is not such.
+fn full_registry(registry: &str) -> Option<Cow<'_, str>> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
+    if !registry.bytes().all(plain) {
+        return full_host_and_port(registry).map(Cow::Owned);
+    }
+    let host = registry.strip_suffix('.').unwrap_or(registry);
+    match host {
+        host if !host.split('.').all(is_host_label) => None,
+        host if DOCKER_HUB.contains(&host) => Some(Cow::Borrowed("docker.io")),
+        host if needs_port(host) => Some(Cow::Owned(format!("{host}:{HTTPS}"))),
+        host => Some(Cow::Borrowed(host)),
+    }
+}
+
+/// The port of HTTPS, by which registries are reached if no other is written.
+const HTTPS: &str = "443";
+
+fn full_host_and_port(registry: &str) -> Option<String> {
+    let end =
+        if registry.starts_with('[') { registry.find(']')? + 1 } else { registry.find(':').unwrap_or(registry.len()) };
+    let (host, port) = registry.split_at(end);
+    let port = match port {
+        "" => None,
+        port => Some(port.strip_prefix(':').filter(|port| is_port(port))?.trim_start_matches('0')),
+    };
+    let host = if host.starts_with('[') { full_address(host)? } else { host.to_ascii_lowercase() };
+    match port.filter(|port| *port != HTTPS) {
+        None if host.starts_with('[') => Some(host),
+        None => full_registry(&host).map(Cow::into_owned),
+        Some(port) => {
+            let host = host.strip_suffix('.').unwrap_or(&host);
+            let fits = host.starts_with('[') || host.split('.').all(is_host_label);
+            fits.then(|| format!("{host}:{}", if port.is_empty() { "0" } else { port }))
+        }
+    }
+}
+
+/// Without a port, such a name would be the first component of a path on Docker Hub.
+fn needs_port(host: &str) -> bool {
+    !host.contains('.') && host != "localhost"
+}
+
+/// Puts an IPv6 address in brackets into its shortest form.
+fn full_address(host: &str) -> Option<String> {
+    let text = host.strip_prefix('[')?.strip_suffix(']')?;
+    let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
+    let address: Option<Ipv6Addr> = text.parse().ok();
+    // The grammar has no dots there, as in ::ffff:10.0.0.1, and takes what is no address.
+    let shortest = address.map(|address| address.to_string()).filter(|text| !text.contains('.'));
+    let long = |address: Ipv6Addr| address.segments().map(|segment| format!("{segment:x}")).join(":");
+    let text = shortest.or_else(|| address.map(long)).unwrap_or_else(|| text.to_ascii_lowercase());
+    fits.then(|| format!("[{text}]"))
+}
+
 fn is_registry_like(component: &str) -> bool {
     component.contains(['.', ':'])
         || component == "localhost"
         || component.bytes().any(|byte| byte.is_ascii_uppercase())
-}
-
-fn is_registry(registry: &str) -> bool {
-    // [::1]:5000
-    if let Some(rest) = registry.strip_prefix('[') {
-        return rest.split_once(']').is_some_and(|(address, port)| {
-            !address.is_empty()
-                && address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':')
-                && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
-        });
-    }
-    let (host, port) = match registry.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (registry, None),
-    };
-    port.is_none_or(is_port) && host.split('.').all(is_host_label)
 }
 
 fn is_host_label(label: &str) -> bool {
@@ -174,20 +229,60 @@ fn is_tag(tag: &str) -> bool {
         && tag.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
 }
 
-/// Whether a text is `algorithm:hexadecimal digits`, 64 of them for sha256, 128 for sha512, at least 32 otherwise.
-pub(crate) fn is_digest(digest: &str) -> bool {
-    let Some((algorithm, hex)) = digest.split_once(':') else { return false };
-    let length_fits = match algorithm {
-        "sha256" => hex.len() == 64,
-        "sha512" => hex.len() == 128,
-        _ => hex.len() >= 32,
-    };
-    length_fits
-        && is_algorithm(algorithm)
-        && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+/// How many hexadecimal digits the digests of an algorithm have.
+pub(crate) fn digest_length(algorithm: &str) -> Option<usize> {
+    match algorithm {
+        "sha256" => Some(64),
+        "sha384" => Some(96),
+        "sha512" => Some(128),
+        _ => None,
+    }
 }
 
-fn is_algorithm(algorithm: &str) -> bool {
+/// Reads `algorithm:hexadecimal digits`, 64 of them for sha256, 128 for sha512, at least 32 for algorithms that are not
+/// known, and returns it in lower case.
+pub(crate) fn full_digest(digest: &str) -> Option<Cow<'_, str>> {
+    let digest = lower_case(digest);
+    let (algorithm, hex) = digest.split_once(':')?;
+    let length_fits = digest_length(algorithm).map_or(hex.len() >= 32, |length| hex.len() == length);
+    (length_fits && is_algorithm(algorithm) && is_hex(hex)).then_some(digest)
+}
+
+/// Whether a text consists of hexadecimal digits in lower case.
+pub(crate) fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+/// Puts a text into lower case, which nearly always it is.
+pub(crate) fn lower_case(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Whether a listed tag is written in full form for sure, as nearly all are: then it need not be parsed to be compared.
+pub(crate) fn is_in_full_form(tag: &str) -> bool {
+    let Some((host, path)) = tag.split_once('/') else { return false };
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
+    let is_host = host.contains('.') && !host.ends_with('.') && host.bytes().all(plain);
+    is_host && !DOCKER_HUB.contains(&host) && (host != "docker.io" || path.contains('/'))
+}
+
+/// Whether a listed tag or digest is none: `<none>:<none>`, `<none>@<none>` and the like, as Docker writes them.
+pub(crate) fn is_none(text: &str) -> bool {
+    if let Some((_, digest)) = text.split_once('@') {
+        return digest == NONE;
+    }
+    let (name, tag) = split_tag(text);
+    text.is_empty() || tag == Some(NONE) || tag.is_none() && name == NONE
+}
+
+/// What Docker writes where there is no repository, tag or digest.
+const NONE: &str = "<none>";
+
+pub(crate) fn is_algorithm(algorithm: &str) -> bool {
     algorithm.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
         && algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+._-".contains(&byte))
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::container::{Container, Sandbox};
 use crate::image::Image;
+use crate::reference;
 
 /// Version of the snapshot file format that this build reads and writes.
 pub const FORMAT: u32 = 1;
@@ -162,7 +163,8 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Sorts every list, so that equal nodes are equal values whatever order the runtime answers in.
+    /// Sorts every list, so that equal nodes are equal values whatever order the runtime answers in, and drops names
+    /// that are none (`<none>:<none>`).
     #[must_use]
     pub fn normalize(mut self) -> Self {
         self.filesystems.sort_by(|a, b| a.name.cmp(&b.name));
@@ -171,6 +173,8 @@ impl Snapshot {
         self.sandboxes.sort_by(|a, b| a.id.cmp(&b.id));
         self.node.sandbox_images.sort();
         for image in &mut self.images {
+            image.repo_tags.retain(|tag| !reference::is_none(tag));
+            image.repo_digests.retain(|digest| !reference::is_none(digest));
             image.repo_tags.sort();
             image.repo_digests.sort();
         }

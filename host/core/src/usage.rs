@@ -2,14 +2,20 @@
 //!
 //! A container names its image in up to four ways, and which of them are filled, with an id, a tag or a digest,
 //! differs between runtimes (see [`ImageMentions`](crate::container::ImageMentions)). All of them count, in every
-//! state of the container. Where none of a container's names can be resolved, every image that could be meant
-//! counts as in use: a wrong guess must cost disk space, never an image.
+//! state of the container, and each is judged by itself: one that resolves makes the images that it names used, one
+//! that does not makes every image that it may mean possibly used, whatever else of the same container resolves. A
+//! wrong guess must cost disk space, never an image.
 
+mod mention;
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
-use crate::container::{Container, ContainerState, Sandbox};
+use self::mention::{Hash, Mention};
+use crate::container::{Container, ContainerState, Sandbox, UNKNOWN_IMAGE};
 use crate::image::{Image, ImageId};
 use crate::reference::{self, Reference};
 use crate::snapshot::Snapshot;
@@ -27,7 +33,7 @@ pub struct Usage<'a> {
 pub struct User<'a> {
     /// Who it is.
     pub holder: Holder<'a>,
-    /// The reference that no image of the node answers to, when the use is only possible and not certain. Empty when
+    /// The reference that resolves to no image of the node, when the use is only possible and not certain. Empty when
     /// the holder names no image at all.
     pub unresolved: Option<&'a str>,
 }
@@ -41,10 +47,10 @@ pub enum Holder<'a> {
     Sandbox(&'a Sandbox),
 }
 
-impl Holder<'_> {
+impl<'a> Holder<'a> {
     /// Id of the container or sandbox.
-    pub fn id(&self) -> &str {
-        match self {
+    pub fn id(&self) -> &'a str {
+        match *self {
             Self::Container(container) => &container.id,
             Self::Sandbox(sandbox) => &sandbox.id,
         }
@@ -66,20 +72,19 @@ impl<'a> Usage<'a> {
     /// Joins a snapshot's containers and sandboxes to its images.
     pub fn of(snapshot: &'a Snapshot) -> Self {
         let index = ImageIndex::of(&snapshot.images);
-        let sandbox_images = snapshot.node.sandbox_images.iter().flat_map(|name| index.resolve(name)).collect();
+        let sandbox_images = snapshot.node.sandbox_images.iter().flat_map(|name| index.resolve_text(name)).collect();
         let users = vec![Vec::new(); snapshot.images.len()];
         let mut usage = Self { users, sandbox_images, own_image: HashMap::new() };
         for container in &snapshot.containers {
             usage.add_container(container, &index);
         }
         for sandbox in &snapshot.sandboxes {
-            if !sandbox.image.is_empty() {
-                usage.add_references(Holder::Sandbox(sandbox), &[&sandbox.image], &index);
-            }
+            usage.add_sandbox(sandbox, &index);
         }
         for users in &mut usage.users {
             users.sort_by(|a, b| rank(a).cmp(&rank(b)));
-            users.dedup_by(|a, b| a.holder.id() == b.holder.id());
+            let mut seen = HashSet::with_capacity(users.len());
+            users.retain(|user| seen.insert(user.holder.id()));
         }
         usage
     }
@@ -101,44 +106,76 @@ impl<'a> Usage<'a> {
 
     fn add_container(&mut self, container: &'a Container, index: &ImageIndex<'a>) {
         let holder = Holder::Container(container);
-        let own: Vec<&str> = container.image.iter().collect();
-        let first = own.iter().find_map(|mention| index.resolve(mention).first().copied());
-        if let Some(image) = first.and_then(|image| index.images.get(image)) {
-            self.own_image.insert(&container.id, &image.id);
-        } else if is_full_id(&container.image.image_id) {
-            // The runtime says exactly which image it is, and the node does not have it any more.
-            return self.add_volumes(container, index);
+        // When the runtime says exactly which image it is, and the node lacks it, names with a tag mean that image too,
+        // and so does the same id in another field.
+        let gone = Hash::read(&container.image.image_id).filter(|id| id.is_full() && index.of_hash(id).is_empty());
+        for mention in container.image.iter() {
+            let read = Mention::read(mention);
+            let places = index.resolve(&read);
+            if let Some(image) = places.first().and_then(|place| index.images.get(*place)) {
+                self.own_image.entry(&container.id).or_insert(&image.id);
+            }
+            let is_exact = gone.as_ref().is_some_and(|gone| match &read.hash {
+                Some(hash) if !read.is_digest => hash.begins(gone),
+                Some(_) => false,
+                None => read.name.is_some(),
+            });
+            if !is_exact || !places.is_empty() {
+                self.add(holder, mention, &read, &places, index);
+            }
         }
-        self.add_references(holder, &own, index);
-        self.add_volumes(container, index);
-    }
-
-    fn add_volumes(&mut self, container: &'a Container, index: &ImageIndex<'a>) {
+        if container.image.iter().next().is_none() {
+            self.add_to_all(holder, "");
+        }
         for volume in &container.image_volumes {
-            self.add_references(Holder::Container(container), &[volume], index);
+            self.add_reference(holder, volume, index);
         }
     }
 
-    /// Adds a holder to every image that one of its references resolves to, or, when none does, to every image
-    /// that one of them could mean.
-    fn add_references(&mut self, holder: Holder<'a>, references: &[&'a str], index: &ImageIndex<'a>) {
-        let mut resolved: Vec<usize> = references.iter().flat_map(|mention| index.resolve(mention)).collect();
-        resolved.sort_unstable();
-        resolved.dedup();
-        for image in &resolved {
-            self.users[*image].push(User { holder, unresolved: None });
+    fn add_sandbox(&mut self, sandbox: &'a Sandbox, index: &ImageIndex<'a>) {
+        if !sandbox.image.is_empty() {
+            self.add_reference(Holder::Sandbox(sandbox), &sandbox.image, index);
         }
-        if !resolved.is_empty() {
+    }
+
+    fn add_reference(&mut self, holder: Holder<'a>, mention: &'a str, index: &ImageIndex<'a>) {
+        let read = Mention::read(mention);
+        let places = index.resolve(&read);
+        self.add(holder, mention, &read, &places, index);
+    }
+
+    /// Adds a holder to every image that a mention resolves to and, as far as it does not resolve, to every image that
+    /// it could mean.
+    fn add(
+        &mut self,
+        holder: Holder<'a>,
+        mention: &'a str,
+        read: &Mention<'_>,
+        places: &[usize],
+        index: &ImageIndex<'a>,
+    ) {
+        for place in places {
+            self.users[*place].push(User { holder, unresolved: None });
+        }
+        // A tag beside a digest may have moved on: it does not make up for the digest.
+        let lacks_digest = read.is_digest && read.hash.as_ref().is_some_and(|hash| index.of_hash(hash).is_empty());
+        if !places.is_empty() && !lacks_digest {
             return;
         }
-        let mentions: &[&'a str] = if references.is_empty() { &[""] } else { references };
-        for mention in mentions {
-            let meant = Meant::by(mention);
-            for (image, users) in index.images.iter().zip(&mut self.users) {
-                if meant.could_be(image) {
-                    users.push(User { holder, unresolved: Some(mention) });
+        match index.meant(read) {
+            Some(places) => {
+                for place in places {
+                    self.users[place].push(User { holder, unresolved: Some(mention) });
                 }
             }
+            None => self.add_to_all(holder, mention),
+        }
+    }
+
+    fn add_to_all(&mut self, holder: Holder<'a>, mention: &'a str) {
+        let mention = if mention == UNKNOWN_IMAGE { "" } else { mention };
+        for users in &mut self.users {
+            users.push(User { holder, unresolved: Some(mention) });
         }
     }
 }
@@ -149,16 +186,13 @@ fn rank<'a>(user: &'a User<'a>) -> (bool, bool, &'a str) {
     (user.unresolved.is_some(), !running, user.holder.id())
 }
 
-fn is_full_id(text: &str) -> bool {
-    let hex = text.strip_prefix("sha256:").unwrap_or(text);
-    hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
 /// Finds images by whatever a container may call them.
 #[derive(Debug)]
 struct ImageIndex<'a> {
     images: &'a [Image],
-    by_name: HashMap<&'a str, Places>,
+    /// By tags in full form, and by the [keys](key) of ids and digests.
+    by_name: HashMap<Cow<'a, str>, Places>,
+    possible: OnceCell<Possible>,
 }
 
 /// Where the images of one name stand in the list: nearly always a single one, for which nothing is allocated.
@@ -168,23 +202,33 @@ struct Places {
     more: Vec<usize>,
 }
 
+/// What images there are for a mention that resolves to none.
+#[derive(Debug, Default)]
+struct Possible {
+    /// Those with a reference in a repository.
+    in_repository: HashMap<String, Vec<usize>>,
+    /// Those without any reference, or with one that makes no sense: they may have, or have had, any name.
+    any_name: Vec<usize>,
+}
+
 impl<'a> ImageIndex<'a> {
     fn of(images: &'a [Image]) -> Self {
-        let mut index = Self { images, by_name: HashMap::with_capacity(images.len() * 2) };
+        let by_name = HashMap::with_capacity(images.len() * 2);
+        let mut index = Self { images, by_name, possible: OnceCell::new() };
         for (place, image) in images.iter().enumerate() {
-            index.add(image.id.hex(), place);
+            index.add(key(image.id.as_str()), place);
             for tag in &image.repo_tags {
-                index.add(tag, place);
+                index.add(in_full(tag), place);
             }
             // A digest means the same content in every repository.
             for digest in &image.repo_digests {
-                index.add(digest.split_once('@').map_or(digest.as_str(), |(_, digest)| digest), place);
+                index.add(key(digest_of(digest)), place);
             }
         }
         index
     }
 
-    fn add(&mut self, name: &'a str, place: usize) {
+    fn add(&mut self, name: Cow<'a, str>, place: usize) {
         match self.by_name.entry(name) {
             Entry::Vacant(entry) => {
                 entry.insert(Places { first: place, more: Vec::new() });
@@ -193,20 +237,33 @@ impl<'a> ImageIndex<'a> {
         }
     }
 
-    /// The places of all images that answer to `mention`.
-    fn resolve(&self, mention: &str) -> Vec<usize> {
-        let mut found = self.exact(mention);
-        found.extend(self.exact(mention.strip_prefix("sha256:").unwrap_or(mention)));
-        if let Ok(reference) = Reference::parse(mention) {
-            found.extend(self.by_reference(&reference));
-        }
-        if found.is_empty() && is_short_id(mention) {
-            let starts = |image: &Image| image.id.hex().starts_with(mention);
-            found.extend(self.images.iter().enumerate().filter(|(_, image)| starts(image)).map(|(place, _)| place));
+    /// Finds the places of all images that a name of the node's settings refers to.
+    fn resolve_text(&self, mention: &str) -> Vec<usize> {
+        self.resolve(&Mention::read(mention))
+    }
+
+    /// Finds the places of all images that a mention refers to.
+    fn resolve(&self, mention: &Mention<'_>) -> Vec<usize> {
+        let mut found = mention.hash.as_ref().map(|hash| self.of_hash(hash)).unwrap_or_default();
+        if let Some(name) = &mention.name {
+            let tag = name.tag().or((!mention.is_digest).then_some("latest"));
+            found.extend(tag.map(|tag| self.exact(&format!("{}:{tag}", name.repository()))).unwrap_or_default());
         }
         found.sort_unstable();
         found.dedup();
         found
+    }
+
+    fn of_hash(&self, hash: &Hash<'_>) -> Vec<usize> {
+        if hash.is_full() {
+            return self.exact(&hash.key());
+        }
+        // Runtimes accept the leading digits of an id where an image is asked for.
+        let begins = |text: &str| Hash::read(text).is_some_and(|whole| hash.begins(&whole));
+        let is_meant = |image: &Image| {
+            begins(image.id.as_str()) || image.repo_digests.iter().any(|digest| begins(digest_of(digest)))
+        };
+        self.images.iter().enumerate().filter(|(_, image)| is_meant(image)).map(|(place, _)| place).collect()
     }
 
     fn exact(&self, name: &str) -> Vec<usize> {
@@ -216,59 +273,64 @@ impl<'a> ImageIndex<'a> {
             .unwrap_or_default()
     }
 
-    fn by_reference(&self, reference: &Reference) -> Vec<usize> {
-        let repository = reference.repository();
-        match (reference.tag(), reference.digest()) {
-            (None, None) => self.exact(&format!("{repository}:latest")),
-            (Some(tag), None) => self.exact(&format!("{repository}:{tag}")),
-            (tag, Some(digest)) => {
-                let mut found = self.exact(digest);
-                found.extend(self.exact(digest.strip_prefix("sha256:").unwrap_or(digest)));
-                if let Some(tag) = tag {
-                    found.extend(self.exact(&format!("{repository}:{tag}")));
-                }
-                found
+    /// Finds the places of all images that a mention without an image of its own could mean; none if that is any image.
+    fn meant(&self, mention: &Mention<'_>) -> Option<Vec<usize>> {
+        let mut places = Vec::new();
+        if let Some(hash) = &mention.hash {
+            // An image of which no digest by this algorithm is known may have any.
+            let may_have = |image: &Image| !image.repo_digests.iter().any(|digest| is_by(digest, hash.algorithm()));
+            places.extend(self.images.iter().enumerate().filter(|(_, image)| may_have(image)).map(|(place, _)| place));
+        }
+        if let Some(name) = &mention.name {
+            let possible = self.possible.get_or_init(|| Possible::of(self.images));
+            places.extend(possible.in_repository.get(name.repository()).into_iter().flatten());
+            places.extend(&possible.any_name);
+        }
+        (mention.hash.is_some() || mention.name.is_some()).then_some(places)
+    }
+}
+
+impl Possible {
+    fn of(images: &[Image]) -> Self {
+        let mut possible = Self::default();
+        for (place, image) in images.iter().enumerate() {
+            let references: Vec<_> = image.references().map(Reference::parse).collect();
+            if references.is_empty() || references.iter().any(Result::is_err) {
+                possible.any_name.push(place);
+            }
+            for reference in references.into_iter().flatten() {
+                possible.in_repository.entry(reference.repository().to_owned()).or_default().push(place);
             }
         }
+        possible
     }
 }
 
-/// Runtimes accept the leading digits of an id where an image is asked for.
-fn is_short_id(mention: &str) -> bool {
-    (3..64).contains(&mention.len()) && mention.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// What ids and digests are found by: equal for all spellings of one.
+fn key(text: &str) -> Cow<'_, str> {
+    let hex = text.strip_prefix("sha256:").unwrap_or(text);
+    if hex.len() == 64 && reference::is_hex(hex) {
+        return Cow::Borrowed(hex);
+    }
+    Hash::read(text).map_or(Cow::Borrowed(text), |hash| Cow::Owned(hash.key()))
 }
 
-/// What a reference that nothing answers to could still mean.
-enum Meant {
-    /// Any image that has, or may have had, a reference in this repository.
-    InRepository(String),
-    /// An id or digest; only an image whose digests are unknown can be it.
-    Hash,
-    /// No telling.
-    Anything,
+/// The digest of a reference that has one.
+fn digest_of(reference: &str) -> &str {
+    reference.split_once('@').map_or(reference, |(_, digest)| digest)
 }
 
-impl Meant {
-    fn by(mention: &str) -> Self {
-        if reference::is_digest(mention) || is_full_id(mention) {
-            Self::Hash
-        } else if let Ok(reference) = Reference::parse(mention) {
-            Self::InRepository(reference.repository().to_owned())
-        } else {
-            Self::Anything
-        }
-    }
+/// Whether the digest of a reference is by this algorithm.
+fn is_by(reference: &str, algorithm: &str) -> bool {
+    digest_of(reference).split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case(algorithm))
+}
 
-    fn could_be(&self, image: &Image) -> bool {
-        match self {
-            Self::Anything => true,
-            Self::Hash => image.repo_digests.is_empty(),
-            Self::InRepository(repository) => {
-                let same = |text| Reference::parse(text).map_or(true, |other| other.repository() == repository);
-                image.references().next().is_none() || image.references().any(same)
-            }
-        }
+/// Puts a listed tag into full form; one that makes no sense stays as it is.
+fn in_full(tag: &str) -> Cow<'_, str> {
+    if reference::is_in_full_form(tag) {
+        return Cow::Borrowed(tag);
     }
+    Reference::parse(tag).map_or(Cow::Borrowed(tag), |reference| Cow::Owned(reference.to_string()))
 }
 
 #[cfg(test)]

@@ -146,12 +146,12 @@ impl fmt::Display for Refusal {
             }
             Self::InUse { by } => write!(f, "in use by {}", text::shown(by)),
             Self::MayBeInUse { by, reference } if reference.is_empty() => {
-                write!(f, "may be in use: {} does not say which image it runs", text::shown(by))
+                write!(f, "may be in use: the runtime does not say which images {} uses", text::shown(by))
             }
             Self::MayBeInUse { by, reference } => {
                 write!(
                     f,
-                    "may be in use: {} refers to {}, which no image answers to",
+                    "may be in use: {} references {}, which resolves to no image on this node",
                     text::shown(by),
                     text::shown(reference)
                 )

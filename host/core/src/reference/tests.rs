@@ -1,4 +1,4 @@
-use super::Reference;
+use super::{Reference, is_in_full_form, is_none};
 
 const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -19,7 +19,7 @@ fn short_names_mean_docker_hub() {
         ("localhost:5000/app", "localhost:5000/app"),
         ("registry.k8s.io/pause:3.9", "registry.k8s.io/pause:3.9"),
         ("a/b/c", "docker.io/a/b/c"),
-        ("Registry/app", "Registry/app"),
+        ("Registry/app", "registry:443/app"),
         ("[::1]:5000/app:1", "[::1]:5000/app:1"),
     ];
     for (text, expected) in cases {
@@ -58,7 +58,12 @@ fn what_breaks_the_grammar_is_refused() {
         "app:a/b:c",
         "app@",
         "app@sha256:12",
-        "app@sha256:0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef",
+        "app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdeg",
+        "app@sha512:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "..io/app",
+        "[::1/app",
+        "[::1]5000/app",
+        "[xyz::1]/app",
         "-app",
         "app-",
         "a..b",
@@ -89,5 +94,86 @@ fn the_full_form_parses_to_itself() {
     for text in ["nginx:1", "minchou/rollout", "localhost:5000/a:b", "registry.k8s.io/pause:3.9"] {
         let reference = Reference::parse(text).unwrap();
         assert_eq!(Reference::parse(&reference.to_string()).unwrap(), reference);
+    }
+}
+
+#[test]
+fn spellings_of_one_thing_are_equal() {
+    let hex = "0123456789abcdef".repeat(4);
+    for (one, other) in [
+        ("Docker.IO/library/nginx:1", "nginx:1"),
+        ("docker.io:443/nginx:1", "nginx:1"),
+        ("index.docker.io/nginx:1", "nginx:1"),
+        ("registry-1.docker.io/library/nginx:1", "nginx:1"),
+        ("registry.hub.docker.com/library/nginx:1", "nginx:1"),
+        ("Registry-1.Docker.IO:443/nginx:1", "nginx:1"),
+        ("docker.io./nginx:1", "nginx:1"),
+        ("docker.io.:443/nginx:1", "nginx:1"),
+        ("Registry.Example.com/app", "registry.example.com/app"),
+        ("registry.example.com:443/app", "registry.example.com/app"),
+        ("registry.example.com:0443/app", "registry.example.com/app"),
+        ("registry.example.com:05000/app", "registry.example.com:5000/app"),
+        ("registry.example.com./app", "registry.example.com/app"),
+        ("registry.example.com.:5000/app", "registry.example.com:5000/app"),
+        ("LOCALHOST/app", "localhost/app"),
+        ("localhost:443/app", "localhost/app"),
+        ("REG/app", "reg:443/app"),
+        ("reg./app", "reg:443/app"),
+        ("[2001:DB8:0:0:0:0:0:1]:5000/app", "[2001:db8::1]:5000/app"),
+        ("[2001:db8::1]:443/app", "[2001:db8::1]/app"),
+        ("[::FFFF:a00:1]/app", "[0:0:0:0:0:ffff:a00:1]/app"),
+        (&format!("app@SHA256:{}", hex.to_uppercase()), &format!("app@sha256:{hex}")),
+        (&format!("app@sha512:{}", hex.repeat(2).to_uppercase()), &format!("app@sha512:{}", hex.repeat(2))),
+    ] {
+        let parse = |text: &str| Reference::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(parse(one), parse(other), "{one}");
+        assert_eq!(parse(&full(one)), parse(one), "the full form of {one} means the same");
+    }
+    for (one, other) in [
+        ("registry.example.com:80/app", "registry.example.com/app"),
+        ("registry.example.com:4430/app", "registry.example.com/app"),
+        ("reg/app", "REG/app"),
+        ("app:V1", "app:v1"),
+        ("docker.io.example.com/nginx", "docker.io/nginx"),
+    ] {
+        assert_ne!(full(one), full(other), "{one}");
+    }
+}
+
+#[test]
+fn the_length_of_a_repository_is_that_of_its_path() {
+    let host = format!("{}.example.com", "a".repeat(60));
+    assert!(Reference::parse(&format!("{host}/{}", "b".repeat(255))).is_ok());
+    assert!(Reference::parse(&format!("{host}/{}", "b".repeat(256))).is_err());
+    assert!(Reference::parse(&"b".repeat(247)).is_ok(), "with library/ in front it has 255");
+    assert!(Reference::parse(&"b".repeat(248)).is_err());
+}
+
+#[test]
+fn what_is_in_full_form_is_known_at_sight() {
+    for text in ["docker.io/library/nginx:1", "quay.io/a/b:C", "a-b.example/c@sha256:0"] {
+        assert!(is_in_full_form(text), "{text}");
+    }
+    for text in [
+        "nginx:1",
+        "a/b:1",
+        "docker.io/nginx:1",
+        "Docker.io/a/b",
+        "index.docker.io/a/b",
+        "quay.io./a",
+        "quay.io:443/a",
+        "localhost/a",
+    ] {
+        assert!(!is_in_full_form(text), "{text}");
+    }
+}
+
+#[test]
+fn what_docker_writes_for_nothing_is_none() {
+    for text in ["", "<none>", "<none>:<none>", "<none>@<none>", "busybox:<none>", "a.b:5/busybox@<none>"] {
+        assert!(is_none(text), "{text}");
+    }
+    for text in ["busybox", "none:none", "<none>:1", &format!("<none>@{DIGEST}"), "a<none>"] {
+        assert!(!is_none(text), "{text}");
     }
 }

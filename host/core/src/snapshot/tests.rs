@@ -50,3 +50,20 @@ fn two_entries_with_one_id_are_refused() {
     let twins = SMALL.replace("sha256:b", "sha256:a");
     assert!(matches!(read(&twins), Err(SnapshotError::Duplicate { kind: "image", .. })));
 }
+
+#[test]
+fn names_that_are_none_are_dropped() {
+    let text = r#"{
+        "format": 1, "takenAt": "2026-11-24T06:00:00Z", "node": {"name": "a", "runtimeName": "docker"},
+        "images": [
+            {"id": "sha256:a", "repoTags": ["<none>:<none>"], "repoDigests": ["<none>@<none>"], "sizeBytes": 1},
+            {"id": "sha256:b", "repoTags": ["<none>"], "repoDigests": ["busybox@<none>"], "sizeBytes": 1},
+            {"id": "sha256:c", "repoTags": ["busybox:<none>", "busybox:1"], "repoDigests": [""], "sizeBytes": 1}
+        ]
+    }"#;
+    let images = read(text).unwrap().images;
+    let names: Vec<Vec<&str>> = images.iter().map(|image| image.references().collect()).collect();
+    assert_eq!(names, [vec![], vec![], vec!["busybox:1"]]);
+    let dangling: Vec<bool> = images.iter().map(|image| image.is_dangling()).collect();
+    assert_eq!(dangling, [true, true, false]);
+}

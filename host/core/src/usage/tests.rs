@@ -1,5 +1,5 @@
 use super::Usage;
-use crate::container::ImageMentions;
+use crate::container::{ImageMentions, UNKNOWN_IMAGE};
 use crate::fixture::{self, container, sandbox, snapshot};
 use crate::image::{Image, ImageId};
 
@@ -56,17 +56,103 @@ fn every_way_to_name_an_image_resolves() {
 }
 
 #[test]
+fn spellings_of_ids_and_digests_are_equal() {
+    let nines = "9".repeat(64);
+    for (mention, expected) in [
+        (format!("docker://{}", id('a')), "A"),
+        (format!("docker-pullable://quay.io/team/b@{}", id('9')), "B"),
+        (format!("containerd://{}", id('c')), "C"),
+        (format!("cri-o://{}", "d".repeat(64)), "D"),
+        (format!("docker://{}", "nginx:1.27"), "A"),
+        (id('a').to_uppercase(), "A"),
+        ("C".repeat(64), "C"),
+        (format!("quay.io/team/b@SHA256:{nines}"), "B"),
+        ("sha256:cccccccccccc".to_owned(), "C"),
+        ("SHA256:CCCC".to_owned(), "C"),
+        (format!("sha256:{}", &nines[..63]), "B"),
+        (format!("quay.io/team/b@sha256:{}", &nines[..13]), "B"),
+        (format!("<none>@{}", id('9')), "B"),
+        ("Docker.IO/library/nginx:1.27".to_owned(), "A"),
+        ("index.docker.io/nginx:1.27".to_owned(), "A"),
+        ("registry-1.docker.io/library/nginx:1.27".to_owned(), "A"),
+        ("registry.hub.docker.com/library/nginx".to_owned(), "A"),
+        ("docker.io:443/library/nginx:1.27".to_owned(), "A"),
+        ("docker.io./library/nginx:1.27".to_owned(), "A"),
+        ("QUAY.io:443/team/b:2".to_owned(), "B"),
+        ("quay.io:0443/team/b:2".to_owned(), "B"),
+    ] {
+        assert_eq!(used_by(&mention), expected, "{mention}");
+    }
+}
+
+#[test]
+fn images_that_are_listed_under_other_spellings_are_found() {
+    let find = |listed: &[&str], digests: &[&str], mention: &str| {
+        let mentions = ImageMentions { image: mention.to_owned(), ..ImageMentions::default() };
+        let other = image('e', &["quay.io/other:1"], &[&format!("quay.io/other@{}", id('e'))]);
+        let snapshot = snapshot(vec![image('a', listed, digests), other], vec![container("c", mentions)]);
+        let usage = Usage::of(&snapshot);
+        let user = usage.users(0).first().map(|user| user.unresolved.is_none());
+        (user, usage.users(1).len())
+    };
+    let long = "b".repeat(128);
+    for (listed, mention) in [
+        ("Docker.IO/library/nginx:1", "nginx:1"),
+        ("index.docker.io/library/nginx:1", "docker.io/nginx:1"),
+        ("registry.example:443/app:1", "registry.example/app:1"),
+        ("registry.example:5000/app:1", "Registry.Example:5000/app:1"),
+        ("[2001:db8::1]:5000/app:1", "[2001:DB8:0:0::1]:5000/app:1"),
+        ("nginx:1", "docker.io/library/nginx:1"),
+    ] {
+        assert_eq!(find(&[listed], &[], mention), (Some(true), 0), "{mention} for {listed}");
+    }
+    for (listed, mention) in [
+        (format!("a/b@sha512:{long}"), format!("sha512:{long}")),
+        (format!("a/b@sha512:{long}"), long.clone()),
+        (format!("a/b@sha512:{long}"), format!("a/b@sha512:{}", long.to_uppercase())),
+        (format!("a/b@sha512:{long}"), "sha512:bbbbbbbbbbbb".to_owned()),
+        (format!("a/b@SHA256:{}", "F".repeat(64)), format!("x/y@{}", id('f'))),
+    ] {
+        assert_eq!(find(&[], &[&listed], &mention), (Some(true), 0), "{mention} for {listed}");
+    }
+}
+
+#[test]
 fn an_unresolved_reference_protects_what_it_could_mean() {
+    let sevens = "7".repeat(64);
     let cases = [
         // The tag has moved on: any image of that repository, or one that has lost its name.
         ("nginx:1.26", "ad"),
+        ("index.docker.io/nginx:1.26", "ad"),
         ("quay.io/team/b:1", "bd"),
+        ("quay.io:443/team/b:1", "bd"),
         ("quay.io/team/c:1", "cd"),
         ("quay.io/team/unheard-of:1", "d"),
         // Neither an id nor a known digest: an image whose digests are unknown may have it.
-        ("sha256:7777777777777777777777777777777777777777777777777777777777777777", "ad"),
+        (&id('7'), "ad"),
+        (&sevens, "ad"),
+        (&id('7').to_uppercase(), "ad"),
+        (&format!("docker://{}", id('7')), "ad"),
+        ("sha256:7777777", "ad"),
+        // The beginning of an id, or a repository of Docker Hub.
+        ("7777777", "ad"),
+        // A digest by another algorithm is known of none.
+        (&format!("sha512:{}", "9".repeat(128)), "abcd"),
+        (&"9".repeat(128), "abcd"),
+        // A digest within a repository: what is listed there may have had it, and so may what has no digest.
+        (&format!("quay.io/team/b@{}", id('7')), "abd"),
+        (&format!("docker-pullable://quay.io/team/c@{}", id('7')), "acd"),
+        (&format!("mirror.example/unheard-of@{}", id('7')), "ad"),
+        (&format!("<none>@{}", id('7')), "ad"),
+        // A tag of 40 digits is not a digest by an algorithm called b.
+        (&format!("quay.io/team/b:{}", "7".repeat(40)), "bd"),
+        (&format!("nginx:{}", "7".repeat(40)), "ad"),
+        ("[2001:db8::1]:5000/team/b:1", "d"),
         // No telling at all.
         ("%%%", "abcd"),
+        ("quay.io/team/b:", "abcd"),
+        ("quay.io/team/b:<none>", "abcd"),
+        (&format!("sha256:{}", "9".repeat(65)), "d"),
     ];
     for (mention, expected) in cases {
         assert_eq!(used_by(mention), expected, "{mention}");
@@ -74,19 +160,122 @@ fn an_unresolved_reference_protects_what_it_could_mean() {
 }
 
 #[test]
+fn a_tag_does_not_make_up_for_the_digest_beside_it() {
+    assert_eq!(used_by(&format!("quay.io/team/b:2@{}", id('7'))), "aBd");
+    assert_eq!(used_by(&format!("nginx:1.27@{}", id('9'))), "AB");
+    assert_eq!(used_by(&format!("nginx:unheard-of@{}", id('9'))), "B", "the digest decides");
+}
+
+#[test]
 fn a_container_that_names_no_image_protects_all() {
-    assert_eq!(used_by(""), "abcd");
+    for mention in ["", "<none>", "<none>:<none>", "<none>@<none>"] {
+        assert_eq!(used_by(mention), "abcd", "{mention:?}");
+    }
+}
+
+/// For a container with these mentions in this order of fields: which of these images it uses, by their last digit.
+fn used_by_all(images: &[Image], mentions: [&str; 4]) -> String {
+    let [image_id, image_ref, image, user_specified_image] = mentions.map(str::to_owned);
+    let mentions = ImageMentions { image_id, image_ref, image, user_specified_image };
+    let mut images = images.to_vec();
+    let used = |images: Vec<Image>| -> String {
+        let snapshot = snapshot(images, vec![container("c", mentions.clone())]);
+        let usage = Usage::of(&snapshot);
+        let letter = |place: usize| {
+            let letter = snapshot.images[place].id.as_str().chars().last()?;
+            let user = usage.users(place).first()?;
+            Some(if user.unresolved.is_none() { letter.to_ascii_uppercase() } else { letter })
+        };
+        (0..snapshot.images.len()).filter_map(letter).collect()
+    };
+    let listed = used(images.clone());
+    images.reverse();
+    assert_eq!(used(images), listed, "the order of the list says nothing");
+    listed
+}
+
+#[test]
+fn a_name_that_resolves_hides_no_mention_that_does_not() {
+    let digest = |name: &str, digit| format!("{name}@{}", id(digit));
+    // The tag has moved from a to b; a is listed without the digest that the container was created by.
+    let images = [
+        image('a', &["quay.io/team/app:old"], &[]),
+        image('b', &["quay.io/team/app:v1"], &[&digest("quay.io/team/app", 'e')]),
+        image('c', &["quay.io/team/other:1"], &[&digest("quay.io/team/other", 'f')]),
+        image('d', &["mirror.example/team/app:v0"], &[]),
+    ];
+    let old = digest("quay.io/team/app", '7');
+    for (mentions, expected) in [
+        (["", &*old, &*old, "quay.io/team/app:v1"], "aBd"),
+        (["", &*old, "", "quay.io/team/app:v1"], "aBd"),
+        (["", "", &*old, "quay.io/team/app:v1"], "aBd"),
+        (["", "quay.io/team/app:v1", "", &*old], "aBd"),
+        (["", &*format!("docker-pullable://{old}"), "quay.io/team/app:v1", "quay.io/team/app:v1"], "aBd"),
+        // An id that is listed, and a digest that is not.
+        ([&*id('b'), &*old, "", ""], "aBd"),
+        // A bare id beside a name.
+        (["", &*id('7'), &*id('7'), "quay.io/team/app:v1"], "aBd"),
+        (["", "7777777", "", "quay.io/team/app:v1"], "aBd"),
+        // A name that does not resolve beside an id that does.
+        ([&*id('c'), "", "", "quay.io/team/app:v9"], "abC"),
+        // All resolve: nothing is left to be protected.
+        ([&*id('b'), &*id('b'), &*id('b'), "quay.io/team/app:v1"], "B"),
+        ([&*id('a'), &*id('a'), &*id('a'), "quay.io/team/app:v1"], "AB"),
+        (["", "", "", &*digest("quay.io/team/app", 'e')], "B"),
+    ] {
+        assert_eq!(used_by_all(&images, mentions), expected, "{mentions:?}");
+    }
 }
 
 #[test]
 fn an_exact_id_that_is_gone_protects_nothing_else() {
-    let mentions = ImageMentions {
-        image_id: id('7'),
-        image: "docker.io/library/nginx:1.26".to_owned(),
-        ..ImageMentions::default()
-    };
-    let snapshot = snapshot(vec![image('a', &["docker.io/library/nginx:1.27"], &[])], vec![container("c", mentions)]);
-    assert!(Usage::of(&snapshot).users(0).is_empty());
+    let digest = |name: &str, digit| format!("{name}@{}", id(digit));
+    let images = [
+        image('a', &["docker.io/library/nginx:1.27"], &[&digest("docker.io/library/nginx", 'e')]),
+        image('b', &["docker.io/library/redis:7"], &[&digest("docker.io/library/redis", 'f')]),
+        image('c', &[], &[]),
+    ];
+    let gone = id('7');
+    for (mentions, expected) in [
+        ([&*gone, &*gone, &*gone, "nginx:1.26"], ""),
+        ([&*gone, &*format!("docker://{}", gone.to_uppercase()), "sha256:7777777", "nginx:1.26"], ""),
+        (["7777777777777777777777777777777777777777777777777777777777777777", "", "", "nginx:1.26"], ""),
+        // The tag has moved to another image.
+        ([&*gone, &*gone, &*gone, "nginx:1.27"], "A"),
+        // A digest may be that of an image which is listed without it.
+        ([&*gone, &*digest("nginx", '6'), "", "nginx:1.26"], "ac"),
+        ([&*gone, "", &*digest("mirror.example/x", '6'), "redis:7"], "Bc"),
+        ([&*gone, &*id('6'), "", ""], "c"),
+        // Not exact, so a name counts as well.
+        (["sha256:777", "", "", "nginx:1.26"], "ac"),
+        (["", &*gone, "", "nginx:1.26"], "ac"),
+    ] {
+        assert_eq!(used_by_all(&images, mentions), expected, "{mentions:?}");
+    }
+}
+
+#[test]
+fn an_image_that_may_be_any_protects_all_and_a_volume_counts_by_itself() {
+    let images = vec![
+        image('a', &["quay.io/a:1"], &[&format!("quay.io/a@{}", id('e'))]),
+        image('b', &["quay.io/b:1"], &[&format!("quay.io/b@{}", id('f'))]),
+    ];
+    let mut unseen = container("c", ImageMentions { image_id: id('a'), ..ImageMentions::default() });
+    unseen.image_volumes = vec!["quay.io/b:2".to_owned()];
+    let node = snapshot(images.clone(), vec![unseen.clone()]);
+    let usage = Usage::of(&node);
+    assert_eq!(usage.users(0)[0].unresolved, None);
+    assert_eq!(usage.users(1)[0].unresolved, Some("quay.io/b:2"));
+    unseen.image_volumes = vec![UNKNOWN_IMAGE.to_owned()];
+    let node = snapshot(images.clone(), vec![unseen]);
+    let usage = Usage::of(&node);
+    assert_eq!((usage.users(0).len(), usage.users(0)[0].unresolved), (1, None), "certain, and listed once");
+    assert_eq!(usage.users(1)[0].unresolved, Some(""));
+    let mut node = snapshot(images, Vec::new());
+    node.sandboxes.push(sandbox("s", UNKNOWN_IMAGE));
+    let usage = Usage::of(&node);
+    assert_eq!(usage.users(0)[0].unresolved, Some(""));
+    assert_eq!(usage.users(1)[0].unresolved, Some(""));
 }
 
 #[test]

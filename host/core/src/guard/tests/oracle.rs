@@ -66,14 +66,102 @@ fn is_young(node: &Snapshot, rails: &GuardRails, image: &Image) -> Option<&'stat
 }
 
 /// Whether a mention is this image, spelt out case by case.
-pub(crate) fn is_named(mention: &str, image: &Image) -> bool {
+fn is_named(mention: &str, image: &Image) -> bool {
+    let mention = mention.trim_start_matches("docker://").trim_start_matches("docker-pullable://");
+    if let Some((name, digest)) = mention.split_once('@') {
+        let name = name.to_ascii_lowercase();
+        return has_digest(image, digest) || image.repo_tags.iter().any(|tag| *tag == name);
+    }
     let full = SPELLINGS.iter().find(|(spelling, _)| *spelling == mention).map_or(mention, |(_, full)| full);
-    mention == image.id.as_str()
-        || format!("sha256:{mention}") == image.id.as_str()
+    let lower = mention.to_ascii_lowercase();
+    lower == image.id.as_str()
+        || format!("sha256:{lower}") == image.id.as_str()
+        || has_digest(image, &lower)
         || image.repo_tags.iter().any(|tag| tag == full)
-        || image.repo_digests.iter().any(|known| {
-            let known = known.rsplit('@').next().unwrap();
-            mention == known || mention.ends_with(&format!("@{known}"))
+}
+
+fn has_digest(image: &Image, digest: &str) -> bool {
+    image.repo_digests.iter().any(|known| known.rsplit('@').next() == Some(&digest.to_ascii_lowercase()))
+}
+
+/// What a mention says of an image, by itself: it names it, or names none of the node and may mean it.
+fn mention_of(node: &Snapshot, mention: &str, image: &Image) -> Option<&'static str> {
+    if is_named(mention, image) {
+        return Some("it is named");
+    }
+    let digest = mention.split_once('@').map(|(_, digest)| digest);
+    let resolves = match digest {
+        Some(digest) => node.images.iter().any(|image| has_digest(image, digest)),
+        None => node.images.iter().any(|image| is_named(mention, image)),
+    };
+    if resolves {
+        return None;
+    }
+    let mention = mention.trim_start_matches("docker://").trim_start_matches("docker-pullable://");
+    let full = SPELLINGS.iter().find(|(spelling, _)| *spelling == mention).map_or(mention, |(_, full)| full);
+    let repository = full.split('@').next().unwrap_or_default();
+    let repository = match repository.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => repository,
+    };
+    let in_repository = starts_with(image, &format!("{repository}:")) || starts_with(image, &format!("{repository}@"));
+    let nameless = image.repo_tags.is_empty() && image.repo_digests.is_empty();
+    let may_be = match mention {
+        mention if is_sha512(mention) => true,
+        mention if mention.starts_with('\u{1b}') => true,
+        mention if mention.contains('@') => image.repo_digests.is_empty() || in_repository,
+        mention if is_id(mention) => image.repo_digests.is_empty(),
+        _ => nameless || in_repository,
+    };
+    may_be.then_some("it may be meant")
+}
+
+fn is_id(mention: &str) -> bool {
+    let lower = mention.to_ascii_lowercase();
+    is_hex(lower.trim_start_matches("docker://").trim_start_matches("sha256:"), 64)
+}
+
+/// No image of these nodes has a digest by this algorithm.
+fn is_sha512(mention: &str) -> bool {
+    mention.strip_prefix("sha512:").is_some_and(|hex| is_hex(hex, 128))
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// What a container's mentions of its own image say, one by one.
+fn own_image(node: &Snapshot, container: &Container, image: &Image) -> Option<&'static str> {
+    let mentions = &container.image;
+    let all = [&mentions.image_id, &mentions.image_ref, &mentions.image, &mentions.user_specified_image];
+    if all.iter().all(|mention| mention.is_empty()) {
+        return Some("a container names no image at all");
+    }
+    let bare = |mention: &str| mention.to_ascii_lowercase().replace("docker://", "").replace("sha256:", "");
+    let id = &mentions.image_id;
+    let id_is_gone = is_id(id) && !node.images.iter().any(|image| is_named(id, image));
+    let says_nothing_more = |mention: &str| {
+        let is_name = !is_id(mention) && !mention.contains(['@', '\u{1b}']) && !is_sha512(mention);
+        id_is_gone && (bare(mention) == bare(id) || is_name)
+    };
+    all.into_iter().filter(|mention| !mention.is_empty()).find_map(|mention| {
+        if says_nothing_more(mention) {
+            return is_named(mention, image).then_some("it is named");
+        }
+        mention_of(node, mention, image)
+    })
+}
+
+/// Why an image is in use, or may be.
+fn used(node: &Snapshot, image: &Image) -> Option<&'static str> {
+    let mention = |mention: &String| mention_of(node, mention, image);
+    node.containers
+        .iter()
+        .find_map(|container| {
+            own_image(node, container, image).or_else(|| container.image_volumes.iter().find_map(mention))
+        })
+        .or_else(|| {
+            node.sandboxes.iter().map(|sandbox| &sandbox.image).filter(|image| !image.is_empty()).find_map(mention)
         })
 }
 
@@ -100,13 +188,8 @@ fn is_lifted(rails: &GuardRails, built_in: &str) -> bool {
 
 /// Why an image must stay whatever the limits are, by brute force.
 pub(crate) fn must_stay(node: &Snapshot, rails: &GuardRails, image: &Image) -> Option<&'static str> {
-    let named_by = |container: &Container| container.image_references().any(|mention| is_named(mention, image));
-    if node.containers.iter().any(named_by) {
-        Some("a container names it")
-    } else if node.sandboxes.iter().any(|sandbox| is_named(&sandbox.image, image)) {
-        Some("a sandbox names it")
-    } else if node.containers.iter().any(|container| container.image.iter().next().is_none()) {
-        Some("a container names no image at all")
+    if let Some(why) = used(node, image) {
+        Some(why)
     } else if image.pinned {
         Some("pinned")
     } else if node.node.sandbox_images.iter().any(|reference| image.repo_tags.contains(reference)) {
