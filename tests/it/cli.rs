@@ -117,6 +117,26 @@ async fn auto_takes_what_the_environment_says() {
 }
 
 #[test]
+fn what_each_pattern_matched_is_counted_and_a_typo_is_told() {
+    let protect = ["--protect", "docker.io/minchuo/rollout", "--protect", "minchou/rollout:v1.5.*", "-o", "json"];
+    let plan = [&["plan", "--snapshot", NODE, "--plugin", "builtin:unused-images", "--config", CONFIG], &protect[..]];
+    let plan = run(&plan.concat()).expect(0).json();
+    assert_eq!(
+        plan["matches"],
+        serde_json::json!([
+            { "field": "--protect", "pattern": "docker.io/minchuo/rollout", "matches": 0 },
+            { "field": "--protect", "pattern": "minchou/rollout:v1.5.*", "matches": 6 },
+        ])
+    );
+    assert_eq!(
+        plan["notices"],
+        serde_json::json!([
+            "--protect: docker.io/minchuo/rollout matched no image on this node; did you mean docker.io/minchou/rollout?"
+        ])
+    );
+}
+
+#[test]
 fn wrong_usage_is_told_with_code_64() {
     let plan =
         |more: &[&'static str]| [&["plan", "--snapshot", NODE, "--plugin", "builtin:unused-images"], more].concat();
@@ -127,6 +147,10 @@ fn wrong_usage_is_told_with_code_64() {
         (vec!["plan"], "--plugin"),
         (plan(&["--frobnicate"]), "--frobnicate"),
         (plan(&["--protect", "a b"]), "is not an image pattern"),
+        (plan(&["--protect", "registry.example.com"]), "write registry.example.com/* for all of its images"),
+        (plan(&["--protect", "minchou/rollout:v1+2"]), "no tag has a '+'"),
+        (plan(&["--protect", "Minchou/*"]), "repositories have no upper-case letters"),
+        (plan(&["--protect", "minchou/rollout@sha256:abc"]), "at least 12 of its hexadecimal digits"),
         (plan(&["--max-percent", "101"]), "101"),
         (plan(&["--max-bytes", "lots"]), "--max-bytes"),
         (plan(&["--timeout", "soon"]), "--timeout"),

@@ -473,6 +473,35 @@ async fn images_and_logs_are_swept_in_one_run_in_the_order_of_the_plugins() {
     assert!(first("log=") < first("image="), "{}", ended.stderr);
 }
 
+#[test]
+fn without_a_runtime_the_live_logs_of_static_pods_stay() {
+    let scene = Scene::new();
+    let pods = [
+        ("kube-system_etcd-n1_etcd-static-7", "Obstacle"),
+        ("kube-system_etcd-n1_0123456789abcdef0123456789abcdef", "PodUnknown"),
+        ("kube-system_etcd-n1_etcd_static_7", "Obstacle"),
+        ("kube-system_etcd-n1_7", "Obstacle"),
+    ];
+    for (pod, _) in pods {
+        scene.file(format!("{pod}/etcd/0.log"), 30);
+        scene.file(format!("{pod}/etcd/0.log.20260102-030405"), 30);
+    }
+    scene.file("my_app_server/x/app.log", 30);
+    let report = scene.retention("run", OLD, &[]).expect(0).json();
+    scene.truth(&report);
+    let live: BTreeSet<String> = pods.iter().map(|(pod, _)| format!("{pod}/etcd/0.log")).collect();
+    assert_eq!(scene.left(), live, "{report:#}");
+    let refusals = report["logs"]["refusals"].as_array().unwrap();
+    assert_eq!(refusals.len(), pods.len());
+    assert!(refusals.iter().all(|refused| refused["refusal"]["code"] == "LiveContainerLog"), "{refusals:#?}");
+    for (pod, code) in pods {
+        for directory in [pod.to_owned(), format!("{pod}/etcd")] {
+            assert_eq!(refusal(&scene.wish("log-directory", &directory, "remove")), code, "{directory}");
+        }
+    }
+    assert_eq!(scene.left(), live);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_logs_of_real_pods_go_with_the_pod() -> anyhow::Result<()> {
     on_each_containerd("the_logs_of_real_pods_go_with_the_pod", async |containerd| {

@@ -7,12 +7,19 @@
 //! - either with wildcards: `*` stands for any characters including none, also across `/`; `?` for exactly one.
 //!   `docker.io/minchou/*`, `*:br-*`, `*pause*`, `registry.example:5000/team-?/app:1.*`;
 //! - a digest or an image id: at least the first 12 of its hexadecimal digits, with or without `sha256:` in front;
-//! - a repository and a digest, `docker.io/minchou/rollout@sha256:…`; a tag between the two says nothing more.
+//! - a repository and a digest, or the first 12 digits of one, `docker.io/minchou/rollout@sha256:…`, or `@*` for any; a
+//!   tag between the two says nothing more.
 //!
 //! Short names mean Docker Hub as in a [`Reference`]: `nginx*` is `docker.io/library/nginx*`, `minchou/*` is
 //! `docker.io/minchou/*`. A pattern that begins with a wildcard can begin anywhere, and nothing is put in front.
-//! Matching is by the whole text and by case; there are no partial matches without a `*`.
+//! Matching is by the whole text and by case; there are no partial matches without a `*`. Hosts and digests are the same
+//! in every spelling that a [`Reference`] takes for the same.
+//!
+//! A text that no image could ever match is no pattern: taken without a word it would protect nothing.
 
+mod grammar;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -22,7 +29,10 @@ use crate::image::Image;
 use crate::reference::{self, Reference};
 
 /// The longest pattern, in bytes; longer than any reference.
-pub const MAX_LENGTH: usize = 512;
+pub const MAX_LENGTH: usize = 1024;
+
+/// The fewest digits by which an id or digest is known.
+const FEWEST_DIGITS: usize = 12;
 
 /// A parsed pattern; remembers how it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,10 +44,18 @@ pub struct Pattern {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Leading hexadecimal digits of an image id or digest.
-    Hex(String),
+    /// An image id or digest.
+    Hash(Hash),
     /// Globs over a full reference's parts; an absent part matches everything.
-    Reference { repository: String, tag: Option<String>, digest: Option<String> },
+    Reference { repository: String, tag: Option<String>, digest: Option<Hash> },
+}
+
+/// Leading hexadecimal digits, none for any digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Hash {
+    /// In lower case; absent where only digits are written.
+    algorithm: Option<String>,
+    hex: String,
 }
 
 /// Why a text is not a pattern.
@@ -45,8 +63,10 @@ enum Kind {
 #[error("{text:?} is not an image pattern: {problem}")]
 pub struct PatternError {
     text: String,
-    problem: &'static str,
+    problem: Problem,
 }
+
+type Problem = Cow<'static, str>;
 
 impl FromStr for Pattern {
     type Err = PatternError;
@@ -57,58 +77,197 @@ impl FromStr for Pattern {
     }
 }
 
-fn parse(text: &str) -> Result<Kind, &'static str> {
+fn parse(text: &str) -> Result<Kind, Problem> {
     if text.is_empty() {
-        return Err("it is empty; write * to match every image");
+        return Err("it is empty; write * to match every image".into());
     }
     if text.len() > MAX_LENGTH {
-        return Err("it is longer than 512 characters");
+        return Err("it is longer than 1024 characters".into());
+    }
+    if let Some((scheme, _)) = text.split_once("://") {
+        return Err(format!("no image's name has a scheme; leave out {scheme}://").into());
     }
     if !text.bytes().all(is_pattern_byte) || text.find('[').is_some_and(|bracket| bracket > 0) {
-        return Err("it has a character that no reference has; wildcards are * and ? alone");
+        return Err("it has a character that no reference has; wildcards are * and ? alone".into());
     }
-    if let Some(hex) = text.strip_prefix("sha256:") {
-        return hex_prefix(hex).ok_or("sha256: must be followed by 12 to 64 lower-case hexadecimal digits");
+    match parse_hash(text)? {
+        Some(hash) => Ok(Kind::Hash(hash)),
+        None => parse_reference(text),
     }
-    // As crictl prints them. No repository has such a name; taken for one, an image would quietly go unprotected.
-    if let Some(id) = hex_prefix(text) {
-        return Ok(id);
-    }
-    parse_reference(text)
 }
 
-fn parse_reference(text: &str) -> Result<Kind, &'static str> {
+/// Reads an id or digest, or its leading digits, as crictl prints them. No repository has such a name; taken for one, an
+/// image would quietly go unprotected.
+fn parse_hash(text: &str) -> Result<Option<Hash>, Problem> {
+    let lower = text.to_ascii_lowercase();
+    if let Some((algorithm, hex)) = lower.split_once(':')
+        && let Some(length) = reference::digest_length(algorithm)
+    {
+        let fits = (FEWEST_DIGITS..=length).contains(&hex.len()) && reference::is_hex(hex);
+        let hash = Hash { algorithm: Some(algorithm.to_owned()), hex: hex.to_owned() };
+        let problem = || format!("{algorithm}: must be followed by {FEWEST_DIGITS} to {length} hexadecimal digits");
+        return if fits { Ok(Some(hash)) } else { Err(problem().into()) };
+    }
+    let digits = lower.trim_end_matches('*');
+    if digits.is_empty() || !reference::is_hex(digits) || !digits.bytes().any(|byte| byte.is_ascii_digit()) {
+        // Words such as cafe are names; so long a one is not.
+        let is_id = (FEWEST_DIGITS..=64).contains(&lower.len()) && reference::is_hex(&lower);
+        return Ok(is_id.then_some(Hash { algorithm: None, hex: lower }));
+    }
+    let repository = "a repository of Docker Hub is written docker.io/library/NAME";
+    match digits.len() {
+        0..FEWEST_DIGITS if digits == lower => {
+            Err(format!("as an id it needs at least {FEWEST_DIGITS} digits; {repository}").into())
+        }
+        FEWEST_DIGITS..=128 if digits == lower => Ok(Some(Hash { algorithm: None, hex: lower })),
+        0..FEWEST_DIGITS => Ok(None),
+        _ if digits == lower => Err("it has more digits than any id".into()),
+        _ => Err(format!("the leading digits of an id need no *; {repository}").into()),
+    }
+}
+
+fn parse_reference(text: &str) -> Result<Kind, Problem> {
+    if text.starts_with('[') && !text.contains('/') {
+        return Err(format!("{text} is a registry; write {text}/* for all of its images").into());
+    }
     let (name, digest) = match text.split_once('@') {
         Some((name, digest)) => (name, Some(digest)),
         None => (text, None),
     };
     let (name, tag) = reference::split_tag(name);
+    if name.is_empty() && digest.is_some() {
+        return Err("there is no repository; leave out the @ to match a digest in every repository".into());
+    }
     if name.is_empty() {
-        return Err("there is no repository; write *:TAG to match a tag of every repository");
+        return Err("there is no repository; write *:TAG to match a tag of every repository".into());
     }
     if tag.is_some_and(str::is_empty) || digest.is_some_and(str::is_empty) {
-        return Err("nothing follows its ':' or '@'");
+        return Err("nothing follows its ':' or '@'".into());
     }
-    if name.split('/').any(str::is_empty) {
-        return Err("it has an empty path component");
+    if let Some(tag) = tag {
+        check_tag(tag)?;
     }
-    let (registry, path) = reference::split_registry(name);
-    if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err("repositories have no upper-case letters, so it can never match");
-    }
-    let repository =
-        if name.starts_with(['*', '?']) { name.to_owned() } else { reference::full_repository(registry, path) };
+    let repository = parse_repository(name, tag)?;
+    let digest = digest.map(parse_digest).transpose()?;
     // Runtimes list a tag or a digest, never both in one reference; of the two the digest is the one that decides.
     let tag = tag.filter(|_| digest.is_none());
-    Ok(Kind::Reference { repository, tag: tag.map(str::to_owned), digest: digest.map(str::to_owned) })
+    Ok(Kind::Reference { repository, tag: tag.map(str::to_owned), digest })
 }
 
-fn hex_prefix(hex: &str) -> Option<Kind> {
-    ((12..=64).contains(&hex.len()) && is_hex(hex)).then(|| Kind::Hex(hex.to_owned()))
+fn check_tag(tag: &str) -> Result<(), Problem> {
+    let problem = if tag.contains(':') {
+        "it has two tags"
+    } else if tag.contains('+') {
+        "no tag has a '+'; where a version has one, the tag has '-' or '_' in its place"
+    } else if fewest_bytes(tag) > reference::MAX_TAG {
+        "no tag is longer than 128 characters"
+    } else if !grammar::is_tag(tag) {
+        "a tag has letters, digits, '_', '.' and '-', and begins with neither of the last two"
+    } else {
+        return Ok(());
+    };
+    Err(problem.into())
 }
 
-fn is_hex(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+/// Reads a repository with wildcards into its full form.
+fn parse_repository(name: &str, tag: Option<&str>) -> Result<String, Problem> {
+    if name.split('/').any(str::is_empty) {
+        let beneath = name.strip_suffix('/').filter(|name| name.split('/').all(|part| !part.is_empty()));
+        return Err(match beneath {
+            Some(name) => format!("nothing follows its last '/'; write {name}/* for all that is beneath").into(),
+            None => "it has an empty path component".into(),
+        });
+    }
+    check_is_no_registry(name, tag)?;
+    let (registry, path) = reference::split_registry(name);
+    let is_upper = |byte: u8| byte.is_ascii_uppercase();
+    // Such a registry needs its port to be told apart from a path.
+    let has_host = |registry: &str| registry.contains(['.', ':']) || registry.eq_ignore_ascii_case("localhost");
+    if path.bytes().any(is_upper) || registry.is_some_and(|registry| !has_host(registry)) {
+        return Err("repositories have no upper-case letters, so it can never match".into());
+    }
+    let repository = match registry {
+        Some(registry) if has_wildcard(registry) => format!("{}/{path}", full_glob(registry)),
+        // What begins with a wildcard can begin anywhere.
+        None if name.starts_with(['*', '?']) => name.to_owned(),
+        // A * takes the library and every other path.
+        Some(registry) if path.starts_with('*') => {
+            let full = reference::full_repository(Some(registry), "a/b");
+            format!("{}/{path}", full.trim_end_matches("/a/b"))
+        }
+        registry => reference::full_repository(registry, path),
+    };
+    if repository.split_once('/').is_some_and(|(_, path)| fewest_bytes(path) > reference::MAX_PATH) {
+        return Err("no repository is longer than 255 characters, its registry aside".into());
+    }
+    if !grammar::is_repository(&repository) {
+        return Err(
+            "no repository is like that: its parts begin and end with a lower-case letter or a digit, and have \
+                    one '.', one or two '_', or any number of '-' between them"
+                .into(),
+        );
+    }
+    Ok(repository)
+}
+
+/// A registry alone would be the name of a repository of Docker Hub, which is not what anybody means.
+fn check_is_no_registry(name: &str, tag: Option<&str>) -> Result<(), Problem> {
+    let is_host = name.contains('.') && !name.starts_with(['*', '?']);
+    if name.contains('/') || !is_host && !name.eq_ignore_ascii_case("localhost") {
+        return Ok(());
+    }
+    let port = tag.filter(|tag| tag.bytes().all(|byte| byte.is_ascii_digit()));
+    let host = port.map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+    let repository = if is_host { ", or docker.io/library/NAME for a repository of Docker Hub" } else { "" };
+    Err(format!("{name} is a registry; write {host}/* for all of its images{repository}").into())
+}
+
+/// The full form of a registry that has wildcards, as far as they leave it.
+fn full_glob(registry: &str) -> String {
+    let registry = registry.to_ascii_lowercase();
+    let (host, port) = registry.split_once(':').map_or((registry.as_str(), ""), |(host, port)| (host, port));
+    let host = host.strip_suffix('.').unwrap_or(host);
+    match port {
+        "" => host.to_owned(),
+        "443" if host.contains('.') => host.to_owned(),
+        port => format!("{host}:{port}"),
+    }
+}
+
+fn parse_digest(digest: &str) -> Result<Hash, Problem> {
+    let lower = digest.to_ascii_lowercase();
+    let (algorithm, hex) = match lower.split_once(':') {
+        Some((algorithm, hex)) => (Some(algorithm), hex),
+        None => (None, lower.as_str()),
+    };
+    let digits = hex.trim_end_matches('*');
+    let most = algorithm.map_or(Some(128), reference::digest_length).unwrap_or(usize::MAX);
+    let is_any = digits.is_empty();
+    let fits = is_any || (FEWEST_DIGITS..=most).contains(&digits.len()) && reference::is_hex(digits);
+    let is_algorithm = algorithm.is_none_or(reference::is_algorithm);
+    if !fits || !is_algorithm {
+        return Err("what follows the @ is a digest, at least 12 of its hexadecimal digits, or *".into());
+    }
+    Ok(Hash { algorithm: algorithm.map(str::to_owned), hex: digits.to_owned() })
+}
+
+/// How many bytes the shortest text has that a glob matches.
+fn fewest_bytes(glob: &str) -> usize {
+    glob.bytes().filter(|byte| *byte != b'*').count()
+}
+
+fn has_wildcard(text: &str) -> bool {
+    text.contains(['*', '?'])
+}
+
+impl Hash {
+    /// Whether a digest or an image id is this one, or begins like it.
+    fn begins(&self, digest: &str) -> bool {
+        // CRI-O lists ids without their algorithm.
+        let (algorithm, hex) = digest.split_once(':').unwrap_or(("sha256", digest));
+        self.algorithm.as_ref().is_none_or(|own| own.eq_ignore_ascii_case(algorithm))
+            && hex.get(..self.hex.len()).is_some_and(|start| start.eq_ignore_ascii_case(&self.hex))
+    }
 }
 
 /// What references are made of, and the wildcards. Brackets stand around an IPv6 address and nowhere else: taken for
@@ -172,23 +331,35 @@ impl Pattern {
     /// Whether the pattern matches a parsed reference.
     pub fn matches_reference(&self, reference: &Reference) -> bool {
         match &self.kind {
-            Kind::Hex(hex) => reference.digest().is_some_and(|digest| has_hex_prefix(digest, hex)),
+            Kind::Hash(hash) => reference.digest().is_some_and(|digest| hash.begins(digest)),
             Kind::Reference { repository, tag, digest } => {
                 glob(repository, reference.repository())
                     && part_matches(tag.as_deref(), reference.tag())
-                    && part_matches(digest.as_deref(), reference.digest())
+                    && digest.as_ref().is_none_or(|hash| reference.digest().is_some_and(|digest| hash.begins(digest)))
             }
         }
     }
 
     /// Whether the pattern is this image id, or enough of its leading digits.
     pub fn matches_id(&self, id: &str) -> bool {
-        matches!(&self.kind, Kind::Hex(hex) if has_hex_prefix(id, hex))
+        matches!(&self.kind, Kind::Hash(hash) if hash.begins(id))
     }
-}
 
-fn has_hex_prefix(digest: &str, hex: &str) -> bool {
-    digest.strip_prefix("sha256:").unwrap_or(digest).starts_with(hex)
+    /// Whether the pattern asks for an id or a digest.
+    pub fn has_hash(&self) -> bool {
+        matches!(&self.kind, Kind::Hash(_) | Kind::Reference { digest: Some(_), .. })
+    }
+
+    /// The same pattern without its tag, if it has one.
+    pub fn without_tag(&self) -> Option<Self> {
+        match &self.kind {
+            Kind::Reference { repository, tag: Some(_), digest } => {
+                let kind = Kind::Reference { repository: repository.clone(), tag: None, digest: digest.clone() };
+                Some(Self { text: repository.clone(), kind })
+            }
+            _ => None,
+        }
+    }
 }
 
 fn part_matches(pattern: Option<&str>, part: Option<&str>) -> bool {

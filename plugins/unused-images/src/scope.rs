@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use holystone_core::pattern::Pattern;
+use holystone_core::pattern::{Pattern, PatternError};
 use holystone_core::reference::Reference;
 
 use crate::config::Config;
@@ -26,18 +26,17 @@ impl Rule {
         if text.starts_with('!') {
             return Err(format!("{:?} has more than one ! in front", format!("!{text}")));
         }
-        let parse = |text: &str| text.parse::<Pattern>().map_err(|error| error.to_string());
-        let pattern = parse(text)?;
-        let (name, tag) = split(text);
-        // What the pattern takes for the leading digits of an id.
+        let pattern: Pattern = text.parse().map_err(|error: PatternError| error.to_string())?;
+        let (name, _) = split(text);
+        // What a pattern without the tag would take for the leading digits of an id.
         let is_id = (12..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_id || name == "sha256" || text.contains('@') {
+        if is_id || pattern.has_hash() {
             return Err(format!(
                 "{text:?} names a digest or an image id; name a repository or a tag, \
                  and keep single images by --protect"
             ));
         }
-        let repository = if tag.is_some() { Some(parse(name)?) } else { None };
+        let repository = pattern.without_tag();
         Ok(Self { place, pattern, repository })
     }
 

@@ -79,11 +79,32 @@ fn every_error_is_reported_at_once() {
             r#"repositories[3]: "a b" is not an image pattern: it has a character that no reference has; wildcards are * and ? alone"#,
             r#"repositories[4]: "!!nginx" has more than one ! in front"#,
             r#"repositories[5]: "sha256:0123456789ab" names a digest or an image id; name a repository or a tag, and keep single images by --protect"#,
-            r#"repositories[6]: "nginx@sha256:0" names a digest or an image id; name a repository or a tag, and keep single images by --protect"#,
+            r#"repositories[6]: "nginx@sha256:0" is not an image pattern: what follows the @ is a digest, at least 12 of its hexadecimal digits, or *"#,
             r#"repositories[7]: "0123456789ab" names a digest or an image id; name a repository or a tag, and keep single images by --protect"#,
             r#"unusedFor: must be a duration in quotes such as "36h", "7d" or "30d12h", found 7"#,
         ]
     );
+}
+
+#[test]
+fn patterns_that_can_never_match_are_errors_wherever_they_stand() {
+    for (pattern, words) in [
+        ("acme/app:v1:v2", "two tags"),
+        ("rancher/k3s:*+k3s1", "no tag has a '+'"),
+        ("Acme/*", "no upper-case letters"),
+        ("registry.example.com", "write registry.example.com/* for all of its images"),
+        ("acme/app_-*", "no repository is like that"),
+        ("6d9ac9237a8", "at least 12 digits"),
+    ] {
+        for (entry, path) in [(pattern.to_owned(), "repositories[1]: "), (format!("!{pattern}"), "repositories[1]: ")] {
+            let found = errors(&json!({ "repositories": ["*", entry] }));
+            assert!(found.len() == 1 && found[0].starts_with(path) && found[0].contains(words), "{pattern}: {found:?}");
+        }
+    }
+    for tag in [".v1", "-v1", ".*", "v1+2"] {
+        let found = errors(&json!({ "repositories": ["*"], "keepTags": [tag] }));
+        assert!(found.len() == 1 && found[0].starts_with("keepTags[0]: must be a tag"), "{tag}: {found:?}");
+    }
 }
 
 #[test]
