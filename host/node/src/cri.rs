@@ -10,11 +10,12 @@ pub(crate) mod convert;
 mod memory;
 mod removal;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use holystone_core::container::{Container, Sandbox};
+use holystone_core::container::{Container, Sandbox, UNKNOWN_IMAGE};
 use holystone_core::guard::Clearance;
 use holystone_core::image::Image;
 use holystone_core::snapshot::{FORMAT, Filesystem, Memory as Remembered, Node, Snapshot};
@@ -133,7 +134,7 @@ impl Cri {
     /// file knows are not filled.
     ///
     /// # Errors
-    /// When any part cannot be had. A container that vanishes meanwhile is no error; it stays, without details.
+    /// When any part cannot be had. A container that vanishes meanwhile is no error, and is left out.
     pub async fn observe(&self, now: Timestamp, node_name: &str) -> Result<Snapshot, NodeError> {
         self.take(now, node_name, Depth::Full).await
     }
@@ -199,10 +200,39 @@ impl Cri {
             if all_known || depth == Depth::Full || round == ROUNDS {
                 memory::complete_containers(&mut containers, &details, &sandboxes);
                 memory::complete_sandboxes(&mut sandboxes, &sandbox_images);
+                self.settle_containers(&mut containers, &details).await?;
+                self.settle_sandboxes(&mut sandboxes, &sandbox_images).await?;
                 return Ok((images, containers, sandboxes));
             }
             round += 1;
         }
+    }
+
+    /// Drops containers that have no status because they have vanished, which only a fresh list can say. One that is
+    /// still listed may use any image.
+    async fn settle_containers(&self, all: &mut Vec<Container>, known: &ContainerDetails) -> Result<(), NodeError> {
+        if all.iter().all(|container| known.contains_key(&container.id)) {
+            return Ok(());
+        }
+        let listed: HashSet<String> = self.list_containers().await?.into_iter().map(|container| container.id).collect();
+        all.retain(|container| known.contains_key(&container.id) || listed.contains(&container.id));
+        for container in all.iter_mut().filter(|container| !known.contains_key(&container.id)) {
+            container.image_volumes.push(UNKNOWN_IMAGE.to_owned());
+        }
+        Ok(())
+    }
+
+    /// The same for sandboxes.
+    async fn settle_sandboxes(&self, all: &mut Vec<Sandbox>, known: &SandboxImages) -> Result<(), NodeError> {
+        if all.iter().all(|sandbox| known.contains_key(&sandbox.id)) {
+            return Ok(());
+        }
+        let listed: HashSet<String> = self.list_sandboxes().await?.into_iter().map(|sandbox| sandbox.id).collect();
+        all.retain(|sandbox| known.contains_key(&sandbox.id) || listed.contains(&sandbox.id));
+        for sandbox in all.iter_mut().filter(|sandbox| !known.contains_key(&sandbox.id)) {
+            UNKNOWN_IMAGE.clone_into(&mut sandbox.image);
+        }
+        Ok(())
     }
 
     async fn node(&self, name: &str, depth: Depth) -> Result<Node, NodeError> {
@@ -283,7 +313,7 @@ impl Cri {
 
     /// An entry without an id, or two with one, would leave it open which one a removal or a protection means.
     fn check_ids<'a>(&self, method: &'static str, ids: impl Iterator<Item = &'a str>) -> Result<(), NodeError> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for id in ids {
             let problem = match id {
                 "" => "an entry without an id".to_owned(),

@@ -5,6 +5,7 @@ use std::time::Instant;
 use holystone_core::container::ContainerState;
 use holystone_core::guard::Refusal;
 use holystone_core::report::Outcome;
+use holystone_core::usage::Usage;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
@@ -57,6 +58,20 @@ async fn a_look_yields_the_seed() {
     assert_eq!((filesystem.name.as_str(), filesystem.used_bytes), ("images", Some(600_000)));
     assert_eq!(filesystem.capacity_bytes, None, "figures of this machine got mixed in");
     assert_eq!(Snapshot { filesystems: snapshot(5).filesystems, ..seen }, snapshot(5));
+}
+
+#[tokio::test]
+async fn names_that_are_none_are_not_seen() {
+    let bench = Bench::new(3, Faults::none());
+    let nameless = Image {
+        repo_tags: vec!["<none>:<none>".to_owned()],
+        repo_digests: vec!["<none>@<none>".to_owned()],
+        ..image(3)
+    };
+    bench.node.add_image(nameless.clone());
+    let seen = bench.connect().await.observe(NOW, "n").await.unwrap();
+    let found = seen.image(nameless.id.as_str()).unwrap();
+    assert!(found.is_dangling() && found.references().next().is_none(), "{found:?}");
 }
 
 #[tokio::test]
@@ -117,10 +132,58 @@ async fn a_full_look_notices_an_exit_and_forgets_the_gone() {
 }
 
 #[tokio::test]
-async fn a_vanished_container_stays_and_any_other_failure_is_one() {
-    let gone = Bench::new(3, Faults::none().error(Method::ContainerStatus, FaultCode::NotFound, "gone"));
-    let seen = gone.connect().await.observe(NOW, "n").await.unwrap();
-    assert_eq!(seen.containers.len(), 2);
+async fn a_container_without_status_has_vanished_only_if_a_fresh_list_says_so() {
+    // Listed for good, and its status is never found: what it uses besides its own image is unknown.
+    let stuck = Bench::new(3, Faults::none().error(Method::ContainerStatus, FaultCode::NotFound, "gone"));
+    let cri = stuck.connect().await;
+    for seen in [cri.observe(NOW, "n").await.unwrap(), cri.look(NOW, "n").await.unwrap()] {
+        let volumes: Vec<_> = seen.containers.iter().map(|container| container.image_volumes.clone()).collect();
+        assert_eq!(volumes, [[UNKNOWN_IMAGE], [UNKNOWN_IMAGE]]);
+        let usage = Usage::of(&seen);
+        assert!((0..3).all(|place| !usage.users(place).is_empty()), "every image may be mounted there");
+    }
+    // One that has a status again counts with what that says.
+    stuck.node.change_faults(Faults::none());
+    assert_eq!(cri.look(NOW, "n").await.unwrap().containers, snapshot(3).containers);
+}
+
+#[tokio::test]
+async fn a_container_that_vanishes_between_list_and_status_is_left_out() {
+    let faults = Faults::none().delay(Method::ContainerStatus, 1, Duration::from_millis(300)).delay(
+        Method::ContainerStatus,
+        2,
+        Duration::from_millis(300),
+    );
+    for full in [true, false] {
+        let bench = Bench::new(3, faults.clone());
+        let cri = bench.connect().await;
+        let node = &bench.node;
+        let vanish = async {
+            while node.calls(Method::ListContainers) == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            assert!(node.remove_container("container-init"));
+        };
+        let look = async { if full { cri.observe(NOW, "n").await } else { cri.look(NOW, "n").await } };
+        let (seen, ()) = tokio::join!(look, vanish);
+        let seen = seen.unwrap();
+        let names: Vec<&str> = seen.containers.iter().map(|container| container.name.as_str()).collect();
+        assert_eq!(names, ["main"]);
+        assert!(!seen.containers[0].image_volumes.iter().any(|volume| volume == UNKNOWN_IMAGE));
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_without_status_that_is_still_listed_may_run_any_image() {
+    let bench = Bench::new(3, Faults::none().error(Method::PodSandboxStatus, FaultCode::NotFound, "gone"));
+    let seen = bench.connect().await.observe(NOW, "n").await.unwrap();
+    assert!(!seen.sandboxes.is_empty() && seen.sandboxes.iter().all(|sandbox| sandbox.image == UNKNOWN_IMAGE));
+    let usage = Usage::of(&seen);
+    assert!((0..3).all(|place| !usage.users(place).is_empty()));
+}
+
+#[tokio::test]
+async fn any_other_failure_of_a_status_is_one() {
     let broken = Bench::new(3, Faults::none().error(Method::ContainerStatus, FaultCode::Internal, "broken \u{1b}[31m"));
     let error = broken.connect().await.observe(NOW, "n").await.unwrap_err().to_string();
     assert!(error.contains("ContainerStatus of container container-") && error.contains("broken \\u{1b}"), "{error}");
