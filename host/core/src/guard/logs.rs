@@ -397,7 +397,7 @@ impl<'a> LogGuard<'a> {
     fn look(&self, target: &LogTarget, verb: LogVerb, sight: &Sight) -> Result<(), LogRefusal> {
         self.kubelet(target, sight)?;
         if let Some(tree) = &sight.tree {
-            return self.tree(tree);
+            return self.tree(tree, &sight.place);
         }
         match verb {
             LogVerb::Truncate if sight.entry.hard_links > 1 => {
@@ -424,8 +424,11 @@ impl<'a> LogGuard<'a> {
         self.now.duration_since(touched) < age
     }
 
-    fn tree(&self, tree: &Tree) -> Result<(), LogRefusal> {
-        if let Some(obstacle) = &tree.obstacle {
+    fn tree(&self, tree: &Tree, place: &Place) -> Result<(), LogRefusal> {
+        // Of a pod that is known to be gone the last log is like any other.
+        let is_of_gone_pod = place.pod.is_some() && self.known.is_some();
+        let obstacle = tree.obstacle.as_ref();
+        if let Some(obstacle) = obstacle.filter(|_| tree.is_hindered() || !is_of_gone_pod) {
             return Err(LogRefusal::Obstacle(obstacle.clone()));
         }
         self.closed(tree.open, tree.touched)?;
@@ -455,7 +458,7 @@ impl<'a> LogGuard<'a> {
                 Err(LogRefusal::KubeletTemporary)
             }
             Some(false) => Ok(()),
-            None if !pod.has_real_uid() => Ok(()),
+            None if !may_be_of_pod(pod, sight, name) => Ok(()),
             _ if target.is_directory || sight.place.depth != 2 => Err(pod_stays(pod, exists)),
             _ => match what {
                 ContainerLog::Rotated => Ok(()),
@@ -499,6 +502,14 @@ impl<'a> Known<'a> {
             containers: snapshot.containers.iter().map(|container| container.id.as_str()).collect(),
         }
     }
+}
+
+/// Whether something in a directory that is called like a pod's is taken for a pod's where the pods are not known. Any
+/// directory can have a name of three parts; what the kubelet makes lies in a directory called `pods`, has a uid of
+/// Kubernetes, or is called like a container's log in its place.
+fn may_be_of_pod(pod: &PodDirectory, sight: &Sight, name: &[u8]) -> bool {
+    let Place { depth, is_among_pods, .. } = sight.place;
+    pod.has_real_uid() || is_among_pods || depth == 2 && sight.entry.kind == FileKind::File && place::is_live_name(name)
 }
 
 fn pod_stays(pod: &PodDirectory, exists: Option<bool>) -> LogRefusal {

@@ -34,6 +34,8 @@ pub struct Place {
     pub depth: usize,
     /// It is the directory of all pods' logs, or that of the links to them.
     pub is_of_all_pods: bool,
+    /// The pod's directory is in one that is called `pods`, as the kubelet's is.
+    pub is_among_pods: bool,
 }
 
 /// The kubelet's own directories.
@@ -45,11 +47,10 @@ impl Place {
         let whole = || host_path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).chain(path.components());
         let found = whole().enumerate().find_map(|(at, name)| Some((at, PodDirectory::parse(name)?)));
         let is = |own: &&[u8]| whole().eq(own.split(|byte| *byte == b'/').filter(|name| !name.is_empty()));
-        let (pod, depth) = match found {
-            Some((at, pod)) => (Some(pod), whole().count() - at - 1),
-            None => (None, 0),
-        };
-        Self { pod, depth, is_of_all_pods: OF_ALL_PODS.iter().any(is) }
+        let is_of_all_pods = OF_ALL_PODS.iter().any(is);
+        let Some((at, pod)) = found else { return Self { is_of_all_pods, ..Self::default() } };
+        let is_among_pods = at > 0 && whole().nth(at - 1) == Some(b"pods");
+        Self { pod: Some(pod), depth: whole().count() - at - 1, is_of_all_pods, is_among_pods }
     }
 
     /// Uid of the pod that something here belongs to, where the name leaves no doubt.
@@ -61,10 +62,11 @@ impl Place {
 impl PodDirectory {
     /// Reads `NAMESPACE_POD_UID`.
     pub fn parse(name: &[u8]) -> Option<Self> {
-        let mut parts = std::str::from_utf8(name).ok()?.split('_');
+        let mut parts = std::str::from_utf8(name).ok()?.splitn(3, '_');
         let (namespace, pod, uid) = (parts.next()?, parts.next()?, parts.next()?);
         let is_label = |text: &str| !text.is_empty() && text.bytes().all(is_label_byte);
-        let fits = parts.next().is_none() && [namespace, pod, uid].into_iter().all(is_label);
+        // The uid of a pod from a file is whatever the file says.
+        let fits = is_label(namespace) && is_label(pod) && !uid.is_empty();
         fits.then(|| Self { namespace: namespace.to_owned(), name: pod.to_owned(), uid: uid.to_owned() })
     }
 
@@ -112,6 +114,21 @@ impl ContainerLog {
             _ => Self::Other,
         }
     }
+}
+
+/// Whether a path ends like that of the live log of a container, `NAMESPACE_POD_UID/CONTAINER/0.log`, or of one that the
+/// kubelet is compressing.
+pub fn is_live_log(path: &LogPath) -> bool {
+    let components: Vec<&[u8]> = path.components().collect();
+    let [.., pod, _, name] = components[..] else { return false };
+    PodDirectory::parse(pod).is_some() && is_live_name(name)
+}
+
+/// Whether a file of a container's is called like one that is written to.
+pub fn is_live_name(name: &[u8]) -> bool {
+    let digits = name.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let is_log = digits > 0 && name[digits..].starts_with(b".log");
+    is_log && matches!(ContainerLog::of(name), ContainerLog::Live | ContainerLog::Temporary)
 }
 
 /// `.20260102-030405`

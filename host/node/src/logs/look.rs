@@ -129,7 +129,7 @@ impl LogRoots {
                 tree.hinder(Obstacle::Unseen(path, problem));
             }
             // Nothing more can change what will be said of it.
-            if batch.is_over || tree.obstacle.is_some() {
+            if batch.is_over || tree.is_hindered() {
                 return;
             }
             if let Some(entry) = batch.entries.into_iter().next_back() {

@@ -236,6 +236,7 @@ impl fmt::Display for Obstacle {
         let shown = |path: &LogPath| text::shown(&path.to_string());
         match self {
             Self::Kind(path, kind) => write!(f, "{} in it is {}", shown(path), kind.as_str()),
+            Self::ContainerLog(path) => write!(f, "{} in it may be the log of a container that exists", shown(path)),
             Self::Kubelet(path) => write!(f, "{} in it is for the kubelet or a container runtime to keep", shown(path)),
             Self::Root(path) => write!(f, "{} in it is a log root itself", shown(path)),
             Self::Filesystem(path) => write!(f, "another filesystem begins at {} in it", shown(path)),

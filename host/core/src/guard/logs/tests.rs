@@ -396,6 +396,79 @@ fn rail_7_without_the_runtime_every_pod_exists() {
     assert_eq!(refusal(&file(&live), sight("/var/log/pods", &live)), "LiveContainerLog");
     // A name of three parts alone makes no pod.
     assert!(guard(None).judge("p", &directory("a_b_c"), Ok(tree_sight("/x", "a_b_c"))).is_ok());
+    for path in ["a_b_c/app.log", "a_b_c/x/app.log", "a_b_c/x/app.tmp", "a_b_c/x/y/0.log", "a_b_c/0.log"] {
+        assert!(guard(None).judge("p", &file(path), Ok(sight("/x", path))).is_ok(), "{path}");
+    }
+}
+
+#[test]
+fn rail_7_without_the_runtime_pods_exist_whatever_their_uid() {
+    let refusal = |wish: &Wish, sight| guard(None).judge("p", wish, Ok(sight)).unwrap_err().code();
+    for uid in ["etcd-static-7", "0123456789abcdef0123456789abcdef", "ABCDEF", "etcd_static_7", "7", "a.b"] {
+        let of_pod = format!("kube-system_etcd-n1_{uid}");
+        let path = |rest: &str| format!("{of_pod}/{rest}");
+        for root in ["/var/log/pods", "/data/pods", "/data/elsewhere"] {
+            let (live, temporary) = (path("etcd/0.log"), path("etcd/3.log.20260102-030405.tmp"));
+            assert_eq!(refusal(&file(&live), sight(root, &live)), "LiveContainerLog", "{root}/{live}");
+            assert_eq!(refusal(&truncate(&live), sight(root, &live)), "LiveContainerLog", "{root}/{live}");
+            assert_eq!(refusal(&file(&temporary), sight(root, &temporary)), "KubeletTemporary");
+            let rotated = path("etcd/0.log.20260102-030405.gz");
+            assert!(guard(None).judge("p", &file(&rotated), Ok(sight(root, &rotated))).is_ok());
+        }
+        for root in ["/var/log/pods", "/data/pods"] {
+            assert_eq!(refusal(&directory(&of_pod), tree_sight(root, &of_pod)), "PodUnknown");
+            assert_eq!(refusal(&directory(&path("etcd")), tree_sight(root, &path("etcd"))), "PodUnknown");
+            assert_eq!(refusal(&file(&path("stray")), sight(root, &path("stray"))), "PodUnknown");
+        }
+        assert_eq!(refusal(&file("0.log"), sight(&format!("/data/{of_pod}/etcd"), "0.log")), "LiveContainerLog");
+    }
+}
+
+#[test]
+fn rail_7_a_directory_with_the_live_log_of_a_container_stays() {
+    let log = || Obstacle::ContainerLog("d/shop_old_7/main/0.log".parse().unwrap());
+    let holding = |root: &str, path: &str| {
+        with(tree_sight(root, path), |sight| {
+            sight.tree.as_mut().unwrap().hinder(log());
+        })
+    };
+    let judge = |known: Option<&Snapshot>, path: &str| {
+        guard(known).judge("p", &directory(path), Ok(holding("/x", path))).map_err(|refusal| refusal.code())
+    };
+    let node = node();
+    for known in [None, Some(&node)] {
+        assert_eq!(judge(known, "d").unwrap_err(), "Obstacle", "it may be of a pod that exists");
+    }
+    assert_eq!(judge(None, "d/shop_old_7").unwrap_err(), "Obstacle");
+    assert!(judge(Some(&node), "d/shop_old_7").is_ok(), "the pod is known to be gone");
+    // Whatever else is in the way counts in any case, in either order.
+    for later in [true, false] {
+        let mut sight = tree_sight("/x", "d/shop_old_7");
+        let tree = sight.tree.as_mut().unwrap();
+        let kubelet = Obstacle::Kubelet("d/p".parse().unwrap());
+        if later {
+            tree.hinder(log());
+        }
+        tree.hinder(kubelet.clone());
+        tree.hinder(log());
+        assert_eq!(tree.obstacle, Some(kubelet));
+        let judged = guard(Some(&node)).judge("p", &directory("d/shop_old_7"), Ok(sight));
+        assert_eq!(judged.unwrap_err().code(), "Obstacle");
+    }
+}
+
+#[test]
+fn what_is_in_a_tree_shows_live_logs_by_their_place() {
+    let found = |path: &str, in_pod| {
+        let mut tree = Tree::of(&FileEntry { kind: FileKind::Directory, ..entry("d") });
+        tree.add(&entry(path), in_pod);
+        tree.obstacle
+    };
+    let live = "d/shop_old_7/main/0.log";
+    assert_eq!(found(live, false), Some(Obstacle::ContainerLog(live.parse().unwrap())));
+    assert_eq!(found(live, true), None, "within a directory that is judged as a pod's");
+    assert_eq!(found("d/shop_old_7/main/0.log.20260102-030405", false), None);
+    assert_eq!(found("d/main/0.log", false), None);
 }
 
 #[test]

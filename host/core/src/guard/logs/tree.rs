@@ -28,6 +28,8 @@ pub enum Obstacle {
     Kind(LogPath, FileKind),
     /// A pod's log directory, or a link to a container's log.
     Kubelet(LogPath),
+    /// What looks like the live log of a container, of a pod that may exist.
+    ContainerLog(LogPath),
     /// Another log root.
     Root(LogPath),
     /// A place where another filesystem begins.
@@ -67,9 +69,20 @@ impl Tree {
         }
     }
 
-    /// Adds something that keeps it from being removed as a whole, unless there is something already.
+    /// Adds something that keeps it from being removed as a whole, unless there is something already. What a look at the
+    /// pods can do away with gives way.
     pub fn hinder(&mut self, obstacle: Obstacle) {
-        self.obstacle.get_or_insert(obstacle);
+        if !self.is_hindered() {
+            self.obstacle = Some(match self.obstacle.take() {
+                Some(first) if matches!(obstacle, Obstacle::ContainerLog(_)) => first,
+                _ => obstacle,
+            });
+        }
+    }
+
+    /// Whether something keeps it from being removed as a whole, whatever the pods are.
+    pub fn is_hindered(&self) -> bool {
+        self.obstacle.as_ref().is_some_and(|obstacle| !matches!(obstacle, Obstacle::ContainerLog(_)))
     }
 }
 
@@ -88,6 +101,7 @@ fn obstacle(entry: &FileEntry, is_in_pod: bool) -> Option<Obstacle> {
     }
     match entry.kind {
         _ if !is_in_pod && place::is_kept(entry.path.name()?, entry.kind) => Some(Obstacle::Kubelet(path())),
+        FileKind::File if !is_in_pod && place::is_live_log(&entry.path) => Some(Obstacle::ContainerLog(path())),
         FileKind::File | FileKind::Directory | FileKind::Symlink => None,
         kind => Some(Obstacle::Kind(path(), kind)),
     }

@@ -52,7 +52,7 @@ fn only_uids_that_kubernetes_makes_are_told_to_plugins() {
         assert!(!directory(uid).unwrap().has_real_uid(), "{uid}");
         assert_eq!(place("/x", &format!("shop_web-7.x_{uid}")).pod_uid(), None);
     }
-    for name in ["shop_web", "shop_web_x_y", "_web_1", "shop__1", "shop_w b_1", "shop_web_", "plain"] {
+    for name in ["shop_web", "_web_1", "shop__1", "shop_w b_1", "shop_web_", "plain"] {
         assert_eq!(PodDirectory::parse(name.as_bytes()), None, "{name}");
     }
     assert_eq!(PodDirectory::parse(b"shop_web\xff_1"), None);
@@ -93,4 +93,38 @@ fn links_to_containers_logs_name_the_container() {
     assert!(is_docker_log(format!("{id}-json.log").as_bytes()));
     assert!(!is_docker_log(format!("{id}-json.log.1").as_bytes()));
     assert!(!is_docker_log(b"app-json.log"));
+}
+
+#[test]
+fn the_uid_of_a_pod_from_a_file_is_any_text() {
+    for (name, uid) in [
+        ("kube-system_etcd-n1_etcd-static-7", "etcd-static-7"),
+        ("kube-system_etcd-n1_etcd_static_7", "etcd_static_7"),
+        ("kube-system_etcd-n1_7", "7"),
+        ("kube-system_etcd-n1_a b:c", "a b:c"),
+    ] {
+        let pod = PodDirectory::parse(name.as_bytes()).unwrap();
+        assert_eq!((pod.namespace.as_str(), pod.name.as_str(), pod.uid.as_str()), ("kube-system", "etcd-n1", uid));
+        assert!(!pod.has_real_uid());
+        let path = |rest: &str| format!("{name}/{rest}").parse::<LogPath>().unwrap();
+        assert!(is_live_log(&path("etcd/0.log")) && is_live_log(&path("etcd/12.log.20260102-030405.tmp")));
+        assert!(!is_live_log(&path("etcd/0.log.20260102-030405")) && !is_live_log(&path("0.log")));
+        assert!(!is_live_log(&path("etcd/app.log")) && !is_live_log(&path("etcd/app.tmp")));
+    }
+    assert!(is_live_log(&"x/pods/a_b_c/d/0.log".parse().unwrap()));
+    assert!(!is_live_log(&"a_b/d/0.log".parse().unwrap()));
+}
+
+#[test]
+fn a_directory_called_pods_is_one_of_pods() {
+    for (host_path, path, is_among_pods) in [
+        ("/var/log/pods", "a_b_c", true),
+        ("/var/log", "pods/a_b_c/d", true),
+        ("/data/pods/a_b_c", "d/0.log", true),
+        ("/data", "a_b_c/pods/0.log", false),
+        ("/data/podsy", "a_b_c", false),
+        ("/", "a_b_c", false),
+    ] {
+        assert_eq!(place(host_path, path).is_among_pods, is_among_pods, "{host_path} {path}");
+    }
 }
