@@ -208,15 +208,117 @@ fn only_regular_files_of_a_sensible_size_are_read() {
 
 #[test]
 fn a_config_is_checked_by_its_plugin_field_by_field() {
-    let config = r#"{"repositorys":["a/*"],"keepLast":-1}"#;
-    let ended = run(&["plan", "--snapshot", NODE, "--plugin", "builtin:unused-images", "--config", config]).expect(2);
-    for words in ["ConfigInvalid", "repositorys", "repositories", "keepLast: must be"] {
-        assert!(ended.stderr.contains(words), "{words} is missing: {}", ended.stderr);
+    let plan = |plugin: &'static str, config: &str| {
+        let ended = run(&["plan", "--snapshot", NODE, "--plugin", plugin, "--config", config]).expect(64);
+        assert_eq!(ended.stdout, "");
+        ended.stderr
+    };
+    let told = plan("builtin:unused-images", r#"{"repositorys":["a/*"],"keepLast":-1}"#);
+    for words in [
+        "holystone: the flags cannot be used, there are 3 problems:\n",
+        "  --config: repositorys: there is no such field; did you mean repositories?\n",
+        "  --config: keepLast: must be a whole number from 0 to 4294967295, found -1\n",
+        "  --config: repositories: say which, [\"*\"] for all\n",
+    ] {
+        assert!(told.contains(words), "{words} is missing: {told}");
     }
     // Read by the host and written again, one of the two would be lost.
     let twice = r#"{"repositories":["docker.io/minchou/rollout"],"repositories":["*"]}"#;
-    let ended = run(&["plan", "--snapshot", NODE, "--plugin", "builtin:unused-images", "--config", twice]).expect(2);
-    assert!(ended.stderr.contains("ConfigInvalid") && ended.stderr.contains("more than once"), "{}", ended.stderr);
+    let told = plan("builtin:unused-images", twice);
+    assert!(told.ends_with("--config: repositories: is given more than once\n"), "{told}");
+}
+
+#[test]
+fn a_mistaken_plugin_is_told_with_what_was_meant() {
+    for (plugin, words) in [
+        ("unused-images", "--plugin unused-images: unused-images cannot be read: No such file"),
+        ("unused-images", "did you mean builtin:unused-images?"),
+        ("log_retention", "did you mean builtin:log-retention?"),
+        ("builtin:unusedimages", "--plugin builtin:unusedimages: there is no builtin of this name"),
+        ("builtin:unusedimages", "did you mean unused-images?"),
+        ("builtin:frobnicate", "the builtins are: log-retention, orphan-pod-logs, unused-images"),
+        ("./missing.wasm", "--plugin ./missing.wasm: ./missing.wasm cannot be read: No such file"),
+    ] {
+        for verb in [&["plan"][..], &["run", "--yes"]] {
+            let ended = run(&[verb, &["--plugin", plugin, "--endpoint", "/nonexistent.sock"]].concat()).expect(64);
+            assert!(ended.stderr.contains(words), "{words} is missing: {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_config_may_be_yaml_and_a_mistaken_one_gets_a_hint() {
+    let plan = |config: &str| {
+        run(&["plan", "--snapshot", NODE, "--plugin", "builtin:unused-images", "--config", config, "-o", "json"])
+    };
+    let json = plan(r#"{"repositories":["docker.io/minchou/*"],"keepLast":2}"#).expect(0).json();
+    for yaml in [
+        "{'repositories': ['docker.io/minchou/*'], keepLast: 2}",
+        "repositories:\n- docker.io/minchou/*\nkeepLast: 2\n",
+    ] {
+        assert_eq!(plan(yaml).expect(0).json(), json, "{yaml}");
+    }
+    for (config, words) in [
+        ("nope.json", "--config is not JSON: "),
+        ("nope.json", "; to read a file write @nope.json\n"),
+        ("dir/nope.yaml", "; to read a file write @dir/nope.yaml\n"),
+        ("{'repositories'", "; JSON has double quotes, in a shell: --config '{\"field\": 1}'\n"),
+        ("{a: 1, a: 2}", "--config is not JSON: "),
+    ] {
+        let told = plan(config).expect(64).stderr;
+        assert!(told.contains(words), "{config}: {words} is missing: {told}");
+    }
+}
+
+#[test]
+fn a_run_by_flags_needs_a_terminal_or_a_yes() {
+    let flags = ["run", "--plugin", "builtin:unused-images", "--config", CONFIG, "--endpoint", "/nonexistent.sock"];
+    let told = run(&flags).expect(64).stderr;
+    assert!(told.starts_with("holystone: --yes is missing: "), "{told}");
+    for more in [&["--yes"][..], &["-y"], &["--mode", "DryRun"]] {
+        let told = run(&[&flags, more].concat()).expect(2).stderr;
+        assert!(told.contains("/nonexistent.sock"), "{more:?}: {told}");
+    }
+}
+
+#[test]
+fn flags_that_can_have_no_effect_are_told_before_anything_is_connected() {
+    let logs = r#"{"rules":[{"files":["**"],"maxAge":"1d"}]}"#;
+    let images: &[&str] = &["--plugin", "builtin:unused-images", "--config", CONFIG];
+    for (flags, words) in [
+        (
+            [images, &["--filesystem", "logs:app", "--above", "80"]].concat(),
+            "--filesystem logs:app: there is no log root of this name",
+        ),
+        (
+            [images, &["--filesystem", "logs:ap", "--until", "8", "--log-root", "app=/var/log"]].concat(),
+            "did you mean logs:app?",
+        ),
+        (
+            [images, &["--filesystem", "logs:app", "--log-root", "app=/var/log"]].concat(),
+            "no effect without --above or --until",
+        ),
+        ([images, &["--above", "100"]].concat(), "--above 100: no filesystem is ever fuller"),
+        ([images, &["--until", "100"]].concat(), "--until 100: no filesystem is ever fuller"),
+        (
+            ["--plugin", "builtin:log-retention", "--config", logs].to_vec(),
+            "looks at log files alone, and there is no log root; add one with --log-root NAME=PATH",
+        ),
+        (
+            ["--plugin", "builtin:orphan-pod-logs"].to_vec(),
+            "--plugin builtin:orphan-pod-logs: looks at log files alone",
+        ),
+    ] {
+        let ended = run(&[&["run", "--yes", "--endpoint", "/nonexistent.sock"], &flags[..]].concat()).expect(64);
+        assert!(ended.stderr.contains(words), "{words} is missing: {}", ended.stderr);
+    }
+    for (flags, words) in [
+        (images.to_vec(), "looks at images and containers alone, and no container runtime is asked"),
+        ([images, &["--above", "80"]].concat(), "--above and --until have no effect"),
+    ] {
+        let ended = run(&[&["run", "--yes", "--endpoint", "none"], &flags[..]].concat()).expect(64);
+        assert!(ended.stderr.contains(words), "{words} is missing: {}", ended.stderr);
+    }
 }
 
 #[test]

@@ -86,15 +86,17 @@ impl Attack {
     }
 
     /// Checks that the plugin fails for this reason and with a message with these words, and that the node has not
-    /// been asked to remove anything.
+    /// been asked to remove anything. What the user has to mend is wrong usage.
     #[track_caller]
     fn is_stopped(&self, reason: &str, words: &[&str]) {
         let (node, _runtime) = node();
         let ended = self.run(&node);
         assert_untouched(&node);
-        let ended = ended.expect(2);
+        let is_usage = ["FetchFailed", "ConfigInvalid"].contains(&reason);
+        let ended = ended.expect(if is_usage { 64 } else { 2 });
         assert_eq!(ended.stdout, "");
-        assert!(ended.stderr.contains(&format!("failed with {reason}: ")), "{}", ended.stderr);
+        let failed = ended.stderr.contains(&format!("failed with {reason}: "));
+        assert_eq!(failed, !is_usage, "{}", ended.stderr);
         for word in words {
             assert!(ended.stderr.contains(word), "{word} is missing: {}", ended.stderr);
         }

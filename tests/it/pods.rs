@@ -61,6 +61,27 @@ async fn a_run_that_cannot_take_place_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn wrong_usage_is_in_the_last_words_too() {
+    let node = TestNode::small(Faults::none());
+    let wrong = IMAGES.replace("unused-images", "unusedimages").replace("[images]", "[image]");
+    let (ended, brief) = run(&node, &wrong, &[]);
+    ended.expect(64);
+    assert_eq!(brief.outcome.result, RunResult::NotRun);
+    assert!(brief.outcome.message.unwrap().contains("there are 2 problems"));
+    let errors: Vec<&str> = brief.errors.iter().map(|error| error.message.as_str()).collect();
+    for words in
+        ["spec.plugins[0].source.builtin: there is no builtin of this name", "spec.plugins[0].capabilities[0]: "]
+    {
+        assert!(errors.iter().any(|error| error.contains(words)), "{words} is missing: {errors:?}");
+    }
+    let (ended, brief) = run(&node, IMAGES, &["--retries", "often"]);
+    ended.expect(64);
+    let message = brief.outcome.message.unwrap();
+    assert!(message.contains("invalid value 'often' for '--retries"), "{message}");
+    assert!(node.gone().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_is_tried_again_as_often_as_it_may() {
     let faults = Faults::none().first_errors(1, Method::ListImages, Code::Internal, "not yet");
     let (ended, brief) = run(&TestNode::small(faults), IMAGES, &["--retries", "1"]);

@@ -14,7 +14,7 @@ use holystone_tests::misbehave;
 use serde_json::Value;
 
 use crate::simulated::{OLD, TestNode, id, small_planned};
-use crate::support::{Ended, cache, end, holystone, on, text};
+use crate::support::{Ended, cache, component, end, holystone, on, text};
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/manifests");
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/snapshots/rollout-node.json");
@@ -289,6 +289,99 @@ spec:
     assert!(ended.stderr.lines().all(|line| line.starts_with("holystone: ") || line.starts_with("  ")));
 }
 
+const WRONG: &str = "apiVersion: holystone.dev/v1alpha1
+kind: NodeCleanup
+metadata: {name: wrong}
+spec:
+  timeZone: Europe/Berlin
+  pased: true
+  logRoots: [{name: system, hostPath: /etc}]
+  plugins:
+  - {name: a, source: {builtin: unused-image}}
+  - name: b
+    source: {builtin: unused-images}
+    capabilities: [containers]
+    config: {repositorys: ['*'], keepLast: -1}
+";
+
+#[test]
+fn every_command_reports_everything_in_one_go() {
+    let directory = files(&[("wrong.yaml", WRONG)]);
+    let path = directory.path().join("wrong.yaml");
+    let commands: [&[&str]; 5] =
+        [&["validate"], &["validate", "--cluster"], &["render"], &["plan", "--snapshot", SNAPSHOT], &["run"]];
+    for command in commands {
+        let ended = end(holystone().args(command).arg("-f").arg(&path)).expect(64);
+        assert_eq!(ended.stdout, "", "{command:?}");
+        for words in [
+            "wrong.yaml:5: spec.timeZone: has no effect without a schedule; leave it out, or give spec.schedule",
+            "wrong.yaml:6: spec.pased: there is no such field; did you mean paused?",
+            "wrong.yaml:7: spec.logRoots[0].hostPath: /etc is never opened as a log root: it holds more than logs",
+            "wrong.yaml:9: spec.plugins[0].source.builtin: there is no builtin of this name",
+            "did you mean unused-images?",
+            "wrong.yaml:12: spec.plugins[1].capabilities: must have images, which the plugin looks at",
+            "wrong.yaml:13: spec.plugins[1].config.repositorys: there is no such field; did you mean repositories?",
+            "wrong.yaml:13: spec.plugins[1].config.keepLast: must be a whole number",
+        ] {
+            assert!(ended.stderr.contains(words), "{command:?}: {words} is missing: {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_manifest_is_validated_without_a_node() {
+    let directory =
+        files(&[("wrong.yaml", WRONG), ("good/a.yaml", &manifest("good", "")), ("good/b.yaml", &manifest("fine", ""))]);
+    let validate = |file: &str, more: &[&str]| {
+        end(holystone().arg("validate").arg("-f").arg(directory.path().join(file)).args(more))
+    };
+    let told = validate("good", &[]).expect(0).stdout;
+    assert_eq!(told, "NodeCleanup good is valid\nNodeCleanup fine is valid\n");
+    let good = validate("good", &["-o", "json"]).expect(0).json();
+    assert_eq!(good, serde_json::json!({ "valid": true, "nodeCleanups": ["good", "fine"], "problems": [] }));
+    let wrong = validate("wrong.yaml", &["-o", "json"]).expect(64).json();
+    assert_eq!(wrong["valid"], false);
+    let problem = &wrong["problems"][0];
+    assert_eq!((&problem["line"], &problem["path"]), (&Value::from(5), &Value::from("spec.timeZone")));
+    assert_eq!(
+        (text(&problem["found"]).as_str(), wrong["problems"].as_array().unwrap().len()),
+        ("\"Europe/Berlin\"", 8)
+    );
+    let file = manifest_of("here", "{file: nowhere.wasm}", "{}", "");
+    fs::write(directory.path().join("file.yaml"), file).unwrap();
+    assert!(validate("file.yaml", &[]).expect(64).stderr.contains("nowhere.wasm cannot be read"));
+    let told = validate("file.yaml", &["--cluster"]).expect(64).stderr;
+    assert!(told.contains("is a file of one machine; on a cluster use configMap or imageVolume"), "{told}");
+}
+
+#[test]
+fn a_plugin_that_can_never_have_an_effect_is_told() {
+    let logs = "{rules: [{files: ['**'], maxAge: 1d}]}";
+    let logs = manifest_of("logs", "{builtin: log-retention}", logs, "").replace("[images]", "[logs]");
+    let pods = manifest_of("pods", "{builtin: orphan-pod-logs}", "{}", "").replace("[images]", "[logs, pods]");
+    let none = manifest("none", "  runtime: {endpoint: none}\n");
+    let directory = files(&[("logs.yaml", &logs), ("pods.yaml", &pods), ("none.yaml", &none)]);
+    for (file, words) in [
+        (
+            "logs.yaml",
+            "logs.yaml:8: spec.plugins[0].source.builtin: looks at log files alone, and there is no log root; add one to spec.logRoots",
+        ),
+        ("pods.yaml", "spec.plugins[0].source.builtin: looks at log files alone, and there is no log root"),
+        (
+            "none.yaml",
+            "spec.plugins[0].source.builtin: looks at images and containers alone, and no container runtime is asked",
+        ),
+    ] {
+        for command in [&["validate"][..], &["render"], &["plan"]] {
+            let told = end(holystone().args(command).arg("-f").arg(directory.path().join(file))).expect(64).stderr;
+            assert!(told.contains(words), "{command:?}: {words} is missing: {told}");
+        }
+    }
+    let root = format!("--log-root=app={}", directory.path().canonicalize().unwrap().display());
+    let more = [root.as_str(), "--endpoint", "none", "--cache-dir", cache().to_str().unwrap()].map(str::to_owned);
+    end(holystone().args(["plan", "-f"]).arg(directory.path().join("logs.yaml")).args(more)).expect(0);
+}
+
 #[test]
 fn wrong_manifests_are_wrong_usage() {
     let directory = files(&[
@@ -366,9 +459,13 @@ async fn a_plugin_that_fails_is_left_out_or_keeps_the_run_from_taking_place() {
 #[tokio::test(flavor = "multi_thread")]
 async fn capabilities_are_granted_to_each_plugin_by_itself() {
     let node = TestNode::small(Faults::none());
-    let more =
-        format!("  - {{name: blind, source: {{builtin: unused-images}}, config: {{dangling: true}}}}\n{ENFORCE}");
-    let directory = files(&[("two.yaml", &manifest("seeing", &more))]);
+    let more = |source: &str| format!("  - {{name: blind, source: {source}, config: {{dangling: true}}}}\n{ENFORCE}");
+    let builtin = manifest("seeing", &more("{builtin: unused-images}"));
+    let file = manifest("seeing", &more(&format!("{{file: {}}}", component("unused_images.wasm").display())));
+    let directory = files(&[("builtin.yaml", &builtin), ("two.yaml", &file)]);
+    // What the plugins that come with Holystone look at is known wherever a manifest is checked.
+    let told = on_node(&node, "run", &[&directory.path().join("builtin.yaml")], &[]).expect(64).stderr;
+    assert!(told.contains("spec.plugins[1].capabilities: must have images, which the plugin looks at"), "{told}");
     let report = on_node(&node, "run", &[&directory.path().join("two.yaml")], &[]).expect(1).json();
     assert!(report["plugins"][0]["failure"].is_null());
     assert_eq!(report["plugins"][1]["failure"]["reason"], "CapabilityDenied");

@@ -33,7 +33,7 @@ struct Asked {
 impl Asked {
     async fn on(node: &Node) -> anyhow::Result<Self> {
         let before = node.ids().await?;
-        let run = Asking::start(sweep("run", "builtin:unused-images", CONFIG, &node.endpoint(), &PROTECT));
+        let run = Asking::start(&sweep("run", "builtin:unused-images", CONFIG, &node.endpoint(), &PROTECT));
         Ok(Self { before, run })
     }
 
@@ -328,7 +328,7 @@ async fn a_plugin_that_wishes_everything_gets_only_what_may_go() -> anyhow::Resu
             ["--plugin", misbehave().to_str().unwrap(), "--config", greedy, "--allow", "images,logs,log-content"];
         let more = [&twice[..], &PROTECT].concat();
         let before = node.ids().await?;
-        let asking = Asking::start(sweep("run", misbehave(), greedy, &node.endpoint(), &more));
+        let asking = Asking::start(&sweep("run", misbehave(), greedy, &node.endpoint(), &more));
         node.cri.create_container(&node.pod, &ContainerSpec::new("late", LATE)).await?;
         let report = asking.answer("y").expect(0).json();
 

@@ -127,7 +127,7 @@ async fn a_signal_during_the_second_look_is_a_run_that_removed_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_at_the_question_is_a_no() {
     let node = TestNode::small(Faults::none());
-    let asking = Asking::start(node.command(&[]));
+    let asking = Asking::start(&node.command(&[]));
     asking.signal(Signal::TERM);
     let ended = asking.rest().expect(2);
     assert!(ended.stderr.contains("nothing was touched"), "{}", ended.stderr);

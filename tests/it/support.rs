@@ -153,6 +153,10 @@ pub(crate) fn end_within(command: &mut Command, limit: Duration) -> Ended {
 pub(crate) fn deciding(verb: &str, plugins: &[(&Path, &str)]) -> Command {
     let mut command = holystone();
     command.arg(verb).arg("--cache-dir").arg(cache()).args(["--min-age", "0s"]);
+    if verb == "run" {
+        // Nobody is there to be asked; a test with a terminal takes it away again.
+        command.arg("--yes");
+    }
     for (plugin, config) in plugins {
         command.arg("--plugin").arg(plugin).args(["--config", config]);
     }

@@ -29,13 +29,16 @@ async fn what_is_planned_goes_and_a_second_run_finds_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_on_a_terminal_removes_nothing_without_a_yes() {
     let node = TestNode::start(Faults::none());
-    let ask = || Asking::start(sweep("run", "builtin:unused-images", CONFIG, &node.endpoint(), &[]));
+    let ask = || Asking::start(&sweep("run", "builtin:unused-images", CONFIG, &node.endpoint(), &[]));
     for answer in ["", "n", "yeah", "y n"] {
         let asking = ask();
         assert!(asking.said().contains(OLD), "{}", asking.said());
         let ended = asking.answer(answer).expect(2);
         assert!(ended.stderr.contains("nothing was touched"), "{}", ended.stderr);
     }
+    let ended = ask().end_of_input().expect(2);
+    assert!(ended.stderr.contains("the plan was not confirmed, the input ended without an answer"), "{}", ended.stderr);
+    assert!(ask().said().contains(" of 125 images ("), "the share is seen before the answer: {}", ask().said());
     ask().kill();
     assert!(node.simulated.removals().is_empty());
 

@@ -13,6 +13,14 @@ use crate::support::Ended;
 /// How the question ends.
 const QUESTION: &str = "[y/N] ";
 
+/// The same command, which was started with a clean environment, as a user types it who wants to be asked.
+fn without_yes(command: &Command) -> Command {
+    let mut asking = Command::new(command.get_program());
+    asking.args(command.get_args().filter(|argument| *argument != "--yes")).env_clear();
+    asking.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    asking
+}
+
 /// A run that has shown its plan and waits for an answer.
 pub(crate) struct Asking {
     child: Child,
@@ -23,7 +31,8 @@ pub(crate) struct Asking {
 
 impl Asking {
     /// Starts a run on a terminal of its own, with its result on a pipe, and waits for the question.
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: &Command) -> Self {
+        let mut command = without_yes(command);
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let terminal = openpt(flags).expect("a new terminal");
         grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("the terminal's other side");
@@ -49,6 +58,13 @@ impl Asking {
     /// Answers, and waits for the end.
     pub(crate) fn answer(mut self, answer: &str) -> Ended {
         writeln!(self.terminal, "{answer}").expect("the terminal takes the answer");
+        self.rest()
+    }
+
+    /// Ends the input without an answer.
+    pub(crate) fn end_of_input(mut self) -> Ended {
+        // What Ctrl-D types.
+        self.terminal.write_all(b"\x04").expect("the terminal takes it");
         self.rest()
     }
 

@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Status(StatusArguments),
     /// Explain the manifest, or one of its fields.
     Explain(ExplainArguments),
+    /// Check manifests and report everything that is wrong with them, with line and field. Needs no node and no cluster.
+    Validate(ValidateArguments),
     /// Print the objects that carry out manifests on a Kubernetes cluster, for `kubectl apply -f -`. Needs no cluster.
     Render(RenderArguments),
     /// Print the CustomResourceDefinition of NodeCleanup.
@@ -137,7 +139,8 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) retries: u32,
 
-    /// Do not ask. Only a run on a terminal and without a manifest asks.
+    /// Do not ask. A run on a terminal asks before it removes anything; one by flags that is not on a terminal needs
+    /// this, and one by a manifest does not.
     #[arg(short, long)]
     pub(crate) yes: bool,
 
@@ -240,6 +243,25 @@ pub(crate) struct ExplainArguments {
     /// Print the JSON Schema of the manifest instead, for editors and other programs.
     #[arg(long, conflicts_with = "field")]
     pub(crate) schema: bool,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArguments {
+    #[command(flatten)]
+    pub(crate) manifests: ManifestArguments,
+
+    /// Check what a cluster asks for as well, as `render` and the operator do. Of plugins, only those that come with
+    /// Holystone are checked then.
+    #[arg(long)]
+    pub(crate) cluster: bool,
+
+    #[command(flatten)]
+    pub(crate) cache: CacheArguments,
+
+    /// How to print the result.
+    #[arg(short = 'o', long = "output", value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 /// The image that pods on the nodes run.

@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Done,
     /// The run took place, and some steps or plugins failed: 1.
     SomeFailed,
+    /// What was to be checked is wrong, and the result says so: 64.
+    Invalid,
 }
 
 /// Marks an error as one of usage: a flag, a config or a file that the user has to mend.
@@ -38,6 +40,7 @@ pub(crate) fn code(result: anyhow::Result<Exit>) -> ExitCode {
     match result {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::SomeFailed) => ExitCode::from(1),
+        Ok(Exit::Invalid) => ExitCode::from(USAGE),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&error);

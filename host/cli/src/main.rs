@@ -28,6 +28,7 @@ mod state;
 mod status;
 mod stop;
 mod sweep;
+mod validate;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -44,7 +45,13 @@ use crate::exit::Exit;
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return exit::usage(&error),
+        Err(error) => {
+            if error.use_stderr() {
+                let command_line: Vec<_> = std::env::args_os().collect();
+                run::write_brief_of_usage(&command_line, &error);
+            }
+            return exit::usage(&error);
+        }
     };
     start_log(arguments.verbose);
     exit::code(dispatch(arguments.command))
@@ -62,7 +69,8 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
             Command::Daemon(arguments) => daemon::daemon(&arguments).await,
             Command::Status(arguments) => status::status(&arguments).await,
             Command::Explain(arguments) => explain::explain(&arguments),
-            Command::Render(arguments) => render::render(&arguments),
+            Command::Validate(arguments) => validate::validate(&arguments).await,
+            Command::Render(arguments) => render::render(&arguments).await,
             Command::Crd => render::crd(),
             Command::Operator(arguments) => operator::operator(&arguments).await,
         }

@@ -3,15 +3,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use holystone_core::manifest;
 use holystone_core::manifest::status::NodeCleanupStatus;
 use holystone_operator::operator::Watcher;
-use holystone_operator::{Ask, Lease, Operator, Settings, Standing};
+use holystone_operator::{Ask, Check, Lease, Operator, Settings, Standing};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Listen, OperatorArguments};
 use crate::exit::Exit;
 use crate::http::{self, Answers};
 use crate::page::{Page, count, resident_bytes, seconds};
+use crate::plugins::CacheDir;
+use crate::policy::{self, Checker};
 
 /// Goes on until it is asked to end, or has lost the lease.
 pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Exit> {
@@ -26,6 +29,7 @@ pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Ex
             image: arguments.image.clone(),
             identity: identity.clone(),
             ask: ask(),
+            check: check(),
         },
     );
     if let Listen::At(address) = arguments.listen {
@@ -58,6 +62,22 @@ pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Ex
         lease.release().await;
     }
     ended.map(|()| Exit::Done)
+}
+
+/// Checks what manifests say of plugins and log roots, as every command does that reads manifests. Plugins that do not
+/// come with Holystone are not here to be looked at.
+fn check() -> Check {
+    let checker = Arc::new(Checker::new(CacheDir::Nowhere));
+    Arc::new(move |object| {
+        let checker = Arc::clone(&checker);
+        Box::pin(async move {
+            let draft = manifest::draft_of(&object);
+            checker.problems(&draft, policy::builtin).await.unwrap_or_else(|error| {
+                tracing::warn!("plugins cannot be checked: {error:#}");
+                Vec::new()
+            })
+        })
+    })
 }
 
 /// Daemons answer the operator as they answer anybody.

@@ -41,6 +41,16 @@ pub(crate) fn snapshot(snapshot: &Snapshot) -> anyhow::Result<()> {
     print(&mut std::io::stdout().lock(), Format::Json, |out| json(out, snapshot))
 }
 
+/// Prints sentences to standard output, one a line.
+pub(crate) fn lines(sentences: impl Iterator<Item = String>) -> anyhow::Result<()> {
+    print(&mut std::io::stdout().lock(), Format::Table, |out| {
+        for sentence in sentences {
+            writeln!(out, "{}", escaped(&sentence))?;
+        }
+        Ok(())
+    })
+}
+
 /// Prints filesystems to standard output.
 pub(crate) fn filesystems(filesystems: &[Filesystem]) -> anyhow::Result<()> {
     print(&mut std::io::stdout().lock(), Format::Table, |out| filesystem_lines(out, filesystems))
@@ -211,8 +221,8 @@ fn yaml(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
 }
 
 fn plan_table(out: &mut impl Write, planned: &PlanReport, all: bool) -> anyhow::Result<()> {
+    writeln!(out, "{}", node(&planned.node, &planned.runtime, (planned.totals.planned, planned.images), "to remove"))?;
     manifest_line(out, planned.node_cleanup.as_deref())?;
-    writeln!(out, "{}", node(&planned.node, &planned.runtime, planned.images, ""))?;
     filesystem_lines(out, &planned.filesystems)?;
     notices(out, &planned.notices)?;
     plugins(out, &planned.plugins)?;
@@ -235,18 +245,21 @@ fn plan_table(out: &mut impl Write, planned: &PlanReport, all: bool) -> anyhow::
     planned.logs.as_ref().map_or(Ok(()), |planned| logs::plan(out, planned, all))
 }
 
-/// What a plan or report is about.
-fn node(name: &str, runtime: &str, images: usize, when: &str) -> String {
+/// Says what a plan or report is about, and how much of the node it takes: a plan that takes nearly everything must not
+/// look like any other.
+fn node(name: &str, runtime: &str, (part, images): (usize, usize), what: &str) -> String {
     let name = text::shown(name);
     if runtime.is_empty() {
         return format!("Node {name}, no container runtime");
     }
-    format!("Node {name} ({}), {images} images{when}", text::shown(runtime))
+    let of = format!("{part} of {}", text::counted(images, "image", "images"));
+    let percent = text::percent(part, images).map(|percent| format!(" ({percent} %)")).unwrap_or_default();
+    format!("Node {name} ({}), {of} {what}{percent}", text::shown(runtime))
 }
 
 fn report_table(out: &mut impl Write, report: &Report, all: bool) -> anyhow::Result<()> {
+    writeln!(out, "{}", node(&report.node, &report.runtime, (report.totals.removed, report.images), "removed"))?;
     manifest_line(out, report.node_cleanup.as_deref())?;
-    writeln!(out, "{}", node(&report.node, &report.runtime, report.images, " before"))?;
     if let Some(earlier) = &report.interrupted {
         writeln!(out, "{}", interrupted(earlier))?;
     }
@@ -363,7 +376,10 @@ fn refusals(table: &mut Table, refusals: &[Refused]) {
 fn plugins(out: &mut impl Write, plugins: &[PluginRun]) -> anyhow::Result<()> {
     for plugin in plugins {
         match &plugin.failure {
-            None => writeln!(out, "Plugin {}: {} wishes", escaped(&plugin.name), plugin.wishes)?,
+            None => {
+                let wishes = text::counted(plugin.wishes, "wish", "wishes");
+                writeln!(out, "Plugin {}: {wishes}", escaped(&plugin.name))?;
+            }
             Some(PluginFailure { reason, message }) => {
                 writeln!(out, "Plugin {}: {}: {}", escaped(&plugin.name), escaped(reason), escaped(message))?;
             }

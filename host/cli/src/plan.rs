@@ -19,8 +19,9 @@ use crate::series::Series;
 
 /// Decides and prints, one policy after the other.
 pub(crate) async fn plan(arguments: &PlanArguments) -> anyhow::Result<Exit> {
-    let prepared = policy::of_plan(arguments).await?;
+    policy::check_standard_input(arguments)?;
     let recorded = arguments.snapshot.as_deref().map(observe::recorded).transpose()?;
+    let prepared = policy::of_plan(arguments).await?;
     let mut series = Series::new(prepared.len(), arguments.output);
     for mut one in prepared {
         let planned = match &recorded {
@@ -76,10 +77,11 @@ async fn review(loaded: &[Loaded], snapshot: &Snapshot, logs: &Logs, rails: &Gua
     let Proposed { runs, proposals, notices } = plugins::propose(loaded, view).await?;
     let (others, wished): (Vec<_>, Vec<_>) = proposals.into_iter().map(Proposal::part_logs).unzip();
     let sights = logs.sights(&wished, rails.limits.percent.is_some()).await?;
+    let entries = sights.entries;
     let known = snapshot.has_runtime().then_some(snapshot);
     let log_plan = LogGuard::new(rails.for_logs(), snapshot.taken_at, known).review(wished, sights, &snapshot.memory);
     let planned = PlanReport::new(snapshot, runs, guard.review(others)).with_logs(logs.names(), log_plan);
-    let mut planned = planned.with_matches(&guard);
+    let mut planned = planned.counting(entries).with_matches(&guard);
     planned.notices.extend(notices);
     Ok(planned)
 }

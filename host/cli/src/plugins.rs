@@ -16,7 +16,7 @@ use holystone_core::report::{PluginFailure, PluginRun};
 use holystone_core::text;
 use holystone_runtime::{Answer, Engine, Grants, Limits, Plugin, PluginError, Reason, View};
 
-pub(crate) use self::config::{Complaint, complaints};
+pub(crate) use self::config::{Complaint, complaints, denied, is_denied_builtin, without_effect};
 pub(crate) use self::source::Source;
 
 /// A plugin that an operator has chosen, and what it is given.
@@ -46,6 +46,7 @@ pub(crate) enum CacheDir {
 }
 
 /// A plugin that could be loaded, or why not, with its config.
+#[derive(Clone)]
 pub(crate) struct Loaded {
     name: String,
     source: Source,
@@ -143,6 +144,11 @@ impl Choice {
 }
 
 impl Loaded {
+    /// The same plugin with another config.
+    pub(crate) fn with_config(&self, config: String) -> Self {
+        Self { config, ..self.clone() }
+    }
+
     async fn propose(&self, view: &Arc<View>) -> Result<Answer, PluginError> {
         match &self.plugin {
             Ok(plugin) => plugin.propose(view, &self.config).await,

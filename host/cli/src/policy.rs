@@ -1,7 +1,9 @@
 //! What a run is to do, whoever says so: flags alone, or a manifest and the flags that were given on top of it.
 //!
+//! - `check`: what is wrong with a manifest beyond its own text.
 //! - `manifests`: from files to manifests, and from each to a policy.
 
+mod check;
 mod manifests;
 
 use std::path::Path;
@@ -9,17 +11,20 @@ use std::time::Duration;
 
 use holystone_core::guard::GuardRails;
 use holystone_core::manifest::{Mode, OnFailure};
+use holystone_core::pressure::Disk;
+use holystone_core::text;
 use holystone_node::RootSpec;
 use holystone_runtime::{Capability, Grants, Limits};
 use serde::de::IgnoredAny;
 
 use crate::args::{NodeArguments, PaceArguments, PlanArguments, PolicyArguments, RunArguments};
-use crate::exit::Usage;
+use crate::exit::{Problems, Usage};
 use crate::files;
-use crate::plugins::{self, CacheDir, Choice, Loaded, Source};
+use crate::plugins::{self, CacheDir, Choice, Complaint, Loaded, Source};
 use crate::sweep::Pace;
 
-pub(crate) use self::manifests::{Checked, Manifests};
+pub(crate) use self::check::{Checker, builtin};
+pub(crate) use self::manifests::{Checked, Manifests, Validated};
 
 /// How long a run may take when nobody says so.
 const TIME_LIMIT: Duration = Duration::from_mins(30);
@@ -80,8 +85,8 @@ pub(crate) struct Overrides<'a> {
     pub(crate) mode: Option<Mode>,
 }
 
-/// What `plan` is to plan.
-pub(crate) async fn of_plan(arguments: &PlanArguments) -> anyhow::Result<Vec<Prepared>> {
+/// Checks that standard input is asked for once only.
+pub(crate) fn check_standard_input(arguments: &PlanArguments) -> anyhow::Result<()> {
     let from_stdin = |path: &Path| path.as_os_str() == "-";
     if arguments.snapshot.as_deref().is_some_and(from_stdin)
         && arguments.manifests.filenames.iter().any(|path| from_stdin(path))
@@ -89,6 +94,11 @@ pub(crate) async fn of_plan(arguments: &PlanArguments) -> anyhow::Result<Vec<Pre
         let problem = "standard input cannot be both the manifest (-f -) and the node (--snapshot -)";
         return Err(Usage(problem.to_owned()).into());
     }
+    Ok(())
+}
+
+/// What `plan` is to plan.
+pub(crate) async fn of_plan(arguments: &PlanArguments) -> anyhow::Result<Vec<Prepared>> {
     let policy = &arguments.policy;
     let overrides = Overrides { policy: Some(policy), pace: None, node: &arguments.node, time_limit: None, mode: None };
     prepare(&Manifests::new(&arguments.manifests), policy, &overrides).await
@@ -115,12 +125,44 @@ async fn prepare(
     let cache = arguments.cache.directory();
     if manifests.is_empty() {
         let policy = overrides.on(Policy::of_flags(arguments)?)?;
-        return Ok(vec![Prepared::later(policy, cache)]);
+        let loaded = plugins::load(&policy.plugins, &cache).await?;
+        check_flags(&policy, &loaded).await?;
+        return Ok(vec![Prepared { policy, plugins: Some(loaded), cache }]);
     }
     let checked = manifests.read(overrides, &cache).await?;
     let prepared =
         |checked: Checked| Prepared { policy: checked.policy, plugins: Some(checked.plugins), cache: cache.clone() };
     Ok(checked.into_iter().map(prepared).collect())
+}
+
+/// Checks the plugins and configs that flags name, as those of a manifest are checked.
+async fn check_flags(policy: &Policy, loaded: &[Loaded]) -> anyhow::Result<()> {
+    let choices = &policy.plugins;
+    let mut complaints = plugins::complaints(loaded).await;
+    let (has_roots, has_runtime) = (!policy.log_roots.is_empty(), policy.endpoint != "none");
+    complaints.extend(plugins::without_effect(loaded, has_roots, has_runtime, "add one with --log-root NAME=PATH"));
+    let several = choices.len() > 1;
+    let problem = |complaint: Complaint| {
+        let choice = &choices[complaint.plugin];
+        let flag = match complaint.path.strip_prefix("config") {
+            _ if complaint.path == "source" => format!("--plugin {}", choice.source.shown()),
+            Some("") | None if several => format!("--config of {}", choice.name),
+            Some("") | None => "--config".to_owned(),
+            Some(path) if several => format!("--config of {}: {}", choice.name, path.trim_start_matches('.')),
+            Some(path) => format!("--config: {}", path.trim_start_matches('.')),
+        };
+        let found = complaint.found.map(|found| format!(", found {found}")).unwrap_or_default();
+        let meant = complaint.suggestion.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+        format!("{flag}: {}{found}{meant}", complaint.message)
+    };
+    let problems: Vec<String> = complaints.into_iter().map(problem).collect();
+    match problems.len() {
+        0 => Ok(()),
+        1 => Err(Usage(problems.concat()).into()),
+        number => {
+            Err(Problems { title: format!("the flags cannot be used, there are {number} problems:"), problems }.into())
+        }
+    }
 }
 
 impl Policy {
@@ -162,14 +204,43 @@ impl Overrides<'_> {
         let given = &self.node.log_roots;
         policy.log_roots.retain(|root| given.iter().all(|given| given.name != root.name));
         policy.log_roots.extend(given.iter().cloned());
-        let pressure = &policy.pace.pressure;
-        if let (Some(above), Some(until)) = (pressure.above, pressure.until)
-            && until > above
-        {
-            let problem = format!("--until {until} is more than --above {above}: it would stop before it begins");
-            return Err(Usage(problem).into());
+        match pressure_problem(&policy) {
+            Some(problem) => Err(Usage(problem).into()),
+            None => Ok(policy),
         }
-        Ok(policy)
+    }
+}
+
+/// Says why the bounds of pressure could never have an effect.
+fn pressure_problem(policy: &Policy) -> Option<String> {
+    let pressure = &policy.pace.pressure;
+    if let (Some(above), Some(until)) = (pressure.above, pressure.until)
+        && until > above
+    {
+        return Some(format!("--until {until} is more than --above {above}: it would stop before it begins"));
+    }
+    for (flag, bound) in [("--above", pressure.above), ("--until", pressure.until)] {
+        if bound.is_some_and(|bound| bound >= 100) {
+            return Some(format!("{flag} 100: no filesystem is ever fuller, so nothing would ever be removed"));
+        }
+    }
+    let is_bounded = pressure.above.is_some() || pressure.until.is_some();
+    match &pressure.disk {
+        disk if *disk != Disk::Images && !is_bounded => {
+            Some(format!("--filesystem {disk} has no effect without --above or --until"))
+        }
+        Disk::LogRoot(name) if policy.log_roots.iter().all(|root| root.name != *name) => {
+            let known: Vec<String> = policy.log_roots.iter().map(|root| format!("logs:{}", root.name)).collect();
+            let meant = text::closest(&format!("logs:{name}"), known.iter().map(String::as_str));
+            let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+            Some(format!("--filesystem logs:{}: there is no log root of this name{meant}", text::shown(name)))
+        }
+        Disk::Images if is_bounded && policy.endpoint == "none" => Some(
+            "--above and --until have no effect: without a container runtime images are never measured; \
+                  name a log root with --filesystem logs:NAME"
+                .to_owned(),
+        ),
+        _ => None,
     }
 }
 
@@ -220,17 +291,31 @@ fn read_config(argument: &str) -> anyhow::Result<String> {
         None => (argument.to_owned(), "--config"),
     };
     let checked: Result<IgnoredAny, _> = serde_json::from_str(&text);
-    checked.map_err(|error| Usage(format!("{origin} is not JSON: {error}")))?;
-    Ok(text)
+    let Err(error) = checked else { return Ok(text) };
+    // YAML says the same with fewer quotes; a field that is given twice is an error in it.
+    if let Ok(config) = serde_saphyr::from_str::<serde_json::Value>(&text)
+        && config.is_object()
+    {
+        return Ok(config.to_string());
+    }
+    let hint = match text.trim() {
+        text if origin == "--config" && is_file_name(text) => format!("; to read a file write @{text}"),
+        text if text.starts_with("{'") => "; JSON has double quotes, in a shell: --config '{\"field\": 1}'".to_owned(),
+        _ => String::new(),
+    };
+    Err(Usage(format!("{origin} is not JSON: {error}{hint}")).into())
+}
+
+fn is_file_name(text: &str) -> bool {
+    let endings = [".json", ".yaml", ".yml"];
+    !text.contains(char::is_whitespace) && endings.iter().any(|ending| text.ends_with(ending))
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-    use holystone_core::pressure::Disk;
-
     use super::*;
     use crate::args::{Arguments, Command};
+    use clap::Parser as _;
 
     fn run(flags: &[&str]) -> RunArguments {
         let arguments = [&["holystone", "run"], flags].concat();
@@ -339,11 +424,13 @@ spec:
 
     #[tokio::test]
     async fn flags_alone_enforce_with_the_usual_values() {
-        let policy = policy(&["--plugin", "builtin:unused-images"]).await.unwrap();
+        let config = r#"{"repositories":["*"]}"#;
+        let flags = ["--plugin", "builtin:unused-images", "--config", config, "--no-cache"];
+        let policy = policy(&flags).await.unwrap();
         assert_eq!((policy.name.as_deref(), policy.mode, policy.endpoint.as_str()), (None, Mode::Enforce, "auto"));
         assert_eq!(policy.rails, GuardRails::default());
         assert_eq!((policy.time_limit, policy.pace.in_flight), (TIME_LIMIT, Pace::default().in_flight));
-        assert_eq!((policy.plugins[0].name.as_str(), policy.plugins[0].config.as_str()), ("unused-images", "{}"));
+        assert_eq!((policy.plugins[0].name.as_str(), policy.plugins[0].config.as_str()), ("unused-images", config));
         assert_eq!(policy.plugins[0].grants, GRANTS.into_iter().collect());
         assert_eq!(policy.plugins[0].limits, Limits::default());
     }

@@ -1,24 +1,23 @@
 //! `holystone render` and `holystone crd`: what goes to a cluster, with none at hand.
 
 use holystone_core::cluster;
-use holystone_core::manifest::{self, RolloutEngine};
+use holystone_core::manifest::{self, NodeCleanup, RolloutEngine};
 
 use crate::args::{Format, RenderArguments};
 use crate::exit::Exit;
 use crate::output;
+use crate::plugins::CacheDir;
 use crate::policy::Manifests;
 
 /// Prints the objects that the operator would apply.
-pub(crate) fn render(arguments: &RenderArguments) -> anyhow::Result<Exit> {
+pub(crate) async fn render(arguments: &RenderArguments) -> anyhow::Result<Exit> {
     let engine = arguments.engine.map(RolloutEngine::from);
-    let mut manifests = Manifests::in_files(&arguments.filenames).plain(|manifest| {
-        let mut manifest = manifest.clone();
+    let adapt = |manifest: &mut NodeCleanup| {
         manifest.spec.rollout.engine = engine.unwrap_or(manifest.spec.rollout.engine);
-        cluster::problems(&manifest)
-    })?;
+    };
+    let manifests = Manifests::in_files(&arguments.filenames).validate(CacheDir::Usual, true, adapt).await?.usable()?;
     let mut objects = Vec::new();
-    for manifest in &mut manifests {
-        manifest.spec.rollout.engine = engine.unwrap_or(manifest.spec.rollout.engine);
+    for manifest in &manifests {
         let rendered = cluster::render(manifest, &arguments.image);
         objects.extend([rendered.config_map, rendered.workload]);
     }

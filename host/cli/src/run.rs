@@ -1,8 +1,9 @@
 //! `holystone run`: the main job. Observe, propose, review, sweep, report.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use holystone_core::daemon::{Outcome, RunResult, back_off};
@@ -11,10 +12,11 @@ use holystone_core::manifest::Mode;
 use holystone_core::report::{Brief, LogPlanTotals, LogTotals, Milliseconds, PlanReport, PlanTotals, Report, Totals};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::state::LastRun;
+use holystone_core::text;
 use jiff::Timestamp;
 
 use crate::args::{NodeArguments, OutputArguments, RunArguments};
-use crate::exit::{Exit, Usage};
+use crate::exit::{Exit, Problems, Usage};
 use crate::observe::LiveNode;
 use crate::output;
 use crate::plan;
@@ -31,15 +33,24 @@ const PREPARATION: Duration = Duration::from_mins(30);
 pub(crate) async fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let asked = Asked::by_signals()?;
     let stop = Stop::within(PREPARATION, &asked);
-    let prepared = stop.before_removals(Box::pin(policy::of_run(arguments))).await?;
-    let by_manifest = !arguments.manifests.filenames.is_empty();
-    let how = How { node: &arguments.node, wait: arguments.wait, ask: !arguments.yes && !by_manifest };
+    let prepared = stop.before_removals(Box::pin(policy::of_run(arguments))).await;
+    let prepared = prepared.and_then(|prepared| Ok((asks(arguments, &prepared)?, prepared)));
+    let (ask, prepared) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            if let Some(path) = &arguments.brief {
+                write_brief(path, &not_run(&error));
+            }
+            return Err(error);
+        }
+    };
+    let how = How { node: &arguments.node, wait: arguments.wait, ask };
     let mut series = Series::new(prepared.len(), arguments.output);
     for mut one in prepared {
         let stop = Stop::within(one.policy.time_limit, &asked);
         let came = tried(&mut one, how, arguments.retries, &stop).await;
         if let Some(path) = &arguments.brief {
-            write_brief(path, &came);
+            write_brief(path, &came.as_ref().map_or_else(not_run, Came::brief));
         }
         let has_failures = |came: &Came| came.has_failures() && arguments.brief.is_none();
         series.add(&one.policy, came, Came::print, has_failures)?;
@@ -74,12 +85,45 @@ async fn tried(prepared: &mut Prepared, how: How<'_>, retries: u32, stop: &Stop)
     }
 }
 
-/// What is left of a pod after its end. A report that cannot be left must not undo the run.
-fn write_brief(path: &Path, came: &anyhow::Result<Came>) {
-    let brief = match came {
-        Ok(came) => came.brief(),
-        Err(error) => Brief::not_run(&format!("{error:#}")),
-    };
+/// Returns whether to ask on a terminal before anything is removed. A manifest that runs where nobody watches was
+/// meant; flags alone have to say so.
+fn asks(arguments: &RunArguments, prepared: &[Prepared]) -> anyhow::Result<bool> {
+    let has_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let by_manifest = !arguments.manifests.filenames.is_empty();
+    let removes = prepared.iter().any(|one| one.policy.mode == Mode::Enforce);
+    if removes && !arguments.yes && !by_manifest && !has_terminal {
+        let problem = "--yes is missing: a run by flags asks before it removes anything, and there is no terminal to ask \
+                       on; add --yes, or see what it would remove with holystone plan";
+        return Err(Usage(problem.to_owned()).into());
+    }
+    Ok(!arguments.yes && has_terminal)
+}
+
+/// Summarises an error that kept a run from taking place.
+fn not_run(error: &anyhow::Error) -> Brief {
+    match error.downcast_ref::<Problems>() {
+        Some(Problems { title, problems }) => Brief::not_run(title).with_errors(problems),
+        None => Brief::not_run(&format!("{error:#}")),
+    }
+}
+
+/// Writes the brief that a command line asks for that cannot be parsed.
+pub(crate) fn write_brief_of_usage(command_line: &[OsString], error: &clap::Error) {
+    let next = |place: usize| command_line.get(place + 1).map(PathBuf::from);
+    let path = command_line.iter().enumerate().find_map(|(place, argument)| match argument.to_str() {
+        Some("--brief") => next(place),
+        Some(argument) => argument.strip_prefix("--brief=").map(PathBuf::from),
+        None => None,
+    });
+    if let Some(path) = path {
+        let text = error.to_string();
+        let sentence: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+        write_brief(&path, &Brief::not_run(&sentence.join(" ")));
+    }
+}
+
+/// Writes the termination message of a pod. A report that cannot be left must not undo the run.
+fn write_brief(path: &Path, brief: &Brief) {
     if let Err(error) = std::fs::write(path, brief.to_message()) {
         tracing::error!("--brief: {} cannot be written: {error}", path.display());
     }
@@ -263,10 +307,10 @@ fn last_run(report: &Report) -> LastRun {
     }
 }
 
-/// Asks on a terminal; a run that nobody watches was meant.
+/// Shows the plan on the terminal and asks whether to carry it out.
 async fn confirmed(planned: &PlanReport) -> anyhow::Result<()> {
     let mut stderr = std::io::stderr();
-    if planned.is_empty() || !std::io::stdin().is_terminal() || !stderr.is_terminal() {
+    if planned.is_empty() {
         return Ok(());
     }
     output::plan_to(&mut stderr, planned, OutputArguments::default())?;
@@ -277,18 +321,21 @@ async fn confirmed(planned: &PlanReport) -> anyhow::Result<()> {
         let mut answer = String::new();
         std::io::stdin().lock().read_line(&mut answer).map(|_| answer)
     });
-    if !matches!(answer.await??.trim(), "y" | "Y" | "yes") {
-        anyhow::bail!("nothing was touched: the plan was not confirmed");
+    match answer.await??.as_str() {
+        "" => anyhow::bail!("nothing was touched: the plan was not confirmed, the input ended without an answer"),
+        answer if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
+        _ => anyhow::bail!("nothing was touched: the plan was not confirmed"),
     }
-    Ok(())
 }
 
 fn question(planned: &PlanReport) -> String {
     let (images, logs) = (planned.plan.steps.len(), planned.log_steps().len());
-    match (images, logs) {
-        (_, 0) => format!("Remove {images} images?"),
-        (0, _) => format!("Remove or truncate {logs} log files and directories?"),
-        _ => format!("Remove {images} images, and remove or truncate {logs} log files and directories?"),
+    let images = text::share(images, planned.images, "image", "images");
+    let entries = text::counted(logs, "log file or directory", "log files and directories");
+    match (planned.plan.steps.len(), logs) {
+        (_, 0) => format!("Remove {images}?"),
+        (0, _) => format!("Remove or truncate {entries}?"),
+        _ => format!("Remove {images}, and remove or truncate {entries}?"),
     }
 }
 

@@ -81,7 +81,14 @@ impl Found<'_> {
 /// # Errors
 /// With everything that is wrong in any of them: then none is to be acted on.
 pub fn read<'a>(texts: &[Text<'a>]) -> Result<Vec<Found<'a>>, Vec<Problem>> {
-    let mut manifests = Vec::new();
+    let (drafts, problems) = drafts(texts);
+    if problems.is_empty() { Ok(drafts.into_iter().filter_map(Draft::found).collect()) } else { Err(problems) }
+}
+
+/// Reads all documents of all texts, in their order, with everything that is wrong with them. What else is wrong, with
+/// their plugins for example, can be found in a document that has problems already.
+pub fn drafts<'a>(texts: &[Text<'a>]) -> (Vec<Draft<'a>>, Vec<Problem>) {
+    let mut drafts = Vec::new();
     let mut problems = Vec::new();
     let mut names = BTreeMap::new();
     for text in texts {
@@ -89,11 +96,87 @@ pub fn read<'a>(texts: &[Text<'a>]) -> Result<Vec<Found<'a>>, Vec<Problem>> {
         for document in document::split(text.text, &mut found) {
             let manifest = one(&document, &mut found);
             rules::distinct(&document, text.origin, &mut names, &mut found);
-            manifests.extend(manifest.map(|manifest| Found { origin: text.origin, manifest, document }));
+            drafts.push(Draft { origin: text.origin, manifest, document });
         }
         problems.extend(found.into_iter().map(|problem| problem.in_text(text.origin)));
     }
-    if problems.is_empty() { Ok(manifests) } else { Err(problems) }
+    (drafts, problems)
+}
+
+/// Reads one document that has been parsed already, as far as it can be read.
+pub fn draft_of(value: &Value) -> Draft<'static> {
+    let document = Node::from(value);
+    Draft { origin: "", manifest: one(&document, &mut Vec::new()), document }
+}
+
+/// A document, whether or not there are problems with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft<'a> {
+    /// The origin of its text.
+    pub origin: &'a str,
+    /// The manifest; absent when there are problems.
+    pub manifest: Option<NodeCleanup>,
+    document: Node,
+}
+
+/// What can be read of a plugin in a document that may have problems elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginDraft {
+    /// Its place in the list.
+    pub index: usize,
+    /// Its name; empty when that is not known.
+    pub name: String,
+    /// Where it comes from.
+    pub source: PluginSource,
+    /// Its config; empty when it is not a map.
+    pub config: serde_json::Map<String, Value>,
+    /// What it is granted; absent when that is not known.
+    pub capabilities: Option<Vec<Capability>>,
+}
+
+impl<'a> Draft<'a> {
+    fn found(self) -> Option<Found<'a>> {
+        let Self { origin, manifest, document } = self;
+        manifest.map(|manifest| Found { origin, manifest, document })
+    }
+
+    /// Returns the manifest with its place, if there are no problems.
+    pub fn as_found(&self) -> Option<Found<'a>> {
+        self.clone().found()
+    }
+
+    /// Returns a problem with a field.
+    pub fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
+        Problem::new(self.document.nearest_line(path), path, message).in_text(self.origin)
+    }
+
+    /// Reads the plugins of which the source can be read.
+    pub fn plugins(&self) -> Vec<PluginDraft> {
+        let read = |(index, node): (usize, &Node)| {
+            let field = |name: &str| node.get(name).map(Node::to_json);
+            let capabilities = field("capabilities").unwrap_or_else(|| Value::Array(Vec::new()));
+            Some(PluginDraft {
+                index,
+                name: node.get("name").and_then(Node::text).unwrap_or_default().to_owned(),
+                source: serde_json::from_value(field("source")?).ok()?,
+                config: field("config").and_then(|config| config.as_object().cloned()).unwrap_or_default(),
+                capabilities: serde_json::from_value(capabilities).ok(),
+            })
+        };
+        let plugins = self.document.at("spec.plugins").into_iter().flat_map(Node::items);
+        plugins.enumerate().filter_map(read).collect()
+    }
+
+    /// Reads the places of the log roots that name one.
+    pub fn log_roots(&self) -> Vec<(usize, String)> {
+        let roots = self.document.at("spec.logRoots").into_iter().flat_map(Node::items).enumerate();
+        roots.filter_map(|(index, root)| Some((index, root.get("hostPath")?.text()?.to_owned()))).collect()
+    }
+
+    /// Whether it asks no container runtime.
+    pub fn has_runtime(&self) -> bool {
+        self.document.at("spec.runtime.endpoint").and_then(Node::text) != Some("none")
+    }
 }
 
 /// Checks one manifest that has been parsed already, as the API server hands it out.

@@ -12,6 +12,7 @@ use crate::guard::logs::{LogPlan, LogStep};
 use crate::guard::{Guard, Plan, Refusal, Refused, Step};
 use crate::matches::PatternMatch;
 use crate::snapshot::{Filesystem, Snapshot};
+use crate::text::percent;
 
 pub use brief::{Brief, BriefError, BriefPlugin, MAX_BRIEF};
 pub use logs::{LogOutcome, LogPlanReport, LogPlanTotals, LogReport, LogStepResult, LogSwept, LogTotals};
@@ -167,6 +168,9 @@ pub struct PlanReport {
     pub taken_at: Timestamp,
     /// How many images the node has.
     pub images: usize,
+    /// Which share of them would be removed, in percent; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent_planned: Option<u8>,
     /// The plugins, in the order in which they ran.
     pub plugins: Vec<PluginRun>,
     /// What may be done and what may not.
@@ -214,6 +218,7 @@ impl PlanReport {
             runtime: runtime(snapshot),
             taken_at: snapshot.taken_at,
             images: snapshot.images.len(),
+            percent_planned: percent(totals.planned, snapshot.images.len()),
             plugins,
             plan,
             totals,
@@ -237,6 +242,15 @@ impl PlanReport {
     pub fn with_matches(mut self, guard: &Guard<'_>) -> Self {
         self.matches = guard.matches();
         self.notices.extend(guard.unmatched(&self.matches));
+        self
+    }
+
+    /// With how many entries there are beneath the log roots, where they were counted.
+    #[must_use]
+    pub fn counting(mut self, entries: Option<u64>) -> Self {
+        if let Some(logs) = &mut self.logs {
+            logs.counted_entries = entries;
+        }
         self
     }
 
@@ -293,6 +307,9 @@ pub struct Report {
     pub finished_at: Timestamp,
     /// How many images the node had.
     pub images: usize,
+    /// Which share of them was removed, in percent; absent when there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent_removed: Option<u8>,
     /// The plugins, in the order in which they ran.
     pub plugins: Vec<PluginRun>,
     /// Every step with its outcome, in the order of the plan.
@@ -394,6 +411,7 @@ impl Report {
             taken_at: planned.taken_at,
             finished_at,
             images: planned.images,
+            percent_removed: percent(totals.removed, planned.images),
             plugins: planned.plugins,
             steps,
             refusals: planned.plan.refusals,

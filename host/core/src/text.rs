@@ -48,6 +48,29 @@ pub fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// Writes a number of things with the right word for one and for several.
+pub fn counted(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
+/// Writes how many of all things, with the share in percent: `39 of 42 images (93 %)`. None of nothing has no share.
+pub fn share(part: usize, whole: usize, one: &str, several: &str) -> String {
+    let of = format!("{part} of {}", counted(whole, one, several));
+    percent(part, whole).map_or_else(|| of.clone(), |percent| format!("{of} ({percent} %)"))
+}
+
+/// Returns the share in whole percent, rounded; 0 and 100 are kept for none and all.
+pub fn percent(part: usize, whole: usize) -> Option<u8> {
+    let (part, whole) = (part as u128, whole as u128);
+    match part {
+        _ if whole == 0 => None,
+        0 => Some(0),
+        _ if part >= whole => Some(100),
+        // In 128 bits, so that no number overflows.
+        _ => u8::try_from(((part * 200 + whole) / (whole * 2)).clamp(1, 99)).ok(),
+    }
+}
+
 /// An age in nanoseconds, in the largest unit of which there are two.
 pub fn rough_age(nanoseconds: i64) -> String {
     let seconds = nanoseconds / 1_000_000_000;
@@ -73,7 +96,29 @@ pub fn is_harmful(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{closest, escaped, rough_age, shown};
+    use super::{closest, counted, escaped, percent, rough_age, share, shown};
+
+    #[test]
+    fn a_share_is_rounded_and_says_none_and_all_only_when_it_is() {
+        for (part, whole, expected) in [
+            (39, 42, Some(93)),
+            (1, 2, Some(50)),
+            (1, 3, Some(33)),
+            (2, 3, Some(67)),
+            (0, 5, Some(0)),
+            (5, 5, Some(100)),
+            (1, 100_000, Some(1)),
+            (99_999, 100_000, Some(99)),
+            (0, 0, None),
+            (usize::MAX - 1, usize::MAX, Some(99)),
+        ] {
+            assert_eq!(percent(part, whole), expected, "{part} of {whole}");
+        }
+        assert_eq!(share(39, 42, "image", "images"), "39 of 42 images (93 %)");
+        assert_eq!(share(1, 1, "image", "images"), "1 of 1 image (100 %)");
+        assert_eq!(share(0, 0, "image", "images"), "0 of 0 images");
+        assert_eq!((counted(1, "wish", "wishes"), counted(0, "wish", "wishes")), ("1 wish".into(), "0 wishes".into()));
+    }
 
     #[test]
     fn ages_are_told_in_a_unit_that_fits() {

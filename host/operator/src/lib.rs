@@ -19,7 +19,7 @@ pub mod world;
 pub use daemons::Ask;
 pub use kube::Client;
 pub use lease::{Lease, LeaseError};
-pub use operator::{Operator, OperatorError, Settings, Standing};
+pub use operator::{Check, Operator, OperatorError, Settings, Standing};
 
 /// What this is called where Kubernetes asks who wrote something.
 pub const MANAGER: &str = "holystone";

@@ -1,10 +1,12 @@
 //! One NodeCleanup after the other, from what is known to what is done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use holystone_core::cluster::{Decided, NodeState, Observed, decide};
+use holystone_core::manifest::Problem;
 use holystone_core::manifest::status::NodeCleanupStatus;
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, Error};
@@ -59,7 +61,12 @@ pub struct Settings {
     pub identity: String,
     /// How daemons are asked.
     pub ask: Ask,
+    /// How what a NodeCleanup says of plugins and log roots is checked.
+    pub check: Check,
 }
+
+/// Finds what is wrong with a NodeCleanup beyond its text, which the operator, that knows no plugins, cannot.
+pub type Check = Arc<dyn Fn(Value) -> Pin<Box<dyn Future<Output = Vec<Problem>> + Send>> + Send + Sync>;
 
 /// How the operator stands, for those who ask.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +126,8 @@ struct Agenda {
     failures: BTreeMap<Key, u32>,
     /// How often in a row something had to be done.
     acts: BTreeMap<Key, u32>,
+    /// What was wrong with each spec when it was checked last.
+    checked: BTreeMap<Key, (Value, Vec<Problem>)>,
 }
 
 impl Agenda {
@@ -157,6 +166,7 @@ impl Agenda {
     fn forget(&mut self, key: &Key) {
         self.failures.remove(key);
         self.acts.remove(key);
+        self.checked.remove(key);
     }
 }
 
@@ -260,7 +270,11 @@ impl Operator {
 
     async fn look_at(&self, key: &Key, world: &mut World, agenda: &mut Agenda, hands: &Hands) {
         let acts = agenda.acts.get(key).copied().unwrap_or_default();
-        let look = |observed: &Observed<'_>| (observed.object.clone(), decide(observed));
+        let problems = self.checked(key, world, agenda).await;
+        let look = |observed: &Observed<'_>| {
+            let observed = Observed { problems: &problems, ..observed.clone() };
+            (observed.object.clone(), decide(&observed))
+        };
         let Some((object, decided)) = world.observe(key, &self.settings.image, acts, Timestamp::now(), look) else {
             agenda.forget(key);
             lock(&self.shared).standing.cleanups.remove(&(key.namespace.clone(), key.name.clone()));
@@ -293,6 +307,23 @@ impl Operator {
                 agenda.by(key.clone(), Instant::now() + wait);
             }
         }
+    }
+
+    /// Checks a spec when it has changed. One that cannot be checked in time counts as fine: its pods check it as well.
+    async fn checked(&self, key: &Key, world: &World, agenda: &mut Agenda) -> Vec<Problem> {
+        let Some((_, object)) = world.node_cleanups().find(|(known, _)| *known == key) else { return Vec::new() };
+        let spec = object["spec"].clone();
+        if let Some((known, problems)) = agenda.checked.get(key)
+            && *known == spec
+        {
+            return problems.clone();
+        }
+        let Ok(problems) = tokio::time::timeout(PATIENCE, (self.settings.check)(object.clone())).await else {
+            tracing::warn!("{key}: its plugins could not be checked within {} seconds", PATIENCE.as_secs());
+            return Vec::new();
+        };
+        agenda.checked.insert(key.clone(), (spec, problems.clone()));
+        problems
     }
 
     /// Actions first, then the status that says so, then events: who is cut off in between does the rest again.

@@ -192,6 +192,7 @@ impl World {
             daemon_set,
             broadcast_jobs: self.jobs_of(key).collect(),
             runs,
+            problems: &[],
             acts,
             now,
         };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use holystone_core::daemon::{Outcome, RunResult};
 use holystone_core::report::{Brief, Totals};
-use holystone_operator::{Ask, Client, Lease, Operator, Settings};
+use holystone_operator::{Ask, Check, Client, Lease, Operator, Settings};
 use holystone_tests::fake_api::{FakeApi, broadcast_job, node_cleanup, pod};
 use hyper::Request;
 use kube::client::Body;
@@ -29,6 +29,22 @@ fn nobody() -> Ask {
     Arc::new(|_| Box::pin(async { Err("nobody is there".to_owned()) }))
 }
 
+fn unchecked() -> Check {
+    Arc::new(|_| Box::pin(async { Vec::new() }))
+}
+
+/// Finds a problem with every NodeCleanup whose builtin is called `unused-image`.
+fn checked() -> Check {
+    Arc::new(|object| {
+        Box::pin(async move {
+            let wrong = object["spec"]["plugins"][0]["source"]["builtin"] == "unused-image";
+            let draft = holystone_core::manifest::draft_of(&object);
+            let problem = draft.problem("spec.plugins[0].source.builtin", "there is no builtin of this name");
+            if wrong { vec![problem] } else { Vec::new() }
+        })
+    })
+}
+
 fn client(api: &FakeApi) -> Client {
     let api = api.clone();
     let service = tower::service_fn(move |request: Request<Body>| {
@@ -39,8 +55,12 @@ fn client(api: &FakeApi) -> Client {
 }
 
 fn start(api: &FakeApi) -> Running {
-    let settings =
-        Settings { namespace: None, image: "image:1".to_owned(), identity: "test".to_owned(), ask: nobody() };
+    start_with(api, unchecked())
+}
+
+fn start_with(api: &FakeApi, check: Check) -> Running {
+    let (image, identity) = ("image:1".to_owned(), "test".to_owned());
+    let settings = Settings { namespace: None, image, identity, ask: nobody(), check };
     let operator = Operator::new(client(api), settings);
     Running(tokio::spawn(async move { operator.run().await }))
 }
@@ -104,6 +124,25 @@ async fn it_makes_what_is_missing_says_so_and_is_quiet() {
     assert_eq!(writes[3..], ["POST events/"]);
     is_quiet(&api).await;
     let _second = start_again(&api).await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_plugins_is_an_invalid_spec_until_it_is_mended() {
+    let api = FakeApi::new(true);
+    let mut wrong = node_cleanup("a", &json!({}));
+    let right = wrong["spec"]["plugins"][0]["source"].clone();
+    wrong["spec"]["plugins"][0]["source"] = json!({ "builtin": "unused-image" });
+    api.put("nodecleanups", wrong);
+    let _operator = start_with(&api, checked());
+    until("told", || ready(&api, "a") == "InvalidSpec").await;
+    let status = api.get("nodecleanups", "a").unwrap()["status"].to_string();
+    assert!(status.contains("spec.plugins[0].source.builtin: there is no builtin of this name"), "{status}");
+    assert!(api.get("configmaps", "holystone-a").is_none(), "nothing is started");
+    api.edit("nodecleanups", "a", |object| {
+        object["spec"]["plugins"][0]["source"] = right.clone();
+        object["metadata"]["generation"] = 2.into();
+    });
+    until("mended", || ready(&api, "a") == "Applied").await;
 }
 
 #[tokio::test]

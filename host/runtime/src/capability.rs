@@ -82,6 +82,16 @@ enum Import {
     Unknown(String),
 }
 
+/// Returns the capabilities that a component's imports make use of.
+pub(crate) fn used<'a>(imports: impl Iterator<Item = &'a str>) -> Vec<Capability> {
+    let interfaces: Vec<&str> = imports
+        .filter_map(split)
+        .filter(|(package, ..)| *package == "holystone:node")
+        .map(|(_, interface, _)| interface)
+        .collect();
+    Capability::ALL.into_iter().filter(|capability| interfaces.contains(&capability.as_str())).collect()
+}
+
 /// Checks a component's imports. The problem, if any, names every offending import.
 pub(crate) fn check<'a>(imports: impl Iterator<Item = &'a str>, grants: &Grants) -> Result<(), (Reason, String)> {
     let mut denied = Vec::new();

@@ -16,7 +16,7 @@ use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::capability::{self, Grants};
+use crate::capability::{self, Capability, Grants};
 use crate::engine::Engine;
 use crate::error::{PluginError, Reason};
 use crate::limits::{Accountant, Limits, MAX_COMPONENT, MAX_COPIED, MAX_HANDLES, MAX_MEMORIES, MAX_TABLES};
@@ -47,6 +47,8 @@ pub struct Answer {
 /// What a component's bytes become.
 struct Compiled {
     digest: String,
+    /// What it may look at of what it is granted.
+    uses: Vec<Capability>,
     linked: InstancePre<State>,
     exports: Exports,
     /// What its instances take, in bytes.
@@ -92,6 +94,11 @@ impl Plugin {
     /// `sha256:` and the digest of the component's bytes.
     pub fn digest(&self) -> &str {
         &self.compiled.digest
+    }
+
+    /// The capabilities that it makes use of: those of the interfaces that it imports.
+    pub fn uses(&self) -> &[Capability] {
+        &self.compiled.uses
     }
 
     /// Lets the plugin check a config (JSON text) and, if it has no objections, plan by it.
@@ -213,12 +220,13 @@ impl Compiled {
             .map_err(|error| (Reason::CompileFailed, format!("it cannot be compiled: {}", one_line(&error))))?;
         let component_type = component.component_type();
         let imports: Vec<&str> = component_type.imports(engine.wasmtime()).map(|(import, _)| import).collect();
+        let uses = capability::used(imports.iter().copied());
         capability::check(imports.into_iter(), grants)?;
         check_counts(&component)?;
         let incompatible = |error| (Reason::IncompatibleApi, incompatible(&error));
         let linked = engine.linker().instantiate_pre(&component).map_err(incompatible)?;
         let exports = Exports::new(&linked).map_err(incompatible)?;
-        Ok(Self { digest: digest(bytes), linked, exports, instances })
+        Ok(Self { digest: digest(bytes), uses, linked, exports, instances })
     }
 }
 

@@ -55,11 +55,12 @@ fn a_plugin_may_say_that_it_cannot_decide() {
 
 #[test]
 fn a_config_that_the_plugin_refuses_is_told_field_by_field() {
-    harm("validate-error").is_stopped("ConfigInvalid", &["do: is \\u{1b}[31mwrong; else: too"]);
+    let words = ["  --config: do: is \\u{1b}[31mwrong\n", "  --config: else: too\n"];
+    harm("validate-error").is_stopped("ConfigInvalid", &words);
 }
 
 #[test]
 fn a_problem_without_a_field_or_words_is_told_as_well_and_cut() {
-    let words = ["config: as a whole; ", "x…: y", "a\\u{1b}[31m b: the plugin does not say what is wrong"];
+    let words = ["--config: as a whole\n", "x…: y", "a\\u{1b}[31m b: the plugin does not say what is wrong"];
     harm("validate-strange").is_stopped("ConfigInvalid", &words);
 }

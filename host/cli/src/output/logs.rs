@@ -27,12 +27,20 @@ pub(super) fn plan(out: &mut impl Write, planned: &LogPlanReport, all: bool) -> 
     let (truncated, removed) = count(&planned.plan.steps);
     write!(out, "Log files: {removed} to remove")?;
     others(out, [(truncated, "to truncate"), (totals.refused, "refused")])?;
+    if let Some(all) = planned.counted_entries {
+        let (part, all) = (count_of(totals.entries), count_of(all));
+        write!(out, "; {}", text::share(part, all, "entry", "entries"))?;
+    }
     Ok(writeln!(
         out,
         "; size {}, which should free {}",
         bytes(totals.size_planned_bytes),
         bytes(totals.freeable_bytes)
     )?)
+}
+
+fn count_of(entries: u64) -> usize {
+    usize::try_from(entries).unwrap_or(usize::MAX)
 }
 
 fn count(steps: &[LogStep]) -> (usize, usize) {

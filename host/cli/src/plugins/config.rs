@@ -7,7 +7,7 @@
 use holystone_core::config::Problem;
 use holystone_core::manifest::field_path;
 use holystone_core::text::{self, shown};
-use holystone_runtime::{PluginError, Reason};
+use holystone_runtime::{Capability, Plugin, PluginError, Reason};
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
@@ -40,6 +40,40 @@ pub(crate) async fn complaints(loaded: &[Loaded]) -> Vec<Complaint> {
     all
 }
 
+/// Says why a plugin could never wish anything: what it looks at is not there. `add` says how to add a log root.
+pub(crate) fn without_effect(loaded: &[Loaded], has_log_roots: bool, has_runtime: bool, add: &str) -> Vec<Complaint> {
+    let of_one = |(plugin, one): (usize, &Loaded)| {
+        let uses = one.plugin.as_ref().map_or(&[][..], Plugin::uses);
+        let any = |wanted: &[Capability]| uses.iter().any(|used| wanted.contains(used));
+        let logs = any(&[Capability::Logs, Capability::LogContent]);
+        let images = any(&[Capability::Images, Capability::Containers]);
+        let message = if logs && !images && !has_log_roots {
+            format!("looks at log files alone, and there is no log root; {add}")
+        } else if images && !logs && !has_runtime {
+            "looks at images and containers alone, and no container runtime is asked (the endpoint is none)".to_owned()
+        } else {
+            return None;
+        };
+        Some(Complaint { plugin, ..complaint("source", message) })
+    };
+    loaded.iter().enumerate().filter_map(of_one).collect()
+}
+
+/// Whether this is a plugin that comes with Holystone and was not granted what it looks at.
+pub(crate) fn is_denied_builtin(one: &Loaded) -> bool {
+    let is_denied = one.plugin.as_ref().is_err_and(|error| error.reason == Reason::CapabilityDenied);
+    is_denied && matches!(one.source, Source::Builtin(_))
+}
+
+/// Says which capabilities a plugin looks at and is not granted.
+pub(crate) fn denied(one: &Loaded, granted: &[Capability]) -> Option<Complaint> {
+    let uses = one.plugin.as_ref().map_or(&[][..], Plugin::uses);
+    let missing: Vec<&str> =
+        uses.iter().filter(|used| !granted.contains(used)).map(|capability| capability.as_str()).collect();
+    let message = format!("must have {}, which the plugin looks at", missing.join(", "));
+    (!missing.is_empty()).then(|| complaint("capabilities", message))
+}
+
 async fn of_one(one: &Loaded) -> Vec<Complaint> {
     let schema = by_schema(&one.source, &one.config);
     let problems = match &one.plugin {
@@ -57,10 +91,14 @@ fn complaint(path: impl Into<String>, message: impl Into<String>) -> Complaint {
 
 fn not_there(source: &Source, error: &PluginError) -> Complaint {
     let suggestion = match source {
-        Source::Builtin(name) => text::closest(name, builtin::names()),
-        Source::File(_) => None,
+        Source::Builtin(name) => text::closest(name, builtin::names()).map(str::to_owned),
+        // A builtin without its `builtin:`.
+        Source::File(path) => {
+            let name = path.to_str().filter(|name| !name.contains('/')).unwrap_or_default();
+            text::closest(name, builtin::names()).map(|name| format!("builtin:{name}"))
+        }
     };
-    Complaint { suggestion: suggestion.map(str::to_owned), ..complaint("source", &error.message) }
+    Complaint { suggestion, ..complaint("source", &error.message) }
 }
 
 fn by_plugin(Problem { field, message }: Problem) -> Complaint {

@@ -4,10 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use holystone_core::manifest::{self, Found, LogRoot, MAX_LENGTH, NodeCleanup, PluginSource, Problem, Text};
+use holystone_core::cluster;
+use holystone_core::manifest::{
+    self, Found, LogRoot, MAX_LENGTH, NodeCleanup, PluginDraft, PluginSource, Problem, Text,
+};
 use holystone_node::RootSpec;
 use holystone_runtime::{Capability, Limits};
 
+use super::check::{self, Checker};
 use super::{Overrides, Policy, TIME_LIMIT};
 use crate::args::ManifestArguments;
 use crate::exit::{Problems, Usage};
@@ -34,6 +38,23 @@ pub(crate) struct Checked {
     pub(crate) policy: Policy,
     /// Its plugins, which have been loaded to check it.
     pub(crate) plugins: Vec<Loaded>,
+}
+
+/// Manifests, and everything that is wrong with them.
+pub(crate) struct Validated {
+    /// Those that can be read; not to be acted on when there are problems.
+    pub(crate) manifests: Vec<NodeCleanup>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Validated {
+    /// Returns the manifests.
+    ///
+    /// # Errors
+    /// With everything that is wrong, as wrong usage.
+    pub(crate) fn usable(self) -> anyhow::Result<Vec<NodeCleanup>> {
+        if self.problems.is_empty() { Ok(self.manifests) } else { Err(told(&self.problems)) }
+    }
 }
 
 /// A text with manifests, and the directory that relative paths in it start at.
@@ -80,38 +101,63 @@ impl Manifests {
     pub(crate) async fn read(&self, overrides: &Overrides<'_>, cache: &CacheDir) -> anyhow::Result<Vec<Checked>> {
         let files = self.files()?;
         let texts: Vec<Text<'_>> = files.iter().map(|file| Text { origin: &file.origin, text: &file.text }).collect();
-        let found = manifest::read(&texts).map_err(|problems| told(&problems))?;
-        let mut problems = Vec::new();
+        let (drafts, mut problems) = manifest::drafts(&texts);
+        let check = Checker::new(cache.clone());
         let mut checked = Vec::new();
-        for found in &found {
-            let Some(policy) = self.policy(found, directory_of(found, &files), &mut problems) else { continue };
+        for draft in &drafts {
+            let directory = directory_of(draft.origin, &files);
+            let source = |plugin: &PluginDraft| self.source(&plugin.name, &plugin.source, directory).ok();
+            let before = problems.len();
+            let policy =
+                draft.as_found().and_then(|found| Some((self.policy(&found, directory, &mut problems)?, found)));
+            let Some((policy, found)) = policy else {
+                problems.extend(check.problems(draft, source).await?);
+                continue;
+            };
             let policy = overrides.on(policy)?;
             let loaded = plugins::load(&policy.plugins, cache).await?;
-            let complaints = plugins::complaints(&loaded).await;
-            problems.extend(complaints.into_iter().map(|complaint| of_plugin(found, complaint)));
-            checked.push(Checked { manifest: found.manifest.clone(), policy, plugins: loaded });
+            if loaded.iter().any(plugins::is_denied_builtin) {
+                problems.extend(check.problems(draft, source).await?);
+                continue;
+            }
+            problems.extend(of_loaded(&found, &policy, &loaded).await);
+            if problems.len() == before {
+                checked.push(Checked { manifest: found.manifest, policy, plugins: loaded });
+            }
         }
-        if problems.is_empty() { Ok(checked) } else { Err(told(&problems)) }
+        if problems.is_empty() { Ok(checked) } else { Err(told(&in_order(problems, &files))) }
     }
 
-    /// Reads them all without looking at their plugins, which may be anywhere but here.
+    /// Finds everything that is wrong with all of them: as this machine would find it, or with `on_cluster` as the
+    /// operator would. `adapt` puts flags on top of a manifest.
     ///
     /// # Errors
-    /// With everything that is wrong, as wrong usage.
-    pub(crate) fn plain(&self, check: impl Fn(&NodeCleanup) -> Vec<Problem>) -> anyhow::Result<Vec<NodeCleanup>> {
+    /// When they cannot be read, or no plugin can be compiled.
+    pub(crate) async fn validate(
+        &self,
+        cache: CacheDir,
+        on_cluster: bool,
+        adapt: impl Fn(&mut NodeCleanup),
+    ) -> anyhow::Result<Validated> {
         let files = self.files()?;
         let texts: Vec<Text<'_>> = files.iter().map(|file| Text { origin: &file.origin, text: &file.text }).collect();
-        let found = manifest::read(&texts).map_err(|problems| told(&problems))?;
-        let placed = |found: &Found<'_>, problem: Problem| found.problem(&problem.path, problem.message);
-        let problems: Vec<Problem> = found
-            .iter()
-            .flat_map(|found| check(&found.manifest).into_iter().map(move |problem| placed(found, problem)))
-            .collect();
-        if problems.is_empty() {
-            Ok(found.into_iter().map(|found| found.manifest).collect())
-        } else {
-            Err(told(&problems))
+        let (drafts, mut problems) = manifest::drafts(&texts);
+        let check = Checker::new(cache);
+        let mut manifests = Vec::new();
+        for draft in &drafts {
+            let directory = directory_of(draft.origin, &files);
+            let here = |plugin: &PluginDraft| self.source(&plugin.name, &plugin.source, directory).ok();
+            let source = |plugin: &PluginDraft| if on_cluster { check::builtin(plugin) } else { here(plugin) };
+            problems.extend(check.problems(draft, source).await?);
+            let Some(mut manifest) = draft.manifest.clone() else { continue };
+            adapt(&mut manifest);
+            if on_cluster {
+                let found = cluster::problems(&manifest).into_iter();
+                problems.extend(found.map(|problem| draft.problem(&problem.path, problem.message)));
+            }
+            manifests.push(manifest);
         }
+        Ok(Validated { manifests, problems: in_order(problems, &files) })
     }
 
     /// The ones in these files and directories.
@@ -143,7 +189,7 @@ impl Manifests {
         let before = problems.len();
         let mut plugins = Vec::new();
         for (index, plugin) in manifest.spec.plugins.iter().enumerate() {
-            match self.source(plugin, directory) {
+            match self.source(&plugin.name, &plugin.source, directory) {
                 Ok(source) => plugins.push(choice(plugin, source)),
                 Err((field, problem)) => {
                     problems.push(found.problem(&format!("spec.plugins[{index}].source.{field}"), problem));
@@ -170,8 +216,8 @@ impl Manifests {
     }
 
     /// Where a plugin is on this machine; otherwise the field that says where it is elsewhere, and what to do about it.
-    fn source(&self, plugin: &manifest::Plugin, directory: &Path) -> Result<Source, (&'static str, String)> {
-        match &plugin.source {
+    fn source(&self, name: &str, source: &PluginSource, directory: &Path) -> Result<Source, (&'static str, String)> {
+        match source {
             PluginSource::Builtin(name) => Ok(Source::Builtin(name.clone())),
             PluginSource::File(path) => Ok(Source::File(directory.join(path))),
             PluginSource::ConfigMap(key) => {
@@ -183,7 +229,7 @@ impl Manifests {
             PluginSource::ImageVolume(image) => {
                 let problem = "an image is a directory outside of a cluster: say where with --image-volume-dir \
                                DIRECTORY, which has the file PLUGIN/PATH";
-                let file = Path::new(&plugin.name).join(&image.path);
+                let file = Path::new(name).join(&image.path);
                 beneath(self.image_volume_dir.as_deref(), &file).ok_or_else(|| ("imageVolume", problem.to_owned()))
             }
         }
@@ -210,7 +256,7 @@ fn choice(plugin: &manifest::Plugin, source: Source) -> Choice {
 }
 
 /// The same capability in the words of the plugin runtime, which core knows nothing of.
-fn granted(capability: manifest::Capability) -> Capability {
+pub(super) fn granted(capability: manifest::Capability) -> Capability {
     match capability {
         manifest::Capability::Images => Capability::Images,
         manifest::Capability::Containers => Capability::Containers,
@@ -238,24 +284,29 @@ fn notices(manifest: &NodeCleanup) -> Vec<String> {
     vec![format!("on one machine these fields mean nothing and are ignored: {}", fields.join(", "))]
 }
 
-fn directory_of<'a>(found: &Found<'_>, files: &'a [File]) -> &'a Path {
-    let file = files.iter().find(|file| file.origin == found.origin);
+fn directory_of<'a>(origin: &str, files: &'a [File]) -> &'a Path {
+    let file = files.iter().find(|file| file.origin == origin);
     file.map_or(Path::new("."), |file| &file.directory)
 }
 
-fn of_plugin(found: &Found<'_>, complaint: Complaint) -> Problem {
-    let plugin = &found.manifest.spec.plugins[complaint.plugin];
-    let path = match (complaint.path.as_str(), &plugin.source) {
-        ("source", PluginSource::Builtin(_)) => "source.builtin",
-        ("source", PluginSource::File(_)) => "source.file",
-        ("source", PluginSource::ConfigMap(_)) => "source.configMap",
-        ("source", PluginSource::ImageVolume(_)) => "source.imageVolume",
-        (path, _) => path,
+/// Finds what is wrong with the plugins of a manifest, which are loaded with what it grants them.
+async fn of_loaded(found: &Found<'_>, policy: &Policy, loaded: &[Loaded]) -> Vec<Problem> {
+    let mut complaints = plugins::complaints(loaded).await;
+    let (has_roots, has_runtime) = (!policy.log_roots.is_empty(), policy.endpoint != "none");
+    complaints.extend(plugins::without_effect(loaded, has_roots, has_runtime, check::ADD_LOG_ROOT));
+    let placed = |complaint: Complaint| {
+        let plugin = complaint.plugin;
+        let source = &found.manifest.spec.plugins[plugin].source;
+        check::of_plugin(source, plugin, complaint, |path, message| found.problem(path, message))
     };
-    let path = format!("spec.plugins[{}].{path}", complaint.plugin);
-    let mut problem = found.problem(&path, complaint.message);
-    (problem.found, problem.suggestion) = (complaint.found, complaint.suggestion);
-    problem
+    complaints.into_iter().map(placed).collect()
+}
+
+/// Sorts problems as they stand in the files.
+fn in_order(mut problems: Vec<Problem>, files: &[File]) -> Vec<Problem> {
+    let place = |problem: &Problem| files.iter().position(|file| file.origin == problem.origin);
+    problems.sort_by_key(|problem| (place(problem), problem.line));
+    problems
 }
 
 fn read(path: &Path) -> anyhow::Result<File> {

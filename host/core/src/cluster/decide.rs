@@ -46,6 +46,8 @@ pub struct Observed<'a> {
     pub broadcast_jobs: Vec<&'a Value>,
     /// What is known of nodes, by the name of the BroadcastJob or DaemonSet.
     pub runs: BTreeMap<&'a str, Vec<&'a NodeState>>,
+    /// What is wrong with it beyond its text: with its plugins and log roots.
+    pub problems: &'a [Problem],
     /// How often in a row something was done, and had to be done again.
     pub acts: u32,
     /// The time.
@@ -116,10 +118,15 @@ pub fn decide(observed: &Observed<'_>) -> Decided {
         let status = step.before.clone();
         return Decided { actions: Vec::new(), status, is_news: false, events: Vec::new(), again: None };
     }
-    let manifest = manifest::from_value(observed.object).and_then(|manifest| {
-        let problems = super::problems(&manifest);
-        if problems.is_empty() { Ok(manifest) } else { Err(problems) }
-    });
+    let (manifest, mut problems) = match manifest::from_value(observed.object) {
+        Ok(manifest) => {
+            let problems = super::problems(&manifest);
+            (Some(manifest), problems)
+        }
+        Err(problems) => (None, problems),
+    };
+    problems.extend(observed.problems.iter().cloned());
+    let manifest = manifest.filter(|_| problems.is_empty()).ok_or(problems);
     let status = match manifest {
         Ok(manifest) => step.of_valid(&manifest),
         Err(problems) => step.of_invalid(&problems),

@@ -124,7 +124,7 @@ fn container(manifest: &NodeCleanup, image: &str, engine: RolloutEngine, mounts:
             "runAsUser": 0,
         },
         "terminationMessagePath": "/dev/termination-log",
-        "terminationMessagePolicy": "File",
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
     });
     if engine == RolloutEngine::DaemonSet {

@@ -102,6 +102,15 @@ fn metadata(document: &Node, problems: &mut Vec<Problem>) {
 }
 
 fn time(spec: &Node, problems: &mut Vec<Problem>) {
+    if spec.get("schedule").is_none() {
+        // One that is misspelt is told of already.
+        let is_misspelt = spec.fields().iter().any(|field| text::closest(&field.name, ["schedule"]).is_some());
+        let is_null = spec.fields().iter().any(|field| field.name == "schedule");
+        if !is_misspelt || is_null {
+            without_schedule(spec, problems);
+        }
+        return;
+    }
     let Some(schedule) = spec.get("schedule").and_then(Node::text) else { return };
     if let Some(zone) = spec.get("timeZone").filter(|_| schedule.contains("TZ")) {
         let message = "must be left out, because the schedule names a time zone itself";
@@ -117,6 +126,20 @@ fn time(spec: &Node, problems: &mut Vec<Problem>) {
             period.as_secs()
         );
         problems.push(Problem::new(node.line, "spec.startingDeadlineSeconds", message).found(node.shown()));
+    }
+}
+
+/// Fields that only a schedule gives a meaning. The policy of concurrency has one for runs that a full disk starts, and
+/// its default is written out wherever a manifest is stored.
+fn without_schedule(spec: &Node, problems: &mut Vec<Problem>) {
+    let fills = spec.at("pressure.above").is_some();
+    for name in ["timeZone", "startingDeadlineSeconds", "concurrencyPolicy"] {
+        let Some(node) = spec.get(name) else { continue };
+        if name == "concurrencyPolicy" && (fills || !matches!(node.text(), Some("Allow" | "Replace"))) {
+            continue;
+        }
+        let message = "has no effect without a schedule; leave it out, or give spec.schedule";
+        problems.push(Problem::new(node.line, &child("spec", name), message).found(node.shown()));
     }
 }
 
@@ -160,6 +183,7 @@ fn pressure(spec: &Node, problems: &mut Vec<Problem>) {
         problems.push(Problem::new(pressure.line, "spec.pressure", message));
     }
     measured(spec, pressure, problems);
+    bounds(pressure, problems);
     let (above, until) = (parsed::<Percent>(pressure, "above"), parsed::<Percent>(pressure, "until"));
     if let (Some((_, above)), Some((node, until))) = (above, until)
         && until > above
@@ -169,8 +193,27 @@ fn pressure(spec: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Only a declared log root has a filesystem.
+/// No filesystem is fuller than full, and every one is no fuller than that.
+fn bounds(pressure: &Node, problems: &mut Vec<Problem>) {
+    for (name, message) in [
+        ("above", "must be less than 100%: no filesystem is ever fuller, so nothing would ever be removed"),
+        ("until", "must be less than 100%: no filesystem is ever fuller, so every run would stop before it begins"),
+    ] {
+        if let Some((node, _)) = parsed::<Percent>(pressure, name).filter(|(_, percent)| percent.get() >= 100) {
+            problems.push(Problem::new(node.line, &child("spec.pressure", name), message).found(node.shown()));
+        }
+    }
+}
+
+/// Only a declared log root has a filesystem, and only a runtime one of images.
 fn measured(spec: &Node, pressure: &Node, problems: &mut Vec<Problem>) {
+    let no_runtime = spec.at("runtime.endpoint").and_then(Node::text) == Some("none");
+    let disk = pressure.get("filesystem").and_then(Node::text).unwrap_or("images");
+    if no_runtime && disk == "images" {
+        let line = pressure.get("filesystem").map_or(pressure.line, |node| node.line);
+        let message = "must be that of a log root, because spec.runtime.endpoint is none and images are never measured";
+        problems.push(Problem::new(line, "spec.pressure.filesystem", message));
+    }
     let Some(node) = pressure.get("filesystem") else { return };
     let Some(disk) = node.text().filter(|disk| disk.starts_with("logs:")) else { return };
     let roots = spec.get("logRoots").into_iter().flat_map(Node::items);

@@ -120,6 +120,13 @@ impl Brief {
         Self::of_record(outcome)
     }
 
+    /// With sentences that say what is wrong in detail.
+    #[must_use]
+    pub fn with_errors(self, messages: &[String]) -> Self {
+        let errors = messages.iter().map(|message| BriefError { message: shown(message), count: 1 }).collect();
+        Self { errors, ..self }
+    }
+
     /// Of a run of which only the record is known.
     pub fn of_record(outcome: daemon::Outcome) -> Self {
         Self {

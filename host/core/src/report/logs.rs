@@ -14,6 +14,9 @@ use crate::snapshot::Filesystem;
 pub struct LogPlanReport {
     /// The names of the log roots.
     pub roots: Vec<String>,
+    /// How many entries there are beneath them; absent when they were not counted, which only a limit of percent does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted_entries: Option<u64>,
     /// What may be done and what may not.
     #[serde(flatten)]
     pub plan: LogPlan,
@@ -48,7 +51,7 @@ impl LogPlanReport {
             size_planned_bytes: sum(LogStep::size_bytes),
             freeable_bytes: sum(LogStep::freeable_bytes),
         };
-        Self { roots, plan, totals }
+        Self { roots, counted_entries: None, plan, totals }
     }
 }
 

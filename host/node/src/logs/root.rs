@@ -38,6 +38,11 @@ impl RootSpec {
         Self { name: name.to_owned(), host_path: host_path.into(), mounted_at: None }
     }
 
+    /// Says what is wrong with where it is on the node, as far as that can be known anywhere.
+    pub fn problem(&self) -> Option<&'static str> {
+        objection(&self.host_path)
+    }
+
     /// Where to open it.
     fn path(&self) -> &Path {
         self.mounted_at.as_deref().unwrap_or(&self.host_path)

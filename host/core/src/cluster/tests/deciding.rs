@@ -34,6 +34,7 @@ impl Cluster {
 
     fn look(&self) -> Decided {
         decide(&Observed {
+            problems: &[],
             object: &self.object,
             image: IMAGE,
             has_kruise: self.has_kruise,

@@ -149,15 +149,21 @@ fn schedules_and_zones_are_checked_as_what_they_are() {
         ("schedule: 5", "spec.schedule: must be five cron fields, or one of @hourly"),
         ("schedule: \"0 0 30 2 *\"", "spec.schedule: \"0 0 30 2 *\" never comes"),
         ("schedule: \" @daily\"", "spec.schedule: \" @daily\" is not a schedule"),
-        ("timeZone: Local", "spec.timeZone: \"Local\" is not a time zone"),
-        ("timeZone: ''", "spec.timeZone: \"\" is not a time zone"),
-        ("timeZone: broken", "spec.timeZone: \"broken\" is not a time zone"),
+        ("schedule: '@daily'\n  timeZone: Local", "spec.timeZone: \"Local\" is not a time zone"),
+        ("schedule: '@daily'\n  timeZone: ''", "spec.timeZone: \"\" is not a time zone"),
+        ("schedule: '@daily'\n  timeZone: broken", "spec.timeZone: \"broken\" is not a time zone"),
         (
             "schedule: TZ=UTC 0 0 * * *\n  timeZone: Asia/Shanghai",
             "spec.timeZone: must be left out, because the schedule names a time zone itself, found \"Asia/Shanghai\"",
         ),
-        ("startingDeadlineSeconds: -1", "spec.startingDeadlineSeconds: must be a whole number from 1 on, found -1"),
-        ("startingDeadlineSeconds: 0", "spec.startingDeadlineSeconds: must be a whole number from 1 on, found 0"),
+        (
+            "schedule: '@daily'\n  startingDeadlineSeconds: -1",
+            "spec.startingDeadlineSeconds: must be a whole number from 1 on, found -1",
+        ),
+        (
+            "schedule: '@daily'\n  startingDeadlineSeconds: 0",
+            "spec.startingDeadlineSeconds: must be a whole number from 1 on, found 0",
+        ),
         (
             "schedule: '@every 1h'\n  startingDeadlineSeconds: 60",
             "spec.startingDeadlineSeconds: must be at least the period of the schedule, 3600 seconds; no run would ever start",
@@ -170,6 +176,64 @@ fn schedules_and_zones_are_checked_as_what_they_are() {
         ["schedule: '@every 1h'\n  startingDeadlineSeconds: 3600", "schedule: TZ=UTC 0 0 * * *", "schedule: '@weekly'"]
     {
         assert!(read(&text(&FULL.replace(schedule, &format!("{fine}\n")))).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn what_only_a_schedule_gives_a_meaning_is_a_problem_without_one() {
+    let least = |field: &str| LEAST.replace("spec:\n", &format!("spec:\n  {field}\n"));
+    let fine = |spec: &str| assert!(read(&text(&least(spec))).is_ok(), "{spec}: {:?}", read(&text(&least(spec))));
+    for (field, found) in [
+        ("timeZone: Europe/Berlin", "\"Europe/Berlin\""),
+        ("startingDeadlineSeconds: 60", "60"),
+        ("concurrencyPolicy: Replace", "\"Replace\""),
+        ("concurrencyPolicy: Allow", "\"Allow\""),
+    ] {
+        let (name, _) = field.split_once(':').unwrap();
+        let told = complaints(&least(field));
+        let expected = format!(
+            ": spec.{name}: has no effect without a schedule; leave it out, or give spec.schedule, found {found}"
+        );
+        assert!(told.len() == 1 && told[0].ends_with(&expected), "{told:?}");
+        fine(&format!("{field}\n  schedule: '@daily'"));
+    }
+    // Defaults are written out wherever a manifest is stored, and a full disk starts runs as well.
+    for spec in ["concurrencyPolicy: Forbid", "concurrencyPolicy: Replace\n  pressure: {above: 80%}", "paused: true"] {
+        fine(spec);
+    }
+    for none in ["schedule: null", "schedule: ~"] {
+        assert_eq!(complaints(&least(&format!("{none}\n  timeZone: UTC"))).len(), 1, "{none}");
+    }
+}
+
+#[test]
+fn bounds_that_are_met_never_or_always_are_problems() {
+    let least = |spec: &str| LEAST.replace("spec:\n", &format!("spec:\n  {spec}\n"));
+    let fine = |spec: &str| assert!(read(&text(&least(spec))).is_ok(), "{spec}: {:?}", read(&text(&least(spec))));
+    for (spec, words) in [
+        ("pressure: {above: 100%}", "spec.pressure.above: must be less than 100%: no filesystem is ever fuller"),
+        ("pressure: {above: 100}", "so nothing would ever be removed, found 100"),
+        (
+            "pressure: {until: 100%}",
+            "spec.pressure.until: must be less than 100%: no filesystem is ever fuller, so every run",
+        ),
+        (
+            "pressure: {above: 80%}\n  runtime: {endpoint: none}",
+            "spec.pressure.filesystem: must be that of a log root, because spec.runtime.endpoint is none",
+        ),
+        (
+            "pressure: {filesystem: images, until: 80%}\n  runtime: {endpoint: none}",
+            "spec.pressure.filesystem: must be that of a log root",
+        ),
+    ] {
+        let told = complaints(&least(spec));
+        assert!(told.len() == 1 && told[0].contains(words), "{spec}: {told:?}");
+    }
+    for spec in [
+        "pressure: {above: 99%, until: 0%}",
+        "pressure: {filesystem: 'logs:a', above: 80%}\n  runtime: {endpoint: none}\n  logRoots: [{name: a, hostPath: /var/log/a}]",
+    ] {
+        fine(spec);
     }
 }
 

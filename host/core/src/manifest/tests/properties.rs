@@ -156,7 +156,8 @@ fn rollout() -> impl Strategy<Value = Rollout> {
 }
 
 fn pressure() -> impl Strategy<Value = Pressure> {
-    (percent(), percent(), 0..3_u8).prop_map(|(one, other, bounds)| Pressure {
+    let below = || percent().prop_filter("nothing is fuller than full", |percent| percent.get() < 100);
+    (below(), below(), 0..3_u8).prop_map(|(one, other, bounds)| Pressure {
         filesystem: Disk::Images,
         above: (bounds != 1).then_some(one.max(other)),
         until: (bounds != 0).then_some(one.min(other)),
@@ -172,8 +173,10 @@ fn time() -> impl Strategy<Value = Time> {
     let zone = option::of(sample::select(vec!["UTC", "Europe/Berlin", "Asia/Shanghai"]));
     let policy = sample::select(vec![Allow, Forbid, Replace]);
     (schedule, zone, option::of(90..=u32::MAX), policy, any::<bool>()).prop_map(
-        |(schedule, zone, deadline, policy, paused)| {
-            (schedule.map(str::to_owned), zone.map(str::to_owned), deadline, policy, paused)
+        |(schedule, zone, deadline, policy, paused)| match schedule {
+            Some(schedule) => (Some(schedule.to_owned()), zone.map(str::to_owned), deadline, policy, paused),
+            // The others have no effect.
+            None => (None, None, None, Forbid, paused),
         },
     )
 }

@@ -1,0 +1,25 @@
+//! `holystone validate`: everything that is wrong with manifests, without a node and without a cluster.
+
+use holystone_core::manifest::NodeCleanup;
+use serde_json::json;
+
+use crate::args::{Format, ValidateArguments};
+use crate::exit::Exit;
+use crate::output;
+use crate::policy::{Manifests, Validated};
+
+/// Checks manifests and prints what is wrong with them.
+pub(crate) async fn validate(arguments: &ValidateArguments) -> anyhow::Result<Exit> {
+    let manifests = Manifests::new(&arguments.manifests);
+    let validated = manifests.validate(arguments.cache.directory(), arguments.cluster, |_| {}).await?;
+    if arguments.format == Format::Table {
+        let names: Vec<String> = validated.usable()?.iter().map(NodeCleanup::full_name).collect();
+        output::lines(names.iter().map(|name| format!("NodeCleanup {name} is valid")))?;
+        return Ok(Exit::Done);
+    }
+    let Validated { manifests, problems } = validated;
+    let names: Vec<String> = manifests.iter().map(NodeCleanup::full_name).collect();
+    let result = json!({ "valid": problems.is_empty(), "nodeCleanups": names, "problems": problems });
+    output::documents(&[result], arguments.format)?;
+    Ok(if problems.is_empty() { Exit::Done } else { Exit::Invalid })
+}
