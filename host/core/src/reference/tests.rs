@@ -177,3 +177,45 @@ fn what_docker_writes_for_nothing_is_none() {
         assert!(!is_none(text), "{text}");
     }
 }
+
+#[test]
+fn digests_of_every_algorithm_have_its_length() {
+    let of = |algorithm: &str, length: usize| format!("app@{algorithm}:{}", &"0123456789abcdef".repeat(9)[..length]);
+    for (algorithm, length) in [("sha256", 64), ("sha512", 128), ("sha384", 96), ("blake3", 32), ("sha256+b64u", 43)] {
+        let text = of(algorithm, length);
+        let reference = Reference::parse(&text).unwrap();
+        assert_eq!(reference.digest(), text.split_once('@').map(|(_, digest)| digest), "{text}");
+        assert_eq!(reference.repository(), "docker.io/library/app");
+    }
+    for (algorithm, length) in [
+        ("sha256", 63),
+        ("sha256", 65),
+        ("sha256", 128),
+        ("sha512", 127),
+        ("sha512", 129),
+        ("sha512", 64),
+        ("sha384", 31),
+    ] {
+        assert!(Reference::parse(&of(algorithm, length)).is_err(), "{algorithm} {length}");
+    }
+    for wrong in ["512", "", "-a", "sha 512", "sha/512"] {
+        assert!(Reference::parse(&of(wrong, 128)).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn registries_by_ipv6_address_are_known() {
+    for (text, repository, tag) in [
+        ("[::1]/app", "[::1]/app", None),
+        ("[::1]:5000/team/app:v1", "[::1]:5000/team/app", Some("v1")),
+        ("[2001:db8::a]:5000/app:1", "[2001:db8::a]:5000/app", Some("1")),
+    ] {
+        let reference = Reference::parse(text).unwrap();
+        assert_eq!((reference.repository(), reference.tag()), (repository, tag), "{text}");
+    }
+    for wrong in
+        ["[]/app", "[::1/app", "::1]/app", "[::1]5000/app", "[::1]:/app", "[::1]:x/app", "[::g]/app", "[:: 1]/app"]
+    {
+        assert!(Reference::parse(wrong).is_err(), "{wrong}");
+    }
+}

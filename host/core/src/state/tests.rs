@@ -233,3 +233,26 @@ fn nothing_remembered_adds_nothing_to_a_recorded_snapshot() {
     remembered.memory.wishes = wishes;
     assert_eq!(Snapshot::from_json(&serde_json::to_vec(&remembered).unwrap()).unwrap(), remembered);
 }
+
+#[test]
+fn of_what_was_wished_only_what_is_gone_is_forgotten() {
+    for gone in ["a", "b"] {
+        let mut state = State::new(at(0));
+        let mut now = node(20, &["a", "b"]);
+        state.observe(&mut now);
+        let plan = plan(&now, &ageless(), "p", &["a", "b"]);
+        state.count_wishes(&plan, &LogPlan::default());
+        let steps = plan.steps.iter().filter(|step| step.image().as_str() == gone);
+        state.finish(last_run(21), steps, [].into_iter());
+        let left = if gone == "a" { "b" } else { "a" };
+        assert_eq!(state.images.keys().collect::<Vec<_>>(), [left]);
+        let wishes: Vec<&String> = state.wishes.values().flat_map(|wishes| wishes.keys()).collect();
+        assert_eq!(wishes, [left]);
+        // Should it come back, it is as young as any that was never seen.
+        let mut back = node(30, &["a", "b"]);
+        state.observe(&mut back);
+        let first_seen = back.images.iter().map(|image| (image.id.as_str(), image.first_seen));
+        let expected = if gone == "a" { [at(30), at(20)] } else { [at(20), at(30)] };
+        assert_eq!(first_seen.collect::<Vec<_>>(), [("a", Some(expected[0])), ("b", Some(expected[1]))]);
+    }
+}

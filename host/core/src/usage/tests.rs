@@ -326,3 +326,16 @@ fn certain_users_come_first() {
     let users: Vec<&str> = usage.users(0).iter().map(|user| user.holder.id()).collect();
     assert_eq!(users, ["b", "a"]);
 }
+
+#[test]
+fn an_unknown_bare_id_protects_what_it_could_mean() {
+    // All digits of an id, with and without the algorithm: an image whose digests are unknown may have that one.
+    for mention in ["7".repeat(64), id('7'), format!("0{}", "7".repeat(63))] {
+        let used = used_by(&mention);
+        assert!(used.contains('a') && used.contains('d'), "{mention}: {used}");
+    }
+    // Some digits, or a name: an image that has lost its name may be it.
+    for mention in ["777777777777", "7777777", "sha256:7777777"] {
+        assert!(used_by(mention).contains('d'), "{mention}: {}", used_by(mention));
+    }
+}

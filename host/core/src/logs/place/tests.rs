@@ -128,3 +128,28 @@ fn a_directory_called_pods_is_one_of_pods() {
         assert_eq!(place(host_path, path).is_among_pods, is_among_pods, "{host_path} {path}");
     }
 }
+
+#[test]
+fn what_the_kubelet_or_a_runtime_keeps_keeps_its_directory() {
+    let id = "0123456789abcdef".repeat(4);
+    let (link, docker, pod) = (format!("web_shop_main-{id}.log"), format!("{id}-json.log"), format!("shop_web_{UID}"));
+    let (file, directory, symlink) = (FileKind::File, FileKind::Directory, FileKind::Symlink);
+    for (name, kind, kept) in [
+        (&*link, symlink, true),
+        (&*link, file, false),
+        (&*link, directory, false),
+        (&*docker, file, true),
+        (&*docker, symlink, false),
+        (&*docker, directory, false),
+        (&*pod, directory, true),
+        (&*pod, file, false),
+        (&*pod, symlink, false),
+        ("shop_web_some-day", directory, false),
+        (&*format!("web_shop_main-{}.log", &id[1..]), symlink, false),
+        (&*format!("{}-json.log", &id[1..]), file, false),
+        (&*format!("{}-json.log", id.replace('a', "g")), file, false),
+        ("app.log", file, false),
+    ] {
+        assert_eq!(is_kept(name.as_bytes(), kind), kept, "{name} {kind:?}");
+    }
+}
