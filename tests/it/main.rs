@@ -18,6 +18,7 @@
 //! - `races`: races and faults on a real containerd.
 //! - `policy`: `plan` and `run` by manifests.
 //! - `pods`: runs as pods of a cluster have them.
+//! - `promises`: what the pages promise, and the tests that hold it.
 //! - `pressure`: runs that depend on how full the disk is.
 //! - `script`: what the hand-written script gets wrong, done right.
 //! - `simulated`: simulated nodes for tests.
@@ -47,6 +48,7 @@ mod plugins;
 mod pods;
 mod policy;
 mod pressure;
+mod promises;
 mod races;
 mod script;
 mod simulated;
