@@ -244,7 +244,9 @@ impl<'a> ImageIndex<'a> {
 
     /// Finds the places of all images that a mention refers to.
     fn resolve(&self, mention: &Mention<'_>) -> Vec<usize> {
-        let mut found = mention.hash.as_ref().map(|hash| self.of_hash(hash)).unwrap_or_default();
+        // An id or a tag as it is listed, whether or not it makes sense.
+        let mut found = self.exact(mention.text);
+        found.extend(mention.hash.as_ref().map(|hash| self.of_hash(hash)).unwrap_or_default());
         if let Some(name) = &mention.name {
             let tag = name.tag().or((!mention.is_digest).then_some("latest"));
             found.extend(tag.map(|tag| self.exact(&format!("{}:{tag}", name.repository()))).unwrap_or_default());

@@ -10,6 +10,8 @@ use crate::reference::{self, Reference};
 /// A text by which a container names an image, read.
 #[derive(Debug)]
 pub(super) struct Mention<'a> {
+    /// The text without a scheme in front.
+    pub(super) text: &'a str,
     /// An id or digest.
     pub(super) hash: Option<Hash<'a>>,
     /// A repository, with a tag where one is written.
@@ -37,13 +39,13 @@ impl<'a> Mention<'a> {
             let hash = Hash::read(digest);
             // A name that is none, as in `<none>@sha256:…`, leaves the digest.
             let name = hash.as_ref().and_then(|_| Reference::parse(name).ok());
-            return Self { is_digest: hash.is_some(), hash, name };
+            return Self { text, is_digest: hash.is_some(), hash, name };
         }
         // An algorithm that is not known is the name of a repository, and what follows a tag.
         let hash = Hash::read(text).filter(|hash| hash.algorithm.is_none() || hash.is_no_name());
         let is_hash_alone = hash.as_ref().is_some_and(Hash::is_no_name);
         let name = if is_hash_alone { None } else { Reference::parse(text).ok() };
-        Self { hash, name, is_digest: false }
+        Self { text, hash, name, is_digest: false }
     }
 }
 

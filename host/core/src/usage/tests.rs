@@ -160,6 +160,14 @@ fn an_unresolved_reference_protects_what_it_could_mean() {
 }
 
 #[test]
+fn an_id_or_tag_that_makes_no_sense_is_known_as_it_is_listed() {
+    let images = [fixture::image("id-1", &["Odd Name!"], &[]), fixture::image("id-2", &["quay.io/a:1"], &[])];
+    assert_eq!(used_by_all(&images, ["id-1", "", "", ""]), "1");
+    assert_eq!(used_by_all(&images, ["", "", "", "Odd Name!"]), "1");
+    assert_eq!(used_by_all(&images, ["", "", "", "Other Name!"]), "12");
+}
+
+#[test]
 fn a_tag_does_not_make_up_for_the_digest_beside_it() {
     assert_eq!(used_by(&format!("quay.io/team/b:2@{}", id('7'))), "aBd");
     assert_eq!(used_by(&format!("nginx:1.27@{}", id('9'))), "AB");
