@@ -355,6 +355,39 @@ fn a_manifest_is_validated_without_a_node() {
 }
 
 #[test]
+fn what_has_no_effect_on_a_run_is_a_notice() {
+    let more = "  logRoots: [{name: app, hostPath: /var/log/app}]
+  pace: {pause: 1s, concurrency: 8}
+";
+    let rails = "{maxDeletions: {percent: 100, count: 0}}";
+    let granted = manifest("much", more).replace("[images]", "[images, pods, logs]").replace("{minAge: 0s}", rails);
+    let directory = files(&[("much.yaml", &granted), ("least.yaml", &manifest("least", ""))]);
+    let plan = |file: &str| on_recorded(&[&directory.path().join(file)], &[]).expect(0).json();
+    let expected = [
+        "plugin much does not use what it is granted: pods, logs",
+        "no plugin looks at log files, so these log roots have no effect: app",
+        "a limit of 100 percent refuses nothing",
+        "the limit of count is 0, so every removal is refused",
+        "with a pause, removals start one by one, so the limit of concurrency has no effect",
+        "log directories are not recorded, so these log roots are left out: app",
+    ];
+    assert_eq!(plan("much.yaml")["notices"], serde_json::json!(expected));
+    assert!(plan("least.yaml")["notices"].is_null());
+
+    let logs = manifest_of("logs", "{builtin: log-retention}", "{rules: [{files: ['**'], maxAge: 1d}]}", "")
+        .replace("[images]", "[logs]")
+        .replace("{minAge: 0s}", "{minAge: 1h, protectImages: [a/b], unprotectImages: ['*pause*']}");
+    let logs = format!("{logs}  runtime: {{endpoint: none}}\n  logRoots: [{{name: app, hostPath: LOGS}}]\n");
+    let place = directory.path().canonicalize().unwrap();
+    fs::write(place.join("logs.yaml"), logs.replace("LOGS", place.to_str().unwrap())).unwrap();
+    let notices =
+        end(command("plan", &[&place.join("logs.yaml")]).args(["-o", "json"])).expect(0).json()["notices"].clone();
+    let expected = "without a container runtime there are no images, so these have no effect: patterns to protect, \
+                    patterns not to protect, the least age";
+    assert_eq!(notices[0], expected);
+}
+
+#[test]
 fn a_plugin_that_can_never_have_an_effect_is_told() {
     let logs = "{rules: [{files: ['**'], maxAge: 1d}]}";
     let logs = manifest_of("logs", "{builtin: log-retention}", logs, "").replace("[images]", "[logs]");

@@ -40,7 +40,14 @@ pub(crate) fn has_failures(planned: &PlanReport) -> bool {
 
 async fn of_recorded(prepared: &mut Prepared, snapshot: &Snapshot) -> anyhow::Result<PlanReport> {
     let loaded = prepared.plugins().await?;
-    decide(&prepared.policy, &loaded, snapshot, &Logs::open(&[])?).await
+    let mut planned = decide(&prepared.policy, &loaded, snapshot, &Logs::open(&[])?).await?;
+    let roots: Vec<&str> = prepared.policy.log_roots.iter().map(|root| root.name.as_str()).collect();
+    if !roots.is_empty() {
+        planned
+            .notices
+            .push(format!("log directories are not recorded, so these log roots are left out: {}", roots.join(", ")));
+    }
+    Ok(planned)
 }
 
 /// What a run on this node would do. Looks, and touches nothing.
@@ -65,7 +72,8 @@ pub(crate) async fn decide(
 ) -> anyhow::Result<PlanReport> {
     let mut planned = review(loaded, snapshot, logs, &policy.rails).await?;
     planned.node_cleanup.clone_from(&policy.name);
-    planned.notices.splice(..0, policy.notices.iter().cloned());
+    let before = policy.notices.iter().cloned().chain(policy::without_effect(policy, loaded));
+    planned.notices.splice(..0, before);
     Ok(planned)
 }
 

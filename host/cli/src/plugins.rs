@@ -14,7 +14,7 @@ use holystone_core::manifest::OnFailure;
 use holystone_core::proposal::Proposal;
 use holystone_core::report::{PluginFailure, PluginRun};
 use holystone_core::text;
-use holystone_runtime::{Answer, Engine, Grants, Limits, Plugin, PluginError, Reason, View};
+use holystone_runtime::{Answer, Capability, Engine, Grants, Limits, Plugin, PluginError, Reason, View};
 
 pub(crate) use self::config::{Complaint, complaints, denied, is_denied_builtin, without_effect};
 pub(crate) use self::source::Source;
@@ -144,6 +144,11 @@ impl Choice {
 }
 
 impl Loaded {
+    /// What it looks at of a node; absent when it could not be loaded.
+    pub(crate) fn uses(&self) -> Option<&[Capability]> {
+        self.plugin.as_ref().ok().map(Plugin::uses)
+    }
+
     /// The same plugin with another config.
     pub(crate) fn with_config(&self, config: String) -> Self {
         Self { config, ..self.clone() }

@@ -2,9 +2,11 @@
 //!
 //! - `check`: what is wrong with a manifest beyond its own text.
 //! - `manifests`: from files to manifests, and from each to a policy.
+//! - `notices`: what a policy says that has no effect on this run.
 
 mod check;
 mod manifests;
+mod notices;
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,6 +27,7 @@ use crate::sweep::Pace;
 
 pub(crate) use self::check::{Checker, builtin};
 pub(crate) use self::manifests::{Checked, Manifests, Validated};
+pub(crate) use self::notices::without_effect;
 
 /// How long a run may take when nobody says so.
 const TIME_LIMIT: Duration = Duration::from_mins(30);

@@ -67,6 +67,13 @@ impl FromIterator<Capability> for Grants {
     }
 }
 
+impl Grants {
+    /// All of them, in the order of [`Capability::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = Capability> {
+        self.0.iter().copied()
+    }
+}
+
 /// Interfaces that grant nothing and that every plugin may import.
 const ALWAYS: [&str; 3] = ["types", "host", "log"];
 

@@ -1,0 +1,70 @@
+//! What a policy says that has no effect on this run. Not an error: it may have one elsewhere, or later.
+
+use holystone_core::guard::GuardRails;
+use holystone_runtime::Capability;
+
+use super::Policy;
+use crate::plugins::{Choice, Loaded};
+use crate::sweep::Pace;
+
+/// Says what of a policy has no effect with these plugins.
+pub(crate) fn without_effect(policy: &Policy, loaded: &[Loaded]) -> Vec<String> {
+    let mut notices = Vec::new();
+    // Flags grant by default what any of several plugins may want.
+    if policy.name.is_some() {
+        notices.extend(policy.plugins.iter().zip(loaded).filter_map(|(choice, loaded)| unused(choice, loaded)));
+    }
+    let is_log = |used: &Capability| matches!(used, Capability::Logs | Capability::LogContent);
+    let looks_at_logs = |one: &Loaded| one.uses().is_none_or(|uses| uses.iter().any(is_log));
+    if !policy.log_roots.is_empty() && !loaded.iter().any(looks_at_logs) {
+        let names: Vec<&str> = policy.log_roots.iter().map(|root| root.name.as_str()).collect();
+        notices.push(format!("no plugin looks at log files, so these log roots have no effect: {}", names.join(", ")));
+    }
+    if policy.endpoint == "none" {
+        notices.extend(of_images(&policy.rails));
+    }
+    notices.extend(of_limits(&policy.rails));
+    if !policy.pace.pause.is_zero() && policy.pace.in_flight != Pace::default().in_flight {
+        notices.push("with a pause, removals start one by one, so the limit of concurrency has no effect".to_owned());
+    }
+    notices
+}
+
+/// What a plugin is granted and makes no use of.
+fn unused(choice: &Choice, loaded: &Loaded) -> Option<String> {
+    let uses = loaded.uses()?;
+    let unused = choice.grants.iter().filter(|granted| !uses.contains(granted));
+    let unused: Vec<&str> = unused.map(Capability::as_str).collect();
+    let sentence = || format!("plugin {} does not use what it is granted: {}", choice.name, unused.join(", "));
+    (!unused.is_empty()).then(sentence)
+}
+
+/// Rails about images, of which there are none without a container runtime.
+fn of_images(rails: &GuardRails) -> Option<String> {
+    let usual = GuardRails::default();
+    let set = [
+        ("patterns to protect", !rails.protect.is_empty()),
+        ("patterns not to protect", !rails.lift.is_empty()),
+        ("the least age", rails.min_age != usual.min_age),
+    ];
+    let set: Vec<&str> = set.into_iter().filter_map(|(what, is_set)| is_set.then_some(what)).collect();
+    let sentence =
+        format!("without a container runtime there are no images, so these have no effect: {}", set.join(", "));
+    (!set.is_empty()).then_some(sentence)
+}
+
+fn of_limits(rails: &GuardRails) -> Vec<String> {
+    let limits = &rails.limits;
+    let mut notices = Vec::new();
+    if limits.percent == Some(100) {
+        notices.push("a limit of 100 percent refuses nothing".to_owned());
+    }
+    for (what, is_zero) in
+        [("count", limits.count == Some(0)), ("bytes", limits.bytes == Some(0)), ("percent", limits.percent == Some(0))]
+    {
+        if is_zero {
+            notices.push(format!("the limit of {what} is 0, so every removal is refused"));
+        }
+    }
+    notices
+}
