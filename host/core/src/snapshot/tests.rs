@@ -1,4 +1,5 @@
 use super::{Snapshot, SnapshotError};
+use crate::image::Image;
 
 const SMALL: &str = r#"{
     "format": 1,
@@ -64,6 +65,6 @@ fn names_that_are_none_are_dropped() {
     let images = read(text).unwrap().images;
     let names: Vec<Vec<&str>> = images.iter().map(|image| image.references().collect()).collect();
     assert_eq!(names, [vec![], vec![], vec!["busybox:1"]]);
-    let dangling: Vec<bool> = images.iter().map(|image| image.is_dangling()).collect();
+    let dangling: Vec<bool> = images.iter().map(Image::is_dangling).collect();
     assert_eq!(dangling, [true, true, false]);
 }

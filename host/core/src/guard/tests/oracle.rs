@@ -70,7 +70,7 @@ fn is_named(mention: &str, image: &Image) -> bool {
     let mention = mention.trim_start_matches("docker://").trim_start_matches("docker-pullable://");
     if let Some((name, digest)) = mention.split_once('@') {
         let name = name.to_ascii_lowercase();
-        return has_digest(image, digest) || image.repo_tags.iter().any(|tag| *tag == name);
+        return has_digest(image, digest) || image.repo_tags.contains(&name);
     }
     let full = SPELLINGS.iter().find(|(spelling, _)| *spelling == mention).map_or(mention, |(_, full)| full);
     let lower = mention.to_ascii_lowercase();
