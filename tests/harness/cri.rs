@@ -12,11 +12,12 @@ use hyper_util::rt::TokioIo;
 use k8s_cri::v1::image_service_client::ImageServiceClient;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
-    Container, ContainerConfig, ContainerMetadata, ContainerState, CreateContainerRequest, Image, ImageSpec,
-    ImageStatusRequest, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, ListContainersRequest, ListImagesRequest,
-    ListPodSandboxRequest, Mount, NamespaceMode, NamespaceOption, PodSandbox, PodSandboxConfig, PodSandboxMetadata,
-    RemoveContainerRequest, RemoveImageRequest, RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest,
-    StopContainerRequest, StopPodSandboxRequest, VersionRequest, VersionResponse,
+    Container, ContainerConfig, ContainerMetadata, ContainerState, ContainerStatusRequest, CreateContainerRequest,
+    Image, ImageFilter, ImageSpec, ImageStatusRequest, LinuxPodSandboxConfig, LinuxSandboxSecurityContext,
+    ListContainersRequest, ListImagesRequest, ListPodSandboxRequest, Mount, NamespaceMode, NamespaceOption, PodSandbox,
+    PodSandboxConfig, PodSandboxMetadata, RemoveContainerRequest, RemoveImageRequest, RemovePodSandboxRequest,
+    RunPodSandboxRequest, StartContainerRequest, StopContainerRequest, StopPodSandboxRequest, VersionRequest,
+    VersionResponse,
 };
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -280,6 +281,21 @@ impl Cri {
     pub async fn list_images(&self) -> anyhow::Result<Vec<Image>> {
         let response = self.images.clone().list_images(ListImagesRequest::default()).await;
         Ok(response.context("ListImages")?.into_inner().images)
+    }
+
+    /// The images that the runtime lists when it is asked for one.
+    pub async fn list_images_of(&self, name: &str) -> anyhow::Result<Vec<Image>> {
+        let filter = Some(ImageFilter { image: Some(spec(name)) });
+        let response = self.images.clone().list_images(ListImagesRequest { filter }).await;
+        Ok(response.with_context(|| format!("ListImages {name}"))?.into_inner().images)
+    }
+
+    /// The whole id of the container that a shortened one means.
+    pub async fn container_status(&self, id: &str) -> anyhow::Result<String> {
+        let request = ContainerStatusRequest { container_id: id.to_owned(), verbose: false };
+        let response = self.runtime.clone().container_status(request).await;
+        let status = response.with_context(|| format!("ContainerStatus {id}"))?.into_inner().status;
+        Ok(status.context("no status")?.id)
     }
 
     /// The ids of all images, sorted.

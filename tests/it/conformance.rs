@@ -11,6 +11,7 @@ mod subject;
 use std::path::Path;
 use std::time::Duration;
 
+use holystone_core::image::ImageId;
 use holystone_core::snapshot::Snapshot;
 use holystone_node::simulated::Method;
 use holystone_node::{Faults, SimulatedNode};
@@ -37,6 +38,31 @@ async fn a_simulated_node_passes() -> anyhow::Result<()> {
         simulated(seed).await?;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simulated_crio_passes() -> anyhow::Result<()> {
+    for seed in SEEDS {
+        simulated(as_crio(Snapshot::from_json(seed)?)).await?;
+    }
+    Ok(())
+}
+
+/// The node as CRI-O would show it: ids without the name of their algorithm.
+fn as_crio(mut seed: Snapshot) -> Snapshot {
+    "cri-o".clone_into(&mut seed.node.runtime_name);
+    let bare = |text: &mut String| *text = text.trim_start_matches("sha256:").to_owned();
+    for image in &mut seed.images {
+        image.id = ImageId::new(image.id.hex());
+    }
+    for container in &mut seed.containers {
+        let mentions = &mut container.image;
+        [&mut mentions.image_id, &mut mentions.image_ref, &mut mentions.image].into_iter().for_each(bare);
+    }
+    for sandbox in &mut seed.sandboxes {
+        bare(&mut sandbox.image);
+    }
+    seed.normalize()
 }
 
 #[tokio::test(flavor = "multi_thread")]

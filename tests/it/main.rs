@@ -20,7 +20,9 @@
 //! - `pods`: runs as pods of a cluster have them.
 //! - `promises`: what the pages promise, and the tests that hold it.
 //! - `pressure`: runs that depend on how full the disk is.
+//! - `runtimes`: runtimes that are not containerd.
 //! - `script`: what the hand-written script gets wrong, done right.
+//! - `simulate`: a simulated node as a server.
 //! - `simulated`: simulated nodes for tests.
 //! - `state`: what is remembered of a node from run to run.
 //! - `stopping`: runs that are asked to end, that reach their time limit, or that are killed at any step.
@@ -50,7 +52,9 @@ mod policy;
 mod pressure;
 mod promises;
 mod races;
+mod runtimes;
 mod script;
+mod simulate;
 mod simulated;
 mod state;
 mod stopping;

@@ -75,7 +75,8 @@ async fn ages_survive_runs_and_show_wherever_one_looks() {
     assert_eq!(yaml, second);
     let table = state(&node.state_dir(), "table").expect(0).stdout;
     let day = &text(&second["since"])[..10];
-    for words in [&format!("remembered since {day}"), &id(OLD), "never", "unused-images 2×", "The last run ended at"] {
+    let called = format!("{OLD} ({})", &id(OLD)[7..19]);
+    for words in [&format!("remembered since {day}"), &called, "never", "unused-images 2×", "The last run ended at"] {
         assert!(table.contains(words), "{words} is missing: {table}");
     }
 

@@ -10,7 +10,7 @@ use holystone_node::Faults;
 use holystone_node::simulated::{Code, Method, Moment};
 
 use crate::simulated::{CONFIG, OLD, TestNode, container_of, id, planned, whole};
-use crate::support::{result, state_dir, sweep, unused_images};
+use crate::support::{result, state_dir, sweep, text, unused_images};
 use crate::terminal::Asking;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,7 +19,8 @@ async fn what_is_planned_goes_and_a_second_run_finds_nothing() {
     let report = node.run(&[]).expect(0).json();
     assert_eq!(node.gone(), planned());
     assert_eq!(report["totals"]["removed"], node.gone().len());
-    assert!(report["totals"]["filesystemFreedBytes"].as_i64().unwrap() > 0);
+    let used = |when: &str| report[when][0]["usedBytes"].as_u64().unwrap();
+    assert!(used("filesystemsBefore") > used("filesystemsAfter"), "by the runtime's word");
 
     let again = node.run(&[]).expect(0).json();
     assert_eq!(again["totals"]["planned"], 0);
@@ -96,10 +97,15 @@ async fn the_runtimes_own_refusal_is_a_refusal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_image_that_is_still_listed_is_told_as_such() {
+async fn an_image_that_is_still_listed_is_told_as_such_and_refused_from_then_on() {
     let node = TestNode::start(Faults::none().sticky(id(OLD)));
-    let report = node.run(&[]).expect(1).json();
-    assert_eq!(result(&report, &id(OLD))["result"], "stillListed");
+    let report = node.run(&[]).expect(0).json();
+    assert_eq!(result(&report, &id(OLD))["detail"]["code"], "KeptByRuntime");
+    assert!(text(&report["notices"][0]).contains("lists all the same"), "{}", report["notices"]);
+    let again = node.run(&[]).expect(0).json();
+    assert_eq!(again["refusals"][0]["refusal"]["code"], "KeptByRuntime");
+    assert_eq!(again["totals"]["planned"], 0);
+    assert_eq!(node.simulated.removals().len(), planned().len(), "it was asked for once");
     assert_eq!(report["totals"]["removed"], node.gone().len());
     assert_eq!(node.gone().len() + 1, planned().len());
 }

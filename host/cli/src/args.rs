@@ -14,6 +14,7 @@ use holystone_core::pattern::Pattern;
 use holystone_core::pressure::Disk;
 use holystone_core::reference::Reference;
 use holystone_core::text;
+use holystone_node::simulated::Flavour;
 use holystone_node::{Elsewhere, RootSpec};
 use holystone_runtime::Capability;
 use jiff::SignedDuration;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Record the node as JSON, to be replayed by `plan --snapshot` anywhere.
     Snapshot(SnapshotArguments),
+    /// Serve a simulated node on a socket, for plugins to be tried on and for crictl, until SIGTERM or SIGINT.
+    Simulate(SimulateArguments),
     /// Show what is remembered of this node: images and their ages, wishes, the last run.
     State(StateArguments),
     /// Keep running by manifests: at their times, and when the disk is full.
@@ -232,6 +235,54 @@ pub(crate) struct StateArguments {
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Format,
+}
+
+/// Arguments of `simulate`.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArguments {
+    /// Where to listen. Nothing that is there is replaced, but a socket that this command left behind.
+    #[arg(long, value_name = "PATH", value_parser = absolute)]
+    pub(crate) socket: PathBuf,
+
+    /// Serve this recorded node (`holystone snapshot`) instead of one of 125 images; - reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) snapshot: Option<PathBuf>,
+
+    /// How many images the node has; those in use are always there.
+    #[arg(long, value_name = "N", conflicts_with = "snapshot", value_parser = images)]
+    pub(crate) images: Option<usize>,
+
+    /// In whose way to answer. Default: the runtime that the recorded node names.
+    #[arg(long, value_enum)]
+    pub(crate) runtime: Option<RuntimeWord>,
+
+    /// What to do wrong, as JSON: {"inUse": [ID], "artifacts": [ID], "readOnly": [ID], "parents": {CHILD: PARENT}},
+    /// errors, delays and more; see host/node/src/simulated/faults.rs.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+}
+
+/// The runtimes that a simulated node can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuntimeWord {
+    /// Removes an image with all its names, whoever uses it.
+    Containerd,
+    /// CRI-O: ids without sha256:, artifacts, read-only stores.
+    #[value(alias = "crio")]
+    CriO,
+    /// Docker behind cri-dockerd: name by name.
+    #[value(alias = "cri-dockerd")]
+    Docker,
+}
+
+impl From<RuntimeWord> for Flavour {
+    fn from(word: RuntimeWord) -> Self {
+        match word {
+            RuntimeWord::Containerd => Self::Containerd,
+            RuntimeWord::CriO => Self::CriO,
+            RuntimeWord::Docker => Self::Docker,
+        }
+    }
 }
 
 /// Arguments of `explain`.
@@ -503,6 +554,11 @@ pub(crate) struct RailArguments {
     #[arg(long, value_name = "PATTERN", value_parser = clap::builder::PossibleValuesParser::new(LIFTABLE))]
     unprotect: Vec<String>,
 
+    /// Remove images of several names also by a runtime that takes the names one by one and may then refuse the rest
+    /// (Docker with cri-dockerd). Without it they are refused there.
+    #[arg(long)]
+    allow_partial_untag: bool,
+
     /// Keep images that were first seen less than this ago. While nobody knows how old the images are, because this
     /// node has not been seen before, they are kept only while a pod younger than this may be starting. 0s keeps none.
     /// Default: 10m.
@@ -549,6 +605,7 @@ impl RailArguments {
         let lift = self.unprotect.iter().filter_map(|text| text.parse().ok());
         rails.protect.extend(protect.map(|pattern| RailPattern::new("--protect", pattern)));
         rails.lift.extend(lift.map(|pattern| RailPattern::new("--unprotect", pattern)));
+        rails.allow_partial_untag |= self.allow_partial_untag;
         set(&mut rails.min_age, self.min_age);
         set(&mut rails.confirmations, self.confirmations);
         set(&mut rails.unknown_open_age, self.unknown_open_age);
@@ -601,6 +658,12 @@ fn percent(text: &str) -> Result<u8, String> {
     let number = text.strip_suffix('%').unwrap_or(text);
     let percent = number.parse::<u8>().ok().filter(|percent| *percent <= 100);
     percent.ok_or_else(|| "a share is a whole number from 0 to 100, for example 85%".to_owned())
+}
+
+/// As many as a snapshot of can be read again.
+fn images(text: &str) -> Result<usize, String> {
+    let number = text.parse::<usize>().ok().filter(|number| *number <= 100_000);
+    number.ok_or_else(|| "give a whole number, at most 100000".to_owned())
 }
 
 fn listen(text: &str) -> Result<Listen, String> {

@@ -24,7 +24,7 @@ use crate::stop::{Asked, Stop};
 use crate::sweep::Job;
 
 /// A node as the best-practice page of `OpenKruise` describes it: 125 images, most of them old tags of one rollout.
-const NODE: &[u8] = include_bytes!("../../../examples/snapshots/rollout-node.json");
+pub(crate) const NODE: &[u8] = include_bytes!("../../../examples/snapshots/rollout-node.json");
 
 /// How long the sweep may take; it takes a moment.
 const TIME_LIMIT: Duration = Duration::from_mins(10);

@@ -23,6 +23,7 @@ mod remembered;
 mod render;
 mod run;
 mod series;
+mod simulate;
 mod snapshot;
 mod state;
 mod status;
@@ -65,6 +66,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
             Command::Plan(arguments) => plan::plan(&arguments).await,
             Command::Run(arguments) => run::run(&arguments).await,
             Command::Snapshot(arguments) => snapshot::snapshot(&arguments).await,
+            Command::Simulate(arguments) => simulate::simulate(&arguments).await,
             Command::State(arguments) => state::state(&arguments),
             Command::Daemon(arguments) => daemon::daemon(&arguments).await,
             Command::Status(arguments) => status::status(&arguments).await,

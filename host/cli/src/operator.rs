@@ -141,7 +141,7 @@ const FAMILIES: [Family; 8] = [
     ),
     (
         "holystone_nodecleanup_filesystem_freed_bytes",
-        "What filesystems gained in the last run, measured before and after.",
+        "What filesystems gained in the last run, measured before and after; nodes that cannot measure it are left out.",
         |status| {
             let freed = status.last_run.as_ref()?.filesystem_freed_bytes?;
             Some(if freed < 0 { -count(freed.unsigned_abs()) } else { count(freed.unsigned_abs()) })

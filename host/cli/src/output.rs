@@ -8,8 +8,8 @@ use std::io::{BufWriter, IsTerminal, Write};
 use anyhow::Context as _;
 use bytesize::ByteSize;
 use comfy_table::{CellAlignment, Table, presets};
-use holystone_core::guard::{Refused, Step};
-use holystone_core::report::{Interrupted, Outcome, PlanReport, PluginFailure, PluginRun, Report, StepResult};
+use holystone_core::guard::Refused;
+use holystone_core::report::{Interrupted, Outcome, PlanReport, PluginFailure, PluginRun, Remark, Report, StepResult};
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
 use holystone_core::text::{self, escaped};
@@ -166,9 +166,23 @@ fn state_table(out: &mut impl Write, state: &State) -> anyhow::Result<()> {
         let own = if state.own_images.contains(id) { " (Holystone's own)" } else { "" };
         let used = seen.used.map_or_else(|| "never".to_owned(), |used| format!("{used:.0}"));
         let first = format!("{:.0}", seen.first);
-        table.add_row([&format!("{}{own}", text::shown(id)), &first, &used, &wished(state, id)]);
+        let called = called(state, id);
+        table.add_row([&format!("{called}{own}"), &first, &used, &wished(state, id)]);
     }
     print_table(out, &table)
+}
+
+/// What an image is called, with the beginning of its id; the whole of it where it has no name.
+fn called(state: &State, id: &str) -> String {
+    let Some(names) = state.names.get(id) else { return text::shown(id) };
+    let names: Vec<String> = names.iter().map(|name| text::shown(name)).collect();
+    format!("{} ({})", names.join(", "), short(id))
+}
+
+/// As much of an id as tells images of a node apart.
+fn short(id: &str) -> String {
+    let hex = id.strip_prefix("sha256:").unwrap_or(id);
+    text::shown(&hex.chars().take(12).collect::<String>())
 }
 
 /// By whom, and in how many runs in a row, the removal of an image was wished.
@@ -228,7 +242,8 @@ fn plan_table(out: &mut impl Write, planned: &PlanReport, all: bool) -> anyhow::
     plugins(out, &planned.plugins)?;
     let mut table = new_table(["PLAN", "IMAGE", "SIZE", "REASON"]);
     for step in &planned.plan.steps {
-        table.add_row(["remove", &names(step), &bytes(step.size_bytes()), &step.reason().line()]);
+        let names = names(step.references(), step.name());
+        table.add_row(["remove", &names, &bytes(step.size_bytes()), &step.reason().line()]);
     }
     refusals(&mut table, &planned.plan.refusals);
     print_table(out, &table)?;
@@ -266,9 +281,10 @@ fn report_table(out: &mut impl Write, report: &Report, all: bool) -> anyhow::Res
     notices(out, &report.notices)?;
     plugins(out, &report.plugins)?;
     let mut table = new_table(["RESULT", "IMAGE", "SIZE", "REASON"]);
-    for StepResult { step, outcome } in &report.steps {
-        let why = explain(outcome).unwrap_or_else(|| step.reason().line());
-        table.add_row([outcome.as_str(), &names(step), &bytes(step.size_bytes()), &why]);
+    for StepResult { step, outcome, remark } in &report.steps {
+        let why = explain(outcome, remark).unwrap_or_else(|| step.reason().line());
+        let names = names(step.references(), step.name());
+        table.add_row([outcome.as_str(), &names, &bytes(step.size_bytes()), &why]);
     }
     refusals(&mut table, &report.refusals);
     print_table(out, &table)?;
@@ -348,28 +364,43 @@ fn freed(measured: Option<i64>) -> String {
     }
 }
 
-/// Every tag of the image, for all of them go; its digest or id when it has none.
-fn names(step: &Step) -> String {
-    let tags = step.references().iter().filter(|reference| !reference.contains('@'));
+/// Every tag of an image, for all of them go or stay together; what else it is called when it has none.
+fn names(references: &[String], otherwise: &str) -> String {
+    let tags = references.iter().filter(|reference| !reference.contains('@'));
     let tags: Vec<String> = tags.map(|tag| text::shown(tag)).collect();
-    if tags.is_empty() { text::shown(step.name()) } else { tags.join(", ") }
+    if tags.is_empty() { text::shown(otherwise) } else { tags.join(", ") }
 }
 
+/// How many characters of a runtime's words are shown in a row.
+const ROW: usize = 300;
+
 /// What there is to say beyond the plugin's reason.
-fn explain(outcome: &Outcome) -> Option<String> {
+fn explain(outcome: &Outcome, remark: &Remark) -> Option<String> {
+    let answer = remark
+        .answer
+        .as_ref()
+        .map(|answer| format!("not listed any more, though the runtime answered: {}", text::both_ends(answer, ROW)));
+    let lost: Vec<String> = remark.lost_names.iter().map(|name| text::shown(name)).collect();
+    let lost = (!lost.is_empty()).then(|| format!("it has lost the names {}", lost.join(", ")));
+    let parts: Vec<String> = reason_of(outcome).into_iter().chain(answer).chain(lost).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Why a step came to its outcome, unless that is what it set out to do.
+fn reason_of(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Removed => None,
         Outcome::AlreadyGone => Some("somebody else removed it".to_owned()),
         Outcome::NoLongerAllowed(refusal) => Some(format!("rail {}: {refusal}", refusal.rail())),
         Outcome::StillListed => Some("by the runtime's word it is gone, and it is listed all the same".to_owned()),
-        Outcome::Failed(why) | Outcome::NotAttempted(why) | Outcome::NotNeeded(why) => Some(text::shown(why)),
+        Outcome::Failed(why) | Outcome::NotAttempted(why) | Outcome::NotNeeded(why) => Some(text::both_ends(why, ROW)),
     }
 }
 
 fn refusals(table: &mut Table, refusals: &[Refused]) {
-    for Refused { name, size_bytes, refusal, .. } in refusals {
+    for Refused { name, references, size_bytes, refusal, .. } in refusals {
         let size = size_bytes.map_or_else(String::new, bytes);
-        table.add_row(["refuse", name, &size, &format!("rail {}: {refusal}", refusal.rail())]);
+        table.add_row(["refuse", &names(references, name), &size, &format!("rail {}: {refusal}", refusal.rail())]);
     }
 }
 
@@ -399,7 +430,7 @@ fn filesystem_lines(out: &mut impl Write, filesystems: &[Filesystem]) -> anyhow:
 fn disk_use(filesystem: &Filesystem) -> String {
     // The runtime computes its figure now and then; until it has, it says 0.
     let store = filesystem.used_bytes.filter(|used| *used > 0);
-    let store = store.map(|used| format!("the runtime's store takes {}", bytes(used)));
+    let store = store.map(|used| format!("the runtime says that its store uses {}", bytes(used)));
     let whole = match (filesystem.capacity_bytes, filesystem.available_bytes) {
         (Some(capacity), Some(available)) if capacity > 0 => {
             let used = capacity.saturating_sub(available);

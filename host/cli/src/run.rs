@@ -281,10 +281,23 @@ pub(crate) async fn carry_out(
     clock.lap("sweep");
     let after = filesystems(job.node, job.stop).await;
     let mut report = Report::new(planned, swept, log_swept, Timestamp::now(), after, clock.laps());
+    remembered.state.removals.learn(&report);
+    report.notices.extend(kept_notice(&report));
     remembered.state.finish(last_run(&report), report.gone(), report.gone_logs());
     remembered.save();
     report.notices.extend(remembered.notices.iter().cloned());
     report
+}
+
+/// Says what the runtime kept, which is no failure, so that somebody sees it.
+fn kept_notice(report: &Report) -> Option<String> {
+    match report.kept().count() {
+        0 => None,
+        1 => Some("the runtime said that it removed an image that it lists all the same; it is refused from now on (KeptByRuntime)".to_owned()),
+        kept => Some(format!(
+            "the runtime said that it removed {kept} images that it lists all the same; they are refused from now on (KeptByRuntime)"
+        )),
+    }
 }
 
 async fn filesystems(node: &LiveNode, stop: &Stop) -> Vec<Filesystem> {

@@ -3,9 +3,11 @@
 //! The rails are numbered and evaluated in this order; the first that says no names the refusal. Plugins can neither
 //! see nor switch them.
 //!
-//! 1. The target exists in the snapshot, is of a kind that this host removes, and is wished only once.
+//! 1. The target exists in the snapshot, is of a kind that this host removes, and is wished only once; and the runtime
+//!    did not keep it when it was last asked to remove it.
 //! 2. The image is not in use: no container in any state, no sandbox and no image volume refers to it, and none that
-//!    may refer to it is left unresolved (see [`crate::usage`]).
+//!    may refer to it is left unresolved (see [`crate::usage`]). Where a runtime takes names from an image before it
+//!    refuses the removal, an image has no more than one name, unless [`GuardRails::allow_partial_untag`].
 //! 3. The image is not one that the node needs for itself: pinned by the runtime, the sandbox (pause) image, matched
 //!    by [`BUILT_IN`], or one that Holystone itself or its plugins come in.
 //! 4. The image is not protected by the operator's patterns. One protected tag protects the image, because removing
@@ -32,6 +34,7 @@ use crate::container::Pod;
 use crate::image::{Image, ImageId};
 use crate::pattern::{Names, Pattern};
 use crate::proposal::{Proposal, Reason, Target, Verb, Wish};
+use crate::reference::Reference;
 use crate::snapshot::Snapshot;
 use crate::text;
 use crate::usage::{Usage, User};
@@ -51,6 +54,9 @@ pub const LIFTABLE: [&str; 2] = ["localhost/*", "*pause*"];
 pub struct GuardRails {
     /// Built-in patterns that do not protect on this node (rail 3); what is not in [`LIFTABLE`] has no effect.
     pub lift: Vec<RailPattern>,
+    /// Whether an image of several names may be removed by a runtime that takes its names one by one, and may keep the
+    /// rest (rail 2). Default no.
+    pub allow_partial_untag: bool,
     /// Images to keep (rail 4).
     pub protect: Vec<RailPattern>,
     /// How long an image has to have been here (rail 5). Zero switches the rail off. Default 10 minutes.
@@ -83,6 +89,7 @@ impl Default for GuardRails {
     fn default() -> Self {
         Self {
             lift: Vec::new(),
+            allow_partial_untag: false,
             protect: Vec::new(),
             min_age: SignedDuration::from_mins(10),
             confirmations: 1,
@@ -181,12 +188,18 @@ impl Step {
 #[derive(Debug)]
 pub struct Clearance {
     image: ImageId,
+    name: Option<String>,
 }
 
 impl Clearance {
     /// The image that may be removed.
     pub fn image(&self) -> &ImageId {
         &self.image
+    }
+
+    /// What to ask the runtime for: the image's id, or the one of its names that [`Guard::clear_by_name`] chose.
+    pub fn asked(&self) -> &str {
+        self.name.as_deref().unwrap_or(self.image.as_str())
     }
 }
 
@@ -200,6 +213,9 @@ pub struct Refused {
     pub wish: Wish,
     /// What to call the target in a message.
     pub name: String,
+    /// Every tag and digest of the image; none when there is no such image, or it has no name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<String>,
     /// Size of the image in bytes, as the runtime counts; absent when there is no such image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
@@ -273,8 +289,46 @@ impl<'a> Guard<'a> {
         let known = |reference: &&str| !step.references.iter().any(|judged| judged == reference);
         match image.references().find(known) {
             Some(reference) => Err(Refusal::Changed { reference: reference.to_owned() }),
-            None => Ok(Clearance { image: image.id.clone() }),
+            None => Ok(Clearance { image: image.id.clone(), name: None }),
         }
+    }
+
+    /// Permits to ask for the image of a step by one of its names, where the runtime lists it although it accepted the
+    /// removal by id. `tried` are the names that were asked for before. Digests come first, since they mean the same
+    /// content for ever, and no name is chosen that may mean another image. `None` when no name is left, or the runtime
+    /// is not one that removes anything by name only.
+    ///
+    /// # Errors
+    /// With the refusal, as [`Guard::clear`]; and while a pod may be starting, which may have pulled the image again.
+    pub fn clear_by_name(&self, step: &Step, tried: &[String]) -> Result<Option<Clearance>, Refusal> {
+        let cleared = self.clear(step)?;
+        if let Some(pod) = self.starting {
+            return Err(Refusal::MayBeYoung { pod: pod.to_string(), min_age: self.rails.min_age });
+        }
+        let Some(image) = self.snapshot.image(cleared.image.as_str()).filter(|_| self.snapshot.removes_by_name())
+        else {
+            return Ok(None);
+        };
+        let mut names = image.repo_digests.iter().chain(&image.repo_tags);
+        let name = names.find(|name| !tried.contains(name) && self.means_only(name, image)).cloned();
+        Ok(name.map(|name| Clearance { name: Some(name), ..cleared }))
+    }
+
+    /// Whether a name of an image is a whole reference and none of another image, by its tag, its digest or its id.
+    fn means_only(&self, name: &str, image: &Image) -> bool {
+        let Ok(reference) = Reference::parse(name) else { return false };
+        if reference.tag().is_none() && reference.digest().is_none() {
+            return false;
+        }
+        let digest = reference.digest();
+        let is_it = |other: &Image| {
+            digest.is_some_and(|digest| other.id.names(digest))
+                || other.references().filter_map(|text| Reference::parse(text).ok()).any(|other| match digest {
+                    Some(digest) => other.digest() == Some(digest),
+                    None => other.repository() == reference.repository() && other.tag() == reference.tag(),
+                })
+        };
+        !self.snapshot.images.iter().any(|other| other.id != image.id && is_it(other))
     }
 
     fn review_one(&self, proposal: Proposal, tally: &mut Tally, plan: &mut Plan) {
@@ -331,10 +385,16 @@ impl<'a> Guard<'a> {
         Ok(image)
     }
 
-    /// Rails 2 to 5: what the image is, apart from who wishes what.
+    /// Rails 1 to 5: what the image is, apart from who wishes what.
     fn judge_image(&self, place: usize, image: &Image) -> Result<(), Refusal> {
+        if let Some(since) = self.snapshot.memory.kept.get(image.id.as_str()) {
+            return Err(Refusal::KeptByRuntime { since: *since });
+        }
         if let Some(user) = self.usage.users(place).first() {
             return Err(in_use(user));
+        }
+        if self.snapshot.untags_first() && !self.rails.allow_partial_untag && image.has_several_names() {
+            return Err(Refusal::NamesAtRisk { names: image.references().count() });
         }
         if image.pinned {
             return Err(Refusal::Pinned);
@@ -407,15 +467,20 @@ impl<'a> Guard<'a> {
         };
         let name = known.map_or_else(|| wish.target.name(), |(_, image)| text::shown(image.display_name()));
         let size_bytes = known.map(|(_, image)| image.size_bytes);
-        Refused { plugin: plugin.to_owned(), wish, name, size_bytes, refusal }
+        let references = known.map(|(_, image)| references(image)).unwrap_or_default();
+        Refused { plugin: plugin.to_owned(), wish, name, references, size_bytes, refusal }
     }
+}
+
+fn references(image: &Image) -> Vec<String> {
+    image.references().map(str::to_owned).collect()
 }
 
 fn step(plugin: &str, image: &Image, wish: Wish) -> Step {
     Step {
         plugin: plugin.to_owned(),
         image: image.id.clone(),
-        references: image.references().map(str::to_owned).collect(),
+        references: references(image),
         size_bytes: image.size_bytes,
         reason: wish.reason,
     }

@@ -40,6 +40,9 @@ impl fmt::Display for ImageId {
     }
 }
 
+/// What Docker lists in place of a name that is missing.
+const NO_NAME: &str = "<none>";
+
 /// One image of the node (CRI `Image`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -79,6 +82,21 @@ impl Image {
         self.repo_tags.iter().chain(&self.repo_digests).map(String::as_str)
     }
 
+    /// Whether the image has more than one tag, or names in more than one repository. A tag and the digests of its own
+    /// repository are one name: Docker refuses or removes them together.
+    pub fn has_several_names(&self) -> bool {
+        let is_name = |reference: &&str| !reference.contains(NO_NAME);
+        let repository = |reference| {
+            let name = str::split_once(reference, '@').map_or(reference, |(name, _)| name);
+            crate::reference::split_tag(name).0
+        };
+        let tags = self.repo_tags.iter().map(String::as_str).filter(is_name).count();
+        let mut repositories: Vec<&str> = self.references().filter(is_name).map(repository).collect();
+        repositories.sort_unstable();
+        repositories.dedup();
+        tags > 1 || repositories.len() > 1
+    }
+
     /// What to call the image in a message: its first tag, else its first digest, else its id.
     pub fn display_name(&self) -> &str {
         self.references().next().unwrap_or(self.id.as_str())
@@ -89,4 +107,46 @@ impl Image {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Image, ImageId};
+
+    fn image(tags: &[&str], digests: &[&str]) -> Image {
+        Image {
+            id: ImageId::new("sha256:1"),
+            repo_tags: tags.iter().map(ToString::to_string).collect(),
+            repo_digests: digests.iter().map(ToString::to_string).collect(),
+            size_bytes: 1,
+            pinned: false,
+            first_seen: None,
+            last_used: None,
+            annotations: std::collections::BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_tag_and_the_digests_of_its_repository_are_one_name() {
+        let one: [(&[&str], &[&str]); 6] = [
+            (&[], &[]),
+            (&["a/b:1"], &[]),
+            (&["a/b:1"], &["a/b@sha256:1", "a/b@sha256:2"]),
+            (&[], &["reg:5000/a/b@sha256:1", "reg:5000/a/b@sha256:2"]),
+            (&["<none>:<none>"], &["a/b@sha256:1"]),
+            (&["a/b:1"], &["<none>@<none>"]),
+        ];
+        for (tags, digests) in one {
+            assert!(!image(tags, digests).has_several_names(), "{tags:?} {digests:?}");
+        }
+        let several: [(&[&str], &[&str]); 4] = [
+            (&["a/b:1", "a/b:2"], &[]),
+            (&["a/b:1"], &["mirror/b@sha256:1"]),
+            (&[], &["a/b@sha256:1", "mirror/b@sha256:1"]),
+            (&["reg:5000/a:1", "reg:5001/a:1"], &[]),
+        ];
+        for (tags, digests) in several {
+            assert!(image(tags, digests).has_several_names(), "{tags:?} {digests:?}");
+        }
+    }
 }

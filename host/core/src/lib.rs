@@ -33,6 +33,7 @@ pub mod pattern;
 pub mod pressure;
 pub mod proposal;
 pub mod reference;
+pub mod removals;
 pub mod report;
 pub mod schedule;
 pub mod snapshot;

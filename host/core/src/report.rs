@@ -27,7 +27,7 @@ pub enum Outcome {
     AlreadyGone,
     /// The second look said no.
     NoLongerAllowed(Refusal),
-    /// It is gone by the runtime's word, and listed all the same.
+    /// It is gone by the runtime's word and listed all the same, and the run ended before more could be done about it.
     StillListed,
     /// The removal failed; the text is the runtime's, with what was tried.
     Failed(String),
@@ -82,8 +82,22 @@ impl Ending {
 pub struct Swept {
     /// One entry for each step of the plan, in its order.
     pub outcomes: Vec<Outcome>,
+    /// What else the removals did, by the places of their steps in the plan.
+    pub remarks: BTreeMap<usize, Remark>,
     /// Why it ended before the plan did, if so.
     pub ending: Option<Ending>,
+}
+
+/// What a removal did besides its outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Remark {
+    /// Tags and digests that the image had when it was judged and that it had lost after a removal that did not succeed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost_names: Vec<String>,
+    /// What the runtime answered, where the image is gone although the answer was an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
 }
 
 /// An earlier run that was cut off in the middle: killed, or the machine went down.
@@ -288,6 +302,9 @@ pub struct StepResult {
     /// What became of it.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// What else the removal did.
+    #[serde(flatten)]
+    pub remark: Remark,
 }
 
 /// What a sweep did: what `holystone run` prints.
@@ -371,9 +388,9 @@ pub struct Totals {
     pub failed: usize,
     /// Sum of the sizes of the removed images, as the runtime counts them: not what the filesystem gained.
     pub size_removed_bytes: u64,
-    /// What the image filesystem gained, in bytes: measured by statvfs before and after, or, where its mount point
-    /// cannot be seen from here, by what the runtime said each time that its store uses. Other writers count into it,
-    /// runtimes free space late, and it is negative when the disk filled up meanwhile. Absent when neither is known.
+    /// What the image filesystem gained, in bytes, by statvfs before and after. Other writers count into it, runtimes
+    /// free space late, and it is negative when the disk filled up meanwhile. Absent where its mount point cannot be
+    /// seen: what the runtime says that its store uses is no measurement of a disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filesystem_freed_bytes: Option<i64>,
 }
@@ -388,12 +405,17 @@ impl Report {
         filesystems_after: Vec<Filesystem>,
         milliseconds: BTreeMap<&'static str, Milliseconds>,
     ) -> Self {
+        let mut remarks = swept.remarks;
         let steps: Vec<StepResult> = planned
             .plan
             .steps
             .into_iter()
             .zip(swept.outcomes)
-            .map(|(step, outcome)| StepResult { step, outcome })
+            .enumerate()
+            .map(|(place, (step, outcome))| {
+                let remark = remarks.remove(&place).unwrap_or_default();
+                StepResult { step, outcome, remark }
+            })
             .collect();
         let mut totals = Totals::of(&steps);
         totals.refused = planned.plan.refusals.len();
@@ -432,6 +454,23 @@ impl Report {
         !self.runtime.is_empty() || self.totals.refused > 0
     }
 
+    /// The steps whose image the runtime said it removed and lists all the same, and when it was asked.
+    pub fn kept(&self) -> impl Iterator<Item = (&Step, Timestamp)> {
+        self.steps.iter().filter_map(|result| match result.outcome {
+            Outcome::NoLongerAllowed(Refusal::KeptByRuntime { since }) => Some((&result.step, since)),
+            _ => None,
+        })
+    }
+
+    /// Whether the runtime took names from an image whose removal it then refused.
+    pub fn shows_untagging(&self) -> bool {
+        self.steps.iter().any(|result| {
+            let lost = result.remark.lost_names.len();
+            let says_in_use = matches!(result.outcome, Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { .. }));
+            says_in_use && lost > 0 && lost < result.step.references().len()
+        })
+    }
+
     /// The steps whose image is gone, whoever removed it.
     pub fn gone(&self) -> impl Iterator<Item = &Step> {
         let is_gone = |result: &&StepResult| matches!(result.outcome, Outcome::Removed | Outcome::AlreadyGone);
@@ -453,7 +492,7 @@ impl Report {
 impl Totals {
     fn of(steps: &[StepResult]) -> Self {
         let mut totals = Self { planned: steps.len(), ..Self::default() };
-        for StepResult { step, outcome } in steps {
+        for StepResult { step, outcome, .. } in steps {
             match outcome {
                 Outcome::Removed => {
                     totals.removed += 1;
@@ -479,16 +518,12 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// What a filesystem gained, when the same figure was measured both times.
+/// What a filesystem gained, when the same one was measured by statvfs both times.
 fn freed(before: &[Filesystem], after: &[Filesystem], name: &str) -> Option<i64> {
-    let named = |list: &[Filesystem]| list.iter().find(|filesystem| filesystem.name == name).cloned();
-    let (before, after) = (named(before)?, named(after)?);
-    difference(after.available_bytes, before.available_bytes)
-        .or_else(|| difference(before.used_bytes, after.used_bytes))
-}
-
-fn difference(more: Option<u64>, less: Option<u64>) -> Option<i64> {
-    i64::try_from(more?).ok()?.checked_sub(i64::try_from(less?).ok()?)
+    let before = before.iter().find(|filesystem| filesystem.name == name)?;
+    let same = |after: &&Filesystem| after.name == name && after.mountpoint == before.mountpoint;
+    let after = after.iter().find(same)?;
+    i64::try_from(after.available_bytes?).ok()?.checked_sub(i64::try_from(before.available_bytes?).ok()?)
 }
 
 #[cfg(test)]

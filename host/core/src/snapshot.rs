@@ -58,6 +58,12 @@ pub struct Memory {
     /// The same of log files and directories: plugin, [key](crate::guard::logs::LogStep::key), runs.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub log_wishes: BTreeMap<String, BTreeMap<String, u32>>,
+    /// Ids of the images that the runtime said it removed and lists all the same, and when it was asked.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, Timestamp>,
+    /// Whether the runtime was seen to take names from an image whose removal it then refused.
+    #[serde(skip_serializing_if = "is_false")]
+    pub untags_first: bool,
 }
 
 impl Memory {
@@ -65,6 +71,12 @@ impl Memory {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+// serde asks for a reference here.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The node and its container runtime.
@@ -202,6 +214,17 @@ impl Snapshot {
     /// the same as that there are none.
     pub fn has_runtime(&self) -> bool {
         !self.node.runtime_name.is_empty()
+    }
+
+    /// Whether the runtime removes an image's names one by one before it finds out whether the image is in use: then a
+    /// refused removal has lost names. cri-dockerd, which calls itself docker, does; others are known by what they did.
+    pub fn untags_first(&self) -> bool {
+        self.node.runtime_name == "docker" || self.memory.untags_first
+    }
+
+    /// Whether the runtime keeps things that it lists by an id and removes only by a name: CRI-O with OCI artifacts.
+    pub fn removes_by_name(&self) -> bool {
+        self.node.runtime_name.eq_ignore_ascii_case("cri-o")
     }
 
     /// The image with this id, spelt as the runtime spells it.

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::guard::logs::{LogPlan, LogStep};
 use crate::guard::{Plan, Step};
+use crate::image::Image;
 use crate::proposal::Target;
+use crate::removals::Removals;
 use crate::report::{Ending, Interrupted, LogTotals, Totals};
 use crate::snapshot::{Memory, Snapshot};
 use crate::usage::{Holder, Usage};
@@ -21,6 +23,9 @@ pub const FORMAT: u32 = 1;
 
 /// How many images are remembered at most; a node has some hundreds. What is beyond stays of unknown age.
 const MAX_IMAGES: usize = 100_000;
+
+/// How many names of an image are remembered at most.
+const MAX_NAMES: usize = 16;
 
 /// How far a clock may have been set back before what was written under it is not believed any more.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
@@ -48,6 +53,12 @@ pub struct State {
     /// The same of log files and directories: plugin, which file or directory, runs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub log_wishes: BTreeMap<String, BTreeMap<String, u32>>,
+    /// The tags of the images, or their digests where they have no tag, by id: for people.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, Vec<String>>,
+    /// How the runtime removes images.
+    #[serde(default, skip_serializing_if = "Removals::is_empty")]
+    pub removals: Removals,
     /// The last run that came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
@@ -135,6 +146,8 @@ impl State {
             own_images: BTreeSet::new(),
             wishes: BTreeMap::new(),
             log_wishes: BTreeMap::new(),
+            names: BTreeMap::new(),
+            removals: Removals::default(),
             last_run: None,
             under_way: None,
         }
@@ -185,6 +198,8 @@ impl State {
             self.images.insert(id, seen);
         }
         self.note_users(snapshot);
+        self.note_names(snapshot);
+        self.removals.observe(snapshot);
         self.own_images.retain(|id| snapshot.image(id).is_some());
         for wishes in self.wishes.values_mut() {
             wishes.retain(|id, _| snapshot.image(id).is_some());
@@ -204,6 +219,7 @@ impl State {
             image.last_used = seen.and_then(|seen| seen.used);
         }
         snapshot.memory = Memory { since: self.since, own_images: self.own_images.clone(), ..Memory::default() };
+        self.removals.recall(&mut snapshot.memory);
     }
 
     /// Counts what the plugins wished in this run. A wish that was not repeated, for whatever reason, starts anew.
@@ -243,6 +259,7 @@ impl State {
         for step in gone {
             let id = step.image().as_str();
             self.images.remove(id);
+            self.names.remove(id);
             for wishes in self.wishes.values_mut() {
                 wishes.remove(id);
             }
@@ -251,6 +268,16 @@ impl State {
         self.written_at = run.finished_at.max(self.written_at);
         self.last_run = Some(run);
         self.under_way = None;
+    }
+
+    /// Notes what the images are called.
+    fn note_names(&mut self, snapshot: &Snapshot) {
+        let names = |image: &Image| {
+            let tags = if image.repo_tags.is_empty() { &image.repo_digests } else { &image.repo_tags };
+            tags.iter().take(MAX_NAMES).cloned().collect::<Vec<_>>()
+        };
+        let named = snapshot.images.iter().take(MAX_IMAGES).filter(|image| image.references().next().is_some());
+        self.names = named.map(|image| (image.id.to_string(), names(image))).collect();
     }
 
     /// Notes which images are in use, and, where this runs in a pod, which of them are our own.

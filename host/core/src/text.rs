@@ -14,6 +14,18 @@ pub fn shown(text: &str) -> String {
     }
 }
 
+/// Escapes what is harmful and, of a long text, keeps the beginning and the end: runtimes name the image first, however
+/// long its name is, and say what is wrong with it last.
+pub fn both_ends(text: &str, limit: usize) -> String {
+    let length = text.chars().count();
+    if length <= limit {
+        return escaped(text).into_owned();
+    }
+    let head: String = text.chars().take(limit / 2).collect();
+    let tail: String = text.chars().skip(length - limit.saturating_sub(limit / 2 + 1)).collect();
+    format!("{}…{}", escaped(&head), escaped(&tail))
+}
+
 /// Escapes what is harmful.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_harmful) {
@@ -96,7 +108,7 @@ pub fn is_harmful(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{closest, counted, escaped, percent, rough_age, share, shown};
+    use super::{both_ends, closest, counted, escaped, percent, rough_age, share, shown};
 
     #[test]
     fn a_share_is_rounded_and_says_none_and_all_only_when_it_is() {
@@ -167,6 +179,18 @@ mod tests {
         let text = "a\x1b[31mb\r\n\0\u{9b}\u{202e}";
         assert_eq!(shown(text), "a\\u{1b}[31mb\\u{d}\\u{a}\\u{0}\\u{9b}\\u{202e}");
         assert_eq!(escaped(text), shown(text));
+    }
+
+    #[test]
+    fn of_a_long_text_both_ends_are_kept() {
+        assert_eq!(both_ends("short\n", 200), "short\\u{a}");
+        let long = format!("conflict: {} is in use", "é".repeat(500));
+        let cut = both_ends(&long, 50);
+        assert!(cut.starts_with("conflict: é") && cut.ends_with("é is in use"), "{cut}");
+        assert_eq!(cut.chars().count(), 50);
+        assert_eq!(both_ends(&cut, 50), cut, "what was cut is not cut again");
+        assert_eq!(both_ends("abcdef", 2), "a…");
+        assert_eq!(both_ends("abcdef", 0), "…", "it has to say that something is missing");
     }
 
     #[test]

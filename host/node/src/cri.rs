@@ -254,8 +254,8 @@ impl Cri {
             })
             .await?;
         Ok(Node {
-            runtime_name: shown(&version.runtime_name),
-            runtime_version: shown(&version.runtime_version),
+            runtime_name: version.runtime_name,
+            runtime_version: version.runtime_version,
             sandbox_images: convert::sandbox_images(&status.info),
             ..Node::default()
         })

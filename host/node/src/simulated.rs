@@ -24,6 +24,7 @@ mod faults;
 mod garble;
 mod service;
 mod store;
+mod ways;
 mod wire;
 
 use std::io;
@@ -45,6 +46,7 @@ pub use faults::{Answer, Appearance, Code, Delay, Disconnect, ErrorFault, Faults
 use service::Service;
 pub use store::Removal;
 use store::Store;
+pub use ways::Flavour;
 
 /// How many cuts may wait for the socket to notice; they are rare.
 const CUTS: usize = 16;

@@ -10,14 +10,26 @@ use holystone_core::usage::{Holder, Usage};
 use holystone_node::{Cri, Endpoint, Options};
 use jiff::{SignedDuration, Timestamp};
 
+/// Whose ways a node has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ways {
+    Containerd,
+    CriO,
+}
+
 pub(super) struct Subject {
     pub(super) cri: Cri,
     pub(super) raw: holystone_tests::Cri,
+    pub(super) ways: Ways,
 }
 
 impl Subject {
     pub(super) async fn connect(socket: &Path, raw: holystone_tests::Cri) -> anyhow::Result<Self> {
-        Ok(Self { cri: Cri::connect(&Endpoint::new(socket), Options::default()).await?, raw })
+        let ways = match raw.version().await?.runtime_name.as_str() {
+            "cri-o" => Ways::CriO,
+            _ => Ways::Containerd,
+        };
+        Ok(Self { cri: Cri::connect(&Endpoint::new(socket), Options::default()).await?, raw, ways })
     }
 
     pub(super) async fn observe(&self) -> anyhow::Result<Snapshot> {

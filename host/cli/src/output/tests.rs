@@ -12,7 +12,8 @@ use holystone_core::logs::{FileEntry, FileKind, Identity, LogPath, OpenState, Pl
 use holystone_core::matches::PatternMatch;
 use holystone_core::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use holystone_core::report::{
-    EndReason, Ending, LogOutcome, LogSwept, Milliseconds, Outcome, PlanReport, PluginFailure, PluginRun, Report, Swept,
+    EndReason, Ending, LogOutcome, LogSwept, Milliseconds, Outcome, PlanReport, PluginFailure, PluginRun, Remark,
+    Report, Swept,
 };
 use holystone_core::snapshot::{FORMAT, Filesystem, Memory, Node, Snapshot};
 use holystone_core::text::is_harmful;
@@ -214,13 +215,15 @@ fn report(pool: &mut Pool<'_>) -> Report {
         Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message: pool.next() }),
     ];
     let outcomes = outcomes.into_iter().cycle().take(planned.plan.steps.len()).collect();
+    let remark = |pool: &mut Pool<'_>| Remark { lost_names: vec![pool.next()], answer: Some(pool.next()) };
+    let remarks = (0..planned.plan.steps.len()).map(|place| (place, remark(pool))).collect();
     let filesystems = vec![Filesystem { name: pool.next(), ..Filesystem::default() }];
     let times = BTreeMap::from([("sweep", Milliseconds(Duration::from_micros(1_500)))]);
     let ending = Some(Ending { reason: EndReason::RuntimeFailing, message: pool.next() });
     let log_outcomes = planned.log_steps().iter().map(|_| LogOutcome::Failed(pool.next())).collect();
     let log_swept = LogSwept { outcomes: log_outcomes, ending: None };
     let mut report =
-        Report::new(planned, Swept { outcomes, ending }, log_swept, Timestamp::UNIX_EPOCH, filesystems, times);
+        Report::new(planned, Swept { outcomes, remarks, ending }, log_swept, Timestamp::UNIX_EPOCH, filesystems, times);
     report.notices = vec![pool.next()];
     report
 }

@@ -30,8 +30,11 @@ impl Source {
     /// A name for reports: that of the builtin, or that of the file without its ending.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::Builtin(name) => text::shown(name),
-            Self::File(path) => text::shown(&path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy()),
+            // Whole: confirmations and reports tell plugins apart by it.
+            Self::Builtin(name) => text::escaped(name).into_owned(),
+            Self::File(path) => {
+                text::escaped(&path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy()).into_owned()
+            }
         }
     }
 

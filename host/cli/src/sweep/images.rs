@@ -1,10 +1,11 @@
 //! Carrying out the part of a plan that is about images: look again, check again, remove, make sure.
 
+mod settle;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use holystone_core::guard::{Guard, Refusal, Step};
-use holystone_core::report::{EndReason, Ending, Outcome, Swept};
+use holystone_core::report::{EndReason, Ending, Outcome, Remark, Swept};
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
 use holystone_core::text;
@@ -25,13 +26,10 @@ const MEASURED_BATCH: usize = 8;
 /// How often a removal is tried that nobody answers, as while the runtime restarts.
 const TRIES: u32 = 4;
 
-/// How often, and how long apart, to look whether images are gone: some runtimes tell their list by an event.
-const CHECKS: u32 = 4;
-const BETWEEN_CHECKS: Duration = Duration::from_millis(100);
-
 /// Performs the steps in order and says what became of each. Before an image is removed, the node is looked at
 /// anew and the guard rails are asked again; one look serves the removals that start right after it. An image
-/// counts as removed when a later look does not show it any more.
+/// counts as removed when a later look does not show it any more, whatever the runtime answered; one that is still
+/// there after an answer that is no success is compared with what was judged, for it may have lost names.
 ///
 /// A step that fails stops no other. What ends a sweep early is an [`Ending`]: a node that cannot be looked at any
 /// more, for one, since what cannot be checked is not removed.
@@ -81,6 +79,11 @@ struct Sweep<'a> {
     accepted: BTreeMap<usize, Outcome>,
     /// Removals that were not waited for to the end, and why; a look shows whether they were carried out.
     abandoned: BTreeMap<usize, String>,
+    /// Images that the runtime has been asked to remove at least once.
+    asked: BTreeSet<usize>,
+    /// Images on which others were built, with what the runtime said of that.
+    parents: BTreeMap<usize, String>,
+    remarks: BTreeMap<usize, Remark>,
     outcomes: Vec<Option<Outcome>>,
     /// How many may start on the next look.
     batch: usize,
@@ -100,6 +103,9 @@ impl<'a> Sweep<'a> {
             unanswered: BTreeSet::new(),
             accepted: BTreeMap::new(),
             abandoned: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            parents: BTreeMap::new(),
+            remarks: BTreeMap::new(),
             outcomes: vec![None; steps.len()],
             batch: FIRST_BATCH,
             failures: 0,
@@ -156,6 +162,7 @@ impl<'a> Sweep<'a> {
                     let removal = self.job.node.removal(clearance);
                     let turn = Turn { place, before };
                     self.unanswered.insert(place);
+                    self.asked.insert(place);
                     self.under_way.spawn(async move { (turn, removal.await) });
                 }
                 // The try that nobody answered was carried out after all.
@@ -200,6 +207,10 @@ impl<'a> Sweep<'a> {
                 self.accepted.insert(turn.place, Outcome::AlreadyGone);
             }
             Attempt::Over(outcome) => self.note_answer(turn.place, outcome),
+            Attempt::HasChildren(words) => {
+                self.failures = 0;
+                self.parents.insert(turn.place, words);
+            }
             Attempt::Unanswered(why) if tries < TRIES && self.ending.is_none() => {
                 tracing::debug!("{why}; after another look it is tried again");
                 self.batch = FIRST_BATCH;
@@ -232,36 +243,6 @@ impl<'a> Sweep<'a> {
                 let outcome = self.accepted.remove(&place).unwrap_or(Outcome::Removed);
                 self.note(place, outcome);
             }
-        }
-    }
-
-    /// Looks until everything that was accepted is confirmed, or is known to be listed all the same. May be dropped
-    /// at any point without loss.
-    async fn make_sure(&mut self) {
-        for check in 0..CHECKS {
-            // One look is enough for those that were not waited for.
-            if self.accepted.is_empty() && (check > 0 || self.abandoned.is_empty()) {
-                return;
-            }
-            if check > 0 {
-                tokio::time::sleep(BETWEEN_CHECKS).await;
-            }
-            match self.look().await {
-                Ok(snapshot) => self.confirm(&snapshot),
-                Err(error) => return self.note_unknown(&error.to_string()),
-            }
-        }
-        self.note_accepted(&Outcome::StillListed);
-    }
-
-    fn note_unknown(&mut self, why: &str) {
-        let why = format!("the removal was accepted, but whether the image is gone is unknown: {why}");
-        self.note_accepted(&Outcome::Failed(why));
-    }
-
-    fn note_accepted(&mut self, outcome: &Outcome) {
-        for place in std::mem::take(&mut self.accepted).into_keys() {
-            self.note(place, outcome.clone());
         }
     }
 
@@ -302,6 +283,6 @@ impl<'a> Sweep<'a> {
         // Only a panic in a removal leaves a step without an outcome.
         let lost = || Outcome::Failed("the removal ended without an answer".to_owned());
         let outcomes = self.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect();
-        Swept { outcomes, ending: self.ending }
+        Swept { outcomes, remarks: self.remarks, ending: self.ending }
     }
 }

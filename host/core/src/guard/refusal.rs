@@ -9,6 +9,9 @@ use serde::{Serialize, Serializer};
 use crate::pattern::Pattern;
 use crate::text;
 
+/// How many characters of a runtime's words are shown.
+const RUNTIME_WORDS: usize = 300;
+
 /// Why a rail said no.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -18,6 +21,11 @@ pub enum Refusal {
     NotOffered,
     /// Rail 1: wished before, by this or an earlier plugin.
     Duplicate,
+    /// Rail 1: the runtime said that it removed the image, and lists it all the same.
+    KeptByRuntime {
+        /// When it was asked.
+        since: Timestamp,
+    },
     /// Rail 1, right before the removal: the image has a reference that it did not have when it was judged.
     Changed {
         /// The new reference.
@@ -39,6 +47,12 @@ pub enum Refusal {
     RuntimeSaysInUse {
         /// What the runtime said.
         message: String,
+    },
+    /// Rail 2: the runtime takes an image's names one by one before it finds out whether the image is in use, and this
+    /// one has several.
+    NamesAtRisk {
+        /// How many tags and digests it has.
+        names: usize,
     },
     /// Rail 3: pinned by the runtime.
     Pinned,
@@ -100,8 +114,12 @@ impl Refusal {
     /// Number of the rail that said no.
     pub fn rail(&self) -> u8 {
         match self {
-            Self::NotFound | Self::NotOffered | Self::Duplicate | Self::Changed { .. } => 1,
-            Self::InUse { .. } | Self::MayBeInUse { .. } | Self::RuntimeSaysInUse { .. } => 2,
+            Self::NotFound | Self::NotOffered | Self::Duplicate | Self::KeptByRuntime { .. } | Self::Changed { .. } => {
+                1
+            }
+            Self::InUse { .. } | Self::MayBeInUse { .. } | Self::RuntimeSaysInUse { .. } | Self::NamesAtRisk { .. } => {
+                2
+            }
             Self::Pinned | Self::SandboxImage | Self::BuiltIn { .. } | Self::Own => 3,
             Self::Protected { .. } => 4,
             Self::TooYoung { .. } | Self::MayBeYoung { .. } => 5,
@@ -116,10 +134,12 @@ impl Refusal {
             Self::NotFound => "NotFound",
             Self::NotOffered => "NotOffered",
             Self::Duplicate => "Duplicate",
+            Self::KeptByRuntime { .. } => "KeptByRuntime",
             Self::Changed { .. } => "Changed",
             Self::InUse { .. } => "InUse",
             Self::MayBeInUse { .. } => "MayBeInUse",
             Self::RuntimeSaysInUse { .. } => "RuntimeSaysInUse",
+            Self::NamesAtRisk { .. } => "NamesAtRisk",
             Self::Pinned => "Pinned",
             Self::SandboxImage => "SandboxImage",
             Self::BuiltIn { .. } => "BuiltIn",
@@ -141,6 +161,10 @@ impl fmt::Display for Refusal {
             Self::NotFound => f.write_str("no image of this node has this id"),
             Self::NotOffered => f.write_str("this host does not do that to this kind of target"),
             Self::Duplicate => f.write_str("already wished earlier in this run"),
+            Self::KeptByRuntime { since } => write!(
+                f,
+                "the runtime said at {since:.0} that it removed the image, and lists it all the same; Holystone asks again after a week, or when the image or the version of the runtime has changed"
+            ),
             Self::Changed { reference } => {
                 write!(f, "it was given the name {} since it was judged", text::shown(reference))
             }
@@ -156,7 +180,13 @@ impl fmt::Display for Refusal {
                     text::shown(reference)
                 )
             }
-            Self::RuntimeSaysInUse { message } => write!(f, "in use, says the runtime: {}", text::shown(message)),
+            Self::RuntimeSaysInUse { message } => {
+                write!(f, "in use, says the runtime: {}", text::both_ends(message, RUNTIME_WORDS))
+            }
+            Self::NamesAtRisk { names } => write!(
+                f,
+                "it has {names} names, which this runtime removes one by one before it finds out whether the image is in use; allow that with --allow-partial-untag (guardRails.allowPartialUntag)"
+            ),
             Self::Pinned => f.write_str("pinned by the runtime"),
             Self::SandboxImage => f.write_str("the runtime makes pod sandboxes from it"),
             Self::BuiltIn { pattern } => write!(f, "always protected: {pattern}"),

@@ -59,6 +59,7 @@ impl NodeCleanup {
         guard::GuardRails {
             lift: named("unprotectImages", rails.unprotect_images.iter().filter_map(|text| text.as_str().parse().ok())),
             protect: named("protectImages", rails.protect_images.iter().cloned()),
+            allow_partial_untag: rails.allow_partial_untag,
             min_age: rails.min_age.get(),
             confirmations: rails.confirmations,
             unknown_open_age: rails.unknown_open_age.get(),

@@ -300,6 +300,9 @@ pub struct GuardRails {
     /// Built-in patterns that do not protect on this node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unprotect_images: Vec<BuiltIn>,
+    /// Docker (cri-dockerd) removes the names of an image one by one and finds out last that the image is in use. Images
+    /// with several names are therefore refused on such runtimes; `true` removes them, and names may be lost.
+    pub allow_partial_untag: bool,
     /// Keep images that were first seen less than this ago. As long as the ages of images are not known, because the
     /// node has not been seen before, they are kept only while a pod younger than this may be starting. `0s` keeps none.
     pub min_age: Duration,
@@ -555,6 +558,7 @@ impl Default for GuardRails {
         Self {
             protect_images: Vec::new(),
             unprotect_images: Vec::new(),
+            allow_partial_untag: false,
             min_age: Duration::from_secs(600),
             confirmations: 1,
             unknown_open_age: Duration::from_secs(24 * 60 * 60),

@@ -83,7 +83,8 @@ pub struct LastRun {
     pub failed: u64,
     /// Sizes of what was removed, as runtimes and files say: not what the filesystems gained.
     pub size_removed_bytes: u64,
-    /// What filesystems gained, measured before and after on each node. Other writers count into it.
+    /// What filesystems gained, measured before and after on each node; nodes that cannot measure it are left out. Other
+    /// writers count into it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filesystem_freed_bytes: Option<i64>,
     /// What went wrong on most nodes, with the names of some of them.

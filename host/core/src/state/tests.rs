@@ -256,3 +256,24 @@ fn of_what_was_wished_only_what_is_gone_is_forgotten() {
         assert_eq!(first_seen.collect::<Vec<_>>(), [("a", Some(expected[0])), ("b", Some(expected[1]))]);
     }
 }
+
+#[test]
+fn what_images_are_called_is_remembered_for_people() {
+    let mut node = snapshot(
+        vec![
+            image("sha256:1", &["a/b:1", "c/d:1"], &["a/b@sha256:9"]),
+            image("sha256:2", &[], &["a/b@sha256:8"]),
+            image("sha256:3", &[], &[]),
+        ],
+        Vec::new(),
+    );
+    let mut state = State::new(node.taken_at);
+    state.observe(&mut node);
+    let names = |id: &str| state.names.get(id).map(|names| names.join(" "));
+    assert_eq!(names("sha256:1").as_deref(), Some("a/b:1 c/d:1"));
+    assert_eq!(names("sha256:2").as_deref(), Some("a/b@sha256:8"));
+    assert_eq!(names("sha256:3"), None);
+    node.images.remove(0);
+    state.observe(&mut node);
+    assert_eq!(state.names.keys().collect::<Vec<_>>(), ["sha256:2"], "what is gone is forgotten");
+}

@@ -8,12 +8,16 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use holystone_core::text::shown;
+use holystone_core::text::{both_ends, shown};
 use tonic::{Code, Response, Status};
 
 use super::Options;
 use crate::endpoint::Endpoint;
 use crate::error::NodeError;
+
+/// How much of what a runtime says is looked at, in bytes, and kept, in characters.
+const MAX_WORDS: usize = 64 << 10;
+pub(super) const KEPT_WORDS: usize = 2_000;
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -86,6 +90,26 @@ impl Failure {
     /// Whether nobody was there to answer, or the answer got lost.
     pub(super) fn is_unanswered(&self) -> bool {
         self.status().is_some_and(nobody_there)
+    }
+
+    /// What the runtime said, as it said it, to decide by: a word that matters may stand behind a long name. Bounded all
+    /// the same.
+    pub(super) fn words(&self) -> &str {
+        let words = self.status().map(Status::message).unwrap_or_default();
+        words.get(..words.floor_char_boundary(MAX_WORDS)).unwrap_or(words)
+    }
+
+    /// The failure for people who know what was asked of which runtime: its own words first.
+    pub(super) fn in_its_words(&self, endpoint: &Endpoint) -> String {
+        let method = shown(&self.method);
+        match &self.cause {
+            Cause::TimedOut(after) => format!("no answer within {after:?} ({method}, on {endpoint})"),
+            Cause::Answered(status) => {
+                let words = if is_local(status) { innermost(status) } else { self.words().to_owned() };
+                let words = if words.is_empty() { "the runtime gave no reason".to_owned() } else { words };
+                format!("{} ({:?}; {method}, on {endpoint})", both_ends(&words, KEPT_WORDS), status.code())
+            }
+        }
     }
 
     /// What the runtime said, fit to show; empty when it said nothing.

@@ -20,6 +20,10 @@ use crate::error::NodeError;
 /// gRPC wants a URI; over a unix socket nobody looks at it.
 const NOWHERE: &str = "http://localhost";
 
+/// The largest headers taken. What a runtime says of an error is one, in which every blank takes three bytes; an error
+/// with more than the usual 16 KiB would otherwise look like a connection that broke.
+const MAX_HEADERS: u32 = 1 << 20;
+
 /// Opens a connection. It comes back by itself when the runtime was restarted.
 pub(super) async fn open(endpoint: &Endpoint, options: &Options) -> Result<Channel, NodeError> {
     check_file(endpoint)?;
@@ -28,7 +32,7 @@ pub(super) async fn open(endpoint: &Endpoint, options: &Options) -> Result<Chann
         let path = path.clone();
         async move { UnixStream::connect(path).await.map(TokioIo::new) }
     });
-    let address = Address::from_static(NOWHERE);
+    let address = Address::from_static(NOWHERE).http2_max_header_list_size(MAX_HEADERS);
     let attempt = address.connect_with_connector(connector);
     match tokio::time::timeout(options.connect_timeout, attempt).await {
         Ok(Ok(channel)) => Ok(channel),

@@ -1,17 +1,31 @@
 //! One try to remove an image, and how it ended.
 //!
-//! Runtimes differ in how they refuse, so a refusal is told apart from a failure here. Some report success and keep the
-//! image: whether it is gone is for the next look to say.
+//! Runtimes differ in how they refuse, so a refusal is told apart from a failure here, by all of what the runtime said.
+//! Some report success and keep the image: whether it is gone is for the next look to say.
 
 use holystone_core::guard::{Clearance, Refusal};
 use holystone_core::report::Outcome;
+use holystone_core::text::both_ends;
 use tonic::Code;
 
 use super::Cri;
-use super::call::Failure;
+use super::call::{Failure, KEPT_WORDS};
 
 /// How CRI-O, cri-dockerd and others word it. There is no code of its own for it.
-const IN_USE: [&str; 4] = ["in use by", "being used by", "is using its referenced image", "image is in use"];
+const IN_USE: [&str; 6] = [
+    "in use by",
+    "being used by",
+    "is using its referenced image",
+    "image is in use",
+    "is mounted as volume",
+    "image is referenced in multiple repositories",
+];
+
+/// How Docker words that others were built on an image.
+const HAS_CHILDREN: &str = "has dependent child images";
+
+/// How containers/storage words that it does not have the image, or not where it may write.
+const NOT_ITS_OWN: [&str; 3] = ["image not known", "read-only store", "read only store"];
 
 /// How a try to remove an image ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,26 +34,34 @@ pub enum Attempt {
     Accepted,
     /// With an outcome.
     Over(Outcome),
+    /// The runtime refuses because other images were built on it, and has taken its names before. The image goes with
+    /// the last of the others, so only a look after all removals shows what became of it. The text is the runtime's.
+    HasChildren(String),
     /// Nobody was there to answer, or the connection broke before the answer: it may have been carried out or not.
     /// Whoever wants to try again has to look at the node again, for it may have been a while. The text says what happened.
     Unanswered(String),
 }
 
 pub(super) async fn remove(cri: &Cri, clearance: &Clearance) -> Attempt {
-    let id = clearance.image().as_str();
-    let outcome = match cri.request_removal(id).await {
-        Ok(()) => return Attempt::Accepted,
-        Err(failure) if failure.is(Code::NotFound) => Outcome::AlreadyGone,
-        Err(failure) if says_in_use(&failure) => {
-            Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message: failure.message() })
-        }
-        Err(failure) if failure.is_unanswered() => return Attempt::Unanswered(cri.error(failure).to_string()),
-        Err(failure) => Outcome::Failed(cri.error(failure).to_string()),
-    };
-    Attempt::Over(outcome)
+    match cri.request_removal(clearance.asked()).await {
+        Ok(()) => Attempt::Accepted,
+        Err(failure) => answered(cri, &failure),
+    }
 }
 
-fn says_in_use(failure: &Failure) -> bool {
-    let message = failure.message().to_lowercase();
-    failure.is(Code::FailedPrecondition) || IN_USE.iter().any(|words| message.contains(words))
+fn answered(cri: &Cri, failure: &Failure) -> Attempt {
+    let words = failure.words().to_lowercase();
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
+    if failure.is(Code::NotFound) || says(&NOT_ITS_OWN) {
+        Attempt::Over(Outcome::AlreadyGone)
+    } else if says(&[HAS_CHILDREN]) {
+        Attempt::HasChildren(both_ends(failure.words(), KEPT_WORDS))
+    } else if failure.is(Code::FailedPrecondition) || says(&IN_USE) {
+        let message = both_ends(failure.words(), KEPT_WORDS);
+        Attempt::Over(Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message }))
+    } else if failure.is_unanswered() {
+        Attempt::Unanswered(failure.in_its_words(cri.endpoint()))
+    } else {
+        Attempt::Over(Outcome::Failed(failure.in_its_words(cri.endpoint())))
+    }
 }

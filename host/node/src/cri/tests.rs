@@ -280,7 +280,7 @@ async fn a_removal_that_does_not_go_through_says_why() {
     assert_eq!(refused, Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message }));
     assert_eq!(cri.remove_image(clearance(4)).await, Attempt::Accepted, "it says so, and keeps the image");
     let Outcome::Failed(text) = removed(&cri, clearance(5)).await else { panic!("it should fail") };
-    assert!(text.contains("RemoveImage of sha256:") && text.contains("300ms"), "{text}");
+    assert!(text.starts_with("no answer within 300ms (RemoveImage of sha256:"), "{text}");
     assert_eq!(bench.node.images().len(), 6);
 }
 
@@ -291,11 +291,61 @@ async fn other_runtimes_ways_of_saying_it() {
         async move { removed(&bench.connect().await, clearance(3)).await }
     };
     assert_eq!(answer(FaultCode::NotFound, "no such image").await, Outcome::AlreadyGone);
-    let docker = "conflict: unable to delete 1 (cannot be forced) - image is being used by running container 2";
-    assert!(matches!(answer(FaultCode::Unknown, docker).await, Outcome::NoLongerAllowed(_)));
+    assert_eq!(answer(FaultCode::Unknown, "delete image: image not known").await, Outcome::AlreadyGone);
+    assert_eq!(answer(FaultCode::Unknown, "called a write method on a read-only store").await, Outcome::AlreadyGone);
+    for words in [
+        "conflict: unable to delete 1 (cannot be forced) - image is being used by running container 2",
+        "conflict: unable to delete 1 (must be forced) - image is referenced in multiple repositories",
+        "Image is in use by a container",
+        "image \"a\" is mounted as volume to container with ID: 1",
+    ] {
+        let Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message }) = answer(FaultCode::Unknown, words).await
+        else {
+            panic!("{words}")
+        };
+        assert_eq!(message, words);
+    }
     assert!(matches!(answer(FaultCode::FailedPrecondition, "busy").await, Outcome::NoLongerAllowed(_)));
-    let several = "conflict: unable to delete 1 (must be forced) - image is referenced in multiple repositories";
-    assert!(matches!(answer(FaultCode::Unknown, several).await, Outcome::Failed(text) if text.contains("multiple")));
+    let Outcome::Failed(text) = answer(FaultCode::Internal, "no space left").await else { panic!("it fails") };
+    assert!(text.starts_with("no space left (Internal; RemoveImage of sha256:"), "{text}");
+}
+
+/// What matters stands behind the name of the image, however long that is.
+#[tokio::test]
+async fn a_refusal_is_told_by_all_that_the_runtime_said() {
+    for length in [1, 190, 400, 4_000, 60_000] {
+        let name = format!("docker.io/minchou/{}:v1", "long-".repeat(length / 5 + 1));
+        for (before, after) in [
+            (
+                "conflict: unable to remove repository reference",
+                "(must force) - container 1 is using its referenced image 2",
+            ),
+            ("delete image", "image is in use by a container"),
+            ("conflict: unable to delete", "(cannot be forced) - image is being used by running container 3"),
+        ] {
+            let words = format!("{before} \"{name}\" {after}");
+            let bench = Bench::new(4, Faults::none().error(Method::RemoveImage, FaultCode::Unknown, &words));
+            let outcome = removed(&bench.connect().await, clearance(3)).await;
+            let Outcome::NoLongerAllowed(refusal @ Refusal::RuntimeSaysInUse { .. }) = &outcome else {
+                panic!("{length}: {outcome:?}")
+            };
+            let shown = refusal.to_string();
+            assert!(shown.contains(before) && shown.ends_with(after), "{shown}");
+            assert!(shown.chars().count() < 400, "{shown}");
+        }
+        let words = format!("conflict: unable to delete {name} (cannot be forced) - image has dependent child images");
+        let bench = Bench::new(4, Faults::none().error(Method::RemoveImage, FaultCode::Unknown, words));
+        let attempt = bench.connect().await.remove_image(clearance(3)).await;
+        assert!(
+            matches!(&attempt, Attempt::HasChildren(said) if said.ends_with("dependent child images")),
+            "{attempt:?}"
+        );
+    }
+    // Nothing is read without end.
+    let words = format!("{} image is in use by a container", "x".repeat(200_000));
+    let bench = Bench::new(4, Faults::none().error(Method::RemoveImage, FaultCode::Unknown, words));
+    let outcome = removed(&bench.connect().await, clearance(3)).await;
+    assert!(matches!(&outcome, Outcome::Failed(why) if why.len() < 4_000), "{outcome:?}");
 }
 
 #[tokio::test]

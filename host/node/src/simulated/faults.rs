@@ -129,7 +129,7 @@ pub struct Faults {
     pub disconnects: Vec<Disconnect>,
     /// From this call on, of whatever kind, nothing is answered any more.
     pub halt: Option<u64>,
-    /// Ids of images whose removal is refused because a container uses them.
+    /// Ids of images that a container uses which CRI does not list: their removal is refused.
     pub in_use: BTreeSet<String>,
     /// Ids of images whose removal succeeds without effect.
     pub sticky: BTreeSet<String>,
@@ -137,6 +137,12 @@ pub struct Faults {
     pub hanging: BTreeSet<String>,
     /// Ids of images whose removal takes place and is never answered.
     pub silent: BTreeSet<String>,
+    /// Ids of images that are artifacts, which CRI-O lists by an id and removes by a name.
+    pub artifacts: BTreeSet<String>,
+    /// Ids of images in an additional store of CRI-O, which it lists and never removes.
+    pub read_only: BTreeSet<String>,
+    /// Ids of images with those of the images that Docker built them on.
+    pub parents: BTreeMap<String, String>,
     /// Containers that appear while somebody is looking.
     pub appearances: Vec<Appearance>,
 }
@@ -342,6 +348,27 @@ impl Faults {
     #[must_use]
     pub fn silent(mut self, image: impl Into<String>) -> Self {
         self.silent.insert(image.into());
+        self
+    }
+
+    /// Makes an image an artifact.
+    #[must_use]
+    pub fn artifact(mut self, image: impl Into<String>) -> Self {
+        self.artifacts.insert(image.into());
+        self
+    }
+
+    /// Puts an image into a store that is only read.
+    #[must_use]
+    pub fn read_only(mut self, image: impl Into<String>) -> Self {
+        self.read_only.insert(image.into());
+        self
+    }
+
+    /// Says that an image was built on another.
+    #[must_use]
+    pub fn built_on(mut self, child: impl Into<String>, parent: impl Into<String>) -> Self {
+        self.parents.insert(child.into(), parent.into());
         self
     }
 

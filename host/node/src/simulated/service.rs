@@ -1,4 +1,5 @@
-//! The CRI calls that a simulated node answers, in the way in which containerd answers them.
+//! The CRI calls that a simulated node answers, in the way in which containerd answers them, and those about images as
+//! the runtime that it is seeded as ([`super::ways`]).
 //!
 //! That way has its traps, and they are kept: removing an image that is in use or not there succeeds, the status of a
 //! missing image is no error, that of a missing container is. Every other call is unimplemented.
@@ -19,6 +20,7 @@ use tonic::{Request, Response, Status};
 
 use super::faults::{Code, Method, Pause};
 use super::store::{Removal, Store};
+use super::ways::{Answered, Flavour};
 use super::wire::Cut;
 use crate::cri::convert as messages;
 
@@ -26,13 +28,6 @@ use crate::cri::convert as messages;
 pub(super) struct Service {
     pub(super) store: Arc<Mutex<Store>>,
     pub(super) cuts: broadcast::Sender<Cut>,
-}
-
-/// How containerd ends the removal that it was asked for.
-enum Ending {
-    Done,
-    Refused,
-    Never,
 }
 
 impl Service {
@@ -62,21 +57,15 @@ impl Service {
         error.map_or(Ok(call), Err)
     }
 
-    fn begin_removal(&self, name: String) -> Ending {
+    /// Removes what is meant by a name, and says how that is answered.
+    fn remove(&self, name: String) -> Answered {
         let mut store = self.store();
-        let image = store.find(&name).map(|image| image.id.to_string());
-        store.removals.push(Removal { asked: name, image: image.clone() });
-        let Some(id) = image else { return Ending::Done };
-        if store.faults.hanging.contains(&id) {
-            return Ending::Never;
+        if store.flavour == Flavour::CriO && name.is_empty() {
+            return Answered::Refused("no image specified".to_owned());
         }
-        if store.faults.in_use.contains(&id) {
-            return Ending::Refused;
-        }
-        if !store.faults.sticky.contains(&id) {
-            store.remove_image(&id);
-        }
-        if store.faults.silent.contains(&id) { Ending::Never } else { Ending::Done }
+        let id = store.find(&name).map(|image| image.id.to_string());
+        store.removals.push(Removal { asked: name.clone(), image: id.clone() });
+        id.map_or(Answered::Done, |id| store.remove_by(&name, &id))
     }
 }
 
@@ -115,11 +104,13 @@ impl ImageService for Service {
         self.enter(Method::ListImages).await?;
         let wanted = name_of(request.into_inner().filter.unwrap_or_default().image);
         let store = self.store();
-        let images = if wanted.is_empty() {
-            store.images.values().map(messages::image_message).collect()
-        } else {
-            store.find(&wanted).map(messages::image_message).into_iter().collect()
-        };
+        let mut images = store.listed();
+        // containerd ignores the filter.
+        if !wanted.is_empty() && store.flavour != Flavour::Containerd {
+            let id = store.find(&wanted).map(|image| image.id.clone());
+            images.retain(|image| Some(&image.id) == id.as_ref());
+        }
+        let images = images.iter().map(messages::image_message).collect();
         Ok(Response::new(v1::ListImagesResponse { images }))
     }
 
@@ -138,10 +129,10 @@ impl ImageService for Service {
         request: Request<v1::RemoveImageRequest>,
     ) -> Result<Response<v1::RemoveImageResponse>, Status> {
         self.enter(Method::RemoveImage).await?;
-        match self.begin_removal(name_of(request.into_inner().image)) {
-            Ending::Done => Ok(Response::new(v1::RemoveImageResponse {})),
-            Ending::Refused => Err(Status::unknown("image is in use by a container")),
-            Ending::Never => std::future::pending().await,
+        match self.remove(name_of(request.into_inner().image)) {
+            Answered::Done => Ok(Response::new(v1::RemoveImageResponse {})),
+            Answered::Refused(words) => Err(Status::unknown(words)),
+            Answered::Never => std::future::pending().await,
         }
     }
 
@@ -199,8 +190,16 @@ impl RuntimeService for Service {
         request: Request<v1::ListContainersRequest>,
     ) -> Result<Response<v1::ListContainersResponse>, Status> {
         let list = self.enter(Method::ListContainers).await?;
-        let filter = request.into_inner().filter.unwrap_or_default();
-        let listed = self.store().list_containers(list);
+        let mut filter = request.into_inner().filter.unwrap_or_default();
+        let mut store = self.store();
+        let listed = store.list_containers(list);
+        // Ids may be shortened.
+        if let Some(container) = store.container(&filter.id) {
+            filter.id.clone_from(&container.id);
+        }
+        if let Some(sandbox) = store.sandbox(&filter.pod_sandbox_id) {
+            filter.pod_sandbox_id.clone_from(&sandbox.id);
+        }
         let containers = listed.iter().filter_map(|container| container_if(container, &filter)).collect();
         Ok(Response::new(v1::ListContainersResponse { containers }))
     }
@@ -211,7 +210,7 @@ impl RuntimeService for Service {
     ) -> Result<Response<v1::ContainerStatusResponse>, Status> {
         self.enter(Method::ContainerStatus).await?;
         let id = request.into_inner().container_id;
-        match self.store().containers.get(&id) {
+        match self.store().container(&id) {
             Some(container) => Ok(Response::new(v1::ContainerStatusResponse {
                 status: Some(messages::status_message(container)),
                 ..Default::default()
@@ -225,8 +224,11 @@ impl RuntimeService for Service {
         request: Request<v1::ListPodSandboxRequest>,
     ) -> Result<Response<v1::ListPodSandboxResponse>, Status> {
         self.enter(Method::ListPodSandbox).await?;
-        let filter = request.into_inner().filter.unwrap_or_default();
+        let mut filter = request.into_inner().filter.unwrap_or_default();
         let store = self.store();
+        if let Some(sandbox) = store.sandbox(&filter.id) {
+            filter.id.clone_from(&sandbox.id);
+        }
         let items = store.sandboxes.values().filter_map(|sandbox| sandbox_if(sandbox, &filter)).collect();
         Ok(Response::new(v1::ListPodSandboxResponse { items }))
     }
@@ -237,7 +239,7 @@ impl RuntimeService for Service {
     ) -> Result<Response<v1::PodSandboxStatusResponse>, Status> {
         self.enter(Method::PodSandboxStatus).await?;
         let v1::PodSandboxStatusRequest { pod_sandbox_id: id, verbose } = request.into_inner();
-        match self.store().sandboxes.get(&id) {
+        match self.store().sandbox(&id) {
             Some(sandbox) => Ok(Response::new(messages::sandbox_status_message(sandbox, verbose))),
             None => Err(Status::not_found(format!("an error occurred when try to find sandbox: \"{id}\": not found"))),
         }
@@ -284,13 +286,14 @@ fn container_if(container: &Container, filter: &v1::ContainerFilter) -> Option<v
     let message = messages::container_message(container);
     let state = filter.state.as_ref().is_none_or(|wanted| wanted.state == message.state);
     let labels = filter.label_selector.iter().all(|(key, value)| message.labels.get(key) == Some(value));
-    let sandbox = message.pod_sandbox_id.starts_with(&filter.pod_sandbox_id);
-    (state && labels && sandbox && message.id.starts_with(&filter.id)).then_some(message)
+    let is = |wanted: &str, id: &str| wanted.is_empty() || wanted == id;
+    let ids = is(&filter.pod_sandbox_id, &message.pod_sandbox_id) && is(&filter.id, &message.id);
+    (state && labels && ids).then_some(message)
 }
 
 fn sandbox_if(sandbox: &Sandbox, filter: &v1::PodSandboxFilter) -> Option<v1::PodSandbox> {
     let message = messages::sandbox_message(sandbox);
     let state = filter.state.as_ref().is_none_or(|wanted| wanted.state == message.state);
     let labels = filter.label_selector.iter().all(|(key, value)| message.labels.get(key) == Some(value));
-    (state && labels && message.id.starts_with(&filter.id)).then_some(message)
+    (state && labels && (filter.id.is_empty() || filter.id == message.id)).then_some(message)
 }

@@ -13,6 +13,7 @@ use holystone_core::reference::Reference;
 use holystone_core::snapshot::{Filesystem, Node, Snapshot};
 
 use super::faults::{Answer, Faults, Method, Moment};
+use super::ways::Flavour;
 
 /// In front of every mount point, so that no path of this machine is mistaken for one of the simulated node.
 const ELSEWHERE: &str = "/simulated-node";
@@ -35,6 +36,7 @@ pub(super) struct Store {
     pub(super) filesystems: Vec<Filesystem>,
     pub(super) removals: Vec<Removal>,
     pub(super) faults: Faults,
+    pub(super) flavour: Flavour,
     /// Where images take space on a disk of this machine: a file for each.
     pub(super) disk: Option<PathBuf>,
     calls: HashMap<Method, u64>,
@@ -44,6 +46,7 @@ impl Store {
     pub(super) fn of(snapshot: Snapshot, faults: Faults) -> Self {
         let nominal = snapshot.images.iter().map(|image| image.size_bytes).fold(0, u64::saturating_add);
         Self {
+            flavour: Flavour::of(&snapshot.node.runtime_name),
             node: snapshot.node,
             filesystems: modelled(snapshot.filesystems, nominal),
             images: snapshot.images.into_iter().map(|image| (image.id.to_string(), image)).collect(),
@@ -128,11 +131,22 @@ impl Store {
 
     fn find_by_short_id(&self, name: &str) -> Option<&Image> {
         let hex = name.strip_prefix("sha256:").unwrap_or(name);
-        if hex.is_empty() || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
-        let mut found = self.images.values().filter(|image| image.id.hex().starts_with(hex));
-        found.next().filter(|_| found.next().is_none())
+        only(self.images.values().filter(|image| !hex.is_empty() && image.id.hex().starts_with(hex)))
+    }
+
+    /// The container with this id, or the only one whose id begins with it.
+    pub(super) fn container(&self, id: &str) -> Option<&Container> {
+        let begins = self.containers.values().filter(|container| !id.is_empty() && container.id.starts_with(id));
+        self.containers.get(id).or_else(|| only(begins))
+    }
+
+    /// The sandbox with this id, or the only one whose id begins with it.
+    pub(super) fn sandbox(&self, id: &str) -> Option<&Sandbox> {
+        let begins = self.sandboxes.values().filter(|sandbox| !id.is_empty() && sandbox.id.starts_with(id));
+        self.sandboxes.get(id).or_else(|| only(begins))
     }
 
     pub(super) fn add_image(&mut self, image: Image) {
@@ -174,6 +188,11 @@ fn modelled(mut filesystems: Vec<Filesystem>, nominal: u64) -> Vec<Filesystem> {
         }),
     }
     filesystems
+}
+
+/// The only one of them, if it is.
+fn only<T>(mut found: impl Iterator<Item = T>) -> Option<T> {
+    found.next().filter(|_| found.next().is_none())
 }
 
 fn has_reference(image: &Image, full: &Reference) -> bool {

@@ -37,8 +37,9 @@ async fn an_image_answers_to_all_its_names() {
         let request = v1::ImageStatusRequest { image: Some(spec(&name)), verbose: false };
         let found = images.image_status(request).await.unwrap().into_inner().image;
         assert_eq!(found.unwrap().id, id(3), "{name}");
+        // containerd ignores it.
         let filter = Some(v1::ImageFilter { image: Some(spec(&name)) });
-        assert_eq!(images.list_images(v1::ListImagesRequest { filter }).await.unwrap().into_inner().images.len(), 1);
+        assert_eq!(images.list_images(v1::ListImagesRequest { filter }).await.unwrap().into_inner().images.len(), 20);
     }
     for name in ["", "nothing:1", "sha256:", "0000"] {
         let request = v1::ImageStatusRequest { image: Some(spec(name)), verbose: false };
@@ -66,6 +67,9 @@ async fn containers_are_filtered() {
     let cases = [
         (v1::ContainerFilter::default(), 2),
         (v1::ContainerFilter { id: "container-main".to_owned(), ..Default::default() }, 1),
+        (v1::ContainerFilter { id: "container-m".to_owned(), ..Default::default() }, 1),
+        (v1::ContainerFilter { id: "container-".to_owned(), ..Default::default() }, 0),
+        (v1::ContainerFilter { pod_sandbox_id: "sandbox".to_owned(), ..Default::default() }, 2),
         (v1::ContainerFilter { state: Some(v1::ContainerStateValue { state: exited }), ..Default::default() }, 1),
         (v1::ContainerFilter { pod_sandbox_id: "other".to_owned(), ..Default::default() }, 0),
         (v1::ContainerFilter { label_selector: [("a".to_owned(), "init".to_owned())].into(), ..Default::default() }, 1),
@@ -75,6 +79,24 @@ async fn containers_are_filtered() {
         let request = v1::ListContainersRequest { filter: Some(filter.clone()) };
         let listed = runtime.list_containers(request).await.unwrap().into_inner().containers;
         assert_eq!(listed.len(), expected, "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn shortened_ids_are_resolved_where_they_are_unique() {
+    let bench = Bench::new(4, Faults::none());
+    let mut runtime = RuntimeServiceClient::new(channel(&bench.node).await);
+    for (id, found) in [("container-m", true), ("container-main", true), ("container-", false), ("", false)] {
+        let request = v1::ContainerStatusRequest { container_id: id.to_owned(), verbose: false };
+        let status = runtime.container_status(request).await.map(|answer| answer.into_inner().status.unwrap().id);
+        assert_eq!(status.ok().as_deref(), found.then_some("container-main"), "{id}");
+    }
+    for (id, found) in [("sand", true), ("sandbox-0", true), ("sandbox-01", false), ("", false)] {
+        let request = v1::PodSandboxStatusRequest { pod_sandbox_id: id.to_owned(), verbose: false };
+        assert_eq!(runtime.pod_sandbox_status(request).await.is_ok(), found, "{id}");
+        let filter = Some(v1::PodSandboxFilter { id: id.to_owned(), ..Default::default() });
+        let listed = runtime.list_pod_sandbox(v1::ListPodSandboxRequest { filter }).await.unwrap().into_inner().items;
+        assert_eq!(listed.len(), usize::from(found || id.is_empty()), "{id}");
     }
 }
 
@@ -215,6 +237,7 @@ fn faults_can_be_read_from_a_file() {
         "garbled": [{"method": "ListImages", "call": 1, "answer": "cutOff"}],
         "halt": 90,
         "disconnects": [{"method": "RemoveImage", "call": 3, "downMs": 100}],
+        "artifacts": ["e"], "readOnly": ["f"], "parents": {"g": "h"},
         "inUse": ["a"], "sticky": ["b"], "hanging": ["c"], "silent": ["d"],
         "appearances": [{"list": 2, "moment": "after", "container": container}],
     });
@@ -231,6 +254,9 @@ fn faults_can_be_read_from_a_file() {
         .halt(90)
         .disconnect(Method::RemoveImage, 3, millis(100))
         .silent("d")
+        .artifact("e")
+        .read_only("f")
+        .built_on("g", "h")
         .in_use("a")
         .sticky("b")
         .hanging("c")

@@ -4,6 +4,7 @@
 //! restarting runtime does, needs nothing from the gRPC server behind.
 
 use std::io;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,17 +20,23 @@ pub(super) type Cut = Duration;
 
 pub(super) type Connections = mpsc::UnboundedSender<io::Result<DuplexStream>>;
 
-/// Binds the socket; a left-over one of an earlier node is replaced.
+/// Binds the socket; a left-over one of an earlier node is replaced, and nothing that is no socket.
 pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
     match UnixListener::bind(path) {
         Err(error)
-            if error.kind() == io::ErrorKind::AddrInUse && std::os::unix::net::UnixStream::connect(path).is_err() =>
+            if error.kind() == io::ErrorKind::AddrInUse
+                && is_socket(path)
+                && std::os::unix::net::UnixStream::connect(path).is_err() =>
         {
             std::fs::remove_file(path)?;
             UnixListener::bind(path)
         }
         result => result,
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
 /// Accepts connections until the server is gone, with an interruption for each cut.

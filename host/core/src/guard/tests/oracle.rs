@@ -186,10 +186,28 @@ fn is_lifted(rails: &GuardRails, built_in: &str) -> bool {
     rails.lift.iter().any(|lifted| lifted.pattern.as_str() == built_in)
 }
 
+/// How many names the image has that Docker removes apart from each other: tags, and digests in repositories without
+/// one. Ports are no tags.
+fn names(image: &Image) -> usize {
+    let repository = |tag: &str| tag[..tag.rfind(':').unwrap()].to_owned();
+    let tagged: Vec<String> = image.repo_tags.iter().map(|tag| repository(tag)).collect();
+    let mut apart: Vec<&str> = image.repo_digests.iter().map(|digest| digest.split('@').next().unwrap()).collect();
+    apart.sort_unstable();
+    apart.dedup();
+    tagged.len() + apart.iter().filter(|name| !tagged.iter().any(|tagged| tagged == **name)).count()
+}
+
 /// Why an image must stay whatever the limits are, by brute force.
 pub(crate) fn must_stay(node: &Snapshot, rails: &GuardRails, image: &Image) -> Option<&'static str> {
-    if let Some(why) = used(node, image) {
+    if node.memory.kept.contains_key(image.id.as_str()) {
+        Some("the runtime keeps it")
+    } else if let Some(why) = used(node, image) {
         Some(why)
+    } else if (node.node.runtime_name == "docker" || node.memory.untags_first)
+        && !rails.allow_partial_untag
+        && names(image) > 1
+    {
+        Some("it may lose names")
     } else if image.pinned {
         Some("pinned")
     } else if node.node.sandbox_images.iter().any(|reference| image.repo_tags.contains(reference)) {

@@ -96,11 +96,15 @@ fn memories() -> impl Strategy<Value = Memory> {
     let own = collection::btree_set((0..IMAGES).prop_map(id), 0..2);
     let wishes = collection::btree_map((0..IMAGES).prop_map(id), 0..4_u32, 0..4);
     let wishes = collection::btree_map(sample::select(vec!["random".to_owned(), "other".to_owned()]), wishes, 0..3);
-    (option::of((0..=NOW).prop_map(minute)), own, wishes).prop_map(|(since, own_images, wishes)| Memory {
+    let kept = collection::btree_map((0..IMAGES).prop_map(id), (0..=NOW).prop_map(minute), 0..2);
+    let since = option::of((0..=NOW).prop_map(minute));
+    (since, own, wishes, kept, any::<bool>()).prop_map(|(since, own_images, wishes, kept, untags_first)| Memory {
         since,
         own_images,
         wishes,
         log_wishes: BTreeMap::new(),
+        kept,
+        untags_first,
     })
 }
 
@@ -124,8 +128,9 @@ fn rails() -> impl Strategy<Value = GuardRails> {
     let limits = (option::of(0..6_u64), option::of(0..2_000_u64), option::of(0..=100_u8));
     let lift = sample::subsequence(vec!["localhost/*", "*pause*", "*/holystone*"], 0..3);
     let ages = sample::select(vec![0, 5, 10, NOW * 2]);
-    (protect, limits, lift, ages, 0..4_u32).prop_map(
-        |(protect, (count, bytes, percent), lift, min_age, confirmations)| GuardRails {
+    (protect, limits, lift, ages, 0..4_u32, any::<bool>()).prop_map(
+        |(protect, (count, bytes, percent), lift, min_age, confirmations, allow_partial_untag)| GuardRails {
+            allow_partial_untag,
             lift: lift.into_iter().map(|text| RailPattern::new("--unprotect", text.parse().unwrap())).collect(),
             min_age: SignedDuration::from_mins(min_age),
             confirmations,

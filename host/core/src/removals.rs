@@ -1,0 +1,132 @@
+//! What is remembered of how a runtime removes images: what it lists and never removes, and whether it takes names from
+//! an image before it refuses.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::report::Report;
+use crate::snapshot::{Memory, Snapshot};
+
+/// After which time a runtime is asked again to remove what it kept.
+const ASK_AGAIN: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// How a runtime removes images, as far as runs have seen it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Removals {
+    /// The runtime and its version, of which all this is known.
+    pub runtime: String,
+    /// Images that it said it removed and that it lists all the same, by id.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, Kept>,
+    /// Whether it took names from an image and then refused its removal.
+    pub untags_first: bool,
+}
+
+/// An image that a runtime keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Kept {
+    /// When it was asked to remove it.
+    pub since: Timestamp,
+    /// The names that the image had.
+    pub names: Vec<String>,
+}
+
+impl Removals {
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty() && !self.untags_first
+    }
+
+    /// Takes in a full look at the node: forgets everything of another runtime or version, and the images that have gone
+    /// or changed their names, or were asked for long ago or, by this clock, later than now.
+    pub fn observe(&mut self, snapshot: &Snapshot) {
+        let node = &snapshot.node;
+        let runtime = format!("{} {}", node.runtime_name, node.runtime_version);
+        if self.runtime != runtime {
+            *self = Self::default();
+        }
+        let now = snapshot.taken_at;
+        self.kept.retain(|id, kept| {
+            let age = now.duration_since(kept.since);
+            let same = |own: &crate::image::Image| own.references().eq(kept.names.iter().map(String::as_str));
+            snapshot.image(id).is_some_and(same) && age >= SignedDuration::ZERO && age < ASK_AGAIN
+        });
+    }
+
+    /// Adds it to what a snapshot knows.
+    pub fn recall(&self, memory: &mut Memory) {
+        memory.kept = self.kept.iter().map(|(id, kept)| (id.clone(), kept.since)).collect();
+        memory.untags_first = self.untags_first;
+    }
+
+    /// Learns from a report what the runtime did.
+    pub fn learn(&mut self, report: &Report) {
+        self.untags_first |= report.shows_untagging();
+        report.runtime.clone_into(&mut self.runtime);
+        let kept = report
+            .kept()
+            .map(|(step, since)| (step.image().as_str().to_owned(), Kept { since, names: step.references().to_vec() }));
+        self.kept.extend(kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kept, Removals};
+    use crate::fixture::{image, snapshot};
+    use crate::snapshot::{Memory, Snapshot};
+    use jiff::{SignedDuration, Timestamp};
+
+    const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+    fn node() -> Snapshot {
+        let mut node = snapshot(vec![image("sha256:1", &["a/b:1", "a/b:2"], &["a/b@sha256:2"])], Vec::new());
+        node.taken_at = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1_000);
+        node.node.runtime_name = "cri-o".to_owned();
+        node.node.runtime_version = "1.37.0".to_owned();
+        node.normalize()
+    }
+
+    /// What is left of one kept image when this look is taken in.
+    fn left(look: &Snapshot, since: Timestamp) -> (usize, bool) {
+        let names = node().images[0].references().map(str::to_owned).collect();
+        let kept = [(node().images[0].id.to_string(), Kept { since, names })].into();
+        let mut removals = Removals { runtime: "cri-o 1.37.0".to_owned(), kept, untags_first: true };
+        removals.observe(look);
+        let mut memory = Memory::default();
+        removals.recall(&mut memory);
+        (memory.kept.len(), memory.untags_first)
+    }
+
+    #[test]
+    fn what_is_kept_is_remembered_for_a_week() {
+        let now = node().taken_at;
+        for (age, expected) in [(0, 1), (1, 1), (167, 1), (168, 0), (1_000, 0), (-1, 0)] {
+            assert_eq!(left(&node(), now - HOUR * age), (expected, true), "{age} hours");
+        }
+    }
+
+    #[test]
+    fn another_version_another_name_and_a_gone_image_are_asked_for_anew() {
+        let now = node().taken_at;
+        let mut other = node();
+        other.node.runtime_version = "1.37.1".to_owned();
+        assert_eq!(left(&other, now), (0, false));
+        let mut other = node();
+        other.node.runtime_name = "containerd".to_owned();
+        assert_eq!(left(&other, now), (0, false));
+        let mut renamed = node();
+        renamed.images[0].repo_tags.push("c/d:1".to_owned());
+        assert_eq!(left(&renamed, now), (0, true));
+        let mut untagged = node();
+        untagged.images[0].repo_tags.pop();
+        assert_eq!(left(&untagged, now), (0, true));
+        let mut gone = node();
+        gone.images.clear();
+        assert_eq!(left(&gone, now), (0, true));
+    }
+}
