@@ -186,9 +186,9 @@ async fn protection_and_limits_hold() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_waits_for_another_or_leaves() {
+    let node = TestNode::start(Faults::none());
     // Longer than another run takes to get as far as the lock, on however busy a machine.
-    let node = TestNode::start(Faults::none().latency(Method::RemoveImage, Duration::from_secs(5)));
-    let mut first = node.start_run(&[]);
+    let mut first = node.start_run(&["--pause", "100ms"]);
     node.until_the_first_removal(&mut first).await;
     let left = node.run(&[]).expect(2);
     let holder = format!("process {} holds", first.id());
