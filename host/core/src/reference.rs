@@ -8,9 +8,9 @@
 //! default (443), without a dot at the end and without the aliases of Docker Hub; addresses of IPv6 in their shortest
 //! form; digests without case.
 
+use core::net::Ipv6Addr;
 use std::borrow::Cow;
 use std::fmt;
-use std::net::Ipv6Addr;
 
 /// A parsed reference in its full form. Two spellings of the same thing are equal values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
