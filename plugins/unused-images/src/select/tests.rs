@@ -244,6 +244,46 @@ fn the_reason_says_by_which_order() {
 }
 
 #[test]
+fn a_reason_names_the_repository_and_the_order_of_its_own_image() {
+    let mut node = images(&["a:1", "a:2", "b:1", "b:2", "c:20240101", "c:20240102", "c:1.0", "c:2.0", "c:x", "c:y"]);
+    (node[8].seen, node[9].seen) = (Some(9), Some(1));
+    node.push(dangling("untagged", &["docker.io/library/c"]));
+    let text = |repository: &str, newer: &str| {
+        format!("not used by any container; 1 image of docker.io/library/{repository} that {newer} is kept")
+    };
+    let expected = [
+        text("a", "is newer by version"),
+        text("b", "is newer by version"),
+        super::DANGLING.to_owned(),
+        text("c", "was first seen later"),
+        text("c", "is newer by the date in the tag"),
+        text("c", "is newer by version"),
+    ];
+    let config = json!({"repositories": ["*"], "keepLast": 1, "dangling": true});
+    for _ in 0..2 {
+        assert_eq!(reasons(&node, &config), expected);
+        node.reverse();
+    }
+}
+
+#[test]
+fn an_image_with_a_version_and_a_date_counts_once_in_each_and_once_in_all() {
+    let mut node = images(&["x:1.0", "x:20240101"]);
+    node.push(image(&["x:2.0", "x:20240102"]));
+    let keep = |node: &[Image], keep: u64| {
+        let config = json!({"repositories": ["x"], "keepLast": keep, "dangling": true});
+        chosen(node, &config).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        assert_eq!(keep(&node, 1), ["x:20240101", "x:1.0"], "it is the newest by both");
+        node.reverse();
+    }
+    let node = [image(&["x:2.0", "x:20240102"]), dangling("untagged", &["docker.io/library/x"])];
+    assert_eq!(keep(&node, 1), ["untagged"]);
+    assert!(keep(&node, 2).is_empty(), "one image is not two");
+}
+
+#[test]
 fn the_config_chooses_the_order() {
     let mut node =
         images(&["app:main-9f8e7d6-1700000001", "app:main-1e23456-1700000002", "app:main-0012345-1700000000"]);
