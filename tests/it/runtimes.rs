@@ -275,7 +275,7 @@ async fn a_refused_row_shows_all_names() {
     let node = TestNode::seeded(seed.normalize(), Faults::none());
     let ended = table(&node, &["--protect", "quay.io/mirror/*"]).expect(0);
     let row = row(&ended, "refuse ");
-    assert!(row.contains(&format!("{OLD}, docker.io/minchou/rollout:stable, quay.io/mirror/rollout:v1")), "{row}");
+    assert!(row.contains(&format!("docker.io/minchou/rollout:stable, {OLD}, quay.io/mirror/rollout:v1")), "{row}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

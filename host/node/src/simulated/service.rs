@@ -58,14 +58,14 @@ impl Service {
     }
 
     /// Removes what is meant by a name, and says how that is answered.
-    fn remove(&self, name: String) -> Answered {
+    fn remove(&self, name: &str) -> Answered {
         let mut store = self.store();
         if store.flavour == Flavour::CriO && name.is_empty() {
             return Answered::Refused("no image specified".to_owned());
         }
-        let id = store.find(&name).map(|image| image.id.to_string());
-        store.removals.push(Removal { asked: name.clone(), image: id.clone() });
-        id.map_or(Answered::Done, |id| store.remove_by(&name, &id))
+        let id = store.find(name).map(|image| image.id.to_string());
+        store.removals.push(Removal { asked: name.to_owned(), image: id.clone() });
+        id.map_or(Answered::Done, |id| store.remove_by(name, &id))
     }
 }
 
@@ -129,7 +129,7 @@ impl ImageService for Service {
         request: Request<v1::RemoveImageRequest>,
     ) -> Result<Response<v1::RemoveImageResponse>, Status> {
         self.enter(Method::RemoveImage).await?;
-        match self.remove(name_of(request.into_inner().image)) {
+        match self.remove(&name_of(request.into_inner().image)) {
             Answered::Done => Ok(Response::new(v1::RemoveImageResponse {})),
             Answered::Refused(words) => Err(Status::unknown(words)),
             Answered::Never => std::future::pending().await,

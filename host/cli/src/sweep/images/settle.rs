@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use holystone_core::guard::{Guard, Refusal};
-use holystone_core::report::{Outcome, Remark};
+use holystone_core::report::Outcome;
 use holystone_core::snapshot::Snapshot;
 use holystone_node::Attempt;
 
@@ -156,7 +156,7 @@ impl Sweep<'_> {
             let is_gone = matches!(self.outcomes[place], Some(Outcome::Removed | Outcome::AlreadyGone));
             if !is_gone && !lost.is_empty() {
                 tracing::warn!(image = self.steps[place].image().as_str(), ?lost, "names were lost by its removal");
-                self.remarks.entry(place).or_insert_with(Remark::default).lost_names = lost;
+                self.remarks.entry(place).or_default().lost_names = lost;
             }
         }
     }
@@ -164,7 +164,7 @@ impl Sweep<'_> {
     /// Notes that an image is gone, although the runtime answered something else.
     fn note_gone(&mut self, place: usize, answer: String) {
         self.note(place, Outcome::Removed);
-        self.remarks.entry(place).or_insert_with(Remark::default).answer = Some(answer);
+        self.remarks.entry(place).or_default().answer = Some(answer);
     }
 
     /// Notes that nobody knows what the removals came to that were accepted or refused for children.
