@@ -3,7 +3,11 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use std::{env, fs};
+
+/// In seconds.
+const DAY: u64 = 24 * 60 * 60;
 
 #[path = "../../plugins/components.rs"]
 mod components;
@@ -13,6 +17,18 @@ fn main() {
         println!("cargo::error={problem}");
         std::process::exit(1);
     }
+}
+
+/// Writes down the day of the build: a clock that says less is wrong. `SOURCE_DATE_EPOCH` is for builds that come out the
+/// same each time.
+fn write_day() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    let seconds: u64 = match env::var("SOURCE_DATE_EPOCH") {
+        Ok(seconds) => seconds.parse()?,
+        Err(_) => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs(),
+    };
+    println!("cargo::rustc-env=HOLYSTONE_BUILT={}", seconds / DAY * DAY);
+    Ok(())
 }
 
 fn build() -> Result<(), Box<dyn Error>> {
@@ -30,5 +46,6 @@ fn build() -> Result<(), Box<dyn Error>> {
         )?;
     }
     fs::write(out.join("builtins.rs"), format!("[{table}]"))?;
+    write_day()?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use holystone_core::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
 use holystone_core::snapshot::Snapshot;
-use holystone_core::state::State;
+use holystone_core::state::{Observed, State};
 use holystone_node::simulated::Method;
 use holystone_node::{Faults, SimulatedNode, StateDir};
 use jiff::Timestamp;
@@ -142,8 +142,11 @@ impl TestNode {
     pub(crate) fn remember_since(&self, when: Timestamp) {
         let mut then = Snapshot { taken_at: when, ..self.seed.clone() };
         let mut state = State::new(when);
-        assert_eq!(state.observe(&mut then), None);
-        StateDir::make(&self.state_dir()).unwrap().save(&state).unwrap();
+        assert_eq!(state.observe(&mut then), Observed::default());
+        let state_dir = StateDir::make(&self.state_dir()).unwrap();
+        // What is remembered so far would be newer.
+        state_dir.forget("state.reserve").unwrap();
+        state_dir.save(&state).unwrap();
     }
 
     /// Checks a report against the node, and answers it: what is said to be gone is gone, what is said to be there is

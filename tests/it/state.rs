@@ -136,15 +136,15 @@ fn useless_states(good: &State) -> Vec<(&'static str, Vec<u8>)> {
         ("cannot be read", [&good_text[..], b"}"].concat()),
         ("cannot be read", with("images", json!({"a": {"first": "long ago"}}))),
         ("cannot be read", with("since", json!(0))),
-        ("cannot be read", with("surprise", json!(true))),
-        ("has format 2", with("format", json!(2))),
+        ("surprise is no field", with("surprise", json!(true))),
+        ("writtenAt is missing", with("writtenAt", Value::Null)),
+        ("has format 3", with("format", json!(3))),
         ("has format 0", with("format", json!(0))),
-        ("in the future", with("writtenAt", json!((Timestamp::now() + 2.hours()).to_string()))),
     ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_of_no_use_is_told_makes_ages_unknown_and_costs_no_image() {
+async fn a_state_of_no_use_is_told_makes_every_image_young_and_costs_none() {
     let mut node = small();
     node.taken_at = Timestamp::now() - (90 * 24).hours();
     node.sandboxes.push(starting_pod());
@@ -160,16 +160,18 @@ async fn a_state_of_no_use_is_told_makes_ages_unknown_and_costs_no_image() {
         let shown = state(&node.state_dir(), "json").expect(2);
         assert!(shown.stderr.contains(words), "{words} is missing: {}", shown.stderr);
 
-        // By the state that is lost all images are old; without it they may have come with the pod that is starting.
+        // By the state that is lost all images are old.
         let report = node.truth(&unused_images("run", &node.endpoint(), &by_age, &MIN_AGE).expect(0));
         let notice = text(&report["notices"][0]);
         assert!(notice.contains(words) && notice.contains("ages are unknown"), "{notice}");
+        let second = text(&report["notices"][1]);
+        assert!(second.starts_with("what was remembered of this node was lost"), "{second}");
         assert!(!notice.contains('\u{1b}'));
         assert_eq!(report["totals"]["planned"], 0);
 
         fs::write(state_dir.file(), &text_of_state).unwrap();
         let report = node.truth(&node.run(&MIN_AGE).expect(0));
-        assert_eq!(codes(&report), ["MayBeYoung"; 4]);
+        assert_eq!(codes(&report), ["AgeLost"; 4]);
         assert!(node.gone().is_empty(), "{words}");
         state(&node.state_dir(), "json").expect(0);
         assert!(node.run(&MIN_AGE).expect(0).json()["notices"].is_null(), "it is told once");
@@ -190,7 +192,7 @@ async fn a_notice_is_in_the_table_and_on_standard_error_as_well() {
     let mut command = policy("run", "builtin:unused-images", CONFIG);
     command.args(["--protect", "*", "--endpoint", &node.endpoint(), "--state-dir"]).arg(node.state_dir());
     let ended = end(&mut command).expect(0);
-    assert!(ended.stdout.contains("Note: the state ") && ended.stderr.contains("started anew"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("Note: the state ") && ended.stderr.contains("is damaged"), "{}", ended.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,6 +296,192 @@ async fn on_a_full_disk_the_run_takes_place_and_says_what_it_could_not_keep() ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_has_just_come_stays_whatever_happens_to_the_state() {
+    let young = id(OLD);
+    let damages: [(&str, fn(&Path)); 5] = [
+        ("cut off", |file| {
+            let text = fs::read(file).unwrap();
+            fs::write(file, &text[..text.len() / 2]).unwrap();
+        }),
+        ("garbage", |file| fs::write(file, "\u{0}?").unwrap()),
+        ("another format", |file| fs::write(file, r#"{"format":9}"#).unwrap()),
+        ("gone", |file| fs::remove_file(file).unwrap()),
+        ("from the future", |file| {
+            let mut state: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+            state["writtenAt"] = json!((Timestamp::now() + 20.minutes()).to_string());
+            fs::write(file, state.to_string()).unwrap();
+        }),
+    ];
+    for (what, damage) in damages {
+        let node = TestNode::small(Faults::none());
+        let image = small().images.into_iter().find(|image| image.id.as_str() == young).unwrap();
+        assert!(node.simulated.remove_image(&young));
+        node.run(&[&MIN_AGE[..], &["--protect", "*"]].concat()).expect(0);
+        node.simulated.add_image(image);
+        node.run(&[&MIN_AGE[..], &["--protect", "*"]].concat()).expect(0);
+        damage(&node.state_dir().join("state.json"));
+        for _ in 0..2 {
+            let report = node.run(&MIN_AGE).expect(0).json();
+            assert!(node.gone().is_empty(), "{what}: {}", report["steps"]);
+            assert_eq!(codes(&report), ["AgeLost"; 4], "{what}");
+        }
+        assert!(node.remembered()["since"].is_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_a_state_is_kept_from_run_to_run() -> anyhow::Result<()> {
+    const TEST: &str = "on_a_full_disk_a_state_is_kept_from_run_to_run";
+    let Some(disk) = SmallDisk::mount(TEST, 64 << 10)? else { return Ok(()) };
+    let state_dir = disk.path().join("state");
+    let node = TestNode::small(Faults::none());
+    own_pod(&node);
+    let go = |more: &[&str]| {
+        let all = [&["--state-dir", state_dir.to_str().unwrap(), "--pod-uid", "own"], &MIN_AGE[..], more].concat();
+        node.run(&all).expect(0).json()
+    };
+    let image = small().images.into_iter().find(|image| image.id.as_str() == id(OLD)).unwrap();
+    assert!(node.simulated.remove_image(&id(OLD)));
+    go(&["--protect", "*"]);
+    disk.fill()?;
+    // It comes while nothing can be written, and so at every run after that.
+    node.simulated.add_image(image);
+    let first_seen = |report: &Value| {
+        let young = report["refusals"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|it| it["wish"]["target"].to_string().contains(&id(OLD)));
+        young.map(|it| (text(&it["refusal"]["code"]), text(&it["refusal"]["message"])))
+    };
+    let first = first_seen(&go(&[])).unwrap();
+    assert_eq!(first.0, "TooYoung", "{first:?}");
+    assert!(node.simulated.remove_container("own-container"));
+    for _ in 0..2 {
+        let report = go(&[]);
+        assert_eq!(first_seen(&report).unwrap(), first, "it was first seen once");
+        let notices = report["notices"].to_string();
+        assert!(notices.contains("could not be written") && notices.contains("kept beside it"), "{notices}");
+        assert_eq!(codes(&report).iter().filter(|code| *code == "Own").count(), 2, "{:?}", codes(&report));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_waits_for_ages_and_a_run_by_hand_does_not() {
+    let manifest = |more: &str| {
+        format!(
+            "apiVersion: holystone.dev/v1alpha1\nkind: NodeCleanup\nmetadata: {{name: a}}\nspec:\n  mode: Enforce\n{more}  plugins:\n  - name: a\n    source: {{builtin: unused-images}}\n    capabilities: [images]\n    config: {{repositories: [docker.io/minchou/*], keepLast: 1}}\n"
+        )
+    };
+    let run = |node: &TestNode, more: &str| {
+        let path = node.directory().join("a.yaml");
+        fs::write(&path, manifest(more)).unwrap();
+        let mut command = holystone();
+        command.args(["run", "-o", "json", "-f"]).arg(&path).arg("--cache-dir").arg(crate::support::cache());
+        end(crate::support::on(&mut command, &node.endpoint())).expect(0).json()
+    };
+    let node = TestNode::small(Faults::none());
+    let report = run(&node, "  schedule: '@hourly'\n");
+    assert_eq!(codes(&report), ["AgeUnknown"; 4]);
+    assert!(node.gone().is_empty());
+    let notice = text(&report["notices"][0]);
+    let begins = "4 images stay because this node has just been seen for the first time";
+    assert!(notice.starts_with(begins) && notice.contains("minAge: 0s"), "{notice}");
+    node.remember_since(Timestamp::now() - 10.minutes());
+    assert!(run(&node, "  schedule: '@hourly'\n")["notices"].is_null());
+    assert_eq!(node.gone(), small_planned(), "at a later tick");
+
+    for more in ["", "  schedule: '@hourly'\n  guardRails: {minAge: 0s}\n"] {
+        let node = TestNode::small(Faults::none());
+        assert!(run(&node, more)["notices"].is_null());
+        assert_eq!(node.gone(), small_planned(), "{more}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_of_other_manifests_and_plugins_change_no_count() {
+    let node = TestNode::small(Faults::none());
+    let go = |file: &str| {
+        let text = format!(
+            "apiVersion: holystone.dev/v1alpha1\nkind: NodeCleanup\nmetadata: {{name: {file}}}\nspec:\n  mode: Enforce\n  guardRails: {{minAge: 0s, confirmations: 2}}\n  plugins:\n  - name: same\n    source: {{builtin: unused-images}}\n    capabilities: [images]\n    config: {{repositories: [docker.io/minchou/*], keepLast: 1}}\n"
+        );
+        let path = node.directory().join(file);
+        fs::write(&path, text).unwrap();
+        let mut command = holystone();
+        command.args(["run", "-o", "json", "-f"]).arg(&path).arg("--cache-dir").arg(crate::support::cache());
+        end(crate::support::on(&mut command, &node.endpoint())).expect(0).json()
+    };
+    assert_eq!(codes(&go("one")), ["NotConfirmed"; 4]);
+    assert_eq!(codes(&go("two")), ["NotConfirmed"; 4], "a plugin of the same name");
+    assert_eq!(codes(&node.run(&["--confirmations", "2"]).expect(0).json()), ["NotConfirmed"; 4]);
+    assert!(node.gone().is_empty());
+    let table = state(&node.state_dir(), "table").expect(0).stdout;
+    assert!(table.contains("same of one 1×, same of two 1×"), "{table}");
+    go("one");
+    assert_eq!(node.gone(), small_planned(), "its own second run in a row");
+}
+
+/// A run in a time namespace, whose clock since boot is so many seconds off: to it the wall clock has jumped by as much.
+fn run_elsewhen(node: &TestNode, offset: i64, more: &[&str]) -> Ended {
+    let inner = node.command(more);
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--time", "--boottime", &offset.to_string(), "--"]).arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    end(&mut command)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_between_two_real_runs_is_told_and_makes_nothing_old() {
+    const DAY: i64 = 24 * 60 * 60;
+    let may = std::process::Command::new("unshare").args(["--time", "--boottime", "60", "true"]).status();
+    if !may.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED a_clock_that_jumps_between_two_real_runs: time namespaces");
+        return;
+    }
+    let keep = [&MIN_AGE[..], &["--protect", "*"]].concat();
+    let notices = |report: &Value| report["notices"].to_string();
+    // In the namespace a day has passed that the wall clock knows nothing of: it was set back.
+    let node = TestNode::small(Faults::none());
+    node.run(&keep).expect(0);
+    let first = node.remembered()["since"].clone();
+    let report = run_elsewhen(&node, DAY, &MIN_AGE).expect(0).json();
+    assert!(notices(&report).contains("the clock was set back by 24h since the last run"), "{report}");
+    assert_eq!(node.gone(), small_planned(), "a day has really passed");
+    assert_ne!(node.remembered()["since"], first);
+
+    // Then back: the time since boot stands still, and the wall clock has jumped ahead by nothing that passed.
+    let node = TestNode::small(Faults::none());
+    run_elsewhen(&node, 40 * DAY, &keep).expect(0);
+    let report = run_elsewhen(&node, 41 * DAY, &keep).expect(0).json();
+    assert!(notices(&report).contains("set back by 24h"), "{report}");
+    let state_file = node.state_dir().join("state.json");
+    let mut state: Value = serde_json::from_slice(&fs::read(&state_file).unwrap()).unwrap();
+    // As if the last run had been forty days ago by the wall clock, and a moment ago by the other.
+    for time in ["/writtenAt", "/clock/wall"] {
+        let stale = text(state.pointer(time).unwrap()).parse::<Timestamp>().unwrap() - (40 * 24).hours();
+        *state.pointer_mut(time).unwrap() = json!(stale.to_string());
+    }
+    for time in ["/since"] {
+        *state.pointer_mut(time).unwrap() = state["writtenAt"].clone();
+    }
+    for image in state["images"].as_object_mut().unwrap().values_mut() {
+        image["first"] = json!(text(&json!((Timestamp::now() - (40 * 24).hours() - 1.minute()).to_string())));
+    }
+    fs::remove_file(node.state_dir().join("state.reserve")).unwrap();
+    fs::write(&state_file, state.to_string()).unwrap();
+    let report = run_elsewhen(&node, 41 * DAY, &MIN_AGE).expect(0).json();
+    assert!(notices(&report).contains("the clock was set ahead by 9"), "{report}");
+    assert_eq!(codes(&report), ["ClockNotTrusted"; 4]);
+    assert!(node.gone().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn images_that_have_gone_are_forgotten() {
     let node = TestNode::small(Faults::none());
     node.run(&["--protect", "*:v1.0.1"]).expect(0);
@@ -303,7 +491,7 @@ async fn images_that_have_gone_are_forgotten() {
     node.run(&[]).expect(0);
     assert_eq!(known(&node), 3, "nor is what others removed");
     let state = node.remembered();
-    assert!(state["wishes"].as_object().unwrap().is_empty(), "{}", state["wishes"]);
+    assert!(state["confirmations"].is_null(), "{}", state["confirmations"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -356,7 +544,7 @@ async fn a_run_that_did_not_take_place_confirms_nothing() {
     node.run(&twice).expect(0);
     node.simulated.change_faults(Faults::none().hang(holystone_node::simulated::Method::Status, 2));
     node.run(&[&twice[..], &["--time-limit", "1s"]].concat()).expect(2);
-    assert_eq!(node.remembered()["wishes"]["unused-images"][id(OLD)], 1);
+    assert_eq!(node.remembered()["confirmations"][0]["images"][id(OLD)], 1);
     node.simulated.change_faults(Faults::none());
     node.truth(&node.run(&twice).expect(0));
     assert_eq!(node.gone(), small_planned());

@@ -15,7 +15,7 @@ use holystone_core::pressure::Disk;
 use holystone_core::reference::Reference;
 use holystone_core::text;
 use holystone_node::simulated::Flavour;
-use holystone_node::{Elsewhere, RootSpec};
+use holystone_node::{Clock, Elsewhere, RootSpec};
 use holystone_runtime::Capability;
 use jiff::SignedDuration;
 
@@ -443,6 +443,10 @@ pub(crate) struct NodeArguments {
 
     #[command(flatten)]
     pub(crate) state: StateDirArguments,
+
+    /// Where the time comes from, in tests; else from this machine.
+    #[arg(skip)]
+    pub(crate) clock: Option<Clock>,
 }
 
 /// How fast to remove, and how far to go.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use holystone_core::snapshot::Snapshot;
-use holystone_node::{Cri, Faults, Options, Processes, RootSpec, SimulatedNode, Visibility};
+use holystone_node::{Clock, Cri, Faults, Options, Processes, RootSpec, SimulatedNode, Visibility};
 use tempfile::TempDir;
 
 use crate::args::{DemoArguments, OutputArguments};
@@ -45,7 +45,13 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
     let simulated = SimulatedNode::start(&socket, Snapshot::from_json(NODE)?, Faults::default())?;
     let cri = Cri::connect(simulated.endpoint(), Options::default()).await?;
     let logs = Logs { processes: processes(&directory)?, ..Logs::open(&[log_root(&directory)?])? };
-    let node = LiveNode { cri: Some(cri), logs, name: "demo-node".to_owned(), own_pod: String::new() };
+    let node = LiveNode {
+        cri: Some(cri),
+        logs,
+        name: "demo-node".to_owned(),
+        own_pod: String::new(),
+        clock: Clock::of_the_wall(),
+    };
 
     say("A simulated node. The runtime's disk before:")?;
     output::filesystems(&simulated.filesystems())?;

@@ -6,7 +6,7 @@ use holystone_core::guard::Clearance;
 use holystone_core::report::Outcome;
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
-use holystone_node::{Attempt, Cri, Endpoint, NodeError, Options, RootSpec, Surroundings};
+use holystone_node::{Attempt, Clock, Cri, Endpoint, NodeError, Options, RootSpec, Surroundings};
 use jiff::Timestamp;
 
 use crate::args::NodeArguments;
@@ -24,7 +24,12 @@ pub(crate) struct LiveNode {
     pub(crate) name: String,
     /// Uid of the pod that this runs in; empty outside of pods.
     pub(crate) own_pod: String,
+    /// Where the time of its looks comes from.
+    pub(crate) clock: Clock,
 }
+
+/// The day of the build, in seconds since 1970: see the build script.
+const BUILT: &str = env!("HOLYSTONE_BUILT");
 
 impl LiveNode {
     /// Opens the log roots, finds the runtime's socket, where none is given (`auto`), and connects to it.
@@ -49,12 +54,13 @@ impl LiveNode {
         };
         let pod_uid = arguments.pod_uid.clone().filter(|uid| !uid.is_empty());
         let own_pod = pod_uid.or_else(holystone_node::own_pod).unwrap_or_default();
-        Ok(Self { cri, logs, name: node_name(arguments), own_pod })
+        let clock = arguments.clock.clone().unwrap_or_else(|| Clock::of_this_machine(built()));
+        Ok(Self { cri, logs, name: node_name(arguments), own_pod, clock })
     }
 
     /// Looks at everything but what is in log directories.
     pub(crate) async fn observe(&self) -> Result<Snapshot, NodeError> {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let mut snapshot = match &self.cri {
             Some(cri) => cri.observe(now, &self.name).await?,
             None => Snapshot::without_runtime(now, &self.name),
@@ -65,7 +71,7 @@ impl LiveNode {
 
     /// Looks again, right before a removal, and recalls what is known of the images.
     pub(crate) async fn look(&self, state: &State) -> Result<Snapshot, NodeError> {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let snapshot = match &self.cri {
             Some(cri) => cri.look(now, &self.name).await?,
             None => Snapshot::without_runtime(now, &self.name),
@@ -99,8 +105,14 @@ impl LiveNode {
 
     fn named(&self, mut snapshot: Snapshot) -> Snapshot {
         self.own_pod.clone_into(&mut snapshot.node.own_pod);
+        snapshot.node.clock = self.clock.boot();
         snapshot
     }
+}
+
+/// The day on which this program was built.
+fn built() -> Timestamp {
+    BUILT.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).unwrap_or_default()
 }
 
 /// What this node is called.

@@ -8,6 +8,8 @@ use std::io::{BufWriter, IsTerminal, Write};
 use anyhow::Context as _;
 use bytesize::ByteSize;
 use comfy_table::{CellAlignment, Table, presets};
+use holystone_core::clock::Doubt;
+use holystone_core::confirmation::Confirmations;
 use holystone_core::guard::Refused;
 use holystone_core::report::{Interrupted, Outcome, PlanReport, PluginFailure, PluginRun, Remark, Report, StepResult};
 use holystone_core::snapshot::{Filesystem, Snapshot};
@@ -161,10 +163,15 @@ fn state_table(out: &mut impl Write, state: &State) -> anyhow::Result<()> {
             run.started_at
         )?;
     }
+    state_notes(out, state)?;
     let mut table = new_table(["IMAGE", "FIRST SEEN", "LAST USED", "WISHED"]);
     for (id, seen) in &state.images {
         let own = if state.own_images.contains(id) { " (Holystone's own)" } else { "" };
-        let used = seen.used.map_or_else(|| "never".to_owned(), |used| format!("{used:.0}"));
+        let used = match seen.used {
+            _ if seen.in_use => "in use".to_owned(),
+            None => "never".to_owned(),
+            Some(used) => format!("{used:.0}"),
+        };
         let first = format!("{:.0}", seen.first);
         let called = called(state, id);
         table.add_row([&format!("{called}{own}"), &first, &used, &wished(state, id)]);
@@ -185,10 +192,31 @@ fn short(id: &str) -> String {
     text::shown(&hex.chars().take(12).collect::<String>())
 }
 
+/// What there is to say about whether ages are known.
+fn state_notes(out: &mut impl Write, state: &State) -> anyhow::Result<()> {
+    if let Some(lost) = state.lost {
+        writeln!(out, "What had been remembered before {lost:.0} was lost")?;
+    }
+    if let Some(jump) = state.jump {
+        writeln!(out, "{}", Doubt::Ahead { by: jump.by })?;
+    }
+    if state.clock.as_ref().is_some_and(|clock| clock.is_wrong) {
+        writeln!(out, "The clock was wrong at the last run, which it dated {:.0}", state.written_at)?;
+    }
+    if let Some(since) = state.pods.and_then(|pods| pods.none_since) {
+        writeln!(out, "The runtime lists no pods since {since:.0}")?;
+    }
+    Ok(())
+}
+
 /// By whom, and in how many runs in a row, the removal of an image was wished.
 fn wished(state: &State, id: &str) -> String {
-    let runs = state.wishes.iter().filter_map(|(plugin, wishes)| Some((plugin, wishes.get(id)?)));
-    let runs: Vec<String> = runs.map(|(plugin, runs)| format!("{} {runs}×", text::shown(plugin))).collect();
+    let runs = state.confirmations.iter().filter_map(|counted| Some((counted, counted.images.get(id)?)));
+    let by = |counted: &Confirmations| match counted.manifest.as_str() {
+        "" => text::shown(&counted.plugin),
+        manifest => format!("{} of {}", text::shown(&counted.plugin), text::shown(manifest)),
+    };
+    let runs: Vec<String> = runs.map(|(counted, runs)| format!("{} {runs}×", by(counted))).collect();
     runs.join(", ")
 }
 

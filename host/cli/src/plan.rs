@@ -1,9 +1,10 @@
 //! `holystone plan`: what a run would do. A dry run is the absence of the sweep, not a flag passed down.
 
+use holystone_core::confirmation::Wishers;
 use holystone_core::guard::logs::LogGuard;
-use holystone_core::guard::{Guard, GuardRails};
+use holystone_core::guard::{Guard, GuardRails, Refusal, Refused};
 use holystone_core::proposal::Proposal;
-use holystone_core::report::PlanReport;
+use holystone_core::report::{PlanReport, PluginRun};
 use holystone_core::snapshot::Snapshot;
 use holystone_runtime::View;
 
@@ -56,11 +57,13 @@ pub(crate) async fn of_live(prepared: &mut Prepared, node: &NodeArguments) -> an
     let look = async {
         let live = LiveNode::connect(&endpoint, &log_roots, node).await?;
         let mut snapshot = live.observe().await?;
-        remembered::recall(&node.state, &mut snapshot);
-        Ok((snapshot, live.logs))
+        let notices = remembered::recall(&node.state, &mut snapshot);
+        Ok((snapshot, live.logs, notices))
     };
-    let (loaded, (snapshot, logs)) = tokio::try_join!(prepared.plugins(), look)?;
-    decide(&prepared.policy, &loaded, &snapshot, &logs).await
+    let (loaded, (snapshot, logs, notices)) = tokio::try_join!(prepared.plugins(), look)?;
+    let mut planned = decide(&prepared.policy, &loaded, &snapshot, &logs).await?;
+    planned.notices.extend(notices);
+    Ok(planned)
 }
 
 /// From a snapshot to a plan by a policy.
@@ -70,26 +73,56 @@ pub(crate) async fn decide(
     snapshot: &Snapshot,
     logs: &Logs,
 ) -> anyhow::Result<PlanReport> {
-    let mut planned = review(loaded, snapshot, logs, &policy.rails).await?;
+    let mut planned = review(policy, loaded, snapshot, logs).await?;
     planned.node_cleanup.clone_from(&policy.name);
-    let before = policy.notices.iter().cloned().chain(policy::without_effect(policy, loaded));
+    let unknown = unknown_ages(&planned, &policy.rails);
+    let before = policy.notices.iter().cloned().chain(policy::without_effect(policy, loaded)).chain(unknown);
     planned.notices.splice(..0, before);
     Ok(planned)
 }
 
 /// From a snapshot to a plan: the plugins propose, the guard rails review. Log directories are looked at as they are
 /// when they are asked about.
-async fn review(loaded: &[Loaded], snapshot: &Snapshot, logs: &Logs, rails: &GuardRails) -> anyhow::Result<PlanReport> {
+async fn review(policy: &Policy, loaded: &[Loaded], snapshot: &Snapshot, logs: &Logs) -> anyhow::Result<PlanReport> {
+    let rails = &policy.rails;
     let guard = Guard::new(snapshot, rails);
     let view = View::of(snapshot, guard.usage()).with_logs(logs.source().await?);
     let Proposed { runs, proposals, notices } = plugins::propose(loaded, view).await?;
+    let wishers = wishers(policy.name.as_deref(), &runs);
     let (others, wished): (Vec<_>, Vec<_>) = proposals.into_iter().map(Proposal::part_logs).unzip();
     let sights = logs.sights(&wished, rails.limits.percent.is_some()).await?;
     let entries = sights.entries;
     let known = snapshot.has_runtime().then_some(snapshot);
-    let log_plan = LogGuard::new(rails.for_logs(), snapshot.taken_at, known).review(wished, sights, &snapshot.memory);
+    let log_guard = LogGuard::new(rails.for_logs(), snapshot.taken_at, known).on(snapshot);
+    let log_plan = log_guard.review(wished, sights, &snapshot.memory.wishes_of(&wishers));
+    let guard = guard.counting(&wishers);
     let planned = PlanReport::new(snapshot, runs, guard.review(others)).with_logs(logs.names(), log_plan);
     let mut planned = planned.counting(entries).with_matches(&guard);
     planned.notices.extend(notices);
     Ok(planned)
+}
+
+/// Names whose wishes are counted: the plugins of a manifest, with their digests.
+pub(crate) fn wishers(manifest: Option<&str>, runs: &[PluginRun]) -> Wishers {
+    let mut wishers = Wishers { manifest: manifest.unwrap_or_default().to_owned(), ..Wishers::default() };
+    for run in runs {
+        let Some(digest) = &run.digest else { continue };
+        let known = wishers.digests.entry(run.name.clone()).or_default();
+        // Flags may name two plugins alike: then the count is of both together.
+        known.push_str(digest);
+    }
+    wishers
+}
+
+/// Says that images stay because their age is unknown, and what to do about it.
+fn unknown_ages(planned: &PlanReport, rails: &GuardRails) -> Option<String> {
+    let unknown = |refused: &&Refused| matches!(refused.refusal, Refusal::AgeUnknown { .. });
+    let images = planned.plan.refusals.iter().filter(unknown).count();
+    let stay = if images == 1 { "1 image stays".to_owned() } else { format!("{images} images stay") };
+    (images > 0).then(|| {
+        format!(
+            "{stay} because this node has just been seen for the first time, and ages are unknown: a run of the schedule may remove what is still unused when {:#} have passed, and guardRails.minAge: 0s (--min-age 0s) does so at once",
+            rails.min_age
+        )
+    })
 }

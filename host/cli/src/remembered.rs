@@ -2,12 +2,13 @@
 //!
 //! A state that cannot be written is told and stops nothing: a full disk is exactly when a cleaner is wanted.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use holystone_core::report::Interrupted;
 use holystone_core::snapshot::Snapshot;
-use holystone_core::state::State;
+use holystone_core::state::{Observed, State};
 use holystone_node::{Found, Lock, StateDir, StateDirError};
 use jiff::Timestamp;
 
@@ -19,8 +20,10 @@ pub(crate) struct Remembered {
     pub(crate) state: State,
     /// What there is to tell about it.
     pub(crate) notices: Vec<String>,
+    /// Where it is kept; absent when there is no room for it.
+    kept: Option<StateDir>,
     /// Absent when there is no room for one.
-    kept: Option<(StateDir, Lock)>,
+    _lock: Option<Lock>,
 }
 
 impl Remembered {
@@ -30,57 +33,75 @@ impl Remembered {
     /// When another run keeps the lock, or the directory cannot be used for another reason than a full disk.
     pub(crate) async fn take(arguments: &StateDirArguments, patience: Duration) -> anyhow::Result<Self> {
         let path = directory(arguments)?;
-        match Self::locked(&path, patience).await {
+        match StateDir::make(&path) {
+            Ok(state_dir) => Ok(Self::locked(state_dir, patience).await?),
             Err(error) if error.is_disk_full() => {
                 let mut remembered = Self::nothing();
                 remembered.tell(format!("{error}: this run knows no ages and keeps no other run away"));
                 Ok(remembered)
             }
-            result => Ok(result?),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Nothing is remembered, and nothing will be.
     pub(crate) fn nothing() -> Self {
-        Self { state: State::new(Timestamp::now()), notices: Vec::new(), kept: None }
+        Self { state: State::new(Timestamp::now()), notices: Vec::new(), kept: None, _lock: None }
     }
 
-    async fn locked(path: &Path, patience: Duration) -> Result<Self, StateDirError> {
-        let state_dir = StateDir::make(path)?;
-        let lock = state_dir.lock(patience).await?;
+    async fn locked(state_dir: StateDir, patience: Duration) -> Result<Self, StateDirError> {
+        let (lock, unlocked) = match state_dir.lock(patience).await {
+            Ok(lock) => (Some(lock), None),
+            Err(error) if error.is_disk_full() => (None, Some(format!("{error}: this run keeps no other run away"))),
+            Err(error) => return Err(error),
+        };
         let Found { state, notice } = state_dir.load(Timestamp::now());
-        let mut remembered = Self { state, notices: Vec::new(), kept: Some((state_dir, lock)) };
-        if let Some(notice) = notice {
-            remembered.tell(notice);
-        }
+        let mut remembered = Self { state, notices: Vec::new(), kept: Some(state_dir), _lock: lock };
+        unlocked.into_iter().chain(notice).for_each(|notice| remembered.tell(notice));
         Ok(remembered)
+    }
+
+    /// Takes in a look at the node, and adds to it what is remembered. Answers how an earlier run was cut off.
+    pub(crate) fn observe(&mut self, snapshot: &mut Snapshot) -> Option<Interrupted> {
+        let Observed { interrupted, notices } = self.state.observe(snapshot);
+        notices.into_iter().for_each(|notice| self.tell(notice));
+        interrupted
     }
 
     /// Puts the state back.
     pub(crate) fn save(&mut self) {
-        let Some((state_dir, _)) = &self.kept else { return };
-        if let Err(error) = state_dir.save(&self.state) {
-            self.tell(format!("{error}; the next run will not know of this one"));
+        let Some(state_dir) = &self.kept else { return };
+        match state_dir.save(&self.state) {
+            Ok(()) => {}
+            Err(error @ StateDirError::Reserved { .. }) => self.tell(error.to_string()),
+            Err(error) => self.tell(format!("{error}; the next run will not know of this one")),
         }
     }
 
     fn tell(&mut self, notice: String) {
-        tracing::warn!("{notice}");
-        self.notices.push(notice);
+        if !self.notices.contains(&notice) {
+            tracing::warn!("{notice}");
+            self.notices.push(notice);
+        }
     }
 }
 
-/// Adds what is remembered to a snapshot, for whoever only looks. Without a state ages stay unknown.
-pub(crate) fn recall(arguments: &StateDirArguments, snapshot: &mut Snapshot) {
+/// Adds what is remembered to a snapshot, for whoever only looks: what a run would see. Answers what there is to tell.
+pub(crate) fn recall(arguments: &StateDirArguments, snapshot: &mut Snapshot) -> Vec<String> {
     let found = directory(arguments).and_then(|path| Ok(StateDir::open(&path)?.load(snapshot.taken_at)));
-    match found {
-        Ok(Found { mut state, notice: None }) => drop(state.observe(snapshot)),
-        Ok(Found { notice: Some(notice), .. }) => tracing::warn!("{notice}"),
-        Err(error) if matches!(error.downcast_ref(), Some(StateDirError::Missing { .. })) => {
-            tracing::info!("ages are unknown: {error:#}");
+    let (mut state, notice) = match found {
+        Ok(Found { state, notice }) => (state, notice),
+        Err(error) => {
+            if matches!(error.downcast_ref(), Some(StateDirError::Missing { .. })) {
+                tracing::info!("ages are unknown: {error:#}");
+            } else {
+                tracing::warn!("ages are unknown: {error:#}");
+            }
+            (State::new(snapshot.taken_at), None)
         }
-        Err(error) => tracing::warn!("ages are unknown: {error:#}"),
-    }
+    };
+    let observed = state.observe(snapshot);
+    notice.into_iter().chain(observed.notices).collect()
 }
 
 /// The state directory that was named, or the one that is used by default.

@@ -13,7 +13,6 @@ use holystone_core::report::{Brief, LogPlanTotals, LogTotals, Milliseconds, Plan
 use holystone_core::snapshot::Filesystem;
 use holystone_core::state::LastRun;
 use holystone_core::text;
-use jiff::Timestamp;
 
 use crate::args::{NodeArguments, OutputArguments, RunArguments};
 use crate::exit::{Exit, Problems, Usage};
@@ -242,7 +241,7 @@ async fn enforce(prepared: &mut Prepared, how: How<'_>, stop: &Stop) -> anyhow::
     let look = async {
         let node = LiveNode::connect(&endpoint, &log_roots, how.node).await?;
         let mut snapshot = node.observe().await?;
-        let interrupted = remembered.state.observe(&mut snapshot);
+        let interrupted = remembered.observe(&mut snapshot);
         anyhow::Ok((node, snapshot, interrupted))
     };
     let look = Box::pin(async { tokio::try_join!(prepared.plugins(), look) });
@@ -271,7 +270,8 @@ pub(crate) async fn carry_out(
     mut clock: Stopwatch,
 ) -> Report {
     let log_plan = planned.logs.as_ref().map(|logs| &logs.plan);
-    remembered.state.count_wishes(&planned.plan, log_plan.unwrap_or(&LogPlan::default()));
+    let wishers = plan::wishers(planned.node_cleanup.as_deref(), &planned.plugins);
+    remembered.state.count_wishes(&wishers, &planned.plan, log_plan.unwrap_or(&LogPlan::default()));
     if !planned.is_empty() {
         remembered.state.begin(planned.taken_at, &planned.plan.steps, planned.log_steps());
         remembered.save();
@@ -280,7 +280,7 @@ pub(crate) async fn carry_out(
     let (swept, log_swept) = sweep::sweep(job, &remembered.state, &planned).await;
     clock.lap("sweep");
     let after = filesystems(job.node, job.stop).await;
-    let mut report = Report::new(planned, swept, log_swept, Timestamp::now(), after, clock.laps());
+    let mut report = Report::new(planned, swept, log_swept, job.node.clock.now(), after, clock.laps());
     remembered.state.removals.learn(&report);
     report.notices.extend(kept_notice(&report));
     remembered.state.finish(last_run(&report), report.gone(), report.gone_logs());

@@ -10,7 +10,9 @@ use crate::remembered;
 pub(crate) async fn snapshot(arguments: &SnapshotArguments) -> anyhow::Result<Exit> {
     let endpoint = arguments.node.endpoint.as_deref().unwrap_or("auto");
     let mut snapshot = LiveNode::connect(endpoint, &arguments.node.log_roots, &arguments.node).await?.observe().await?;
-    remembered::recall(&arguments.node.state, &mut snapshot);
+    for notice in remembered::recall(&arguments.node.state, &mut snapshot) {
+        tracing::warn!("{notice}");
+    }
     output::snapshot(&snapshot)?;
     Ok(Exit::Done)
 }

@@ -12,9 +12,11 @@
 //!    by [`BUILT_IN`], or one that Holystone itself or its plugins come in.
 //! 4. The image is not protected by the operator's patterns. One protected tag protects the image, because removing
 //!    an image drops every tag.
-//! 5. The image is not too young: first seen at least [`GuardRails::min_age`] ago. What was there when the node was first
-//!    seen is of unknown age, and counts as young only while a pod may be starting: while there is a ready
-//!    sandbox, not our own, that is younger than that itself.
+//! 5. The image is not too young: first seen, and in use, at least [`GuardRails::min_age`] ago. What was there when the
+//!    node was first seen is of unknown age, and counts as young only while a pod may be starting: while there is a
+//!    ready sandbox, not our own, that is younger than that itself; where a schedule brings another run, until the node
+//!    has been known for that long. Every image is young on a node that has just booted or lists no pods all of a
+//!    sudden, after a loss of what is remembered, and while the clock is not trusted: see [`settled`].
 //! 6. The wish is confirmed: the same plugin wished it in [`GuardRails::confirmations`] runs in a row.
 //! 7. What is said of log files and directories: see [`logs`].
 //! 8. The run stays within its limits: count, size, and the share of all images.
@@ -24,12 +26,14 @@
 pub mod logs;
 mod matches;
 mod refusal;
+mod settled;
 
 use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::confirmation::{Wishers, Wishes};
 use crate::container::Pod;
 use crate::image::{Image, ImageId};
 use crate::pattern::{Names, Pattern};
@@ -41,6 +45,7 @@ use crate::usage::{Usage, User};
 
 use logs::LogRails;
 pub use refusal::Refusal;
+pub use settled::Unsettled;
 
 /// Images that are never removed, whoever asks: those that exist on this node only, pause images under any name,
 /// and Holystone's own.
@@ -61,6 +66,9 @@ pub struct GuardRails {
     pub protect: Vec<RailPattern>,
     /// How long an image has to have been here (rail 5). Zero switches the rail off. Default 10 minutes.
     pub min_age: SignedDuration,
+    /// Whether an image of unknown age is young until the node has been known for [`min_age`](Self::min_age): where a
+    /// schedule brings the next run. Default: no.
+    pub unknown_is_young: bool,
     /// In how many runs in a row a plugin has to wish the same (rail 6). Default 1: this one.
     pub confirmations: u32,
     /// How long a log file counts as open where that cannot be seen (rail 7). Default one day.
@@ -92,6 +100,7 @@ impl Default for GuardRails {
             allow_partial_untag: false,
             protect: Vec::new(),
             min_age: SignedDuration::from_mins(10),
+            unknown_is_young: false,
             confirmations: 1,
             unknown_open_age: LogRails::default().unknown_open_age,
             limits: Limits::default(),
@@ -104,6 +113,7 @@ impl GuardRails {
     pub fn for_logs(&self) -> LogRails {
         LogRails {
             unknown_open_age: self.unknown_open_age,
+            min_age: self.min_age,
             confirmations: self.confirmations,
             limits: self.limits,
             ..LogRails::default()
@@ -242,6 +252,10 @@ pub struct Guard<'a> {
     built_in: Vec<(&'static str, Pattern)>,
     /// A pod that may be starting.
     starting: Option<&'a Pod>,
+    /// Why every image is young, if it is.
+    unsettled: Option<Unsettled>,
+    /// What the plugins wished in earlier runs.
+    wishes: Wishes,
 }
 
 /// What earlier wishes of the run have used up.
@@ -260,7 +274,22 @@ impl<'a> Guard<'a> {
         let is_lifted = |text: &&str| LIFTABLE.contains(text) && lifted(text);
         let built_in = BUILT_IN.iter().filter(|text| !is_lifted(text));
         let built_in = built_in.filter_map(|text| Some((*text, text.parse().ok()?))).collect();
-        Self { snapshot, rails, usage: Usage::of(snapshot), built_in, starting: starting(snapshot, rails.min_age) }
+        Self {
+            snapshot,
+            rails,
+            usage: Usage::of(snapshot),
+            built_in,
+            starting: starting(snapshot, rails.min_age),
+            unsettled: Unsettled::of(snapshot, rails.min_age),
+            wishes: snapshot.memory.wishes_of(&Wishers::default()),
+        }
+    }
+
+    /// Counts what these plugins of this manifest wished before.
+    #[must_use]
+    pub fn counting(mut self, wishers: &Wishers) -> Self {
+        self.wishes = self.snapshot.memory.wishes_of(wishers);
+        self
     }
 
     /// Who uses which image, as rail 2 sees it.
@@ -419,23 +448,37 @@ impl<'a> Guard<'a> {
     /// Rail 5. That an image was there when the node was first seen says only that it is at least that old.
     fn judge_age(&self, image: &Image) -> Result<(), Refusal> {
         let (now, min_age) = (self.snapshot.taken_at, self.rails.min_age);
-        let is_old = |since: Timestamp| now.duration_since(since) >= min_age;
-        if min_age <= SignedDuration::ZERO || image.first_seen.is_some_and(is_old) {
+        if min_age <= SignedDuration::ZERO {
             return Ok(());
         }
-        let came_later = |first_seen: &Timestamp| self.snapshot.memory.since.is_none_or(|since| *first_seen > since);
+        if let Some(unsettled) = self.unsettled {
+            return Err(Refusal::Unsettled(unsettled));
+        }
+        let is_young = |since: &Timestamp| now.duration_since(*since) < min_age;
+        let memory = &self.snapshot.memory;
+        if let Some(lost) = memory.lost.filter(is_young) {
+            return Err(Refusal::AgeLost { lost, min_age });
+        }
+        if let Some(last_used) = image.last_used.filter(is_young) {
+            return Err(Refusal::UsedLately { last_used, min_age });
+        }
+        if image.first_seen.is_some_and(|first_seen| !is_young(&first_seen)) {
+            return Ok(());
+        }
+        let came_later = |first_seen: &Timestamp| memory.since.is_none_or(|since| *first_seen > since);
         if let Some(first_seen) = image.first_seen.filter(came_later) {
             return Err(Refusal::TooYoung { first_seen, min_age });
         }
-        match self.starting {
-            Some(pod) => Err(Refusal::MayBeYoung { pod: pod.to_string(), min_age }),
-            None => Ok(()),
+        match (self.starting, memory.since) {
+            (Some(pod), _) => Err(Refusal::MayBeYoung { pod: pod.to_string(), min_age }),
+            (None, Some(since)) if self.rails.unknown_is_young => Err(Refusal::AgeUnknown { since, min_age }),
+            (None, _) => Ok(()),
         }
     }
 
     /// Rail 6.
     fn confirm(&self, plugin: &str, image: &Image) -> Result<(), Refusal> {
-        let before = self.snapshot.memory.wishes.get(plugin).and_then(|wishes| wishes.get(image.id.as_str()));
+        let before = self.wishes.images.get(plugin).and_then(|wishes| wishes.get(image.id.as_str()));
         let (runs, needed) = (before.copied().unwrap_or(0).saturating_add(1), self.rails.confirmations);
         if runs < needed { Err(Refusal::NotConfirmed { runs, needed }) } else { Ok(()) }
     }

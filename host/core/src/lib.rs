@@ -18,8 +18,10 @@
 //! [`mod@reference`] and [`pattern`] know how image references are spelt and matched.
 //! Whoever observes nodes, runs plugins or prints things does so in another crate and converts at its door.
 
+pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod confirmation;
 pub mod container;
 pub mod daemon;
 #[cfg(test)]

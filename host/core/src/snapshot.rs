@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::{Clock, Doubt, Misdated};
+use crate::confirmation::{Confirmations, Counts, Wishers, Wishes};
 use crate::container::{Container, Sandbox};
 use crate::image::Image;
 use crate::reference;
@@ -52,12 +54,27 @@ pub struct Memory {
     /// Ids of the images that Holystone itself and its plugins come in.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub own_images: BTreeSet<String>,
-    /// In how many runs in a row, before this one, a plugin wished the removal of an image: plugin, id, runs.
+    /// When it was noticed that what had been remembered was lost: for a while after that every image is young.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Timestamp>,
+    /// The pods of the node, as far as it is known to have any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodsSeen>,
+    /// Why the wall clock is not trusted, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_doubt: Option<Doubt>,
+    /// A span of time in which files were dated wrongly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub misdated: Option<Misdated>,
+    /// What plugins wished in runs before this one, by manifest, plugin and digest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confirmations: Vec<Confirmations>,
+    /// The same of images, by plugin alone: in snapshots of earlier versions, and where only one manifest is meant.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub wishes: BTreeMap<String, BTreeMap<String, u32>>,
-    /// The same of log files and directories: plugin, [key](crate::guard::logs::LogStep::key), runs.
+    pub wishes: BTreeMap<String, Counts>,
+    /// The same of log files and directories.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub log_wishes: BTreeMap<String, BTreeMap<String, u32>>,
+    pub log_wishes: BTreeMap<String, Counts>,
     /// Ids of the images that the runtime said it removed and lists all the same, and when it was asked.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, Timestamp>,
@@ -66,10 +83,33 @@ pub struct Memory {
     pub untags_first: bool,
 }
 
+/// When the runtime listed pod sandboxes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodsSeen {
+    /// The last look at which there was one.
+    pub last: Timestamp,
+    /// The first look after it, if that found none: a runtime that is starting lists none, and a node without pods as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub none_since: Option<Timestamp>,
+}
+
 impl Memory {
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Picks the earlier wishes of the plugins of one manifest.
+    pub fn wishes_of(&self, wishers: &Wishers) -> Wishes {
+        let mut wishes = wishers.wishes(&self.confirmations);
+        for (plugin, counts) in &self.wishes {
+            wishes.images.entry(plugin.clone()).or_insert_with(|| counts.clone());
+        }
+        for (plugin, counts) in &self.log_wishes {
+            wishes.logs.entry(plugin.clone()).or_insert_with(|| counts.clone());
+        }
+        wishes
     }
 }
 
@@ -99,6 +139,9 @@ pub struct Node {
     /// Uid of the pod that Holystone itself runs in; empty outside of pods.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub own_pod: String,
+    /// The clock beside the wall clock; absent where it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Clock>,
 }
 
 /// One filesystem at one instant. All figures in bytes, or in inodes.

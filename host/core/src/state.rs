@@ -1,25 +1,38 @@
 //! What Holystone remembers of a node from run to run. CRI has no timestamps of images and no history; this has.
 //!
-//! A [`State`] is a value and a file format of its own; where it is kept is an edge's business. Whatever cannot be
-//! read or makes no sense is forgotten, and what is forgotten is unknown: an unknown age never permits a removal that
+//! A [`State`] is a value and a file format of its own; where it is kept is an edge's business.
+//!
+//! - `time`: carries the times over from one run to the next, so that ages are of time that really passed.
+//! - `read`: reads a file, an older format and a damaged one included.
+//!
+//! What is lost makes young: for a while after a loss no image is removed, so a lost age never permits a removal that
 //! a known one would forbid.
+
+mod read;
+mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::{Misdated, Reading};
+use crate::confirmation::{self, Confirmations, Wishers};
+use crate::container::{ContainerState, Sandbox};
 use crate::guard::logs::{LogPlan, LogStep};
 use crate::guard::{Plan, Step};
 use crate::image::Image;
 use crate::proposal::Target;
 use crate::removals::Removals;
 use crate::report::{Ending, Interrupted, LogTotals, Totals};
-use crate::snapshot::{Memory, Snapshot};
+use crate::snapshot::{Memory, PodsSeen, Snapshot};
 use crate::usage::{Holder, Usage};
 
+pub use read::{Read, StateError};
+pub use time::{Booted, Jump};
+
 /// Version of the file format that this build reads and writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// How many images are remembered at most; a node has some hundreds. What is beyond stays of unknown age.
 const MAX_IMAGES: usize = 100_000;
@@ -27,44 +40,72 @@ const MAX_IMAGES: usize = 100_000;
 /// How many names of an image are remembered at most.
 const MAX_NAMES: usize = 16;
 
-/// How far a clock may have been set back before what was written under it is not believed any more.
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+/// The labels of the pods in which Holystone runs on each node.
+const OUR_LABELS: [(&str, &str); 2] =
+    [("app.kubernetes.io/name", "holystone"), ("app.kubernetes.io/component", "node")];
 
 /// What is known of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct State {
     /// Version of the format, [`FORMAT`].
     pub format: u32,
-    /// When it was last changed, by this node's clock.
+    /// How often it has been changed: of two copies, the one with more is the newer, whatever the clock said.
+    pub revision: u64,
+    /// When it was last changed. Every other time is on the same scale: see [`State::observe`].
     pub written_at: Timestamp,
+    /// All clocks at that time; absent where the time since boot cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Reading>,
     /// When the node was first seen: what was there then may be older. Absent before that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// When it was noticed that what had been remembered was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Timestamp>,
     /// The images that the last run saw, by id.
-    #[serde(default)]
     pub images: BTreeMap<String, Seen>,
     /// Ids of the images that Holystone itself and its plugins came in when it last ran in a pod.
-    #[serde(default)]
     pub own_images: BTreeSet<String>,
-    /// In how many runs in a row, up to the last one, a plugin wished the removal of an image: plugin, id, runs.
-    #[serde(default)]
-    pub wishes: BTreeMap<String, BTreeMap<String, u32>>,
-    /// The same of log files and directories: plugin, which file or directory, runs.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub log_wishes: BTreeMap<String, BTreeMap<String, u32>>,
+    /// When there were pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodsSeen>,
+    /// In how many runs in a row the same was wished, by manifest, plugin and digest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confirmations: Vec<Confirmations>,
+    /// The last boot, while the time between the run before it and the boot does not count yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub booted: Option<Booted>,
+    /// A jump ahead of the wall clock that is not believed yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jump: Option<Jump>,
+    /// A span of time in which files were dated wrongly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub misdated: Option<Misdated>,
     /// The tags of the images, or their digests where they have no tag, by id: for people.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, Vec<String>>,
     /// How the runtime removes images.
-    #[serde(default, skip_serializing_if = "Removals::is_empty")]
+    #[serde(skip_serializing_if = "Removals::is_empty")]
     pub removals: Removals,
     /// The last run that came to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
     /// A run that has begun to remove; still there afterwards only when the run was cut off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub under_way: Option<UnderWay>,
+    /// Whether something of it has been lost, which the next look notes.
+    #[serde(skip)]
+    losing: bool,
+}
+
+/// What a look at the node brought to light about what is remembered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// How an earlier run was cut off, if one was.
+    pub interrupted: Option<Interrupted>,
+    /// What happened to the clock, and what was lost, in sentences.
+    pub notices: Vec<String>,
 }
 
 /// What is known of one image.
@@ -73,9 +114,13 @@ pub struct State {
 pub struct Seen {
     /// When it was first seen.
     pub first: Timestamp,
-    /// When it was last seen in use, if ever.
+    /// Until when it may have been in use, if ever: the last look that saw it in use, or the first one after it that did
+    /// not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<Timestamp>,
+    /// Whether the last look saw it in use.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub in_use: bool,
 }
 
 /// How the last run ended.
@@ -109,73 +154,57 @@ pub struct UnderWay {
     pub logs: usize,
 }
 
-/// Why a text is not a state that can be gone on with.
-#[derive(Debug, thiserror::Error)]
-pub enum StateError {
-    /// Not JSON, or not of this shape.
-    #[error("it cannot be read: {0}")]
-    Malformed(#[from] serde_json::Error),
-    /// Written by another version.
-    #[error("it has format {found}, this version reads format {FORMAT}")]
-    Format {
-        /// The format that the text claims.
-        found: u32,
-    },
-    /// Written later than now: one of the two times is wrong, and so may be every age.
-    #[error("it was written at {written_at}, which is in the future of this node's clock")]
-    FromTheFuture {
-        /// The time in question.
-        written_at: Timestamp,
-    },
-}
-
-/// Reads only the version, so that a newer format is named as such and not as an unknown field.
-#[derive(Deserialize)]
-struct Header {
-    format: u32,
+// serde asks for a reference here.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl State {
-    /// The state of a node that has not been seen.
+    /// Makes the state of a node that has not been seen.
     pub fn new(now: Timestamp) -> Self {
         Self {
             format: FORMAT,
+            revision: 0,
             written_at: now,
+            clock: None,
             since: None,
+            lost: None,
             images: BTreeMap::new(),
             own_images: BTreeSet::new(),
-            wishes: BTreeMap::new(),
-            log_wishes: BTreeMap::new(),
+            pods: None,
+            confirmations: Vec::new(),
+            booted: None,
+            jump: None,
+            misdated: None,
             names: BTreeMap::new(),
             removals: Removals::default(),
             last_run: None,
             under_way: None,
+            losing: false,
         }
     }
 
-    /// Reads what [`State::to_json`] wrote. A time that lies a little ahead, because the clock was set back, becomes
-    /// `now`.
-    ///
-    /// # Errors
-    /// When the text is not a state, of another format, or from the future. Whoever gets one starts anew.
-    pub fn from_json(text: &[u8], now: Timestamp) -> Result<Self, StateError> {
-        let header: Header = serde_json::from_slice(text)?;
-        if header.format != FORMAT {
-            return Err(StateError::Format { found: header.format });
-        }
-        let mut state: Self = serde_json::from_slice(text)?;
-        if state.written_at.duration_since(now) > CLOCK_TOLERANCE {
-            return Err(StateError::FromTheFuture { written_at: state.written_at });
-        }
-        state.since = state.since.map(|since| since.min(now));
-        for seen in state.images.values_mut() {
-            seen.first = seen.first.min(now);
-            seen.used = seen.used.map(|used| used.min(now));
-        }
-        Ok(state)
+    /// Marks that something of it has been lost: the next look makes every image young.
+    #[must_use]
+    pub fn damaged(mut self) -> Self {
+        self.losing = true;
+        self
     }
 
-    /// The state as a file has it.
+    /// Keeps what a small file has room for: everything but images and wishes.
+    #[must_use]
+    pub fn essentials(&self) -> Self {
+        Self {
+            images: BTreeMap::new(),
+            names: BTreeMap::new(),
+            confirmations: Vec::new(),
+            under_way: None,
+            ..self.clone()
+        }
+    }
+
+    /// Writes the state as a file has it.
     ///
     /// # Errors
     /// When it cannot be written as JSON, which no value of this type is known to do.
@@ -184,30 +213,47 @@ impl State {
     }
 
     /// Takes in a full look at the node and adds to it what is remembered: ages, own images, earlier wishes.
-    /// Forgets images that have gone. Says how an earlier run was cut off, if one was.
-    pub fn observe(&mut self, snapshot: &mut Snapshot) -> Option<Interrupted> {
+    /// Forgets images that have gone.
+    ///
+    /// Moves every time that is remembered so that its distance from `snapshot.taken_at` is the time that has really
+    /// passed, as far as that is known, and never more.
+    pub fn observe(&mut self, snapshot: &mut Snapshot) -> Observed {
         let now = snapshot.taken_at;
+        let mut notices = self.follow(now, snapshot.node.clock.as_ref());
+        self.losing |= self.since.is_none() && was_here(snapshot);
+        if std::mem::take(&mut self.losing) {
+            self.lost = Some(now);
+            notices.push("what was remembered of this node was lost: until guardRails.minAge has passed, no image is old enough to be removed".to_owned());
+        }
         self.written_at = now;
+        self.revision = self.revision.saturating_add(1);
         self.since.get_or_insert(now);
         let interrupted = self.under_way.take().map(|run| interrupted(&run, snapshot));
+        if snapshot.has_runtime() {
+            self.take_in(snapshot);
+        }
+        confirmation::bound(&mut self.confirmations, now);
+        self.recall(snapshot);
+        snapshot.memory.confirmations.clone_from(&self.confirmations);
+        Observed { interrupted, notices }
+    }
+
+    /// Takes in what a runtime lists. Without one nothing is known of images and pods, and so nothing has gone.
+    fn take_in(&mut self, snapshot: &Snapshot) {
+        let now = snapshot.taken_at;
         let mut before = std::mem::take(&mut self.images);
         for image in snapshot.images.iter().take(MAX_IMAGES) {
             let id = image.id.as_str();
-            let (id, seen) =
-                before.remove_entry(id).unwrap_or_else(|| (id.to_owned(), Seen { first: now, used: None }));
+            let new = || (id.to_owned(), Seen { first: now, used: None, in_use: false });
+            let (id, seen) = before.remove_entry(id).unwrap_or_else(new);
             self.images.insert(id, seen);
         }
         self.note_users(snapshot);
         self.note_names(snapshot);
         self.removals.observe(snapshot);
+        self.note_pods(snapshot);
         self.own_images.retain(|id| snapshot.image(id).is_some());
-        for wishes in self.wishes.values_mut() {
-            wishes.retain(|id, _| snapshot.image(id).is_some());
-        }
-        self.recall(snapshot);
-        snapshot.memory.wishes.clone_from(&self.wishes);
-        snapshot.memory.log_wishes.clone_from(&self.log_wishes);
-        interrupted
+        confirmation::forget(&mut self.confirmations, |id| snapshot.image(id).is_none(), |_| false);
     }
 
     /// Adds what is remembered to a second look at the node, and takes nothing in. Wishes are left out: they count when
@@ -218,23 +264,33 @@ impl State {
             image.first_seen = seen.map(|seen| seen.first);
             image.last_used = seen.and_then(|seen| seen.used);
         }
-        snapshot.memory = Memory { since: self.since, own_images: self.own_images.clone(), ..Memory::default() };
+        snapshot.memory = Memory {
+            since: self.since,
+            own_images: self.own_images.clone(),
+            lost: self.lost,
+            pods: self.pods,
+            clock_doubt: self.doubt(snapshot),
+            misdated: self.misdated,
+            ..Memory::default()
+        };
         self.removals.recall(&mut snapshot.memory);
     }
 
-    /// Counts what the plugins wished in this run. A wish that was not repeated, for whatever reason, starts anew.
-    pub fn count_wishes(&mut self, plan: &Plan, logs: &LogPlan) {
-        let steps = logs.steps.iter().map(|step| (step.plugin(), step.key()));
-        let refused = logs.refusals.iter().filter_map(|refused| Some((refused.plugin.as_str(), refused.key.clone()?)));
-        let before = std::mem::take(&mut self.log_wishes);
-        self.log_wishes = counted(&before, steps.chain(refused));
-        let before = std::mem::take(&mut self.wishes);
+    /// Counts what the plugins of a manifest wished in this run. A wish that was not repeated, for whatever reason, starts
+    /// from the beginning.
+    pub fn count_wishes(&mut self, wishers: &Wishers, plan: &Plan, logs: &LogPlan) {
+        let log_steps = logs.steps.iter().map(|step| (step.plugin(), step.key()));
+        let log_refused =
+            logs.refusals.iter().filter_map(|refused| Some((refused.plugin.as_str(), refused.key.clone()?)));
         let steps = plan.steps.iter().map(|step| (step.plugin(), step.image().as_str().to_owned()));
+        let images = &self.images;
         let refused = plan.refusals.iter().filter_map(|refused| match &refused.wish.target {
-            Target::Image(id) if self.images.contains_key(id) => Some((refused.plugin.as_str(), id.clone())),
+            Target::Image(id) if images.contains_key(id) => Some((refused.plugin.as_str(), id.clone())),
             _ => None,
         });
-        self.wishes = counted(&before, steps.chain(refused));
+        let known = &mut self.confirmations;
+        wishers.count(known, steps.chain(refused), log_steps.chain(log_refused), self.written_at);
+        confirmation::bound(known, self.written_at);
     }
 
     /// Notes that removals are about to begin.
@@ -250,22 +306,13 @@ impl State {
         gone: impl Iterator<Item = &'a Step>,
         gone_logs: impl Iterator<Item = &'a LogStep>,
     ) {
-        for step in gone_logs {
-            for wishes in self.log_wishes.values_mut() {
-                wishes.remove(&step.key());
-            }
-        }
-        self.log_wishes.retain(|_, wishes| !wishes.is_empty());
-        for step in gone {
-            let id = step.image().as_str();
-            self.images.remove(id);
-            self.names.remove(id);
-            for wishes in self.wishes.values_mut() {
-                wishes.remove(id);
-            }
-        }
-        self.wishes.retain(|_, wishes| !wishes.is_empty());
-        self.written_at = run.finished_at.max(self.written_at);
+        let gone: BTreeSet<&str> = gone.map(|step| step.image().as_str()).collect();
+        let gone_logs: BTreeSet<String> = gone_logs.map(LogStep::key).collect();
+        self.images.retain(|id, _| !gone.contains(id.as_str()));
+        self.names.retain(|id, _| !gone.contains(id.as_str()));
+        confirmation::forget(&mut self.confirmations, |id| gone.contains(id), |key| gone_logs.contains(key));
+        self.advance_to(run.finished_at);
+        self.revision = self.revision.saturating_add(1);
         self.last_run = Some(run);
         self.under_way = None;
     }
@@ -280,6 +327,16 @@ impl State {
         self.names = named.map(|image| (image.id.to_string(), names(image))).collect();
     }
 
+    /// Notes when there were pods. A runtime that is starting lists none.
+    fn note_pods(&mut self, snapshot: &Snapshot) {
+        let now = snapshot.taken_at;
+        if !snapshot.sandboxes.is_empty() {
+            self.pods = Some(PodsSeen { last: now, none_since: None });
+        } else if let Some(pods) = &mut self.pods {
+            pods.none_since.get_or_insert(now);
+        }
+    }
+
     /// Notes which images are in use, and, where this runs in a pod, which of them are our own.
     fn note_users(&mut self, snapshot: &Snapshot) {
         let usage = Usage::of(snapshot);
@@ -288,8 +345,12 @@ impl State {
         let mut own = BTreeSet::new();
         for (place, image) in snapshot.images.iter().enumerate() {
             let users = usage.users(place);
-            if let Some(seen) = self.images.get_mut(image.id.as_str()).filter(|_| !users.is_empty()) {
-                seen.used = Some(snapshot.taken_at);
+            if let Some(seen) = self.images.get_mut(image.id.as_str()) {
+                // Until when it was in use is not known more precisely than from look to look.
+                if seen.in_use || !users.is_empty() {
+                    seen.used = Some(snapshot.taken_at);
+                }
+                seen.in_use = !users.is_empty();
             }
             if users.iter().any(|user| user.unresolved.is_none() && is_ours(&user.holder)) {
                 own.insert(image.id.as_str().to_owned());
@@ -302,17 +363,17 @@ impl State {
     }
 }
 
-/// Earlier counts of wishes, carried on by those that are wished now. A wish that was not repeated starts anew.
-fn counted<'a>(
-    before: &BTreeMap<String, BTreeMap<String, u32>>,
-    wished: impl Iterator<Item = (&'a str, String)>,
-) -> BTreeMap<String, BTreeMap<String, u32>> {
-    let mut now: BTreeMap<String, BTreeMap<String, u32>> = BTreeMap::new();
-    for (plugin, key) in wished {
-        let runs = before.get(plugin).and_then(|wishes| wishes.get(&key)).copied().unwrap_or(0);
-        now.entry(plugin.to_owned()).or_default().insert(key, runs.saturating_add(1));
-    }
-    now
+/// Whether a pod of Holystone has come to its end on this node: then there was something to remember.
+fn was_here(snapshot: &Snapshot) -> bool {
+    let is_ours = |sandbox: &&Sandbox| {
+        let has = |(label, value): (&str, &str)| sandbox.labels.get(label).is_some_and(|found| found == value);
+        OUR_LABELS.into_iter().all(has) && sandbox.pod.uid != snapshot.node.own_pod
+    };
+    let ours: BTreeSet<&str> = snapshot.sandboxes.iter().filter(is_ours).map(|sandbox| sandbox.id.as_str()).collect();
+    snapshot.containers.iter().any(|container| {
+        let has_ended = container.state == ContainerState::Exited && container.exit_code == Some(0);
+        has_ended && ours.contains(container.sandbox_id.as_str())
+    })
 }
 
 fn interrupted(run: &UnderWay, snapshot: &Snapshot) -> Interrupted {

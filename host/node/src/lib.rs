@@ -8,6 +8,7 @@
 //! which only the guard rails can make.
 //! Nothing here decides anything: what to remove is settled elsewhere.
 
+mod clock;
 pub mod cri;
 pub mod endpoint;
 pub mod error;
@@ -17,6 +18,7 @@ mod own_pod;
 pub mod simulated;
 pub mod state_dir;
 
+pub use clock::Clock;
 pub use cri::{Attempt, Cri, Options};
 pub use endpoint::{Endpoint, EndpointError, Surroundings, discover};
 pub use error::NodeError;

@@ -1,8 +1,12 @@
 //! The directory in which Holystone remembers this node: files that are replaced as a whole, and locks.
 //!
-//! The file is what [`State`] says. Whatever is wrong with it, a run goes on with a new one and a sentence about it.
+//! The file is what [`State`] says. Beside it, the reserve has a copy in room that was taken beforehand: a full disk keeps
+//! nothing from being remembered, and what is wrong with one file costs no more than the ages for a while. Whatever is
+//! wrong, a run goes on with what is left and a sentence about it.
 //! The lock makes runs on one node wait for each other, or leave; the system frees it when its holder ends, however
 //! that happens.
+
+mod reserve;
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -11,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use holystone_core::state::State;
+use holystone_core::state::{Read, State};
 use holystone_core::text::shown;
 use jiff::Timestamp;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
@@ -19,6 +23,8 @@ use rustix::io::Errno;
 
 /// The state.
 const FILE: &str = "state.json";
+/// The copy of it that a full disk cannot lose.
+const RESERVE: &str = "state.reserve";
 /// What the name of a file ends in before it takes its place.
 const NEW: &str = ".new";
 /// The lock of runs; the process id of the holder is in it, for people.
@@ -48,7 +54,7 @@ pub struct Lock {
 pub struct Found {
     /// The state to go on with.
     pub state: State,
-    /// Why the state had to be started anew, if there was one that is of no use.
+    /// What is wrong with what was found, if anything is.
     pub notice: Option<String>,
 }
 
@@ -94,6 +100,14 @@ pub enum StateDirError {
     /// A file could not be read.
     #[error("{} cannot be read: {problem}", .path.display())]
     Unread {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        problem: io::Error,
+    },
+    /// The state could only be written into the reserve.
+    #[error("the state could not be written to {}, and was kept beside it: {problem}", .path.display())]
+    Reserved {
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -209,35 +223,82 @@ impl StateDir {
         id.map(|id| format!("process {id} ")).unwrap_or_default()
     }
 
-    /// Reads the state, or starts a new one, and says why if there was one that is of no use.
+    /// Reads the state: the newer one of the file and its reserve, or a new one, and says what is wrong with the file.
+    ///
+    /// A file that is damaged or missing, though there is a reserve, is a loss, which [`State::observe`] notes: then
+    /// times are those of the reserve.
     pub fn load(&self, now: Timestamp) -> Found {
-        let problem = match self.read(FILE, MAX_FILE) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(error.to_string()),
-            Ok(text) => match State::from_json(&text, now) {
-                Ok(state) => return Found { state, notice: None },
-                Err(error) => Some(error.to_string()),
+        let reserve = self.load_reserve();
+        let (state, problem) = match self.read(FILE, MAX_FILE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && reserve.is_none() => {
+                return Found { state: State::new(now), notice: None };
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Some("it is missing".to_owned())),
+            Err(error) => (None, Some(error.to_string())),
+            Ok(text) => match State::from_json(&text) {
+                Ok(Read { state, problems }) if problems.is_empty() => (Some(state), None),
+                Ok(Read { state, problems }) => (Some(state), Some(problems.join("; "))),
+                Err(error) => (None, Some(error.to_string())),
             },
         };
-        let notice = problem.map(|problem| {
-            let file = self.file();
-            format!(
-                "the state {} is of no use and is started anew, ages are unknown: {}",
-                file.display(),
-                shown(&problem)
-            )
-        });
-        Found { state: State::new(now), notice }
+        let Some(problem) = problem else {
+            return Found { state: newer(state, reserve).unwrap_or_else(|| State::new(now)), notice: None };
+        };
+        let file = self.file();
+        let notice = format!("the state {} is damaged, so that ages are unknown: {}", file.display(), shown(&problem));
+        let state = reserve.or(state).unwrap_or_else(|| State::new(now)).damaged();
+        Found { state, notice: Some(notice) }
+    }
+
+    /// Reads the copy in the reserve, if there is one that is whole.
+    fn load_reserve(&self) -> Option<State> {
+        let file = self.open_file(RESERVE, OFlags::RDONLY).ok()?;
+        let copy = reserve::read(&file).ok()??;
+        let read = State::from_json(&copy.text).ok()?;
+        read.problems.is_empty().then_some(read.state)
     }
 
     /// Writes the state: a reader, or a machine that goes down, finds the old one or the new one and nothing between.
+    /// Writes it into the reserve as well.
     ///
     /// # Errors
-    /// When it cannot be written; the old one is then still there.
+    /// When there is no room for it but in the reserve; the old one is then still there, and older. When it cannot be
+    /// written at all.
     pub fn save(&self, state: &State) -> Result<(), StateDirError> {
         let failed = |problem: io::Error| StateDirError::Unwritten { path: self.file(), problem };
         let text = state.to_json().map_err(|error| failed(error.into()))?;
-        self.replace(FILE, &text).map_err(failed)
+        let written = self.replace(FILE, &text);
+        let reserved = self.save_reserve(state, &text);
+        if let Err(error) = &reserved {
+            tracing::debug!("the state could not be written to its reserve: {error}");
+        }
+        match (written, reserved) {
+            (Ok(()), _) => Ok(()),
+            (Err(problem), Ok(())) => Err(StateDirError::Reserved { path: self.file(), problem }),
+            (Err(problem), Err(_)) => Err(failed(problem)),
+        }
+    }
+
+    /// Writes the copy: in place, or, when it does not fit and there is room, into a larger file. On a disk without room
+    /// at least the essentials.
+    fn save_reserve(&self, state: &State, text: &[u8]) -> io::Result<()> {
+        let copy = |text: &[u8]| reserve::Copy { revision: state.revision, text: text.to_vec() };
+        let in_place = |text: &[u8]| match self.open_file(RESERVE, OFlags::RDWR) {
+            Ok(file) => reserve::write(&file, &copy(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        };
+        if in_place(text)? {
+            return Ok(());
+        }
+        let essentials = state.essentials().to_json()?;
+        for text in [text, &essentials] {
+            let made = self.replace(RESERVE, &reserve::empty(reserve::slot_for(text)));
+            if made.is_ok() && in_place(text)? {
+                return Ok(());
+            }
+        }
+        if in_place(&essentials)? { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
     }
 
     /// Writes another file of the directory, whole or not at all.
@@ -304,14 +365,17 @@ impl StateDir {
         Ok(rustix::fs::fsync(&self.handle)?)
     }
 
+    /// Opens an ordinary file of the directory.
+    fn open_file(&self, name: &str, access: OFlags) -> io::Result<File> {
+        // A pipe would otherwise be waited for.
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(&self.handle, name, flags, Mode::empty())?);
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not an ordinary file")) }
+    }
+
     /// Reads a file of the directory; one that is larger, or no ordinary file, is an error.
     fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
-        // A pipe would otherwise be waited for.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(&self.handle, name, flags, Mode::empty())?);
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is not an ordinary file"));
-        }
+        let file = self.open_file(name, OFlags::RDONLY)?;
         let mut text = Vec::new();
         file.take(limit + 1).read_to_end(&mut text)?;
         if text.len() as u64 > limit {
@@ -326,9 +390,23 @@ impl StateDirError {
     pub fn is_disk_full(&self) -> bool {
         match self {
             Self::Full { .. } => true,
-            Self::Unwritten { problem, .. } => is_full(problem.kind()),
+            Self::Unwritten { problem, .. } | Self::Reserved { problem, .. } => is_full(problem.kind()),
             _ => false,
         }
+    }
+}
+
+/// Picks the newer one of a state and the copy in the reserve. A copy of the essentials knows no images.
+fn newer(state: Option<State>, reserve: Option<State>) -> Option<State> {
+    match (state, reserve) {
+        (Some(mut state), Some(reserve)) if reserve.revision > state.revision => {
+            if reserve.images.is_empty() {
+                state.own_images.extend(reserve.own_images);
+                return Some(state);
+            }
+            Some(reserve)
+        }
+        (state, reserve) => state.or(reserve),
     }
 }
 

@@ -53,7 +53,9 @@ impl Charging {
         checked.into_iter().map(|Checked { manifest, policy, .. }| self.charge(&manifest, policy)).collect()
     }
 
-    fn charge(&self, manifest: &NodeCleanup, policy: Policy) -> anyhow::Result<Charge> {
+    fn charge(&self, manifest: &NodeCleanup, mut policy: Policy) -> anyhow::Result<Charge> {
+        // Another run comes, be it by the schedule or because the disk is full.
+        policy.rails.unknown_is_young = true;
         let name = manifest.full_name();
         let jitter = SignedDuration::try_from(self.jitter).unwrap_or(SignedDuration::MAX);
         let duty = Duty::of(manifest, delay(&self.node_name, &name, jitter))?;

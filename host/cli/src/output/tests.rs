@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use holystone_core::confirmation::Wishes;
 use holystone_core::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
 use holystone_core::guard::logs::{LogGuard, LogPlan, LogRails, LogTarget, Sight, Sights};
 use holystone_core::guard::{Guard, GuardRails, Refusal};
@@ -200,7 +201,7 @@ fn log_plan(snapshot: &Snapshot, mut proposal: Proposal, pool: &mut Pool<'_>) ->
     LogGuard::new(LogRails::default(), Timestamp::UNIX_EPOCH, Some(snapshot)).review(
         vec![proposal],
         sights,
-        &Memory::default(),
+        &Wishes::default(),
     )
 }
 

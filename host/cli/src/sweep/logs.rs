@@ -77,7 +77,7 @@ impl Sweep<'_> {
         let slice = Slice {
             logs: self.job.node.logs.clone(),
             rails: self.job.rails.for_logs(),
-            snapshot: snapshot.filter(Snapshot::has_runtime),
+            snapshot,
             steps: Arc::clone(&self.steps),
             first: self.outcomes.len(),
             most: if pace.pressure.until.is_some() { MEASURED } else { usize::MAX },
@@ -172,7 +172,12 @@ struct Slice {
 impl Slice {
     fn run(mut self) {
         let open_files = self.logs.open_files();
-        let guard = LogGuard::new(self.rails, Timestamp::now(), self.snapshot.as_ref());
+        let known = self.snapshot.as_ref().filter(|snapshot| snapshot.has_runtime());
+        let guard = LogGuard::new(self.rails, Timestamp::now(), known);
+        let guard = match &self.snapshot {
+            Some(snapshot) => guard.on(snapshot),
+            None => guard,
+        };
         let until = Instant::now() + FRESH;
         for step in self.steps.iter().skip(self.first).take(self.most) {
             if self.is_halted() || Instant::now() > until || self.failures >= self.max_failures {

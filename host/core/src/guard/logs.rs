@@ -7,6 +7,8 @@
 //!   file, a directory as a whole, or a link in `/var/log/containers`.
 //! - Nothing about it has changed since the plugin could see it; right before it is carried out, since it was judged.
 //!   A file that is to be truncated may have grown.
+//! - The clock is trusted, and the time of the target is not one at which it was known to be wrong.
+//! - The node has settled, if it is about a pod or a container: see [`Unsettled`].
 //! - It is not the kubelet's to care for: not a live container log, not a file that the kubelet is compressing, not in
 //!   the log directory of a pod that exists except for rotated logs, not a link to the log of a container that exists.
 //!   Where the pods and containers of the node are not known, all of them exist.
@@ -29,7 +31,8 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::Limits;
+use super::{Limits, Unsettled};
+use crate::clock::Misdated;
 use crate::logs::place::{self, ContainerLog};
 use crate::logs::{FileEntry, FileKind, Identity, LogPath, OpenState, Place, PodDirectory};
 use crate::proposal::{LogLocation, Reason, Target, Verb, Wish};
@@ -48,6 +51,9 @@ pub struct LogRails {
     pub unknown_open_age: SignedDuration,
     /// A directory is removed only if nothing in it has changed for this long. Default 10 minutes.
     pub settled_for: SignedDuration,
+    /// For how long a node has to have been up, and to have listed no pods, before pods count as gone, as for images
+    /// (rail 5). Zero switches that off, and the doubts about the clock as well. Default 10 minutes.
+    pub min_age: SignedDuration,
     /// In how many runs in a row a plugin has to wish the same of the same file (rail 6). Default 1: this one.
     pub confirmations: u32,
     /// Limits of one run (rail 8), which count log files and directories by themselves.
@@ -59,6 +65,7 @@ impl Default for LogRails {
         Self {
             unknown_open_age: SignedDuration::from_hours(24),
             settled_for: SignedDuration::from_mins(10),
+            min_age: SignedDuration::from_mins(10),
             confirmations: 1,
             limits: Limits::default(),
         }
@@ -334,6 +341,10 @@ pub struct LogGuard<'a> {
     now: Timestamp,
     /// Absent when the node's pods and containers are not known.
     known: Option<Known<'a>>,
+    /// Why nothing of pods, or nothing at all, is removed from the node as it is.
+    unsettled: Option<Unsettled>,
+    /// A span of time in which files were dated wrongly.
+    misdated: Option<Misdated>,
 }
 
 /// The pods and containers of the node.
@@ -348,7 +359,15 @@ struct Known<'a> {
 impl<'a> LogGuard<'a> {
     /// Prepares to judge. `now` is when the look was taken; without a snapshot of the runtime's no pod counts as gone.
     pub fn new(rails: LogRails, now: Timestamp, snapshot: Option<&'a Snapshot>) -> Self {
-        Self { rails, now, known: snapshot.map(Known::of) }
+        Self { rails, now, known: snapshot.map(Known::of), unsettled: None, misdated: None }
+    }
+
+    /// Heeds what this look says of the clock, and of whether the node has settled.
+    #[must_use]
+    pub fn on(mut self, snapshot: &Snapshot) -> Self {
+        self.unsettled = Unsettled::of(snapshot, self.rails.min_age);
+        self.misdated = snapshot.memory.misdated.filter(|_| self.rails.min_age > SignedDuration::ZERO);
+        self
     }
 
     /// Judges a wish by a look at its target. What has changed after `now` has changed after a plugin saw it.
@@ -395,6 +414,7 @@ impl<'a> LogGuard<'a> {
 
     /// What does not depend on earlier looks.
     fn look(&self, target: &LogTarget, verb: LogVerb, sight: &Sight) -> Result<(), LogRefusal> {
+        self.times(sight)?;
         self.kubelet(target, sight)?;
         if let Some(tree) = &sight.tree {
             return self.tree(tree, &sight.place);
@@ -407,6 +427,18 @@ impl<'a> LogGuard<'a> {
             // Nobody holds a link open, only what it leads to.
             LogVerb::Remove if sight.entry.kind == FileKind::Symlink => Ok(()),
             LogVerb::Remove => self.closed(sight.entry.open, sight.entry.touched()),
+        }
+    }
+
+    /// Whether times mean anything: policies for files go by them.
+    fn times(&self, sight: &Sight) -> Result<(), LogRefusal> {
+        if let Some(unsettled) = self.unsettled.filter(Unsettled::is_of_the_clock) {
+            return Err(LogRefusal::Unready(unsettled));
+        }
+        let changed = sight.tree.as_ref().map_or(sight.entry.modified, |tree| tree.touched);
+        match self.misdated {
+            Some(span) if span.covers(changed) => Err(LogRefusal::Misdated { changed }),
+            _ => Ok(()),
         }
     }
 
@@ -444,7 +476,11 @@ impl<'a> LogGuard<'a> {
         if sight.place.is_of_all_pods {
             return Err(LogRefusal::OfAllPods);
         }
-        if sight.entry.kind == FileKind::Symlink {
+        let is_link = sight.entry.kind == FileKind::Symlink;
+        if let Some(unsettled) = self.unsettled.filter(|_| is_link || sight.place.pod.is_some()) {
+            return Err(LogRefusal::Unready(unsettled));
+        }
+        if is_link {
             return self.link(name, sight);
         }
         if sight.entry.kind == FileKind::File && place::is_docker_log(name) {

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use super::Unsettled;
 use crate::pattern::Pattern;
 use crate::text;
 
@@ -84,6 +85,29 @@ pub enum Refusal {
         /// For how long a pod counts as starting.
         min_age: SignedDuration,
     },
+    /// Rail 5: it was in use until a while ago, at the latest.
+    UsedLately {
+        /// Until when it may have been in use.
+        last_used: Timestamp,
+        /// How long an image has to have been unused.
+        min_age: SignedDuration,
+    },
+    /// Rail 5: how long it has been here is unknown, and a schedule brings another run that knows more.
+    AgeUnknown {
+        /// Since when the node is known.
+        since: Timestamp,
+        /// How long an image has to have been here.
+        min_age: SignedDuration,
+    },
+    /// Rail 5: how long it has been here was known and is lost.
+    AgeLost {
+        /// When that was noticed.
+        lost: Timestamp,
+        /// For how long every image is young after that.
+        min_age: SignedDuration,
+    },
+    /// Rail 5: nothing is removed from the node as it is.
+    Unsettled(Unsettled),
     /// Rail 6: it has not been wished in enough runs in a row.
     NotConfirmed {
         /// In how many it has been, this one included.
@@ -122,7 +146,12 @@ impl Refusal {
             }
             Self::Pinned | Self::SandboxImage | Self::BuiltIn { .. } | Self::Own => 3,
             Self::Protected { .. } => 4,
-            Self::TooYoung { .. } | Self::MayBeYoung { .. } => 5,
+            Self::TooYoung { .. }
+            | Self::MayBeYoung { .. }
+            | Self::UsedLately { .. }
+            | Self::AgeUnknown { .. }
+            | Self::AgeLost { .. }
+            | Self::Unsettled(_) => 5,
             Self::NotConfirmed { .. } => 6,
             Self::OverCount { .. } | Self::OverBytes { .. } | Self::OverPercent { .. } => 8,
         }
@@ -147,6 +176,10 @@ impl Refusal {
             Self::Protected { .. } => "Protected",
             Self::TooYoung { .. } => "TooYoung",
             Self::MayBeYoung { .. } => "MayBeYoung",
+            Self::UsedLately { .. } => "UsedLately",
+            Self::AgeUnknown { .. } => "AgeUnknown",
+            Self::AgeLost { .. } => "AgeLost",
+            Self::Unsettled(unsettled) => unsettled.code(),
             Self::NotConfirmed { .. } => "NotConfirmed",
             Self::OverCount { .. } => "OverCount",
             Self::OverBytes { .. } => "OverBytes",
@@ -202,6 +235,18 @@ impl fmt::Display for Refusal {
                     text::shown(pod)
                 )
             }
+            Self::UsedLately { last_used, min_age } => {
+                write!(f, "it may have been in use until {last_used:.0}, less than {min_age:#} before this run")
+            }
+            Self::AgeUnknown { since, min_age } => write!(
+                f,
+                "its age is unknown: the node is known since {since:.0}, less than {min_age:#} before this run, and a later run of the schedule knows more"
+            ),
+            Self::AgeLost { lost, min_age } => write!(
+                f,
+                "its age is unknown: what was remembered of the node was lost before {lost:.0}, less than {min_age:#} before this run"
+            ),
+            Self::Unsettled(unsettled) => unsettled.fmt(f),
             Self::NotConfirmed { runs, needed } => {
                 write!(f, "wished in {runs} of {needed} runs in a row that it takes")
             }

@@ -61,6 +61,7 @@ impl NodeCleanup {
             protect: named("protectImages", rails.protect_images.iter().cloned()),
             allow_partial_untag: rails.allow_partial_untag,
             min_age: rails.min_age.get(),
+            unknown_is_young: self.spec.schedule.is_some(),
             confirmations: rails.confirmations,
             unknown_open_age: rails.unknown_open_age.get(),
             limits: guard::Limits {

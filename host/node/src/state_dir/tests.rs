@@ -34,28 +34,25 @@ fn what_is_saved_is_found_again_and_is_for_this_user_alone() {
     let found = StateDir::open(&path).unwrap().load(now());
     assert_eq!((found.state, found.notice), (state, None));
     assert_eq!((mode(&path), mode(&state_dir.file())), (0o700, 0o600));
-    let names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["state.json"], "nothing else is left");
+    assert_eq!(state_dir.names().unwrap().split_off(2), ["state.json", "state.reserve"], "nothing else is left");
 }
 
 #[test]
 fn whatever_is_of_no_use_is_told_and_started_anew() {
     let good = State::new(now()).to_json().unwrap();
-    let newer = String::from_utf8(good.clone()).unwrap().replace("\"format\":1", "\"format\":9");
-    let future = State::new(now() + 1.hour()).to_json().unwrap();
-    let cases: [(&[u8], &str); 6] = [
+    let newer = String::from_utf8(good.clone()).unwrap().replace("\"format\":2", "\"format\":9");
+    let cases: [(&[u8], &str); 5] = [
         (b"", "cannot be read"),
         (b"\x1b[31m", "cannot be read"),
         (&good[..good.len() / 2], "cannot be read"),
         (b"[1,2,3]", "cannot be read"),
         (newer.as_bytes(), "has format 9"),
-        (&future, "in the future"),
     ];
     for (text, words) in cases {
         let (_directory, _, state_dir) = made();
         fs::write(state_dir.file(), text).unwrap();
         let found = state_dir.load(now());
-        assert_eq!(found.state, State::new(now()), "{words}");
+        assert_eq!(found.state, State::new(now()).damaged(), "{words}");
         let notice = found.notice.unwrap();
         assert!(notice.contains(words) && notice.contains("ages are unknown"), "{notice}");
         assert!(!notice.contains('\u{1b}'), "{notice:?}");
@@ -89,7 +86,49 @@ fn what_is_no_file_is_neither_read_nor_followed() {
     fs::remove_file(state_dir.file()).unwrap();
     fs::create_dir(state_dir.file()).unwrap();
     assert!(state_dir.load(now()).notice.is_some(), "a directory");
-    assert!(matches!(state_dir.save(&State::new(now())), Err(StateDirError::Unwritten { .. })));
+    let error = state_dir.save(&State::new(now())).unwrap_err();
+    assert!(matches!(error, StateDirError::Reserved { .. }), "{error}");
+    assert!(error.to_string().contains("could not be written to") && error.to_string().contains("kept beside it"));
+}
+
+/// A state of this revision with so many images, known for so long.
+fn remembered(revision: u64, images: usize) -> State {
+    let mut state = State::new(now() - 9.hours());
+    (state.revision, state.since) = (revision, Some(now() - 9.hours()));
+    state.own_images = ["own".to_owned()].into();
+    let seen = holystone_core::state::Seen { first: now() - 9.hours(), used: None, in_use: false };
+    state.images = (0..images).map(|number| (format!("sha256:{number:064}"), seen)).collect();
+    state
+}
+
+#[test]
+fn a_state_that_is_damaged_or_missing_is_that_of_the_reserve_and_a_loss() {
+    for damage in [None, Some(&b""[..]), Some(b"{"), Some(br#"{"format":9}"#)] {
+        let (_directory, _, state_dir) = made();
+        let state = remembered(3, 50);
+        state_dir.save(&state).unwrap();
+        match damage {
+            Some(text) => fs::write(state_dir.file(), text).unwrap(),
+            None => fs::remove_file(state_dir.file()).unwrap(),
+        }
+        let found = state_dir.load(now());
+        assert!(found.notice.unwrap().contains("is damaged, so that ages are unknown"));
+        assert_eq!(found.state, state.damaged(), "nothing but trust is lost");
+    }
+}
+
+#[test]
+fn the_newer_one_of_state_and_reserve_counts() {
+    let (_directory, path, state_dir) = made();
+    let (older, newer) = (remembered(1, 50), remembered(2, 60));
+    state_dir.save(&older).unwrap();
+    let kept = fs::read(state_dir.file()).unwrap();
+    state_dir.save(&newer).unwrap();
+    fs::write(state_dir.file(), kept).unwrap();
+    assert_eq!(state_dir.load(now()).state, newer);
+    // A reserve that is damaged as a whole is none.
+    fs::write(path.join("state.reserve"), vec![0xff; 9_000]).unwrap();
+    assert_eq!((state_dir.load(now()).state, state_dir.load(now()).notice), (older, None));
 }
 
 #[test]

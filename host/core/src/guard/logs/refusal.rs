@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::Obstacle;
+use super::{Obstacle, Unsettled};
 use crate::logs::{FileKind, LogPath, PathError};
 use crate::text;
 
@@ -46,6 +46,13 @@ pub enum LogRefusal {
     Changed {
         /// In what way.
         what: &'static str,
+    },
+    /// The node has not settled: its clock is not trusted, or its pods may still be starting.
+    Unready(Unsettled),
+    /// It was changed at a time at which the clock was wrong.
+    Misdated {
+        /// That time.
+        changed: Timestamp,
     },
     /// It is what a container's output is written to.
     LiveContainerLog,
@@ -151,6 +158,8 @@ impl LogRefusal {
             Self::OtherFilesystem => "OtherFilesystem",
             Self::Unseen { .. } => "Unseen",
             Self::Changed { .. } => "Changed",
+            Self::Unready(unsettled) => unsettled.code(),
+            Self::Misdated { .. } => "Misdated",
             Self::LiveContainerLog => "LiveContainerLog",
             Self::KubeletTemporary => "KubeletTemporary",
             Self::PodExists { .. } => "PodExists",
@@ -187,6 +196,10 @@ impl fmt::Display for LogRefusal {
             Self::OtherFilesystem => f.write_str("it is on another filesystem than its log root"),
             Self::Unseen { problem } => write!(f, "it could not be looked at: {}", text::shown(problem)),
             Self::Changed { what } => f.write_str(what),
+            Self::Unready(unsettled) => unsettled.fmt(f),
+            Self::Misdated { changed } => {
+                write!(f, "its age is unknown: it changed at {changed:.0} by a clock that was set ahead since")
+            }
             Self::LiveContainerLog => f.write_str("it is what the output of a container is written to"),
             Self::KubeletTemporary => f.write_str("the kubelet makes it while it compresses a log"),
             Self::PodExists { pod } => write!(f, "it belongs to the pod {}, which exists", text::shown(pod)),

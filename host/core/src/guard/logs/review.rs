@@ -12,8 +12,8 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 
 use super::{LogGuard, LogRefusal, LogStep, LogTarget, Sight, Unseen};
+use crate::confirmation::Wishes;
 use crate::proposal::{Proposal, Wish};
-use crate::snapshot::Memory;
 
 /// What looks at everything that is wished beneath log roots have found.
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ impl From<LogRefusal> for No {
 
 impl LogGuard<'_> {
     /// Judges what the plugins wish beneath log roots, in the order given, by the looks at their targets.
-    pub fn review(&self, proposals: Vec<Proposal>, mut sights: Sights, memory: &Memory) -> LogPlan {
+    pub fn review(&self, proposals: Vec<Proposal>, mut sights: Sights, wishes: &Wishes) -> LogPlan {
         let mut plan = LogPlan::default();
         let mut tally = Tally::default();
         for proposal in proposals {
@@ -84,7 +84,7 @@ impl LogGuard<'_> {
             for wish in proposal.wishes {
                 let judged = match &rejection {
                     Some(refusal) => Err(refusal.clone().into()),
-                    None => self.grant(&proposal.plugin, &wish, &mut sights, memory, &mut tally),
+                    None => self.grant(&proposal.plugin, &wish, &mut sights, wishes, &mut tally),
                 };
                 match judged {
                     Ok(step) => plan.steps.push(step),
@@ -102,7 +102,7 @@ impl LogGuard<'_> {
         plugin: &str,
         wish: &Wish,
         sights: &mut Sights,
-        memory: &Memory,
+        wishes: &Wishes,
         tally: &mut Tally,
     ) -> Result<LogStep, No> {
         let target = LogTarget::of(wish)?;
@@ -113,7 +113,7 @@ impl LogGuard<'_> {
         let seen = sights.targets.remove(&target).unwrap_or_else(unseen);
         tally.wished.insert(target);
         let step = self.judge(plugin, wish, seen)?;
-        let before = memory.log_wishes.get(plugin).and_then(|wishes| wishes.get(&step.key()));
+        let before = wishes.logs.get(plugin).and_then(|counts| counts.get(&step.key()));
         let (runs, needed) = (before.copied().unwrap_or(0).saturating_add(1), self.rails.confirmations);
         if runs < needed {
             return Err(No(LogRefusal::NotConfirmed { runs, needed }, Some(step.key())));

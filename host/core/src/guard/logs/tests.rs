@@ -526,3 +526,50 @@ fn every_refusal_is_a_sentence_fit_to_show() {
         assert_eq!((json["rail"].as_u64(), json["code"].as_str()), (Some(7), Some(refusal.code())));
     }
 }
+
+#[test]
+fn what_is_of_pods_waits_until_the_node_has_settled_and_all_else_for_the_clock() {
+    use crate::clock::{Clock, Doubt, Misdated};
+    use crate::snapshot::PodsSeen;
+
+    let other = Snapshot { sandboxes: Vec::new(), ..node() };
+    let pods = PodsSeen { last: at(900_000), none_since: Some(at(999_500)) };
+    let clock = Clock { boot_id: "b".to_owned(), up_for: SignedDuration::from_mins(9), built: at(0) };
+    let mut just_booted = other.clone();
+    just_booted.node.clock = Some(clock);
+    let mut no_pods = other.clone();
+    no_pods.memory.pods = Some(pods);
+    let mut jumped = other.clone();
+    jumped.memory.clock_doubt = Some(Doubt::Ahead { by: SignedDuration::from_hours(960) });
+    let gone = format!("shop_web_{UID}");
+    let verdicts = |snapshot: &Snapshot, min_age: i64| {
+        let rails = LogRails { min_age: SignedDuration::from_mins(min_age), ..LogRails::default() };
+        let taken = Snapshot { taken_at: now(), ..snapshot.clone() };
+        let guard = LogGuard::new(rails, now(), Some(&taken)).on(&taken);
+        let of_pod = guard.judge("p", &directory(&gone), Ok(tree_sight("/var/log/pods", &gone)));
+        let rotated = format!("{gone}/c/0.log.20260101-000000");
+        let of_pod_too = guard.judge("p", &file(&rotated), Ok(sight("/var/log/pods", &rotated)));
+        let plain = guard.judge("p", &file("a.log"), Ok(sight("/var/log/app", "a.log")));
+        let cut = guard.judge("p", &truncate("a.log"), Ok(sight("/var/log/app", "a.log")));
+        [of_pod, of_pod_too, plain, cut].map(|verdict| verdict.err().map(|refusal| (refusal.code(), refusal.rail())))
+    };
+    assert_eq!(verdicts(&other, 10), [None; 4], "settled");
+    let (booted, none) = (Some(("JustBooted", 7)), Some(("NoPodsListed", 7)));
+    assert_eq!(verdicts(&just_booted, 10), [booted, booted, None, None]);
+    assert_eq!(verdicts(&no_pods, 10), [none, none, None, None]);
+    assert_eq!(verdicts(&jumped, 10), [Some(("ClockNotTrusted", 7)); 4]);
+    for unsettled in [&just_booted, &no_pods, &jumped] {
+        assert_eq!(verdicts(unsettled, 0), [None; 4], "switched off");
+    }
+    no_pods.memory.pods = Some(PodsSeen { none_since: Some(at(999_400)), ..pods });
+    assert_eq!(verdicts(&no_pods, 10), [None; 4], "none for ten minutes");
+
+    // The file was changed at second 10.
+    for (from, until, expected) in
+        [(0, 9, None), (10, 10, Some(("Misdated", 7))), (5, 20, Some(("Misdated", 7))), (11, 99, None)]
+    {
+        let mut misdated = other.clone();
+        misdated.memory.misdated = Some(Misdated { from: at(from), until: at(until), noticed_at: now() });
+        assert_eq!(verdicts(&misdated, 10)[2..], [expected; 2], "{from} to {until}");
+    }
+}

@@ -42,12 +42,38 @@ pub(crate) fn minute(minute: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + minute.minutes()
 }
 
+fn minutes(time: Timestamp) -> i64 {
+    time.as_second() / 60
+}
+
+/// Why nothing at all may go, because the node has not settled or has lost its memory.
+fn is_unsettled(node: &Snapshot, min_age: i64) -> Option<&'static str> {
+    let memory = &node.memory;
+    let none_for = memory.pods.map(|pods| NOW - pods.none_since.map_or(NOW, minutes));
+    if memory.clock_doubt.is_some() {
+        Some("its clock is wrong")
+    } else if node.node.clock.as_ref().is_some_and(|clock| clock.up_for.as_mins() < min_age) {
+        Some("it has just booted")
+    } else if node.sandboxes.is_empty() && none_for.is_some_and(|none_for| none_for < min_age) {
+        Some("its pods may not be listed yet")
+    } else if memory.lost.is_some_and(|lost| minutes(lost) + min_age > NOW) {
+        Some("its memory was lost")
+    } else {
+        None
+    }
+}
+
 /// Why an image is too young, spelt out in minutes.
 fn is_young(node: &Snapshot, rails: &GuardRails, image: &Image) -> Option<&'static str> {
-    let minutes = |time: Timestamp| time.as_second() / 60;
     let min_age = rails.min_age.as_mins();
     if min_age == 0 {
         return None;
+    }
+    if let Some(why) = is_unsettled(node, min_age) {
+        return Some(why);
+    }
+    if image.last_used.is_some_and(|used| minutes(used) + min_age > NOW) {
+        return Some("it was in use a moment ago");
     }
     let unknown = match (image.first_seen, node.memory.since) {
         (Some(first), _) if minutes(first) + min_age <= NOW => return None,
@@ -62,7 +88,11 @@ fn is_young(node: &Snapshot, rails: &GuardRails, image: &Image) -> Option<&'stat
         let ours = node.node.own_pod == "own" && sandbox.pod.uid == "own";
         sandbox.ready && !ours && minutes(sandbox.created_at) + min_age > NOW
     });
-    starting.then_some("nobody knows how old it is, and a pod is starting")
+    if starting {
+        return Some("nobody knows how old it is, and a pod is starting");
+    }
+    (rails.unknown_is_young && node.memory.since.is_some())
+        .then_some("nobody knows how old it is, and a run comes later")
 }
 
 /// Whether a mention is this image, spelt out case by case.

@@ -2,7 +2,7 @@
 //!
 //! `PROPTEST_CASES` says how many; CI takes ten thousand. What must stay is for the [`oracle`](super::oracle) to say.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use jiff::SignedDuration;
 use proptest::prelude::{Just, Strategy, any};
@@ -10,10 +10,11 @@ use proptest::{collection, option, prop_assert, prop_assert_eq, prop_oneof, prop
 
 use super::oracle::{NOW, PATTERNS, SPELLINGS, TAGS, minute, must_stay};
 use super::{Guard, GuardRails, Limits, RailPattern, container, id, image, sandbox, snapshot};
+use crate::clock::{Clock, Doubt};
 use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
 use crate::image::Image;
 use crate::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
-use crate::snapshot::{Memory, Snapshot};
+use crate::snapshot::{Memory, PodsSeen, Snapshot};
 
 const IMAGES: u8 = 12;
 
@@ -24,16 +25,19 @@ fn digest(n: u8) -> String {
 fn images() -> impl Strategy<Value = Vec<Image>> {
     let pinned = sample::select(vec![true, false, false, false]);
     let first_seen = option::of((0..NOW + 2).prop_map(minute));
-    let one = (sample::subsequence(TAGS.to_vec(), 0..3), option::of(0..IMAGES), 0..1_000_u64, pinned, first_seen);
+    let last_used = option::weighted(0.3, (0..NOW + 2).prop_map(minute));
+    let times = (first_seen, last_used);
+    let one = (sample::subsequence(TAGS.to_vec(), 0..3), option::of(0..IMAGES), 0..1_000_u64, pinned, times);
     collection::vec(one, 0..usize::from(IMAGES)).prop_map(|list| {
         (0..)
             .zip(list)
-            .map(|(n, (tags, digested, size, pinned, first_seen))| {
+            .map(|(n, (tags, digested, size, pinned, (first_seen, last_used)))| {
                 let mut image = image(n, &tags);
                 image.repo_digests = digested.iter().map(|n| format!("quay.io/team/app@{}", digest(*n))).collect();
                 image.size_bytes = size;
                 image.pinned = pinned;
                 image.first_seen = first_seen;
+                image.last_used = last_used;
                 image
             })
             .collect()
@@ -97,25 +101,40 @@ fn memories() -> impl Strategy<Value = Memory> {
     let wishes = collection::btree_map((0..IMAGES).prop_map(id), 0..4_u32, 0..4);
     let wishes = collection::btree_map(sample::select(vec!["random".to_owned(), "other".to_owned()]), wishes, 0..3);
     let kept = collection::btree_map((0..IMAGES).prop_map(id), (0..=NOW).prop_map(minute), 0..2);
-    let since = option::of((0..=NOW).prop_map(minute));
-    (since, own, wishes, kept, any::<bool>()).prop_map(|(since, own_images, wishes, kept, untags_first)| Memory {
-        since,
-        own_images,
-        wishes,
-        log_wishes: BTreeMap::new(),
-        kept,
-        untags_first,
-    })
+    let removals = (kept, any::<bool>());
+    let rarely = |times: std::ops::Range<i64>| option::weighted(0.2, times.prop_map(minute));
+    let pods = option::weighted(0.3, (0..NOW, rarely(0..NOW + 2)));
+    let pods = pods.prop_map(|pods| pods.map(|(last, none_since)| PodsSeen { last: minute(last), none_since }));
+    let doubt = option::weighted(0.1, Just(Doubt::Ahead { by: SignedDuration::from_hours(1) }));
+    (option::of((0..=NOW).prop_map(minute)), own, wishes, rarely(0..NOW + 2), pods, doubt, removals).prop_map(
+        |(since, own_images, wishes, lost, pods, clock_doubt, (kept, untags_first))| Memory {
+            since,
+            own_images,
+            wishes,
+            lost,
+            pods,
+            clock_doubt,
+            kept,
+            untags_first,
+            ..Memory::default()
+        },
+    )
 }
 
 fn nodes() -> impl Strategy<Value = Snapshot> {
     let sandbox_images = sample::subsequence(TAGS.to_vec(), 0..2);
-    (images(), containers(), sandboxes(), sandbox_images, memories(), any::<bool>()).prop_map(
-        |(images, containers, sandboxes, sandbox_images, memory, in_a_pod)| {
+    let up_for = option::weighted(0.3, 0..2 * NOW);
+    (images(), containers(), sandboxes(), sandbox_images, memories(), any::<bool>(), up_for).prop_map(
+        |(images, containers, sandboxes, sandbox_images, memory, in_a_pod, up_for)| {
             let mut node = snapshot(images, containers);
             node.taken_at = minute(NOW);
             node.sandboxes = sandboxes;
             node.memory = memory;
+            node.node.clock = up_for.map(|minutes| Clock {
+                boot_id: "boot".to_owned(),
+                up_for: SignedDuration::from_mins(minutes),
+                built: minute(0),
+            });
             node.node.own_pod = if in_a_pod { "own".to_owned() } else { String::new() };
             node.node.sandbox_images = sandbox_images.into_iter().map(str::to_owned).collect();
             node.normalize()
@@ -128,15 +147,18 @@ fn rails() -> impl Strategy<Value = GuardRails> {
     let limits = (option::of(0..6_u64), option::of(0..2_000_u64), option::of(0..=100_u8));
     let lift = sample::subsequence(vec!["localhost/*", "*pause*", "*/holystone*"], 0..3);
     let ages = sample::select(vec![0, 5, 10, NOW * 2]);
-    (protect, limits, lift, ages, 0..4_u32, any::<bool>()).prop_map(
-        |(protect, (count, bytes, percent), lift, min_age, confirmations, allow_partial_untag)| GuardRails {
-            allow_partial_untag,
-            lift: lift.into_iter().map(|text| RailPattern::new("--unprotect", text.parse().unwrap())).collect(),
-            min_age: SignedDuration::from_mins(min_age),
-            confirmations,
-            protect: protect.into_iter().map(|text| RailPattern::new("--protect", text.parse().unwrap())).collect(),
-            limits: Limits { count, bytes, percent },
-            ..GuardRails::default()
+    (protect, limits, lift, ages, 0..4_u32, any::<(bool, bool)>()).prop_map(
+        |(protect, (count, bytes, percent), lift, min_age, confirmations, (allow_partial_untag, unknown_is_young))| {
+            GuardRails {
+                allow_partial_untag,
+                unknown_is_young,
+                lift: lift.into_iter().map(|text| RailPattern::new("--unprotect", text.parse().unwrap())).collect(),
+                min_age: SignedDuration::from_mins(min_age),
+                confirmations,
+                protect: protect.into_iter().map(|text| RailPattern::new("--protect", text.parse().unwrap())).collect(),
+                limits: Limits { count, bytes, percent },
+                ..GuardRails::default()
+            }
         },
     )
 }

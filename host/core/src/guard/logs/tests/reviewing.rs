@@ -1,7 +1,7 @@
 //! Whole proposals: the rails that concern a run as a whole.
 
+use crate::confirmation::{Wishers, Wishes};
 use crate::proposal::Proposal;
-use crate::snapshot::Memory;
 use crate::state::State;
 
 use super::*;
@@ -24,6 +24,11 @@ fn sights(files: &[&str], directories: &[&str], entries: Option<u64>) -> Sights 
 
 fn proposal(plugin: &str, wishes: Vec<Wish>) -> Proposal {
     Proposal { plugin: plugin.to_owned(), wishes }
+}
+
+/// A run by flags of this plugin.
+fn wishers(plugin: &str) -> Wishers {
+    Wishers { manifest: String::new(), digests: [(plugin.to_owned(), "sha256:1".to_owned())].into() }
 }
 
 fn limited(limits: Limits) -> LogGuard<'static> {
@@ -49,7 +54,7 @@ fn every_wish_is_granted_or_refused_in_its_order() {
     let plan = limited(Limits::default()).review(
         vec![proposal("p", wishes), proposal("q", vec![file("b"), file("c")])],
         sights(&["a", "b", "c"], &["d"], None),
-        &Memory::default(),
+        &Wishes::default(),
     );
     assert_eq!(planned(&plan), ["b", "a", "d", "c"]);
     assert_eq!(plan.steps.iter().map(LogStep::entries).sum::<u64>(), 13);
@@ -66,7 +71,7 @@ fn every_wish_is_granted_or_refused_in_its_order() {
 fn rail_8_limits_count_what_is_in_directories() {
     let review = |limits| {
         let wishes = vec![file("a"), directory("d"), file("b"), file("c")];
-        limited(limits).review(vec![proposal("p", wishes)], sights(&["a", "b", "c"], &["d"], None), &Memory::default())
+        limited(limits).review(vec![proposal("p", wishes)], sights(&["a", "b", "c"], &["d"], None), &Wishes::default())
     };
     let plan = review(Limits { count: Some(3), ..Limits::default() });
     assert_eq!(planned(&plan), ["a", "b", "c"]);
@@ -85,7 +90,7 @@ fn rail_8_a_proposal_that_wants_too_large_a_share_is_rejected_whole() {
             proposal("r", vec![file("c"), file("unseen")]),
         ];
         let limits = Limits { percent: Some(percent), ..Limits::default() };
-        limited(limits).review(proposals, sights(&["a", "b", "c"], &["d"], entries), &Memory::default())
+        limited(limits).review(proposals, sights(&["a", "b", "c"], &["d"], entries), &Wishes::default())
     };
     let plan = review(30, Some(10));
     assert_eq!(planned(&plan), ["a", "b", "c"], "two and one of ten");
@@ -102,9 +107,9 @@ fn rail_6_a_wish_counts_for_the_file_and_not_for_its_name() {
     let guard = LogGuard::new(LogRails { confirmations: 2, ..LogRails::default() }, now(), None);
     let mut state = State::new(now());
     let mut run = |plugin: &str, sights| {
-        let memory = Memory { log_wishes: state.log_wishes.clone(), ..Memory::default() };
-        let plan = guard.review(vec![proposal(plugin, vec![file("a"), file("b")])], sights, &memory);
-        state.count_wishes(&crate::guard::Plan::default(), &plan);
+        let wishes = wishers(plugin).wishes(&state.confirmations);
+        let plan = guard.review(vec![proposal(plugin, vec![file("a"), file("b")])], sights, &wishes);
+        state.count_wishes(&wishers(plugin), &crate::guard::Plan::default(), &plan);
         assert!(codes(&plan).iter().all(|(_, code, rail)| (*code, *rail) == ("NotConfirmed", 6)), "{plan:?}");
         planned(&plan)
     };
@@ -120,11 +125,11 @@ fn rail_6_what_is_gone_is_forgotten() {
     let plan = limited(Limits { count: Some(1), ..Limits::default() }).review(
         vec![proposal("p", vec![file("a"), file("b")])],
         sights(&["a", "b"], &[], None),
-        &Memory::default(),
+        &Wishes::default(),
     );
     let mut state = State::new(now());
-    state.count_wishes(&crate::guard::Plan::default(), &plan);
-    assert_eq!(state.log_wishes["p"].len(), 2, "what only the limits are against counts as well");
+    state.count_wishes(&wishers("p"), &crate::guard::Plan::default(), &plan);
+    assert_eq!(state.confirmations[0].logs.len(), 2, "what only the limits are against counts as well");
     let run = crate::state::LastRun {
         started_at: now(),
         finished_at: now(),
@@ -133,6 +138,6 @@ fn rail_6_what_is_gone_is_forgotten() {
         log_totals: None,
     };
     state.finish(run, [].into_iter(), plan.steps.iter());
-    assert_eq!(state.log_wishes["p"].keys().collect::<Vec<_>>(), ["1:101:5000000000"]);
-    assert_eq!(State::from_json(&state.to_json().unwrap(), now()).unwrap(), state);
+    assert_eq!(state.confirmations[0].logs.keys().collect::<Vec<_>>(), ["1:101:5000000000"]);
+    assert_eq!(State::from_json(&state.to_json().unwrap()).unwrap().state, state);
 }
