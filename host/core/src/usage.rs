@@ -120,7 +120,8 @@ impl<'a> Usage<'a> {
                 Some(_) => false,
                 None => read.name.is_some(),
             });
-            if !is_exact || !places.is_empty() {
+            let is_told = is_exact || places.is_empty() && index.knows_for(&read, &container.image.image);
+            if !is_told || !places.is_empty() {
                 self.add(holder, mention, &read, &places, index);
             }
         }
@@ -266,6 +267,19 @@ impl<'a> ImageIndex<'a> {
             begins(image.id.as_str()) || image.repo_digests.iter().any(|digest| begins(digest_of(digest)))
         };
         self.images.iter().enumerate().filter(|(_, image)| is_meant(image)).map(|(place, _)| place).collect()
+    }
+
+    /// Says whether the image that a container was created with is the one that a digest without an image must mean: it
+    /// is in the repository of the digest, and none of its own digests is known. Docker names containers like that.
+    fn knows_for(&self, mention: &Mention<'_>, created_with: &str) -> bool {
+        let (Some(hash), Some(name), true) = (&mention.hash, &mention.name, mention.is_digest) else { return false };
+        let is_it = |image: &Image| {
+            let in_repository =
+                |reference| Reference::parse(reference).is_ok_and(|known| known.repository() == name.repository());
+            !image.repo_digests.iter().any(|digest| is_by(digest, hash.algorithm()))
+                && image.references().any(in_repository)
+        };
+        self.resolve_text(created_with).into_iter().filter_map(|place| self.images.get(place)).any(is_it)
     }
 
     fn exact(&self, name: &str) -> Vec<usize> {

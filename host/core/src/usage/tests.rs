@@ -236,6 +236,33 @@ fn a_name_that_resolves_hides_no_mention_that_does_not() {
 }
 
 #[test]
+fn a_digest_is_that_of_the_image_a_container_was_created_with_if_nothing_else_is_known_of_it() {
+    let digest = |name: &str, digit| format!("{name}@{}", id(digit));
+    let images = [
+        image('a', &["docker.io/library/nginx:1.24"], &[]),
+        image('b', &["docker.io/library/nginx:1.25"], &[]),
+        image('c', &[], &[]),
+        image('d', &["docker.io/library/nginx:1.26"], &[&digest("docker.io/library/nginx", 'e')]),
+        image('f', &["quay.io/team/app:v1"], &[]),
+    ];
+    let old = format!("docker-pullable://{}", digest("nginx", '7'));
+    for (mentions, expected) in [
+        (["", &*old, "nginx:1.24", ""], "A"),
+        (["", &*old, "nginx:1.24", "nginx:1.26"], "AD"),
+        (["", &*old, &*id('a'), ""], "A"),
+        // Its digest is known, and is another one.
+        (["", &*old, "nginx:1.26", ""], "abcDf"),
+        // In another repository.
+        (["", &*old, "quay.io/team/app:v1", ""], "abcdF"),
+        // Only what the container was created with says so: the tag that the pod names may have moved.
+        (["", &*old, &*old, "nginx:1.24"], "Abcdf"),
+        (["", &*old, "nginx:1.99", ""], "abcdf"),
+    ] {
+        assert_eq!(used_by_all(&images, mentions), expected, "{mentions:?}");
+    }
+}
+
+#[test]
 fn an_exact_id_that_is_gone_protects_nothing_else() {
     let digest = |name: &str, digit| format!("{name}@{}", id(digit));
     let images = [

@@ -174,7 +174,23 @@ fn own_image(node: &Snapshot, container: &Container, image: &Image) -> Option<&'
         let is_name = !is_id(mention) && !mention.contains(['@', '\u{1b}']) && !is_sha512(mention);
         id_is_gone && (bare(mention) == bare(id) || is_name)
     };
-    all.into_iter().filter(|mention| !mention.is_empty()).find_map(|mention| {
+    // The image that the container was created with, where it may have the digest.
+    let has_its_own = |mention: &str| {
+        let mention = mention.trim_start_matches("docker://").trim_start_matches("docker-pullable://");
+        let Some((name, digest)) = mention.split_once('@') else { return false };
+        let repository = match name.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => name,
+            _ => name,
+        };
+        !node.images.iter().any(|image| is_named(&format!("{name}@{digest}"), image))
+            && node.images.iter().any(|image| {
+                !mentions.image.is_empty()
+                    && is_named(&mentions.image, image)
+                    && image.repo_digests.is_empty()
+                    && starts_with(image, &format!("{}:", repository.to_ascii_lowercase()))
+            })
+    };
+    all.into_iter().filter(|mention| !mention.is_empty() && !has_its_own(mention)).find_map(|mention| {
         if says_nothing_more(mention) {
             return is_named(mention, image).then_some("it is named");
         }
