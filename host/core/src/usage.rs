@@ -108,7 +108,8 @@ impl<'a> Usage<'a> {
         let holder = Holder::Container(container);
         // When the runtime says exactly which image it is, and the node lacks it, names with a tag mean that image too,
         // and so does the same id in another field.
-        let gone = Hash::read(&container.image.image_id).filter(|id| id.is_full() && index.of_hash(id).is_empty());
+        let gone = Hash::read(&container.image.image_id)
+            .filter(|id| id.is_full() && id.algorithm() == "sha256" && index.of_hash(id).is_empty());
         for mention in container.image.iter() {
             let read = Mention::read(mention);
             let places = index.resolve(&read);

@@ -284,6 +284,8 @@ fn an_exact_id_that_is_gone_protects_nothing_else() {
         // Not exact, so a name counts as well.
         (["sha256:777", "", "", "nginx:1.26"], "ac"),
         (["", &*gone, "", "nginx:1.26"], "ac"),
+        // No runtime has such ids: it may be a digest, by an algorithm of which no image's digest is known.
+        ([&*format!("sha512:{}", "7".repeat(128)), "", "", "nginx:1.26"], "abc"),
     ] {
         assert_eq!(used_by_all(&images, mentions), expected, "{mentions:?}");
     }
