@@ -13,11 +13,11 @@ use k8s_cri::v1::image_service_client::ImageServiceClient;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
     Container, ContainerConfig, ContainerMetadata, ContainerState, ContainerStatusRequest, CreateContainerRequest,
-    Image, ImageFilter, ImageSpec, ImageStatusRequest, LinuxPodSandboxConfig, LinuxSandboxSecurityContext,
-    ListContainersRequest, ListImagesRequest, ListPodSandboxRequest, Mount, NamespaceMode, NamespaceOption, PodSandbox,
-    PodSandboxConfig, PodSandboxMetadata, RemoveContainerRequest, RemoveImageRequest, RemovePodSandboxRequest,
-    RunPodSandboxRequest, StartContainerRequest, StopContainerRequest, StopPodSandboxRequest, VersionRequest,
-    VersionResponse,
+    Image, ImageFilter, ImageSpec, ImageStatusRequest, LinuxContainerConfig, LinuxContainerSecurityContext,
+    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, ListContainersRequest, ListImagesRequest,
+    ListPodSandboxRequest, Mount, NamespaceMode, NamespaceOption, PodSandbox, PodSandboxConfig, PodSandboxMetadata,
+    RemoveContainerRequest, RemoveImageRequest, RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest,
+    StopContainerRequest, StopPodSandboxRequest, VersionRequest, VersionResponse,
 };
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -116,6 +116,14 @@ impl ContainerSpec {
             mounts: self.mounts.clone(),
             labels: HashMap::from([("io.kubernetes.container.name".to_owned(), self.name.clone())]),
             log_path: format!("{}/0.log", self.name),
+            // As the kubelet does: a container that says nothing asks for the process ids of its pod.
+            linux: Some(LinuxContainerConfig {
+                security_context: Some(LinuxContainerSecurityContext {
+                    namespace_options: Some(namespaces()),
+                    ..LinuxContainerSecurityContext::default()
+                }),
+                ..LinuxContainerConfig::default()
+            }),
             ..ContainerConfig::default()
         }
     }
@@ -161,14 +169,10 @@ impl Cri {
     fn pod_config(&self, name: &str) -> PodSandboxConfig {
         let (namespace, uid) = ("default", format!("uid-of-{name}"));
         let labels = [("pod.name", name), ("pod.namespace", namespace), ("pod.uid", &uid)];
-        let options = NamespaceOption {
-            network: NamespaceMode::Node.into(),
-            pid: NamespaceMode::Container.into(),
-            ipc: NamespaceMode::Pod.into(),
-            ..NamespaceOption::default()
+        let security = LinuxSandboxSecurityContext {
+            namespace_options: Some(namespaces()),
+            ..LinuxSandboxSecurityContext::default()
         };
-        let security =
-            LinuxSandboxSecurityContext { namespace_options: Some(options), ..LinuxSandboxSecurityContext::default() };
         PodSandboxConfig {
             log_directory: self.logs.join(format!("{namespace}_{name}_{uid}")).to_string_lossy().into_owned(),
             labels: labels.map(|(key, value)| (format!("io.kubernetes.{key}"), value.to_owned())).into(),
@@ -228,7 +232,9 @@ impl Cri {
     /// Creates and starts a container of a [`crate::sleep_image`] that exits at once with code 0, waits until it is
     /// reported as exited, and answers its id.
     pub async fn exited_container(&self, pod: &Pod, name: &str, image: &str) -> anyhow::Result<String> {
-        let id = self.running_container(pod, &ContainerSpec::new(name, image).args(&["exit", "0"])).await?;
+        let id = self
+            .running_container(pod, &ContainerSpec::new(name, image).user_specified_image(image).args(&["exit", "0"]))
+            .await?;
         self.wait_for_state(&id, ContainerState::ContainerExited).await?;
         Ok(id)
     }
@@ -317,6 +323,16 @@ impl Cri {
         let request = RemoveImageRequest { image: Some(spec(name)) };
         self.images.clone().remove_image(request).await.with_context(|| format!("RemoveImage {name}"))?;
         Ok(())
+    }
+}
+
+/// The namespaces of pods and containers: the host's network, which needs no CNI.
+fn namespaces() -> NamespaceOption {
+    NamespaceOption {
+        network: NamespaceMode::Node.into(),
+        pid: NamespaceMode::Container.into(),
+        ipc: NamespaceMode::Pod.into(),
+        ..NamespaceOption::default()
     }
 }
 

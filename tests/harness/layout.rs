@@ -1,7 +1,7 @@
 //! Writes images as one OCI layout in a tar archive, which `ctr images import` takes.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -32,6 +32,31 @@ pub(crate) fn write(images: &[TestImage], archive: &Path) -> anyhow::Result<Vec<
     layout.file("index.json", &serde_json::to_vec(&index)?)?;
     layout.archive.into_inner()?.flush().context("write the archive")?;
     Ok(imported)
+}
+
+/// Writes the layout of an OCI artifact of one small file, into an empty directory.
+pub(crate) fn write_artifact(name: &str, directory: &Path) -> anyhow::Result<()> {
+    let blobs = directory.join("blobs/sha256");
+    fs::create_dir_all(&blobs)?;
+    let blob = |content: &[u8], kind: &str| -> anyhow::Result<Value> {
+        let hex = hex(&Sha256::digest(content));
+        fs::write(blobs.join(&hex), content)?;
+        Ok(json!({ "mediaType": kind, "digest": format!("sha256:{hex}"), "size": content.len() }))
+    };
+    let mut file = blob(b"a model", "application/vnd.example.model")?;
+    file["annotations"] = json!({ "org.opencontainers.image.title": "model" });
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": "application/vnd.example.model",
+        "config": blob(b"{}", "application/vnd.oci.empty.v1+json")?,
+        "layers": [file],
+    });
+    let mut line = blob(&serde_json::to_vec(&manifest)?, MANIFEST)?;
+    line["annotations"] = json!({ "org.opencontainers.image.ref.name": name });
+    fs::write(directory.join("index.json"), json!({ "schemaVersion": 2, "manifests": [line] }).to_string())?;
+    fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)
+        .context("write the layout of an artifact")
 }
 
 /// A content descriptor.

@@ -24,6 +24,7 @@
 mod config;
 mod containerd;
 mod cri;
+pub mod crio;
 mod disk;
 pub mod fake_api;
 mod guests;
@@ -41,6 +42,7 @@ mod selfcheck;
 
 pub use containerd::{CRI_NAMESPACE, Containerd};
 pub use cri::{ContainerSpec, Cri, Pod};
+pub use crio::{Crio, crio};
 pub use disk::{du, mounts_beneath};
 pub use guests::{guest, misbehave, walks};
 pub use images::{Imported, LayerSpec, TestImage};

@@ -15,11 +15,11 @@ use holystone_core::image::ImageId;
 use holystone_core::snapshot::Snapshot;
 use holystone_node::simulated::Method;
 use holystone_node::{Faults, SimulatedNode};
-use holystone_tests::{ContainerSpec, Version};
+use holystone_tests::{ContainerSpec, Crio, Version, crio};
 
 use crate::support::on_each_containerd;
 use checks::suite;
-use lookalike::{MAIN, furnish};
+use lookalike::{MAIN, furnish, furnish_crio};
 use subject::Subject;
 
 const SEEDS: [&[u8]; 2] =
@@ -89,6 +89,27 @@ async fn a_real_containerd_passes_and_so_does_its_image_in_memory() -> anyhow::R
         containerd.close()
     })
     .await
+}
+
+/// Where the machine brings one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_crio_passes_and_so_does_its_image_in_memory() -> anyhow::Result<()> {
+    let Some(binary) = crio("a_real_crio_passes_and_so_does_its_image_in_memory")? else { return Ok(()) };
+    let crio = Crio::start(&binary, &std::env::temp_dir(), &[]).await?;
+    let raw = crio.cri()?;
+    let pod = Box::pin(furnish_crio(&crio)).await?;
+    let real = Subject::connect(&crio.socket(), raw.clone()).await?;
+    simulated(real.observe().await?).await?;
+    let visits = async || {
+        for number in 0..VISITORS {
+            let visitor = ContainerSpec::new(&format!("visitor-{number}"), MAIN).user_specified_image(MAIN);
+            let id = raw.create_container(&pod, &visitor).await?;
+            raw.remove_container(&id).await?;
+        }
+        Ok(())
+    };
+    Box::pin(suite(&real, visits)).await?;
+    crio.close()
 }
 
 /// Seeds a simulated node, checks that it shows the seed, and runs the suite.

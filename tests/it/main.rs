@@ -4,6 +4,7 @@
 //! - `cluster`: what goes to a cluster, and that it fits there.
 //! - `conformance`: the simulated node answers like a real containerd.
 //! - `containerd`: the main job on a real containerd.
+//! - `crio`: the main job on a real CRI-O, where the machine brings one.
 //! - `daemon`: the daemon as a process.
 //! - `deploy`: what installs it on a cluster.
 //! - `faults`: what a runtime does wrong during a run, on a simulated node.
@@ -36,6 +37,7 @@ mod cli;
 mod cluster;
 mod conformance;
 mod containerd;
+mod crio;
 mod daemon;
 mod deploy;
 mod faults;

@@ -85,8 +85,15 @@ async fn images_are_used_by_whom_they_are_used(subject: &Subject) -> anyhow::Res
         format!("{JOB} by container job"),
         format!("{WAITING} by container waiting"),
     ]);
-    assert_eq!(uses(&subject.observe().await?), expected);
-    assert_eq!(uses(&subject.look().await?), expected);
+    for snapshot in [subject.observe().await?, subject.look().await?] {
+        let (mut expected, mut uses) = (expected.clone(), uses(&snapshot));
+        // CRI-O makes no container of it where a pod can do without, and protects the image by its settings.
+        if subject.ways == Ways::CriO {
+            expected.retain(|used| !used.starts_with(PAUSE));
+            uses.retain(|used| !used.starts_with(PAUSE));
+        }
+        assert_eq!(uses, expected);
+    }
     Ok(())
 }
 
@@ -116,8 +123,10 @@ async fn the_sandbox_tells_its_image(subject: &Subject) -> anyhow::Result<()> {
     assert!(sandbox.ready);
     assert_eq!((sandbox.pod.namespace.as_str(), sandbox.pod.name.as_str()), ("default", "web"));
     assert!(!sandbox.pod.uid.is_empty());
-    let image = subject.raw.image_status(&sandbox.image).await?.expect("the sandbox's image");
-    assert_eq!(image.repo_tags, [PAUSE]);
+    if subject.ways == Ways::Containerd || !sandbox.image.is_empty() {
+        let image = subject.raw.image_status(&sandbox.image).await?.expect("the sandbox's image");
+        assert_eq!(image.repo_tags, [PAUSE]);
+    }
     assert!(snapshot.containers.iter().all(|container| container.sandbox_id == sandbox.id));
     Ok(())
 }
@@ -142,7 +151,9 @@ async fn an_image_answers_to_all_its_names(subject: &Subject) -> anyhow::Result<
 async fn a_missing_image_is_no_error(subject: &Subject) -> anyhow::Result<()> {
     let before = subject.names().await?;
     let nobody = NOBODY.trim_start_matches("sha256:");
-    for name in [nobody, NOBODY, "docker.io/minchou/nobody:1", "docker.io/minchou/rollout:nobody"] {
+    // CRI-O takes a digest for a short name, and which registries those mean is configured.
+    let digest = if subject.ways == Ways::CriO { nobody } else { NOBODY };
+    for name in [nobody, digest, "docker.io/minchou/nobody:1", "docker.io/minchou/rollout:nobody"] {
         assert_eq!(subject.raw.image_status(name).await?, None, "{name}");
         subject.raw.remove_image(name).await?;
     }

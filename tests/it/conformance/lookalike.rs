@@ -1,6 +1,8 @@
 //! The node that all subjects look like.
 
-use holystone_tests::{ContainerSpec, Containerd, LayerSpec, Pod, TestImage, pause_image, sleep_image};
+use holystone_tests::{
+    ContainerSpec, Containerd, Cri, Crio, Imported, LayerSpec, Pod, TestImage, pause_image, sleep_image,
+};
 
 pub(super) const PAUSE: &str = "localhost/pause:1";
 /// Of a running container, created by the image's id as the kubelet does.
@@ -20,6 +22,17 @@ pub(super) const DANGLING: &str = "docker.io/minchou/rollout";
 
 /// Makes a containerd the node, and answers its pod.
 pub(super) async fn furnish(containerd: &Containerd) -> anyhow::Result<Pod> {
+    let imported = containerd.import(&images()?).await?;
+    run_pod(&containerd.cri()?, &imported, |id| id.to_owned()).await
+}
+
+/// Makes a CRI-O the node, and answers its pod.
+pub(super) async fn furnish_crio(crio: &Crio) -> anyhow::Result<Pod> {
+    let imported = crio.import(&images()?).await?;
+    run_pod(&crio.cri()?, &imported, |id| id.trim_start_matches("sha256:").to_owned()).await
+}
+
+fn images() -> anyhow::Result<Vec<TestImage>> {
     let base = LayerSpec { files: 2, bytes_per_file: 4096, seed: 1 };
     let mut images = vec![pause_image()?];
     for tag in [MAIN, NAMED, JOB, WAITING] {
@@ -28,14 +41,16 @@ pub(super) async fn furnish(containerd: &Containerd) -> anyhow::Result<Pod> {
     images.extend(UNUSED.map(|tag| TestImage::new(tag).layer(base)));
     images.push(TestImage::new(TWINS[0]).tag(TWINS[1]).layer(base));
     images.push(TestImage::dangling(DANGLING, "old").layer(base));
-    let imported = containerd.import(&images).await?;
-    let id = |tag: &str| imported.iter().find(|image| image.tags.iter().any(|known| known == tag)).unwrap().id.clone();
+    Ok(images)
+}
 
-    let raw = containerd.cri()?;
+/// Runs the pod, with images as this runtime spells their ids.
+async fn run_pod(raw: &Cri, imported: &[Imported], spelt: impl Fn(&str) -> String) -> anyhow::Result<Pod> {
+    let id = |tag: &str| spelt(&imported.iter().find(|image| image.tags.iter().any(|known| known == tag)).unwrap().id);
     let pod = raw.run_pod("web").await?;
     raw.running_container(&pod, &ContainerSpec::new("main", &id(MAIN)).user_specified_image(MAIN)).await?;
-    raw.running_container(&pod, &ContainerSpec::new("named", NAMED)).await?;
+    raw.running_container(&pod, &ContainerSpec::new("named", NAMED).user_specified_image(NAMED)).await?;
     raw.exited_container(&pod, "job", JOB).await?;
-    raw.create_container(&pod, &ContainerSpec::new("waiting", &id(WAITING))).await?;
+    raw.create_container(&pod, &ContainerSpec::new("waiting", &id(WAITING)).user_specified_image(WAITING)).await?;
     Ok(pod)
 }
