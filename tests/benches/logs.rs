@@ -208,7 +208,7 @@ fn plan(config: &str, root: &Path, cache: &Path) -> Ran {
 
 fn holystone(verb: &str, config: &str, root: &Path, cache: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holystone"));
-    command.args([verb, "--endpoint", "none", "--unknown-open-age", "0s", "--timeout", "5m"]);
+    command.args([verb, "--endpoint", "none", "--unknown-open-age", "0s", "--settle-time", "0s", "--timeout", "5m"]);
     command.args(["--plugin", "builtin:log-retention", "--config", config]).arg("--cache-dir").arg(cache);
     command.arg(format!("--log-root=app={}", root.canonicalize().unwrap().display()));
     command.stdin(Stdio::null()).stderr(Stdio::inherit());

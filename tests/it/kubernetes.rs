@@ -235,7 +235,7 @@ impl Suite {
         let roots = if has_logs { json!([{ "name": "app", "hostPath": "/var/log/app" }]) } else { json!([]) };
         let spec = json!({
             "schedule": "@every 10s", "mode": "Enforce", "plugins": plugins, "logRoots": roots,
-            "guardRails": { "minAge": "0s", "unknownOpenAge": "0s" }, "rollout": { "engine": "DaemonSet" },
+            "guardRails": { "minAge": "0s", "unknownOpenAge": "0s", "settleTime": "0s" }, "rollout": { "engine": "DaemonSet" },
         });
         self.apply("daemons", spec).await?;
         self.until("nodecleanup", "daemons", "the DaemonSet is applied", |object| ready(object) == "Applied").await?;

@@ -74,7 +74,7 @@ impl Scene {
 
     fn on<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.arg(format!("--log-root=app={}", self.root().display()));
-        command.arg("--state-dir").arg(self.path("state")).args(["--unknown-open-age", "0s"])
+        command.arg("--state-dir").arg(self.path("state")).args(["--unknown-open-age", "0s", "--settle-time", "0s"])
     }
 
     fn retention(&self, verb: &str, config: &str, more: &[&str]) -> Ended {
@@ -352,6 +352,96 @@ fn a_run_that_is_killed_leaves_nothing_half_done_and_is_known_to_the_next() {
 }
 
 #[test]
+fn a_kubelet_in_a_nested_pid_namespace_does_not_prove_that_all_processes_are_seen() {
+    const TEST: &str = "a_kubelet_in_a_nested_pid_namespace_does_not_prove_that_all_processes_are_seen";
+    let scene = Scene::new();
+    let held = File::open(scene.file("held.log", 20)).unwrap();
+    let kubelet = scene.path("kubelet");
+    fs::copy("/bin/sleep", &kubelet).unwrap();
+    let plan = |more: &[&str]| {
+        let mut plan = policy("plan", "builtin:log-retention", OLD);
+        plan.arg(format!("--log-root=app={}", scene.root().display())).arg("--state-dir").arg(scene.path("state"));
+        plan.args(["--endpoint", "none", "-o", "json", "--settle-time", "0s"]).args(more);
+        let mut nested = Command::new("unshare");
+        nested.args(["--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", "\"$0\" 1000 & \"$@\""]);
+        nested.arg(&kubelet).arg(plan.get_program()).args(plan.get_args());
+        nested.envs(plan.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let ended = nested.output().unwrap();
+        serde_json::from_slice::<Value>(&ended.stdout).map_err(|_| String::from_utf8_lossy(&ended.stderr).into_owned())
+    };
+    let nests = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).output();
+    if !nests.is_ok_and(|output| output.status.success()) {
+        return holystone_tests::missing(TEST, "unshare does not work, or not without root").unwrap();
+    }
+    let report = plan(&[]).unwrap();
+    assert_eq!(refusal(&report), "MayBeOpen", "{report:#}");
+    assert_eq!(plan(&["--trust-pid-namespace"]).unwrap()["logs"]["totals"]["planned"], 1, "the operator says so");
+    drop(held);
+}
+
+/// Runs the binary so that the system kills it at its first removal of a name in the log root.
+fn killed_between_the_two_calls(scene: &Scene) -> bool {
+    let run = scene.command("run", "builtin:log-retention", OLD, &[]);
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-P"]).arg(scene.root());
+    strace.args(["-e", "trace=unlinkat", "-e", "inject=unlinkat:signal=KILL:when=1"]);
+    strace.arg(run.get_program()).args(run.get_args()).env_clear();
+    strace.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let status = strace.stdin(std::process::Stdio::null()).output().map(|output| output.status);
+    status.is_ok_and(|status| std::os::unix::process::ExitStatusExt::signal(&status) == Some(9))
+}
+
+#[test]
+fn a_file_that_a_killed_run_took_aside_is_found_by_the_next() {
+    const TEST: &str = "a_file_that_a_killed_run_took_aside_is_found_by_the_next";
+    let works = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
+    if !works.is_ok_and(|output| output.status.success()) {
+        return holystone_tests::missing(TEST, "strace is not installed, or may not trace here").unwrap();
+    }
+    for is_taken in [false, true] {
+        let scene = Scene::new();
+        scene.file("a.log.1", 20);
+        assert!(killed_between_the_two_calls(&scene), "it was killed");
+        let left = scene.left().into_iter().next().unwrap();
+        assert!(left.starts_with(".holystone-") && left.ends_with(".a.log.1"), "{left}");
+        if is_taken {
+            scene.file("a.log.1", 0);
+        }
+        // A run that has nothing to do with such files finds it all the same.
+        let nothing = r#"{"rules":[{"files":["no/such/file"],"maxAge":"7d"}]}"#;
+        let report = scene.retention("run", nothing, &[]).expect(0).json();
+        let told = report["notices"].to_string();
+        let end = if is_taken { "its removal is finished" } else { "it has its name back" };
+        assert!(told.contains("app:a.log.1: an interrupted run") && told.contains(end), "{told}");
+        assert_eq!(scene.left(), set(["a.log.1"]));
+        assert_eq!(fs::metadata(scene.root().join("a.log.1")).unwrap().len(), 5_000);
+        assert!(!scene.path("state/aside.json").exists());
+        let again = scene.retention("run", nothing, &[]).expect(0).json();
+        assert!(!again["notices"].to_string().contains("an interrupted run"), "it is told once: {again:#}");
+        let goes = scene.retention("run", OLD, &[]).expect(0).json();
+        assert_eq!(goes["logs"]["totals"]["removed"], if is_taken { 0 } else { 1 });
+        assert!(!scene.path("state/aside.json").exists(), "a run that ends leaves nothing to look for");
+    }
+}
+
+#[test]
+fn by_default_what_has_just_arrived_stays() {
+    let scene = Scene::new();
+    scene.file("unpacked.log", 20);
+    let run = |more: &[&str]| {
+        let mut command = policy("run", "builtin:log-retention", OLD);
+        command.arg(format!("--log-root=app={}", scene.root().display())).arg("--state-dir").arg(scene.path("state"));
+        end(command.args(["--endpoint", "none", "-o", "json", "--unknown-open-age", "0s"]).args(more)).expect(0).json()
+    };
+    let report = run(&[]);
+    assert_eq!(refusal(&report), "Unsettled");
+    let message = text(&report["logs"]["refusals"][0]["refusal"]["message"]);
+    assert!(message.contains("though its content is dated"), "{message}");
+    assert_eq!(scene.left(), set(["unpacked.log"]));
+    assert_eq!(run(&["--settle-time", "0s"])["logs"]["totals"]["removed"], 1);
+}
+
+#[test]
 fn a_run_over_its_time_limit_reports_what_it_did() {
     let scene = Scene::new();
     scene.files(500);
@@ -524,7 +614,9 @@ async fn the_logs_of_real_pods_go_with_the_pod() -> anyhow::Result<()> {
         }
         let run = |plugin: &Path, config: &str| {
             let mut command = policy("run", plugin, config);
-            on(&mut command, &containerd.endpoint()).args(["-o", "json", "--unknown-open-age", "0s"]).args(ALL);
+            on(&mut command, &containerd.endpoint())
+                .args(["-o", "json", "--unknown-open-age", "0s", "--settle-time", "0s"])
+                .args(ALL);
             let root = containerd.pod_logs().canonicalize().unwrap();
             end(command.arg(format!("--log-root=app={}", root.display()))).expect(0).json()
         };

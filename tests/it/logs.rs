@@ -40,7 +40,7 @@ impl Node {
         let spec = RootSpec::new("app", base.join("app"));
         let roots = LogRoots::open(&[spec], LogLimits::default(), None).unwrap();
         // As on a node on which nothing is open.
-        let processes = Processes { proc: base.join("outside"), visibility: Visibility::All };
+        let processes = Processes { proc: base.join("outside"), visibility: Visibility::All, ..Processes::default() };
         let open_files = Arc::new(roots.open_files(&processes));
         let recorded = include_bytes!("../../examples/snapshots/rollout-node.json");
         let mut snapshot = Snapshot::from_json(recorded).unwrap();

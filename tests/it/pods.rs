@@ -16,8 +16,11 @@ use crate::support::{Ended, cache, component, end, holystone, on};
 fn written(directory: &Path, spec: &str) -> PathBuf {
     let path = directory.join("node-cleanup.yaml");
     let head = "apiVersion: holystone.dev/v1alpha1\nkind: NodeCleanup\nmetadata: {name: pods, namespace: ops}\nspec:\n";
-    fs::write(&path, format!("{head}  mode: Enforce\n  guardRails: {{minAge: 0s, unknownOpenAge: 0s}}\n{spec}"))
-        .unwrap();
+    fs::write(
+        &path,
+        format!("{head}  mode: Enforce\n  guardRails: {{minAge: 0s, unknownOpenAge: 0s, settleTime: 0s}}\n{spec}"),
+    )
+    .unwrap();
     path
 }
 

@@ -135,7 +135,7 @@ async fn log_roots_of_a_manifest_are_cleaned_and_a_flag_moves_them() {
     }
     let moved = format!("app={}", path("moved").display());
     let run = |flags: &[&str]| {
-        let day = ["--unknown-open-age", "0s"];
+        let day = ["--unknown-open-age", "0s", "--settle-time", "0s"];
         on_node(&node, "run", &[&path("logs.yaml")], &[&day[..], flags].concat()).expect(0)
     };
     run(&["--log-root", &moved]);

@@ -427,6 +427,11 @@ pub(crate) struct NodeArguments {
     #[arg(long = "log-root", value_name = "NAME=PATH", value_parser = log_root)]
     pub(crate) log_roots: Vec<RootSpec>,
 
+    /// Take this pid namespace for the whole node, as on a node that is a container itself (kind): a file that no process
+    /// in it uses then counts as unused. Without this only the machine's first pid namespace proves that.
+    #[arg(long)]
+    pub(crate) trust_pid_namespace: bool,
+
     /// Where a directory of the image filesystem is for this process, if the runtime's path of it is not to be seen, as in
     /// a pod: what the runtime keeps beneath HOST is measured at PATH.
     #[arg(long, value_name = "HOST=PATH", value_parser = image_root)]
@@ -573,10 +578,15 @@ pub(crate) struct RailArguments {
     #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u32).range(1..))]
     confirmations: Option<u32>,
 
-    /// Where it cannot be seen which log files are open, as in a pod without hostPID, keep those that changed less than
+    /// Where it cannot be seen which log files are in use, as in a pod without hostPID, keep those that changed less than
     /// this ago. Default: 1d.
     #[arg(long, value_name = "DURATION", value_parser = age)]
     unknown_open_age: Option<SignedDuration>,
+
+    /// Keep log files and directories that changed, were moved, unpacked or restored less than this ago, whatever their
+    /// dates say. 0s keeps none. Default: 10m.
+    #[arg(long, value_name = "DURATION", value_parser = age)]
+    settle_time: Option<SignedDuration>,
 
     /// Remove at most so many images per run, and at most so many log files.
     #[arg(long, value_name = "N")]
@@ -613,6 +623,7 @@ impl RailArguments {
         set(&mut rails.min_age, self.min_age);
         set(&mut rails.confirmations, self.confirmations);
         set(&mut rails.unknown_open_age, self.unknown_open_age);
+        set(&mut rails.settle_time, self.settle_time);
         rails.limits.count = self.max_count.or(rails.limits.count);
         rails.limits.bytes = self.max_bytes.map(|size| size.as_u64()).or(rails.limits.bytes);
         rails.limits.percent = self.max_percent.or(rails.limits.percent);

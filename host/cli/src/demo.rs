@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use holystone_core::snapshot::Snapshot;
 use holystone_node::{Clock, Cri, Faults, Options, Processes, RootSpec, SimulatedNode, Visibility};
+use jiff::SignedDuration;
 use tempfile::TempDir;
 
 use crate::args::{DemoArguments, OutputArguments};
@@ -80,6 +81,8 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
 fn policy(arguments: &DemoArguments) -> anyhow::Result<Policy> {
     let plugins = ["builtin:unused-images", "builtin:log-retention"].map(str::to_owned);
     let mut policy = Policy::of(policy::choices(&plugins, &[arguments.config.clone(), LOG_CONFIG.to_owned()])?);
+    // Its logs are seconds old, whatever their dates.
+    policy.rails.settle_time = SignedDuration::ZERO;
     arguments.rails.clone().or_protect(PROTECTED.parse()?).replace(&mut policy.rails);
     Ok(policy)
 }
@@ -105,9 +108,10 @@ fn log_root(directory: &TempDir) -> anyhow::Result<RootSpec> {
 /// The simulated node's processes: one, which writes to the log that has grown too large.
 fn processes(directory: &TempDir) -> anyhow::Result<Processes> {
     let proc = directory.path().join("proc");
-    fs::create_dir_all(proc.join("1/fd"))?;
-    symlink(directory.path().join("logs/debug.log"), proc.join("1/fd/3"))?;
-    Ok(Processes { proc, visibility: Visibility::All })
+    let task = proc.join("1/task/1");
+    fs::create_dir_all(task.join("fd"))?;
+    symlink(directory.path().join("logs/debug.log"), task.join("fd/3"))?;
+    Ok(Processes { proc, visibility: Visibility::All, ..Processes::default() })
 }
 
 fn say(text: &str) -> anyhow::Result<()> {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use holystone_core::guard::logs::{LogTarget, Sights};
-use holystone_core::logs::LogSource;
+use holystone_core::logs::{AsideRecord, LogSource};
 use holystone_core::proposal::Proposal;
 use holystone_core::snapshot::Filesystem;
-use holystone_node::{LogLimits, LogRoots, LogView, OpenFiles, Processes, RootSpec};
+use holystone_node::{LogLimits, LogRoots, LogView, OpenFiles, Processes, Recovered, RootSpec};
+use jiff::SignedDuration;
 
 use crate::exit::Usage;
 
@@ -58,7 +59,17 @@ impl Logs {
         .await
     }
 
-    /// The files that are open now.
+    /// Finishes, or undoes, what interrupted runs have begun to remove.
+    pub(crate) async fn recover(
+        &self,
+        record: AsideRecord,
+        unknown_open_age: SignedDuration,
+    ) -> anyhow::Result<Recovered> {
+        let logs = self.clone();
+        blocking(move || logs.roots.recover(record, &logs.open_files(), unknown_open_age)).await
+    }
+
+    /// The files that are in use now.
     pub(crate) fn open_files(&self) -> Arc<OpenFiles> {
         if self.roots.is_empty() { Arc::default() } else { Arc::new(self.roots.open_files(&self.processes)) }
     }

@@ -6,7 +6,7 @@ use holystone_core::guard::Clearance;
 use holystone_core::report::Outcome;
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
-use holystone_node::{Attempt, Clock, Cri, Endpoint, NodeError, Options, RootSpec, Surroundings};
+use holystone_node::{Attempt, Clock, Cri, Endpoint, NodeError, Options, RootSpec, Surroundings, Visibility};
 use jiff::Timestamp;
 
 use crate::args::NodeArguments;
@@ -38,7 +38,10 @@ impl LiveNode {
         log_roots: &[RootSpec],
         arguments: &NodeArguments,
     ) -> anyhow::Result<Self> {
-        let logs = Logs::open(log_roots)?;
+        let mut logs = Logs::open(log_roots)?;
+        if arguments.trust_pid_namespace {
+            logs.processes.visibility = Visibility::All;
+        }
         let endpoint = match endpoint {
             "none" => None,
             "auto" => Some(holystone_node::discover(&Surroundings::from_environment()).await?),

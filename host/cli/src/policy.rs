@@ -351,6 +351,7 @@ spec:
     minAge: 1h
     confirmations: 3
     unknownOpenAge: 6h
+    settleTime: 7m
     maxDeletions: {count: 7, bytes: 1Gi, percent: 60}
   pace: {concurrency: 8, pause: 250ms, maxFailures: 5}
   pressure: {filesystem: \"logs:app\", above: 85%, until: 70%}
@@ -376,6 +377,7 @@ spec:
         assert_eq!((policy.rails.protect.len(), policy.rails.confirmations), (1, 3));
         assert_eq!(policy.rails.min_age, jiff::SignedDuration::from_hours(1));
         assert_eq!(policy.rails.unknown_open_age, jiff::SignedDuration::from_hours(6));
+        assert_eq!(policy.rails.settle_time, jiff::SignedDuration::from_mins(7));
         assert_eq!(policy.log_roots, [RootSpec::new("app", "/var/log/app"), RootSpec::new("pods", "/var/log/pods")]);
         assert_eq!(policy.pace.pressure.disk, Disk::LogRoot("app".to_owned()));
         assert_eq!((policy.rails.limits.count, policy.rails.limits.percent), (Some(7), Some(60)));
@@ -394,7 +396,7 @@ spec:
         let (_directory, path) = written();
         let flags = "--mode enforce --endpoint /run/b.sock --time-limit 5s --protect c/d --min-age 0s --confirmations 1 \
                      --max-count 1 --max-bytes 2Gi --max-percent 3 --concurrency 4 --pause 5s --max-failures 6 \
-                     --above 90 --until 80 --filesystem images --log-root app=/data/app --unknown-open-age 0s \
+                     --above 90 --until 80 --filesystem images --log-root app=/data/app --unknown-open-age 0s --settle-time 0s \
                      --allow images --timeout 7s --memory 8Mi --no-cache";
         let given: Vec<&str> = ["-f", &path].into_iter().chain(flags.split_whitespace()).collect();
         let policy = policy(&given).await.unwrap();
@@ -411,6 +413,7 @@ spec:
             (policy.pace.pressure.disk, policy.rails.unknown_open_age),
             (Disk::Images, jiff::SignedDuration::ZERO)
         );
+        assert_eq!(policy.rails.settle_time, jiff::SignedDuration::ZERO);
         assert_eq!(policy.log_roots, [RootSpec::new("pods", "/var/log/pods"), RootSpec::new("app", "/data/app")]);
         let plugin = &policy.plugins[0];
         assert_eq!(plugin.grants, [Capability::Images].into_iter().collect());

@@ -6,13 +6,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use holystone_core::guard::logs::LogStep;
+use holystone_core::logs::{AsideDirectory, AsideRecord};
 use holystone_core::report::Interrupted;
 use holystone_core::snapshot::Snapshot;
 use holystone_core::state::{Observed, State};
 use holystone_node::{Found, Lock, StateDir, StateDirError};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::args::StateDirArguments;
+use crate::logs::Logs;
+
+/// The file that says where an interrupted run may have left files that it had taken aside.
+const ASIDE: &str = "aside.json";
+/// The largest one that is read.
+const MAX_ASIDE: u64 = 64 << 20;
 
 /// The state of this node, locked for this run.
 pub(crate) struct Remembered {
@@ -75,6 +83,63 @@ impl Remembered {
             Ok(()) => {}
             Err(error @ StateDirError::Reserved { .. }) => self.tell(error.to_string()),
             Err(error) => self.tell(format!("{error}; the next run will not know of this one")),
+        }
+    }
+
+    /// Finishes what interrupted runs have begun to remove beneath log roots, or undoes it.
+    pub(crate) async fn recover(&mut self, logs: &Logs, unknown_open_age: SignedDuration) -> anyhow::Result<()> {
+        let record = self.aside();
+        if record.runs.is_empty() {
+            return Ok(());
+        }
+        let recovered = logs.recover(record, unknown_open_age).await?;
+        self.keep_aside(&recovered.record);
+        recovered.notices.into_iter().for_each(|notice| self.tell(notice));
+        Ok(())
+    }
+
+    /// Writes down where the run will take files aside, before it does.
+    pub(crate) fn begin_logs(&mut self, logs: &Logs, steps: &[LogStep], now: Timestamp) {
+        let files = steps.iter().map(LogStep::target).filter(|target| !target.is_directory);
+        let directory = |target: &holystone_core::guard::logs::LogTarget| {
+            Some(AsideDirectory { root: target.root.clone(), path: target.path.parent()?.to_string() })
+        };
+        let run = logs.roots.aside_run(files.filter_map(directory), now);
+        if !run.directories.is_empty() {
+            let mut record = self.aside();
+            record.add(run);
+            self.keep_aside(&record);
+        }
+    }
+
+    /// Forgets where the run has taken files aside, once none is left there.
+    pub(crate) fn finish_logs(&mut self, logs: &Logs) {
+        let mut record = self.aside();
+        let before = record.runs.len();
+        record.runs.retain(|run| !logs.roots.is_run(&run.run));
+        if record.runs.len() < before {
+            self.keep_aside(&record);
+        }
+    }
+
+    /// A record that cannot be read is none: it was written whole, and by this user.
+    fn aside(&self) -> AsideRecord {
+        let text = self.kept.as_ref().and_then(|(state_dir, _)| state_dir.kept(ASIDE, MAX_ASIDE).ok().flatten());
+        text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
+    fn keep_aside(&mut self, record: &AsideRecord) {
+        let Some((state_dir, _)) = &self.kept else { return };
+        let kept = match serde_json::to_vec(record) {
+            _ if record.runs.is_empty() => state_dir.forget(ASIDE),
+            Ok(text) => state_dir.keep(ASIDE, &text),
+            // There is nothing in it that could not be written.
+            Err(_) => Ok(()),
+        };
+        if let Err(error) = kept {
+            self.tell(format!(
+                "{error}; if this run is interrupted, files that it has taken aside keep their other names"
+            ));
         }
     }
 

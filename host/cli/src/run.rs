@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use holystone_core::daemon::{Outcome, RunResult, back_off};
 use holystone_core::guard::logs::LogPlan;
 use holystone_core::manifest::Mode;
-use holystone_core::report::{Brief, LogPlanTotals, LogTotals, Milliseconds, PlanReport, PlanTotals, Report, Totals};
+use holystone_core::report::{
+    Brief, LogOutcome, LogPlanTotals, LogTotals, Milliseconds, PlanReport, PlanTotals, Report, Totals,
+};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::state::LastRun;
 use holystone_core::text;
@@ -238,8 +240,10 @@ async fn enforce(prepared: &mut Prepared, how: How<'_>, stop: &Stop) -> anyhow::
     let mut remembered = stop.before_removals(Remembered::take(&how.node.state, how.wait)).await?;
     clock.lap("lock");
     let (endpoint, log_roots) = (prepared.policy.endpoint.clone(), prepared.policy.log_roots.clone());
+    let unknown_open_age = prepared.policy.rails.unknown_open_age;
     let look = async {
         let node = LiveNode::connect(&endpoint, &log_roots, how.node).await?;
+        remembered.recover(&node.logs, unknown_open_age).await?;
         let mut snapshot = node.observe().await?;
         let interrupted = remembered.observe(&mut snapshot);
         anyhow::Ok((node, snapshot, interrupted))
@@ -275,16 +279,22 @@ pub(crate) async fn carry_out(
     if !planned.is_empty() {
         remembered.state.begin(planned.taken_at, &planned.plan.steps, planned.log_steps());
         remembered.save();
+        remembered.begin_logs(&job.node.logs, planned.log_steps(), planned.taken_at);
         clock.lap("remember");
     }
     let (swept, log_swept) = sweep::sweep(job, &remembered.state, &planned).await;
     clock.lap("sweep");
+    // After a failure a file may still be under its other name.
+    let log_outcomes_are_certain = !log_swept.outcomes.iter().any(LogOutcome::is_failure);
     let after = filesystems(job.node, job.stop).await;
     let mut report = Report::new(planned, swept, log_swept, job.node.clock.now(), after, clock.laps());
     remembered.state.removals.learn(&report);
     report.notices.extend(kept_notice(&report));
     remembered.state.finish(last_run(&report), report.gone(), report.gone_logs());
     remembered.save();
+    if log_outcomes_are_certain {
+        remembered.finish_logs(&job.node.logs);
+    }
     report.notices.extend(remembered.notices.iter().cloned());
     report
 }

@@ -73,6 +73,9 @@ pub struct GuardRails {
     pub confirmations: u32,
     /// How long a log file counts as open where that cannot be seen (rail 7). Default one day.
     pub unknown_open_age: SignedDuration,
+    /// For how long a log file or directory has to have been left alone (rail 7). Zero switches that off. Default 10
+    /// minutes.
+    pub settle_time: SignedDuration,
     /// Limits of one run (rail 8).
     pub limits: Limits,
 }
@@ -103,6 +106,7 @@ impl Default for GuardRails {
             unknown_is_young: false,
             confirmations: 1,
             unknown_open_age: LogRails::default().unknown_open_age,
+            settle_time: LogRails::default().settled_for,
             limits: Limits::default(),
         }
     }
@@ -113,10 +117,10 @@ impl GuardRails {
     pub fn for_logs(&self) -> LogRails {
         LogRails {
             unknown_open_age: self.unknown_open_age,
+            settled_for: self.settle_time,
             min_age: self.min_age,
             confirmations: self.confirmations,
             limits: self.limits,
-            ..LogRails::default()
         }
     }
 }

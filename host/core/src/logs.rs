@@ -2,14 +2,18 @@
 //!
 //! - [`path`]: where something is beneath its root, as bytes and as the text that plugins see.
 //! - [`glob`]: patterns over such paths.
+//! - [`aside`]: the names of files that are about to be removed.
 //! - [`walk`]: what a walk is asked for, decided name by name.
+//! - [`in_use`]: what keeps a file or directory in use.
 //! - [`place`]: which names are the kubelet's.
 //! - [`source`]: where questions about all of it go to.
 //!
 //! Whoever opens directories does so in another crate. Whether something may be removed is for
 //! [`guard::logs`](crate::guard::logs) to say.
 
+pub mod aside;
 pub mod glob;
+pub mod in_use;
 pub mod path;
 pub mod place;
 pub mod source;
@@ -17,7 +21,9 @@ pub mod walk;
 
 use jiff::Timestamp;
 
+pub use aside::{Aside, AsideDirectory, AsideRecord, AsideRun, aside_name};
 pub use glob::{Glob, GlobError};
+pub use in_use::{InUse, Use};
 pub use path::{LogPath, PathError};
 pub use place::{Place, PodDirectory};
 pub use source::{LogSource, LogWalk};
@@ -60,12 +66,12 @@ impl FileKind {
     }
 }
 
-/// Whether a process holds a file open.
+/// Whether a file or directory is in use, in any of the ways of [`Use`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OpenState {
-    /// At least one does.
+    /// It is.
     Open,
-    /// None does.
+    /// It is not.
     Closed,
     /// The node's processes cannot be seen, or not all of them.
     Unknown,
@@ -101,7 +107,7 @@ pub struct FileEntry {
     pub changed: Timestamp,
     /// Number of hard links.
     pub hard_links: u64,
-    /// Whether a process holds it open.
+    /// Whether it is in use.
     pub open: OpenState,
     /// Uid of the pod that it belongs to, if it lies in a pod's log directory.
     pub pod_uid: Option<String>,
@@ -110,10 +116,11 @@ pub struct FileEntry {
 }
 
 impl FileEntry {
-    /// When anything about it last changed. Programs can set [`modified`](Self::modified) to what they like; the other
-    /// time is the system's own, but some filesystems do not keep it.
-    pub fn touched(&self) -> Timestamp {
-        self.modified.max(self.changed)
+    /// Returns when anything about it last changed, by a look at the time `seen_at`. Programs can set
+    /// [`modified`](Self::modified) to any time, so one that is ahead of the clock says nothing; the other time is the
+    /// system's own, but some filesystems do not keep it.
+    pub fn touched(&self, seen_at: Timestamp) -> Timestamp {
+        if self.modified > seen_at { self.changed } else { self.modified.max(self.changed) }
     }
 
     /// What removing it would give back to the filesystem: nothing, while it has another name.

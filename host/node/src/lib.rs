@@ -23,7 +23,9 @@ pub use cri::{Attempt, Cri, Options};
 pub use endpoint::{Endpoint, EndpointError, Surroundings, discover};
 pub use error::NodeError;
 pub use filesystem::Elsewhere;
-pub use logs::{LogAttempt, LogLimits, LogRoots, LogView, OpenFiles, Processes, RootError, RootSpec, Visibility};
+pub use logs::{
+    LogAttempt, LogLimits, LogRoots, LogView, OpenFiles, Processes, Recovered, RootError, RootSpec, Visibility,
+};
 pub use own_pod::own_pod;
 pub use simulated::{Faults, SimulatedNode};
 pub use state_dir::{Found, Lock, StateDir, StateDirError};

@@ -10,11 +10,13 @@
 //! - `stat`: what the system says about a file, as the core's types.
 //! - `listing`: the names in a directory, sorted, within a budget of memory.
 //! - [`walk`]: all entries beneath a directory, in order, batch by batch.
-//! - [`open_files`]: which files processes hold open.
+//! - [`open_files`]: which files are in use.
 //! - `look`: one target, for the guard rail to judge.
 //! - [`perform`]: what has been cleared is removed or truncated.
+//! - [`aside`]: what an interrupted run has taken aside.
 //! - `content`: bounded reads.
 
+pub mod aside;
 mod beneath;
 mod content;
 mod listing;
@@ -25,14 +27,16 @@ pub mod root;
 mod stat;
 pub mod walk;
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use holystone_core::logs::{Batch, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
+use holystone_core::logs::{Batch, FileEntry, Identity, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::text;
+use jiff::Timestamp;
 
+pub use aside::Recovered;
 pub use beneath::Confinement;
 pub use open_files::{OpenFiles, Processes, Visibility};
 pub use perform::{LogAttempt, Removed};
@@ -70,6 +74,10 @@ pub struct LogRoots {
     budget: Budget,
     /// Nothing that takes long goes on.
     is_ended: AtomicBool,
+    /// Files of which a name was removed: the change time that this gave them, and the one before.
+    unlinked: Mutex<HashMap<Identity, (Timestamp, Timestamp)>>,
+    /// What names of files that are taken aside carry, so that they are known to be of this run.
+    run: String,
 }
 
 impl LogRoots {
@@ -86,7 +94,9 @@ impl LogRoots {
         let opened = specs.iter().map(|spec| Root::open(spec, confinement).map(Arc::new));
         let mut roots = opened.collect::<Result<Vec<_>, _>>()?;
         roots.sort_by(|one, other| one.name().cmp(other.name()));
-        Ok(Self { roots, limits, budget: Budget::new(limits.memory), is_ended: AtomicBool::new(false) })
+        let (budget, is_ended) = (Budget::new(limits.memory), AtomicBool::new(false));
+        let run = format!("{:x}-{:x}", std::process::id(), Timestamp::now().as_nanosecond());
+        Ok(Self { roots, limits, budget, is_ended, unlinked: Mutex::default(), run })
     }
 
     /// Ends what takes long, from now on: looks at whole directories and removals of them stop at the next entry. To be
@@ -135,14 +145,27 @@ impl LogRoots {
         found.ok_or_else(|| LogsError::NotFound(format!("no log root is named {}", text::shown(name))))
     }
 
-    /// The devices that the roots are on.
-    fn devices(&self) -> HashSet<u64> {
-        self.roots.iter().map(|root| root.identity().device).collect()
+    /// Looks which files on the roots' filesystems are in use.
+    pub fn open_files(&self, processes: &Processes) -> OpenFiles {
+        OpenFiles::scan(processes, &self.roots)
     }
 
-    /// Looks which files on the roots' filesystems processes hold open.
-    pub fn open_files(&self, processes: &Processes) -> OpenFiles {
-        OpenFiles::scan(processes, &self.devices())
+    /// Takes note that the removal of one of its names has changed a file.
+    fn note_unlinked(&self, before: &FileEntry, changed: Timestamp) {
+        let mut unlinked = self.unlinked.lock().unwrap_or_else(PoisonError::into_inner);
+        let first =
+            unlinked.get(&before.identity).filter(|(after, _)| *after == before.changed).map(|(_, first)| *first);
+        unlinked.insert(before.identity, (changed, first.unwrap_or(before.changed)));
+    }
+
+    /// Shows an entry as it would be if none of its other names had been removed by this run.
+    fn undo_unlinked(&self, entry: &mut FileEntry) {
+        let unlinked = self.unlinked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((after, first)) = unlinked.get(&entry.identity)
+            && *after == entry.changed
+        {
+            entry.changed = *first;
+        }
     }
 }
 

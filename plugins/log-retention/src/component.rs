@@ -40,14 +40,14 @@ impl Guest for bindings::LogRetention {
         let roots: Vec<String> = logs::roots().into_iter().map(|root| root.name).collect();
         let node = host::node();
         let mut goals = Goals::new(config.min_free, &figures(&roots, &node.filesystems));
-        let (mut plan, mut taken, mut held_open) = (Vec::new(), Taken::default(), 0);
+        let (mut plan, mut taken, mut held_open, mut ahead) = (Vec::new(), Taken::default(), 0, 0_u64);
         for (number, rule) in config.rules.iter().enumerate() {
             let mut survey = Survey::new(rule, node.snapshot_time, &taken);
             for root in roots_of(rule, number, &roots)? {
                 if goals.is_unknown(root) {
                     warn(&format!("nothing in log root {} is judged: how much of it is free is unknown", roots[root]));
                 } else if goals.is_unmet(root) {
-                    walk(&roots[root], root, rule, &mut survey)?;
+                    ahead += walk(&roots[root], root, rule, node.snapshot_time, &mut survey)?;
                 }
             }
             let before = plan.len();
@@ -56,6 +56,11 @@ impl Guest for bindings::LogRetention {
         }
         if held_open > 0 {
             warn(&format!("files kept because a process holds them open, or may: {held_open}"));
+        }
+        if ahead > 0 {
+            warn(&format!(
+                "files kept because all of their times are ahead of the clock, so that their age is unknown: {ahead}"
+            ));
         }
         if plan.len() == MOST {
             warn(&format!("there may be more to remove than the {MOST} files of one plan; the next run goes on"));
@@ -95,8 +100,8 @@ fn roots_of(rule: &Rule, number: usize, roots: &[String]) -> Result<Vec<usize>, 
     rule.roots.iter().map(find).collect()
 }
 
-/// Shows the files in a root that a rule is about to it.
-fn walk(name: &str, root: usize, rule: &Rule, survey: &mut Survey<'_>) -> Result<(), String> {
+/// Shows the files in a root that a rule is about to it. Returns how many of them are of unknown age.
+fn walk(name: &str, root: usize, rule: &Rule, now: i64, survey: &mut Survey<'_>) -> Result<u64, String> {
     let options = WalkOptions {
         prefix: String::new(),
         include: rule.include.clone(),
@@ -106,14 +111,22 @@ fn walk(name: &str, root: usize, rule: &Rule, survey: &mut Survey<'_>) -> Result
         attributes: Vec::new(),
     };
     let walk = logs::open(name, &options).map_err(|error| sentence(name, &error))?;
+    let mut ahead = 0;
     loop {
         match walk.next(BATCH) {
-            Ok(entries) if entries.is_empty() => return Ok(()),
-            Ok(entries) => entries.into_iter().for_each(|entry| survey.look(file(root, entry))),
+            Ok(entries) if entries.is_empty() => return Ok(ahead),
+            Ok(entries) => {
+                for entry in entries {
+                    match file(root, entry, now) {
+                        Some(file) => survey.look(file),
+                        None => ahead += 1,
+                    }
+                }
+            }
             // With less than all, more is kept and not less.
             Err(Error::Limit(why)) => {
                 warn(&why);
-                return Ok(());
+                return Ok(ahead);
             }
             Err(error) => return Err(sentence(name, &error)),
         }
@@ -130,9 +143,12 @@ fn sentence(root: &str, error: &Error) -> String {
     format!("log root {root} cannot be walked: {why}")
 }
 
-fn file(root: usize, entry: FileEntry) -> File {
-    File {
-        modified: entry.modified,
+/// An entry as the rules see it; nothing if its age is unknown.
+fn file(root: usize, entry: FileEntry, now: i64) -> Option<File> {
+    let (modified, is_ahead) = File::time(entry.modified, entry.changed, now)?;
+    Some(File {
+        is_ahead,
+        modified,
         root,
         path: entry.path,
         allocated_bytes: entry.allocated_bytes,
@@ -142,7 +158,7 @@ fn file(root: usize, entry: FileEntry) -> File {
             OpenState::Closed => Open::No,
             OpenState::Unknown => Open::Unknown,
         },
-    }
+    })
 }
 
 fn removal(choice: Choice, roots: &[String]) -> Removal {

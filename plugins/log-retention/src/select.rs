@@ -17,8 +17,10 @@ pub const MOST: usize = 20_000;
 /// with the host. In nanoseconds: one day.
 const UNKNOWN_OPEN_AGE: i64 = 86_400 * SECOND;
 const SECOND: i64 = 1_000_000_000;
+/// How far ahead of the snapshot the times of a file may be that is written during the run.
+const WELL_AHEAD: i64 = 3_600 * SECOND;
 
-/// Whether a process holds a file open.
+/// Whether a file is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Open {
     /// One does.
@@ -32,7 +34,8 @@ pub enum Open {
 /// A file as this plugin sees it. Ordered from old to new.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct File {
-    /// When its content last changed, in nanoseconds since 1970.
+    /// What it is judged by: when its content last changed, in nanoseconds since 1970; when its inode did, where its
+    /// content is dated ahead of the clock.
     pub modified: i64,
     /// Number of its log root.
     pub root: usize,
@@ -42,8 +45,22 @@ pub struct File {
     pub allocated_bytes: u64,
     /// How many names it has.
     pub hard_links: u64,
-    /// Whether a process holds it open.
+    /// Whether it is in use.
     pub open: Open,
+    /// Whether its content is dated ahead of the clock, so that its real age is at least the one that it is judged by.
+    pub is_ahead: bool,
+}
+
+impl File {
+    /// Decides what a file is judged by: none if all of its times are ahead of the clock `now`, further than files that
+    /// are written during the run. All times are in nanoseconds since 1970.
+    pub fn time(modified: i64, changed: i64, now: i64) -> Option<(i64, bool)> {
+        if changed.min(modified) > now.saturating_add(WELL_AHEAD) {
+            return None;
+        }
+        let is_ahead = modified > now && modified > changed;
+        Some(if is_ahead { (changed, true) } else { (modified, false) })
+    }
 }
 
 /// One file that should go.
@@ -137,10 +154,15 @@ impl<'a> Survey<'a> {
     fn choose_in(&mut self, group: Group, choices: &mut Vec<Choice>) {
         let mut total = group.total_bytes;
         let first_kept = group.newest.peek().map(|Reverse(file)| file.clone());
+        let is_full = group.newest.len() >= self.rule.keep_newest.map_or(0, |number| number as usize);
         for file in group.oldest.into_sorted_vec() {
             // The newest stay, in any case.
             if first_kept.as_ref().is_some_and(|first| file >= *first) {
                 return;
+            }
+            // As it may be older than it seems it takes no place among the newest, nor does it go before they are there.
+            if file.is_ahead && !is_full {
+                continue;
             }
             let Some(kind) = self.kind(&file, total) else { continue };
             let truncate = self.may_be_open(&file);
@@ -182,7 +204,8 @@ impl<'a> Survey<'a> {
         let group = if self.rule.per == Per::Root { "its log root" } else { "its directory" };
         match (kind, self.rule.max_age, self.rule.max_total_size) {
             (Kind::TooOld, Some(limit), _) => {
-                format!("last changed {} ago, maxAge is {limit}", rough_age(self.now.saturating_sub(file.modified)))
+                let what = if file.is_ahead { "dated ahead of the clock, its inode changed" } else { "last changed" };
+                format!("{what} {} ago, maxAge is {limit}", rough_age(self.now.saturating_sub(file.modified)))
             }
             (Kind::TooLarge, _, Some(limit)) => format!("among the oldest in {group}, maxTotalSize is {limit}"),
             _ => format!("not among the {} newest in {group}", self.rule.keep_newest.unwrap_or_default()),
@@ -192,7 +215,7 @@ impl<'a> Survey<'a> {
 
 impl Group {
     fn add(&mut self, file: File, keep: usize) {
-        if keep > 0 {
+        if keep > 0 && !file.is_ahead {
             self.newest.push(Reverse(file.clone()));
             if self.newest.len() > keep {
                 self.newest.pop();

@@ -19,7 +19,7 @@ use bindings::holystone::node::{host, log, pods};
 use holystone_core::config;
 
 use crate::Config;
-use crate::select::{Choice, Entry, Survey};
+use crate::select::{Choice, Entry, Kept, Survey};
 
 /// How many entries are taken at a time.
 const BATCH: u32 = 1_000;
@@ -43,15 +43,18 @@ impl Guest for bindings::OrphanPodLogs {
         }
         let grace_period = i64::try_from(config.grace_period.get().as_nanos()).unwrap_or(i64::MAX);
         let now = host::node().snapshot_time;
-        let (mut removals, mut held_open) = (Vec::new(), 0);
+        let (mut removals, mut kept) = (Vec::new(), Kept::default());
         for root in roots(&config)? {
-            let (choices, open) = walk(&root, Survey::new(&pods, now, grace_period))?;
+            let (choices, more) = walk(&root, Survey::new(&pods, now, grace_period))?;
             removals.extend(choices.into_iter().map(|choice| removal(&root, choice)));
-            held_open += open;
+            kept += more;
         }
-        if held_open > 0 {
-            let message = format!("directories kept because a process holds something in them open: {held_open}");
-            log::log(log::Level::Warn, &message);
+        let reasons = [
+            (kept.in_use, "something in them is in use"),
+            (kept.ahead, "something in them changed after the snapshot, or at a time ahead of the clock"),
+        ];
+        for (number, reason) in reasons.into_iter().filter(|(number, _)| *number > 0) {
+            log::log(log::Level::Warn, &format!("directories kept because {reason}: {number}"));
         }
         Ok(Decision { removals, matches: Vec::new(), notices: Vec::new(), attributes: Vec::new() })
     }
@@ -67,7 +70,7 @@ fn roots(config: &Config) -> Result<Vec<String>, String> {
     }
 }
 
-fn walk(root: &str, mut survey: Survey<'_>) -> Result<(Vec<Choice>, usize), String> {
+fn walk(root: &str, mut survey: Survey<'_>) -> Result<(Vec<Choice>, Kept), String> {
     let options = WalkOptions {
         prefix: String::new(),
         include: Vec::new(),
@@ -96,7 +99,8 @@ fn seen(entry: &FileEntry) -> Entry<'_> {
         path: &entry.path,
         is_directory,
         pod_uid: entry.pod_uid.as_deref(),
-        changed: entry.modified.max(entry.changed),
+        modified: entry.modified,
+        changed: entry.changed,
         bytes: if entry.hard_links > 1 && !is_directory { 0 } else { entry.allocated_bytes },
         // What is unknown is for the host to judge: it knows how old is old enough.
         is_open: entry.open == OpenState::Open,

@@ -14,7 +14,9 @@ pub struct Entry<'a> {
     pub is_directory: bool,
     /// Uid of the pod that it belongs to.
     pub pod_uid: Option<&'a str>,
-    /// When it, or its content, last changed, in nanoseconds since 1970.
+    /// When its content last changed, in nanoseconds since 1970.
+    pub modified: i64,
+    /// When it last changed itself.
     pub changed: i64,
     /// What removing it gives back.
     pub bytes: u64,
@@ -22,6 +24,13 @@ pub struct Entry<'a> {
     pub is_open: bool,
     /// Whether the host could not look beneath it.
     pub is_hidden: bool,
+}
+
+impl Entry<'_> {
+    /// When anything about it last changed. A date of its content that is ahead of the clock says nothing.
+    fn touched(&self, now: i64) -> i64 {
+        if self.modified > now { self.changed } else { self.changed.max(self.modified) }
+    }
 }
 
 /// One directory that should go.
@@ -43,7 +52,23 @@ pub struct Survey<'a> {
     grace_period: i64,
     current: Option<Directory>,
     choices: Vec<Choice>,
-    held_open: usize,
+    kept: Kept,
+}
+
+/// Directories of pods that are gone which are kept nevertheless.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Something in them is in use.
+    pub in_use: usize,
+    /// Something in them changed after the snapshot, or at a time ahead of the clock.
+    pub ahead: usize,
+}
+
+impl std::ops::AddAssign for Kept {
+    fn add_assign(&mut self, other: Self) {
+        self.in_use += other.in_use;
+        self.ahead += other.ahead;
+    }
 }
 
 /// A directory of a pod that is gone.
@@ -59,33 +84,33 @@ struct Directory {
 impl<'a> Survey<'a> {
     /// Prepares, with the uids of the pods that there are; times in nanoseconds.
     pub fn new(pods: &'a HashSet<String>, now: i64, grace_period: i64) -> Self {
-        Self { pods, now, grace_period, current: None, choices: Vec::new(), held_open: 0 }
+        Self { pods, now, grace_period, current: None, choices: Vec::new(), kept: Kept::default() }
     }
 
     /// Looks at one entry.
     pub fn look(&mut self, entry: &Entry<'_>) {
         if let Some(current) = self.current.as_mut().filter(|current| is_beneath(entry.path, &current.path)) {
-            current.add(entry);
+            current.add(entry, self.now);
             return;
         }
         self.settle();
         self.current = self.is_of_gone_pod(entry).then(|| Directory {
             path: entry.path.to_owned(),
-            changed: entry.changed,
+            changed: entry.touched(self.now),
             bytes: entry.bytes,
             is_open: entry.is_open,
             is_hidden: entry.is_hidden,
         });
     }
 
-    /// What should go, in the order of the paths, and how many more would if no process held something in them open.
-    pub fn finish(mut self) -> (Vec<Choice>, usize) {
+    /// What should go, in the order of the paths, and how many more would if nothing kept them.
+    pub fn finish(mut self) -> (Vec<Choice>, Kept) {
         self.settle();
-        (self.choices, self.held_open)
+        (self.choices, self.kept)
     }
 
     /// What ended before its directory did is not judged.
-    pub fn cut_short(mut self) -> (Vec<Choice>, usize) {
+    pub fn cut_short(mut self) -> (Vec<Choice>, Kept) {
         self.current = None;
         self.finish()
     }
@@ -100,11 +125,15 @@ impl<'a> Survey<'a> {
     fn settle(&mut self) {
         let Some(directory) = self.current.take() else { return };
         let age = self.now.saturating_sub(directory.changed);
+        if age < 0 {
+            self.kept.ahead += 1;
+            return;
+        }
         if age <= self.grace_period || directory.is_hidden {
             return;
         }
         if directory.is_open {
-            self.held_open += 1;
+            self.kept.in_use += 1;
             return;
         }
         let text = format!("its pod is gone; last changed {} ago", rough_age(age));
@@ -113,8 +142,8 @@ impl<'a> Survey<'a> {
 }
 
 impl Directory {
-    fn add(&mut self, entry: &Entry<'_>) {
-        self.changed = self.changed.max(entry.changed);
+    fn add(&mut self, entry: &Entry<'_>, now: i64) {
+        self.changed = self.changed.max(entry.touched(now));
         self.bytes = self.bytes.saturating_add(entry.bytes);
         self.is_open |= entry.is_open;
         self.is_hidden |= entry.is_hidden;

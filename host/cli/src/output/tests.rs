@@ -196,7 +196,8 @@ fn log_plan(snapshot: &Snapshot, mut proposal: Proposal, pool: &mut Pool<'_>) ->
         not_entered: None,
     };
     let place = Place::of(b"/var/log/app", &target.path);
-    let sight = Sight { entry, place, leads_somewhere: None, tree: None };
+    let seen_at = Timestamp::UNIX_EPOCH;
+    let sight = Sight { entry, place, leads_somewhere: None, tree: None, in_use: None, all_uses_seen: true, seen_at };
     let sights = Sights { targets: [(target, Ok(sight))].into(), entries: None };
     LogGuard::new(LogRails::default(), Timestamp::UNIX_EPOCH, Some(snapshot)).review(
         vec![proposal],

@@ -218,7 +218,10 @@ fn mounts(manifest: &NodeCleanup, engine: RolloutEngine) -> Vec<Mount> {
         let (name, path) = (format!("logs-{index}"), format!("{LOG_ROOT_DIR}/{}", root.name));
         // What only looks need not be able to write.
         let read_only = spec.mode == Mode::DryRun;
-        mounts.push(Mount::new(&name, &path, read_only, host(&root.host_path, "Directory")));
+        let mut mount = Mount::new(&name, &path, read_only, host(&root.host_path, "Directory"));
+        // What the node mounts beneath it later shows in the pod, which then stays away from there.
+        mount.mount["mountPropagation"] = "HostToContainer".into();
+        mounts.push(mount);
     }
     let mut config_maps: Vec<&str> = spec.plugins.iter().filter_map(|plugin| plugin.source.config_map()).collect();
     config_maps.sort_unstable();

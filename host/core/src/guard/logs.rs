@@ -5,15 +5,17 @@
 //!
 //! - The target is beneath a declared root, is not the root itself, and is of the kind that the wish says: a regular
 //!   file, a directory as a whole, or a link in `/var/log/containers`.
-//! - Nothing about it has changed since the plugin could see it; right before it is carried out, since it was judged.
-//!   A file that is to be truncated may have grown.
+//! - Nothing about it has changed since the snapshot was taken; right before it is carried out, since it was judged.
+//!   A file that is to be truncated may have grown. A content time ahead of the clock says nothing and is not compared.
 //! - The clock is trusted, and the time of the target is not one at which it was known to be wrong.
 //! - The node has settled, if it is about a pod or a container: see [`Unsettled`].
 //! - It is not the kubelet's to care for: not a live container log, not a file that the kubelet is compressing, not in
 //!   the log directory of a pod that exists except for rotated logs, not a link to the log of a container that exists.
 //!   Where the pods and containers of the node are not known, all of them exist.
-//! - No process holds it open; an open file can be truncated. Where open files cannot be seen, what has changed within
-//!   [`LogRails::unknown_open_age`] counts as open.
+//! - It is not in use, in any of the ways of [`Use`](crate::logs::Use); a file that is merely open can be truncated.
+//!   Where uses cannot be seen, what has changed within [`LogRails::unknown_open_age`] counts as in use.
+//! - A file to remove has settled: neither its content nor its inode has changed within [`LogRails::settled_for`]. A file
+//!   to truncate has not just arrived: if its inode has changed within that time, its content has as well.
 //! - A file that is to be truncated has no other name, which may lie outside of the root.
 //! - A directory has been seen as a whole: no other filesystem begins in it, it has nothing in it but files, directories
 //!   and links, no pods' log directories, and nothing in it has changed within [`LogRails::settled_for`].
@@ -34,14 +36,17 @@ use serde::Serialize;
 use super::{Limits, Unsettled};
 use crate::clock::Misdated;
 use crate::logs::place::{self, ContainerLog};
-use crate::logs::{FileEntry, FileKind, Identity, LogPath, OpenState, Place, PodDirectory};
+use crate::logs::{FileEntry, FileKind, Identity, InUse, LogPath, OpenState, Place, PodDirectory};
 use crate::proposal::{LogLocation, Reason, Target, Verb, Wish};
 use crate::snapshot::Snapshot;
 use crate::text;
 
-pub use refusal::LogRefusal;
+pub use refusal::{LogRefusal, Settling};
 pub use review::{LogPlan, LogRefused, Sights};
 pub use tree::{Obstacle, Tree};
+
+/// How far the times of a file that is written may lie apart: on coarse filesystems both are rounded.
+const SAME_MOMENT: SignedDuration = SignedDuration::from_secs(2);
 
 /// What the operator sets for log files and directories. [`GuardRails::for_logs`](super::GuardRails::for_logs) makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +54,8 @@ pub struct LogRails {
     /// Where open files cannot be seen, what has changed less than this ago counts as open. Default one day: few
     /// programs keep a log open for longer without a word.
     pub unknown_open_age: SignedDuration,
-    /// A directory is removed only if nothing in it has changed for this long. Default 10 minutes.
+    /// A file is removed only if neither its content nor its inode has changed for this long, a directory only if nothing
+    /// in it has. Zero switches that off. Default 10 minutes.
     pub settled_for: SignedDuration,
     /// For how long a node has to have been up, and to have listed no pods, before pods count as gone, as for images
     /// (rail 5). Zero switches that off, and the doubts about the clock as well. Default 10 minutes.
@@ -111,12 +117,29 @@ pub struct Sight {
     pub leads_somewhere: Option<bool>,
     /// Of a directory that is wished as a whole, what is in it.
     pub tree: Option<Tree>,
+    /// How it is in use, as far as that is known.
+    pub in_use: Option<InUse>,
+    /// Whether all uses of files on the node were seen.
+    pub all_uses_seen: bool,
+    /// When the look was over, by the node's clock.
+    pub seen_at: Timestamp,
 }
 
 impl Sight {
     /// How many entries it is: one, or a directory and all that is in it.
     fn entries(&self) -> u64 {
         self.tree.as_ref().map_or(1, |tree| tree.entries.saturating_add(1))
+    }
+
+    /// When anything about it, or in it, last changed.
+    fn touched(&self) -> Timestamp {
+        self.tree.as_ref().map_or_else(|| self.entry.touched(self.seen_at), |tree| tree.touched)
+    }
+
+    /// A change time ahead of the clock, and where in it.
+    fn ahead(&self) -> Option<(LogPath, Timestamp)> {
+        let itself = || (self.entry.changed > self.seen_at).then(|| (self.entry.path.clone(), self.entry.changed));
+        self.tree.as_ref().and_then(|tree| tree.ahead.clone()).or_else(itself)
     }
 }
 
@@ -247,7 +270,7 @@ enum Judged {
     /// A file to truncate: it may have grown.
     Growing { identity: Identity, size_bytes: u64 },
     /// A directory: nothing in it may have changed since.
-    Tree { identity: Identity, touched: Timestamp },
+    Tree { identity: Identity, touched: Timestamp, seen_at: Timestamp },
 }
 
 impl Judged {
@@ -276,10 +299,18 @@ impl Judged {
             Self::Tree { identity, .. } if (identity, FileKind::Directory) != (entry.identity, entry.kind) => {
                 changed("it is another one by now")
             }
-            Self::Tree { touched, .. } if entry.touched() > touched => changed("something in it has changed"),
+            Self::Tree { touched, seen_at, .. } if !is_as_judged(entry, touched, seen_at) => {
+                changed("something in it has changed")
+            }
             _ => Ok(()),
         }
     }
+}
+
+/// Whether an entry has not changed since it was judged. A content time ahead of the clock was so already, unless its
+/// inode has changed as well.
+fn is_as_judged(entry: &FileEntry, touched: Timestamp, seen_at: Timestamp) -> bool {
+    entry.changed <= touched && (entry.modified <= touched || entry.modified > seen_at)
 }
 
 /// Permission to do one thing to one log file or directory now. Whoever removes or truncates takes one by value.
@@ -328,7 +359,7 @@ impl LogClearance {
     /// With the refusal, when it was not.
     pub fn covers(&self, entry: &FileEntry) -> Result<(), LogRefusal> {
         match self.judged {
-            Judged::Tree { touched, .. } if entry.touched() <= touched => Ok(()),
+            Judged::Tree { touched, seen_at, .. } if is_as_judged(entry, touched, seen_at) => Ok(()),
             _ => Err(LogRefusal::Changed { what: "something in it has changed" }),
         }
     }
@@ -370,7 +401,7 @@ impl<'a> LogGuard<'a> {
         self
     }
 
-    /// Judges a wish by a look at its target. What has changed after `now` has changed after a plugin saw it.
+    /// Judges a wish by a look at its target, taken after `now`.
     ///
     /// # Errors
     /// With the refusal, when the rail says no.
@@ -379,9 +410,8 @@ impl<'a> LogGuard<'a> {
         let verb = verb(&target, wish.verb)?;
         let sight = seen?;
         let judged = judged(&target, verb, &sight)?;
-        let touched = sight.tree.as_ref().map_or(sight.entry.touched(), |tree| tree.touched);
-        if verb == LogVerb::Remove && touched > self.now {
-            return Err(LogRefusal::Changed { what: "it has changed since the plugin could see it" });
+        if verb == LogVerb::Remove && sight.ahead().is_none() && sight.touched() > self.now {
+            return Err(LogRefusal::Changed { what: "it has changed since the snapshot was taken" });
         }
         self.look(&target, verb, &sight)?;
         let entries = sight.entries();
@@ -416,17 +446,16 @@ impl<'a> LogGuard<'a> {
     fn look(&self, target: &LogTarget, verb: LogVerb, sight: &Sight) -> Result<(), LogRefusal> {
         self.times(sight)?;
         self.kubelet(target, sight)?;
-        if let Some(tree) = &sight.tree {
-            return self.tree(tree, &sight.place);
-        }
-        match verb {
-            LogVerb::Truncate if sight.entry.hard_links > 1 => {
-                Err(LogRefusal::HardLinked { links: sight.entry.hard_links })
+        match (&sight.tree, verb) {
+            (Some(tree), _) => self.tree(tree, sight),
+            (None, LogVerb::Truncate) => self.truncation(sight),
+            (None, LogVerb::Remove) => {
+                // No process uses a link, only what it leads to.
+                if sight.entry.kind != FileKind::Symlink {
+                    self.unused(sight.in_use.clone().map(|in_use| (None, in_use)), sight.entry.open, sight.touched())?;
+                }
+                self.settled(sight)
             }
-            LogVerb::Truncate => Ok(()),
-            // Nobody holds a link open, only what it leads to.
-            LogVerb::Remove if sight.entry.kind == FileKind::Symlink => Ok(()),
-            LogVerb::Remove => self.closed(sight.entry.open, sight.entry.touched()),
         }
     }
 
@@ -442,7 +471,53 @@ impl<'a> LogGuard<'a> {
         }
     }
 
-    fn closed(&self, open: OpenState, touched: Timestamp) -> Result<(), LogRefusal> {
+    /// A file to truncate.
+    fn truncation(&self, sight: &Sight) -> Result<(), LogRefusal> {
+        let (entry, age) = (&sight.entry, self.rails.unknown_open_age);
+        let touched = entry.touched(sight.seen_at);
+        if let Some(in_use) = sight.in_use.clone().filter(|in_use| !in_use.how.allows_truncation()) {
+            return Err(LogRefusal::InUse { path: None, in_use });
+        }
+        if !sight.all_uses_seen && self.is_younger(touched, age) {
+            return Err(LogRefusal::MayBeMapped { touched, age });
+        }
+        if entry.hard_links > 1 {
+            return Err(LogRefusal::HardLinked { links: entry.hard_links });
+        }
+        match self.unsettled(entry.changed) {
+            Some(age) if has_arrived(entry) => Err(arrived(entry, age)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A file or link to remove.
+    fn settled(&self, sight: &Sight) -> Result<(), LogRefusal> {
+        let entry = &sight.entry;
+        if let Some((_, at)) = sight.ahead() {
+            return Err(LogRefusal::AheadOfClock { path: None, at });
+        }
+        match self.unsettled(sight.touched()) {
+            Some(age) if has_arrived(entry) => Err(arrived(entry, age)),
+            Some(age) => Err(LogRefusal::Unsettled { touched: sight.touched(), age, what: Settling::Written }),
+            None => Ok(()),
+        }
+    }
+
+    /// For how long something that changed at this time would have to be left alone, if that is not over.
+    fn unsettled(&self, touched: Timestamp) -> Option<SignedDuration> {
+        let age = self.rails.settled_for;
+        (!age.is_zero() && self.is_younger(touched, age)).then_some(age)
+    }
+
+    fn unused(
+        &self,
+        in_use: Option<(Option<LogPath>, InUse)>,
+        open: OpenState,
+        touched: Timestamp,
+    ) -> Result<(), LogRefusal> {
+        if let Some((path, in_use)) = in_use {
+            return Err(LogRefusal::InUse { path, in_use });
+        }
         match open {
             OpenState::Open => Err(LogRefusal::HeldOpen),
             OpenState::Unknown if self.is_younger(touched, self.rails.unknown_open_age) => {
@@ -456,18 +531,21 @@ impl<'a> LogGuard<'a> {
         self.now.duration_since(touched) < age
     }
 
-    fn tree(&self, tree: &Tree, place: &Place) -> Result<(), LogRefusal> {
+    fn tree(&self, tree: &Tree, sight: &Sight) -> Result<(), LogRefusal> {
+        let inside = |path: LogPath| (path != sight.entry.path).then_some(path);
         // Of a pod that is known to be gone the last log is like any other.
-        let is_of_gone_pod = place.pod.is_some() && self.known.is_some();
+        let is_of_gone_pod = sight.place.pod.is_some() && self.known.is_some();
         let obstacle = tree.obstacle.as_ref();
         if let Some(obstacle) = obstacle.filter(|_| tree.is_hindered() || !is_of_gone_pod) {
             return Err(LogRefusal::Obstacle(obstacle.clone()));
         }
-        self.closed(tree.open, tree.touched)?;
-        if self.is_younger(tree.touched, self.rails.settled_for) {
-            return Err(LogRefusal::Unsettled { touched: tree.touched, age: self.rails.settled_for });
+        let in_use = tree.in_use.clone().map(|(path, in_use)| (inside(path), in_use));
+        self.unused(in_use, tree.open, tree.touched)?;
+        if let Some((path, at)) = sight.ahead() {
+            return Err(LogRefusal::AheadOfClock { path: inside(path), at });
         }
-        Ok(())
+        let unsettled = |age| LogRefusal::Unsettled { touched: tree.touched, age, what: Settling::Inside };
+        self.unsettled(tree.touched).map_or(Ok(()), |age| Err(unsettled(age)))
     }
 
     /// What the kubelet and the runtimes care for.
@@ -553,6 +631,16 @@ fn pod_stays(pod: &PodDirectory, exists: Option<bool>) -> LogRefusal {
     if exists.is_some() { LogRefusal::PodExists { pod } } else { LogRefusal::PodUnknown { pod } }
 }
 
+/// Whether the inode of a file has changed without its content: it was moved, renamed, unpacked, restored, or got new
+/// attributes. Whoever writes to a file changes both at once.
+fn has_arrived(entry: &FileEntry) -> bool {
+    entry.changed.duration_since(entry.modified).abs() > SAME_MOMENT
+}
+
+fn arrived(entry: &FileEntry, age: SignedDuration) -> LogRefusal {
+    LogRefusal::Unsettled { touched: entry.changed, age, what: Settling::Arrived { modified: entry.modified } }
+}
+
 fn verb(target: &LogTarget, verb: Verb) -> Result<LogVerb, LogRefusal> {
     match verb {
         _ if target.path.is_root() => Err(LogRefusal::RootItself),
@@ -568,7 +656,8 @@ fn judged(target: &LogTarget, verb: LogVerb, sight: &Sight) -> Result<Judged, Lo
     let (identity, size_bytes, kind) = (entry.identity, entry.size_bytes, entry.kind);
     match (verb, kind, &sight.tree) {
         (LogVerb::Remove, FileKind::Directory, Some(tree)) if target.is_directory => {
-            Ok(Judged::Tree { identity, touched: tree.touched.max(entry.touched()) })
+            let touched = tree.touched.max(entry.touched(sight.seen_at));
+            Ok(Judged::Tree { identity, touched, seen_at: sight.seen_at })
         }
         // Directories are not offered to be cut.
         (LogVerb::Truncate, FileKind::File, None) => Ok(Judged::Growing { identity, size_bytes }),

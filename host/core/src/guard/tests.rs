@@ -402,11 +402,18 @@ fn the_rails_of_log_files_are_those_of_the_operator() {
     let limits = Limits { count: Some(1), bytes: Some(2), percent: Some(3) };
     let rails = GuardRails {
         unknown_open_age: SignedDuration::from_hours(5),
+        settle_time: SignedDuration::from_mins(7),
+        min_age: SignedDuration::from_mins(3),
         confirmations: 4,
         limits,
         ..GuardRails::default()
     };
-    let expected =
-        LogRails { unknown_open_age: SignedDuration::from_hours(5), confirmations: 4, limits, ..LogRails::default() };
+    let expected = LogRails {
+        unknown_open_age: SignedDuration::from_hours(5),
+        settled_for: SignedDuration::from_mins(7),
+        min_age: SignedDuration::from_mins(3),
+        confirmations: 4,
+        limits,
+    };
     assert_eq!(rails.for_logs(), expected);
 }

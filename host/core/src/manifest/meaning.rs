@@ -64,6 +64,7 @@ impl NodeCleanup {
             unknown_is_young: self.spec.schedule.is_some(),
             confirmations: rails.confirmations,
             unknown_open_age: rails.unknown_open_age.get(),
+            settle_time: rails.settle_time.get(),
             limits: guard::Limits {
                 count: most.count,
                 bytes: most.bytes.map(super::Bytes::get),

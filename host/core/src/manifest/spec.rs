@@ -309,9 +309,12 @@ pub struct GuardRails {
     /// In how many runs in a row a plugin has to wish the same before it is done, the current one included.
     #[schemars(range(min = 1))]
     pub confirmations: u32,
-    /// Where it cannot be seen which log files are open (in a pod without `hostPID`), a file counts as open for this
-    /// long after its last change, and is not removed.
+    /// Which log files are in use cannot be seen everywhere (not in a pod without `hostPID`): there a file counts as in
+    /// use for this long after its last change, and is neither removed nor truncated.
     pub unknown_open_age: Duration,
+    /// Keep log files and directories until their content and their place, name and attributes have not changed for this
+    /// long: what was just unpacked, restored or moved here may have an old date. `0s` keeps none.
+    pub settle_time: Duration,
     /// Limits of one run, all plugins together; an absent limit does not limit. Images are counted apart from what is
     /// beneath log roots: each may come to the limit.
     pub max_deletions: MaxDeletions,
@@ -562,6 +565,7 @@ impl Default for GuardRails {
             min_age: Duration::from_secs(600),
             confirmations: 1,
             unknown_open_age: Duration::from_secs(24 * 60 * 60),
+            settle_time: Duration::from_secs(600),
             max_deletions: MaxDeletions::default(),
         }
     }

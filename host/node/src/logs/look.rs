@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use holystone_core::guard::logs::{LogTarget, Obstacle, Sight, Tree, Unseen};
 use holystone_core::logs::{FileEntry, FileKind, LogPath, LogsError, WalkOptions};
+use jiff::Timestamp;
 use rustix::io::Errno;
 
 use super::beneath::{LIST, PASSAGE, c_name, unseen};
@@ -61,7 +62,9 @@ impl LogRoots {
         let place = root.place(&target.path);
         let Some((parent, name)) = target.path.parent().zip(target.path.name()) else {
             let status = stat::by_handle(root.handle()).map_err(unseen)?;
-            return Ok(Sight { entry: status.entry(LogPath::root()), place, leads_somewhere: None, tree: None });
+            let entry = status.entry(LogPath::root());
+            let (all_uses_seen, seen_at) = (open_files.is_complete(), Timestamp::now());
+            return Ok(Sight { entry, place, leads_somewhere: None, tree: None, in_use: None, all_uses_seen, seen_at });
         };
         let parent = root.reach(&parent, PASSAGE).map_err(unseen)?;
         let status = stat::by_name(parent.as_fd(), &c_name(name)).map_err(unseen)?;
@@ -69,7 +72,8 @@ impl LogRoots {
             return Err(Unseen::OtherFilesystem);
         }
         let mut entry = status.entry(target.path.clone());
-        entry.open = open_files.state(&entry.identity);
+        self.undo_unlinked(&mut entry);
+        entry.open = open_files.state(&entry.identity, name);
         entry.pod_uid = place.pod_uid().map(str::to_owned);
         let leads_somewhere = match entry.kind {
             FileKind::Symlink => self.leads_somewhere(root, parent.as_fd(), name),
@@ -81,7 +85,9 @@ impl LogRoots {
             }
             _ => None,
         };
-        Ok(Sight { entry, place, leads_somewhere, tree })
+        let in_use = open_files.usage(&entry.identity, name).cloned();
+        let (all_uses_seen, seen_at) = (open_files.is_complete(), Timestamp::now());
+        Ok(Sight { entry, place, leads_somewhere, tree, in_use, all_uses_seen, seen_at })
     }
 
     /// Sums up a directory.
@@ -93,25 +99,29 @@ impl LogRoots {
         open_files: &Arc<OpenFiles>,
         is_in_pod: bool,
     ) -> Result<Tree, Unseen> {
-        let mut tree = Tree::of(directory);
+        let name = directory.path.name().unwrap_or_default();
+        let mut tree = Tree::of(directory, Timestamp::now());
+        if let Some(in_use) = open_files.usage(&directory.identity, name) {
+            tree.add_use(&directory.path, in_use.clone());
+        }
         if self.is_root(directory) {
             tree.hinder(Obstacle::Root(directory.path.clone()));
         }
-        let handle = root.beneath().open(parent, directory.path.name().unwrap_or_default(), LIST).map_err(unseen)?;
+        let handle = root.beneath().open(parent, name, LIST).map_err(unseen)?;
         if stat::by_handle(handle.as_fd()).map_err(unseen)?.identity() != directory.identity {
             return Err(Unseen::Failed("it was replaced while it was looked at".to_owned()));
         }
         let options = WalkOptions { prefix: directory.path.clone(), ..WalkOptions::default() };
-        let (open_files, budget) = (Arc::clone(open_files), self.budget.clone());
-        let walk = Walk::from_handle(Arc::clone(root), options, open_files, self.limits, budget, handle);
+        let (shared, budget) = (Arc::clone(open_files), self.budget.clone());
+        let walk = Walk::from_handle(Arc::clone(root), options, shared, self.limits, budget, handle);
         match walk {
-            Ok(mut walk) => self.add_up(&mut tree, &mut walk, is_in_pod),
+            Ok(mut walk) => self.add_up(&mut tree, &mut walk, is_in_pod, open_files),
             Err(error) => tree.hinder(stopped(directory.path.clone(), error)),
         }
         Ok(tree)
     }
 
-    fn add_up(&self, tree: &mut Tree, walk: &mut Walk, is_in_pod: bool) {
+    fn add_up(&self, tree: &mut Tree, walk: &mut Walk, is_in_pod: bool, open_files: &OpenFiles) {
         let mut last = walk.prefix().clone();
         loop {
             let batch = match walk.next(BATCH) {
@@ -119,8 +129,13 @@ impl LogRoots {
                 Ok(batch) => batch,
                 Err(error) => return tree.hinder(stopped(last, error)),
             };
+            // All of them have been looked at by now.
+            let seen_at = Timestamp::now();
             for entry in &batch.entries {
-                tree.add(entry, is_in_pod);
+                tree.add(entry, is_in_pod, seen_at);
+                if let Some(in_use) = open_files.usage(&entry.identity, entry.path.name().unwrap_or_default()) {
+                    tree.add_use(&entry.path, in_use.clone());
+                }
                 if self.is_root(entry) {
                     tree.hinder(Obstacle::Root(entry.path.clone()));
                 }

@@ -1,23 +1,41 @@
-//! Which files the node's processes hold open.
+//! Finds out which files of the log roots are in use, by any task, mount namespace or device of the node.
 //!
-//! That can be told only where all of them can be seen: from the node's own pid namespace, with the right to look at
-//! other users' processes. Where one process cannot be looked at, a file that nobody seems to hold open may be held by
-//! that one.
+//! That is known only where all processes can be seen: from the machine's first pid namespace, with the right to look
+//! at other users' processes. A process that cannot be looked at in full may use any file that nobody else seems to use.
+//!
+//! - `tasks`: descriptors, directories, executables and mappings of processes.
+//! - `mounts`: tables of mounts, and what of them concerns a log root.
+//! - `backing`: loop devices and swap files, which no process has open.
 
-use std::collections::HashSet;
-use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use holystone_core::logs::{Identity, OpenState};
+use holystone_core::logs::{Identity, InUse, LogPath, OpenState, Use};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, StatxFlags};
 use rustix::io::{Errno, Result};
+use rustix::thread::CapabilitySet;
+
+use super::beneath::{PASSAGE, c_name};
+use super::root::Root;
+use super::stat;
+
+mod backing;
+mod mounts;
+mod tasks;
+
+use mounts::{Mount, Table};
 
 /// Where to look for processes, and whether those of the whole node are there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Processes {
     /// A mounted proc filesystem.
     pub proc: PathBuf,
+    /// A mounted sys filesystem, which lists the loop devices.
+    pub sys: PathBuf,
     /// Whether all of the node's processes are in it.
     pub visibility: Visibility,
 }
@@ -35,135 +53,215 @@ pub enum Visibility {
 
 impl Default for Processes {
     fn default() -> Self {
-        Self { proc: PathBuf::from("/proc"), visibility: Visibility::Detect }
+        Self { proc: PathBuf::from("/proc"), sys: PathBuf::from("/sys"), visibility: Visibility::Detect }
     }
 }
 
-/// The number of the machine's first pid namespace, which is part of the kernel's interface.
+/// The machine's first pid and user namespaces, whose numbers are part of the kernel's interface. No process can give a
+/// namespace that it makes one of these numbers; whatever runs in a nested namespace can choose its name.
 const FIRST_PID_NAMESPACE: &[u8] = b"pid:[4026531836]";
-
-/// What the kubelet's process is called in the usual distributions, as far as the kernel keeps it. A machine that is
-/// itself a container (kind) has a namespace of its own, and it is the right one if its kubelet is in it.
-const KUBELETS: [&str; 6] = ["kubelet", "kubelite", "k3s", "k3s-server", "k3s-agent", "hyperkube"];
+const FIRST_USER_NAMESPACE: &[u8] = b"user:[4026531837]";
 
 impl Processes {
-    fn are_all_visible(&self) -> bool {
+    fn are_all_visible(&self, own: &Table) -> bool {
         match self.visibility {
             Visibility::All => true,
             Visibility::Some => false,
-            Visibility::Detect => is_first_namespace(&self.proc) || sees_kubelet(&self.proc),
+            Visibility::Detect => {
+                self.is_own("pid", FIRST_PID_NAMESPACE) && (!own.hides_processes(&self.proc) || self.sees_hidden())
+            }
         }
+    }
+
+    /// Whether hidden processes show all the same.
+    fn sees_hidden(&self) -> bool {
+        let sets = rustix::thread::capabilities(None);
+        self.is_own("user", FIRST_USER_NAMESPACE)
+            && sets.is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE))
+    }
+
+    fn is_own(&self, kind: &str, expected: &[u8]) -> bool {
+        let namespace = rustix::fs::readlink(self.proc.join("self/ns").join(kind), Vec::new());
+        namespace.is_ok_and(|namespace| namespace.to_bytes() == expected)
     }
 }
 
-fn is_first_namespace(proc: &Path) -> bool {
-    let namespace = rustix::fs::readlink(proc.join("self/ns/pid"), Vec::new());
-    namespace.is_ok_and(|namespace| namespace.to_bytes() == FIRST_PID_NAMESPACE)
-}
-
-fn sees_kubelet(proc: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(proc) else { return false };
-    entries.flatten().filter(|entry| is_number(entry.file_name().as_encoded_bytes())).any(|entry| {
-        std::fs::read_to_string(entry.path().join("comm")).is_ok_and(|name| KUBELETS.contains(&name.trim_end()))
-    })
-}
-
-fn is_number(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(u8::is_ascii_digit)
-}
-
-/// The files that were open at one moment.
+/// The files that were in use at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct OpenFiles {
-    /// Device and inode.
-    open: HashSet<(u64, u64)>,
-    /// Every process of the node has been looked at.
+    /// By device and inode.
+    uses: HashMap<(u64, u64), InUse>,
+    /// Files that only the kernel has open, by the last component of their path: the path may be one of a mount
+    /// namespace that no process is in any more.
+    names: HashMap<Vec<u8>, InUse>,
+    /// All users of the node's files have been looked at.
     is_complete: bool,
 }
 
 impl OpenFiles {
-    /// Looks at all processes that can be seen, for files on these devices.
-    pub(super) fn scan(processes: &Processes, devices: &HashSet<u64>) -> Self {
-        let mut scan = Scan { devices, found: Self { open: HashSet::new(), is_complete: true } };
-        scan.found.is_complete = scan.all(&processes.proc).is_ok() && scan.found.is_complete;
-        scan.found.is_complete &= processes.are_all_visible();
-        tracing::debug!(open = scan.found.open.len(), complete = scan.found.is_complete, "looked for open files");
+    /// Looks at all that can be seen, for uses of files on the filesystems of these roots.
+    pub(super) fn scan(processes: &Processes, roots: &[Arc<Root>]) -> Self {
+        let own = Table::read(Path::new("/proc/self/mountinfo"));
+        let is_complete = own.is_ok() && processes.are_all_visible(own.as_ref().unwrap_or(&Table::default()));
+        let regions = roots.iter().filter_map(|root| Region::of(root, own.as_ref().ok()?)).collect::<Vec<_>>();
+        let found = Self { is_complete: is_complete && regions.len() == roots.len(), ..Self::default() };
+        let mut scan = Scan { regions, found, pinned: HashSet::new(), seen: HashSet::new(), views: Vec::new() };
+        if scan.all(processes).is_err() {
+            scan.found.is_complete = false;
+        }
+        // A mount namespace that is kept without a process in it has mounts that cannot be seen.
+        scan.found.is_complete &= scan.pinned.iter().all(|pinned| scan.seen.contains(pinned));
+        tracing::debug!(uses = scan.found.uses.len(), complete = scan.found.is_complete, "looked for files in use");
         scan.found
     }
 
-    /// Whether this file was open.
-    pub fn state(&self, identity: &Identity) -> OpenState {
-        match self.open.contains(&(identity.device, identity.inode)) {
-            true => OpenState::Open,
-            false if self.is_complete => OpenState::Closed,
-            false => OpenState::Unknown,
+    /// Whether this file, or directory, of this name was in use.
+    pub fn state(&self, identity: &Identity, name: &[u8]) -> OpenState {
+        match self.usage(identity, name) {
+            Some(_) => OpenState::Open,
+            None if self.is_complete => OpenState::Closed,
+            None => OpenState::Unknown,
         }
+    }
+
+    /// How it was in use, as far as that is known.
+    pub fn usage(&self, identity: &Identity, name: &[u8]) -> Option<&InUse> {
+        self.uses.get(&(identity.device, identity.inode)).or_else(|| self.names.get(name))
+    }
+
+    /// Whether whatever is not known to have been in use was not.
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+}
+
+/// Where a log root is on its filesystem, whatever that is mounted on.
+struct Region<'a> {
+    root: &'a Root,
+    /// The device of its files, as `stat` shows it.
+    device: u64,
+    /// The device of its filesystem, as tables of mounts and mappings show it: btrfs has others for its subvolumes.
+    filesystem: u64,
+    /// Whether mappings show its files by the same inode as `stat`.
+    shows_mappings: bool,
+    /// Its path on the filesystem.
+    path: Vec<u8>,
+}
+
+impl<'a> Region<'a> {
+    fn of(root: &'a Root, own: &Table) -> Option<Self> {
+        let id = super::beneath::mount_id(root.handle()).ok()?;
+        let mount = own.mounts.iter().find(|mount| mount.id == id)?;
+        let link = format!("/proc/self/fd/{}", root.handle().as_raw_fd());
+        let path = mount.on_filesystem(rustix::fs::readlink(link, Vec::new()).ok()?.to_bytes())?;
+        let (device, filesystem) = (root.identity().device, mount.device);
+        let shows_mappings = mount.kind == b"btrfs" || (device == filesystem && mount.kind != b"overlay");
+        Some(Self { root, device, filesystem, shows_mappings, path })
+    }
+
+    /// What lies strictly beneath the root by this path on the filesystem. Where it cannot be reached, it cannot be
+    /// removed from there either.
+    fn find(&self, filesystem: u64, path: &[u8]) -> Option<Identity> {
+        if filesystem != self.filesystem {
+            return None;
+        }
+        let beneath = path.strip_prefix(self.path.as_slice())?;
+        let relative = if self.path.ends_with(b"/") { beneath } else { beneath.strip_prefix(b"/")? };
+        let path = LogPath::from_bytes(relative).ok()?;
+        let parent = self.root.reach(&path.parent()?, PASSAGE).ok()?;
+        stat::by_name(parent.as_fd(), &c_name(path.name()?)).ok().map(|status| status.identity())
     }
 }
 
 struct Scan<'a> {
-    devices: &'a HashSet<u64>,
+    regions: Vec<Region<'a>>,
     found: OpenFiles,
+    /// Mount namespaces that something keeps.
+    pinned: HashSet<u64>,
+    /// Mount namespaces with a process in them.
+    seen: HashSet<u64>,
+    /// One process for each mount namespace and root directory in it, and its description.
+    views: Vec<(Vec<u8>, Arc<str>)>,
 }
 
 impl Scan<'_> {
-    fn all(&mut self, proc: &Path) -> Result<()> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let proc = rustix::fs::open(proc, flags, Mode::empty())?;
-        // Our own handles on log directories are none that keep a file.
-        let own = std::process::id().to_string().into_bytes();
-        for process in names(proc.as_fd())? {
-            if is_number(process.as_bytes()) && process.as_bytes() != own {
-                self.process(proc.as_fd(), &process);
-            }
-        }
-        Ok(())
+    fn all(&mut self, processes: &Processes) -> Result<()> {
+        let proc = rustix::fs::open(&processes.proc, LIST, Mode::empty())?;
+        self.processes(proc.as_fd())?;
+        self.backing_files(proc.as_fd(), &processes.sys)
     }
 
-    /// What one process has open. A process may end at any moment, and has nothing open then.
-    fn process(&mut self, proc: BorrowedFd<'_>, process: &CString) {
-        let looked = self.open_files(proc, process);
-        if let Err(error) = looked
-            && !matches!(error, Errno::NOENT | Errno::SRCH)
-        {
+    /// Adds a use, if the file is on a filesystem of ours and there is no graver use of it.
+    fn add(&mut self, device: u64, inode: u64, how: Use, by: impl FnOnce() -> Arc<str>) {
+        if self.regions.iter().all(|region| region.device != device) {
+            return;
+        }
+        let known = self.found.uses.get(&(device, inode));
+        if known.is_none_or(|known| known.how < how) {
+            self.found.uses.insert((device, inode), InUse { how, by: by() });
+        }
+    }
+
+    /// Takes note that something could not be looked at. What has ended meanwhile uses nothing.
+    fn missed(&mut self, looked: Result<()>) {
+        if looked.is_err_and(|error| !is_gone(error)) {
             self.found.is_complete = false;
         }
     }
 
-    fn open_files(&mut self, proc: BorrowedFd<'_>, process: &CString) -> Result<()> {
-        let open = |directory: BorrowedFd<'_>, name: &std::ffi::CStr| -> Result<OwnedFd> {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            rustix::fs::openat(directory, name, flags, Mode::empty())
-        };
-        let process = open(proc, process)?;
-        let handles = open(process.as_fd(), c"fd")?;
-        for handle in names(handles.as_fd())? {
-            self.look(handles.as_fd(), &handle)?;
+    /// Adds what is mounted in a mount namespace.
+    fn mounted(&mut self, table: &Table, by: &Arc<str>) {
+        for mount in &table.mounts {
+            if let Some(namespace) = mount.pinned_namespace() {
+                self.pinned.insert(namespace);
+            }
+            self.mount(mount.device, &mount.root, Use::MountSource, by);
+            let parent: Option<&Mount> = table.mounts.iter().find(|parent| parent.id == mount.parent);
+            if let Some((parent, path)) = parent.and_then(|parent| Some((parent, parent.on_filesystem(&mount.point)?)))
+            {
+                self.mount(parent.device, &path, Use::MountPoint, by);
+            }
         }
-        // A directory that a process works in is in use as well.
-        self.look(process.as_fd(), c"cwd")
     }
 
-    /// Follows one of the links of a process to what it stands for, which works for files without a name, too. A file
-    /// server that is gone must not hold this up: what is known of the file is enough.
-    fn look(&mut self, directory: BorrowedFd<'_>, link: &std::ffi::CStr) -> Result<()> {
-        match rustix::fs::statx(directory, link, AtFlags::STATX_DONT_SYNC, StatxFlags::INO) {
-            Ok(status) => {
-                let device = rustix::fs::makedev(status.stx_dev_major, status.stx_dev_minor);
-                if self.devices.contains(&device) {
-                    self.found.open.insert((device, status.stx_ino));
-                }
-                Ok(())
-            }
-            // Closed meanwhile, or the process has ended.
-            Err(Errno::NOENT | Errno::SRCH) => Ok(()),
-            Err(error) => Err(error),
+    fn mount(&mut self, filesystem: u64, path: &[u8], how: Use, by: &Arc<str>) {
+        let found: Vec<Identity> = self.regions.iter().filter_map(|region| region.find(filesystem, path)).collect();
+        for identity in found {
+            self.add(identity.device, identity.inode, how, || Arc::clone(by));
         }
     }
 }
 
-/// The names in a directory but for `.` and `..`.
-fn names(directory: BorrowedFd<'_>) -> Result<Vec<CString>> {
+const LIST: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Whether an error means that a process, or what it had, is gone.
+fn is_gone(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::SRCH)
+}
+
+fn open_directory(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    rustix::fs::openat(directory, name, LIST | OFlags::NOFOLLOW, Mode::empty())
+}
+
+/// Follows a link of a process to what it stands for, which works for files without a name, too: device, inode and
+/// mount. A file server that is gone must not hold this up: what is known of the file is enough.
+fn follow(directory: BorrowedFd<'_>, link: &CStr) -> Result<(u64, u64, u64)> {
+    let wanted = StatxFlags::INO | StatxFlags::MNT_ID;
+    let status = rustix::fs::statx(directory, link, AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT, wanted)?;
+    Ok((rustix::fs::makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino, status.stx_mnt_id))
+}
+
+fn read(directory: BorrowedFd<'_>, name: &CStr, into: &mut Vec<u8>) -> Result<()> {
+    use std::io::Read as _;
+
+    into.clear();
+    let file = rustix::fs::openat(directory, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let read = std::fs::File::from(file).read_to_end(into);
+    read.map(drop).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+/// The names in a directory but for hidden ones.
+fn names(directory: BorrowedFd<'_>) -> Result<Vec<std::ffi::CString>> {
     let mut buffer = Vec::with_capacity(16 << 10);
     let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
     let mut names = Vec::new();
@@ -174,6 +272,15 @@ fn names(directory: BorrowedFd<'_>) -> Result<Vec<CString>> {
         }
     }
     Ok(names)
+}
+
+fn is_number(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(u8::is_ascii_digit)
+}
+
+/// The last component of a path.
+fn last(path: &[u8]) -> &[u8] {
+    Path::new(std::ffi::OsStr::from_bytes(path)).file_name().map_or(&[], std::ffi::OsStr::as_bytes)
 }
 
 #[cfg(test)]

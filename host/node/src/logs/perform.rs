@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use holystone_core::guard::logs::{LogClearance, LogRefusal, LogVerb};
-use holystone_core::logs::FileEntry;
+use holystone_core::logs::{FileEntry, aside_name};
 use rustix::fs::{AtFlags, OFlags, RenameFlags};
 use rustix::io::Errno;
 
@@ -81,7 +81,7 @@ impl LogRoots {
             Err(error) => return not_reached(error),
         };
         let (directory, name, is_ended) = (parent.as_fd(), c_name(name), &self.is_ended);
-        let place = Place { root, directory, name, clearance: &clearance, is_ended };
+        let place = Place { roots: self, root, directory, name, clearance: &clearance, is_ended };
         let mut removed = Removed::default();
         let ended = match (clearance.verb(), target.is_directory) {
             (LogVerb::Truncate, _) => place.truncate(&mut removed),
@@ -132,6 +132,7 @@ fn explain(error: Errno) -> String {
 
 /// A name in an open directory, and the permission to do something to what it stands for.
 struct Place<'a> {
+    roots: &'a LogRoots,
     root: &'a Root,
     directory: BorrowedFd<'a>,
     name: CString,
@@ -169,11 +170,16 @@ impl Place<'_> {
 
     fn remove_file(&self, removed: &mut Removed) -> Result<(), Stopped> {
         // Nothing is moved that does not look right to begin with.
-        self.check(&self.name)?;
-        let entry = match self.take_aside()? {
+        let before = self.check(&self.name)?;
+        let other_names = if before.hard_links > 1 { Some(self.open(OFlags::PATH)?) } else { None };
+        let entry = match self.take_aside(before.identity.inode)? {
             Some(aside) => self.remove_aside(&aside)?,
             None => self.remove_in_place()?,
         };
+        // Its other names may be among the steps, and must not look as if somebody else had changed the file.
+        if let Some(Ok(status)) = other_names.map(|file| stat::by_handle(file.as_fd())) {
+            self.roots.note_unlinked(&before, status.entry(before.path.clone()).changed);
+        }
         *removed = Removed { entries: 1, size_bytes: entry.size_bytes };
         Ok(())
     }
@@ -195,9 +201,9 @@ impl Place<'_> {
 
     /// Gives the file a name that nobody else uses. Nothing if the filesystem cannot do that: on a full disk there may be
     /// no room for one more name, and that is when removing matters most.
-    fn take_aside(&self) -> Result<Option<CString>, Stopped> {
+    fn take_aside(&self, inode: u64) -> Result<Option<CString>, Stopped> {
         for _ in 0..16 {
-            let aside = unused_name();
+            let aside = self.unused_name(inode);
             match self.rename(&self.name, &aside) {
                 Ok(()) => return Ok(Some(aside)),
                 Err(Errno::EXIST) => {}
@@ -227,6 +233,13 @@ impl Place<'_> {
         }
     }
 
+    /// Different at each call; whoever takes it beforehand only makes us take another.
+    fn unused_name(&self, inode: u64) -> CString {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        c_name(&aside_name(&self.roots.run, number, inode, self.name.as_bytes()))
+    }
+
     fn rename(&self, from: &CString, to: &CString) -> Result<(), Errno> {
         rustix::fs::renameat_with(self.directory, from, self.directory, to, RenameFlags::NOREPLACE)
     }
@@ -237,13 +250,6 @@ fn explain_name(error: Errno) -> String {
         Errno::EXIST => "another file has that by now".to_owned(),
         other => sentence(other),
     }
-}
-
-/// Different at each call; whoever takes it beforehand only makes us take another.
-fn unused_name() -> CString {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    c_name(format!(".holystone-{}-{number}", std::process::id()).as_bytes())
 }
 
 #[cfg(test)]
@@ -259,7 +265,7 @@ mod tests {
         let clearance = scene.clear(&file("a")).unwrap();
         let root = scene.roots.find("app").unwrap();
         let (directory, is_ended) = (root.handle(), &AtomicBool::new(false));
-        work(&Place { root, directory, name: c_name(b"a"), clearance: &clearance, is_ended })
+        work(&Place { roots: &scene.roots, root, directory, name: c_name(b"a"), clearance: &clearance, is_ended })
     }
 
     #[test]
@@ -282,7 +288,7 @@ mod tests {
         scene.file("a", "12345");
         at_a(&scene, |place| {
             scene.file("a", "another");
-            let aside = place.take_aside().unwrap().unwrap();
+            let aside = place.take_aside(1).unwrap().unwrap();
             assert!(!scene.root.join("a").exists());
             assert!(matches!(place.remove_aside(&aside), Err(Stopped::Refused(_))));
         });
@@ -295,7 +301,7 @@ mod tests {
         scene.file("a", "12345");
         let (aside, ended) = at_a(&scene, |place| {
             scene.file("a", "another");
-            let aside = place.take_aside().unwrap().unwrap();
+            let aside = place.take_aside(1).unwrap().unwrap();
             scene.file("a", "a third");
             let ended = outcome(place.remove_aside(&aside).map(drop), Removed::default());
             (aside.into_string().unwrap(), ended)
@@ -310,9 +316,13 @@ mod tests {
     fn names_that_are_taken_are_passed_over() {
         let scene = Scene::new(Confinement::OneCall);
         scene.file("a", "x");
-        let number: u64 = unused_name().to_str().unwrap().rsplit('-').next().unwrap().parse().unwrap();
+        let inode = std::os::unix::fs::MetadataExt::ino(&fs::metadata(scene.root.join("a")).unwrap());
+        let next = at_a(&scene, |place| place.unused_name(inode).into_string().unwrap());
+        let (head, tail) = next.rsplit_once('-').unwrap();
+        let (head, number) = head.rsplit_once('-').unwrap();
+        let number: u64 = number.parse().unwrap();
         for taken in number + 1..number + 9 {
-            scene.file(&format!(".holystone-{}-{taken}", std::process::id()), "mine");
+            scene.file(&format!("{head}-{taken}-{tail}"), "mine");
         }
         assert!(matches!(scene.perform(&file("a")), LogAttempt::Done(_)));
         assert_eq!(fs::read_dir(&scene.root).unwrap().count(), 8, "who has a name keeps it");

@@ -1,6 +1,7 @@
 //! What all tests of log directories stand on: a root, something beside it that nobody may touch, and the way from a
 //! wish to a clearance.
 
+mod aside;
 mod attacks;
 mod content;
 mod names;
@@ -42,7 +43,7 @@ impl Scene {
         fs::create_dir(&outside).unwrap();
         let roots = LogRoots::open(&[RootSpec::new("app", &root)], limits, Some(confinement)).unwrap();
         // As on a node on which nothing is open.
-        let processes = Processes { proc: outside.clone(), visibility: Visibility::All };
+        let processes = Processes { proc: outside.clone(), visibility: Visibility::All, ..Processes::default() };
         let open_files = Arc::new(roots.open_files(&processes));
         Self { _directory: directory, root, outside, roots, open_files }
     }

@@ -6,7 +6,15 @@ const NOW: i64 = 1_000 * DAY;
 
 /// A closed file of so many bytes that changed so many days ago.
 fn file(path: &str, days: i64, allocated_bytes: u64) -> File {
-    File { modified: NOW - days * DAY, root: 0, path: path.to_owned(), allocated_bytes, hard_links: 1, open: Open::No }
+    File {
+        modified: NOW - days * DAY,
+        root: 0,
+        path: path.to_owned(),
+        allocated_bytes,
+        hard_links: 1,
+        open: Open::No,
+        is_ahead: false,
+    }
 }
 
 fn rule(json: &str) -> Rule {
@@ -53,6 +61,45 @@ fn the_newest_stay_whatever_their_age() {
     assert!(choose(r#"{"files":["**"],"keepNewest":4}"#, files()).is_empty());
     assert!(choose(r#"{"files":["**"],"keepNewest":9}"#, files()).is_empty());
     assert_eq!(choose(r#"{"files":["**"],"keepNewest":0}"#, files()).len(), 4);
+}
+
+#[test]
+fn a_date_ahead_of_the_clock_counts_as_the_change_of_the_inode() {
+    for (modified, changed, expected) in [
+        (NOW - DAY, NOW - SECOND, Some((NOW - DAY, false))),
+        (NOW + DAY, NOW - DAY, Some((NOW - DAY, true))),
+        (i64::MAX, NOW - DAY, Some((NOW - DAY, true))),
+        // Written during the run, by whatever program.
+        (NOW + SECOND, NOW + SECOND, Some((NOW + SECOND, false))),
+        (NOW + DAY, NOW + DAY, None),
+        (NOW + DAY, NOW + 2 * DAY, None),
+        (i64::MAX, i64::MAX, None),
+        // The host does not know whether it has settled, and says so.
+        (NOW - DAY, NOW + DAY, Some((NOW - DAY, false))),
+    ] {
+        assert_eq!(File::time(modified, changed, NOW), expected, "{modified} {changed}");
+    }
+}
+
+#[test]
+fn a_file_dated_ahead_of_the_clock_takes_no_place_among_the_newest() {
+    let ahead = |days| File { is_ahead: true, ..file("ahead", days, 1) };
+    let chosen = |keep: u32, ahead: File| {
+        let json = format!(r#"{{"files":["**"],"keepNewest":{keep}}}"#);
+        let mut files = vec![ahead, file("a", 2, 1), file("b", 4, 1), file("c", 6, 1)];
+        let chosen = choose(&json, files.clone());
+        files.reverse();
+        assert_eq!(choose(&json, files), chosen, "in whatever order they come");
+        chosen.into_iter().map(|choice| choice.file.path).collect::<Vec<_>>()
+    };
+    // It may be as old as any, or changed last of all: neither costs another its place.
+    assert_eq!(chosen(1, ahead(0)), ["c", "b"]);
+    assert_eq!(chosen(1, ahead(3)), ["c", "b", "ahead"], "two others are newer for certain");
+    assert_eq!(chosen(2, ahead(5)), ["c", "ahead"]);
+    assert_eq!(chosen(4, ahead(9)), Vec::<String>::new(), "there are not as many others");
+    let old = choose(r#"{"files":["**"],"maxAge":"7d"}"#, vec![ahead(8), ahead(6)]);
+    assert_eq!(old[0].text, "dated ahead of the clock, its inode changed 8 days ago, maxAge is 7d");
+    assert_eq!(old.len(), 1);
 }
 
 #[test]

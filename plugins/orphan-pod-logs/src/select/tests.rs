@@ -10,6 +10,7 @@ fn directory<'a>(path: &'a str, uid: &'a str) -> Entry<'a> {
         path,
         is_directory: true,
         pod_uid: Some(uid),
+        modified: NOW - 5 * HOUR,
         changed: NOW - 5 * HOUR,
         bytes: 4_096,
         is_open: false,
@@ -21,7 +22,7 @@ fn file<'a>(path: &'a str, uid: &'a str) -> Entry<'a> {
     Entry { is_directory: false, bytes: 100, ..directory(path, uid) }
 }
 
-fn choose(entries: &[Entry<'_>]) -> (Vec<Choice>, usize) {
+fn choose(entries: &[Entry<'_>]) -> (Vec<Choice>, Kept) {
     let pods = HashSet::from([THERE.to_owned()]);
     let mut survey = Survey::new(&pods, NOW, HOUR);
     for entry in entries {
@@ -47,7 +48,7 @@ fn directories_of_pods_that_are_gone_go_as_a_whole() {
     ];
     let expected =
         Choice { path: gone.clone(), text: "its pod is gone; last changed 5 hours ago".to_owned(), bytes: 8_292 };
-    assert_eq!(choose(&entries), (vec![expected], 0));
+    assert_eq!(choose(&entries), (vec![expected], Kept::default()));
 }
 
 #[test]
@@ -55,6 +56,8 @@ fn what_changed_within_the_grace_period_stays_however_deep() {
     let gone = format!("shop_a_{GONE}");
     let log = format!("{gone}/main/0.log");
     let young = |changed| [directory(&gone, GONE), Entry { changed, ..file(&log, GONE) }];
+    let written = |modified| [directory(&gone, GONE), Entry { modified, ..file(&log, GONE) }];
+    assert!(paths(&written(NOW - HOUR)).is_empty());
     assert!(paths(&young(NOW - HOUR)).is_empty());
     assert!(paths(&young(NOW + HOUR)).is_empty());
     assert_eq!(paths(&young(NOW - HOUR - 1)), [gone.as_str()]);
@@ -65,9 +68,25 @@ fn what_is_open_or_out_of_sight_stays() {
     let gone = format!("shop_a_{GONE}");
     let log = format!("{gone}/main/0.log");
     let open = [directory(&gone, GONE), Entry { is_open: true, ..file(&log, GONE) }];
-    assert_eq!(choose(&open), (Vec::new(), 1));
+    assert_eq!(choose(&open), (Vec::new(), Kept { in_use: 1, ahead: 0 }));
     let hidden = [directory(&gone, GONE), Entry { is_hidden: true, ..directory(&log, GONE) }];
-    assert_eq!(choose(&hidden), (Vec::new(), 0));
+    assert_eq!(choose(&hidden), (Vec::new(), Kept::default()));
+}
+
+#[test]
+fn a_date_ahead_of_the_clock_keeps_no_directory_and_a_change_ahead_of_it_is_told() {
+    let gone = format!("shop_a_{GONE}");
+    let log = format!("{gone}/main/0.log");
+    for modified in [NOW + 1, NOW + 24 * HOUR, i64::MAX] {
+        let dated = [directory(&gone, GONE), Entry { modified, ..file(&log, GONE) }];
+        assert_eq!(paths(&dated), [gone.as_str()]);
+        let itself = [Entry { modified, ..directory(&gone, GONE) }];
+        assert_eq!(paths(&itself), [gone.as_str()]);
+        let young = [directory(&gone, GONE), Entry { modified, changed: NOW - 1, ..file(&log, GONE) }];
+        assert_eq!(choose(&young), (Vec::new(), Kept::default()), "it changed within the grace period");
+        let changed = [directory(&gone, GONE), Entry { modified, changed: modified, ..file(&log, GONE) }];
+        assert_eq!(choose(&changed), (Vec::new(), Kept { in_use: 0, ahead: 1 }));
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::{Obstacle, Unsettled};
-use crate::logs::{FileKind, LogPath, PathError};
+use crate::logs::{FileKind, InUse, LogPath, PathError};
 use crate::text;
 
 /// Why nothing is done to a log file or directory.
@@ -79,13 +79,27 @@ pub enum LogRefusal {
     LinkLeadsSomewhere,
     /// It is a link to something that cannot be seen from here.
     LinkUnseen,
-    /// A process holds it open.
+    /// It, or something in it, is in use.
+    InUse {
+        /// What in it is; absent for itself.
+        path: Option<LogPath>,
+        /// How, and by whom.
+        in_use: InUse,
+    },
+    /// It is in use, and how is not known.
     HeldOpen,
     /// A process may hold it open.
     MayBeOpen {
         /// When it last changed.
         touched: Timestamp,
         /// What counts as open while it is younger than this.
+        age: SignedDuration,
+    },
+    /// A process may map it into memory, and would die if it were truncated.
+    MayBeMapped {
+        /// When it last changed.
+        touched: Timestamp,
+        /// What counts as mapped while it is younger than this.
         age: SignedDuration,
     },
     /// It has other names, so cutting it would cut what is under those.
@@ -95,12 +109,21 @@ pub enum LogRefusal {
     },
     /// Something in the directory keeps it from being removed as a whole.
     Obstacle(Obstacle),
-    /// Something in the directory has changed a short while ago.
+    /// It, or something in it, has changed a short while ago.
     Unsettled {
         /// When.
         touched: Timestamp,
         /// For how long nothing may have changed.
         age: SignedDuration,
+        /// What has changed.
+        what: Settling,
+    },
+    /// Its change time is ahead of the clock, so it is not known whether it has settled.
+    AheadOfClock {
+        /// What in it has that time; absent for itself.
+        path: Option<LogPath>,
+        /// The time.
+        at: Timestamp,
     },
     /// Rail 6: it has not been wished in enough runs in a row.
     NotConfirmed {
@@ -130,6 +153,20 @@ pub enum LogRefusal {
     Uncounted {
         /// The limit, in percent.
         limit: u8,
+    },
+}
+
+/// What has changed a short while ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settling {
+    /// Something in a directory.
+    Inside,
+    /// The content of a file.
+    Written,
+    /// The inode of a file, but not its content.
+    Arrived {
+        /// The time of its content.
+        modified: Timestamp,
     },
 }
 
@@ -168,11 +205,14 @@ impl LogRefusal {
             Self::ContainerExists { .. } => "ContainerExists",
             Self::LinkLeadsSomewhere => "LinkLeadsSomewhere",
             Self::LinkUnseen => "LinkUnseen",
+            Self::InUse { in_use, .. } => in_use.how.code(),
             Self::HeldOpen => "HeldOpen",
             Self::MayBeOpen { .. } => "MayBeOpen",
+            Self::MayBeMapped { .. } => "MayBeMapped",
             Self::HardLinked { .. } => "HardLinked",
             Self::Obstacle(_) => "Obstacle",
             Self::Unsettled { .. } => "Unsettled",
+            Self::AheadOfClock { .. } => "AheadOfClock",
             Self::NotConfirmed { .. } => "NotConfirmed",
             Self::OverCount { .. } => "OverCount",
             Self::OverBytes { .. } => "OverBytes",
@@ -213,18 +253,22 @@ impl fmt::Display for LogRefusal {
             }
             Self::LinkLeadsSomewhere => f.write_str("it is a link to something that is there"),
             Self::LinkUnseen => f.write_str("it is a link to something that cannot be seen from here"),
-            Self::HeldOpen => f.write_str("a process holds it open, so that removing it would free nothing"),
-            Self::MayBeOpen { touched, age } => write!(
-                f,
-                "a process may hold it open: which files are open cannot be seen here, and it changed at {touched:.0}, less than {age:#} ago"
-            ),
+            Self::InUse { path, in_use } => write!(f, "{}{in_use}", of(path)),
+            Self::HeldOpen => f.write_str("a process holds it open"),
+            Self::MayBeOpen { touched, age } => may_be(f, "hold it open", *touched, *age),
+            Self::MayBeMapped { touched, age } => {
+                may_be(f, "map it into memory and would die if it were truncated", *touched, *age)
+            }
             Self::HardLinked { links } => {
                 write!(f, "it has {links} names, and cutting it would cut what is under the others as well")
             }
             Self::Obstacle(obstacle) => write!(f, "it cannot be removed as a whole: {obstacle}"),
-            Self::Unsettled { touched, age } => {
-                write!(f, "something in it changed at {touched:.0}, less than {age:#} ago")
-            }
+            Self::Unsettled { touched, age, what } => what.sentence(f, *touched, *age),
+            Self::AheadOfClock { path, at } => write!(
+                f,
+                "{}its change time, {at:.0}, is ahead of this node's clock, so whether it has settled is unknown",
+                of(path)
+            ),
             Self::NotConfirmed { runs, needed } => {
                 write!(f, "wished in {runs} of {needed} runs in a row that it takes")
             }
@@ -239,6 +283,31 @@ impl fmt::Display for LogRefusal {
             Self::Uncounted { limit } => write!(
                 f,
                 "proposal rejected: the limit is {limit} % of all that is beneath the log roots, and that could not be counted"
+            ),
+        }
+    }
+}
+
+fn may_be(f: &mut fmt::Formatter<'_>, what: &str, touched: Timestamp, age: SignedDuration) -> fmt::Result {
+    write!(
+        f,
+        "a process may {what}: which files are in use cannot be seen here, and it changed at {touched:.0}, less than {age:#} ago"
+    )
+}
+
+/// What in a directory a sentence is about.
+fn of(path: &Option<LogPath>) -> String {
+    path.as_ref().map(|path| format!("{} in it: ", text::shown(&path.to_string()))).unwrap_or_default()
+}
+
+impl Settling {
+    fn sentence(self, f: &mut fmt::Formatter<'_>, touched: Timestamp, age: SignedDuration) -> fmt::Result {
+        match self {
+            Self::Inside => write!(f, "something in it changed at {touched:.0}, less than {age:#} ago"),
+            Self::Written => write!(f, "it was written at {touched:.0}, less than {age:#} ago"),
+            Self::Arrived { modified } => write!(
+                f,
+                "its name, place or attributes changed at {touched:.0}, less than {age:#} ago, though its content is dated {modified:.0}: it may just have been moved, unpacked or restored"
             ),
         }
     }

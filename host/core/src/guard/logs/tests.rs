@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::container::{ImageMentions, Pod, Sandbox};
 use crate::fixture;
-use crate::logs::NotEntered;
+use crate::logs::{NotEntered, Use};
 use crate::proposal::ReasonKind;
 
 use super::*;
@@ -41,6 +41,15 @@ fn directory(path: &str) -> Wish {
     wish(Target::LogDirectory(place(path)), Verb::Remove)
 }
 
+/// When looks are over in these tests.
+fn seen_at() -> Timestamp {
+    at(1_000_010)
+}
+
+fn used(how: Use) -> InUse {
+    InUse { how, by: "process 17 (app)".into() }
+}
+
 /// An old, closed file.
 fn entry(path: &str) -> FileEntry {
     FileEntry {
@@ -60,7 +69,8 @@ fn entry(path: &str) -> FileEntry {
 
 fn sight(host_path: &str, path: &str) -> Sight {
     let place = Place::of(host_path.as_bytes(), &path.parse().unwrap());
-    Sight { entry: entry(path), place, leads_somewhere: None, tree: None }
+    let entry = entry(path);
+    Sight { entry, place, leads_somewhere: None, tree: None, in_use: None, all_uses_seen: true, seen_at: seen_at() }
 }
 
 /// An old, quiet directory.
@@ -72,7 +82,9 @@ fn tree_sight(host_path: &str, path: &str) -> Sight {
         size_bytes: 300,
         freeable_bytes: 12_288,
         touched: at(30),
+        ahead: None,
         open: OpenState::Closed,
+        in_use: None,
         obstacle: None,
     });
     sight
@@ -180,8 +192,10 @@ fn rail_7_what_changed_since_the_plugin_saw_it_stays() {
     refused(&file("a"), with(sight("/x", "a"), |sight| sight.entry.modified = later), "Changed");
     let touched = |sight: &mut Sight| sight.tree.as_mut().unwrap().touched = later;
     refused(&directory("a"), with(tree_sight("/x", "a"), touched), "Changed");
-    allowed(&truncate("a"), with(sight("/x", "a"), |sight| sight.entry.modified = later));
-    allowed(&file("a"), with(sight("/x", "a"), |sight| sight.entry.changed = now()));
+    let written = |sight: &mut Sight| (sight.entry.modified, sight.entry.changed) = (later, later);
+    allowed(&truncate("a"), with(sight("/x", "a"), written));
+    let refusal = guard(None).judge("p", &file("a"), Ok(with(sight("/x", "a"), written))).unwrap_err();
+    assert_eq!(refusal.to_string(), "it has changed since the snapshot was taken");
 }
 
 #[test]
@@ -213,8 +227,9 @@ fn rail_7_a_growing_file_may_be_cut_but_not_removed() {
     let open = |size| {
         with(sight("/x", "a"), |sight| {
             sight.entry.size_bytes = size;
-            sight.entry.modified = at(size.cast_signed());
+            (sight.entry.modified, sight.entry.changed) = (at(size.cast_signed()), at(size.cast_signed()));
             sight.entry.open = OpenState::Open;
+            sight.in_use = Some(used(Use::Descriptor));
         })
     };
     refused(&file("a"), open(100), "HeldOpen");
@@ -245,17 +260,122 @@ fn rail_7_unknown_counts_as_open_while_it_is_young() {
     let unknown = |ago: i64| {
         with(sight("/x", "a"), |sight| {
             sight.entry.open = OpenState::Unknown;
+            sight.all_uses_seen = false;
             sight.entry.changed = now() - SignedDuration::from_hours(ago);
         })
     };
     refused(&file("a"), unknown(23), "MayBeOpen");
     allowed(&file("a"), unknown(24));
     allowed(&file("a"), unknown(25));
-    allowed(&truncate("a"), unknown(1));
-    let future = with(unknown(25), |sight| sight.entry.modified = Timestamp::MAX);
-    refused(&file("a"), future, "Changed");
+    refused(&truncate("a"), unknown(23), "MayBeMapped");
+    allowed(&truncate("a"), unknown(24));
     let rails = LogRails { unknown_open_age: SignedDuration::from_hours(1), ..LogRails::default() };
     assert!(LogGuard::new(rails, now(), None).judge("p", &file("a"), Ok(unknown(2))).is_ok());
+}
+
+#[test]
+fn rail_7_whatever_is_in_use_stays_and_only_what_is_merely_open_is_cut() {
+    let ways = [
+        (Use::Descriptor, "HeldOpen", "process 17 (app) holds it open"),
+        (Use::WorkingDirectory, "HeldOpen", "it is the working directory of process 17 (app)"),
+        (Use::RootDirectory, "HeldOpen", "it is the root directory of process 17 (app)"),
+        (
+            Use::MountPoint,
+            "MountPoint",
+            "something is mounted on it in the mount namespace of process 17 (app), and its removal would detach that mount",
+        ),
+        (
+            Use::MountSource,
+            "MountSource",
+            "it is the source of a bind mount in the mount namespace of process 17 (app)",
+        ),
+        (Use::Executable, "Executing", "process 17 (app) executes it"),
+        (Use::Mapping, "Mapped", "process 17 (app) maps it into memory"),
+        (
+            Use::LoopDevice,
+            "LoopDevice",
+            "the loop device process 17 (app) is backed by it, or by a file of the same name",
+        ),
+        (Use::Swap, "SwapFile", "the kernel swaps to it, or to a file of the same name (process 17 (app))"),
+    ];
+    for (how, code, sentence) in ways {
+        let seen =
+            || with(sight("/x", "a"), |sight| (sight.entry.open, sight.in_use) = (OpenState::Open, Some(used(how))));
+        let refusal = guard(None).judge("p", &file("a"), Ok(seen())).unwrap_err();
+        assert_eq!((refusal.code(), refusal.to_string().as_str(), refusal.rail()), (code, sentence, 7));
+        let cut = guard(None).judge("p", &truncate("a"), Ok(seen()));
+        assert_eq!(cut.is_ok(), how == Use::Descriptor, "{how:?}");
+        let step = allowed(&file("a"), sight("/x", "a"));
+        assert_eq!(guard(None).clear(&step, Ok(seen())).unwrap_err().code(), code, "by the second look");
+        let step = allowed(&truncate("a"), sight("/x", "a"));
+        assert_eq!(guard(None).clear(&step, Ok(seen())).is_ok(), how == Use::Descriptor, "{how:?}");
+        let inside = with(tree_sight("/x", "d"), |sight| {
+            sight.tree.as_mut().unwrap().in_use = Some(("d/y".parse().unwrap(), used(how)));
+        });
+        let refusal = guard(None).judge("p", &directory("d"), Ok(inside)).unwrap_err();
+        assert_eq!((refusal.code(), refusal.to_string()), (code, format!("d/y in it: {sentence}")));
+    }
+    // Processes choose their names.
+    let named = InUse { how: Use::Descriptor, by: "process 17 (\u{1b}[31m)".into() };
+    assert_eq!(LogRefusal::InUse { path: None, in_use: named }.to_string(), "process 17 (\\u{1b}[31m) holds it open");
+}
+
+#[test]
+fn rail_7_what_has_just_arrived_stays_whatever_its_date() {
+    let minutes_ago = |minutes| now() - SignedDuration::from_mins(minutes);
+    let arrived = |minutes: i64| with(sight("/x", "a"), |sight| sight.entry.changed = minutes_ago(minutes));
+    let refusal = guard(None).judge("p", &file("a"), Ok(arrived(9))).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "its name, place or attributes changed at 1970-01-12T13:37:40Z, less than 10m ago, though its content is dated \
+         1970-01-01T00:00:10Z: it may just have been moved, unpacked or restored"
+    );
+    refused(&file("a"), arrived(9), "Unsettled");
+    refused(&truncate("a"), arrived(9), "Unsettled");
+    allowed(&file("a"), arrived(10));
+    allowed(&truncate("a"), arrived(10));
+    // Between the two looks as well: it was renamed.
+    let step = allowed(&file("a"), arrived(10));
+    assert_eq!(guard(None).clear(&step, Ok(arrived(1))).unwrap_err().code(), "Unsettled");
+    // What is written has both times, and is cut all the time.
+    let written = with(arrived(0), |sight| sight.entry.modified = minutes_ago(0));
+    allowed(&truncate("a"), written.clone());
+    let refusal = guard(None).judge("p", &file("a"), Ok(written)).unwrap_err();
+    assert_eq!(refusal.to_string(), "it was written at 1970-01-12T13:46:40Z, less than 10m ago");
+    let rails = LogRails { settled_for: SignedDuration::ZERO, ..LogRails::default() };
+    for wish in [file("a"), truncate("a")] {
+        assert!(LogGuard::new(rails, now(), None).judge("p", &wish, Ok(arrived(0))).is_ok());
+    }
+}
+
+#[test]
+fn rail_7_a_date_ahead_of_the_clock_says_nothing() {
+    for ahead in [seen_at() + SignedDuration::from_secs(1), now() + SignedDuration::from_hours(24), Timestamp::MAX] {
+        let dated = with(sight("/x", "a"), |sight| sight.entry.modified = ahead);
+        let step = allowed(&file("a"), dated.clone());
+        let clearance = guard(None).clear(&step, Ok(dated.clone())).unwrap();
+        assert!(clearance.still_fits(&dated.entry).is_ok());
+        allowed(&truncate("a"), dated);
+        // The change time is the system's: whether such a file has settled is not known.
+        let seen = with(sight("/x", "a"), |sight| sight.entry.changed = ahead);
+        let refusal = guard(None).judge("p", &file("a"), Ok(seen)).unwrap_err();
+        assert_eq!(refusal.code(), "AheadOfClock");
+        assert!(refusal.to_string().ends_with("is ahead of this node's clock, so whether it has settled is unknown"));
+        // In a directory as well.
+        let inside = FileEntry { modified: ahead, ..entry("d/a") };
+        let directory_entry = FileEntry { kind: FileKind::Directory, ..entry("d") };
+        let mut tree = Tree::of(&directory_entry, seen_at());
+        tree.add(&inside, false, seen_at());
+        let seen = with(tree_sight("/x", "d"), |sight| sight.tree = Some(tree.clone()));
+        let step = allowed(&directory("d"), seen.clone());
+        let clearance = guard(None).clear(&step, Ok(seen)).unwrap();
+        assert!(clearance.covers(&inside).is_ok(), "it was so when it was judged");
+        assert!(clearance.covers(&FileEntry { changed: at(21), ..inside }).is_err(), "it was written since");
+        tree.add(&FileEntry { changed: ahead, ..entry("d/b") }, false, seen_at());
+        let seen = with(tree_sight("/x", "d"), |sight| sight.tree = Some(tree));
+        let refusal = guard(None).judge("p", &directory("d"), Ok(seen)).unwrap_err();
+        assert!(refusal.to_string().starts_with("d/b in it: its change time, "), "{refusal}");
+    }
 }
 
 #[test]
@@ -264,6 +384,13 @@ fn rail_7_a_directory_is_removed_whole_or_not_at_all() {
     let step = allowed(&directory("d"), tree(|_| ()));
     assert_eq!((step.size_bytes(), step.freeable_bytes()), (300, 12_288));
     refused(&directory("d"), tree(|tree| tree.open = OpenState::Open), "HeldOpen");
+    let path = "d/x".parse::<LogPath>().unwrap();
+    let mapped = |sight: &mut Sight| sight.tree.as_mut().unwrap().in_use = Some((path, used(Use::Mapping)));
+    let refusal = guard(None).judge("p", &directory("d"), Ok(with(tree_sight("/x", "d"), mapped))).unwrap_err();
+    assert_eq!(
+        (refusal.code(), refusal.to_string().as_str()),
+        ("Mapped", "d/x in it: process 17 (app) maps it into memory")
+    );
     let young = |tree: &mut Tree| tree.touched = now() - SignedDuration::from_mins(9);
     refused(&directory("d"), with(tree_sight("/x", "d"), |sight| young(sight.tree.as_mut().unwrap())), "Unsettled");
     refused(
@@ -291,18 +418,20 @@ fn rail_7_a_directory_is_removed_whole_or_not_at_all() {
 #[test]
 fn a_tree_is_the_sum_of_what_is_in_it() {
     let directory = FileEntry { kind: FileKind::Directory, hard_links: 3, ..entry("d") };
-    let mut tree = Tree::of(&directory);
-    tree.add(&FileEntry { size_bytes: 1, changed: at(40), ..entry("d/a") }, false);
-    tree.add(&FileEntry { size_bytes: 2, hard_links: 2, open: OpenState::Unknown, ..entry("d/b") }, false);
-    tree.add(&FileEntry { kind: FileKind::Symlink, open: OpenState::Open, ..entry("d/c") }, false);
+    let mut tree = Tree::of(&directory, seen_at());
+    tree.add(&FileEntry { size_bytes: 1, changed: at(40), ..entry("d/a") }, false, seen_at());
+    tree.add(&FileEntry { size_bytes: 2, hard_links: 2, open: OpenState::Unknown, ..entry("d/b") }, false, seen_at());
+    tree.add(&FileEntry { kind: FileKind::Symlink, open: OpenState::Open, ..entry("d/c") }, false, seen_at());
     // What a directory says to be its size is not its content's.
-    tree.add(&FileEntry { kind: FileKind::Directory, ..entry("d/d") }, false);
+    tree.add(&FileEntry { kind: FileKind::Directory, ..entry("d/d") }, false, seen_at());
     let sum = Tree {
         entries: 4,
         size_bytes: 103,
         freeable_bytes: 4 * 4096,
         touched: at(40),
+        ahead: None,
         open: OpenState::Open,
+        in_use: None,
         obstacle: None,
     };
     assert_eq!(tree, sum);
@@ -313,9 +442,9 @@ fn a_tree_tells_of_the_first_obstacle() {
     let pod = format!("d/shop_web_{UID}");
     let directory = |path: &str| FileEntry { kind: FileKind::Directory, ..entry(path) };
     let obstacle = |entry: FileEntry, in_pod| {
-        let mut tree = Tree::of(&directory("d"));
-        tree.add(&entry, in_pod);
-        tree.add(&FileEntry { kind: FileKind::Socket, ..super::tests::entry("d/late") }, false);
+        let mut tree = Tree::of(&directory("d"), seen_at());
+        tree.add(&entry, in_pod, seen_at());
+        tree.add(&FileEntry { kind: FileKind::Socket, ..super::tests::entry("d/late") }, false, seen_at());
         tree.obstacle.unwrap()
     };
     let not_entered = |why| FileEntry { not_entered: Some(why), ..directory("d/x") };
@@ -460,8 +589,8 @@ fn rail_7_a_directory_with_the_live_log_of_a_container_stays() {
 #[test]
 fn what_is_in_a_tree_shows_live_logs_by_their_place() {
     let found = |path: &str, in_pod| {
-        let mut tree = Tree::of(&FileEntry { kind: FileKind::Directory, ..entry("d") });
-        tree.add(&entry(path), in_pod);
+        let mut tree = Tree::of(&FileEntry { kind: FileKind::Directory, ..entry("d") }, seen_at());
+        tree.add(&entry(path), in_pod, seen_at());
         tree.obstacle
     };
     let live = "d/shop_old_7/main/0.log";

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::logs::{FileEntry, FileKind, LogPath, NotEntered, OpenState, place};
+use crate::logs::{FileEntry, FileKind, InUse, LogPath, NotEntered, OpenState, place};
 
 /// What is in a directory, at any depth, in sum.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +15,12 @@ pub struct Tree {
     pub freeable_bytes: u64,
     /// When anything in it, or itself, last changed.
     pub touched: Timestamp,
-    /// Whether a process holds something in it open, or itself.
+    /// The first thing in it, or itself, whose change time is ahead of the clock, and that time.
+    pub ahead: Option<(LogPath, Timestamp)>,
+    /// Whether something in it, or itself, is in use.
     pub open: OpenState,
+    /// The first thing in it, or itself, that is known to be in use.
+    pub in_use: Option<(LogPath, InUse)>,
     /// The first thing in it that keeps it from being removed as a whole.
     pub obstacle: Option<Obstacle>,
 }
@@ -41,24 +45,29 @@ pub enum Obstacle {
 }
 
 impl Tree {
-    /// The directory itself, with nothing in it yet.
-    pub fn of(directory: &FileEntry) -> Self {
-        Self {
+    /// Starts with the directory itself, looked at before the time `seen_at`.
+    pub fn of(directory: &FileEntry, seen_at: Timestamp) -> Self {
+        let mut tree = Self {
             entries: 0,
             size_bytes: 0,
             freeable_bytes: directory.freeable_bytes(),
-            touched: directory.touched(),
+            touched: Timestamp::MIN,
+            ahead: None,
             open: directory.open,
+            in_use: None,
             obstacle: None,
-        }
+        };
+        tree.touch(directory, seen_at);
+        tree
     }
 
-    /// Adds one thing that is in it, at any depth. Within a pod's log directory, names mean nothing more to the kubelet.
-    pub fn add(&mut self, entry: &FileEntry, is_in_pod: bool) {
+    /// Adds one thing that is in it, at any depth, looked at before the time `seen_at`. Within a pod's log directory,
+    /// names mean nothing more to the kubelet.
+    pub fn add(&mut self, entry: &FileEntry, is_in_pod: bool, seen_at: Timestamp) {
         self.entries += 1;
         self.size_bytes = self.size_bytes.saturating_add(if is_directory(entry) { 0 } else { entry.size_bytes });
         self.freeable_bytes = self.freeable_bytes.saturating_add(entry.freeable_bytes());
-        self.touched = self.touched.max(entry.touched());
+        self.touch(entry, seen_at);
         self.open = match (self.open, entry.open) {
             (OpenState::Open, _) | (_, OpenState::Open) => OpenState::Open,
             (OpenState::Unknown, _) | (_, OpenState::Unknown) => OpenState::Unknown,
@@ -67,6 +76,18 @@ impl Tree {
         if let Some(obstacle) = obstacle(entry, is_in_pod) {
             self.hinder(obstacle);
         }
+    }
+
+    fn touch(&mut self, entry: &FileEntry, seen_at: Timestamp) {
+        self.touched = self.touched.max(entry.touched(seen_at));
+        if entry.changed > seen_at {
+            self.ahead.get_or_insert_with(|| (entry.path.clone(), entry.changed));
+        }
+    }
+
+    /// Adds a use of something in it, or of itself, unless there is one already.
+    pub fn add_use(&mut self, path: &LogPath, in_use: InUse) {
+        self.in_use.get_or_insert_with(|| (path.clone(), in_use));
     }
 
     /// Adds something that keeps it from being removed as a whole, unless there is something already. What a look at the

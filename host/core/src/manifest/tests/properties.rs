@@ -100,14 +100,15 @@ fn rails() -> impl Strategy<Value = GuardRails> {
     let most = (option::of(any::<u64>()), option::of(any::<u64>().prop_map(Bytes::new)), option::of(percent()));
     let most = most.prop_map(|(count, bytes, percent)| MaxDeletions { count, bytes, percent });
     let built_in = sample::subsequence(vec![BuiltIn::Localhost, BuiltIn::Pause], 0..=2);
-    (patterns, (built_in, any::<bool>()), duration(), 1..=u32::MAX, duration(), most).prop_map(
-        |(protect_images, built_in, min_age, confirmations, unknown_open_age, max_deletions)| GuardRails {
+    (patterns, (built_in, any::<bool>()), duration(), 1..=u32::MAX, (duration(), duration()), most).prop_map(
+        |(protect_images, built_in, min_age, confirmations, ages, max_deletions)| GuardRails {
             protect_images,
             unprotect_images: built_in.0,
             allow_partial_untag: built_in.1,
             min_age,
             confirmations,
-            unknown_open_age,
+            unknown_open_age: ages.0,
+            settle_time: ages.1,
             max_deletions,
         },
     )

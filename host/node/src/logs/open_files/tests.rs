@@ -1,105 +1,217 @@
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::logs::Confinement;
+use crate::logs::tests::{Scene, is_root, path};
 
-/// A made-up proc filesystem with one process that has one file open.
+mod real;
+
+/// A made-up proc filesystem with one process, and a root with files to use.
 struct Proc {
-    directory: tempfile::TempDir,
-    device: u64,
+    scene: Scene,
+    processes: Processes,
 }
 
 impl Proc {
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path();
-        fs::create_dir_all(path.join("17/fd")).unwrap();
-        fs::create_dir_all(path.join("self/ns")).unwrap();
-        fs::create_dir(path.join("work")).unwrap();
-        fs::write(path.join("17/comm"), "app\n").unwrap();
-        for file in ["open", "closed"] {
-            fs::write(path.join(file), "").unwrap();
+        let scene = Scene::new(Confinement::OneCall);
+        for name in ["open", "closed", "work/x"] {
+            scene.file(name, "x");
         }
-        symlink(path.join("open"), path.join("17/fd/3")).unwrap();
-        symlink("/nowhere/any/more", path.join("17/fd/4")).unwrap();
-        symlink(path.join("work"), path.join("17/cwd")).unwrap();
-        let device = fs::metadata(path).unwrap().dev();
-        Self { directory, device }
+        let proc = scene.outside.join("proc");
+        let processes = Processes { proc, sys: scene.outside.clone(), visibility: Visibility::All };
+        fs::create_dir(scene.outside.join("block")).unwrap();
+        let proc = Self { scene, processes };
+        proc.task("17/task/17");
+        proc.link("17/task/17/fd/3", "open");
+        symlink("/nowhere/any/more", proc.processes.proc.join("17/task/17/fd/4")).unwrap();
+        proc.link("17/task/17/cwd", "work");
+        fs::write(proc.processes.proc.join("17/comm"), "app\n").unwrap();
+        proc
     }
 
-    fn identity(&self, file: &str) -> Identity {
-        let metadata = fs::metadata(self.directory.path().join(file)).unwrap();
-        Identity { device: metadata.dev(), inode: metadata.ino(), born: None }
+    fn task(&self, task: &str) {
+        fs::create_dir_all(self.processes.proc.join(task).join("fd")).unwrap();
+        fs::write(self.processes.proc.join(task).join("maps"), "").unwrap();
     }
 
-    fn scan(&self, visibility: Visibility) -> OpenFiles {
-        let processes = Processes { proc: self.directory.path().to_owned(), visibility };
-        OpenFiles::scan(&processes, &HashSet::from([self.device]))
+    fn link(&self, from: &str, to: &str) {
+        symlink(self.scene.root.join(to), self.processes.proc.join(from)).unwrap();
     }
 
-    fn states(&self, visibility: Visibility) -> [OpenState; 3] {
-        let scanned = self.scan(visibility);
-        ["open", "closed", "work"].map(|file| scanned.state(&self.identity(file)))
+    fn scan(&self) -> OpenFiles {
+        OpenFiles::scan(&self.processes, &self.scene.roots.roots)
+    }
+
+    fn states(&self) -> [OpenState; 3] {
+        let scanned = self.scan();
+        ["open", "closed", "work"].map(|name| scanned.state(&self.identity(name), name.as_bytes()))
+    }
+
+    fn identity(&self, name: &str) -> Identity {
+        let root = &self.scene.roots.roots[0];
+        let parent = root.reach(&path(name).parent().unwrap(), PASSAGE).unwrap();
+        stat::by_name(parent.as_fd(), &c_name(path(name).name().unwrap())).unwrap().identity()
+    }
+
+    fn usage(&self, name: &str) -> Option<InUse> {
+        self.scan().usage(&self.identity(name), last(name.as_bytes())).cloned()
+    }
+}
+
+const SEEN: [OpenState; 3] = [OpenState::Open, OpenState::Closed, OpenState::Open];
+const UNSURE: [OpenState; 3] = [OpenState::Open, OpenState::Unknown, OpenState::Open];
+
+#[test]
+fn what_a_process_has_open_or_works_in_is_in_use() {
+    let proc = Proc::new();
+    assert_eq!(proc.states(), SEEN);
+    assert_eq!(proc.usage("open"), Some(InUse { how: Use::Descriptor, by: "process 17 (app)".into() }));
+    assert_eq!(proc.usage("work").unwrap().how, Use::WorkingDirectory);
+    assert_eq!(proc.usage("closed"), None);
+}
+
+#[test]
+fn every_thread_counts_and_the_gravest_use_is_told() {
+    let proc = Proc::new();
+    proc.task("17/task/18");
+    proc.link("17/task/18/fd/3", "closed");
+    assert_eq!(proc.usage("closed").unwrap().how, Use::Descriptor);
+    proc.link("17/task/18/exe", "closed");
+    proc.link("17/task/17/exe", "open");
+    assert_eq!(
+        (proc.usage("closed").unwrap().how, proc.usage("open").unwrap().how),
+        (Use::Executable, Use::Executable)
+    );
+}
+
+#[test]
+fn what_is_not_seen_to_be_in_use_may_be_where_processes_are_hidden() {
+    let mut proc = Proc::new();
+    proc.processes.visibility = Visibility::Some;
+    assert_eq!(proc.states(), UNSURE);
+    proc.processes.visibility = Visibility::Detect;
+    assert_eq!(proc.states(), UNSURE, "nothing is known of the namespace");
+    let namespace = proc.processes.proc.join("self/ns/pid");
+    fs::create_dir_all(namespace.parent().unwrap()).unwrap();
+    symlink("pid:[4026531999]", &namespace).unwrap();
+    // Any user can give a process of a nested namespace a name.
+    for name in ["kubelet", "k3s", "k3s-server", "kubelite", "hyperkube", "systemd"] {
+        fs::write(proc.processes.proc.join("17/comm"), name).unwrap();
+        assert_eq!(proc.states(), UNSURE, "a process called {name} proves nothing");
+    }
+    proc.processes.visibility = Visibility::All;
+    assert_eq!(proc.states(), SEEN, "the operator says so");
+}
+
+#[test]
+fn in_the_first_namespace_all_processes_are_seen_unless_proc_hides_some() {
+    let own =
+        |options: &str| Table::parse(format!("22 27 0:21 / /proc rw,relatime - proc proc {options}\n").as_bytes());
+    let proc = Path::new("/proc");
+    assert!(!own("rw").hides_processes(proc) && !own("rw,hidepid=0").hides_processes(proc));
+    for hidden in ["rw,hidepid=2", "hidepid=invisible", "rw,hidepid=ptraceable,gid=4", "rw,subset=pid"] {
+        assert!(own(hidden).hides_processes(proc), "{hidden}");
+    }
+    assert!(Table::default().hides_processes(proc), "what is not known is hidden");
+    let processes = Processes::default();
+    if processes.is_own("pid", FIRST_PID_NAMESPACE) {
+        assert!(processes.are_all_visible(&own("rw")));
+        assert_eq!(processes.are_all_visible(&own("hidepid=2")), processes.sees_hidden());
     }
 }
 
 #[test]
-fn what_a_process_has_open_or_works_in_is_open() {
-    let proc = Proc::new();
-    assert_eq!(proc.states(Visibility::All), [OpenState::Open, OpenState::Closed, OpenState::Open]);
+fn one_process_that_cannot_be_looked_at_in_full_makes_all_the_rest_unknown() {
+    for part in ["fd", "maps", "cwd/x", "exe/x", "ns/mnt/x"] {
+        let proc = Proc::new();
+        proc.task("18/task/18");
+        let part = proc.processes.proc.join("18/task/18").join(part);
+        // Nobody may look: there is something else, or a link that cannot be followed.
+        let broken = if part.ends_with("x") { part.parent().unwrap().to_owned() } else { part };
+        let _ = fs::remove_dir(&broken);
+        let _ = fs::remove_file(&broken);
+        fs::create_dir_all(broken.parent().unwrap()).unwrap();
+        match broken.file_name().unwrap().to_str().unwrap() {
+            "fd" => fs::write(&broken, "").unwrap(),
+            "maps" => fs::create_dir(&broken).unwrap(),
+            _ => symlink(&broken, &broken).unwrap(),
+        }
+        assert_eq!(proc.states(), UNSURE, "{}", broken.display());
+        fs::remove_dir_all(proc.processes.proc.join("18")).unwrap();
+        assert_eq!(proc.states(), SEEN, "a process that has ended uses nothing");
+    }
 }
 
 #[test]
-fn what_is_not_seen_to_be_open_may_be_where_processes_are_hidden() {
-    let proc = Proc::new();
-    let hidden = [OpenState::Open, OpenState::Unknown, OpenState::Open];
-    assert_eq!(proc.states(Visibility::Some), hidden);
-    symlink("pid:[4026531999]", proc.directory.path().join("self/ns/pid")).unwrap();
-    assert_eq!(proc.states(Visibility::Detect), hidden, "a container's own processes");
-    fs::write(proc.directory.path().join("17/comm"), "kubelet\n").unwrap();
-    assert_eq!(proc.states(Visibility::Detect)[1], OpenState::Closed, "a node that is a container itself");
+fn without_proc_or_sys_nothing_is_known() {
+    let mut proc = Proc::new();
+    proc.processes.sys = proc.scene.outside.join("nothing");
+    assert_eq!(proc.states(), UNSURE);
+    proc.processes.proc = proc.scene.outside.join("nothing");
+    assert_eq!(proc.states(), [OpenState::Unknown; 3]);
 }
 
 #[test]
-fn in_the_first_namespace_all_processes_are_seen() {
+fn mappings_are_known_by_device_and_inode() {
     let proc = Proc::new();
-    symlink("pid:[4026531836]", proc.directory.path().join("self/ns/pid")).unwrap();
-    assert_eq!(proc.states(Visibility::Detect)[1], OpenState::Closed);
+    let Identity { device, inode, .. } = proc.identity("closed");
+    let device = format!("{:02x}:{:02x}", rustix::fs::major(device), rustix::fs::minor(device));
+    let maps = format!(
+        "7f00-7f01 rw-p 00000000 00:00 0 \n7f02-7f03 rw-s 00000000 {device} {inode} /some where/else (deleted)\n"
+    );
+    fs::write(proc.processes.proc.join("17/task/17/maps"), maps).unwrap();
+    let Some(region) = Region::of(&proc.scene.roots.roots[0], &Table::read(Path::new("/proc/self/mountinfo")).unwrap())
+    else {
+        panic!("the root is on a mount of ours")
+    };
+    if region.shows_mappings && region.device == region.filesystem {
+        assert_eq!(proc.usage("closed").unwrap().how, Use::Mapping);
+    }
 }
 
 #[test]
-fn one_process_that_cannot_be_looked_at_makes_all_the_rest_unknown() {
-    let proc = Proc::new();
-    // Nobody may look: instead of a directory there is something else.
-    fs::create_dir(proc.directory.path().join("18")).unwrap();
-    fs::write(proc.directory.path().join("18/fd"), "").unwrap();
-    assert_eq!(proc.states(Visibility::All), [OpenState::Open, OpenState::Unknown, OpenState::Open]);
-    fs::remove_file(proc.directory.path().join("18/fd")).unwrap();
-    assert_eq!(proc.states(Visibility::All)[1], OpenState::Closed, "a process that has ended has nothing open");
+fn tables_of_mounts_are_read() {
+    let table = Table::parse(
+        b"27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n\
+          nonsense\n\
+          40 27 254:0 /var/log\\040x/a /mnt/b rw shared:1 master:2 - ext4 /dev/vda rw\n\
+          41 40 0:4 mnt:[4026532123] /mnt/b/ns rw - nsfs nsfs rw\n",
+    );
+    let [root, bind, pinned] = &table.mounts[..] else { panic!("{table:?}") };
+    assert_eq!((bind.id, bind.parent, bind.device), (40, 27, rustix::fs::makedev(254, 0)));
+    assert_eq!((bind.root.as_slice(), bind.kind.as_slice()), (&b"/var/log x/a"[..], &b"ext4"[..]));
+    assert_eq!((pinned.pinned_namespace(), bind.pinned_namespace()), (Some(4_026_532_123), None));
+    for (mount, path, expected) in [
+        (bind, "/mnt/b", Some("/var/log x/a")),
+        (bind, "/mnt/b/c", Some("/var/log x/a/c")),
+        (bind, "/mnt/bc", None),
+        (bind, "/mnt", None),
+        (root, "/", Some("/")),
+        (root, "/var/log", Some("/var/log")),
+    ] {
+        let found = mount.on_filesystem(path.as_bytes()).map(|path| String::from_utf8(path).unwrap());
+        assert_eq!(found.as_deref(), expected, "{path}");
+    }
+    assert_eq!(mounts::unescape(br"a\040b\134c\9\04"), br"a b\c\9\04");
 }
 
 #[test]
-fn without_proc_nothing_is_known() {
-    let proc = Proc::new();
-    let processes = Processes { proc: proc.directory.path().join("nothing"), visibility: Visibility::All };
-    let scanned = OpenFiles::scan(&processes, &HashSet::new());
-    assert_eq!(scanned.state(&proc.identity("open")), OpenState::Unknown);
-}
-
-#[test]
-fn another_users_processes_hide_what_they_hold() {
-    if !rustix::process::geteuid().is_root() {
-        println!("SKIPPED another_users_processes: becoming another user takes root");
+fn another_users_processes_hide_what_they_use() {
+    if !is_root() {
+        println!("SKIPPED another_users_processes_hide_what_they_use: becoming another user takes root");
         return;
     }
-    let proc = Proc::new();
-    std::thread::scope(|scope| {
+    let scene = Scene::new(Confinement::OneCall);
+    scene.file("closed", "x");
+    let scanned = std::thread::scope(|scope| {
         let nobody = scope.spawn(|| {
             rustix::thread::set_thread_res_uid(None, rustix::fs::Uid::from_raw(65_534), None).unwrap();
-            let processes = Processes { proc: "/proc".into(), visibility: Visibility::All };
-            OpenFiles::scan(&processes, &HashSet::from([proc.device]))
+            let processes = Processes { visibility: Visibility::All, ..Processes::default() };
+            OpenFiles::scan(&processes, &scene.roots.roots)
         });
-        let scanned = nobody.join().unwrap();
-        assert_eq!(scanned.state(&proc.identity("closed")), OpenState::Unknown);
+        nobody.join().unwrap()
     });
+    assert!(!scanned.is_complete());
 }

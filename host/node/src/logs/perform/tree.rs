@@ -1,13 +1,14 @@
 //! A directory is removed as one unit: it was judged with all that is in it, and ends at the first thing that was not
 //! there, as it is, when it was judged.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use holystone_core::guard::logs::LogRefusal;
 use holystone_core::logs::{FileEntry, FileKind, Identity, LogPath};
+use jiff::Timestamp;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
@@ -32,8 +33,9 @@ struct Emptying<'a> {
     removed: &'a mut Removed,
     budget: Budget,
     levels: Vec<Level>,
-    /// Files with several names of which one has gone already, which the others show as a change.
-    unlinked: HashSet<Identity>,
+    /// Files with several names of which one has gone already, which the others show as a change; with the time of their
+    /// content.
+    unlinked: HashMap<Identity, Timestamp>,
 }
 
 /// Removes the directory and everything in it.
@@ -44,7 +46,7 @@ pub(super) fn remove(place: &Place<'_>, removed: &mut Removed) -> Result<(), Sto
     let entry = stat::by_handle(handle.as_fd())?.entry(place.clearance.target().path.clone());
     place.clearance.still_fits(&entry)?;
     let budget = Budget::new(usize::MAX);
-    let mut emptying = Emptying { place, removed, budget, levels: Vec::new(), unlinked: HashSet::new() };
+    let mut emptying = Emptying { place, removed, budget, levels: Vec::new(), unlinked: HashMap::new() };
     emptying.enter(handle, place.name.clone())?;
     emptying.run()
 }
@@ -125,15 +127,12 @@ impl Emptying<'_> {
 
     fn file(&mut self, entry: &FileEntry, name: &CString) -> Result<(), Stopped> {
         let Some(level) = self.levels.last() else { return Ok(()) };
-        if self.unlinked.contains(&entry.identity) {
-            let as_it_was = FileEntry { changed: entry.modified, ..entry.clone() };
-            self.place.clearance.covers(&as_it_was)?;
-        } else {
+        if self.unlinked.get(&entry.identity) != Some(&entry.modified) {
             self.place.clearance.covers(entry)?;
         }
         unlink(level.handle.as_fd(), name)?;
         if entry.hard_links > 1 {
-            self.unlinked.insert(entry.identity);
+            self.unlinked.insert(entry.identity, entry.modified);
         }
         self.removed.entries += 1;
         self.removed.size_bytes = self.removed.size_bytes.saturating_add(entry.size_bytes);

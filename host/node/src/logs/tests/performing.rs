@@ -300,3 +300,68 @@ fn when_a_run_is_over_nothing_long_goes_on() {
     assert!(matches!(&seen[&target], Err(Unseen::Failed(why)) if why.contains("the run was over")));
     assert_eq!(scene.roots.count(), None);
 }
+
+#[test]
+fn many_names_of_one_file_go_in_one_run() {
+    let scene = Scene::new(Confinement::OneCall);
+    let first = scene.file("a", "12345");
+    for name in ["b", "c"] {
+        fs::hard_link(&first, scene.root.join(name)).unwrap();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    // Removing one name changes the file, as renaming it would.
+    let rails = LogRails {
+        unknown_open_age: SignedDuration::ZERO,
+        settled_for: SignedDuration::from_secs(1),
+        ..LogRails::default()
+    };
+    let guard = || LogGuard::new(rails, Timestamp::now(), None);
+    let step = |name: &str| guard().judge("p", &file(name), scene.look(&LogTarget::of(&file(name)).unwrap())).unwrap();
+    let steps = [step("a"), step("b"), step("c")];
+    for step in &steps[..2] {
+        let clearance = guard().clear(step, scene.look(step.target())).unwrap();
+        assert_eq!(scene.roots.perform(clearance), done(1, 5));
+    }
+    // Somebody else changes it as well.
+    fs::rename(scene.root.join("c"), scene.root.join("d")).unwrap();
+    fs::rename(scene.root.join("d"), scene.root.join("c")).unwrap();
+    assert_eq!(guard().clear(&steps[2], scene.look(steps[2].target())).unwrap_err().code(), "Unsettled");
+}
+
+#[test]
+fn a_date_ahead_of_the_clock_keeps_neither_a_file_nor_a_directory() {
+    let scene = Scene::new(Confinement::OneCall);
+    let tomorrow = std::time::SystemTime::now() + std::time::Duration::from_hours(24);
+    for path in ["a", "d/b", "d/c/e"] {
+        fs::File::options().write(true).open(scene.file(path, "x")).unwrap().set_modified(tomorrow).unwrap();
+    }
+    fs::hard_link(scene.root.join("d/b"), scene.root.join("d/c/b")).unwrap();
+    assert_eq!(scene.perform(&file("a")), done(1, 1));
+    assert_eq!(scene.perform(&directory("d")), done(5, 3));
+}
+
+#[test]
+fn what_was_just_unpacked_moved_or_renamed_stays_until_it_has_settled() {
+    let scene = Scene::new(Confinement::OneCall);
+    let year_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(24 * 365);
+    let old = |path: &Path| fs::File::options().write(true).open(path).unwrap().set_modified(year_ago).unwrap();
+    old(&scene.file("unpacked", "x"));
+    let elsewhere = scene.outside.join("elsewhere");
+    fs::write(&elsewhere, "x").unwrap();
+    old(&elsewhere);
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    fs::rename(&elsewhere, scene.root.join("moved")).unwrap();
+    let rails = |settled_for| LogRails { unknown_open_age: SignedDuration::ZERO, settled_for, ..LogRails::default() };
+    let judge = |settled_for, name: &str| {
+        let sight = scene.look(&LogTarget::of(&file(name)).unwrap());
+        LogGuard::new(rails(settled_for), Timestamp::now(), None).judge("p", &file(name), sight)
+    };
+    for name in ["unpacked", "moved"] {
+        let refusal = judge(SignedDuration::from_mins(10), name).unwrap_err();
+        assert_eq!(refusal.code(), "Unsettled");
+        assert!(refusal.to_string().contains("it may just have been moved, unpacked or restored"), "{refusal}");
+    }
+    assert!(judge(SignedDuration::from_secs(1), "unpacked").is_ok());
+    assert_eq!(judge(SignedDuration::from_secs(1), "moved").unwrap_err().code(), "Unsettled");
+    assert!(judge(SignedDuration::ZERO, "moved").is_ok());
+}

@@ -227,7 +227,7 @@ fn open_files_are_told_by_the_processes() {
     let scene = Scene::new(Confinement::OneCall);
     scene.file("open.log", "x");
     scene.file("closed.log", "x");
-    let processes = Processes { proc: "/proc".into(), visibility: Visibility::All };
+    let processes = Processes { proc: "/proc".into(), visibility: Visibility::All, ..Processes::default() };
     let mut child = std::process::Command::new("sleep")
         .arg("60")
         .stdin(fs::File::open(scene.root.join("open.log")).unwrap())

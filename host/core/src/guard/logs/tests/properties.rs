@@ -54,32 +54,60 @@ fn opens() -> impl Strategy<Value = OpenState> {
     sample::select(vec![OpenState::Open, OpenState::Closed, OpenState::Unknown])
 }
 
-/// Times around the limits: young, a day old, after the snapshot.
+/// Times around the limits: young, a day old, after the snapshot, ahead of the clock.
 fn times() -> impl Strategy<Value = Timestamp> {
-    sample::select(vec![10_i64, 11, 900_000, 950_000, 999_000, 999_990, 1_000_001]).prop_map(at)
+    sample::select(vec![10_i64, 11, 900_000, 950_000, 999_000, 999_990, 1_000_001, 2_000_000]).prop_map(at)
+}
+
+/// A use, and whether all uses were seen.
+fn uses() -> impl Strategy<Value = (Option<Use>, bool)> {
+    let how = sample::select(vec![Use::Descriptor, Use::MountPoint, Use::Mapping, Use::Swap]);
+    (option::weighted(0.3, how), any::<bool>())
 }
 
 fn looks() -> impl Strategy<Value = Sight> {
     let host_path = sample::select(vec!["/var/log/pods", "/var/log", "/var/log/app"]);
     let content = (0..4_u64, sample::select(vec![99_u64, 100, 100, 100, 101]), 1..3_u64);
     let obstacle = option::weighted(0.2, Just(Obstacle::Kubelet(LogPath::root())));
-    (paths(), host_path, kinds(), content, (times(), times(), times()), opens(), option::of(any::<bool>()), obstacle)
+    (
+        paths(),
+        host_path,
+        kinds(),
+        content,
+        (times(), times(), times()),
+        (opens(), uses()),
+        option::of(any::<bool>()),
+        obstacle,
+    )
         .prop_map(
-            |(path, host_path, kind, (inode, size, links), (modified, changed, inside), open, leads, obstacle)| {
+            |(
+                path,
+                host_path,
+                kind,
+                (inode, size, links),
+                (modified, changed, inside),
+                (open, (how, all_uses_seen)),
+                leads,
+                obstacle,
+            )| {
                 let shown = path.parse().unwrap_or_default();
                 let place = Place::of(host_path.as_bytes(), &shown);
                 let mut entry =
                     FileEntry { kind, size_bytes: size, hard_links: links, modified, changed, open, ..entry("a") };
                 (entry.path, entry.identity.inode) = (shown, inode);
+                let in_use = how.map(used);
                 let tree = (kind == FileKind::Directory).then(|| Tree {
                     entries: 1,
                     size_bytes: 1,
                     freeable_bytes: 1,
-                    touched: inside.max(entry.touched()),
+                    touched: inside.min(seen_at()).max(entry.touched(seen_at())),
+                    ahead: None,
                     open,
+                    in_use: in_use.clone().map(|in_use| (entry.path.clone(), in_use)),
                     obstacle,
                 });
-                Sight { entry, place, leads_somewhere: leads, tree }
+                let seen_at = seen_at();
+                Sight { entry, place, leads_somewhere: leads, tree, in_use, all_uses_seen, seen_at }
             },
         )
 }
@@ -97,9 +125,14 @@ fn must_stay(path: &str, is_directory: bool, verb: Verb, sight: &Sight, known: O
     let in_pod = |uid: &str| path.contains(&format!("shop_web_{uid}"));
     let of_alive_pod = (in_pod(UID) && alive(UID)) || (in_pod(GONE) && alive(GONE));
     let rotated = name.starts_with("0.log.2026") && !path.contains(".tmp") && path.matches('/').count() == 2;
-    let touched =
-        entry.modified.max(entry.changed).max(sight.tree.as_ref().map_or(Timestamp::MIN, |tree| tree.touched));
+    // What is dated ahead of the clock is as old as its inode.
+    let dated = if entry.modified.as_second() > 1_000_010 { entry.changed } else { entry.modified };
+    let touched = dated.max(entry.changed).max(sight.tree.as_ref().map_or(Timestamp::MIN, |tree| tree.touched));
     let ago = 1_000_000 - touched.as_second();
+    let how = sight.in_use.as_ref().map(|in_use| in_use.how);
+    let inode_ago = 1_000_000 - entry.changed.as_second();
+    let may_die = how.is_some_and(|how| how != Use::Descriptor) || (!sight.all_uses_seen && ago < 24 * 3_600);
+    let has_arrived = (entry.changed.as_second() - entry.modified.as_second()).abs() > 2 && inode_ago < 600;
     let fits = match (is_directory, verb, entry.kind) {
         (true, Verb::Remove, FileKind::Directory) | (false, Verb::Remove | Verb::Truncate, FileKind::File) => true,
         // Of links only those to a container that is gone, and only when it is certain that they lead nowhere.
@@ -126,10 +159,12 @@ fn must_stay(path: &str, is_directory: bool, verb: Verb, sight: &Sight, known: O
         || tended
         || (!is_directory && path.contains(".tmp") && (in_pod(UID) || in_pod(GONE)))
         || (entry.kind == FileKind::File && name.ends_with("-json.log"))
-        || (remove && ago < 0)
-        || (open && remove && entry.kind != FileKind::Symlink)
+        || (remove && ago < 600)
+        || (remove && entry.changed.as_second() > 1_000_010)
+        || ((open || how.is_some()) && remove && entry.kind != FileKind::Symlink)
+        || (verb == Verb::Truncate && (may_die || has_arrived))
         || (verb == Verb::Truncate && entry.hard_links > 1)
-        || (is_directory && (ago < 600 || sight.tree.as_ref().is_none_or(|tree| tree.obstacle.is_some())))
+        || (is_directory && sight.tree.as_ref().is_none_or(|tree| tree.obstacle.is_some()))
 }
 
 fn node_with_container() -> Snapshot {

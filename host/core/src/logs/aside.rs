@@ -1,0 +1,147 @@
+//! The names of files that are taken aside before they are removed, and the record by which the next run finds those that
+//! an interrupted run has left.
+//!
+//! A name carries what a run needs to finish the removal or to give back the name: `.holystone-RUN-NUMBER-INODE.NAME`.
+//! The record carries where to look, since the files may be anywhere beneath the log roots.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+const PREFIX: &str = ".holystone-";
+/// The longest name that Linux filesystems take.
+const LONGEST: usize = 255;
+/// How many interrupted runs are remembered.
+const MOST_RUNS: usize = 16;
+
+/// A name for a file that is taken aside. A name that is too long to be carried is left out.
+pub fn aside_name(run: &str, number: u64, inode: u64, name: &[u8]) -> Vec<u8> {
+    let head = format!("{PREFIX}{run}-{number}-{inode:x}.").into_bytes();
+    let name = if head.len() + name.len() > LONGEST { &[] } else { name };
+    [head.as_slice(), name].concat()
+}
+
+/// What a name says of a file that a run has taken aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aside<'a> {
+    /// The inode of the file that was to be removed.
+    pub inode: u64,
+    /// The name that it had; absent if that was too long.
+    pub name: Option<&'a [u8]>,
+}
+
+impl<'a> Aside<'a> {
+    /// Reads a name that this run has given to a file; none for any other name.
+    pub fn parse(run: &str, name: &'a [u8]) -> Option<Self> {
+        let rest = name.strip_prefix(PREFIX.as_bytes())?.strip_prefix(run.as_bytes())?.strip_prefix(b"-")?;
+        let dot = rest.iter().position(|byte| *byte == b'.')?;
+        let (number, inode) = std::str::from_utf8(rest.get(..dot)?).ok()?.split_once('-')?;
+        let is_plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_plain(number) || !is_plain(inode) {
+            return None;
+        }
+        let name = rest.get(dot + 1..).filter(|name| !name.is_empty() && !matches!(*name, b"." | b".."));
+        Some(Self { inode: u64::from_str_radix(inode, 16).ok()?, name })
+    }
+}
+
+/// Runs that may have left files aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AsideRecord {
+    /// The earlier ones first.
+    pub runs: Vec<AsideRun>,
+}
+
+/// A run that may have left files aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AsideRun {
+    /// What its names carry.
+    pub run: String,
+    /// When it began to remove.
+    pub started_at: Timestamp,
+    /// The directories in which it was to remove files.
+    pub directories: Vec<AsideDirectory>,
+}
+
+/// A directory beneath a log root.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AsideDirectory {
+    /// Name of the root.
+    pub root: String,
+    /// The path beneath it, as plugins see it.
+    pub path: String,
+}
+
+impl AsideRecord {
+    /// Adds a run; of too many the earliest is forgotten.
+    pub fn add(&mut self, run: AsideRun) {
+        self.runs.push(run);
+        let over = self.runs.len().saturating_sub(MOST_RUNS);
+        self.runs.drain(..over);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_carries_the_one_before() {
+        for name in [&b"a.log.1"[..], b".hidden", b"\xff\n", b"-", b"a.b.c", b"..."] {
+            let aside = aside_name("7-1f", 3, 0xab, name);
+            assert!(aside.starts_with(b".holystone-7-1f-3-ab."));
+            assert_eq!(Aside::parse("7-1f", &aside), Some(Aside { inode: 0xab, name: Some(name) }));
+            assert_eq!(Aside::parse("7-2f", &aside), None, "of another run");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_not_carried_in_part() {
+        let head = aside_name("r", 1, 2, b"").len();
+        for (length, is_carried) in [(255 - head, true), (256 - head, false), (255, false)] {
+            let name = vec![b'x'; length];
+            let aside = aside_name("r", 1, 2, &name);
+            assert!(aside.len() <= 255);
+            let expected = Aside { inode: 2, name: is_carried.then_some(name.as_slice()) };
+            assert_eq!(Aside::parse("r", &aside), Some(expected));
+        }
+    }
+
+    #[test]
+    fn other_names_are_none_of_ours() {
+        let names = [
+            "a.log",
+            ".holystone-",
+            ".holystone-r",
+            ".holystone-r-1",
+            ".holystone-r-1-2",
+            ".holystone-r--2.a",
+            ".holystone-r-1-.a",
+            ".holystone-r-x-2.a",
+            ".holystone-r-1-zz.a",
+            ".holystone-rr-1-2.a",
+            ".holystone-r-1-11112222333344445.a",
+        ];
+        for name in names {
+            assert_eq!(Aside::parse("r", name.as_bytes()), None, "{name}");
+        }
+        for name in [".holystone-r-1-2.", ".holystone-r-1-2..", ".holystone-r-1-2..."] {
+            assert_eq!(Aside::parse("r", name.as_bytes()).unwrap().name, None, "{name} leads nowhere");
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_is_written_and_does_not_grow_for_ever() {
+        let mut record = AsideRecord::default();
+        for number in 0..20 {
+            let directories = vec![AsideDirectory { root: "app".to_owned(), path: "d".to_owned() }];
+            record.add(AsideRun { run: number.to_string(), started_at: Timestamp::UNIX_EPOCH, directories });
+        }
+        let runs: Vec<&str> = record.runs.iter().map(|run| run.run.as_str()).collect();
+        assert_eq!((runs.len(), runs[0], runs[15]), (16, "4", "19"));
+        let json = serde_json::to_vec(&record).unwrap();
+        assert_eq!(serde_json::from_slice::<AsideRecord>(&json).unwrap(), record);
+    }
+}

@@ -1,0 +1,154 @@
+//! What an interrupted run has taken aside: its removal is finished, or it gets its name back.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use holystone_core::logs::{Aside, AsideDirectory, AsideRecord, AsideRun, FileKind, LogPath, OpenState};
+use holystone_core::text;
+use jiff::{SignedDuration, Timestamp};
+use rustix::fs::{AtFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::beneath::{LIST, c_name, sentence};
+use super::listing::{Listing, ListingError};
+use super::open_files::OpenFiles;
+use super::root::Root;
+use super::{LogRoots, stat};
+
+/// What became of what interrupted runs had taken aside.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// What is left to do.
+    pub record: AsideRecord,
+    /// One sentence for each file.
+    pub notices: Vec<String>,
+}
+
+/// What became of one file.
+enum End {
+    GivenBack,
+    Removed,
+    Gone,
+    /// It is still under its other name; why.
+    Left(String),
+}
+
+impl LogRoots {
+    /// The record of a run that is about to remove files in these directories.
+    pub fn aside_run(&self, directories: impl IntoIterator<Item = AsideDirectory>, started_at: Timestamp) -> AsideRun {
+        let mut directories: Vec<AsideDirectory> = directories.into_iter().collect();
+        directories.sort_unstable();
+        directories.dedup();
+        AsideRun { run: self.run.clone(), started_at, directories }
+    }
+
+    /// Whether these names are of this run.
+    pub fn is_run(&self, run: &str) -> bool {
+        self.run == run
+    }
+
+    /// Looks for what interrupted runs have taken aside. A file gets its name back, unless another file has it by now:
+    /// then the removal that the run had begun is finished, if the file is the one that was to be removed, has not changed
+    /// since and cannot be in use, as uses that are not seen count for `unknown_open_age` after the last change.
+    pub fn recover(&self, record: AsideRecord, open_files: &OpenFiles, unknown_open_age: SignedDuration) -> Recovered {
+        let mut recovered = Recovered::default();
+        for mut run in record.runs {
+            let id = (run.run.clone(), run.started_at);
+            run.directories.retain(|directory| {
+                let recovery = Recovery { open_files, unknown_open_age, run: &id.0, started_at: id.1 };
+                !self.recover_in(directory, &recovery, &mut recovered.notices)
+            });
+            if !run.directories.is_empty() {
+                recovered.record.runs.push(run);
+            }
+        }
+        recovered
+    }
+
+    /// Whether nothing is left to do in this directory.
+    fn recover_in(&self, place: &AsideDirectory, recovery: &Recovery<'_>, notices: &mut Vec<String>) -> bool {
+        // Another run may have this root.
+        let Ok(root) = self.find(&place.root) else { return false };
+        let Ok(path) = place.path.parse::<LogPath>() else { return true };
+        let directory = match root.reach(&path, LIST) {
+            Ok(directory) => directory,
+            Err(error) => return matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP),
+        };
+        let mut listing = match Listing::read(directory.as_fd(), self.limits.names, &self.budget) {
+            Ok(listing) => listing,
+            Err(ListingError::System(_) | ListingError::Memory | ListingError::Names) => return false,
+        };
+        let mut is_over = true;
+        while let Some((name, _)) = listing.next() {
+            let Some(aside) = Aside::parse(recovery.run, name.to_bytes()) else { continue };
+            let name = name.to_owned();
+            let shown = |name: &[u8]| {
+                let path = path.join(name).map(|path| path.to_string()).unwrap_or_default();
+                text::shown(&format!("{}:{path}", place.root))
+            };
+            match recovery.one(root, directory.as_fd(), &name, &aside) {
+                End::Gone => {}
+                End::GivenBack => notices.push(format!(
+                    "{}: an interrupted run had taken it aside to remove it; it has its name back",
+                    shown(aside.name.unwrap_or_default())
+                )),
+                End::Removed => notices.push(format!(
+                    "{}: an interrupted run had taken it aside to remove it, and another file has its name by now; its removal is finished",
+                    shown(aside.name.unwrap_or_default())
+                )),
+                End::Left(why) => {
+                    is_over = false;
+                    notices.push(format!("{}: an interrupted run had taken it aside to remove it; {why}", shown(name.to_bytes())));
+                }
+            }
+        }
+        is_over
+    }
+}
+
+/// The run whose files are looked for, and what they are judged by.
+struct Recovery<'a> {
+    open_files: &'a OpenFiles,
+    unknown_open_age: SignedDuration,
+    run: &'a str,
+    started_at: Timestamp,
+}
+
+impl Recovery<'_> {
+    fn one(&self, root: &Root, directory: BorrowedFd<'_>, name: &CString, aside: &Aside<'_>) -> End {
+        let Some(before) = aside.name else {
+            return End::Left("its own name was too long to be kept, so give it one".to_owned());
+        };
+        match rustix::fs::renameat_with(directory, name, directory, &c_name(before), RenameFlags::NOREPLACE) {
+            Ok(()) => End::GivenBack,
+            Err(Errno::NOENT) => End::Gone,
+            Err(Errno::EXIST) => self.finish(root, directory, name, aside),
+            Err(error) => End::Left(format!("it could not be given its name back: {}", sentence(error))),
+        }
+    }
+
+    fn finish(&self, root: &Root, directory: BorrowedFd<'_>, name: &CString, aside: &Aside<'_>) -> End {
+        let status = match stat::by_name(directory, name) {
+            Ok(status) => status,
+            Err(Errno::NOENT) => return End::Gone,
+            Err(error) => return End::Left(sentence(error)),
+        };
+        let entry = status.entry(LogPath::root());
+        let is_same = entry.identity.inode == aside.inode
+            && matches!(entry.kind, FileKind::File | FileKind::Symlink)
+            && root.beneath().is_on_mount(status.mount());
+        let age = self.started_at.duration_since(entry.modified);
+        let why = match self.open_files.state(&entry.identity, name.to_bytes()) {
+            _ if !is_same => "it is not the file that was to be removed",
+            _ if entry.modified > self.started_at => "it has changed since",
+            OpenState::Open => "it is in use",
+            OpenState::Unknown if age < self.unknown_open_age => "it may be in use",
+            OpenState::Closed | OpenState::Unknown => match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
+                Ok(()) => return End::Removed,
+                Err(Errno::NOENT) => return End::Gone,
+                Err(error) => return End::Left(sentence(error)),
+            },
+        };
+        End::Left(format!("{why}, and another file has its name by now"))
+    }
+}

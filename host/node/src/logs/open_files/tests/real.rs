@@ -1,0 +1,249 @@
+//! Real users of real files: processes, mount namespaces, loop devices and swap.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use holystone_core::guard::logs::LogRefusal;
+use holystone_core::proposal::Wish;
+
+use super::super::*;
+use crate::logs::Confinement;
+use crate::logs::tests::{Scene, can, directory, file, is_root, truncation};
+
+/// A process that uses a file until it is dropped.
+struct Holder(Child);
+
+impl Holder {
+    /// Starts it, and waits until it says `ready`.
+    fn start(command: &mut Command) -> Option<Self> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take()?).read_line(&mut line).ok()?;
+        let holder = Self(child);
+        (line.trim() == "ready").then_some(holder)
+    }
+
+    fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Compiles the program that holds files in unusual ways.
+fn program(scene: &Scene) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/logs/open_files/tests/holder.c");
+    let program = scene.outside.join("holder");
+    let compiled = Command::new("cc").arg("-pthread").arg(source).arg("-o").arg(&program).status();
+    compiled.is_ok_and(|status| status.success()).then_some(program)
+}
+
+/// Looks at all processes of this machine.
+fn scan(scene: &mut Scene) {
+    let processes = Processes { visibility: Visibility::All, ..Processes::default() };
+    scene.open_files = Arc::new(scene.roots.open_files(&processes));
+}
+
+fn refusal(scene: &Scene, wish: &Wish) -> LogRefusal {
+    scene.judge(wish).expect_err("it is in use")
+}
+
+/// A file, and a directory in which it is, are refused with this code; a truncation as well, unless that is harmless.
+#[track_caller]
+fn in_use(scene: &mut Scene, code: &str, sentence: &str, truncates: bool) {
+    scan(scene);
+    let refused = refusal(scene, &file("d/held"));
+    assert_eq!((refused.code(), refused.to_string().as_str()), (code, sentence));
+    assert_eq!(scene.judge(&truncation("d/held")).is_ok(), truncates, "{code}");
+    let refused = refusal(scene, &directory("d"));
+    assert_eq!((refused.code(), refused.to_string()), (code, format!("d/held in it: {sentence}")));
+    assert!(scene.judge(&file("free")).is_ok(), "what nobody uses may go");
+}
+
+/// A root with a file to be held, and one that nobody uses.
+fn scene() -> Scene {
+    let scene = Scene::new(Confinement::OneCall);
+    scene.file("d/held", "12345");
+    scene.file("free", "12345");
+    scene
+}
+
+const TAKES_ROOT: &str = "looking at all processes takes root";
+
+#[test]
+fn what_threads_and_mappings_use_is_in_use() {
+    const TEST: &str = "what_threads_and_mappings_use_is_in_use";
+    let mut scene = scene();
+    let Some(program) = program(&scene).filter(|_| is_root()) else {
+        can(TEST, "it takes root and a C compiler", false);
+        return;
+    };
+    for (way, code, verb, truncates) in [
+        ("own-table", "HeldOpen", "holds it open", true),
+        ("leader-gone", "HeldOpen", "holds it open", true),
+        ("map", "Mapped", "maps it into memory", false),
+        ("leader-gone-map", "Mapped", "maps it into memory", false),
+    ] {
+        let holder = Holder::start(Command::new(&program).arg(way).arg(scene.root.join("d/held"))).expect(way);
+        in_use(&mut scene, code, &format!("process {} (holder) {verb}", holder.id()), truncates);
+        drop(holder);
+        scan(&mut scene);
+        assert!(scene.judge(&file("d/held")).is_ok(), "{way}: its user has ended");
+    }
+    let holder = Holder::start(Command::new(&program).arg("own-directory").arg(scene.root.join("d"))).unwrap();
+    scan(&mut scene);
+    let refused = refusal(&scene, &directory("d"));
+    assert_eq!(refused.to_string(), format!("it is the working directory of process {} (holder)", holder.id()));
+}
+
+#[test]
+fn a_running_executable_is_in_use() {
+    let mut scene = scene();
+    if !can("a_running_executable_is_in_use", TAKES_ROOT, is_root()) {
+        return;
+    }
+    fs::remove_file(scene.root.join("d/held")).unwrap();
+    fs::copy("/bin/sleep", scene.root.join("d/held")).unwrap();
+    let shell = format!("exec 3>&1; {0} 1000 3>&- & echo ready >&3; wait", scene.root.join("d/held").display());
+    let holder = Holder::start(Command::new("sh").args(["-c", &shell])).unwrap();
+    let running = || {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", holder.id())).unwrap();
+        let child = children.trim().parse::<u32>().ok()?;
+        let executable = fs::read_link(format!("/proc/{child}/exe")).ok()?;
+        (executable == scene.root.join("d/held")).then_some(child)
+    };
+    let child = loop {
+        if let Some(child) = running() {
+            break child;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    in_use(&mut scene, "Executing", &format!("process {child} (held) executes it"), false);
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(child.cast_signed()).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+}
+
+/// Runs a shell in a mount namespace of its own.
+fn elsewhere(script: &str) -> Option<Holder> {
+    let script = format!("{script} && echo ready && exec sleep 1000");
+    Holder::start(Command::new("unshare").args(["--mount", "--propagation", "private", "sh", "-c", &script]))
+}
+
+#[test]
+fn what_is_mounted_in_another_namespace_is_in_use() {
+    const TEST: &str = "what_is_mounted_in_another_namespace_is_in_use";
+    let mut scene = scene();
+    fs::create_dir(scene.root.join("empty")).unwrap();
+    fs::create_dir(scene.root.join("with space")).unwrap();
+    let (held, there) = (scene.root.join("d/held"), scene.outside.join("there"));
+    fs::write(&there, "").unwrap();
+    let Some(holder) = elsewhere(&format!("mount --bind {} {}", held.display(), there.display())).filter(|_| is_root())
+    else {
+        can(TEST, "it takes root, unshare and mount", false);
+        return;
+    };
+    let name = |holder: &Holder| format!("process {} (sleep)", holder.id());
+    let source =
+        |holder: &Holder| format!("it is the source of a bind mount in the mount namespace of {}", name(holder));
+    in_use(&mut scene, "MountSource", &source(&holder), false);
+    // Another name of the file is the same file.
+    fs::hard_link(&held, scene.root.join("twin")).unwrap();
+    assert_eq!(refusal(&scene, &file("twin")).code(), "MountSource");
+    fs::remove_file(scene.root.join("twin")).unwrap();
+    drop(holder);
+    let holder = elsewhere(&format!("mount --bind '{0}' '{0}'", scene.root.join("with space").display())).unwrap();
+    scan(&mut scene);
+    assert_eq!(refusal(&scene, &directory("with space")).to_string(), source(&holder));
+    drop(holder);
+    let on = |holder: &Holder| {
+        format!(
+            "something is mounted on it in the mount namespace of {}, and its removal would detach that mount",
+            name(holder)
+        )
+    };
+    let holder = elsewhere(&format!("mount -t tmpfs none {}", scene.root.join("empty").display())).unwrap();
+    scan(&mut scene);
+    assert_eq!(refusal(&scene, &directory("empty")).to_string(), on(&holder));
+    drop(holder);
+    let holder = elsewhere(&format!("mount --bind {} {}", there.display(), held.display())).unwrap();
+    in_use(&mut scene, "MountPoint", &on(&holder), false);
+    drop(holder);
+    // The root itself, and what it lies in, are mounted into every pod that writes logs there.
+    let holder = elsewhere(&format!("mount --bind {} {}", scene.root.display(), scene.outside.display())).unwrap();
+    scan(&mut scene);
+    assert!(scene.judge(&file("d/held")).is_ok() && scene.judge(&directory("d")).is_ok());
+    drop(holder);
+}
+
+#[test]
+fn a_namespace_that_no_process_is_in_may_use_everything() {
+    const TEST: &str = "a_namespace_that_no_process_is_in_may_use_everything";
+    let mut scene = scene();
+    let kept = scene.outside.join("kept");
+    // A namespace can be kept only on a mount that does not propagate.
+    let script =
+        format!("mount -t tmpfs none {0} && touch {0}/ns && unshare --mount={0}/ns true", scene.outside.display());
+    let Some(holder) = elsewhere(&script).filter(|_| is_root()) else {
+        can(TEST, "it takes root, and an unshare that keeps namespaces", false);
+        return;
+    };
+    scan(&mut scene);
+    assert!(!scene.open_files.is_complete(), "{} is kept by process {}", kept.display(), holder.id());
+    drop(holder);
+}
+
+#[test]
+fn the_file_of_a_loop_device_is_in_use() {
+    const TEST: &str = "the_file_of_a_loop_device_is_in_use";
+    let mut scene = scene();
+    let held = scene.root.join("d/held");
+    fs::File::create(&held).unwrap().set_len(1 << 20).unwrap();
+    let attached = Command::new("losetup").args(["--find", "--show"]).arg(&held).output();
+    let Some(attached) = attached.ok().filter(|output| output.status.success() && is_root()) else {
+        can(TEST, "it takes root and loop devices", false);
+        return;
+    };
+    let device = String::from_utf8(attached.stdout).unwrap().trim().to_owned();
+    let name = device.trim_start_matches("/dev/").to_owned();
+    let sentence = format!("the loop device {name} is backed by it, or by a file of the same name");
+    let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        in_use(&mut scene, "LoopDevice", &sentence, false);
+        // The path may mean something else here, or nothing: the name counts, and the file under any name.
+        fs::hard_link(&held, scene.root.join("twin")).unwrap();
+        assert_eq!(refusal(&scene, &file("twin")).code(), "LoopDevice");
+        scene.file("e/held", "a file of the same name");
+        assert_eq!(refusal(&scene, &file("e/held")).code(), "LoopDevice");
+    }));
+    let detached = Command::new("losetup").args(["--detach", &device]).status().unwrap();
+    assert!(detached.success());
+    checked.unwrap();
+}
+
+#[test]
+fn an_active_swap_file_is_in_use() {
+    const TEST: &str = "an_active_swap_file_is_in_use";
+    let mut scene = scene();
+    let held = scene.root.join("d/held");
+    fs::write(&held, vec![0_u8; 1 << 20]).unwrap();
+    fs::set_permissions(&held, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let run = |program: &str| Command::new(program).arg(&held).output().is_ok_and(|output| output.status.success());
+    if !can(TEST, "it takes root, mkswap, and a filesystem to swap to", is_root() && run("mkswap") && run("swapon")) {
+        return;
+    }
+    let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let sentence = "the kernel swaps to it, or to a file of the same name (a swap file)";
+        in_use(&mut scene, "SwapFile", sentence, false);
+    }));
+    assert!(run("swapoff"));
+    checked.unwrap();
+}
