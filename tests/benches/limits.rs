@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use holystone_core::snapshot::Snapshot;
 use holystone_core::usage::Usage;
-use holystone_runtime::{Capability, Engine, Limits, Plugin, Reason, View};
+use holystone_runtime::{Capability, Engine, Limits, Plugin, Reason, View, Worker};
 use holystone_tests::{guest, misbehave};
 use tokio::runtime::Runtime;
 
@@ -79,7 +79,7 @@ fn times() -> Vec<(Duration, f64)> {
         case("sleep", misbehave().to_owned(), r#"{"do":"sleep"}"#),
     ];
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let engine = Engine::new(None).unwrap();
+    let engine = Engine::new(None, Worker::at(env!("CARGO_BIN_EXE_holystone"))).unwrap();
     let snapshot = Snapshot::from_json(NODE).unwrap();
     let view = Arc::new(View::of(&snapshot, &Usage::of(&snapshot)));
     let load = Load::start();

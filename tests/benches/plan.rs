@@ -18,7 +18,7 @@ use holystone_core::proposal::Proposal;
 use holystone_core::snapshot::Snapshot;
 use holystone_core::usage::Usage;
 use holystone_node::{Faults, SimulatedNode};
-use holystone_runtime::{Capability, Engine, Limits, Plugin, View};
+use holystone_runtime::{Capability, Engine, Limits, Plugin, View, Worker};
 use tokio::runtime::Runtime;
 
 use binary::Planner;
@@ -141,7 +141,7 @@ fn plugin(runtime: &Runtime) -> Plugin {
     let path = component();
     let bytes =
         std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}: build holystone first", path.display()));
-    let engine = Engine::new(None).unwrap();
+    let engine = Engine::new(None, Worker::at(env!("CARGO_BIN_EXE_holystone"))).unwrap();
     let grants = [Capability::Images, Capability::Containers, Capability::Pods].into_iter().collect();
     runtime.block_on(Plugin::load(&engine, "unused-images", bytes, &grants, Limits::default())).unwrap()
 }

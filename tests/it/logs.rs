@@ -12,7 +12,7 @@ use holystone_core::proposal::{Target, Wish};
 use holystone_core::snapshot::Snapshot;
 use holystone_core::usage::Usage;
 use holystone_node::{LogAttempt, LogLimits, LogRoots, LogView, OpenFiles, Processes, RootSpec, Visibility};
-use holystone_runtime::{Capability, Engine, Limits, Plugin, View};
+use holystone_runtime::{Capability, Engine, Limits, Plugin, View, Worker};
 use holystone_tests::walks;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -74,7 +74,7 @@ impl Node {
     /// What a plugin wishes, with the snapshot taken some time from now.
     async fn wishes_in(&mut self, time: SignedDuration, path: PathBuf, config: &str) -> Result<Vec<Wish>, String> {
         self.snapshot.taken_at = Timestamp::now() + time;
-        let engine = Engine::new(Some(&crate::support::cache())).unwrap();
+        let engine = Engine::new(Some(&crate::support::cache()), Worker::at(env!("CARGO_BIN_EXE_holystone"))).unwrap();
         let grants = [Capability::Logs, Capability::LogContent, Capability::Pods].into_iter().collect();
         let bytes = fs::read(path).unwrap();
         let plugin = Plugin::load(&engine, "p", bytes, &grants, Limits::default()).await.unwrap();

@@ -3,12 +3,14 @@
 //!
 //! - `time`: those that do not end.
 //! - `memory`: those that want too much of it, their own or the host's.
+//! - `compiling`: those that take too much before any of their code runs, and their schemas.
 //! - `crash`: those that break, and those whose answers are broken.
 //! - `wishes`: those that wish for what must stay.
 //! - `words`: those that say what no terminal should hear.
 //! - `knowledge`: those that want to know or do more than they may.
 //! - `files`: those that are no plugins.
 
+mod compiling;
 mod crash;
 mod files;
 mod knowledge;

@@ -83,7 +83,7 @@ fn every_example_reads_and_plans_on_a_recorded_node() {
     for entry in fs::read_dir(EXAMPLES).unwrap() {
         let path = entry.unwrap().path();
         let content = fs::read_to_string(&path).unwrap();
-        let found = manifest::read(&[Text { origin: "example", text: &content }]).unwrap();
+        let found = manifest::read(&[Text { origin: "example", text: &content, skips_others: false }]).unwrap();
         if found.iter().any(|found| !found.manifest.spec.log_roots.is_empty()) {
             // Log directories are not recorded.
             assert!(on_recorded(&[&path], &[]).expect(2).stderr.contains("there is no log root app"));
@@ -203,7 +203,7 @@ async fn several_manifests_run_one_after_the_other_each_with_its_report() {
 async fn a_manifest_comes_from_standard_input_and_as_json() {
     let node = TestNode::small(Faults::none());
     let yaml = manifest("piped", ENFORCE);
-    let found = manifest::read(&[Text { origin: "", text: &yaml }]).unwrap().remove(0);
+    let found = manifest::read(&[Text { origin: "", text: &yaml, skips_others: false }]).unwrap().remove(0);
     let json = serde_json::to_string_pretty(&found.manifest).unwrap();
     let mut run = command("run", &[Path::new("-")]);
     on(&mut run, &node.endpoint()).args(["--max-count", "1"]);

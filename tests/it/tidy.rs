@@ -68,6 +68,22 @@ fn edges_know_the_core_and_never_each_other() {
 }
 
 #[test]
+fn unsafe_stands_in_one_file() {
+    let allowed = [
+        "host/runtime/src/code.rs",
+        "plugins/log-retention/src/component.rs",
+        "plugins/orphan-pod-logs/src/component.rs",
+        "plugins/unused-images/src/component.rs",
+    ];
+    let names =
+        |file: &String| read(file).contains("allow(unsafe_code") || read(file).contains("allow(\n    unsafe_code");
+    let found: Vec<String> = ["host", "plugins"].into_iter().flat_map(sources).filter(names).collect();
+    assert_eq!(found, allowed);
+    assert_eq!(read(allowed[0]).matches("unsafe {").count(), 1);
+    assert_eq!(read("Cargo.toml").matches("unsafe_code = \"forbid\"").count(), 1);
+}
+
+#[test]
 fn invariant_3_foreign_types_are_converted_in_one_file() {
     // The runtime's client and the simulated runtime speak the protocol; only convert.rs turns it into values.
     let speakers = ["host/node/src/cri", "host/node/src/simulated"];

@@ -36,6 +36,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use holystone_core::text;
+use holystone_runtime::worker;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{self, Writer};
@@ -43,7 +44,13 @@ use tracing_subscriber::fmt::format::{self, Writer};
 use crate::args::{Arguments, Command};
 use crate::exit::Exit;
 
+/// What this program does when it is started as a worker.
+const TASKS: [worker::Task; 2] = [holystone_runtime::COMPILE, plugins::SCHEMA];
+
 fn main() -> ExitCode {
+    if let Some(code) = worker::main(&TASKS) {
+        return code;
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

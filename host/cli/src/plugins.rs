@@ -14,9 +14,11 @@ use holystone_core::manifest::OnFailure;
 use holystone_core::proposal::Proposal;
 use holystone_core::report::{PluginFailure, PluginRun};
 use holystone_core::text;
-use holystone_runtime::{Answer, Capability, Engine, Grants, Limits, Plugin, PluginError, Reason, View};
+use holystone_runtime::{
+    Answer, CacheError, Capability, Engine, EngineError, Grants, Limits, Plugin, PluginError, Reason, View, Worker,
+};
 
-pub(crate) use self::config::{Complaint, complaints, denied, is_denied_builtin, without_effect};
+pub(crate) use self::config::{Complaint, SCHEMA, complaints, denied, is_denied_builtin, without_effect};
 pub(crate) use self::source::Source;
 
 /// A plugin that an operator has chosen, and what it is given.
@@ -52,6 +54,7 @@ pub(crate) struct Loaded {
     source: Source,
     plugin: Result<Plugin, PluginError>,
     config: String,
+    limits: Limits,
     on_failure: OnFailure,
 }
 
@@ -126,7 +129,8 @@ fn explain(error: &PluginError) -> String {
 impl Choice {
     async fn load(self, engine: Engine) -> Loaded {
         let plugin = self.plugin(&engine).await;
-        Loaded { name: self.name, source: self.source, plugin, config: self.config, on_failure: self.on_failure }
+        let Self { name, source, config, limits, on_failure, .. } = self;
+        Loaded { name, source, plugin, config, limits, on_failure }
     }
 
     async fn plugin(&self, engine: &Engine) -> Result<Plugin, PluginError> {
@@ -176,19 +180,23 @@ impl Loaded {
 }
 
 fn engine(cache: &CacheDir) -> anyhow::Result<Engine> {
+    let engine = |cache: Option<&Path>| Engine::new(cache, Worker::this_program());
     match cache {
-        CacheDir::At(directory) => return Ok(Engine::new(Some(directory))?),
+        CacheDir::At(directory) => return Ok(engine(Some(directory))?),
         CacheDir::Usual => {
             if let Some(directory) = usual_cache() {
-                match Engine::new(Some(&directory)) {
+                match engine(Some(&directory)) {
                     Ok(engine) => return Ok(engine),
-                    Err(error) => tracing::info!("plugins are compiled anew: {error}"),
+                    Err(error @ EngineError::Cache { problem: CacheError::Untrusted(_), .. }) => {
+                        tracing::warn!("plugins are compiled without a cache: {error}");
+                    }
+                    Err(error) => tracing::info!("plugins are compiled without a cache: {error}"),
                 }
             }
         }
         CacheDir::Nowhere => {}
     }
-    Ok(Engine::new(None)?)
+    Ok(engine(None)?)
 }
 
 fn usual_cache() -> Option<PathBuf> {

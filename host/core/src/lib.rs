@@ -42,3 +42,4 @@ pub mod snapshot;
 pub mod state;
 pub mod text;
 pub mod usage;
+pub mod worker;

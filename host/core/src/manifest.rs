@@ -56,6 +56,9 @@ pub struct Text<'a> {
     pub origin: &'a str,
     /// YAML with any number of documents, or JSON with any number of objects.
     pub text: &'a str,
+    /// Whether documents of other kinds may stand in it, which are skipped: in a directory all sorts of files lie
+    /// beside a manifest.
+    pub skips_others: bool,
 }
 
 /// A manifest, and where it was found.
@@ -94,6 +97,9 @@ pub fn drafts<'a>(texts: &[Text<'a>]) -> (Vec<Draft<'a>>, Vec<Problem>) {
     for text in texts {
         let mut found = Vec::new();
         for document in document::split(text.text, &mut found) {
+            if text.skips_others && rules::other_kind(&document).is_some() {
+                continue;
+            }
             let manifest = one(&document, &mut found);
             rules::distinct(&document, text.origin, &mut names, &mut found);
             drafts.push(Draft { origin: text.origin, manifest, document });
@@ -177,6 +183,25 @@ impl<'a> Draft<'a> {
     pub fn has_runtime(&self) -> bool {
         self.document.at("spec.runtime.endpoint").and_then(Node::text) != Some("none")
     }
+}
+
+/// The problem of texts of which everything is skipped.
+pub fn nothing() -> Problem {
+    Problem::new(None, "", "there is no NodeCleanup in them")
+}
+
+/// The documents that [`read`] skips, with a sentence for each.
+pub fn skipped(texts: &[Text<'_>]) -> Vec<String> {
+    let of = |text: &Text<'_>| {
+        let documents = if text.skips_others { document::split(text.text, &mut Vec::new()) } else { Vec::new() };
+        let origin = crate::text::shown(text.origin);
+        let sentence = move |document: &Node| {
+            let place = document.line.map_or_else(|| origin.clone(), |line| format!("{origin}:{line}"));
+            Some(format!("{place}: {}, not a NodeCleanup: skipped", rules::other_kind(document)?))
+        };
+        documents.iter().filter_map(sentence).collect::<Vec<_>>()
+    };
+    texts.iter().flat_map(of).collect()
 }
 
 /// Checks one manifest that has been parsed already, as the API server hands it out.

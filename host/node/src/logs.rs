@@ -201,6 +201,10 @@ impl LogWalk for Walk {
     fn next(&mut self, most: usize) -> Result<Batch, LogsError> {
         Walk::next(self, most)
     }
+
+    fn gaps(&self) -> Vec<String> {
+        self.gap_sentences()
+    }
 }
 
 #[cfg(test)]

@@ -80,6 +80,9 @@ const ALWAYS: [&str; 3] = ["types", "host", "log"];
 /// The packages of WASI 0.2 that are linked (and grant nothing).
 const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 
+/// How many imports a problem names.
+const MOST: usize = 10;
+
 /// What one import amounts to.
 enum Import {
     Fine,
@@ -111,12 +114,19 @@ pub(crate) fn check<'a>(imports: impl Iterator<Item = &'a str>, grants: &Grants)
         }
     }
     if !unknown.is_empty() {
-        return Err((Reason::IncompatibleApi, unknown.join("; ")));
+        return Err((Reason::IncompatibleApi, several(&unknown)));
     }
     if !denied.is_empty() {
-        return Err((Reason::CapabilityDenied, denied.join("; ")));
+        return Err((Reason::CapabilityDenied, several(&denied)));
     }
     Ok(())
+}
+
+/// The first of them, and how many there are besides: a component may have thousands of imports.
+fn several(problems: &[String]) -> String {
+    let (first, rest) = problems.split_at(problems.len().min(MOST));
+    let more = if rest.is_empty() { String::new() } else { format!("; and so for {} more imports", rest.len()) };
+    format!("{}{more}", first.join("; "))
 }
 
 fn judge(import: &str, grants: &Grants) -> Import {
@@ -191,6 +201,22 @@ mod tests {
     fn foreign_imports_are_denied() {
         for import in ["wasi:http/outgoing-handler@0.2.0", "evil:host/exec@1.0.0", "env", "wasi:nn/graph@0.2.0"] {
             assert_eq!(verdict(&[import], &Capability::ALL).unwrap_err().0, Reason::CapabilityDenied, "{import}");
+        }
+    }
+
+    #[test]
+    fn thousands_of_imports_make_a_short_problem() {
+        for (import, grants, reason) in [
+            ("evil:host/exec-NUMBER@1.0.0", &Capability::ALL[..], Reason::CapabilityDenied),
+            ("holystone:node/nothing-NUMBER@0.1.0", &Capability::ALL, Reason::IncompatibleApi),
+            ("NUMBER", &[], Reason::CapabilityDenied),
+        ] {
+            let named = |number: usize| import.replace("NUMBER", &format!("{}{number}", "x".repeat(300)));
+            let imports: Vec<String> = (0..9_000).map(named).collect();
+            let imports: Vec<&str> = imports.iter().map(String::as_str).collect();
+            let (found, problem) = verdict(&imports, grants).unwrap_err();
+            assert_eq!(found, reason);
+            assert!(problem.len() < 4_000 && problem.ends_with("; and so for 8990 more imports"), "{problem}");
         }
     }
 

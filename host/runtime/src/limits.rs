@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
+pub use holystone_core::worker::COMPILE_MEMORY;
+
 /// Limits of one plugin. Time and memory are the operator's to set; the rest is fixed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// How long it may take to come to an answer, start-up included. Default 10 s.
     pub timeout: Duration,
@@ -27,6 +29,9 @@ pub const MAX_COMPONENT: usize = 64 << 20;
 /// How many bytes of a component may be code and declarations: all but its data. Each takes about a hundred bytes of
 /// memory, and up to 10 µs, to compile.
 pub(crate) const MAX_CODE: usize = 16 << 20;
+/// How many bytes of native code, and what describes it, a component may become. The host has it twice for a moment,
+/// when the worker that made it is gone.
+pub(crate) const MAX_COMPILED: usize = 192 << 20;
 /// How many functions are compiled. Each takes about 5 KB of memory, however small it is.
 pub(crate) const MAX_FUNCTIONS: usize = 100_000;
 /// How many instances components in components may multiply to.

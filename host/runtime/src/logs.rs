@@ -7,17 +7,42 @@ use std::sync::Arc;
 
 use holystone_core::logs::{Batch, FileEntry, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
 
+use crate::v0_1::Messages;
+
 /// A walk that a plugin has opened.
 pub(crate) struct OpenWalk {
     /// Absent once it is over.
     under_way: Option<Box<dyn LogWalk>>,
+    messages: Messages,
+}
+
+impl Drop for OpenWalk {
+    fn drop(&mut self) {
+        if let Some(walk) = &self.under_way {
+            self.messages.report(walk.as_ref());
+        }
+    }
+}
+
+impl Messages {
+    /// Says what a walk could not look at. A plugin that walks again and again is told of no more than it may say.
+    fn report(&self, walk: &dyn LogWalk) {
+        for gap in walk.gaps() {
+            self.warn(&gap);
+        }
+    }
 }
 
 /// Starts a walk.
-pub(crate) async fn open(source: &Arc<dyn LogSource>, root: String, options: WalkOptions) -> Answer<OpenWalk> {
+pub(crate) async fn open(
+    source: &Arc<dyn LogSource>,
+    root: String,
+    options: WalkOptions,
+    messages: Messages,
+) -> Answer<OpenWalk> {
     let source = Arc::clone(source);
     let opened = blocking(move || source.open(&root, options)).await?;
-    Ok(opened.map(|walk| OpenWalk { under_way: Some(walk) }))
+    Ok(opened.map(|walk| OpenWalk { under_way: Some(walk), messages }))
 }
 
 /// Reads from a file.
@@ -48,7 +73,9 @@ impl OpenWalk {
                     return Ok(Err(error));
                 }
             };
-            if !is_over {
+            if is_over {
+                self.messages.report(walk.as_ref());
+            } else {
                 self.under_way = Some(walk);
             }
             if !entries.is_empty() {

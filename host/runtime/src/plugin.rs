@@ -17,6 +17,7 @@ use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
 use crate::capability::{self, Capability, Grants};
+use crate::code;
 use crate::engine::Engine;
 use crate::error::{PluginError, Reason};
 use crate::limits::{Accountant, Limits, MAX_COMPONENT, MAX_COPIED, MAX_HANDLES, MAX_MEMORIES, MAX_TABLES};
@@ -60,7 +61,7 @@ type Problem = (Reason, String);
 
 impl Plugin {
     /// Compiles a component, checks that it imports nothing that it is not granted, and links it. Runs none of its
-    /// code. Compiling takes from milliseconds to seconds, on threads of its own.
+    /// code. Compiling takes from milliseconds to seconds, in a process of its own; dropping the future ends it.
     ///
     /// # Errors
     /// With a stable reason: not a component, cannot be compiled, not granted, or of another interface version.
@@ -71,18 +72,8 @@ impl Plugin {
         grants: &Grants,
         limits: Limits,
     ) -> Result<Self, PluginError> {
-        let (to_compile_with, grants) = (engine.clone(), grants.clone());
-        let compile = move || Compiled::new(&to_compile_with, bytes.as_ref(), &grants, limits);
-        let compiled = match tokio::time::timeout(limits.compile, tokio::task::spawn_blocking(compile)).await {
-            Ok(Ok(compiled)) => compiled,
-            Ok(Err(lost)) => Err((Reason::CompileFailed, format!("compiling it ended early: {lost}"))),
-            Err(_) => {
-                let message = format!("it was not compiled within {} s", limits.compile.as_secs_f64());
-                Err((Reason::CompileFailed, message))
-            }
-        };
         let fail = |(reason, message)| PluginError { plugin: name.to_owned(), reason, message };
-        let compiled = Arc::new(compiled.map_err(fail)?);
+        let compiled = Arc::new(Compiled::new(engine, bytes, grants, limits).await.map_err(fail)?);
         Ok(Self { name: name.to_owned(), engine: engine.clone(), limits, compiled })
     }
 
@@ -209,24 +200,55 @@ impl Plugin {
 }
 
 impl Compiled {
-    fn new(engine: &Engine, bytes: &[u8], grants: &Grants, limits: Limits) -> Result<Self, Problem> {
-        check_bytes(bytes)?;
-        let instances = shape::check(bytes)?;
+    async fn new(
+        engine: &Engine,
+        bytes: impl AsRef<[u8]> + Send + 'static,
+        grants: &Grants,
+        limits: Limits,
+    ) -> Result<Self, Problem> {
+        let check = move || {
+            let checked = check_bytes(bytes.as_ref()).and_then(|()| shape::check(bytes.as_ref()));
+            checked.map(|instances| (digest(bytes.as_ref()), instances, bytes))
+        };
+        let (digest, instances, bytes) = in_time(limits, check).await?;
         if instances > limits.memory {
             return Err(over_memory(limits));
         }
-        let component = engine
-            .compile(bytes)
-            .map_err(|error| (Reason::CompileFailed, format!("it cannot be compiled: {}", one_line(&error))))?;
+        let component = code::component(engine, &digest, bytes.as_ref(), limits).await;
+        let component = component.map_err(|error| (Reason::CompileFailed, format!("compiling it {error}")))?;
+        let (engine, grants) = (engine.clone(), grants.clone());
+        in_time(limits, move || Self::link(&engine, &component, digest, &grants, instances)).await
+    }
+
+    fn link(
+        engine: &Engine,
+        component: &Component,
+        digest: String,
+        grants: &Grants,
+        instances: usize,
+    ) -> Result<Self, Problem> {
         let component_type = component.component_type();
         let imports: Vec<&str> = component_type.imports(engine.wasmtime()).map(|(import, _)| import).collect();
         let uses = capability::used(imports.iter().copied());
         capability::check(imports.into_iter(), grants)?;
-        check_counts(&component)?;
+        check_counts(component)?;
         let incompatible = |error| (Reason::IncompatibleApi, incompatible(&error));
-        let linked = engine.linker().instantiate_pre(&component).map_err(incompatible)?;
+        let linked = engine.linker().instantiate_pre(component).map_err(incompatible)?;
         let exports = Exports::new(&linked).map_err(incompatible)?;
-        Ok(Self { digest: digest(bytes), uses, linked, exports, instances })
+        Ok(Self { digest, uses, linked, exports, instances })
+    }
+}
+
+/// Does on a thread of its own what takes longer the larger a component is, for no longer than compiling may take.
+async fn in_time<T: Send + 'static>(
+    limits: Limits,
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let fail = |message| Err((Reason::CompileFailed, message));
+    match tokio::time::timeout(limits.compile, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(lost)) => fail(format!("reading it ended early: {lost}")),
+        Err(_) => fail(format!("it was not read within {} s", limits.compile.as_secs_f64())),
     }
 }
 
@@ -318,7 +340,7 @@ fn is_out_of_copies(error: &(impl Debug + ?Sized)) -> bool {
 }
 
 /// The causes of an error without a backtrace, on one line.
-fn one_line(error: &wasmtime::Error) -> String {
+pub(crate) fn one_line(error: &wasmtime::Error) -> String {
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     text::shown(&causes.join(": ").replace('\n', " "))
 }

@@ -4,6 +4,7 @@
 //! not compatible gets a module of its own beside this one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use holystone_core::config;
 use holystone_core::container::{Container, ContainerState, Sandbox};
@@ -289,20 +290,69 @@ fn reason(reason: cleaner::Reason) -> proposal::Reason {
 
 /// What the host keeps for one call of a plugin.
 pub(crate) struct State {
-    plugin: String,
     view: Arc<View>,
     pub(crate) accountant: Accountant,
     wasi: WasiCtx,
     table: ResourceTable,
-    log_lines: usize,
+    messages: Messages,
     open_walks: usize,
+}
+
+/// Counts what a plugin says in one call, and what the host says because of it.
+#[derive(Clone)]
+pub(crate) struct Messages {
+    plugin: Arc<str>,
+    said: Arc<AtomicUsize>,
+    handed_on: Arc<AtomicUsize>,
+}
+
+impl Messages {
+    pub(crate) fn new(plugin: &str) -> Self {
+        Self { plugin: plugin.into(), said: Arc::default(), handed_on: Arc::default() }
+    }
+
+    /// Hands a message on, unless there have been too many.
+    fn say(&self, level: log::Level, message: &str) {
+        let plugin = &*self.plugin;
+        let message = match self.said.fetch_add(1, Ordering::Relaxed) {
+            ..MAX_LOG_LINES => text::shown(message),
+            // One line says that more were dropped, the rest is silence.
+            MAX_LOG_LINES => format!("more than {MAX_LOG_LINES} messages, the rest is dropped"),
+            _ => return,
+        };
+        self.handed_on.fetch_add(1, Ordering::Relaxed);
+        match level {
+            log::Level::Error => tracing::error!(plugin, "{message}"),
+            log::Level::Warn => tracing::warn!(plugin, "{message}"),
+            log::Level::Info => tracing::info!(plugin, "{message}"),
+            log::Level::Debug => tracing::debug!(plugin, "{message}"),
+            log::Level::Trace => tracing::trace!(plugin, "{message}"),
+        }
+    }
+
+    /// How many there were.
+    #[cfg(test)]
+    fn said(&self) -> usize {
+        self.said.load(Ordering::Relaxed)
+    }
+
+    /// How many of them were handed on, with the one that says that others are dropped.
+    #[cfg(test)]
+    fn handed_on(&self) -> usize {
+        self.handed_on.load(Ordering::Relaxed)
+    }
+
+    /// Warns of something that the plugin has brought about.
+    pub(crate) fn warn(&self, message: &str) {
+        self.say(log::Level::Warn, message);
+    }
 }
 
 impl State {
     pub(crate) fn new(plugin: &str, view: Arc<View>, wasi: WasiCtx, accountant: Accountant) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        Self { plugin: plugin.to_owned(), view, accountant, wasi, table, log_lines: 0, open_walks: 0 }
+        Self { view, accountant, wasi, table, messages: Messages::new(plugin), open_walks: 0 }
     }
 }
 
@@ -343,22 +393,7 @@ impl host::Host for State {
 
 impl log::Host for State {
     fn log(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
-        self.log_lines = self.log_lines.saturating_add(1);
-        let (plugin, message) = match self.log_lines {
-            ..=MAX_LOG_LINES => (&self.plugin, text::shown(&message)),
-            // One line says that more were dropped, the rest is silence.
-            n if n == MAX_LOG_LINES + 1 => {
-                (&self.plugin, format!("more than {MAX_LOG_LINES} messages, the rest is dropped"))
-            }
-            _ => return Ok(()),
-        };
-        match level {
-            log::Level::Error => tracing::error!(plugin, "{message}"),
-            log::Level::Warn => tracing::warn!(plugin, "{message}"),
-            log::Level::Info => tracing::info!(plugin, "{message}"),
-            log::Level::Debug => tracing::debug!(plugin, "{message}"),
-            log::Level::Trace => tracing::trace!(plugin, "{message}"),
-        }
+        self.messages.say(level, &message);
         Ok(())
     }
 }
@@ -391,7 +426,7 @@ impl logs::Host for State {
             Ok(asked) => asked,
             Err(error) => return Ok(Err(error)),
         };
-        match crate::logs::open(source, root, options).await? {
+        match crate::logs::open(source, root, options, self.messages.clone()).await? {
             Ok(walk) => {
                 self.open_walks += 1;
                 Ok(Ok(self.table.push(Walk(walk))?))

@@ -4,13 +4,18 @@
 //! Both look at the same fields. Where the plugin has something to say about a field its words count, because they say
 //! more; the schema tells the rest.
 
+use std::fmt;
+use std::time::Duration;
+
 use holystone_core::config::Problem;
 use holystone_core::manifest::field_path;
 use holystone_core::text::{self, shown};
-use holystone_runtime::{Capability, Plugin, PluginError, Reason};
+use holystone_runtime::worker::{Allowance, Prepared, Task};
+use holystone_runtime::{Capability, Plugin, PluginError, Reason, Worker};
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::source::Schema;
 use super::{Loaded, Source};
@@ -18,9 +23,17 @@ use crate::builtin;
 
 /// How many problems a schema may have with one config.
 const MOST: usize = 20;
+/// What checking a config against the schema of a plugin may take, besides the plugin's own time: a few lines of
+/// schema can ask for more than any machine has.
+const SCHEMA_MEMORY: u64 = 128 << 20;
+/// How many bytes the problems may have that are found.
+const PROBLEMS: usize = 1 << 20;
+
+/// What a worker process does for [`complaints`]: checks a config against a schema that may come from anybody.
+pub(crate) const SCHEMA: Task = Task { name: "schema", prepare: checker };
 
 /// Something that is wrong with what a manifest says of a plugin.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Complaint {
     /// Which plugin, counted from 0.
     pub(crate) plugin: usize,
@@ -75,7 +88,7 @@ pub(crate) fn denied(one: &Loaded, granted: &[Capability]) -> Option<Complaint> 
 }
 
 async fn of_one(one: &Loaded) -> Vec<Complaint> {
-    let schema = by_schema(&one.source, &one.config);
+    let schema = by_schema(&one.source, &one.config, one.limits.timeout).await;
     let problems = match &one.plugin {
         Ok(plugin) => plugin.problems(&one.config).await,
         Err(error) if error.reason == Reason::FetchFailed => return vec![not_there(&one.source, error)],
@@ -109,13 +122,40 @@ fn by_plugin(Problem { field, message }: Problem) -> Complaint {
     }
 }
 
-fn by_schema(source: &Source, config: &str) -> Vec<Complaint> {
+async fn by_schema(source: &Source, config: &str, time: Duration) -> Vec<Complaint> {
     let Schema { text, place } = match source.schema() {
         Ok(Some(schema)) => schema,
         Ok(None) => return Vec::new(),
         Err(problem) => return vec![complaint("source", problem)],
     };
-    let schema: Value = match serde_json::from_str(&text) {
+    if let Source::Builtin(_) = source {
+        return judge(&text, &place, config);
+    }
+    let failed = |error: &dyn fmt::Display| {
+        vec![complaint("source", format!("checking the config against its schema, {place}, {error}"))]
+    };
+    let allowance = Allowance { memory: SCHEMA_MEMORY, time, answer: PROBLEMS };
+    let input = json!([text, place, config]).to_string();
+    match Worker::this_program().run(SCHEMA.name, input.as_bytes(), allowance).await {
+        Ok(found) => serde_json::from_slice(&found).unwrap_or_else(|error| failed(&error)),
+        Err(error) => failed(&error),
+    }
+}
+
+/// The worker's part: gets ready. Hash tables ask for random bytes once, which a worker cannot do later.
+fn checker(_: usize) -> Result<Prepared, String> {
+    judge(r#"{"type":"object"}"#, "", "{}");
+    Ok(Box::new(|input| check(&input)))
+}
+
+fn check(input: &[u8]) -> Result<Vec<u8>, String> {
+    let words = |error: serde_json::Error| error.to_string();
+    let (text, place, config): (String, String, String) = serde_json::from_slice(input).map_err(words)?;
+    serde_json::to_vec(&judge(&text, &place, &config)).map_err(words)
+}
+
+fn judge(text: &str, place: &str, config: &str) -> Vec<Complaint> {
+    let schema: Value = match serde_json::from_str(text) {
         Ok(schema) => schema,
         Err(error) => {
             return vec![complaint("source", format!("the schema of its config, {place}, is not JSON: {error}"))];
@@ -135,7 +175,7 @@ fn violations(validator: &Validator, schema: &Value, config: &str) -> Vec<Compla
     // The config was made from a manifest, so it is JSON.
     let config: Value = serde_json::from_str(config).unwrap_or_default();
     let mut found: Vec<Complaint> =
-        validator.iter_errors(&config).take(MOST).flat_map(|error| violation(&error, schema, &config)).collect();
+        validator.iter_errors(&config).flat_map(|error| violation(&error, schema, &config)).take(MOST).collect();
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
 }
@@ -146,10 +186,10 @@ fn violation(error: &ValidationError<'_>, schema: &Value, config: &Value) -> Vec
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
             let known = known_fields(error, schema);
-            unexpected.iter().map(|name| unknown(&field_path(&path, name), name, &known)).collect()
+            unexpected.iter().take(MOST).map(|name| unknown(&field_path(&path, name), name, &known)).collect()
         }
         ValidationErrorKind::Required { property } => {
-            vec![complaint(field_path(&path, property.as_str().unwrap_or_default()), "is missing")]
+            vec![complaint(field_path(&path, &shown(property.as_str().unwrap_or_default())), "is missing")]
         }
         _ => {
             let message = shown(&error.masked_with("it").to_string());
@@ -162,7 +202,7 @@ fn unknown(path: &str, name: &str, known: &[&str]) -> Complaint {
     let suggestion = text::closest(name, known.iter().copied()).map(str::to_owned);
     let message = match (&suggestion, known) {
         (Some(_), _) | (None, []) => "there is no such field".to_owned(),
-        (None, known) => format!("there is no such field; there are {}", known.join(", ")),
+        (None, known) => format!("there is no such field; there are {}", shown(&known.join(", "))),
     };
     Complaint { suggestion, ..complaint(path, message) }
 }
@@ -212,10 +252,6 @@ fn within(path: &str, parent: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use serde_json::json;
-
     use super::*;
 
     fn told(complaints: Vec<Complaint>) -> Vec<String> {
@@ -228,10 +264,8 @@ mod tests {
     }
 
     fn judged(schema: &Value, config: &Value) -> Vec<String> {
-        let directory = tempfile::tempdir().unwrap();
-        let plugin = directory.path().join("cleaner.wasm");
-        std::fs::write(plugin.with_extension("schema.json"), schema.to_string()).unwrap();
-        told(by_schema(&Source::File(plugin), &config.to_string()))
+        let input = json!([schema.to_string(), "cleaner.schema.json", config.to_string()]).to_string();
+        told(serde_json::from_slice(&check(input.as_bytes()).unwrap()).unwrap())
     }
 
     #[test]
@@ -274,7 +308,28 @@ mod tests {
         for endless in [json!({ "$ref": "#" }), json!({ "allOf": [{ "$ref": "#" }] })] {
             assert_eq!(judged(&endless, &json!({})), Vec::<String>::new());
         }
-        assert_eq!(told(by_schema(&Source::File(Path::new("/nonexistent/a.wasm").into()), "{}")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_schema_makes_the_host_say_is_short() {
+        let many =
+            |name: &str| (0..5_000).map(|n| (format!("{name}{n}"), json!({}))).collect::<serde_json::Map<_, _>>();
+        let long = "x".repeat(100_000);
+        for (schema, config) in [
+            (json!({ "additionalProperties": false, "properties": many("known") }), Value::Object(many("other"))),
+            (json!({ "required": [long] }), json!({})),
+            (json!({ "properties": { "a": { "enum": [long] } } }), json!({ "a": 1 })),
+            (json!({ "properties": { "a": { "const": long } } }), json!({ "a": "y".repeat(100_000) })),
+            (
+                json!({ "required": (0..5_000).collect::<Vec<_>>().iter().map(ToString::to_string).collect::<Vec<_>>() }),
+                json!({}),
+            ),
+            (json!({ "type": long }), json!({})),
+        ] {
+            let told = judged(&schema, &config);
+            assert!((1..=MOST).contains(&told.len()), "{} problems", told.len());
+            assert!(told.iter().all(|problem| problem.len() < 1_000), "{}", told[0].len());
+        }
     }
 
     #[test]

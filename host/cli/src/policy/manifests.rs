@@ -62,6 +62,14 @@ struct File {
     origin: String,
     directory: PathBuf,
     text: String,
+    /// Found in a directory, and not named by itself.
+    is_listed: bool,
+}
+
+impl File {
+    fn as_text(&self) -> Text<'_> {
+        Text { origin: &self.origin, text: &self.text, skips_others: self.is_listed }
+    }
 }
 
 impl Manifests {
@@ -100,8 +108,7 @@ impl Manifests {
     /// With everything that is wrong, as wrong usage: then none is to be acted on.
     pub(crate) async fn read(&self, overrides: &Overrides<'_>, cache: &CacheDir) -> anyhow::Result<Vec<Checked>> {
         let files = self.files()?;
-        let texts: Vec<Text<'_>> = files.iter().map(|file| Text { origin: &file.origin, text: &file.text }).collect();
-        let (drafts, mut problems) = manifest::drafts(&texts);
+        let (drafts, mut problems) = drafts(&files);
         let check = Checker::new(cache.clone());
         let mut checked = Vec::new();
         for draft in &drafts {
@@ -140,8 +147,7 @@ impl Manifests {
         adapt: impl Fn(&mut NodeCleanup),
     ) -> anyhow::Result<Validated> {
         let files = self.files()?;
-        let texts: Vec<Text<'_>> = files.iter().map(|file| Text { origin: &file.origin, text: &file.text }).collect();
-        let (drafts, mut problems) = manifest::drafts(&texts);
+        let (drafts, mut problems) = drafts(&files);
         let check = Checker::new(cache);
         let mut manifests = Vec::new();
         for draft in &drafts {
@@ -174,7 +180,7 @@ impl Manifests {
                 files.push(file("standard input".to_owned(), Path::new("."), bytes)?);
             } else if path.is_dir() {
                 for path in entries(path)? {
-                    files.push(read(&path)?);
+                    files.push(File { is_listed: true, ..read(&path)? });
                 }
             } else {
                 files.push(read(path)?);
@@ -317,10 +323,26 @@ fn read(path: &Path) -> anyhow::Result<File> {
 fn file(origin: String, directory: &Path, bytes: Result<Vec<u8>, files::FileError>) -> anyhow::Result<File> {
     let bytes = bytes.map_err(|error| Usage(format!("-f: {origin} {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| Usage(format!("-f: {origin} is not UTF-8: {error}")))?;
-    Ok(File { origin, directory: directory.to_owned(), text })
+    Ok(File { origin, directory: directory.to_owned(), text, is_listed: false })
 }
 
-/// The manifests of a directory, by name. What Kubernetes mounts has hidden entries besides.
+/// The documents of these files. What else lies in a directory is skipped with a note; a directory with nothing but
+/// that is a problem.
+fn drafts(files: &[File]) -> (Vec<manifest::Draft<'_>>, Vec<Problem>) {
+    let texts: Vec<Text<'_>> = files.iter().map(File::as_text).collect();
+    let notes = manifest::skipped(&texts);
+    for note in &notes {
+        tracing::warn!("-f: {note}");
+    }
+    let (drafts, mut problems) = manifest::drafts(&texts);
+    if drafts.is_empty() && problems.is_empty() && !notes.is_empty() {
+        problems.push(manifest::nothing());
+    }
+    (drafts, problems)
+}
+
+/// The manifests of a directory, by name. What Kubernetes mounts has hidden entries besides, and plugins that lie there
+/// have the schemas of their configs beside them.
 fn entries(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let unreadable = |error: std::io::Error| Usage(format!("-f: {} cannot be read: {error}", directory.display()));
     let mut paths = Vec::new();
@@ -328,7 +350,8 @@ fn entries(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let path = entry.map_err(unreadable)?.path();
         let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
         let wanted = path.extension().is_some_and(|ending| ENDINGS.iter().any(|wanted| ending == *wanted));
-        if wanted && !hidden && !path.is_dir() {
+        let schema = path.to_string_lossy().ends_with(".schema.json");
+        if wanted && !hidden && !schema && !path.is_dir() {
             paths.push(path);
         }
     }

@@ -384,7 +384,7 @@ fn marked(mut object: Value) -> Value {
 /// The ConfigMap with its manifest paused, unless it is so already.
 fn paused(config_map: &Value) -> Option<Value> {
     let text = config_map["data"][MANIFEST_KEY].as_str()?;
-    let mut manifest = manifest::read(&[Text { origin: "", text }]).ok()?.pop()?.manifest;
+    let mut manifest = manifest::read(&[Text { origin: "", text, skips_others: false }]).ok()?.pop()?.manifest;
     if manifest.spec.paused {
         return None;
     }

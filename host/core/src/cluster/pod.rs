@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{DAEMON_PORT, MANAGED_BY, NAME_LABEL, object_name};
 use crate::manifest::{CompletionPolicy, Mode, NodeCleanup, PluginSource, RolloutEngine, SocketMount};
 use crate::pressure::Disk;
+use crate::worker::{COMPILE_MEMORY, WORKERS};
 
 /// Where things are in the pods.
 const MANIFEST_DIR: &str = "/etc/holystone/manifest";
@@ -20,8 +21,8 @@ const STATE_DIR: &str = "/var/lib/holystone";
 const AUTO: &str = "/run/containerd/containerd.sock";
 /// The manifest in its ConfigMap.
 pub(super) const MANIFEST_KEY: &str = "node-cleanup.yaml";
-/// What the host takes besides the plugin: a run on a node of thousands of images, and the compiler of plugins.
-const HOST_MEMORY: u64 = 512 << 20;
+/// The memory that the host takes besides the plugin and the workers that compile: a run on a node of thousands of images.
+const HOST_MEMORY: u64 = 256 << 20;
 /// The taints that Kubernetes lets the pods of a DaemonSet tolerate. BroadcastJobs add none of their own, and a full
 /// disk is what this is for.
 const TOLERATED: [(&str, &str); 6] = [
@@ -95,8 +96,7 @@ fn tolerations(manifest: &NodeCleanup) -> Vec<Value> {
 fn container(manifest: &NodeCleanup, image: &str, engine: RolloutEngine, mounts: &[Mount]) -> Value {
     let field = |path: &str| json!({ "fieldRef": { "apiVersion": "v1", "fieldPath": path } });
     let mounts: Vec<&Value> = mounts.iter().map(|mount| &mount.mount).collect();
-    let plugin_memory = manifest.spec.plugins.iter().map(|plugin| plugin.limits.memory.get()).max().unwrap_or_default();
-    let mebibytes = HOST_MEMORY.saturating_add(plugin_memory).div_ceil(1 << 20);
+    let mebibytes = memory(manifest).div_ceil(1 << 20);
     // Whoever owns a log file, and whatever sticky directory it is in, root without these could not remove it.
     let capabilities: &[&str] = if manifest.spec.log_roots.is_empty() { &[] } else { &["DAC_OVERRIDE", "FOWNER"] };
     let mut dropped = json!({ "drop": ["ALL"] });
@@ -135,6 +135,15 @@ fn container(manifest: &NodeCleanup, image: &str, engine: RolloutEngine, mounts:
         container["livenessProbe"]["failureThreshold"] = 6.into();
     }
     container
+}
+
+/// The most memory that a pod takes, in bytes. Plugins are asked one after the other, and compiled before that, some at
+/// a time.
+fn memory(manifest: &NodeCleanup) -> u64 {
+    let plugins = &manifest.spec.plugins;
+    let largest = plugins.iter().map(|plugin| plugin.limits.memory.get()).max().unwrap_or_default();
+    let workers = u64::try_from(plugins.len().min(WORKERS)).unwrap_or_default();
+    HOST_MEMORY.saturating_add(largest).saturating_add(workers.saturating_mul(COMPILE_MEMORY))
 }
 
 fn arguments(manifest: &NodeCleanup, engine: RolloutEngine) -> Vec<String> {

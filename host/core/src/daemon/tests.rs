@@ -19,7 +19,7 @@ fn duty(lines: &str) -> Duty {
     let text = format!(
         "{{apiVersion: holystone.dev/v1alpha1, kind: NodeCleanup, metadata: {{name: a}}, spec: {{plugins: [{{name: p, source: {{builtin: unused-images}}}}], {lines}}}}}"
     );
-    let found = read(&[Text { origin: "", text: &text }]).unwrap();
+    let found = read(&[Text { origin: "", text: &text, skips_others: false }]).unwrap();
     Duty::of(&found[0].manifest, SignedDuration::ZERO).unwrap()
 }
 

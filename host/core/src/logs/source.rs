@@ -27,4 +27,7 @@ pub trait LogWalk: Send {
     /// # Errors
     /// When a limit is reached.
     fn next(&mut self, most: usize) -> Result<Batch, LogsError>;
+
+    /// What it could not look at so far, and why it ended before it was over: a sentence for each kind.
+    fn gaps(&self) -> Vec<String>;
 }

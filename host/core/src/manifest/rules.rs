@@ -55,6 +55,27 @@ pub(super) fn is_ours(document: &Node, problems: &mut Vec<Problem>) -> bool {
     problems.len() == before
 }
 
+/// What a document is that nobody meant as a NodeCleanup: "a ConfigMap", for example. One that names our group or
+/// almost our kind was meant as one.
+pub(super) fn other_kind(document: &Node) -> Option<String> {
+    if !matches!(document.content, Content::Map(_)) {
+        return Some("not a map of fields".to_owned());
+    }
+    let text = |name| document.get(name).and_then(Node::text);
+    let group = API_VERSION.split('/').next().unwrap_or(API_VERSION);
+    let of_our_group = text("apiVersion").is_some_and(|version| version.split('/').next() == Some(group));
+    let meant = text("kind").is_some_and(|kind| text::closest(kind, [KIND]).is_some());
+    // Of a manifest without its first two lines the rest is ours.
+    let of_our_fields = document.get("kind").is_none() && document.at("spec.plugins").is_some();
+    if of_our_group || meant || of_our_fields {
+        return None;
+    }
+    Some(match text("kind") {
+        Some(kind) => format!("kind {}", text::shown(kind)),
+        None => "has no kind".to_owned(),
+    })
+}
+
 /// That no name is given twice in a namespace.
 pub(super) fn distinct(document: &Node, origin: &str, names: &mut Names, problems: &mut Vec<Problem>) {
     let Some(name) = document.at("metadata.name") else { return };

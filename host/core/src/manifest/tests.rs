@@ -27,7 +27,7 @@ spec:
 ";
 
 fn text(text: &str) -> [Text<'_>; 1] {
-    [Text { origin: "cleanup.yaml", text }]
+    [Text { origin: "cleanup.yaml", text, skips_others: false }]
 }
 
 /// What is wrong with a text, as a person reads it.
@@ -121,7 +121,10 @@ fn documents_of_a_text_and_texts_are_read_in_order() {
     let yaml = format!("# first\n{}---\n---\n{}...\n", called("a"), called("b"));
     let json = |name: &str| serde_json::to_string_pretty(&only(&called(name))).unwrap().replace("  ", "\t");
     let json = format!("{}\n{}{}", json("c"), json("d"), json("e"));
-    let texts = [Text { origin: "a.yaml", text: &yaml }, Text { origin: "b.json", text: &json }];
+    let texts = [
+        Text { origin: "a.yaml", text: &yaml, skips_others: false },
+        Text { origin: "b.json", text: &json, skips_others: false },
+    ];
     let found = read(&texts).unwrap();
     let names: Vec<(&str, &str)> =
         found.iter().map(|found| (found.origin, found.manifest.metadata.name.as_str())).collect();
@@ -261,4 +264,57 @@ fn every_format_and_type_is_one_that_is_checked() {
         assert!(told || anything, "{path}: {schema}");
         assert!(schema.get("$ref").is_none() && !schema.to_string().contains("\"null\""), "{path}: {schema}");
     });
+}
+
+/// What of these texts, from a directory, is skipped, and how many manifests there are.
+fn listed(texts: &[&str]) -> (Vec<String>, Result<usize, Vec<String>>) {
+    let texts: Vec<Text<'_>> =
+        texts.iter().map(|text| Text { origin: "file.yaml", text, skips_others: true }).collect();
+    let found = read(&texts).map(|found| found.len());
+    (skipped(&texts), found.map_err(|problems| problems.iter().map(ToString::to_string).collect()))
+}
+
+#[test]
+fn documents_of_other_kinds_in_a_directory_are_skipped_with_a_note() {
+    for (other, note) in [
+        (
+            "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n",
+            "file.yaml:1: kind Namespace, not a NodeCleanup: skipped",
+        ),
+        ("kind: Kustomization\nresources: []\n", "file.yaml:1: kind Kustomization, not a NodeCleanup: skipped"),
+        ("resources: [a.yaml]\n", "file.yaml:1: has no kind, not a NodeCleanup: skipped"),
+        ("image: {tag: v1}\n", "file.yaml:1: has no kind, not a NodeCleanup: skipped"),
+        (r#"{"name": "a", "version": "1"}"#, "file.yaml:1: has no kind, not a NodeCleanup: skipped"),
+        (
+            r#"{"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object"}"#,
+            "file.yaml:1: has no kind, not a NodeCleanup: skipped",
+        ),
+        ("[1, 2]", "file.yaml:1: not a map of fields, not a NodeCleanup: skipped"),
+    ] {
+        assert_eq!(listed(&[other]), (vec![note.to_owned()], Ok(0)), "{other}");
+        assert_eq!(listed(&[other, LEAST]), (vec![note.to_owned()], Ok(1)), "{other}");
+        assert_eq!(listed(&[LEAST, other]).1, Ok(1), "{other}");
+        let named = [Text { origin: "file.yaml", text: other, skips_others: false }];
+        assert!(read(&named).is_err() && skipped(&named).is_empty(), "named by itself: {other}");
+    }
+}
+
+#[test]
+fn a_manifest_with_a_slip_is_never_skipped() {
+    for (from, to) in [
+        ("kind: NodeCleanup", "kind: NodeCleanups"),
+        ("kind: NodeCleanup", "kind: nodecleanup"),
+        ("kind: NodeCleanup", "kind: Other"),
+        ("kind: NodeCleanup\n", ""),
+        ("apiVersion: holystone.dev/v1alpha1", "apiVersion: holystone.dev/v2"),
+        ("apiVersion: holystone.dev/v1alpha1\n", ""),
+    ] {
+        let text = LEAST.replace(from, to);
+        assert_ne!(text, LEAST, "{from}");
+        let (notes, found) = listed(&[&text]);
+        assert!(notes.is_empty() && found.is_err(), "{to}: {notes:?}");
+    }
+    let (notes, found) =
+        listed(&[&LEAST.replace("apiVersion: holystone.dev/v1alpha1\n", "").replace("kind: NodeCleanup\n", "")]);
+    assert!(notes.is_empty() && found.is_err(), "without both: {notes:?}");
 }

@@ -142,6 +142,13 @@ impl Walk {
         &self.gaps
     }
 
+    /// The same for people, with the limit that ended the walk.
+    pub(super) fn gap_sentences(&self) -> Vec<String> {
+        let root = self.root.name();
+        let gaps = self.gaps.sentences().into_iter().map(|sentence| format!("log root {root}: {sentence}"));
+        gaps.chain(self.stopped.iter().map(|error| format!("log root {root}: {error}"))).collect()
+    }
+
     fn step(&mut self) -> Result<Step, LogsError> {
         let Some(level) = self.levels.last_mut() else { return Ok(Step::Over) };
         let Some((name, kind)) = level.listing.next() else {
@@ -304,16 +311,5 @@ impl Gaps {
             format!("entries that could not be looked at: {}, the first being {} ({problem})", self.unseen, shown(path))
         });
         directories.chain(unseen).collect()
-    }
-}
-
-impl Drop for Walk {
-    fn drop(&mut self) {
-        for sentence in self.gaps.sentences() {
-            tracing::warn!(root = self.root.name(), "{sentence}");
-        }
-        if let Some(error) = &self.stopped {
-            tracing::warn!("{error}");
-        }
     }
 }

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use tokio::runtime::Runtime;
 
 use super::{Plugin, PluginError, check_bytes, digest};
@@ -7,6 +5,7 @@ use crate::capability::{Capability, Grants};
 use crate::engine::Engine;
 use crate::error::Reason;
 use crate::limits::Limits;
+use crate::worker::Worker;
 
 #[test]
 fn only_the_preamble_of_a_component_passes() {
@@ -28,7 +27,7 @@ async fn load(engine: &Engine, bytes: Vec<u8>, limits: Limits) -> Result<Plugin,
 
 fn problem(bytes: Vec<u8>, limits: Limits) -> (Reason, String) {
     let runtime = Runtime::new().unwrap();
-    let engine = Engine::new(None).unwrap();
+    let engine = Engine::new(None, Worker::at("/nonexistent")).unwrap();
     let error = runtime.block_on(load(&engine, bytes, limits)).err().unwrap();
     runtime.shutdown_background();
     (error.reason, error.message)
@@ -40,8 +39,8 @@ fn component(body: &str) -> Vec<u8> {
 
 #[test]
 fn precompiled_code_is_never_run() {
-    let engine = Engine::new(None).unwrap();
-    let precompiled = engine.wasmtime().precompile_component(&component("(core module (func))")).unwrap();
+    let engine = wasmtime::Engine::new(&crate::engine::config(true)).unwrap();
+    let precompiled = engine.precompile_component(&component("(core module (func))")).unwrap();
     let (reason, message) = problem(precompiled, Limits::default());
     assert_eq!(reason, Reason::NotAComponent);
     assert!(message.contains("precompiled Wasm"), "{message}");
@@ -53,32 +52,4 @@ fn instances_that_take_more_than_the_memory_are_not_made() {
     let body = format!("(core module $m {globals}) {}", "(core instance (instantiate $m))".repeat(64));
     let limits = Limits { memory: 1 << 20, ..Limits::default() };
     assert_eq!(problem(component(&body), limits).0, Reason::MemoryLimit);
-}
-
-/// A component that takes seconds to compile, most of it in one function.
-fn tedious() -> Vec<u8> {
-    let step = |n: usize| {
-        let local = |factor: usize| n * factor % 2_000;
-        format!("(local.set {} (i64.add (local.get {}) (local.get {})))", local(31), local(17), local(7))
-    };
-    let (locals, steps) = ("(local i64)".repeat(2_000), (0..50_000).map(step).collect::<String>());
-    component(&format!(
-        "(core module (memory 1) (func {locals} (loop $l {steps} (br_if $l (i32.load (i32.const 0))))))"
-    ))
-}
-
-#[test]
-fn compiling_ends_in_time_and_holds_up_nobody() {
-    let runtime = Runtime::new().unwrap();
-    let engine = Engine::new(None).unwrap();
-    let limits = Limits { compile: Duration::from_millis(300), ..Limits::default() };
-    let (slow, quick) = runtime.block_on(async {
-        let quick = load(&engine, component("(core module (func))"), Limits::default());
-        tokio::join!(load(&engine, tedious(), limits), quick)
-    });
-    runtime.shutdown_background();
-    let slow = slow.err().unwrap();
-    assert_eq!(slow.reason, Reason::CompileFailed);
-    assert_eq!(slow.message, "it was not compiled within 0.3 s");
-    assert_eq!(quick.err().unwrap().reason, Reason::IncompatibleApi, "it was compiled, and is no plugin");
 }

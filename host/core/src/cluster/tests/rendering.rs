@@ -225,7 +225,7 @@ fn pods_get_what_the_manifest_names_and_no_more() {
         json!({ "drop": ["ALL"], "add": ["DAC_OVERRIDE", "FOWNER"] })
     );
     assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
-    assert_eq!(container["resources"]["limits"]["memory"], "768Mi", "what the host takes and the largest plugin");
+    assert_eq!(container["resources"]["limits"]["memory"], "1536Mi", "the host, the largest plugin, and two workers");
     let arguments = container["args"].to_string();
     for argument in [
         "--config-map-dir=/etc/holystone/config-maps",
@@ -286,7 +286,10 @@ fn pods_read_the_manifest_without_what_means_nothing_to_them() {
     let rendered = render(&manifest(spec), IMAGE);
     assert_eq!(rendered.engine, Engine::AdvancedCronJob);
     let text = rendered.config_map["data"]["node-cleanup.yaml"].as_str().unwrap().to_owned();
-    let read = crate::manifest::read(&[crate::manifest::Text { origin: "", text: &text }]).unwrap().remove(0).manifest;
+    let read = crate::manifest::read(&[crate::manifest::Text { origin: "", text: &text, skips_others: false }])
+        .unwrap()
+        .remove(0)
+        .manifest;
     assert!(read.only_on_a_fleet().is_empty(), "{:?}", read.only_on_a_fleet());
     assert_eq!((read.spec.mode, read.spec.rollout.failure_policy.restart_limit), (crate::manifest::Mode::Enforce, 2));
     assert_eq!(read.full_name(), "ops/stale");

@@ -87,7 +87,7 @@ fn lines_of_later_documents_are_those_of_the_text() {
 
 #[test]
 fn what_is_found_out_later_is_told_with_its_line() {
-    let manifests = [Text { origin: "cleanup.yaml", text: LEAST }];
+    let manifests = [Text { origin: "cleanup.yaml", text: LEAST, skips_others: false }];
     let found = read(&manifests).unwrap();
     for (path, line) in [
         ("spec.plugins[0].source.builtin", 8),
@@ -105,11 +105,11 @@ fn what_is_found_out_later_is_told_with_its_line() {
 #[test]
 fn each_document_of_each_text_has_its_say() {
     let texts = [
-        Text { origin: "a.yaml", text: &LEAST.replace("unused-images", "''") },
-        Text { origin: "b.yaml", text: LEAST },
-        Text { origin: "c.yaml", text: "nonsense" },
-        Text { origin: "d.yaml", text: "[" },
-        Text { origin: "e.yaml", text: &LEAST.replace("stale-images", "other") },
+        Text { origin: "a.yaml", text: &LEAST.replace("unused-images", "''"), skips_others: false },
+        Text { origin: "b.yaml", text: LEAST, skips_others: false },
+        Text { origin: "c.yaml", text: "nonsense", skips_others: false },
+        Text { origin: "d.yaml", text: "[", skips_others: false },
+        Text { origin: "e.yaml", text: &LEAST.replace("stale-images", "other"), skips_others: false },
     ];
     let problems = read(&texts).unwrap_err();
     let origins: Vec<&str> = problems.iter().map(|problem| problem.origin.as_str()).collect();

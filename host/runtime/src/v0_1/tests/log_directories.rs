@@ -68,6 +68,10 @@ impl LogWalk for MadeUpWalk {
         self.left -= now;
         Ok(Batch { entries: (0..now).map(entry).collect(), is_over: self.left == 0 })
     }
+
+    fn gaps(&self) -> Vec<String> {
+        vec!["log root app: a gap".to_owned()]
+    }
 }
 
 fn state(source: Option<Arc<MadeUp>>) -> State {
@@ -220,4 +224,15 @@ async fn reads_are_bounded() {
     assert_eq!(read(&mut state, "a", 0, u32::MAX).await.unwrap().len(), MAX_READ);
     assert!(matches!(read(&mut state, "../a", 0, 5).await, Err(types::Error::Invalid(_))));
     assert!(matches!(read(&mut state, "a", 10, 5).await, Err(types::Error::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn what_a_walk_could_not_see_counts_like_a_message_of_the_plugin() {
+    let mut state = state(Some(made_up(3)));
+    for _ in 0..MAX_LOG_LINES * 3 {
+        let walk = logs::Host::open(&mut state, "app".to_owned(), options()).await.unwrap().unwrap();
+        logs::HostWalk::drop(&mut state, walk).await.unwrap();
+    }
+    assert_eq!(state.messages.said(), MAX_LOG_LINES * 3, "each walk has one gap");
+    assert_eq!(state.messages.handed_on(), MAX_LOG_LINES + 1);
 }
