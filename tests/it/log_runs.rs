@@ -419,7 +419,7 @@ fn a_file_that_a_killed_run_took_aside_is_found_by_the_next() {
         let again = scene.retention("run", nothing, &[]).expect(0).json();
         assert!(!again["notices"].to_string().contains("an interrupted run"), "it is told once: {again:#}");
         let goes = scene.retention("run", OLD, &[]).expect(0).json();
-        assert_eq!(goes["logs"]["totals"]["removed"], if is_taken { 0 } else { 1 });
+        assert_eq!(goes["logs"]["totals"]["removed"], u64::from(!is_taken));
         assert!(!scene.path("state/aside.json").exists(), "a run that ends leaves nothing to look for");
     }
 }

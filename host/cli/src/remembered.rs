@@ -124,12 +124,12 @@ impl Remembered {
 
     /// A record that cannot be read is none: it was written whole, and by this user.
     fn aside(&self) -> AsideRecord {
-        let text = self.kept.as_ref().and_then(|(state_dir, _)| state_dir.kept(ASIDE, MAX_ASIDE).ok().flatten());
+        let text = self.kept.as_ref().and_then(|state_dir| state_dir.kept(ASIDE, MAX_ASIDE).ok().flatten());
         text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
     fn keep_aside(&mut self, record: &AsideRecord) {
-        let Some((state_dir, _)) = &self.kept else { return };
+        let Some(state_dir) = &self.kept else { return };
         let kept = match serde_json::to_vec(record) {
             _ if record.runs.is_empty() => state_dir.forget(ASIDE),
             Ok(text) => state_dir.keep(ASIDE, &text),

@@ -231,7 +231,7 @@ pub(crate) async fn once(prepared: &mut Prepared, how: How<'_>, stop: &Stop) -> 
             planned.notices.push("the mode is DryRun, so nothing was removed".to_owned());
             Ok(Came::Planned(Box::new(planned)))
         }
-        Mode::Enforce => Ok(Came::Swept(Box::new(enforce(prepared, how, stop).await?))),
+        Mode::Enforce => Ok(Came::Swept(Box::new(Box::pin(enforce(prepared, how, stop)).await?))),
     }
 }
 

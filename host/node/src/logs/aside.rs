@@ -119,7 +119,7 @@ impl Recovery<'_> {
         let Some(before) = aside.name else {
             return End::Left("its own name was too long to be kept, so give it one".to_owned());
         };
-        match rustix::fs::renameat_with(directory, name, directory, &c_name(before), RenameFlags::NOREPLACE) {
+        match rustix::fs::renameat_with(directory, name, directory, c_name(before), RenameFlags::NOREPLACE) {
             Ok(()) => End::GivenBack,
             Err(Errno::NOENT) => End::Gone,
             Err(Errno::EXIST) => self.finish(root, directory, name, aside),

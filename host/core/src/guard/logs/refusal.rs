@@ -253,7 +253,7 @@ impl fmt::Display for LogRefusal {
             }
             Self::LinkLeadsSomewhere => f.write_str("it is a link to something that is there"),
             Self::LinkUnseen => f.write_str("it is a link to something that cannot be seen from here"),
-            Self::InUse { path, in_use } => write!(f, "{}{in_use}", of(path)),
+            Self::InUse { path, in_use } => write!(f, "{}{in_use}", of(path.as_ref())),
             Self::HeldOpen => f.write_str("a process holds it open"),
             Self::MayBeOpen { touched, age } => may_be(f, "hold it open", *touched, *age),
             Self::MayBeMapped { touched, age } => {
@@ -264,11 +264,7 @@ impl fmt::Display for LogRefusal {
             }
             Self::Obstacle(obstacle) => write!(f, "it cannot be removed as a whole: {obstacle}"),
             Self::Unsettled { touched, age, what } => what.sentence(f, *touched, *age),
-            Self::AheadOfClock { path, at } => write!(
-                f,
-                "{}its change time, {at:.0}, is ahead of this node's clock, so whether it has settled is unknown",
-                of(path)
-            ),
+            Self::AheadOfClock { path, at } => ahead(f, path.as_ref(), *at),
             Self::NotConfirmed { runs, needed } => {
                 write!(f, "wished in {runs} of {needed} runs in a row that it takes")
             }
@@ -295,9 +291,14 @@ fn may_be(f: &mut fmt::Formatter<'_>, what: &str, touched: Timestamp, age: Signe
     )
 }
 
+fn ahead(f: &mut fmt::Formatter<'_>, path: Option<&LogPath>, at: Timestamp) -> fmt::Result {
+    let of = of(path);
+    write!(f, "{of}its change time, {at:.0}, is ahead of this node's clock, so whether it has settled is unknown")
+}
+
 /// What in a directory a sentence is about.
-fn of(path: &Option<LogPath>) -> String {
-    path.as_ref().map(|path| format!("{} in it: ", text::shown(&path.to_string()))).unwrap_or_default()
+fn of(path: Option<&LogPath>) -> String {
+    path.map(|path| format!("{} in it: ", text::shown(&path.to_string()))).unwrap_or_default()
 }
 
 impl Settling {

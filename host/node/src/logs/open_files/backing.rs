@@ -52,7 +52,7 @@ fn swap_files(proc: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>> {
         read => read?,
     }
     let file = |line: &[u8]| {
-        let mut fields = line.split(|byte| byte.is_ascii_whitespace()).filter(|field| !field.is_empty());
+        let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
         let (path, kind) = (fields.next()?, fields.next()?);
         (kind != b"partition").then(|| unescape(path))
     };
@@ -61,7 +61,7 @@ fn swap_files(proc: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>> {
 
 /// The loop devices that are in use, each with the path of its file.
 fn loop_devices(sys: &Path) -> Result<Vec<(String, Vec<u8>)>> {
-    let block = rustix::fs::openat(CWD, &sys.join("block"), LIST, Mode::empty())?;
+    let block = rustix::fs::openat(CWD, sys.join("block"), LIST, Mode::empty())?;
     let mut devices = Vec::new();
     for name in names(block.as_fd())?.into_iter().filter(|name| name.to_bytes().starts_with(b"loop")) {
         match backing_path(block.as_fd(), &name) {

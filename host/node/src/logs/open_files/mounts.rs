@@ -47,7 +47,7 @@ impl Table {
                 || option.starts_with(b"subset=")
         };
         let on = |mount: &&Mount| mount.point == proc.as_os_str().as_bytes();
-        let mounted = self.mounts.iter().filter(on).next_back();
+        let mounted = self.mounts.iter().rfind(on);
         mounted.is_none_or(|mount| mount.options.split(|byte| *byte == b',').any(hides))
     }
 }
@@ -75,7 +75,7 @@ impl Mount {
         let beneath = match path.strip_prefix(self.point.as_slice())? {
             // The mount's own root, or all there is.
             beneath if beneath.is_empty() || beneath.starts_with(b"/") => beneath,
-            _ if self.point == b"/" => &path[..],
+            _ if self.point == b"/" => path,
             _ => return None,
         };
         let root = self.root.strip_suffix(b"/").unwrap_or(&self.root);
@@ -97,15 +97,12 @@ pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut rest = text;
     while let Some((first, after)) = rest.split_first() {
         let code = (*first == b'\\').then(|| std::str::from_utf8(after.get(..3)?).ok()).flatten();
-        match code.and_then(|code| u8::from_str_radix(code, 8).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                rest = &after[3..];
-            }
-            None => {
-                out.push(*first);
-                rest = after;
-            }
+        if let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 8).ok()) {
+            out.push(byte);
+            rest = &after[3..];
+        } else {
+            out.push(*first);
+            rest = after;
         }
     }
     out
