@@ -80,7 +80,7 @@ async fn compile(engine: &Engine, digest: &str, bytes: &[u8], limits: Limits) ->
         return Err(error);
     }
     let allowance = Allowance { memory: COMPILE_MEMORY, time: limits.compile, answer: MAX_COMPILED };
-    match engine.worker().run(COMPILE.name, bytes, allowance).await {
+    match Box::pin(engine.worker().run(COMPILE.name, bytes, allowance)).await {
         Ok(code) => Ok(Code(code)),
         Err(error) => {
             remember(key, &error);

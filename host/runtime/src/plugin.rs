@@ -73,7 +73,7 @@ impl Plugin {
         limits: Limits,
     ) -> Result<Self, PluginError> {
         let fail = |(reason, message)| PluginError { plugin: name.to_owned(), reason, message };
-        let compiled = Arc::new(Compiled::new(engine, bytes, grants, limits).await.map_err(fail)?);
+        let compiled = Arc::new(Box::pin(Compiled::new(engine, bytes, grants, limits)).await.map_err(fail)?);
         Ok(Self { name: name.to_owned(), engine: engine.clone(), limits, compiled })
     }
 

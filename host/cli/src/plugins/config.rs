@@ -136,13 +136,14 @@ async fn by_schema(source: &Source, config: &str, time: Duration) -> Vec<Complai
     };
     let allowance = Allowance { memory: SCHEMA_MEMORY, time, answer: PROBLEMS };
     let input = json!([text, place, config]).to_string();
-    match Worker::this_program().run(SCHEMA.name, input.as_bytes(), allowance).await {
+    match Box::pin(Worker::this_program().run(SCHEMA.name, input.as_bytes(), allowance)).await {
         Ok(found) => serde_json::from_slice(&found).unwrap_or_else(|error| failed(&error)),
         Err(error) => failed(&error),
     }
 }
 
 /// The worker's part: gets ready. Hash tables ask for random bytes once, which a worker cannot do later.
+#[allow(clippy::unnecessary_wraps, reason = "other tasks fail to get ready")]
 fn checker(_: usize) -> Result<Prepared, String> {
     judge(r#"{"type":"object"}"#, "", "{}");
     Ok(Box::new(|input| check(&input)))

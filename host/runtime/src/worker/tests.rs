@@ -43,7 +43,7 @@ fn every_end_says_which_limit_it_was_and_what_was_taken() {
         (&framed(2, b""), 0, "took more than 64 MiB of memory and was stopped"),
         (b"", 24, "took more than 3 s of processor time and was stopped"),
         (&framed(0, &[b'x'; 11]), 0, "took more than 0 MiB for its result and was stopped"),
-        (&[b'x'; PRINTED + HEADER + 11], 9, "took more than 0 MiB for its result and was stopped"),
+        (&vec![b'x'; PRINTED + HEADER + 11], 9, "took more than 0 MiB for its result and was stopped"),
         (
             b"",
             9,
@@ -66,7 +66,7 @@ fn memory_is_read_as_the_kernel_writes_it() {
     assert_eq!(high_water("Name:\tx\nVmHWM:\t    1234 kB\nVmRSS:\t 1 kB\n"), Some(1234 << 10));
     assert_eq!(high_water("Name:\tx\n"), None);
     assert_eq!(seconds(Duration::from_millis(300)), 1);
-    assert_eq!(seconds(Duration::from_secs(120)), 120);
+    assert_eq!(seconds(Duration::from_mins(2)), 120);
 }
 
 #[tokio::test]

@@ -176,7 +176,7 @@ fn what_was_used_longest_ago_makes_room() {
     }
     std::fs::write(path.join(".half"), b"").unwrap();
     let file = File::options().write(true).open(path.join(".half")).unwrap();
-    file.set_modified(SystemTime::now() - Duration::from_secs(86_400)).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_hours(24)).unwrap();
     assert!(cache.get("b").is_some(), "which marks it as used");
     cache.make_room(2_500);
     assert_eq!(["a", "b", "c"].map(|name| cache.get(name).is_some()), [true, true, false]);
