@@ -69,9 +69,9 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let exit = runtime.block_on(async {
         match command {
-            Command::Demo(arguments) => demo::demo(&arguments).await,
+            Command::Demo(arguments) => Box::pin(demo::demo(&arguments)).await,
             Command::Plan(arguments) => plan::plan(&arguments).await,
-            Command::Run(arguments) => run::run(&arguments).await,
+            Command::Run(arguments) => Box::pin(run::run(&arguments)).await,
             Command::Snapshot(arguments) => snapshot::snapshot(&arguments).await,
             Command::Simulate(arguments) => simulate::simulate(&arguments).await,
             Command::State(arguments) => state::state(&arguments),
