@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 /// between two boots, is believed.
 pub const SETTLES: SignedDuration = SignedDuration::from_hours(1);
 
-/// How far a wall clock may have moved ahead between two boots without a doubt: a node that was off over night.
+/// How far a wall clock may have moved ahead between two boots without a doubt, as of a node that was off over night, and
+/// how much of that counts as time that has passed.
 pub const BELIEVED_GAP: SignedDuration = SignedDuration::from_hours(24);
 
 /// The clock of a machine beside the wall clock, and what the wall clock cannot be behind of.

@@ -481,6 +481,7 @@ fn what_images_are_called_is_remembered_for_people() {
         ],
         Vec::new(),
     );
+    "containerd".clone_into(&mut node.node.runtime_name);
     let mut state = State::new(node.taken_at);
     state.observe(&mut node);
     let names = |id: &str| state.names.get(id).map(|names| names.join(" "));

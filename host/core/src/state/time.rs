@@ -5,6 +5,7 @@
 //! - Within one boot, the time since boot says what has passed. Where the wall clock says something else, it was set.
 //! - Across a boot, at least the time since that boot has passed. What passed before it counts only once the wall clock
 //!   has run for [`SETTLES`] without a jump: the clock of a machine that has just booted may be stale, or years ahead.
+//!   And no more than [`BELIEVED_GAP`] of it counts: whichever clock was wrong for long, the harm is that of a day.
 //! - Without a time since boot the wall clock is all there is, and is believed unless it moved backwards.
 
 use jiff::{SignedDuration, Timestamp};
@@ -161,7 +162,8 @@ impl State {
             return;
         }
         if let Some(Booted { at, after }) = self.booted.take() {
-            let passed = at.duration_since(after).max(SignedDuration::ZERO);
+            // Either clock may have been wrong for longer than anybody looked, so no more than a day of it counts.
+            let passed = at.duration_since(after).clamp(SignedDuration::ZERO, BELIEVED_GAP);
             self.map_times(|time| if time < at { later(time, -passed) } else { time });
         }
     }

@@ -140,6 +140,20 @@ fn across_a_boot_only_the_time_since_it_counts_until_the_clock_has_run_for_a_whi
 }
 
 #[test]
+fn of_the_time_between_two_boots_no_more_than_a_day_counts() {
+    const DAY: i64 = 24 * 60;
+    // Off for so long, or looked at first when a clock that was wrong all the time had run for an hour.
+    for (off, expected) in [(DAY - 60, DAY - 60), (DAY, DAY), (DAY + 1, DAY), (7 * DAY, DAY), (12 * YEAR, DAY)] {
+        let mut state = State::new(at(0));
+        run(&mut state, 0, "boot", 1_000);
+        let (now, _) = run(&mut state, off + 60, "next", 60);
+        assert_eq!((age(&now), code(&now)), (expected + 60, None), "{off}");
+        let (now, _) = run(&mut state, off + 200, "next", 200);
+        assert_eq!(age(&now), expected + 200, "{off}: once");
+    }
+}
+
+#[test]
 fn one_run_years_ahead_is_taken_back() {
     let mut state = State::new(at(0));
     run(&mut state, 0, "boot", 1_000);

@@ -58,6 +58,8 @@ struct World {
     /// Since when each image is there, and until when it was last in use.
     images: [Option<(i64, Option<i64>)>; 4],
     running: [bool; 4],
+    /// Images that have gone since the last look: one that is back by the next never seems to have been away.
+    away: [Option<(i64, Option<i64>)>; 4],
     /// Those that a run has seen in use since they were started: what comes and goes between two looks shows to nobody.
     seen: [bool; 4],
     state: State,
@@ -74,6 +76,7 @@ impl World {
             booted: -1_000,
             images: [None; 4],
             running: [false; 4],
+            away: [None; 4],
             seen: [false; 4],
             state: State::new(at(0)),
             unwritten: false,
@@ -103,9 +106,14 @@ impl World {
                 self.booted = self.truth;
             }
             Event::Pull(place) => {
-                self.images[place].get_or_insert((self.truth, None));
+                let back = self.away[place].take().unwrap_or((self.truth, None));
+                self.images[place].get_or_insert(back);
             }
-            Event::Vanish(place) if !self.running[place] => self.images[place] = None,
+            Event::Vanish(place) if !self.running[place] => {
+                if let Some(image) = self.images[place].take() {
+                    self.away[place] = Some(image);
+                }
+            }
             Event::Start(place) if self.images[place].is_some() => self.running[place] = true,
             Event::Stop(place) => (self.running[place], self.seen[place]) = (false, false),
             Event::Vanish(_) | Event::Start(_) => {}
@@ -145,6 +153,7 @@ impl World {
         if !std::mem::take(&mut self.unwritten) {
             self.state = state;
             self.seen = self.running;
+            self.away = [None; 4];
         }
         now
     }
@@ -170,14 +179,15 @@ proptest! {
                 prop_assert!(idle >= min_age, "in use {idle} minutes ago");
                 prop_assert!(world.truth - world.booted >= min_age, "just booted");
             }
-            // What policies go by is never more than what really passed.
+            // What policies go by is never more than what really passed, but for what the clock made of each boot.
+            let believed = i64::try_from(world.boot).unwrap() * 24 * 60;
             for image in &now.images {
                 let place = IDS.iter().position(|id| *id == image.id.as_str()).unwrap();
                 let (since, used) = world.images[place].unwrap();
                 let age = |time: Timestamp| now.taken_at.duration_since(time).as_mins();
-                prop_assert!(image.first_seen.is_none_or(|first| age(first) <= world.truth - since.min(world.truth)));
+                prop_assert!(image.first_seen.is_none_or(|first| age(first) <= world.truth - since + believed));
                 if let (Some(last), Some(used)) = (image.last_used, used) {
-                    prop_assert!(age(last) <= world.truth - used, "unused for {} by what is remembered", age(last));
+                    prop_assert!(age(last) <= world.truth - used + believed, "unused for {} by what is remembered", age(last));
                 }
             }
         }
