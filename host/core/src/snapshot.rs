@@ -102,14 +102,14 @@ impl Memory {
 
     /// Picks the earlier wishes of the plugins of one manifest.
     pub fn wishes_of(&self, wishers: &Wishers) -> Wishes {
-        let mut wishes = wishers.wishes(&self.confirmations);
+        let mut before = wishers.wishes(&self.confirmations);
         for (plugin, counts) in &self.wishes {
-            wishes.images.entry(plugin.clone()).or_insert_with(|| counts.clone());
+            before.images.entry(plugin.clone()).or_insert_with(|| counts.clone());
         }
         for (plugin, counts) in &self.log_wishes {
-            wishes.logs.entry(plugin.clone()).or_insert_with(|| counts.clone());
+            before.logs.entry(plugin.clone()).or_insert_with(|| counts.clone());
         }
-        wishes
+        before
     }
 }
 

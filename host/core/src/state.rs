@@ -323,8 +323,8 @@ impl State {
             let tags = if image.repo_tags.is_empty() { &image.repo_digests } else { &image.repo_tags };
             tags.iter().take(MAX_NAMES).cloned().collect::<Vec<_>>()
         };
-        let named = snapshot.images.iter().take(MAX_IMAGES).filter(|image| image.references().next().is_some());
-        self.names = named.map(|image| (image.id.to_string(), names(image))).collect();
+        let with_names = snapshot.images.iter().take(MAX_IMAGES).filter(|image| image.references().next().is_some());
+        self.names = with_names.map(|image| (image.id.to_string(), names(image))).collect();
     }
 
     /// Notes when there were pods. A runtime that is starting lists none.

@@ -188,6 +188,37 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Writes the sentences of rail 5.
+    fn fmt_age(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooYoung { first_seen, min_age } => {
+                write!(f, "first seen at {first_seen:.0}, less than {min_age:#} before this run")
+            }
+            Self::MayBeYoung { pod, min_age } => {
+                write!(
+                    f,
+                    "its age is unknown, and the pod {}, which is younger than {min_age:#}, may still be starting",
+                    text::shown(pod)
+                )
+            }
+            Self::UsedLately { last_used, min_age } => {
+                write!(f, "it may have been in use until {last_used:.0}, less than {min_age:#} before this run")
+            }
+            Self::AgeUnknown { since, min_age } => write!(
+                f,
+                "its age is unknown: the node is known since {since:.0}, less than {min_age:#} before this run, and a later run of the schedule knows more"
+            ),
+            Self::AgeLost { lost, min_age } => write!(
+                f,
+                "its age is unknown: what was remembered of the node was lost before {lost:.0}, less than {min_age:#} before this run"
+            ),
+            Self::Unsettled(unsettled) => fmt::Display::fmt(unsettled, f),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -225,28 +256,12 @@ impl fmt::Display for Refusal {
             Self::BuiltIn { pattern } => write!(f, "always protected: {pattern}"),
             Self::Own => f.write_str("Holystone itself or one of its plugins comes in it"),
             Self::Protected { pattern } => write!(f, "protected: {pattern}"),
-            Self::TooYoung { first_seen, min_age } => {
-                write!(f, "first seen at {first_seen:.0}, less than {min_age:#} before this run")
-            }
-            Self::MayBeYoung { pod, min_age } => {
-                write!(
-                    f,
-                    "its age is unknown, and the pod {}, which is younger than {min_age:#}, may still be starting",
-                    text::shown(pod)
-                )
-            }
-            Self::UsedLately { last_used, min_age } => {
-                write!(f, "it may have been in use until {last_used:.0}, less than {min_age:#} before this run")
-            }
-            Self::AgeUnknown { since, min_age } => write!(
-                f,
-                "its age is unknown: the node is known since {since:.0}, less than {min_age:#} before this run, and a later run of the schedule knows more"
-            ),
-            Self::AgeLost { lost, min_age } => write!(
-                f,
-                "its age is unknown: what was remembered of the node was lost before {lost:.0}, less than {min_age:#} before this run"
-            ),
-            Self::Unsettled(unsettled) => unsettled.fmt(f),
+            Self::TooYoung { .. }
+            | Self::MayBeYoung { .. }
+            | Self::UsedLately { .. }
+            | Self::AgeUnknown { .. }
+            | Self::AgeLost { .. }
+            | Self::Unsettled(_) => self.fmt_age(f),
             Self::NotConfirmed { runs, needed } => {
                 write!(f, "wished in {runs} of {needed} runs in a row that it takes")
             }
