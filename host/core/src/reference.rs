@@ -142,10 +142,12 @@ pub(crate) fn full_repository(registry: Option<&str>, path: &str) -> String {
 /// Puts a host with an optional port into the form in which equal ones are equal; none if it is not such.
 fn full_registry(registry: &str) -> Option<Cow<'_, str>> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
-    if !registry.bytes().all(plain) {
-        return full_host_and_port(registry).map(Cow::Owned);
-    }
-    let host = registry.strip_suffix('.').unwrap_or(registry);
+    if registry.bytes().all(plain) { full_host(registry) } else { full_host_and_port(registry).map(Cow::Owned) }
+}
+
+/// Puts a host in lower case, without a port, into that form.
+fn full_host(host: &str) -> Option<Cow<'_, str>> {
+    let host = host.strip_suffix('.').unwrap_or(host);
     match host {
         host if !host.split('.').all(is_host_label) => None,
         host if DOCKER_HUB.contains(&host) => Some(Cow::Borrowed("docker.io")),
@@ -168,7 +170,7 @@ fn full_host_and_port(registry: &str) -> Option<String> {
     let host = if host.starts_with('[') { full_address(host)? } else { host.to_ascii_lowercase() };
     match port.filter(|port| *port != HTTPS) {
         None if host.starts_with('[') => Some(host),
-        None => full_registry(&host).map(Cow::into_owned),
+        None => full_host(&host).map(Cow::into_owned),
         Some(port) => {
             let host = host.strip_suffix('.').unwrap_or(&host);
             let fits = host.starts_with('[') || host.split('.').all(is_host_label);

@@ -219,3 +219,11 @@ fn registries_by_ipv6_address_are_known() {
         assert!(Reference::parse(wrong).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn hosts_of_other_characters_are_none() {
+    for host in ["a_b.c", "\u{1b}.b", "ä.example", "A_B", "a b.c", "a.b:443:x", "a_b.c:443", "_.", "%.c:5000"] {
+        let error = Reference::parse(&format!("{host}/app")).unwrap_err().to_string();
+        assert!(error.ends_with("the registry is not a host name with an optional port"), "{host}: {error}");
+    }
+}

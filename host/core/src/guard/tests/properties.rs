@@ -110,10 +110,10 @@ fn memories() -> impl Strategy<Value = Memory> {
         |(since, own_images, wishes, lost, pods, clock_doubt, (kept, untags_first))| Memory {
             since,
             own_images,
-            wishes,
             lost,
             pods,
             clock_doubt,
+            wishes,
             kept,
             untags_first,
             ..Memory::default()

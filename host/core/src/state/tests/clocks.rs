@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::{Clock, Doubt};
 
 /// What the clock that counts from the boot says.
+#[allow(clippy::unnecessary_wraps, reason = "snapshots have it as an option")]
 pub(super) fn clock(boot: &str, up_minutes: i64) -> Option<Clock> {
     Some(Clock { boot_id: boot.to_owned(), up_for: SignedDuration::from_mins(up_minutes), built: at(-100_000) })
 }
