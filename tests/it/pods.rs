@@ -9,7 +9,7 @@ use holystone_core::report::{Brief, MAX_BRIEF};
 use holystone_node::Faults;
 use holystone_node::simulated::{Code, Method};
 
-use crate::simulated::{OLD, SMALL, TestNode, id};
+use crate::simulated::{SMALL, TestNode};
 use crate::support::{Ended, cache, component, end, holystone, on};
 
 /// A manifest as a ConfigMap has it, in a directory.
@@ -44,7 +44,8 @@ fn run(node: &TestNode, spec: &str, more: &[&str]) -> (Ended, Brief) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_is_in_the_last_words_and_the_run_took_place() {
-    let node = TestNode::small(Faults::none().sticky(id(OLD)));
+    let node =
+        TestNode::small(Faults::none().errors_at(&[1], Method::RemoveImage, Code::Internal, "the store is broken"));
     let (ended, brief) = run(&node, IMAGES, &[]);
     ended.expect(0);
     let totals = brief.outcome.totals.unwrap();
