@@ -297,8 +297,9 @@ async fn on_a_full_disk_the_run_takes_place_and_says_what_it_could_not_keep() ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_has_just_come_stays_whatever_happens_to_the_state() {
+    type Damage = fn(&Path);
     let young = id(OLD);
-    let damages: [(&str, fn(&Path)); 5] = [
+    let damages: [(&str, Damage); 5] = [
         ("cut off", |file| {
             let text = fs::read(file).unwrap();
             fs::write(file, &text[..text.len() / 2]).unwrap();
@@ -464,12 +465,10 @@ async fn a_clock_that_jumps_between_two_real_runs_is_told_and_makes_nothing_old(
     let mut state: Value = serde_json::from_slice(&fs::read(&state_file).unwrap()).unwrap();
     // As if the last run had been forty days ago by the wall clock, and a moment ago by the other.
     for time in ["/writtenAt", "/clock/wall"] {
-        let stale = text(state.pointer(time).unwrap()).parse::<Timestamp>().unwrap() - (40 * 24).hours();
-        *state.pointer_mut(time).unwrap() = json!(stale.to_string());
+        let long_ago = text(state.pointer(time).unwrap()).parse::<Timestamp>().unwrap() - (40 * 24).hours();
+        *state.pointer_mut(time).unwrap() = json!(long_ago.to_string());
     }
-    for time in ["/since"] {
-        *state.pointer_mut(time).unwrap() = state["writtenAt"].clone();
-    }
+    state["since"] = state["writtenAt"].clone();
     for image in state["images"].as_object_mut().unwrap().values_mut() {
         image["first"] = json!(text(&json!((Timestamp::now() - (40 * 24).hours() - 1.minute()).to_string())));
     }

@@ -72,7 +72,9 @@ impl Remembered {
     /// Takes in a look at the node, and adds to it what is remembered. Answers how an earlier run was cut off.
     pub(crate) fn observe(&mut self, snapshot: &mut Snapshot) -> Option<Interrupted> {
         let Observed { interrupted, notices } = self.state.observe(snapshot);
-        notices.into_iter().for_each(|notice| self.tell(notice));
+        for notice in notices {
+            self.tell(notice);
+        }
         interrupted
     }
 

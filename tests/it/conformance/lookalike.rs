@@ -23,13 +23,13 @@ pub(super) const DANGLING: &str = "docker.io/minchou/rollout";
 /// Makes a containerd the node, and answers its pod.
 pub(super) async fn furnish(containerd: &Containerd) -> anyhow::Result<Pod> {
     let imported = containerd.import(&images()?).await?;
-    run_pod(&containerd.cri()?, &imported, |id| id.to_owned()).await
+    Box::pin(run_pod(&containerd.cri()?, &imported, str::to_owned)).await
 }
 
 /// Makes a CRI-O the node, and answers its pod.
 pub(super) async fn furnish_crio(crio: &Crio) -> anyhow::Result<Pod> {
     let imported = crio.import(&images()?).await?;
-    run_pod(&crio.cri()?, &imported, |id| id.trim_start_matches("sha256:").to_owned()).await
+    Box::pin(run_pod(&crio.cri()?, &imported, |id| id.trim_start_matches("sha256:").to_owned())).await
 }
 
 fn images() -> anyhow::Result<Vec<TestImage>> {

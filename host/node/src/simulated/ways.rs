@@ -112,13 +112,11 @@ impl Store {
             self.untag(id, name);
             return Ok(());
         }
-        match self.user(id) {
-            Some(user) => Err(format!("delete image: image used by {user}: image is in use by a container")),
-            None => {
-                self.remove_image(id);
-                Ok(())
-            }
+        if let Some(user) = self.user(id) {
+            return Err(format!("delete image: image used by {user}: image is in use by a container"));
         }
+        self.remove_image(id);
+        Ok(())
     }
 
     /// What cri-dockerd does: every tag, every digest, then the id.

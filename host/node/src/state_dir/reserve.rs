@@ -58,7 +58,7 @@ pub(super) fn write(file: &File, copy: &Copy) -> io::Result<bool> {
     }
     // The other slot is the one that has to stay whole.
     let revision = |place: u64| Ok::<_, io::Error>(read_slot(file, place * slot, slot)?.map(|copy| copy.revision));
-    let place = if revision(0)? > revision(1)? { 1 } else { 0 };
+    let place = u64::from(revision(0)? > revision(1)?);
     let mut bytes = Vec::with_capacity(copy.text.len() + HEADER);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&copy.revision.to_le_bytes());

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use holystone_core::guard::{Guard, Refusal};
+use holystone_core::image::Image;
 use holystone_core::report::Outcome;
 use holystone_core::snapshot::Snapshot;
 use holystone_node::Attempt;
@@ -138,8 +139,8 @@ impl Sweep<'_> {
         for place in self.asked.clone() {
             let step = &self.steps[place];
             let image = last.image(step.image().as_str());
-            let names: Vec<&str> = image.into_iter().flat_map(|image| image.references()).collect();
-            let lost: Vec<String> =
+            let names: Vec<&str> = image.into_iter().flat_map(Image::references).collect();
+            let lost_names: Vec<String> =
                 step.references().iter().filter(|name| !names.contains(&name.as_str())).cloned().collect();
             let is_listed = image.is_some();
             match (self.parents.remove(&place), &self.outcomes[place]) {
@@ -154,9 +155,13 @@ impl Sweep<'_> {
                 _ => {}
             }
             let is_gone = matches!(self.outcomes[place], Some(Outcome::Removed | Outcome::AlreadyGone));
-            if !is_gone && !lost.is_empty() {
-                tracing::warn!(image = self.steps[place].image().as_str(), ?lost, "names were lost by its removal");
-                self.remarks.entry(place).or_default().lost_names = lost;
+            if !is_gone && !lost_names.is_empty() {
+                tracing::warn!(
+                    image = self.steps[place].image().as_str(),
+                    ?lost_names,
+                    "names were lost by its removal"
+                );
+                self.remarks.entry(place).or_default().lost_names = lost_names;
             }
         }
     }
