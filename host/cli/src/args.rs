@@ -256,8 +256,8 @@ pub(crate) struct SimulateArguments {
     #[arg(long, value_enum)]
     pub(crate) runtime: Option<RuntimeWord>,
 
-    /// What to do wrong, as JSON: {"inUse": [ID], "artifacts": [ID], "readOnly": [ID], "parents": {CHILD: PARENT}},
-    /// errors, delays and more; see host/node/src/simulated/faults.rs.
+    /// Faults as JSON: lists of image ids in inUse, artifacts and readOnly, parents by child, errors, delays and more;
+    /// see host/node/src/simulated/faults.rs.
     #[arg(long, value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
 }

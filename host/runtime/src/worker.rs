@@ -7,7 +7,7 @@
 //! by itself when this process does. Its limits of memory and processor time are the kernel's.
 //!
 //! The protocol: the worker reads a length of eight bytes and the input. It keeps reading, so that the end of the pipe
-//! tells it that nobody waits any more. It answers with [`ANSWER`], a status, a length of eight bytes and that many
+//! tells it that nobody waits any more. It answers with `ANSWER`, a status, a length of eight bytes and that many
 //! bytes. Whatever it prints on its way to an early end goes to the same pipe and is kept for the error.
 
 mod child;
