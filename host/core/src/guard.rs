@@ -16,7 +16,7 @@
 //!    node was first seen is of unknown age, and counts as young only while a pod may be starting: while there is a
 //!    ready sandbox, not our own, that is younger than that itself; where a schedule brings another run, until the node
 //!    has been known for that long. Every image is young on a node that has just booted or lists no pods all of a
-//!    sudden, after a loss of what is remembered, and while the clock is not trusted: see [`settled`].
+//!    sudden, after a loss of what is remembered, and while the clock is not trusted: see `settled`.
 //! 6. The wish is confirmed: the same plugin wished it in [`GuardRails::confirmations`] runs in a row.
 //! 7. What is said of log files and directories: see [`logs`].
 //! 8. The run stays within its limits: count, size, and the share of all images.
