@@ -5,7 +5,7 @@ use holystone_core::manifest::{Text, from_value, read};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    match read(&[Text { origin: "fuzz", text }]) {
+    match read(&[Text { origin: "fuzz", text, skips_others: false }]) {
         Err(problems) => assert!(!problems.is_empty() && problems.iter().all(|problem| !problem.to_string().is_empty())),
         Ok(found) => {
             for one in found {
