@@ -7,6 +7,6 @@ use unused_images::Config;
 fuzz_target!(|text: &str| {
     if let Err(problems) = Config::parse(text) {
         assert!(!problems.is_empty());
-        assert!(problems.iter().all(|problem| !problem.is_empty()));
+        assert!(problems.iter().all(|problem| !problem.message.is_empty()));
     }
 });
