@@ -44,7 +44,7 @@ use crate::args::{Arguments, Command};
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let mut arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             if error.use_stderr() {
@@ -54,6 +54,7 @@ fn main() -> ExitCode {
             return exit::usage(&error);
         }
     };
+    arguments.command.note_own_directories();
     start_log(arguments.verbose);
     exit::code(dispatch(arguments.command))
 }

@@ -4,6 +4,7 @@
 //! - [`glob`]: patterns over such paths.
 //! - [`walk`]: what a walk is asked for, decided name by name.
 //! - [`place`]: which names are the kubelet's.
+//! - [`reserved`]: which directories are never log roots.
 //! - [`source`]: where questions about all of it go to.
 //!
 //! Whoever opens directories does so in another crate. Whether something may be removed is for
@@ -12,6 +13,7 @@
 pub mod glob;
 pub mod path;
 pub mod place;
+pub mod reserved;
 pub mod source;
 pub mod walk;
 

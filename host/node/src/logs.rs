@@ -34,14 +34,16 @@ use holystone_core::snapshot::Filesystem;
 use holystone_core::text;
 
 pub use beneath::Confinement;
+pub(crate) use beneath::mount_id;
 pub use open_files::{OpenFiles, Processes, Visibility};
 pub use perform::{LogAttempt, Removed};
-pub use root::{RootError, RootSpec};
+pub use root::{OwnDirectory, RootError, RootSpec};
 pub use walk::Walk;
 
 use crate::filesystem;
+use crate::mounts::Mounts;
 use listing::Budget;
-use root::Root;
+use root::{Reserved, Root};
 
 /// How far this host goes beneath log roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,12 +81,24 @@ impl LogRoots {
     /// # Errors
     /// With the first root that cannot be opened, and why.
     pub fn open(specs: &[RootSpec], limits: LogLimits, confinement: Option<Confinement>) -> Result<Self, RootError> {
+        Self::open_apart_from(&[], specs, limits, confinement)
+    }
+
+    /// The same, with directories of Holystone itself that no root may be, hold or lie in.
+    ///
+    /// # Errors
+    /// With the first root that cannot be opened, and why.
+    pub fn open_apart_from(
+        own: &[OwnDirectory],
+        specs: &[RootSpec],
+        limits: LogLimits,
+        confinement: Option<Confinement>,
+    ) -> Result<Self, RootError> {
         let mut names = HashSet::new();
         if let Some(twin) = specs.iter().find(|spec| !names.insert(spec.name.as_str())) {
             return Err(twin.error("another log root has this name already"));
         }
-        let opened = specs.iter().map(|spec| Root::open(spec, confinement).map(Arc::new));
-        let mut roots = opened.collect::<Result<Vec<_>, _>>()?;
+        let mut roots = open_each(own, specs, confinement)?;
         roots.sort_by(|one, other| one.name().cmp(other.name()));
         Ok(Self { roots, limits, budget: Budget::new(limits.memory), is_ended: AtomicBool::new(false) })
     }
@@ -144,6 +158,28 @@ impl LogRoots {
     pub fn open_files(&self, processes: &Processes) -> OpenFiles {
         OpenFiles::scan(processes, &self.devices())
     }
+}
+
+/// Opens roots that do not overlap.
+fn open_each(
+    own: &[OwnDirectory],
+    specs: &[RootSpec],
+    confinement: Option<Confinement>,
+) -> Result<Vec<Arc<Root>>, RootError> {
+    let Some(first) = specs.first() else { return Ok(Vec::new()) };
+    let unreadable =
+        |error| first.error(format!("the mounts of this process cannot be read, /proc/thread-self/mountinfo: {error}"));
+    let mounts = Mounts::read().map_err(unreadable)?;
+    let reserved = Reserved::find(&mounts, own);
+    let mut roots: Vec<Arc<Root>> = Vec::new();
+    for spec in specs {
+        let root = Root::open(spec, confinement, &reserved)?;
+        if let Some(problem) = roots.iter().find_map(|other| root.overlap(other)) {
+            return Err(spec.error(problem));
+        }
+        roots.push(Arc::new(root));
+    }
+    Ok(roots)
 }
 
 /// What plugins see of the log roots: as they are whenever they ask, with the files that were open at one moment.

@@ -5,6 +5,7 @@ mod attacks;
 mod content;
 mod names;
 mod performing;
+mod roots;
 mod walking;
 
 use std::fs;
