@@ -107,8 +107,11 @@ fn every_example_reads_and_plans_on_a_recorded_node() {
 async fn every_example_plans_on_a_node() {
     let node = TestNode::start(Faults::none());
     let logs = tempfile::tempdir().unwrap();
-    let roots =
-        ["app", "pods"].map(|root| format!("--log-root={root}={}", logs.path().canonicalize().unwrap().display()));
+    let roots = ["app", "pods"].map(|root| {
+        let path = logs.path().canonicalize().unwrap().join(root);
+        fs::create_dir(&path).unwrap();
+        format!("--log-root={root}={}", path.display())
+    });
     let more: Vec<&str> = roots.iter().map(String::as_str).collect();
     let plans = documents(&on_node(&node, "plan", &[Path::new(EXAMPLES)], &more).expect(0));
     assert_eq!(plans.len(), 6);

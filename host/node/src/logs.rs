@@ -29,7 +29,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use holystone_core::logs::{Batch, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
+use holystone_core::logs::{Batch, GlobCounts, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::text;
 
@@ -125,14 +125,19 @@ impl LogRoots {
 
     /// The filesystems that the roots are on, as `logs:NAME`, measured now.
     pub fn filesystems(&self) -> Vec<Filesystem> {
-        let measured = |root: &Arc<Root>| {
-            let unknown = Filesystem { name: format!("logs:{}", root.name()), ..Filesystem::default() };
-            match rustix::fs::fstatvfs(root.handle()) {
-                Ok(figures) => filesystem::with_figures(unknown, &figures),
-                Err(_) => unknown,
-            }
-        };
-        self.roots.iter().map(measured).collect()
+        let mut measured: Vec<Filesystem> = Vec::new();
+        for root in &self.roots {
+            let (name, identity) = (format!("logs:{}", root.name()), root.filesystem().to_owned());
+            // A filesystem is measured once: a busy one has other figures a moment later.
+            let found = measured.iter().find(|other| other.identity == identity).cloned();
+            let unknown = || Filesystem { identity, ..Filesystem::default() };
+            let filesystem = found.unwrap_or_else(|| match rustix::fs::fstatvfs(root.handle()) {
+                Ok(figures) => filesystem::with_figures(unknown(), &figures),
+                Err(_) => unknown(),
+            });
+            measured.push(Filesystem { name, ..filesystem });
+        }
+        measured
     }
 
     /// Starts a walk.
@@ -201,6 +206,10 @@ impl LogSource for LogView {
         self.roots.names().map(str::to_owned).collect()
     }
 
+    fn filesystem(&self, root: &str) -> Option<String> {
+        Some(self.roots.find(root).ok()?.filesystem().to_owned())
+    }
+
     fn open(&self, root: &str, options: WalkOptions) -> Result<Box<dyn LogWalk>, LogsError> {
         Ok(Box::new(self.roots.walk(root, options, &self.open_files)?))
     }
@@ -213,6 +222,10 @@ impl LogSource for LogView {
 impl LogWalk for Walk {
     fn next(&mut self, most: usize) -> Result<Batch, LogsError> {
         Walk::next(self, most)
+    }
+
+    fn counts(&self) -> GlobCounts {
+        Walk::counts(self).clone()
     }
 }
 

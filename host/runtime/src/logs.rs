@@ -5,19 +5,20 @@
 
 use std::sync::Arc;
 
-use holystone_core::logs::{Batch, FileEntry, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
+use holystone_core::logs::{Batch, FileEntry, GlobCounts, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
 
 /// A walk that a plugin has opened.
 pub(crate) struct OpenWalk {
     /// Absent once it is over.
     under_way: Option<Box<dyn LogWalk>>,
+    counts: GlobCounts,
 }
 
 /// Starts a walk.
 pub(crate) async fn open(source: &Arc<dyn LogSource>, root: String, options: WalkOptions) -> Answer<OpenWalk> {
     let source = Arc::clone(source);
     let opened = blocking(move || source.open(&root, options)).await?;
-    Ok(opened.map(|walk| OpenWalk { under_way: Some(walk) }))
+    Ok(opened.map(|walk| OpenWalk { counts: walk.counts(), under_way: Some(walk) }))
 }
 
 /// Reads from a file.
@@ -33,6 +34,11 @@ pub(crate) async fn read(
 }
 
 impl OpenWalk {
+    /// What each glob has matched so far.
+    pub(crate) fn counts(&self) -> &GlobCounts {
+        &self.counts
+    }
+
     /// The next entries; none when the walk is over.
     pub(crate) async fn next(&mut self, most: usize) -> Answer<Vec<FileEntry>> {
         while let Some(mut walk) = self.under_way.take() {
@@ -41,6 +47,7 @@ impl OpenWalk {
                 (walk, batch)
             })
             .await?;
+            self.counts = walk.counts();
             let Batch { entries, is_over } = match batch {
                 Ok(batch) => batch,
                 Err(error) => {

@@ -98,7 +98,7 @@ pub fn directories() -> impl Iterator<Item = &'static str> {
 pub fn objection(path: &str) -> Option<String> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     if !path.starts_with('/') || parts.iter().any(|part| [".", ".."].contains(part)) {
-        return Some("give an absolute path without . and .. in it".to_owned());
+        return Some("give an absolute path without .. in it".to_owned());
     }
     let of = |path: &'static str| path.split('/').skip(1).collect::<Vec<_>>();
     let held = RULES.iter().find(|(other, rule)| *rule != Rule::Open && of(other).starts_with(&parts));
@@ -110,7 +110,7 @@ pub fn objection(path: &str) -> Option<String> {
     let (directory, rule) = lies_in.max_by_key(|(other, _)| other.len())?;
     let beneath = parts.get(of(directory).len()..).unwrap_or_default();
     match rule {
-        Rule::Closed(who) => Some(format!("it lies in {directory}, {who}; no log roots are taken there")),
+        Rule::Closed(who) => Some(format!("it lies in {directory}, {who}; no logs are kept there")),
         Rule::Logs if !beneath.iter().any(|part| says_logs(part)) => Some(format!(
             "it lies in {directory}, which holds more than logs: there, log roots are taken only with a directory called log or logs on their path"
         )),
@@ -196,10 +196,10 @@ mod tests {
             let problem = objection(path).unwrap_or_default();
             assert!(problem.contains(who) || problem.starts_with("it holds more than logs"), "{path}: {problem}");
         }
-        assert_eq!(objection("//usr/./bin").unwrap(), "give an absolute path without . and .. in it");
+        assert_eq!(objection("//usr/./bin").unwrap(), "give an absolute path without .. in it");
         assert_eq!(
             objection("/usr/bin/").unwrap(),
-            "it lies in /usr, where the system keeps its own files; no log roots are taken there"
+            "it lies in /usr, where the system keeps its own files; no logs are kept there"
         );
     }
 
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn paths_that_mean_another_place_are_none() {
         for path in ["relative", "", "/var/log/../lib", "./x", "/var/log/./app"] {
-            assert_eq!(objection(path).as_deref(), Some("give an absolute path without . and .. in it"), "{path}");
+            assert_eq!(objection(path).as_deref(), Some("give an absolute path without .. in it"), "{path}");
         }
     }
 }

@@ -96,7 +96,9 @@ impl<'a> Reserved<'a> {
                 own.what, own.what
             ));
         }
-        self.others.iter().find_map(|(path, other)| {
+        // The directory itself says more than one of those that it holds, as /usr holds what /bin leads to.
+        let itself = self.others.iter().filter(|(_, other)| other == spot);
+        itself.chain(&self.others).find_map(|(path, other)| {
             if other.beneath(spot).is_some_and(|_| reserved::objection(path).is_some()) {
                 let the_same = if spot == other { "it is" } else { "it holds" };
                 return Some(format!(

@@ -74,6 +74,7 @@ fn tree_sight(host_path: &str, path: &str) -> Sight {
         touched: at(30),
         open: OpenState::Closed,
         obstacle: None,
+        links: Links::default(),
     });
     sight
 }
@@ -304,6 +305,7 @@ fn a_tree_is_the_sum_of_what_is_in_it() {
         touched: at(40),
         open: OpenState::Open,
         obstacle: None,
+        links: tree.links.clone(),
     };
     assert_eq!(tree, sum);
 }

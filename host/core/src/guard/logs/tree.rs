@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::links::Links;
 use crate::logs::{FileEntry, FileKind, LogPath, NotEntered, OpenState, place};
 
 /// What is in a directory, at any depth, in sum.
@@ -19,6 +20,8 @@ pub struct Tree {
     pub open: OpenState,
     /// The first thing in it that keeps it from being removed as a whole.
     pub obstacle: Option<Obstacle>,
+    /// Files in it that have several names, there or elsewhere.
+    pub links: Links,
 }
 
 /// Something in a directory that keeps it from being removed as a whole.
@@ -50,14 +53,20 @@ impl Tree {
             touched: directory.touched(),
             open: directory.open,
             obstacle: None,
+            links: Links::default(),
         }
     }
 
     /// Adds one thing that is in it, at any depth. Within a pod's log directory, names mean nothing more to the kubelet.
     pub fn add(&mut self, entry: &FileEntry, is_in_pod: bool) {
         self.entries += 1;
-        self.size_bytes = self.size_bytes.saturating_add(if is_directory(entry) { 0 } else { entry.size_bytes });
-        self.freeable_bytes = self.freeable_bytes.saturating_add(entry.freeable_bytes());
+        // A file with several names counts once, and frees something when all of them are in it.
+        let (size, freeable) = self.links.add(entry).unwrap_or_else(|| match entry.kind {
+            FileKind::Directory => (0, entry.freeable_bytes()),
+            _ => (entry.size_bytes, entry.freeable_bytes()),
+        });
+        self.size_bytes = self.size_bytes.saturating_add(size);
+        self.freeable_bytes = self.freeable_bytes.saturating_add(freeable);
         self.touched = self.touched.max(entry.touched());
         self.open = match (self.open, entry.open) {
             (OpenState::Open, _) | (_, OpenState::Open) => OpenState::Open,
@@ -84,10 +93,6 @@ impl Tree {
     pub fn is_hindered(&self) -> bool {
         self.obstacle.as_ref().is_some_and(|obstacle| !matches!(obstacle, Obstacle::ContainerLog(_)))
     }
-}
-
-fn is_directory(entry: &FileEntry) -> bool {
-    entry.kind == FileKind::Directory
 }
 
 fn obstacle(entry: &FileEntry, is_in_pod: bool) -> Option<Obstacle> {

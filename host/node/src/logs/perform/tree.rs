@@ -132,11 +132,14 @@ impl Emptying<'_> {
             self.place.clearance.covers(entry)?;
         }
         unlink(level.handle.as_fd(), name)?;
+        // A file counts once, whatever it is called in there. Of the last name the system says that it is the only one.
+        let is_first = !self.unlinked.contains(&entry.identity);
         if entry.hard_links > 1 {
             self.unlinked.insert(entry.identity);
         }
         self.removed.entries += 1;
-        self.removed.size_bytes = self.removed.size_bytes.saturating_add(entry.size_bytes);
+        let size = if is_first { entry.size_bytes } else { 0 };
+        self.removed.size_bytes = self.removed.size_bytes.saturating_add(size);
         Ok(())
     }
 }

@@ -124,10 +124,7 @@ fn directories_of_the_system_are_none_whatever_path_leads_there() {
             ("/usr/bin", "bin under another path"),
             ("/usr", "it is /usr under another path; give the directory of the logs themselves"),
             ("/etc", "it is /etc under another path; give the directory of the logs themselves"),
-            (
-                "/var/lib/dpkg",
-                "it is /var/lib/dpkg under another path: it lies in /var/lib, which holds more than logs",
-            ),
+            ("/var/lib/dpkg", "it is /var/lib/dpkg under another path; give the directory of the logs themselves"),
             ("/var/lib", "under another path; give the directory of the logs themselves"),
             ("/var", "under another path; give the directory of the logs themselves"),
         ] {

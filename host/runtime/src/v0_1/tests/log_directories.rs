@@ -42,6 +42,10 @@ impl LogSource for MadeUp {
         vec!["app".to_owned()]
     }
 
+    fn filesystem(&self, _root: &str) -> Option<String> {
+        Some("8:1".to_owned())
+    }
+
     fn open(&self, root: &str, options: WalkOptions) -> Result<Box<dyn LogWalk>, LogsError> {
         self.asked.lock().unwrap().push((root.to_owned(), options));
         if root != "app" {
@@ -67,6 +71,10 @@ impl LogWalk for MadeUpWalk {
         let now = self.left.min(most).min(3_000);
         self.left -= now;
         Ok(Batch { entries: (0..now).map(entry).collect(), is_over: self.left == 0 })
+    }
+
+    fn counts(&self) -> GlobCounts {
+        GlobCounts { include: vec![7], exclude: vec![0, 2] }
     }
 }
 

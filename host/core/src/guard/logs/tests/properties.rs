@@ -78,6 +78,7 @@ fn looks() -> impl Strategy<Value = Sight> {
                     touched: inside.max(entry.touched()),
                     open,
                     obstacle,
+                    links: Links::default(),
                 });
                 Sight { entry, place, leads_somewhere: leads, tree }
             },
@@ -173,5 +174,117 @@ proptest! {
         }
         // Nothing has changed: nothing stands in the way.
         prop_assert!(guard(Some(&node)).clear(&step, Ok(first)).is_ok());
+    }
+}
+
+/// Files on a disk: which inode each name has, in directories or not, and how many names each inode has elsewhere.
+#[derive(Clone, Debug)]
+struct Disk {
+    /// Directory (none for the root) and inode.
+    names: Vec<(Option<usize>, u64)>,
+    outside: Vec<u64>,
+    /// What is wished: a name, a directory as a whole, or a name as a second root would show it.
+    wished: Vec<(u8, usize)>,
+}
+
+fn disks() -> impl Strategy<Value = Disk> {
+    let names = proptest::collection::vec((option::of(0..3_usize), 0..5_u64), 1..12);
+    let outside = proptest::collection::vec(sample::select(vec![0_u64, 0, 1, 2]), 5);
+    let wished = proptest::collection::vec((0..3_u8, 0..12_usize), 1..16);
+    (names, outside, wished).prop_map(|(names, outside, wished)| Disk { names, outside, wished })
+}
+
+impl Disk {
+    fn size(inode: u64) -> u64 {
+        1 << (4 * inode)
+    }
+
+    fn links(&self, inode: u64) -> u64 {
+        let here = self.names.iter().filter(|(_, other)| *other == inode).count() as u64;
+        here + self.outside[usize::try_from(inode).unwrap()]
+    }
+
+    fn path(&self, name: usize) -> String {
+        self.names[name].0.map_or_else(|| format!("n{name}"), |directory| format!("d{directory}/n{name}"))
+    }
+
+    fn entry(&self, name: usize) -> FileEntry {
+        let inode = self.names[name].1;
+        let mut entry = entry(&self.path(name));
+        entry.identity.inode = inode;
+        FileEntry {
+            size_bytes: Self::size(inode),
+            allocated_bytes: Self::size(inode),
+            hard_links: self.links(inode),
+            ..entry
+        }
+    }
+
+    fn sight(&self, target: &LogTarget) -> Sight {
+        let path = target.path.to_string();
+        let place = Place::of(b"/x", &target.path);
+        if !target.is_directory {
+            let name = path.rsplit('n').next().unwrap().parse().unwrap();
+            return Sight { entry: self.entry(name), place, leads_somewhere: None, tree: None };
+        }
+        let directory: usize = path[1..].parse().unwrap();
+        let mut entry = FileEntry { kind: FileKind::Directory, hard_links: 2, allocated_bytes: 0, ..entry(&path) };
+        entry.identity.inode = 100 + directory as u64;
+        let mut tree = Tree::of(&entry);
+        let inside = (0..self.names.len()).filter(|name| self.names[*name].0 == Some(directory));
+        inside.for_each(|name| tree.add(&self.entry(name), false));
+        Sight { entry, place, leads_somewhere: None, tree: Some(tree) }
+    }
+}
+
+proptest! {
+    /// The oracle carries out the plan name by name on a disk of its own, and looks what is left.
+    #[test]
+    fn what_a_plan_frees_is_what_a_disk_would_gain(disk in disks()) {
+        let targets: Vec<LogTarget> = disk.wished.iter().map(|(kind, number)| {
+            let name = number % disk.names.len();
+            let (root, path, is_directory) = match kind {
+                0 => ("app", disk.path(name), false),
+                1 => ("app", format!("d{}", number % 3), true),
+                _ => ("again", disk.path(name), false),
+            };
+            LogTarget { root: root.to_owned(), path: path.parse().unwrap(), is_directory }
+        }).collect();
+        let sights = Sights { targets: targets.iter().map(|target| (target.clone(), Ok(disk.sight(target)))).collect(), entries: None };
+        let wishes = targets.iter().map(|target| {
+            let place = LogLocation { root: target.root.clone(), path: target.path.to_string() };
+            wish(if target.is_directory { Target::LogDirectory(place) } else { Target::LogFile(place) }, Verb::Remove)
+        }).collect();
+        let plan = guard(None).review(vec![crate::proposal::Proposal { plugin: "p".to_owned(), wishes }], sights, &crate::confirmation::Wishes::default());
+
+        let mut gone = HashSet::new();
+        let mut taken = 0_u64;
+        for step in &plan.steps {
+            let path = step.target().path.to_string();
+            let names = (0..disk.names.len()).filter(|name| {
+                let own = disk.path(*name);
+                own == path || (step.target().is_directory && own.starts_with(&format!("{path}/")))
+            });
+            for name in names {
+                taken += 1;
+                gone.insert(name);
+            }
+        }
+        // A second root shows a name that has another one beside it: what is left of that is for opening to refuse.
+        let has_twice = gone.len() as u64 != taken;
+        let inodes = |names: &HashSet<usize>| names.iter().map(|name| disk.names[*name].1).collect::<HashSet<u64>>();
+        let left = |inode: u64| disk.outside[usize::try_from(inode).unwrap()] > 0
+            || (0..disk.names.len()).any(|name| disk.names[name].1 == inode && !gone.contains(&name));
+        let freed: u64 = inodes(&gone).into_iter().filter(|inode| !left(*inode)).map(Disk::size).sum();
+        let sizes: u64 = inodes(&gone).into_iter().map(Disk::size).sum();
+        if !has_twice {
+            prop_assert_eq!(plan.steps.iter().map(LogStep::freeable_bytes).sum::<u64>(), freed);
+            prop_assert_eq!(plan.steps.iter().map(LogStep::size_bytes).sum::<u64>(), sizes, "no content counts twice");
+        }
+        prop_assert_eq!(plan.steps.len() + plan.refusals.len(), targets.len());
+        for inode in 0..5 {
+            let names = plan.steps.iter().filter(|step| !step.target().is_directory && step.file().1 == inode).count() as u64;
+            prop_assert!(names <= disk.links(inode).max(1), "a file is taken more often than it has names");
+        }
     }
 }
