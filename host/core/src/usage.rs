@@ -108,15 +108,17 @@ impl<'a> Usage<'a> {
         let holder = Holder::Container(container);
         // When the runtime says exactly which image it is, and the node lacks it, names with a tag mean that image too,
         // and so does the same id in another field.
-        let gone = Hash::read(&container.image.image_id)
-            .filter(|id| id.is_full() && id.algorithm() == "sha256" && index.of_hash(id).is_empty());
+        let id = Mention::read(&container.image.image_id);
+        let gone = id.hash.as_ref().filter(|hash| {
+            !id.is_digest && hash.is_full() && hash.algorithm() == "sha256" && index.of_hash(hash).is_empty()
+        });
         for mention in container.image.iter() {
             let read = Mention::read(mention);
             let places = index.resolve(&read);
             if let Some(image) = places.first().and_then(|place| index.images.get(*place)) {
                 self.own_image.entry(&container.id).or_insert(&image.id);
             }
-            let is_exact = gone.as_ref().is_some_and(|gone| match &read.hash {
+            let is_exact = gone.is_some_and(|gone| match &read.hash {
                 Some(hash) if !read.is_digest => hash.begins(gone),
                 Some(_) => false,
                 None => read.name.is_some(),

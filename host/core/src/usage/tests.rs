@@ -274,6 +274,8 @@ fn an_exact_id_that_is_gone_protects_nothing_else() {
     for (mentions, expected) in [
         ([&*gone, &*gone, &*gone, "nginx:1.26"], ""),
         ([&*gone, &*format!("docker://{}", gone.to_uppercase()), "sha256:7777777", "nginx:1.26"], ""),
+        ([&*format!("docker://{gone}"), &*gone, "", "nginx:1.26"], ""),
+        ([&*gone["sha256:".len()..].to_uppercase(), &*gone, "", "nginx:1.26"], ""),
         (["7777777777777777777777777777777777777777777777777777777777777777", "", "", "nginx:1.26"], ""),
         // The tag has moved to another image.
         ([&*gone, &*gone, &*gone, "nginx:1.27"], "A"),
