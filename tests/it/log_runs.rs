@@ -318,6 +318,22 @@ fn the_disk_of_a_log_root_says_whether_there_is_a_need() {
     assert_eq!((&report["logs"]["totals"]["removed"], scene.left().len()), (&json!(3), 0));
 }
 
+/// Looking at all processes takes longer than removing a few files, so one look serves many of them, whatever is measured
+/// in between.
+#[test]
+fn a_run_towards_a_goal_does_not_look_at_all_processes_for_each_measurement() {
+    let scene = Scene::new();
+    scene.files(2_000);
+    let goal = ["-vv", "--filesystem", "logs:app", "--until", "0"];
+    let begun = Instant::now();
+    let ended = scene.retention("run", OLD, &goal).expect(0);
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap();
+    assert_eq!((&ended.json()["logs"]["totals"]["removed"], scene.left().len()), (&json!(2_000), 0));
+    // Plugins are shown what is in use, wishes are judged by it, and each second of the sweep begins with it.
+    let looks = ended.stderr.matches("looked for files in use").count();
+    assert!((3..=3 + seconds).contains(&looks), "{looks} looks in {seconds} s");
+}
+
 #[test]
 fn a_signal_ends_a_run_after_the_file_under_way() {
     let scene = Scene::new();

@@ -1,8 +1,8 @@
 //! Carrying out the part of a plan that lies beneath log roots: look again, check again, remove or truncate.
 //!
-//! Steps are carried out one after the other, some at a time on a thread that may block. For each such slice the runtime
-//! is asked anew which pods there are, and the processes which files they hold open; each target is looked at right
-//! before its own step.
+//! Steps are carried out one after the other, some at a time on a thread that may block. The runtime is asked again every
+//! second which pods there are, and the processes which files they use; each target is looked at right before its own
+//! step.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,14 +13,18 @@ use holystone_core::report::{EndReason, Ending, LogOutcome, LogSwept};
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
 use holystone_core::text;
-use holystone_node::LogAttempt;
+use holystone_node::{LogAttempt, OpenFiles};
 use jiff::Timestamp;
 
 use super::{Job, goal_met, not_needed};
 use crate::logs::Logs;
 
-/// How long one look at pods and open files serves.
+/// How long one look at pods and open files serves, at least.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// A look serves this many times as long as it took, so that on a node with very many threads a sweep does not spend its
+/// time on looking at them.
+const SERVES: u32 = 4;
 
 /// How many steps there are between two measurements, where there is a goal to be met.
 const MEASURED: usize = 64;
@@ -31,7 +35,8 @@ pub(super) async fn sweep(job: Job<'_>, state: &State, steps: &[LogStep], filesy
     if steps.is_empty() {
         return LogSwept::default();
     }
-    let mut sweep = Sweep { job, state, steps: steps.into(), outcomes: Vec::new(), failures: 0, ending: None };
+    let mut sweep =
+        Sweep { job, state, steps: steps.into(), look: None, outcomes: Vec::new(), failures: 0, ending: None };
     sweep.ending = not_needed(job.pace.pressure.to_begin(filesystems), &job.pace.pressure);
     while sweep.ending.is_none() && sweep.outcomes.len() < steps.len() {
         sweep.advance().await;
@@ -43,6 +48,8 @@ struct Sweep<'a> {
     job: Job<'a>,
     state: &'a State,
     steps: Arc<[LogStep]>,
+    /// The last one, which may still serve.
+    look: Option<Arc<Look>>,
     /// Of the steps so far.
     outcomes: Vec<LogOutcome>,
     /// How many failed since the last one that did not.
@@ -51,15 +58,17 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    /// Carries out the next steps, as many as one look serves.
+    /// Carries out the next steps, as many as one look serves and, where there is a goal, one measurement.
     async fn advance(&mut self) {
+        let last = self.look.take();
         let look = async {
             if let Some(ending) = goal_met(self.job).await {
                 return Err(ending);
             }
-            // Without it every pod counts as there.
-            let looked = self.job.node.look(self.state).await;
-            Ok(looked.inspect_err(|error| tracing::warn!("the pods of the node are not known: {error}")).ok())
+            match last.filter(|look| look.serves()) {
+                Some(look) => Ok(look),
+                None => Look::take(self.job, self.state).await.map(Arc::new),
+            }
         };
         let looked = tokio::select! {
             biased;
@@ -67,17 +76,20 @@ impl Sweep<'_> {
             looked = look => looked,
         };
         match looked {
-            Ok(snapshot) => self.carry_out(snapshot).await,
+            Ok(look) => {
+                self.look = Some(Arc::clone(&look));
+                self.carry_out(look).await;
+            }
             Err(ending) => self.end(ending),
         }
     }
 
-    async fn carry_out(&mut self, snapshot: Option<Snapshot>) {
+    async fn carry_out(&mut self, look: Arc<Look>) {
         let pace = self.job.pace;
         let slice = Slice {
             logs: self.job.node.logs.clone(),
             rails: self.job.rails.for_logs(),
-            snapshot,
+            look,
             steps: Arc::clone(&self.steps),
             first: self.outcomes.len(),
             most: if pace.pressure.until.is_some() { MEASURED } else { usize::MAX },
@@ -150,12 +162,44 @@ impl Sweep<'_> {
     }
 }
 
+/// One look at the pods of the node, and at the files in use.
+struct Look {
+    /// Absent when it is not known which pods there are.
+    snapshot: Option<Snapshot>,
+    open_files: Arc<OpenFiles>,
+    /// Until when it serves.
+    until: Instant,
+}
+
+impl Look {
+    /// Looks now.
+    ///
+    /// # Errors
+    /// With the end of the sweep, when the files in use cannot be looked at.
+    async fn take(job: Job<'_>, state: &State) -> Result<Self, Ending> {
+        let begun = Instant::now();
+        // Without it every pod counts as there.
+        let looked = job.node.look(state).await;
+        let snapshot = looked.inspect_err(|error| tracing::warn!("the pods of the node are not known: {error}")).ok();
+        let logs = job.node.logs.clone();
+        let open_files = tokio::task::spawn_blocking(move || logs.open_files()).await.map_err(|error| Ending {
+            reason: EndReason::NodeUnseen,
+            message: format!("the files in use could not be looked at: {error}"),
+        })?;
+        let until = Instant::now() + FRESH.max(begun.elapsed() * SERVES);
+        Ok(Self { snapshot, open_files, until })
+    }
+
+    fn serves(&self) -> bool {
+        Instant::now() <= self.until
+    }
+}
+
 /// Some steps, on a thread that may block.
 struct Slice {
     logs: Logs,
     rails: LogRails,
-    /// Absent when it is not known which pods there are.
-    snapshot: Option<Snapshot>,
+    look: Arc<Look>,
     steps: Arc<[LogStep]>,
     first: usize,
     most: usize,
@@ -171,19 +215,18 @@ struct Slice {
 
 impl Slice {
     fn run(mut self) {
-        let open_files = self.logs.open_files();
-        let known = self.snapshot.as_ref().filter(|snapshot| snapshot.has_runtime());
+        let Look { snapshot, open_files, .. } = &*self.look;
+        let known = snapshot.as_ref().filter(|snapshot| snapshot.has_runtime());
         let guard = LogGuard::new(self.rails, Timestamp::now(), known);
-        let guard = match &self.snapshot {
+        let guard = match snapshot {
             Some(snapshot) => guard.on(snapshot),
             None => guard,
         };
-        let until = Instant::now() + FRESH;
         for step in self.steps.iter().skip(self.first).take(self.most) {
-            if self.is_halted() || Instant::now() > until || self.failures >= self.max_failures {
+            if self.is_halted() || !self.look.serves() || self.failures >= self.max_failures {
                 return;
             }
-            let outcome = match guard.clear(step, self.logs.roots.look(step.target(), &open_files)) {
+            let outcome = match guard.clear(step, self.logs.roots.look(step.target(), open_files)) {
                 Ok(clearance) => outcome(step, self.logs.roots.perform(clearance)),
                 Err(LogRefusal::NotFound) => LogOutcome::AlreadyGone,
                 Err(refusal) => LogOutcome::NoLongerAllowed(refusal),
