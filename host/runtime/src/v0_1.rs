@@ -490,9 +490,10 @@ fn walk_options(options: logs::WalkOptions) -> Result<WalkOptions, types::Error>
     }
     let bytes: usize = include.iter().chain(&exclude).map(String::len).sum();
     if include.len().saturating_add(exclude.len()) > MAX_GLOBS || bytes > MAX_GLOB_BYTES {
-        let sentence = format!("a walk may have {MAX_GLOBS} globs with {MAX_GLOB_BYTES} bytes together");
-        return Err(types::Error::Limit(sentence));
+        return Err(too_many_globs());
     }
+    // Braces make more of a glob than its text.
+    let mut room = MAX_GLOB_BYTES;
     let mut wanted = Vec::new();
     for kind in kinds.into_iter().map(wanted_kind) {
         if !wanted.contains(&kind) {
@@ -501,17 +502,25 @@ fn walk_options(options: logs::WalkOptions) -> Result<WalkOptions, types::Error>
     }
     Ok(WalkOptions {
         prefix: log_path("prefix", &prefix)?,
-        include: globs("include", &include)?,
-        exclude: globs("exclude", &exclude)?,
+        include: globs("include", &include, &mut room)?,
+        exclude: globs("exclude", &exclude, &mut room)?,
         kinds: wanted,
         max_depth,
     })
 }
 
-fn globs(field: &str, texts: &[String]) -> Result<Vec<Glob>, types::Error> {
+fn too_many_globs() -> types::Error {
+    types::Error::Limit(format!(
+        "a walk may have {MAX_GLOBS} globs with {MAX_GLOB_BYTES} bytes together, their braces written out"
+    ))
+}
+
+fn globs(field: &str, texts: &[String], room: &mut usize) -> Result<Vec<Glob>, types::Error> {
     let parse = |(place, text): (usize, &String)| {
         let told = |problem| types::Error::Invalid(format!("{field}[{place}]: {problem}"));
-        text.parse().map_err(told)
+        let glob: Glob = text.parse().map_err(told)?;
+        *room = room.checked_sub(glob.weight()).ok_or_else(too_many_globs)?;
+        Ok(glob)
     };
     texts.iter().enumerate().map(parse).collect()
 }

@@ -129,8 +129,9 @@ fn globs(problems: &mut Problems, path: &str, value: &Json, rule: &mut Rule) {
             continue;
         };
         let (list, glob) = match text.strip_prefix('!') {
-            Some(glob) => (&mut rule.exclude, glob),
-            None => (&mut rule.include, text.as_str()),
+            // The beginning of !(a), which the grammar has a sentence for.
+            Some(glob) if !glob.starts_with('(') => (&mut rule.exclude, glob),
+            _ => (&mut rule.include, text.as_str()),
         };
         match glob.parse::<Glob>() {
             Ok(_) => list.push(glob.to_owned()),

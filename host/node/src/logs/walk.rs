@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use holystone_core::guard::logs::Unseen;
 use holystone_core::logs::{
-    Batch, FileEntry, FileKind, LogPath, LogsError, NotEntered, PodDirectory, Reach, WalkOptions,
+    Batch, FileEntry, FileKind, Glob, LogPath, LogsError, NotEntered, PodDirectory, Reach, WalkOptions,
 };
 use holystone_core::text;
 use rustix::io::Errno;
@@ -128,7 +128,7 @@ impl Walk {
 
     fn names_per_batch(&self) -> usize {
         let globs = self.options.include.iter().chain(&self.options.exclude);
-        let bytes: usize = globs.map(|glob| glob.as_str().len()).sum();
+        let bytes: usize = globs.map(Glob::weight).sum();
         (NAMES_PER_BATCH / (1 + bytes / GLOB_BYTES_PER_LOOK)).max(1)
     }
 

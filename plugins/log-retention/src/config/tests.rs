@@ -74,6 +74,35 @@ fn everything_that_is_wrong_is_told_at_once_with_its_path() {
 }
 
 #[test]
+fn globs_of_other_tools_are_mistakes_that_name_the_character() {
+    for (glob, character) in [
+        ("!(d)/**", '('),
+        ("!**/+(c|b).*", '('),
+        ("~/x", '~'),
+        ("!~/x", '~'),
+        ("$HOME/*.log", '$'),
+        ("%Y/*.log", '%'),
+        ("!%Y/*.log", '%'),
+        ("^.*gz$", '^'),
+        ("!!x", '!'),
+        ("[0-9]+", '+'),
+        ("a|b", '|'),
+    ] {
+        let told = problems(&format!(r#"{{"rules":[{{"files":["**","{glob}"],"maxAge":"1d"}}]}}"#));
+        assert_eq!(told.len(), 1, "{glob}: {told:?}");
+        let named = format!("is not a glob: {character} ");
+        assert!(told[0].starts_with("rules[0].files[1]: ") && told[0].contains(&named), "{glob}: {told:?}");
+        assert!(told[0].contains(&format!("write \\{character} where a file's name has it")), "{glob}: {told:?}");
+    }
+    for glob in ["a.gz ", "! a.gz", "./x", "!./x", "a//b", "a/", "/var/log/x", "!/var/log/x", r"\\d.log", "!"] {
+        let told = problems(&format!(r#"{{"rules":[{{"files":["**","{glob}"],"maxAge":"1d"}}]}}"#));
+        assert!(told.len() == 1 && told[0].starts_with("rules[0].files[1]: "), "{glob}: {told:?}");
+    }
+    let rule = rule(r#"{"files":["**","!**/*.{audit,pid}"],"maxAge":"1d"}"#);
+    assert_eq!((rule.include, rule.exclude), (vec!["**".to_owned()], vec!["**/*.{audit,pid}".to_owned()]));
+}
+
+#[test]
 fn an_age_of_nothing_is_a_mistake() {
     let told = problems(r#"{"rules":[{"files":["**"],"maxAge":"0d"}]}"#);
     assert_eq!(told, [r#"rules[0].maxAge: must be longer than zero, found "0d""#]);

@@ -180,7 +180,7 @@ async fn walks_are_few_at_a_time_and_many_one_after_the_other() {
 async fn options_are_read_strictly() {
     let source = made_up(1);
     let mut state = state(Some(Arc::clone(&source)));
-    let cases: [(Change, &str); 8] = [
+    let cases: [(Change, &str); 10] = [
         (|options| options.prefix = "../etc".to_owned(), "prefix: ../etc is no log path"),
         (|options| options.prefix = "\\x41".to_owned(), "is no log path: it is not spelt"),
         (|options| options.include = vec!["*".to_owned(), "a**".to_owned()], "include[1]: "),
@@ -189,6 +189,14 @@ async fn options_are_read_strictly() {
         (|options| options.include = vec!["a".repeat(5_000)], "longer than 4096"),
         (|options| options.include = vec!["*".to_owned(); MAX_GLOBS + 1], "globs"),
         (|options| options.exclude = vec!["a".repeat(4_000); 5], "globs"),
+        (
+            |options| options.exclude = vec!["$HOME/*".to_owned()],
+            "exclude[0]: \"$HOME/*\" is not a glob: $ is no variable",
+        ),
+        (
+            |options| options.include = vec!["{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}".to_owned(); 9],
+            "their braces written out",
+        ),
     ];
     for (change, words) in cases {
         let mut options = options();
