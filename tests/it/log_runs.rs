@@ -241,6 +241,12 @@ fn mistakes_with_log_roots_are_told() {
     let missing = format!("x={}", scene.path("missing").display());
     let file = format!("x={}", scene.path("outside/secret").display());
     let link = format!("x={}", scene.path("link").display());
+    fs::create_dir_all(scene.path("app/deeper")).unwrap();
+    fs::create_dir_all(scene.path("state")).unwrap();
+    let deeper = format!("deeper={}", scene.path("app/deeper").display());
+    let again = format!("again={}", scene.root().display());
+    let state = format!("x={}", scene.path("state").display());
+    let holds_state = format!("x={}", scene.path("").display());
     for (roots, problem) in [
         (vec!["/var/log"], "give a name and a path, for example app=/var/log/app"),
         (vec!["app="], "give a name and a path"),
@@ -249,8 +255,17 @@ fn mistakes_with_log_roots_are_told() {
         (vec!["x=var/log"], "give an absolute path"),
         (vec!["x=/var/log/../lib"], "without .. in it"),
         (vec!["x=/"], "it holds more than logs"),
-        (vec!["x=/etc"], "it holds more than logs"),
-        (vec!["x=/etc/app"], "no logs are kept there"),
+        (vec!["x=/etc"], "it is /etc, where the system keeps its own files; no logs are kept there, so give"),
+        (vec!["x=/etc/app"], "it lies in /etc, where the system keeps its own files"),
+        (vec!["x=/usr/bin"], "it lies in /usr, where the system keeps its own files"),
+        (vec!["x=/run/containerd"], "it lies in /run, where the system keeps its own files"),
+        (vec!["x=/var/lib/dpkg/info"], "it lies in /var/lib/dpkg, where the system keeps its own files"),
+        (vec!["x=/var/lib/kubelet"], "it is /var/lib/kubelet, where Kubernetes keeps its own files"),
+        (vec![&state], "it is the state directory, "),
+        (vec![&holds_state], "it holds the state directory, "),
+        (vec![&app, &deeper], "it lies in the log root app; declare the outer one alone"),
+        (vec![&deeper, &app], "the log root deeper lies in it; declare the outer one alone"),
+        (vec![&app, &again], "it is the same directory as the log root app; declare it once"),
         (vec![&missing], "there is no such directory"),
         (vec![&file], "it is not a directory"),
         (vec![&link], "a symbolic link is on its path; give the directory itself"),

@@ -107,8 +107,11 @@ fn every_example_reads_and_plans_on_a_recorded_node() {
 async fn every_example_plans_on_a_node() {
     let node = TestNode::start(Faults::none());
     let logs = tempfile::tempdir().unwrap();
-    let roots =
-        ["app", "pods"].map(|root| format!("--log-root={root}={}", logs.path().canonicalize().unwrap().display()));
+    let roots = ["app", "pods"].map(|root| {
+        let path = logs.path().canonicalize().unwrap().join(root);
+        fs::create_dir(&path).unwrap();
+        format!("--log-root={root}={}", path.display())
+    });
     let more: Vec<&str> = roots.iter().map(String::as_str).collect();
     let plans = documents(&on_node(&node, "plan", &[Path::new(EXAMPLES)], &more).expect(0));
     assert_eq!(plans.len(), 6);
@@ -316,7 +319,7 @@ fn every_command_reports_everything_in_one_go() {
         for words in [
             "wrong.yaml:5: spec.timeZone: has no effect without a schedule; leave it out, or give spec.schedule",
             "wrong.yaml:6: spec.pased: there is no such field; did you mean paused?",
-            "wrong.yaml:7: spec.logRoots[0].hostPath: /etc is never opened as a log root: it holds more than logs",
+            "wrong.yaml:7: spec.logRoots[0].hostPath: /etc is never opened as a log root: it is /etc, where the system keeps its own files",
             "wrong.yaml:9: spec.plugins[0].source.builtin: there is no builtin of this name",
             "did you mean unused-images?",
             "wrong.yaml:12: spec.plugins[1].capabilities: must have images, which the plugin looks at",

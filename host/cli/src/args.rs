@@ -15,7 +15,7 @@ use holystone_core::pressure::Disk;
 use holystone_core::reference::Reference;
 use holystone_core::text;
 use holystone_node::simulated::Flavour;
-use holystone_node::{Clock, Elsewhere, RootSpec};
+use holystone_node::{Clock, Elsewhere, OwnDirectory, RootSpec};
 use holystone_runtime::Capability;
 use jiff::SignedDuration;
 
@@ -452,6 +452,10 @@ pub(crate) struct NodeArguments {
     /// Where the time comes from, in tests; else from this machine.
     #[arg(skip)]
     pub(crate) clock: Option<Clock>,
+
+    /// Directories of Holystone itself that other arguments name: see [`Command::note_own_directories`].
+    #[arg(skip)]
+    pub(crate) own: Vec<OwnDirectory>,
 }
 
 /// How fast to remove, and how far to go.
@@ -538,6 +542,21 @@ pub(crate) struct CacheArguments {
     /// Compile plugins anew at every run.
     #[arg(long, conflicts_with = "cache_dir")]
     no_cache: bool,
+}
+
+impl Command {
+    /// Takes note of which directories are Holystone's own, so that none of them becomes a log root.
+    pub(crate) fn note_own_directories(&mut self) {
+        let (node, cache, history) = match self {
+            Self::Plan(arguments) => (&mut arguments.node, &arguments.policy.cache, None),
+            Self::Run(arguments) => (&mut arguments.node, &arguments.policy.cache, None),
+            Self::Daemon(arguments) => (&mut arguments.node, &arguments.cache, arguments.books.as_ref()),
+            _ => return,
+        };
+        let own = |what: &str, path: &PathBuf| OwnDirectory { what: what.to_owned(), path: path.clone() };
+        node.own.extend(cache.cache_dir.iter().map(|path| own("the cache of compiled plugins", path)));
+        node.own.extend(history.map(|path| own("the daemon's history", path)));
+    }
 }
 
 impl CacheArguments {

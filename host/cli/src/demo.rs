@@ -45,7 +45,7 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
     let socket = directory.path().join("cri.sock");
     let simulated = SimulatedNode::start(&socket, Snapshot::from_json(NODE)?, Faults::default())?;
     let cri = Cri::connect(simulated.endpoint(), Options::default()).await?;
-    let logs = Logs { processes: processes(&directory)?, ..Logs::open(&[log_root(&directory)?])? };
+    let logs = Logs { processes: processes(&directory)?, ..Logs::open(&[log_root(&directory)?], &[])? };
     let node = LiveNode {
         cri: Some(cri),
         logs,

@@ -9,7 +9,7 @@ use holystone_core::guard::logs::{LogTarget, Sights};
 use holystone_core::logs::{AsideRecord, LogSource};
 use holystone_core::proposal::Proposal;
 use holystone_core::snapshot::Filesystem;
-use holystone_node::{LogLimits, LogRoots, LogView, OpenFiles, Processes, Recovered, RootSpec};
+use holystone_node::{LogLimits, LogRoots, LogView, OpenFiles, OwnDirectory, Processes, Recovered, RootSpec};
 use jiff::SignedDuration;
 
 use crate::exit::Usage;
@@ -22,9 +22,10 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    /// Opens all roots, or none.
-    pub(crate) fn open(specs: &[RootSpec]) -> anyhow::Result<Self> {
-        let roots = LogRoots::open(specs, LogLimits::default(), None).map_err(|error| Usage(error.to_string()))?;
+    /// Opens all roots, or none. No directory of Holystone itself is, holds or lies in one.
+    pub(crate) fn open(specs: &[RootSpec], own: &[OwnDirectory]) -> anyhow::Result<Self> {
+        let roots = LogRoots::open_apart_from(own, specs, LogLimits::default(), None);
+        let roots = roots.map_err(|error| Usage(error.to_string()))?;
         Ok(Self { roots: Arc::new(roots), processes: Processes::default() })
     }
 

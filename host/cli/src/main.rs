@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     if let Some(code) = worker::main(&TASKS) {
         return code;
     }
-    let arguments = match Arguments::try_parse() {
+    let mut arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             if error.use_stderr() {
@@ -61,6 +61,7 @@ fn main() -> ExitCode {
             return exit::usage(&error);
         }
     };
+    arguments.command.note_own_directories();
     start_log(arguments.verbose);
     exit::code(dispatch(arguments.command))
 }

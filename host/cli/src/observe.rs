@@ -6,13 +6,16 @@ use holystone_core::guard::Clearance;
 use holystone_core::report::Outcome;
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
-use holystone_node::{Attempt, Clock, Cri, Endpoint, NodeError, Options, RootSpec, Surroundings, Visibility};
+use holystone_node::{
+    Attempt, Clock, Cri, Endpoint, NodeError, Options, OwnDirectory, RootSpec, Surroundings, Visibility,
+};
 use jiff::Timestamp;
 
 use crate::args::NodeArguments;
 use crate::exit::Usage;
 use crate::files;
 use crate::logs::Logs;
+use crate::{plugins, remembered};
 
 /// A node to look at and to clean.
 pub(crate) struct LiveNode {
@@ -38,7 +41,7 @@ impl LiveNode {
         log_roots: &[RootSpec],
         arguments: &NodeArguments,
     ) -> anyhow::Result<Self> {
-        let mut logs = Logs::open(log_roots)?;
+        let mut logs = Logs::open(log_roots, &own_directories(arguments))?;
         if arguments.trust_pid_namespace {
             logs.processes.visibility = Visibility::All;
         }
@@ -116,6 +119,14 @@ impl LiveNode {
 /// The day on which this program was built.
 fn built() -> Timestamp {
     BUILT.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).unwrap_or_default()
+}
+
+/// The directories of Holystone itself, which are no log roots.
+fn own_directories(arguments: &NodeArguments) -> Vec<OwnDirectory> {
+    let state = remembered::directory(&arguments.state).ok().map(|path| ("the state directory", path));
+    let cache = plugins::usual_cache().map(|path| ("the cache of compiled plugins", path));
+    let usual = state.into_iter().chain(cache).map(|(what, path)| OwnDirectory { what: what.to_owned(), path });
+    usual.chain(arguments.own.iter().cloned()).collect()
 }
 
 /// What this node is called.

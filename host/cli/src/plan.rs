@@ -41,7 +41,7 @@ pub(crate) fn has_failures(planned: &PlanReport) -> bool {
 
 async fn of_recorded(prepared: &mut Prepared, snapshot: &Snapshot) -> anyhow::Result<PlanReport> {
     let loaded = prepared.plugins().await?;
-    let mut planned = decide(&prepared.policy, &loaded, snapshot, &Logs::open(&[])?).await?;
+    let mut planned = decide(&prepared.policy, &loaded, snapshot, &Logs::open(&[], &[])?).await?;
     let roots: Vec<&str> = prepared.policy.log_roots.iter().map(|root| root.name.as_str()).collect();
     if !roots.is_empty() {
         planned

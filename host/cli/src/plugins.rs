@@ -199,7 +199,8 @@ fn engine(cache: &CacheDir) -> anyhow::Result<Engine> {
     Ok(engine(None)?)
 }
 
-fn usual_cache() -> Option<PathBuf> {
+/// Where compiled plugins are kept unless a flag says otherwise.
+pub(crate) fn usual_cache() -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return Some(Path::new("/var/lib/holystone/cache").to_owned());
     }

@@ -6,6 +6,7 @@
 //! - [`walk`]: what a walk is asked for, decided name by name.
 //! - [`in_use`]: what keeps a file or directory in use.
 //! - [`place`]: which names are the kubelet's.
+//! - [`reserved`]: which directories are never log roots.
 //! - [`source`]: where questions about all of it go to.
 //!
 //! Whoever opens directories does so in another crate. Whether something may be removed is for
@@ -16,6 +17,7 @@ pub mod glob;
 pub mod in_use;
 pub mod path;
 pub mod place;
+pub mod reserved;
 pub mod source;
 pub mod walk;
 

@@ -14,6 +14,7 @@ pub mod endpoint;
 pub mod error;
 mod filesystem;
 pub mod logs;
+mod mounts;
 mod own_pod;
 pub mod simulated;
 pub mod state_dir;
@@ -24,7 +25,8 @@ pub use endpoint::{Endpoint, EndpointError, Surroundings, discover};
 pub use error::NodeError;
 pub use filesystem::Elsewhere;
 pub use logs::{
-    LogAttempt, LogLimits, LogRoots, LogView, OpenFiles, Processes, Recovered, RootError, RootSpec, Visibility,
+    LogAttempt, LogLimits, LogRoots, LogView, OpenFiles, OwnDirectory, Processes, Recovered, RootError, RootSpec,
+    Visibility,
 };
 pub use own_pod::own_pod;
 pub use simulated::{Faults, SimulatedNode};

@@ -38,14 +38,16 @@ use jiff::Timestamp;
 
 pub use aside::Recovered;
 pub use beneath::Confinement;
+pub(crate) use beneath::mount_id;
 pub use open_files::{OpenFiles, Processes, Visibility};
 pub use perform::{LogAttempt, Removed};
-pub use root::{RootError, RootSpec};
+pub use root::{OwnDirectory, RootError, RootSpec};
 pub use walk::Walk;
 
 use crate::filesystem;
+use crate::mounts::Table;
 use listing::Budget;
-use root::Root;
+use root::{Reserved, Root};
 
 /// How far this host goes beneath log roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,12 +89,24 @@ impl LogRoots {
     /// # Errors
     /// With the first root that cannot be opened, and why.
     pub fn open(specs: &[RootSpec], limits: LogLimits, confinement: Option<Confinement>) -> Result<Self, RootError> {
+        Self::open_apart_from(&[], specs, limits, confinement)
+    }
+
+    /// The same, with directories of Holystone itself that no root may be, hold or lie in.
+    ///
+    /// # Errors
+    /// With the first root that cannot be opened, and why.
+    pub fn open_apart_from(
+        own: &[OwnDirectory],
+        specs: &[RootSpec],
+        limits: LogLimits,
+        confinement: Option<Confinement>,
+    ) -> Result<Self, RootError> {
         let mut names = HashSet::new();
         if let Some(twin) = specs.iter().find(|spec| !names.insert(spec.name.as_str())) {
             return Err(twin.error("another log root has this name already"));
         }
-        let opened = specs.iter().map(|spec| Root::open(spec, confinement).map(Arc::new));
-        let mut roots = opened.collect::<Result<Vec<_>, _>>()?;
+        let mut roots = open_each(own, specs, confinement)?;
         roots.sort_by(|one, other| one.name().cmp(other.name()));
         let (budget, is_ended) = (Budget::new(limits.memory), AtomicBool::new(false));
         let run = format!("{:x}-{:x}", std::process::id(), Timestamp::now().as_nanosecond());
@@ -167,6 +181,28 @@ impl LogRoots {
             entry.changed = *first;
         }
     }
+}
+
+/// Opens roots that do not overlap.
+fn open_each(
+    own: &[OwnDirectory],
+    specs: &[RootSpec],
+    confinement: Option<Confinement>,
+) -> Result<Vec<Arc<Root>>, RootError> {
+    let Some(first) = specs.first() else { return Ok(Vec::new()) };
+    let unreadable =
+        |error| first.error(format!("the mounts of this process cannot be read, /proc/thread-self/mountinfo: {error}"));
+    let mounts = Table::own().map_err(unreadable)?;
+    let reserved = Reserved::find(&mounts, own);
+    let mut roots: Vec<Arc<Root>> = Vec::new();
+    for spec in specs {
+        let root = Root::open(spec, confinement, &reserved)?;
+        if let Some(problem) = roots.iter().find_map(|other| root.overlap(other)) {
+            return Err(spec.error(problem));
+        }
+        roots.push(Arc::new(root));
+    }
+    Ok(roots)
 }
 
 /// What plugins see of the log roots: as they are whenever they ask, with the files that were open at one moment.

@@ -104,7 +104,7 @@ fn probe(directory: BorrowedFd<'_>) -> Confinement {
 }
 
 /// Which mount a handle is on. Devices do not tell: one filesystem can be mounted in two places.
-pub(super) fn mount_id(handle: BorrowedFd<'_>) -> Result<u64> {
+pub(crate) fn mount_id(handle: BorrowedFd<'_>) -> Result<u64> {
     let status = rustix::fs::statx(handle, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
     if StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::MNT_ID) {
         return Ok(status.stx_mnt_id);

@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,12 +22,10 @@ use rustix::thread::CapabilitySet;
 use super::beneath::{PASSAGE, c_name};
 use super::root::Root;
 use super::stat;
+use crate::mounts::{Mount, Table};
 
 mod backing;
-mod mounts;
 mod tasks;
-
-use mounts::{Mount, Table};
 
 /// Where to look for processes, and whether those of the whole node are there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +99,7 @@ pub struct OpenFiles {
 impl OpenFiles {
     /// Looks at all that can be seen, for uses of files on the filesystems of these roots.
     pub(super) fn scan(processes: &Processes, roots: &[Arc<Root>]) -> Self {
-        let own = Table::read(Path::new("/proc/self/mountinfo"));
+        let own = Table::own();
         let is_complete = own.is_ok() && processes.are_all_visible(own.as_ref().unwrap_or(&Table::default()));
         let regions = roots.iter().filter_map(|root| Region::of(root, own.as_ref().ok()?)).collect::<Vec<_>>();
         let found = Self { is_complete: is_complete && regions.len() == roots.len(), ..Self::default() };
@@ -150,13 +148,11 @@ struct Region<'a> {
 
 impl<'a> Region<'a> {
     fn of(root: &'a Root, own: &Table) -> Option<Self> {
-        let id = super::beneath::mount_id(root.handle()).ok()?;
-        let mount = own.mounts.iter().find(|mount| mount.id == id)?;
-        let link = format!("/proc/self/fd/{}", root.handle().as_raw_fd());
-        let path = mount.on_filesystem(rustix::fs::readlink(link, Vec::new()).ok()?.to_bytes())?;
-        let (device, filesystem) = (root.identity().device, mount.device);
+        let mount = own.mount_of(root.handle())?;
+        let spot = own.spot(root.handle())?;
+        let (device, filesystem) = (root.identity().device, spot.device);
         let shows_mappings = mount.kind == b"btrfs" || (device == filesystem && mount.kind != b"overlay");
-        Some(Self { root, device, filesystem, shows_mappings, path })
+        Some(Self { root, device, filesystem, shows_mappings, path: spot.path.into_os_string().into_encoded_bytes() })
     }
 
     /// What lies strictly beneath the root by this path on the filesystem. Where it cannot be reached, it cannot be

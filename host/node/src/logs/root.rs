@@ -2,15 +2,16 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use holystone_core::logs::{Identity, LogPath, Place};
+use holystone_core::logs::{Identity, LogPath, Place, reserved};
 use holystone_core::text;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::beneath::{self, Beneath, Confinement};
 use super::stat;
+use crate::mounts::{Spot, Table};
 
 /// A log root as the operator declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl RootSpec {
     }
 
     /// Says what is wrong with where it is on the node, as far as that can be known anywhere.
-    pub fn problem(&self) -> Option<&'static str> {
+    pub fn problem(&self) -> Option<String> {
         objection(&self.host_path)
     }
 
@@ -54,27 +55,70 @@ impl RootSpec {
     }
 }
 
-/// What is never opened as a log root, nor anything that it lies in.
-const NEVER: [&str; 17] = [
-    "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/opt", "/proc", "/root", "/run", "/sbin", "/srv", "/sys",
-    "/tmp", "/usr", "/var/lib", "/var/run",
-];
-/// What nothing beneath is opened of either.
-const NOTHING_BENEATH: [&str; 6] = ["/bin", "/boot", "/etc", "/proc", "/sbin", "/sys"];
+/// A directory of Holystone itself: its state, its cache, its history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnDirectory {
+    /// What is kept there, for example `the state directory`.
+    pub what: String,
+    /// Where it is for this process; it need not exist yet.
+    pub path: PathBuf,
+}
+
+impl OwnDirectory {
+    /// Says why the directory at this spot is no log root, if it is, holds or lies in this one.
+    fn objection(&self, own: &Spot, spot: &Spot) -> Option<String> {
+        let relation = match (own.beneath(spot), spot.beneath(own)) {
+            (Some(_), Some(_)) => "it is",
+            (Some(_), None) => "it holds",
+            (None, Some(_)) => "it lies in",
+            (None, None) => return None,
+        };
+        let path = text::shown(&self.path.to_string_lossy());
+        Some(format!("{relation} {}, {path}; keep logs and {} apart", self.what, self.what))
+    }
+}
 
 /// What is wrong with the path of a root, whether or not it exists.
-fn objection(path: &Path) -> Option<&'static str> {
-    let is_plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
-    if !path.is_absolute() || !path.components().all(is_plain) {
-        return Some("give an absolute path without .. in it");
+fn objection(path: &Path) -> Option<String> {
+    // A path that is not text is none that there is a rule for; what stands for its bytes is none either.
+    reserved::objection(&path.to_string_lossy())
+}
+
+/// The directories that no log root may be, hold or lie in, where they are on this machine.
+pub(super) struct Reserved<'a> {
+    mounts: &'a Table,
+    own: Vec<(&'a OwnDirectory, Spot)>,
+    others: Vec<(&'static str, Spot)>,
+}
+
+impl<'a> Reserved<'a> {
+    pub(super) fn find(mounts: &'a Table, own: &'a [OwnDirectory]) -> Self {
+        let own = own.iter().filter_map(|own| Some((own, mounts.find(&own.path)?))).collect();
+        let exists = |path: &&'static str| Path::new(path).exists();
+        let others = reserved::directories().filter(exists);
+        let others = others.filter_map(|path| Some((path, mounts.find(Path::new(path))?))).collect();
+        Self { mounts, own, others }
     }
-    if NEVER.iter().any(|never| Path::new(never).starts_with(path)) {
-        return Some("it holds more than logs; give the directory of the logs themselves");
+
+    /// Says why the directory at this spot is no log root, whatever path leads there.
+    fn objection(&self, spot: &Spot) -> Option<String> {
+        if let Some(problem) = self.own.iter().find_map(|(own, its)| own.objection(its, spot)) {
+            return Some(problem);
+        }
+        // Where it lies says more than what it holds, as /usr holds what /bin leads to.
+        let is = self.others.iter().find_map(|(path, other)| {
+            // Joined with nothing, a path would get a slash at its end.
+            let path: PathBuf = Path::new(path).join(spot.beneath(other)?).components().collect();
+            let problem = objection(&path)?;
+            Some(format!("it is {} under another path: {problem}", text::shown(&path.to_string_lossy())))
+        });
+        let holds = |(path, other): &(&str, Spot)| {
+            let is_held = other.beneath(spot).is_some() && reserved::objection(path).is_some();
+            let advice = "give the directory of the logs themselves";
+            is_held.then(|| format!("it holds {path} under another path; {advice}"))
+        };
+        is.or_else(|| self.others.iter().find_map(holds))
     }
-    if NOTHING_BENEATH.iter().any(|never| path.starts_with(never)) {
-        return Some("no logs are kept there");
-    }
-    None
 }
 
 /// An open log root.
@@ -86,11 +130,16 @@ pub(super) struct Root {
     is_at_home: bool,
     handle: OwnedFd,
     identity: Identity,
+    spot: Spot,
     beneath: Beneath,
 }
 
 impl Root {
-    pub(super) fn open(spec: &RootSpec, confinement: Option<Confinement>) -> Result<Self, RootError> {
+    pub(super) fn open(
+        spec: &RootSpec,
+        confinement: Option<Confinement>,
+        reserved: &Reserved<'_>,
+    ) -> Result<Self, RootError> {
         for path in [&spec.host_path, spec.path()] {
             if let Some(problem) = objection(path) {
                 return Err(spec.error(problem));
@@ -100,9 +149,30 @@ impl Root {
         let failed = |error: Errno| spec.error(beneath::sentence(error));
         let beneath = Beneath::new(handle.as_fd(), confinement).map_err(failed)?;
         let identity = stat::by_handle(handle.as_fd()).map_err(failed)?.identity();
+        let spot = reserved.mounts.spot(handle.as_fd());
+        let spot =
+            spot.ok_or_else(|| spec.error("it is on no mount that this process sees; was it mounted just now?"))?;
+        if let Some(problem) = reserved.objection(&spot) {
+            return Err(spec.error(problem));
+        }
         let is_at_home = spec.path() == spec.host_path;
-        let host_path = spec.host_path.as_os_str().as_bytes().to_vec();
-        Ok(Self { name: spec.name.clone(), host_path, is_at_home, handle, identity, beneath })
+        // Without doubled slashes, since the kubelet's places are told by their paths.
+        let host_path = spec.host_path.components().collect::<PathBuf>().into_os_string().into_encoded_bytes();
+        Ok(Self { name: spec.name.clone(), host_path, is_at_home, handle, identity, spot, beneath })
+    }
+
+    /// Says how this root and another overlap, if they do: everything in both would be counted and removed twice.
+    pub(super) fn overlap(&self, other: &Self) -> Option<String> {
+        let name = text::shown(&other.name);
+        let is_same = (self.identity.device, self.identity.inode) == (other.identity.device, other.identity.inode);
+        if is_same || self.spot == other.spot {
+            return Some(format!("it is the same directory as the log root {name}; declare it once"));
+        }
+        let advice = "declare the outer one alone and pick by globs, or two that lie apart";
+        if self.spot.beneath(&other.spot).is_some() {
+            return Some(format!("it lies in the log root {name}; {advice}"));
+        }
+        other.spot.beneath(&self.spot).map(|_| format!("the log root {name} lies in it; {advice}"))
     }
 
     pub(super) fn name(&self) -> &str {
@@ -180,18 +250,9 @@ fn explain(path: &Path, error: Errno) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_holds_more_than_logs_is_no_root() {
-        for path in ["/", "/var", "/etc", "/var/lib", "/home", "/proc/self", "/sys/x", "/dev", "/etc/app"] {
-            assert!(objection(Path::new(path)).is_some(), "{path}");
-        }
-        for path in ["relative", "", "/var/log/../lib", "./x"] {
-            assert_eq!(objection(Path::new(path)), Some("give an absolute path without .. in it"), "{path}");
-        }
-        for path in ["/var/log", "/var/log/app", "/data/logs", "/home/app/logs", "/var/lib/app/log", "/tmp/x", "/logs"]
-        {
-            assert_eq!(objection(Path::new(path)), None, "{path}");
-        }
+    fn open(spec: &RootSpec, confinement: Option<Confinement>) -> Result<Root, RootError> {
+        let mounts = Table::own().unwrap();
+        Root::open(spec, confinement, &Reserved::find(&mounts, &[]))
     }
 
     #[test]
@@ -201,7 +262,7 @@ mod tests {
         std::fs::create_dir(base.join("real")).unwrap();
         std::fs::write(base.join("file"), "").unwrap();
         std::os::unix::fs::symlink(base.join("real"), base.join("link")).unwrap();
-        let problem = |path: &str| Root::open(&RootSpec::new("app", base.join(path)), None).unwrap_err().to_string();
+        let problem = |path: &str| open(&RootSpec::new("app", base.join(path)), None).unwrap_err().to_string();
         assert!(problem("missing").ends_with("there is no such directory"), "{}", problem("missing"));
         assert!(problem("file").ends_with("it is not a directory"), "{}", problem("file"));
         let through = problem("link");
@@ -209,7 +270,7 @@ mod tests {
         std::fs::create_dir(base.join("real/sub")).unwrap();
         assert!(problem("link/sub").ends_with("/real/sub"), "{}", problem("link/sub"));
         for confinement in [None, Some(Confinement::OneCall), Some(Confinement::Stepwise)] {
-            let root = Root::open(&RootSpec::new("app", base.join("real")), confinement).unwrap();
+            let root = open(&RootSpec::new("app", base.join("real")), confinement).unwrap();
             assert!(root.is_at_home());
         }
         assert!(open_step_by_step(&base.join("real/sub"), beneath::LIST | OFlags::NOFOLLOW).is_ok());
@@ -221,7 +282,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let real = directory.path().canonicalize().unwrap();
         let spec = RootSpec { mounted_at: Some(real), ..RootSpec::new("pods", "/var/log/pods") };
-        let root = Root::open(&spec, None).unwrap();
+        let root = open(&spec, None).unwrap();
         assert!(!root.is_at_home());
         assert_eq!(root.relative(b"/var/log/pods/a/0.log").unwrap().to_string(), "a/0.log");
         assert!(root.relative(b"/var/log/podsx/a").is_none());

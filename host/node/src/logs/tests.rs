@@ -6,6 +6,7 @@ mod attacks;
 mod content;
 mod names;
 mod performing;
+mod roots;
 mod walking;
 
 use std::fs;

@@ -11,8 +11,8 @@ use holystone_core::logs::{InUse, Use};
 use rustix::fs::{CWD, Mode};
 use rustix::io::{Errno, Result};
 
-use super::mounts::unescape;
 use super::{LIST, Scan, follow, is_gone, last, names, read};
+use crate::mounts::unescape;
 
 /// What the kernel adds to the path of a file without a name.
 const DELETED: &[u8] = b" (deleted)";

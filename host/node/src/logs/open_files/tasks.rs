@@ -9,8 +9,8 @@ use std::sync::Arc;
 use holystone_core::logs::Use;
 use rustix::io::Result;
 
-use super::mounts::Table;
 use super::{Scan, follow, is_gone, is_number, names, open_directory, read};
+use crate::mounts::Table;
 
 /// What is kept while all processes are looked at.
 #[derive(Default)]

@@ -162,39 +162,12 @@ fn mappings_are_known_by_device_and_inode() {
         "7f00-7f01 rw-p 00000000 00:00 0 \n7f02-7f03 rw-s 00000000 {device} {inode} /some where/else (deleted)\n"
     );
     fs::write(proc.processes.proc.join("17/task/17/maps"), maps).unwrap();
-    let Some(region) = Region::of(&proc.scene.roots.roots[0], &Table::read(Path::new("/proc/self/mountinfo")).unwrap())
-    else {
+    let Some(region) = Region::of(&proc.scene.roots.roots[0], &Table::own().unwrap()) else {
         panic!("the root is on a mount of ours")
     };
     if region.shows_mappings && region.device == region.filesystem {
         assert_eq!(proc.usage("closed").unwrap().how, Use::Mapping);
     }
-}
-
-#[test]
-fn tables_of_mounts_are_read() {
-    let table = Table::parse(
-        b"27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n\
-          nonsense\n\
-          40 27 254:0 /var/log\\040x/a /mnt/b rw shared:1 master:2 - ext4 /dev/vda rw\n\
-          41 40 0:4 mnt:[4026532123] /mnt/b/ns rw - nsfs nsfs rw\n",
-    );
-    let [root, bind, pinned] = &table.mounts[..] else { panic!("{table:?}") };
-    assert_eq!((bind.id, bind.parent, bind.device), (40, 27, rustix::fs::makedev(254, 0)));
-    assert_eq!((bind.root.as_slice(), bind.kind.as_slice()), (&b"/var/log x/a"[..], &b"ext4"[..]));
-    assert_eq!((pinned.pinned_namespace(), bind.pinned_namespace()), (Some(4_026_532_123), None));
-    for (mount, path, expected) in [
-        (bind, "/mnt/b", Some("/var/log x/a")),
-        (bind, "/mnt/b/c", Some("/var/log x/a/c")),
-        (bind, "/mnt/bc", None),
-        (bind, "/mnt", None),
-        (root, "/", Some("/")),
-        (root, "/var/log", Some("/var/log")),
-    ] {
-        let found = mount.on_filesystem(path.as_bytes()).map(|path| String::from_utf8(path).unwrap());
-        assert_eq!(found.as_deref(), expected, "{path}");
-    }
-    assert_eq!(mounts::unescape(br"a\040b\134c\9\04"), br"a b\c\9\04");
 }
 
 #[test]

@@ -75,14 +75,18 @@ fn what_is_in_the_way_keeps_a_directory_whole() {
 #[test]
 fn no_root_is_removed_by_way_of_another() {
     let scene = Scene::new(Confinement::OneCall);
-    scene.file("inner/x.log", "x");
-    scene.file("d/e/inner/x.log", "x");
+    scene.file("d/e/x.log", "x");
+    fs::create_dir_all(scene.outside.join("one")).unwrap();
+    fs::create_dir_all(scene.outside.join("two")).unwrap();
     let specs = [
         RootSpec::new("app", &scene.root),
-        RootSpec::new("one", scene.root.join("inner")),
-        RootSpec::new("two", scene.root.join("d/e/inner")),
+        RootSpec::new("one", scene.outside.join("one")),
+        RootSpec::new("two", scene.outside.join("two")),
     ];
     let roots = LogRoots::open(&specs, LogLimits::default(), None).unwrap();
+    // Roots that lay apart when they were opened, and do not any more.
+    fs::rename(scene.outside.join("one"), scene.root.join("inner")).unwrap();
+    fs::rename(scene.outside.join("two"), scene.root.join("d/e/inner")).unwrap();
     for (target, told) in [("inner", "inner in it is a log root itself"), ("d", "d/e/inner in it is a log root itself")]
     {
         let wish = directory(target);

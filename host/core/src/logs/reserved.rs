@@ -1,0 +1,254 @@
+//! Which directories are never log roots: those of the system, of container runtimes, of the kubelet and of Holystone
+//! itself, what lies beneath them, and what holds one of them.
+//!
+//! This page judges by paths. The same directory can be reached by another one, so whoever opens a root finds out which
+//! of these directories it is, holds or lies in, and asks again with the path that they have there.
+
+/// Whose a directory is, and what may be a log root beneath it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    /// Nothing beneath it is a log root. The text says who keeps what there.
+    Closed(&'static str),
+    /// Beneath it only what a component of its path calls logs.
+    Logs,
+    /// It is no log root itself, what lies beneath it may be.
+    Shared,
+    /// It and what lies beneath it may be log roots.
+    Open,
+}
+
+const SYSTEM: &str = "where the system keeps its own files";
+const RUNTIME: &str = "where a container runtime keeps its own files";
+const KUBERNETES: &str = "where Kubernetes keeps its own files";
+
+/// The directories that there is a rule for. Of several that a path lies in the longest counts.
+const RULES: [(&str, Rule); 64] = [
+    ("/bin", Rule::Closed(SYSTEM)),
+    ("/boot", Rule::Closed(SYSTEM)),
+    ("/dev", Rule::Closed(SYSTEM)),
+    ("/dev/shm", Rule::Shared),
+    ("/efi", Rule::Closed(SYSTEM)),
+    ("/etc", Rule::Closed(SYSTEM)),
+    ("/home", Rule::Logs),
+    ("/lib", Rule::Closed(SYSTEM)),
+    ("/lib32", Rule::Closed(SYSTEM)),
+    ("/lib64", Rule::Closed(SYSTEM)),
+    ("/libx32", Rule::Closed(SYSTEM)),
+    ("/lost+found", Rule::Closed(SYSTEM)),
+    ("/media", Rule::Shared),
+    ("/mnt", Rule::Shared),
+    ("/nix", Rule::Closed(SYSTEM)),
+    ("/opt", Rule::Shared),
+    ("/opt/cni", Rule::Closed(KUBERNETES)),
+    ("/opt/containerd", Rule::Closed(RUNTIME)),
+    ("/proc", Rule::Closed(SYSTEM)),
+    ("/root", Rule::Logs),
+    ("/run", Rule::Closed(SYSTEM)),
+    ("/run/log", Rule::Open),
+    ("/sbin", Rule::Closed(SYSTEM)),
+    ("/snap", Rule::Closed(SYSTEM)),
+    ("/srv", Rule::Shared),
+    ("/sys", Rule::Closed(SYSTEM)),
+    ("/tmp", Rule::Shared),
+    ("/usr", Rule::Closed(SYSTEM)),
+    ("/usr/local", Rule::Logs),
+    ("/var/backups", Rule::Logs),
+    ("/var/cache", Rule::Logs),
+    ("/var/db", Rule::Logs),
+    ("/var/lib", Rule::Logs),
+    ("/var/lib/apt", Rule::Closed(SYSTEM)),
+    ("/var/lib/buildkit", Rule::Closed(RUNTIME)),
+    ("/var/lib/calico", Rule::Closed(KUBERNETES)),
+    ("/var/lib/cni", Rule::Closed(KUBERNETES)),
+    ("/var/lib/containerd", Rule::Closed(RUNTIME)),
+    ("/var/lib/containers", Rule::Closed(RUNTIME)),
+    ("/var/lib/cri-dockerd", Rule::Closed(RUNTIME)),
+    ("/var/lib/crio", Rule::Closed(RUNTIME)),
+    ("/var/lib/docker", Rule::Closed(RUNTIME)),
+    ("/var/lib/dockershim", Rule::Closed(RUNTIME)),
+    ("/var/lib/dpkg", Rule::Closed(SYSTEM)),
+    ("/var/lib/etcd", Rule::Closed(KUBERNETES)),
+    ("/var/lib/k0s", Rule::Closed(KUBERNETES)),
+    ("/var/lib/kubelet", Rule::Closed(KUBERNETES)),
+    ("/var/lib/lxc", Rule::Closed(RUNTIME)),
+    ("/var/lib/lxd", Rule::Closed(RUNTIME)),
+    ("/var/lib/machines", Rule::Closed(RUNTIME)),
+    ("/var/lib/minikube", Rule::Closed(KUBERNETES)),
+    ("/var/lib/nerdctl", Rule::Closed(RUNTIME)),
+    ("/var/lib/pacman", Rule::Closed(SYSTEM)),
+    ("/var/lib/rancher", Rule::Closed(KUBERNETES)),
+    ("/var/lib/rpm", Rule::Closed(SYSTEM)),
+    ("/var/lib/snapd", Rule::Closed(SYSTEM)),
+    ("/var/lib/systemd", Rule::Closed(SYSTEM)),
+    ("/var/mail", Rule::Logs),
+    ("/var/run", Rule::Closed(SYSTEM)),
+    ("/var/run/log", Rule::Open),
+    ("/var/snap", Rule::Closed(KUBERNETES)),
+    ("/var/spool", Rule::Logs),
+    ("/var/tmp", Rule::Shared),
+    ("/var/yp", Rule::Logs),
+];
+
+/// The directories that there is a rule for, to find out whether a root is one of them under another path.
+pub fn directories() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|(path, _)| *path)
+}
+
+/// Says why the directory at this path of a node is no log root, whether or not it exists.
+pub fn objection(path: &str) -> Option<String> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    if !path.starts_with('/') || parts.iter().any(|part| [".", ".."].contains(part)) {
+        return Some("give an absolute path without .. in it".to_owned());
+    }
+    let of = |path: &'static str| path.split('/').skip(1).collect::<Vec<_>>();
+    let lies_in = RULES.iter().filter(|(other, _)| parts.starts_with(&of(other)));
+    let rule = lies_in.max_by_key(|(other, _)| other.len()).copied();
+    let beneath = rule.and_then(|(directory, _)| parts.get(of(directory).len()..)).unwrap_or_default();
+    if let Some((directory, Rule::Closed(who))) = rule {
+        let relation = if beneath.is_empty() { "is" } else { "lies in" };
+        return Some(format!(
+            "it {relation} {directory}, {who}; no logs are kept there, so give a directory of logs such as /var/log/app"
+        ));
+    }
+    let held = RULES.iter().find(|(other, rule)| *rule != Rule::Open && of(other).starts_with(&parts));
+    if let Some((other, _)) = held {
+        let example = if of(other) == parts { String::new() } else { format!(", for example {other}") };
+        return Some(format!("it holds more than logs{example}; give the directory of the logs themselves"));
+    }
+    match rule {
+        Some((directory, Rule::Logs)) if !beneath.iter().any(|part| says_logs(part)) => Some(format!(
+            "it lies in {directory}, which holds more than logs: there, log roots are taken only with a directory called log or logs on their path"
+        )),
+        _ => None,
+    }
+}
+
+/// Whether a name says that logs are kept there: `logs`, `app-log`, `LOGS.old`.
+fn says_logs(name: &str) -> bool {
+    let mut words = name.split(|character: char| !character.is_alphanumeric());
+    words.any(|word| ["log", "logs"].iter().any(|logs| word.eq_ignore_ascii_case(logs)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_more_than_logs_is_no_root() {
+        for path in [
+            "/",
+            "//",
+            "/var",
+            "/var/lib",
+            "/home",
+            "/usr/local",
+            "/opt",
+            "/srv",
+            "/tmp",
+            "/var/tmp",
+            "/mnt",
+            "/root",
+            "/var/cache",
+            "/var/lib/",
+            "//usr//local/",
+            "/media",
+            "/dev/shm",
+        ] {
+            let problem = objection(path).unwrap_or_default();
+            assert!(problem.starts_with("it holds more than logs"), "{path}: {problem}");
+            assert!(problem.ends_with("; give the directory of the logs themselves"), "{path}: {problem}");
+        }
+        assert_eq!(
+            objection("/var").unwrap(),
+            "it holds more than logs, for example /var/backups; give the directory of the logs themselves"
+        );
+    }
+
+    #[test]
+    fn nothing_in_the_directories_of_others_is_a_root() {
+        for (path, directory, who) in [
+            ("/usr", "/usr", SYSTEM),
+            ("/usr/bin", "/usr", SYSTEM),
+            ("/usr/bin/", "/usr", SYSTEM),
+            ("/usr/lib/x", "/usr", SYSTEM),
+            ("/usr/share/logs", "/usr", SYSTEM),
+            ("/bin/x", "/bin", SYSTEM),
+            ("/lib/modules", "/lib", SYSTEM),
+            ("/lib64/x", "/lib64", SYSTEM),
+            ("/proc/self", "/proc", SYSTEM),
+            ("/sys/x", "/sys", SYSTEM),
+            ("/dev", "/dev", SYSTEM),
+            ("/dev/disk", "/dev", SYSTEM),
+            ("/etc", "/etc", SYSTEM),
+            ("/etc/app", "/etc", SYSTEM),
+            ("/etc/kubernetes/logs", "/etc", SYSTEM),
+            ("/boot", "/boot", SYSTEM),
+            ("/boot/efi", "/boot", SYSTEM),
+            ("/var/lib/dpkg", "/var/lib/dpkg", SYSTEM),
+            ("/var/lib/dpkg/info", "/var/lib/dpkg", SYSTEM),
+            ("/run", "/run", SYSTEM),
+            ("/run/containerd", "/run", SYSTEM),
+            ("/run/k3s/containerd/logs", "/run", SYSTEM),
+            ("/var/run", "/var/run", SYSTEM),
+            ("/var/run/docker", "/var/run", SYSTEM),
+            ("/var/lib/containerd", "/var/lib/containerd", RUNTIME),
+            ("/var/lib/docker/containers", "/var/lib/docker", RUNTIME),
+            ("/var/lib/containers/storage", "/var/lib/containers", RUNTIME),
+            ("/opt/containerd/bin", "/opt/containerd", RUNTIME),
+            ("/var/lib/kubelet", "/var/lib/kubelet", KUBERNETES),
+            ("/var/lib/kubelet/pods/x/volumes/logs", "/var/lib/kubelet", KUBERNETES),
+            ("/var/lib/rancher/k3s/agent/logs", "/var/lib/rancher", KUBERNETES),
+            ("/var/lib/etcd/member", "/var/lib/etcd", KUBERNETES),
+            ("/opt/cni/bin", "/opt/cni", KUBERNETES),
+        ] {
+            let relation = if path.trim_end_matches('/') == directory { "is" } else { "lies in" };
+            let expected = format!(
+                "it {relation} {directory}, {who}; no logs are kept there, so give a directory of logs such as /var/log/app"
+            );
+            assert_eq!(objection(path), Some(expected), "{path}");
+        }
+        assert_eq!(objection("//usr/./bin").unwrap(), "give an absolute path without .. in it");
+    }
+
+    #[test]
+    fn among_other_things_only_what_is_called_logs_is_a_root() {
+        for path in
+            ["/var/lib/app", "/var/lib/catalog", "/home/user", "/root/.ssh", "/usr/local/bin", "/var/spool/cron"]
+        {
+            assert!(objection(path).unwrap().ends_with("a directory called log or logs on their path"), "{path}");
+        }
+        for path in [
+            "/var/log",
+            "/var/log/app",
+            "/var/log/pods",
+            "/data/logs",
+            "/home/app/logs",
+            "/var/lib/app/log",
+            "/tmp/x",
+            "/logs",
+            "/srv/app/logs",
+            "/opt/app/logs",
+            "/opt/app",
+            "/usr/local/tomcat/logs",
+            "/var/lib/app/logs/audit",
+            "/home/admin/app-logs/x",
+            "/run/log/journal",
+            "/run/log",
+            "/mnt/disk1/log",
+            "/dev/shm/app",
+            "/var/lib/app/Log.old",
+            "/varlib",
+            "/usrlocal",
+            "/host/logs/app",
+        ] {
+            assert_eq!(objection(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_that_mean_another_place_are_none() {
+        for path in ["relative", "", "/var/log/../lib", "./x", "/var/log/./app"] {
+            assert_eq!(objection(path).as_deref(), Some("give an absolute path without .. in it"), "{path}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Tables of mounts (`mountinfo`), and where directories really are: on which filesystem, and where on it, whatever path
+//! leads there.
+//!
+//! A bind mount, or a second mount of the same disk, shows one directory under several paths. Its place on its
+//! filesystem is the same each time: the device of the mount, and the path within it that the kernel's table gives.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::{Errno, Result};
+
+use crate::logs::mount_id;
+
+/// The mounts that can be reached from the root directory of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) mounts: Vec<Mount>,
+}
+
+/// One mount.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mount {
+    pub(crate) id: u64,
+    pub(crate) parent: u64,
+    /// The device of its filesystem.
+    pub(crate) device: u64,
+    /// What of the filesystem is mounted, as a path there.
+    pub(crate) root: Vec<u8>,
+    /// Where it is mounted.
+    pub(crate) point: Vec<u8>,
+    /// The type of the filesystem.
+    pub(crate) kind: Vec<u8>,
+    /// Options of the mount and of the filesystem.
+    options: Vec<u8>,
+}
+
+/// Where a directory is on its filesystem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    /// The device of the filesystem: of btrfs the same for all subvolumes.
+    pub(crate) device: u64,
+    pub(crate) path: PathBuf,
+}
+
+impl Spot {
+    /// Returns the way from another spot down to this one: empty if they are the same, nothing if this one does not lie
+    /// beneath.
+    pub(crate) fn beneath(&self, other: &Self) -> Option<&Path> {
+        self.path.strip_prefix(&other.path).ok().filter(|_| self.device == other.device)
+    }
+}
+
+impl Table {
+    /// Reads the table of this thread: threads can have mounts of their own.
+    pub(crate) fn own() -> Result<Self> {
+        Self::read(Path::new("/proc/thread-self/mountinfo"))
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read(path).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        Ok(Self::parse(&text))
+    }
+
+    /// Reads a table. Lines that make no sense are left out: the kernel writes none.
+    pub(crate) fn parse(text: &[u8]) -> Self {
+        Self { mounts: text.split(|byte| *byte == b'\n').filter_map(Mount::parse).collect() }
+    }
+
+    /// Finds the mount that an open file or directory is on.
+    pub(crate) fn mount_of(&self, handle: BorrowedFd<'_>) -> Option<&Mount> {
+        let id = mount_id(handle).ok()?;
+        self.mounts.iter().find(|mount| mount.id == id)
+    }
+
+    /// Finds where an open directory is.
+    pub(crate) fn spot(&self, handle: BorrowedFd<'_>) -> Option<Spot> {
+        let mount = self.mount_of(handle)?;
+        let link = format!("/proc/thread-self/fd/{}", handle.as_raw_fd());
+        let path = mount.on_filesystem(rustix::fs::readlink(link, Vec::new()).ok()?.to_bytes())?;
+        Some(Spot { device: mount.device, path: OsStr::from_bytes(&path).into() })
+    }
+
+    /// Finds where the directory at a path is, whatever links lead there. What does not exist yet is where its nearest
+    /// parent that does would have it.
+    pub(crate) fn find(&self, path: &Path) -> Option<Spot> {
+        let (real, missing) =
+            path.ancestors().find_map(|parent| Some((parent.canonicalize().ok()?, path.strip_prefix(parent).ok()?)))?;
+        let handle = rustix::fs::openat(CWD, &real, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let mut spot = self.spot(handle.as_fd())?;
+        spot.path = spot.path.join(missing).components().collect();
+        Some(spot)
+    }
+
+    /// Whether the proc filesystem here hides processes from whoever may not trace them, or leaves out other files.
+    pub(crate) fn hides_processes(&self, proc: &Path) -> bool {
+        let hides = |option: &[u8]| {
+            option.strip_prefix(b"hidepid=").is_some_and(|how| !matches!(how, b"0" | b"off"))
+                || option.starts_with(b"subset=")
+        };
+        let on = |mount: &&Mount| mount.point == proc.as_os_str().as_bytes();
+        let mounted = self.mounts.iter().rfind(on);
+        mounted.is_none_or(|mount| mount.options.split(|byte| *byte == b',').any(hides))
+    }
+}
+
+impl Mount {
+    /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
+    fn parse(line: &[u8]) -> Option<Self> {
+        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+        let dash = fields.iter().skip(6).position(|field| *field == b"-")? + 6;
+        let text = |field: usize| std::str::from_utf8(fields.get(field)?).ok();
+        let (major, minor) = text(2)?.split_once(':')?;
+        Some(Self {
+            id: text(0)?.parse().ok()?,
+            parent: text(1)?.parse().ok()?,
+            device: rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?),
+            root: unescape(fields.get(3)?),
+            point: unescape(fields.get(4)?),
+            kind: fields.get(dash + 1)?.to_vec(),
+            options: [*fields.get(5)?, *fields.get(dash + 3)?].join(&b','),
+        })
+    }
+
+    /// The path on the filesystem of what has this path among the mounts, if it lies in this one.
+    pub(crate) fn on_filesystem(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let beneath = match path.strip_prefix(self.point.as_slice())? {
+            // The mount's own root, or all there is.
+            beneath if beneath.is_empty() || beneath.starts_with(b"/") => beneath,
+            _ if self.point == b"/" => path,
+            _ => return None,
+        };
+        let root = self.root.strip_suffix(b"/").unwrap_or(&self.root);
+        let joined = [root, beneath].concat();
+        let joined = joined.strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or(joined);
+        Some(if joined.is_empty() { b"/".to_vec() } else { joined })
+    }
+
+    /// The number of a mount namespace that this mount keeps.
+    pub(crate) fn pinned_namespace(&self) -> Option<u64> {
+        let number = self.root.strip_prefix(b"mnt:[")?.strip_suffix(b"]")?;
+        std::str::from_utf8(number).ok()?.parse().ok().filter(|_| self.kind == b"nsfs")
+    }
+}
+
+/// Reads a path as the kernel writes it in tables, with blanks and backslashes as `\040`.
+pub(crate) fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let code = (*first == b'\\').then(|| std::str::from_utf8(after.get(..3)?).ok()).flatten();
+        if let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 8).ok()) {
+            out.push(byte);
+            rest = &after[3..];
+        } else {
+            out.push(*first);
+            rest = after;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_of_mounts_are_read() {
+        let table = Table::parse(
+            b"27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n\
+              nonsense\n\
+              40 27 254:0 /var/log\\040x/a /mnt/b rw shared:1 master:2 - ext4 /dev/vda rw\n\
+              41 40 0:4 mnt:[4026532123] /mnt/b/ns rw - nsfs nsfs rw\n",
+        );
+        let [root, bind, pinned] = &table.mounts[..] else { panic!("{table:?}") };
+        assert_eq!((bind.id, bind.parent, bind.device), (40, 27, rustix::fs::makedev(254, 0)));
+        assert_eq!((bind.root.as_slice(), bind.kind.as_slice()), (&b"/var/log x/a"[..], &b"ext4"[..]));
+        assert_eq!((pinned.pinned_namespace(), bind.pinned_namespace()), (Some(4_026_532_123), None));
+        for (mount, path, expected) in [
+            (bind, "/mnt/b", Some("/var/log x/a")),
+            (bind, "/mnt/b/c", Some("/var/log x/a/c")),
+            (bind, "/mnt/bc", None),
+            (bind, "/mnt", None),
+            (root, "/", Some("/")),
+            (root, "/var/log", Some("/var/log")),
+        ] {
+            let found = mount.on_filesystem(path.as_bytes()).map(|path| String::from_utf8(path).unwrap());
+            assert_eq!(found.as_deref(), expected, "{path}");
+        }
+        assert_eq!(unescape(br"a\040b\134c\9\04"), br"a b\c\9\04");
+    }
+
+    #[test]
+    fn spots_know_what_lies_beneath_them() {
+        let spot = |device: u64, path: &str| Spot { device, path: path.into() };
+        let (log, app) = (spot(1, "/var/log"), spot(1, "/var/log/app"));
+        assert_eq!(app.beneath(&log), Some(Path::new("app")));
+        assert_eq!(log.beneath(&log), Some(Path::new("")));
+        assert_eq!(log.beneath(&app), None);
+        assert_eq!(spot(2, "/var/log/app").beneath(&log), None);
+        assert_eq!(spot(1, "/var/logs").beneath(&log), None);
+    }
+
+    #[test]
+    fn links_are_followed_and_what_is_missing_is_beneath_its_parent() {
+        let table = Table::own().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path().canonicalize().unwrap();
+        std::fs::create_dir(base.join("real")).unwrap();
+        std::os::unix::fs::symlink(base.join("real"), base.join("link")).unwrap();
+        let real = table.find(&base.join("real")).unwrap();
+        assert_eq!(table.find(&base.join("link")), Some(real.clone()));
+        let missing = table.find(&base.join("link/a/b")).unwrap();
+        assert_eq!(missing.beneath(&real), Some(Path::new("a/b")));
+        let handle = std::fs::File::open(base.join("real")).unwrap();
+        assert_eq!(table.spot(handle.as_fd()), Some(real));
+    }
+}
