@@ -4,7 +4,7 @@ use std::path::Path;
 
 use holystone_core::guard::Clearance;
 use holystone_core::report::Outcome;
-use holystone_core::snapshot::{Filesystem, Snapshot};
+use holystone_core::snapshot::{Filesystem, Snapshot, share_figures};
 use holystone_core::state::State;
 use holystone_node::{
     Attempt, Clock, Cri, Endpoint, NodeError, Options, OwnDirectory, RootSpec, Surroundings, Visibility,
@@ -95,6 +95,7 @@ impl LiveNode {
         };
         filesystems.extend(self.logs.filesystems());
         filesystems.sort_by(|one, other| one.name.cmp(&other.name));
+        share_figures(&mut filesystems);
         Ok(filesystems)
     }
 

@@ -326,7 +326,7 @@ fn report_table(out: &mut impl Write, report: &Report, all: bool) -> anyhow::Res
         totals(out, report)?;
     }
     if let Some(logs) = &report.logs {
-        logs::totals(out, logs)?;
+        logs::totals(out, logs, &report.filesystems_after)?;
     }
     filesystem_lines(out, &report.filesystems_after)
 }
@@ -447,28 +447,41 @@ fn plugins(out: &mut impl Write, plugins: &[PluginRun]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One line for each filesystem.
+/// One line for each filesystem, under all of its names.
 fn filesystem_lines(out: &mut impl Write, filesystems: &[Filesystem]) -> anyhow::Result<()> {
-    for filesystem in filesystems {
-        writeln!(out, "Filesystem {}: {}", text::shown(&filesystem.name), disk_use(filesystem))?;
+    for names in by_filesystem(filesystems) {
+        let shown: Vec<String> = names.iter().map(|filesystem| text::shown(&filesystem.name)).collect();
+        writeln!(out, "Filesystem {}: {}", shown.join(", "), disk_use(&names))?;
     }
     Ok(())
 }
 
-fn disk_use(filesystem: &Filesystem) -> String {
-    // The runtime computes its figure now and then; until it has, it says 0.
-    let store = filesystem.used_bytes.filter(|used| *used > 0);
-    let store = store.map(|used| format!("the runtime says that its store uses {}", bytes(used)));
-    let whole = match (filesystem.capacity_bytes, filesystem.available_bytes) {
-        (Some(capacity), Some(available)) if capacity > 0 => {
-            let used = capacity.saturating_sub(available);
-            // In 128 bits, so that no size overflows.
-            let percent = u128::from(used) * 100 / u128::from(capacity);
-            Some(format!("{percent} % of {} in use", bytes(capacity)))
+/// The names under which each filesystem is there.
+fn by_filesystem(filesystems: &[Filesystem]) -> Vec<Vec<&Filesystem>> {
+    let mut found: Vec<Vec<&Filesystem>> = Vec::new();
+    for filesystem in filesystems {
+        match found.iter_mut().find(|names| names.iter().any(|other| other.is_same(filesystem))) {
+            Some(names) => names.push(filesystem),
+            None => found.push(vec![filesystem]),
         }
-        _ => None,
-    };
-    let parts: Vec<String> = whole.into_iter().chain(store).collect();
+    }
+    found
+}
+
+/// How full a filesystem is, of bytes and, where that is more, of inodes; and what the runtime says of its store there.
+fn disk_use(names: &[&Filesystem]) -> String {
+    let measured = names.iter().find_map(|filesystem| Some((filesystem, filesystem.bytes_used()?)));
+    let whole = measured.map(|(filesystem, percent)| {
+        format!("{percent} % of {} in use", bytes(filesystem.capacity_bytes.unwrap_or_default()))
+    });
+    let inodes = measured.and_then(|(filesystem, percent)| {
+        let used = filesystem.inodes_used().filter(|used| *used > percent)?;
+        Some(format!("{used} % of {} inodes in use", filesystem.inodes?))
+    });
+    // The runtime computes its figure now and then; until it has, it says 0.
+    let stores = names.iter().filter_map(|filesystem| filesystem.used_bytes.filter(|used| *used > 0));
+    let stores = stores.map(|used| format!("the runtime says that its store uses {}", bytes(used)));
+    let parts: Vec<String> = whole.into_iter().chain(inodes).chain(stores).collect();
     if parts.is_empty() { "no figures".to_owned() } else { parts.join(", ") }
 }
 

@@ -72,9 +72,13 @@ pub(crate) async fn sweep(job: Job<'_>, state: &State, planned: &PlanReport) -> 
 fn not_needed(need: Need, pressure: &Pressure) -> Option<Ending> {
     let (reason, message) = match need {
         Need::Yes => return None,
-        Need::No { used, bound } => (
+        Need::No { used, measure, bound } => (
             EndReason::NotNeeded,
-            format!("{} is {used} % full, and removal is wanted above {bound} %", pressure.disk.subject()),
+            format!(
+                "{} is {used} % full (by {}), and removal is wanted above {bound} %",
+                pressure.disk.subject(),
+                measure.as_str()
+            ),
         ),
         Need::Unknown => (
             EndReason::NodeUnseen,

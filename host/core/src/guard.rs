@@ -37,6 +37,7 @@ use crate::confirmation::{Wishers, Wishes};
 use crate::container::Pod;
 use crate::image::{Image, ImageId};
 use crate::pattern::{Names, Pattern};
+use crate::percent;
 use crate::proposal::{Proposal, Reason, Target, Verb, Wish};
 use crate::reference::Reference;
 use crate::snapshot::Snapshot;
@@ -394,7 +395,7 @@ impl<'a> Guard<'a> {
         let all = self.snapshot.images.len() as u64;
         match self.rails.limits.percent {
             Some(limit) if wished * 100 > u64::from(limit) * all => {
-                Some(Refusal::OverPercent { limit, wished: (wished * 100).div_ceil(all) })
+                Some(Refusal::OverPercent { limit, wished: percent::rounded_up(wished, all).unwrap_or(u64::MAX) })
             }
             _ => {
                 tally.wished_images = wished;

@@ -32,6 +32,7 @@ pub mod logs;
 pub mod manifest;
 pub mod matches;
 pub mod pattern;
+pub mod percent;
 pub mod pressure;
 pub mod proposal;
 pub mod reference;

@@ -29,7 +29,7 @@ pub use in_use::{InUse, Use};
 pub use path::{LogPath, PathError};
 pub use place::{Place, PodDirectory};
 pub use source::{LogSource, LogWalk};
-pub use walk::{Reach, WalkOptions};
+pub use walk::{GlobCounts, Reach, WalkOptions};
 
 /// What an entry is. Links are never followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,4 +1,6 @@
 //! Pressure: whether a filesystem is full enough to remove anything at all, and when it is empty enough to stop.
+//!
+//! A filesystem is as full as the fuller of its bytes and its inodes: without either nobody can write a file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -95,12 +97,39 @@ pub enum Need {
     /// There is nothing to be gained: the share in use, rounded up, and the bound that it is not above.
     No {
         /// Percent in use.
-        used: u8,
+        used: u64,
+        /// Of what that is the share.
+        measure: Measure,
         /// The bound, in percent.
         bound: u8,
     },
     /// The share in use cannot be told.
     Unknown,
+}
+
+/// What a filesystem can run out of. Of equal shares that of the bytes counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Measure {
+    /// Room for files' numbers and names.
+    Inodes,
+    /// Room for their content.
+    Bytes,
+}
+
+impl Measure {
+    /// The word that people read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Inodes => "inodes",
+        }
+    }
+}
+
+/// How full a filesystem is, in percent, and of what: the fuller of bytes and inodes. Nothing where the bytes are unknown.
+pub fn fullness(filesystem: &Filesystem) -> Option<(u64, Measure)> {
+    let bytes = (filesystem.bytes_used()?, Measure::Bytes);
+    Some(filesystem.inodes_used().map_or(bytes, |inodes| bytes.max((inodes, Measure::Inodes))))
 }
 
 impl Pressure {
@@ -121,30 +150,23 @@ impl Pressure {
     }
 
     fn compare(&self, filesystems: &[Filesystem], bound: u8) -> Need {
-        match self.used_percent(filesystems) {
-            Some(used) if used > bound => Need::Yes,
-            Some(used) => Need::No { used, bound },
+        match self.fullest(filesystems) {
+            Some((used, _)) if used > u64::from(bound) => Need::Yes,
+            Some((used, measure)) => Need::No { used, measure, bound },
             None => Need::Unknown,
         }
     }
 
-    /// How full the filesystem is, of several the fullest, in percent, rounded up: at 85.1 % it is above 85.
-    fn used_percent(&self, filesystems: &[Filesystem]) -> Option<u8> {
+    /// How full the filesystem is, of several the fullest.
+    fn fullest(&self, filesystems: &[Filesystem]) -> Option<(u64, Measure)> {
         let in_question = filesystems.iter().filter(|filesystem| self.disk.is(&filesystem.name));
-        let shares = in_question.filter_map(|filesystem| {
-            let (capacity, available) = (filesystem.capacity_bytes?, filesystem.available_bytes?);
-            let used = u128::from(capacity.saturating_sub(available));
-            let percent = (used * 100).checked_div(u128::from(capacity))?;
-            let whole = percent * u128::from(capacity) == used * 100;
-            u8::try_from(if whole { percent } else { percent + 1 }).ok()
-        });
-        shares.max()
+        in_question.filter_map(fullness).max()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Disk, DiskError, Need, Pressure};
+    use super::{Disk, DiskError, Measure, Need, Pressure};
     use crate::snapshot::Filesystem;
 
     fn disk(name: &str, capacity: u64, available: u64) -> Filesystem {
@@ -160,17 +182,20 @@ mod tests {
     fn a_run_begins_above_and_ends_at_until() {
         let pressure = Pressure { above: Some(85), until: Some(70), ..Pressure::default() };
         let begin = |available| pressure.to_begin(&[disk("images", 1000, available)]);
-        assert_eq!(begin(150), Need::No { used: 85, bound: 85 });
+        assert_eq!(begin(150), Need::No { used: 85, measure: Measure::Bytes, bound: 85 });
         assert_eq!(begin(149), Need::Yes);
         let go_on = |available| pressure.to_go_on(&[disk("images", 1000, available)]);
         assert_eq!(go_on(299), Need::Yes);
-        assert_eq!(go_on(300), Need::No { used: 70, bound: 70 });
+        assert_eq!(go_on(300), Need::No { used: 70, measure: Measure::Bytes, bound: 70 });
     }
 
     #[test]
     fn until_alone_also_says_when_to_begin() {
         let pressure = Pressure { until: Some(70), ..Pressure::default() };
-        assert_eq!(pressure.to_begin(&[disk("images", 100, 30)]), Need::No { used: 70, bound: 70 });
+        assert_eq!(
+            pressure.to_begin(&[disk("images", 100, 30)]),
+            Need::No { used: 70, measure: Measure::Bytes, bound: 70 }
+        );
         assert_eq!(pressure.to_begin(&[disk("images", 100, 29)]), Need::Yes);
     }
 
@@ -195,15 +220,42 @@ mod tests {
         let pressure = Pressure { above: Some(50), ..Pressure::default() };
         assert_eq!(pressure.to_begin(&[disk("images", 100, 90), disk("images-2", 100, 10)]), Need::Yes);
         let odd = disk("images", u64::MAX, u64::MAX);
-        assert_eq!(pressure.to_begin(&[odd]), Need::No { used: 0, bound: 50 });
-        assert_eq!(pressure.to_begin(&[disk("images", 1, u64::MAX)]), Need::No { used: 0, bound: 50 });
+        assert_eq!(pressure.to_begin(&[odd]), Need::No { used: 0, measure: Measure::Bytes, bound: 50 });
+        assert_eq!(
+            pressure.to_begin(&[disk("images", 1, u64::MAX)]),
+            Need::No { used: 0, measure: Measure::Bytes, bound: 50 }
+        );
     }
+
+    #[test]
+    fn the_fuller_of_bytes_and_inodes_counts() {
+        let pressure = Pressure { above: Some(85), until: Some(70), ..Pressure::default() };
+        let with = |available, inodes_free| Filesystem {
+            inodes: Some(1_000),
+            inodes_free: Some(inodes_free),
+            ..disk("images", 1_000, available)
+        };
+        assert_eq!(pressure.to_begin(&[with(870, 0)]), Need::Yes, "13 % of the bytes, and no inode left");
+        assert_eq!(pressure.to_begin(&[with(0, 870)]), Need::Yes);
+        let no = |used, measure, bound| Need::No { used, measure, bound };
+        assert_eq!(pressure.to_begin(&[with(870, 150)]), no(85, Measure::Inodes, 85));
+        assert_eq!(pressure.to_begin(&[with(150, 870)]), no(85, Measure::Bytes, 85));
+        assert_eq!(pressure.to_go_on(&[with(870, 299)]), Need::Yes);
+        assert_eq!(pressure.to_go_on(&[with(870, 300)]), no(70, Measure::Inodes, 70));
+        assert_eq!(pressure.to_go_on(&[with(300, 300)]), no(70, Measure::Bytes, 70));
+        let without = Filesystem { inodes: None, inodes_free: None, ..with(870, 0) };
+        assert_eq!(pressure.to_begin(&[without]), no(13, Measure::Bytes, 85), "btrfs counts none");
+        for pair in [[with(870, 870), with(870, 0)], [with(870, 0), with(870, 870)]] {
+            assert_eq!(pressure.to_begin(&pair), Need::Yes, "of several the fullest");
+        }
+    }
+
     #[test]
     fn the_disk_of_a_log_root_counts_where_it_is_asked_for() {
         let pressure = Pressure { disk: "logs:app".parse().unwrap(), above: Some(50), until: None };
         assert_eq!(
             pressure.to_begin(&[disk("images", 100, 0), disk("logs:app", 100, 90)]),
-            Need::No { used: 10, bound: 50 }
+            Need::No { used: 10, measure: Measure::Bytes, bound: 50 }
         );
         assert_eq!(pressure.to_begin(&[disk("images", 100, 90), disk("logs:app", 100, 0)]), Need::Yes);
         assert_eq!(pressure.to_begin(&[disk("images", 100, 90), disk("logs:apps", 100, 0)]), Need::Unknown);

@@ -9,6 +9,7 @@ use crate::clock::{Clock, Doubt, Misdated};
 use crate::confirmation::{Confirmations, Counts, Wishers, Wishes};
 use crate::container::{Container, Sandbox};
 use crate::image::Image;
+use crate::percent;
 use crate::reference;
 
 /// Version of the snapshot file format that this build reads and writes.
@@ -150,6 +151,9 @@ pub struct Node {
 pub struct Filesystem {
     /// What it holds: `images`, `containers` or `logs:NAME`.
     pub name: String,
+    /// Which filesystem it is: equal exactly for those of one snapshot that are one. Empty where that cannot be seen.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub identity: String,
     /// Where the runtime says that it is mounted; not shown to plugins.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mountpoint: String,
@@ -168,6 +172,38 @@ pub struct Filesystem {
     /// Inodes not in use, by statvfs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inodes_free: Option<u64>,
+}
+
+impl Filesystem {
+    /// The share of its bytes in use, in percent.
+    pub fn bytes_used(&self) -> Option<u64> {
+        let (capacity, available) = (self.capacity_bytes?, self.available_bytes?);
+        percent::rounded_up(capacity.saturating_sub(available), capacity)
+    }
+
+    /// The share of its inodes in use, in percent; nothing where they are not a fixed number.
+    pub fn inodes_used(&self) -> Option<u64> {
+        let (all, free) = (self.inodes?, self.inodes_free?);
+        percent::rounded_up(all.saturating_sub(free), all)
+    }
+
+    /// Whether two are known to be one.
+    pub fn is_same(&self, other: &Self) -> bool {
+        !self.identity.is_empty() && self.identity == other.identity
+    }
+}
+
+/// Gives each filesystem that is there under several names the figures of the first of them that has any: they are
+/// measured one after the other, and a busy disk would show different ones.
+pub fn share_figures(filesystems: &mut [Filesystem]) {
+    for place in 1..filesystems.len() {
+        let (before, rest) = filesystems.split_at_mut(place);
+        let Some(filesystem) = rest.first_mut() else { return };
+        if let Some(first) = before.iter().find(|other| other.is_same(filesystem) && other.capacity_bytes.is_some()) {
+            let Filesystem { capacity_bytes, available_bytes, inodes, inodes_free, .. } = *first;
+            *filesystem = Filesystem { capacity_bytes, available_bytes, inodes, inodes_free, ..filesystem.clone() };
+        }
+    }
 }
 
 /// Why a text is not a usable snapshot.
@@ -223,6 +259,7 @@ impl Snapshot {
     #[must_use]
     pub fn normalize(mut self) -> Self {
         self.filesystems.sort_by(|a, b| a.name.cmp(&b.name));
+        share_figures(&mut self.filesystems);
         self.images.sort_by(|a, b| a.id.cmp(&b.id));
         self.containers.sort_by(|a, b| a.id.cmp(&b.id));
         self.sandboxes.sort_by(|a, b| a.id.cmp(&b.id));

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use holystone_core::snapshot::Filesystem;
 use rustix::fs::StatVfs;
 
+use crate::mounts::Table;
+
 /// A directory of the node that this process sees at another path, as in a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
@@ -32,7 +34,11 @@ pub(crate) fn measured(filesystem: Filesystem, elsewhere: Option<&Elsewhere>) ->
     }
     let place = elsewhere.and_then(|elsewhere| elsewhere.place(mountpoint)).unwrap_or(mountpoint);
     match rustix::fs::statvfs(place) {
-        Ok(figures) => with_figures(filesystem, &figures),
+        Ok(figures) => {
+            let identity = Table::own().ok().and_then(|mounts| mounts.filesystem_at(place)).unwrap_or_default();
+            let filesystem = Filesystem { identity, ..filesystem };
+            with_figures(filesystem, &figures)
+        }
         Err(_) => filesystem,
     }
 }
@@ -57,6 +63,7 @@ mod tests {
     fn an_existing_path_is_measured() {
         let measured = measured(Filesystem { mountpoint: "/".to_owned(), ..Default::default() }, None);
         assert!(measured.capacity_bytes.unwrap() >= measured.available_bytes.unwrap());
+        assert!(measured.identity.contains(':'), "{}", measured.identity);
     }
 
     #[test]

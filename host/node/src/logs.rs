@@ -31,7 +31,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holystone_core::logs::{Batch, FileEntry, Identity, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
+use holystone_core::logs::{
+    Batch, FileEntry, GlobCounts, Identity, LogPath, LogSource, LogWalk, LogsError, WalkOptions,
+};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::text;
 use jiff::Timestamp;
@@ -135,14 +137,19 @@ impl LogRoots {
 
     /// The filesystems that the roots are on, as `logs:NAME`, measured now.
     pub fn filesystems(&self) -> Vec<Filesystem> {
-        let measured = |root: &Arc<Root>| {
-            let unknown = Filesystem { name: format!("logs:{}", root.name()), ..Filesystem::default() };
-            match rustix::fs::fstatvfs(root.handle()) {
-                Ok(figures) => filesystem::with_figures(unknown, &figures),
-                Err(_) => unknown,
-            }
-        };
-        self.roots.iter().map(measured).collect()
+        let mut measured: Vec<Filesystem> = Vec::new();
+        for root in &self.roots {
+            let (name, identity) = (format!("logs:{}", root.name()), root.filesystem());
+            // A filesystem is measured once: a busy one has other figures a moment later.
+            let found = measured.iter().find(|other| other.identity == identity).cloned();
+            let unknown = || Filesystem { identity, ..Filesystem::default() };
+            let filesystem = found.unwrap_or_else(|| match rustix::fs::fstatvfs(root.handle()) {
+                Ok(figures) => filesystem::with_figures(unknown(), &figures),
+                Err(_) => unknown(),
+            });
+            measured.push(Filesystem { name, ..filesystem });
+        }
+        measured
     }
 
     /// Starts a walk.
@@ -172,13 +179,19 @@ impl LogRoots {
         unlinked.insert(before.identity, (changed, first.unwrap_or(before.changed)));
     }
 
-    /// Shows an entry as it would be if none of its other names had been removed by this run.
-    fn undo_unlinked(&self, entry: &mut FileEntry) {
+    /// Shows entries as they would be if this run had removed none of their other names. A change by anybody else since
+    /// then shows as it is.
+    fn undo_unlinked<'e>(&self, entries: impl IntoIterator<Item = &'e mut FileEntry>) {
         let unlinked = self.unlinked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((after, first)) = unlinked.get(&entry.identity)
-            && *after == entry.changed
-        {
-            entry.changed = *first;
+        if unlinked.is_empty() {
+            return;
+        }
+        for entry in entries {
+            if let Some((after, first)) = unlinked.get(&entry.identity)
+                && *after == entry.changed
+            {
+                entry.changed = *first;
+            }
         }
     }
 }
@@ -224,6 +237,10 @@ impl LogSource for LogView {
         self.roots.names().map(str::to_owned).collect()
     }
 
+    fn filesystem(&self, root: &str) -> Option<String> {
+        Some(self.roots.find(root).ok()?.filesystem())
+    }
+
     fn open(&self, root: &str, options: WalkOptions) -> Result<Box<dyn LogWalk>, LogsError> {
         Ok(Box::new(self.roots.walk(root, options, &self.open_files)?))
     }
@@ -240,6 +257,10 @@ impl LogWalk for Walk {
 
     fn gaps(&self) -> Vec<String> {
         self.gap_sentences()
+    }
+
+    fn counts(&self) -> GlobCounts {
+        Walk::counts(self).clone()
     }
 }
 

@@ -75,6 +75,12 @@ impl Table {
         self.mounts.iter().find(|mount| mount.id == id)
     }
 
+    /// Names the filesystem of what is at a path.
+    pub(crate) fn filesystem_at(&self, path: &Path) -> Option<String> {
+        let handle = rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        self.mount_of(handle.as_fd()).map(|mount| filesystem_name(mount.device))
+    }
+
     /// Finds where an open directory is.
     pub(crate) fn spot(&self, handle: BorrowedFd<'_>) -> Option<Spot> {
         let mount = self.mount_of(handle)?;
@@ -104,6 +110,11 @@ impl Table {
         let mounted = self.mounts.iter().rfind(on);
         mounted.is_none_or(|mount| mount.options.split(|byte| *byte == b',').any(hides))
     }
+}
+
+/// Names a filesystem, the same for all that is on it.
+pub(crate) fn filesystem_name(device: u64) -> String {
+    format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device))
 }
 
 impl Mount {
@@ -215,6 +226,8 @@ mod tests {
         let missing = table.find(&base.join("link/a/b")).unwrap();
         assert_eq!(missing.beneath(&real), Some(Path::new("a/b")));
         let handle = std::fs::File::open(base.join("real")).unwrap();
+        assert_eq!(table.filesystem_at(&base.join("link")), Some(filesystem_name(real.device)));
+        assert_eq!(table.filesystem_at(&base.join("missing")), None);
         assert_eq!(table.spot(handle.as_fd()), Some(real));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use holystone_core::logs::{Batch, FileEntry, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
+use holystone_core::logs::{Batch, FileEntry, GlobCounts, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
 
 use crate::v0_1::Messages;
 
@@ -13,6 +13,7 @@ use crate::v0_1::Messages;
 pub(crate) struct OpenWalk {
     /// Absent once it is over.
     under_way: Option<Box<dyn LogWalk>>,
+    counts: GlobCounts,
     messages: Messages,
 }
 
@@ -42,7 +43,7 @@ pub(crate) async fn open(
 ) -> Answer<OpenWalk> {
     let source = Arc::clone(source);
     let opened = blocking(move || source.open(&root, options)).await?;
-    Ok(opened.map(|walk| OpenWalk { under_way: Some(walk), messages }))
+    Ok(opened.map(|walk| OpenWalk { counts: walk.counts(), under_way: Some(walk), messages }))
 }
 
 /// Reads from a file.
@@ -58,6 +59,11 @@ pub(crate) async fn read(
 }
 
 impl OpenWalk {
+    /// What each glob has matched so far.
+    pub(crate) fn counts(&self) -> &GlobCounts {
+        &self.counts
+    }
+
     /// The next entries; none when the walk is over.
     pub(crate) async fn next(&mut self, most: usize) -> Answer<Vec<FileEntry>> {
         while let Some(mut walk) = self.under_way.take() {
@@ -66,6 +72,7 @@ impl OpenWalk {
                 (walk, batch)
             })
             .await?;
+            self.counts = walk.counts();
             let Batch { entries, is_over } = match batch {
                 Ok(batch) => batch,
                 Err(error) => {

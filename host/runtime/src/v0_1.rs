@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use holystone_core::config;
 use holystone_core::container::{Container, ContainerState, Sandbox};
 use holystone_core::image::Image;
-use holystone_core::logs::{FileEntry, FileKind, Glob, LogPath, LogSource, LogsError, OpenState, WalkOptions};
+use holystone_core::logs::{
+    FileEntry, FileKind, Glob, GlobCounts, LogPath, LogSource, LogsError, OpenState, WalkOptions,
+};
 use holystone_core::matches::PatternMatch;
 use holystone_core::proposal::{self, LogLocation, Target, Wish};
 use holystone_core::snapshot::{Filesystem, Snapshot};
@@ -126,6 +128,7 @@ fn node_info(snapshot: &Snapshot) -> host::NodeInfo {
 fn filesystem_record(filesystem: &Filesystem) -> host::Filesystem {
     host::Filesystem {
         name: filesystem.name.clone(),
+        identity: Some(filesystem.identity.clone()).filter(|identity| !identity.is_empty()),
         capacity_bytes: filesystem.capacity_bytes,
         available_bytes: filesystem.available_bytes,
         used_bytes: filesystem.used_bytes,
@@ -412,8 +415,9 @@ impl State {
 
 impl logs::Host for State {
     async fn roots(&mut self) -> wasmtime::Result<Vec<logs::LogRoot>> {
-        let names = self.view.logs.as_ref().map(|logs| logs.roots()).unwrap_or_default();
-        Ok(names.into_iter().map(|name| logs::LogRoot { name, attributes: Vec::new() }).collect())
+        let Some(logs) = &self.view.logs else { return Ok(Vec::new()) };
+        let root = |name: String| logs::LogRoot { filesystem: logs.filesystem(&name), name, attributes: Vec::new() };
+        Ok(logs.roots().into_iter().map(root).collect())
     }
 
     async fn open(&mut self, root: String, options: logs::WalkOptions) -> Answer<Resource<Walk>> {
@@ -445,6 +449,11 @@ impl logs::HostWalk for State {
         let most = usize::try_from(max).unwrap_or(usize::MAX).min(MAX_BATCH);
         let entries = self.table.get_mut(&walk)?.0.next(most).await?;
         Ok(entries.map(|entries| entries.into_iter().map(file_record).collect()).map_err(logs_error))
+    }
+
+    async fn counts(&mut self, walk: Resource<Walk>) -> wasmtime::Result<logs::GlobCounts> {
+        let GlobCounts { include, exclude } = self.table.get(&walk)?.0.counts().clone();
+        Ok(logs::GlobCounts { include, exclude })
     }
 
     async fn drop(&mut self, walk: Resource<Walk>) -> wasmtime::Result<()> {
@@ -542,6 +551,7 @@ fn file_record(entry: FileEntry) -> logs::FileEntry {
     let why = entry.not_entered.map(|why| ("not-entered".to_owned(), why.as_str().to_owned()));
     logs::FileEntry {
         path: entry.path.to_string(),
+        identity: format!("{:x}:{:x}", entry.identity.device, entry.identity.inode),
         kind: match entry.kind {
             FileKind::File => logs::FileKind::File,
             FileKind::Directory => logs::FileKind::Directory,

@@ -9,24 +9,34 @@ mod bindings {
 }
 
 use bindings::exports::holystone::node::cleaner::{
-    Decision, Guest, LogLocation, Problem, Reason, ReasonKind, Removal, Target, Verb,
+    Decision, Guest, LogLocation, PatternMatch, Problem, Reason, ReasonKind, Removal, Target, Verb,
 };
 use bindings::holystone::node::logs::{self, FileEntry, FileKind, OpenState, WalkOptions};
 use bindings::holystone::node::types::Error;
 use bindings::holystone::node::{host, log};
-use holystone_core::config;
+use holystone_core::{config, matches};
 
 use crate::Config;
 use crate::config::Rule;
+use crate::directories::{Directory, Search};
 use crate::goal::{Figures, Goals};
-use crate::select::{Choice, File, Kind, MOST, Open, Survey, Taken};
+use crate::select::{self, Choice, File, Kept, Kind, MOST, Open, Survey, Taken};
+use crate::tally::{Counts, Names};
 
 /// How many entries are taken at a time.
 const BATCH: u32 = 1_000;
+/// How many times that, to suggest a glob.
+const SAMPLE: usize = 5;
 
 impl From<config::Problem> for Problem {
     fn from(problem: config::Problem) -> Self {
         Self { field: problem.field, message: problem.message }
+    }
+}
+
+impl From<matches::PatternMatch> for PatternMatch {
+    fn from(one: matches::PatternMatch) -> Self {
+        Self { field: one.field, pattern: one.pattern, matches: one.matches }
     }
 }
 
@@ -37,36 +47,107 @@ impl Guest for bindings::LogRetention {
 
     fn plan(config: String) -> Result<Decision, String> {
         let config = Config::parse(&config).map_err(|problems| config::Problem::line(&problems))?;
-        let roots: Vec<String> = logs::roots().into_iter().map(|root| root.name).collect();
-        let node = host::node();
-        let mut goals = Goals::new(config.min_free, &figures(&roots, &node.filesystems));
-        let (mut plan, mut taken, mut held_open, mut ahead) = (Vec::new(), Taken::default(), 0, 0_u64);
+        let (declared, node) = (logs::roots(), host::node());
+        let goals = Goals::new(config.min_free, &figures(&declared, &node.filesystems));
+        let roots = declared.into_iter().map(|root| root.name).collect();
+        let mut planning = Planning { roots, now: node.snapshot_time, goals, ..Planning::default() };
         for (number, rule) in config.rules.iter().enumerate() {
-            let mut survey = Survey::new(rule, node.snapshot_time, &taken);
-            for root in roots_of(rule, number, &roots)? {
-                if goals.is_unknown(root) {
-                    warn(&format!("nothing in log root {} is judged: how much of it is free is unknown", roots[root]));
-                } else if goals.is_unmet(root) {
-                    ahead += walk(&roots[root], root, rule, node.snapshot_time, &mut survey)?;
-                }
+            planning.follow(number, rule)?;
+        }
+        Ok(planning.decision())
+    }
+}
+
+/// A plan that is being made, rule by rule.
+#[derive(Default)]
+struct Planning {
+    /// Names of the log roots.
+    roots: Vec<String>,
+    now: i64,
+    goals: Goals,
+    plan: Vec<Choice>,
+    taken: Taken,
+    kept: Kept,
+    matches: Vec<matches::PatternMatch>,
+    notices: Vec<String>,
+}
+
+impl Planning {
+    fn follow(&mut self, number: usize, rule: &Rule) -> Result<(), String> {
+        let mut counts = Counts::of(rule);
+        let (before, roots) = (self.plan.len(), roots_of(rule, number, &self.roots)?);
+        let mut survey = Survey::new(rule, self.now, &self.taken);
+        for (place, root) in roots.iter().copied().enumerate() {
+            let name = &self.roots[root];
+            if self.goals.is_unknown(root) {
+                warn(&format!("nothing in log root {name} is judged: how much of it is free is unknown"));
             }
-            let before = plan.len();
-            held_open += survey.choose(&mut goals, &mut plan);
-            taken.add(&plan[before..]);
+            if !self.goals.is_unmet(root) {
+                counts.is_whole = false;
+                continue;
+            }
+            let in_it = if rule.is_of_directories {
+                let (found, in_it) = empty_directories(name, rule, self.now, &mut counts)?;
+                select::take_directories(found, root, self.now, &mut self.goals, &mut self.plan);
+                in_it
+            } else {
+                walk(name, root, rule, self.now, &mut survey, &mut counts)?
+            };
+            if let Some(count) = counts.roots.get_mut(place) {
+                *count = in_it;
+            }
         }
-        if held_open > 0 {
-            warn(&format!("files kept because a process holds them open, or may: {held_open}"));
+        let more = survey.choose(&mut self.goals, &mut self.plan);
+        self.kept.add(more);
+        self.taken.add(&self.plan[before..]);
+        self.count(number, rule, &roots, &counts);
+        Ok(())
+    }
+
+    /// Says what the patterns of a rule have matched.
+    fn count(&mut self, number: usize, rule: &Rule, roots: &[usize], counts: &Counts) {
+        let mut names = Names::default();
+        if counts.has_unmatched() {
+            for root in roots {
+                gather(&self.roots[*root], &mut names);
+            }
         }
-        if ahead > 0 {
-            warn(&format!(
-                "files kept because all of their times are ahead of the clock, so that their age is unknown: {ahead}"
-            ));
-        }
+        let matches = counts.matches(number, rule);
+        self.notices.extend(counts.notices(&matches, rule, &names));
+        self.matches.extend(matches);
+    }
+
+    fn decision(self) -> Decision {
+        let Self { roots, plan, kept, matches, notices, .. } = self;
+        tell(kept);
         if plan.len() == MOST {
             warn(&format!("there may be more to remove than the {MOST} files of one plan; the next run goes on"));
         }
-        let removals = plan.into_iter().map(|choice| removal(choice, &roots)).collect();
-        Ok(Decision { removals, matches: Vec::new(), notices: Vec::new(), attributes: Vec::new() })
+        Decision {
+            removals: plan.into_iter().map(|choice| removal(choice, &roots)).collect(),
+            matches: matches.into_iter().map(PatternMatch::from).collect(),
+            notices,
+            attributes: Vec::new(),
+        }
+    }
+}
+
+/// Says what is kept although a rule is about it.
+fn tell(kept: Kept) {
+    if kept.held_open > 0 {
+        warn(&format!("files kept because a process holds them open, or may: {}", kept.held_open));
+    }
+    if kept.named_elsewhere > 0 {
+        let count = kept.named_elsewhere;
+        warn(&format!(
+            "names kept because their files have others that stay, and removing them frees nothing: {count}"
+        ));
+    }
+    if kept.ahead > 0 {
+        warn(&format!(
+            "files kept because all of their times are ahead of the clock, so that their age is unknown: {}",
+            kept.ahead
+        ));
     }
 }
 
@@ -75,15 +156,18 @@ fn warn(message: &str) {
 }
 
 /// What is known of the filesystem of each root.
-fn figures(roots: &[String], filesystems: &[host::Filesystem]) -> Vec<Figures> {
-    let of = |root: &String| {
-        let name = format!("logs:{root}");
+fn figures(roots: &[logs::LogRoot], filesystems: &[host::Filesystem]) -> Vec<Figures> {
+    let of = |root: &logs::LogRoot| {
+        let name = format!("logs:{}", root.name);
         let found = filesystems.iter().find(|filesystem| filesystem.name == name);
-        found.map_or_else(Figures::default, |filesystem| Figures {
+        let figures = found.map_or_else(Figures::default, |filesystem| Figures {
+            identity: None,
             capacity_bytes: filesystem.capacity_bytes,
             available_bytes: filesystem.available_bytes,
-            inodes: (filesystem.inodes, filesystem.inodes_free),
-        })
+            inodes: filesystem.inodes,
+            inodes_free: filesystem.inodes_free,
+        });
+        Figures { identity: root.filesystem.clone(), ..figures }
     };
     roots.iter().map(of).collect()
 }
@@ -100,37 +184,105 @@ fn roots_of(rule: &Rule, number: usize, roots: &[String]) -> Result<Vec<usize>, 
     rule.roots.iter().map(find).collect()
 }
 
-/// Shows the files in a root that a rule is about to it. Returns how many of them are of unknown age.
-fn walk(name: &str, root: usize, rule: &Rule, now: i64, survey: &mut Survey<'_>) -> Result<u64, String> {
+/// A walk over all that is in a root.
+const EVERYTHING: WalkOptions = WalkOptions {
+    prefix: String::new(),
+    include: Vec::new(),
+    exclude: Vec::new(),
+    kinds: Vec::new(),
+    max_depth: None,
+    attributes: Vec::new(),
+};
+
+/// Shows the files in a root that a rule is about to it. Returns how many there are.
+fn walk(
+    name: &str,
+    root: usize,
+    rule: &Rule,
+    now: i64,
+    survey: &mut Survey<'_>,
+    counts: &mut Counts,
+) -> Result<u64, String> {
     let options = WalkOptions {
-        prefix: String::new(),
         include: rule.include.clone(),
         exclude: rule.exclude.clone(),
         kinds: vec![FileKind::File],
-        max_depth: None,
-        attributes: Vec::new(),
+        ..EVERYTHING
     };
     let walk = logs::open(name, &options).map_err(|error| sentence(name, &error))?;
-    let mut ahead = 0;
+    let mut seen = 0;
     loop {
         match walk.next(BATCH) {
-            Ok(entries) if entries.is_empty() => return Ok(ahead),
+            Ok(entries) if entries.is_empty() => break,
             Ok(entries) => {
+                seen += entries.len() as u64;
                 for entry in entries {
                     match file(root, entry, now) {
                         Some(file) => survey.look(file),
-                        None => ahead += 1,
+                        None => survey.skip(),
                     }
                 }
             }
             // With less than all, more is kept and not less.
             Err(Error::Limit(why)) => {
                 warn(&why);
-                return Ok(ahead);
+                counts.is_whole = false;
+                break;
             }
             Err(error) => return Err(sentence(name, &error)),
         }
     }
+    let matched = walk.counts();
+    counts.add(&matched.include, &matched.exclude);
+    Ok(seen)
+}
+
+/// The empty directories in a root that a rule is about, and how many directories it is about. The host must not leave
+/// anything out of this walk: what is not seen to be there would not be there.
+fn empty_directories(name: &str, rule: &Rule, now: i64, counts: &mut Counts) -> Result<(Vec<Directory>, u64), String> {
+    let scope = rule.scope(now);
+    let mut search = Search::new(&scope);
+    let walk = logs::open(name, &EVERYTHING).map_err(|error| sentence(name, &error))?;
+    let is_whole = loop {
+        match walk.next(BATCH) {
+            Ok(entries) if entries.is_empty() => break true,
+            Ok(entries) => entries.into_iter().for_each(|entry| show(&mut search, entry, now)),
+            Err(Error::Limit(why)) => {
+                warn(&why);
+                break false;
+            }
+            Err(error) => return Err(sentence(name, &error)),
+        }
+    };
+    counts.is_whole &= is_whole;
+    let (include, exclude) = search.counts();
+    counts.add(include, exclude);
+    let matched = include.iter().sum();
+    Ok((search.finish(is_whole), matched))
+}
+
+/// Gathers names in a root, to suggest a glob: the first ones do.
+fn gather(root: &str, names: &mut Names) {
+    let Ok(walk) = logs::open(root, &EVERYTHING) else { return };
+    for _ in 0..SAMPLE {
+        match walk.next(BATCH) {
+            Ok(entries) if !entries.is_empty() => entries.iter().for_each(|entry| names.add(&entry.path)),
+            _ => return,
+        }
+    }
+}
+
+/// Directories of pods are for another plugin, which knows which pods there are.
+fn show(search: &mut Search<'_>, entry: FileEntry, now: i64) {
+    if entry.kind != FileKind::Directory {
+        return search.other(&entry.path);
+    }
+    let was_entered = !entry.attributes.iter().any(|(name, _)| name == "not-entered");
+    let FileEntry { path, modified, changed, allocated_bytes, .. } = entry;
+    // A date ahead of the clock says nothing, as that of a file.
+    let time = File::time(modified, changed, now).map(|(modified, _)| modified);
+    let is_known = was_entered && entry.pod_uid.is_none() && time.is_some();
+    search.directory(Directory { path, modified: time.unwrap_or(modified), changed, allocated_bytes }, is_known);
 }
 
 fn sentence(root: &str, error: &Error) -> String {
@@ -153,6 +305,8 @@ fn file(root: usize, entry: FileEntry, now: i64) -> Option<File> {
         path: entry.path,
         allocated_bytes: entry.allocated_bytes,
         hard_links: entry.hard_links,
+        // Most files have one name, and need not be told from others.
+        identity: if entry.hard_links > 1 { entry.identity } else { String::new() },
         open: match entry.open {
             OpenState::Open => Open::Yes,
             OpenState::Closed => Open::No,
@@ -162,17 +316,17 @@ fn file(root: usize, entry: FileEntry, now: i64) -> Option<File> {
 }
 
 fn removal(choice: Choice, roots: &[String]) -> Removal {
-    let expected_bytes = Some(choice.gain());
+    let place = LogLocation { root: roots[choice.file.root].clone(), path: choice.file.path };
     let kind = match choice.kind {
         Kind::TooOld => ReasonKind::TooOld,
         Kind::TooLarge => ReasonKind::TooLarge,
         Kind::Superseded => ReasonKind::Superseded,
     };
     Removal {
-        target: Target::LogFile(LogLocation { root: roots[choice.file.root].clone(), path: choice.file.path }),
+        target: if choice.is_directory { Target::LogDirectory(place) } else { Target::LogFile(place) },
         verb: if choice.truncate { Verb::Truncate } else { Verb::Remove },
         reason: Reason { kind, text: choice.text },
-        expected_bytes,
+        expected_bytes: Some(choice.gain),
         attributes: Vec::new(),
     }
 }

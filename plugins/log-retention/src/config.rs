@@ -19,10 +19,14 @@ pub struct Config {
 pub struct Rule {
     /// Names of log roots; empty for all.
     pub roots: Vec<String>,
+    /// Whether it is about empty directories, and not about files.
+    pub is_of_directories: bool,
     /// Globs of what it is about.
     pub include: Vec<String>,
     /// Globs of what it is not about.
     pub exclude: Vec<String>,
+    /// In the order in which they were written, whether each glob is of the second kind.
+    pub signs: Vec<bool>,
     /// How old a file may get.
     pub max_age: Option<Duration>,
     /// How much the files of a group may take on disk together.
@@ -98,13 +102,26 @@ fn rule(problems: &mut Problems, path: &str, value: &Json) -> Option<Rule> {
         problems.must_be(path, "an object such as {\"files\": [\"**/*.log.*\"], \"maxAge\": \"7d\"}", value);
         return None;
     };
-    let known = ["roots", "files", "maxAge", "maxTotalSize", "keepNewest", "per", "truncateOpen"];
-    let [roots, files, max_age, max_total_size, keep_newest, per, truncate_open] = problems.fields(path, fields, known);
+    let known = ["roots", "files", "emptyDirectories", "maxAge", "maxTotalSize", "keepNewest", "per", "truncateOpen"];
+    let [roots, files, directories, max_age, max_total_size, keep_newest, per, truncate_open] =
+        problems.fields(path, fields, known);
     let at = |field: &str| format!("{path}.{field}");
-    let mut rule = Rule::default();
-    match files {
-        Some(value) => globs(problems, &at("files"), value, &mut rule),
-        None => problems.add(&at("files"), "is missing; [\"**\"] is every file"),
+    let mut rule = Rule { is_of_directories: directories.is_some(), ..Rule::default() };
+    match (files, directories) {
+        (Some(_), Some(_)) => {
+            problems
+                .add(path, "has files and emptyDirectories; make two rules of them, which are followed in their order");
+        }
+        (Some(value), None) => globs(problems, &at("files"), value, &mut rule),
+        (None, Some(value)) => globs(problems, &at("emptyDirectories"), value, &mut rule),
+        (None, None) => problems.add(&at("files"), "is missing; [\"**\"] is every file"),
+    }
+    if directories.is_some() {
+        let others = [max_total_size, keep_newest, per, truncate_open];
+        let given = known.iter().skip(4).zip(others).filter_map(|(field, value)| value.map(|_| *field));
+        for field in given {
+            problems.add(&at(field), "means nothing for emptyDirectories, of which all go that are older than maxAge");
+        }
     }
     if let Some(value) = roots {
         rule.roots = problems.names(&at("roots"), "the name of a log root", value);
@@ -114,7 +131,7 @@ fn rule(problems: &mut Problems, path: &str, value: &Json) -> Option<Rule> {
     rule.keep_newest = keep_newest.and_then(|value| problems.count(&at("keepNewest"), value));
     rule.per = per.map(|value| group(problems, &at("per"), value)).unwrap_or_default();
     rule.truncate_open = truncate_open.is_some_and(|value| problems.flag(&at("truncateOpen"), value));
-    if max_age.is_none() && max_total_size.is_none() && keep_newest.is_none() {
+    if directories.is_none() && max_age.is_none() && max_total_size.is_none() && keep_newest.is_none() {
         problems.add(path, "says nothing about what is too much; give maxAge, maxTotalSize or keepNewest");
     }
     Some(rule)
@@ -128,13 +145,17 @@ fn globs(problems: &mut Problems, path: &str, value: &Json, rule: &mut Rule) {
             problems.must_be(&path, "a glob in quotes such as \"**/*.log.*\"", item);
             continue;
         };
-        let (list, glob) = match text.strip_prefix('!') {
-            // The beginning of !(a), which the grammar has a sentence for.
-            Some(glob) if !glob.starts_with('(') => (&mut rule.exclude, glob),
-            _ => (&mut rule.include, text.as_str()),
+        // A ! before a bracket is the beginning of !(a), which the grammar has a sentence for.
+        let left_out = text.strip_prefix('!').filter(|glob| !glob.starts_with('('));
+        let (list, glob) = match left_out {
+            Some(glob) => (&mut rule.exclude, glob),
+            None => (&mut rule.include, text.as_str()),
         };
         match glob.parse::<Glob>() {
-            Ok(_) => list.push(glob.to_owned()),
+            Ok(_) => {
+                list.push(glob.to_owned());
+                rule.signs.push(left_out.is_some());
+            }
             Err(error) => problems.add(&path, error),
         }
     }

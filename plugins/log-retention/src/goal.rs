@@ -3,14 +3,18 @@
 use crate::config::MinFree;
 
 /// What is known of the filesystem of a log root.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
+    /// Which filesystem it is; absent when the host cannot tell, and then it is none of the others.
+    pub identity: Option<String>,
     /// Its size in bytes.
     pub capacity_bytes: Option<u64>,
     /// How many bytes are free on it.
     pub available_bytes: Option<u64>,
-    /// How many files it has room for, and for how many more: to tell filesystems apart.
-    pub inodes: (Option<u64>, Option<u64>),
+    /// How many files it has room for.
+    pub inodes: Option<u64>,
+    /// For how many more.
+    pub inodes_free: Option<u64>,
 }
 
 /// How much is missing for each log root, by the root's number.
@@ -18,21 +22,30 @@ pub struct Figures {
 pub struct Goals {
     /// For each root, which filesystem it is on.
     filesystems: Vec<usize>,
-    /// For each filesystem, how many bytes are missing; absent where that cannot be told.
-    missing: Vec<Option<u64>>,
+    /// For each filesystem, what is missing; absent where that cannot be told.
+    missing: Vec<Option<Missing>>,
+}
+
+/// What is missing on a filesystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    /// There is no goal: always more.
+    More,
+    /// So much.
+    Some { bytes: u64, inodes: u64 },
 }
 
 impl Goals {
     /// Prepares, with what is known of each root's filesystem. Without a goal everything is always missing.
     pub fn new(min_free: Option<MinFree>, roots: &[Figures]) -> Self {
         let mut goals = Self::default();
-        let mut known: Vec<Figures> = Vec::new();
+        let mut known: Vec<&Figures> = Vec::new();
         for figures in roots {
-            // Roots on one filesystem share what is free on it, and show the same figures to the byte.
-            let same = known.iter().position(|other| other == figures && figures.available_bytes.is_some());
+            // Roots on one filesystem share what is free on it, and what is freed.
+            let same = known.iter().position(|other| other.identity == figures.identity && other.identity.is_some());
             goals.filesystems.push(same.unwrap_or(known.len()));
             if same.is_none() {
-                known.push(*figures);
+                known.push(figures);
                 goals.missing.push(missing(min_free, figures));
             }
         }
@@ -41,7 +54,7 @@ impl Goals {
 
     /// Whether more has to be freed on the filesystem of this root.
     pub fn is_unmet(&self, root: usize) -> bool {
-        self.filesystem(root).is_some_and(|missing| missing > 0)
+        !matches!(self.filesystem(root), None | Some(Missing::Some { bytes: 0, inodes: 0 }))
     }
 
     /// Whether it cannot be told how much is missing on the filesystem of this root.
@@ -49,74 +62,106 @@ impl Goals {
         self.filesystem(root).is_none()
     }
 
-    /// Takes into account that so much is going to be freed.
-    pub fn gain(&mut self, root: usize, bytes: u64) {
+    /// Takes into account that so many bytes and inodes are going to be freed.
+    pub fn gain(&mut self, root: usize, freed_bytes: u64, freed_inodes: u64) {
         let filesystem = self.filesystems.get(root).copied().and_then(|place| self.missing.get_mut(place));
-        if let Some(Some(missing)) = filesystem
-            && *missing != u64::MAX
-        {
-            *missing = missing.saturating_sub(bytes);
+        if let Some(Some(Missing::Some { bytes, inodes })) = filesystem {
+            *bytes = bytes.saturating_sub(freed_bytes);
+            *inodes = inodes.saturating_sub(freed_inodes);
         }
     }
 
-    fn filesystem(&self, root: usize) -> Option<u64> {
+    fn filesystem(&self, root: usize) -> Option<Missing> {
         self.filesystems.get(root).and_then(|place| *self.missing.get(*place)?)
     }
 }
 
-fn missing(min_free: Option<MinFree>, figures: &Figures) -> Option<u64> {
-    let wanted = match min_free {
-        None => return Some(u64::MAX),
-        Some(MinFree::Bytes(bytes)) => bytes.get(),
+fn missing(min_free: Option<MinFree>, figures: &Figures) -> Option<Missing> {
+    let available = |wanted: u64| Some(wanted.saturating_sub(figures.available_bytes?));
+    let (bytes, inodes) = match min_free {
+        None => return Some(Missing::More),
+        Some(MinFree::Bytes(bytes)) => (available(bytes.get())?, 0),
         Some(MinFree::Share(share)) => {
-            let hundredth = u128::from(figures.capacity_bytes?) * u128::from(share.get());
-            u64::try_from(hundredth.div_ceil(100)).unwrap_or(u64::MAX)
+            let of = |whole: u64| {
+                let part = (u128::from(whole) * u128::from(share.get())).div_ceil(100);
+                u64::try_from(part).unwrap_or(u64::MAX)
+            };
+            // Filesystems that make inodes as they go have no number of them, and never run out of them.
+            let inodes = figures.inodes.zip(figures.inodes_free);
+            let inodes = inodes.map_or(0, |(all, free)| of(all).saturating_sub(free));
+            (available(of(figures.capacity_bytes?))?, inodes)
         }
     };
-    Some(wanted.saturating_sub(figures.available_bytes?))
+    Some(Missing::Some { bytes, inodes })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn figures(capacity: u64, available: u64) -> Figures {
-        Figures { capacity_bytes: Some(capacity), available_bytes: Some(available), inodes: (Some(capacity), None) }
+    fn figures(identity: &str, capacity: u64, available: u64) -> Figures {
+        let identity = Some(identity.to_owned());
+        Figures { identity, capacity_bytes: Some(capacity), available_bytes: Some(available), ..Figures::default() }
     }
 
     #[test]
     fn without_a_goal_it_is_never_met() {
         let mut goals = Goals::new(None, &[Figures::default()]);
-        goals.gain(0, u64::MAX);
+        goals.gain(0, u64::MAX, u64::MAX);
         assert!(goals.is_unmet(0) && !goals.is_unknown(0));
     }
 
     #[test]
     fn what_is_freed_brings_the_goal_nearer_on_that_filesystem() {
-        let mut goals = Goals::new(Some(MinFree::Bytes("100".parse().unwrap())), &[figures(500, 60), figures(900, 60)]);
-        goals.gain(0, 39);
+        let mut goals =
+            Goals::new(Some(MinFree::Bytes("100".parse().unwrap())), &[figures("a", 500, 60), figures("b", 500, 60)]);
+        goals.gain(0, 39, 0);
         assert!(goals.is_unmet(0) && goals.is_unmet(1));
-        goals.gain(0, 1);
+        goals.gain(0, 1, 0);
         assert!(!goals.is_unmet(0) && goals.is_unmet(1));
-        goals.gain(0, 1_000);
+        goals.gain(0, 1_000, 0);
         assert!(!goals.is_unmet(0));
     }
 
     #[test]
     fn roots_on_one_filesystem_share_what_is_free() {
-        let mut goals = Goals::new(Some(MinFree::Share("20%".parse().unwrap())), &[figures(501, 60), figures(501, 60)]);
-        goals.gain(0, 40);
+        let mut goals =
+            Goals::new(Some(MinFree::Share("20%".parse().unwrap())), &[figures("a", 501, 60), figures("a", 501, 60)]);
+        goals.gain(0, 40, 0);
         assert!(goals.is_unmet(1), "a fifth is 100.2");
-        goals.gain(1, 1);
+        goals.gain(1, 1, 0);
         assert!(!goals.is_unmet(0) && !goals.is_unmet(1));
     }
 
     #[test]
     fn what_cannot_be_told_is_not_met_by_removing() {
         let share = Some(MinFree::Share("20%".parse().unwrap()));
-        let goals = Goals::new(share, &[Figures::default(), figures(100, 50), Figures::default()]);
+        let goals = Goals::new(share, &[Figures::default(), figures("a", 100, 50), Figures::default()]);
         assert!(goals.is_unknown(0) && !goals.is_unmet(0) && goals.is_unknown(2));
         assert!(!goals.is_unknown(1) && !goals.is_unmet(1));
         assert!(goals.is_unknown(9));
+    }
+
+    #[test]
+    fn roots_without_an_identity_are_on_filesystems_of_their_own() {
+        let nameless = || Figures { identity: None, ..figures("", 500, 60) };
+        let mut goals = Goals::new(Some(MinFree::Bytes("100".parse().unwrap())), &[nameless(), nameless()]);
+        goals.gain(0, 40, 0);
+        assert!(!goals.is_unmet(0) && goals.is_unmet(1));
+    }
+
+    #[test]
+    fn a_share_is_one_of_inodes_as_well() {
+        let share = Some(MinFree::Share("15%".parse().unwrap()));
+        let full =
+            |inodes_free| Figures { inodes: Some(1_000), inodes_free: Some(inodes_free), ..figures("a", 1_000, 870) };
+        let mut goals = Goals::new(share, &[full(0)]);
+        goals.gain(0, 1_000, 149);
+        assert!(goals.is_unmet(0), "one inode is missing");
+        goals.gain(0, 0, 1);
+        assert!(!goals.is_unmet(0));
+        assert!(!Goals::new(share, &[full(150)]).is_unmet(0));
+        let bytes = Some(MinFree::Bytes("100".parse().unwrap()));
+        assert!(!Goals::new(bytes, &[full(0)]).is_unmet(0), "a size says nothing about inodes");
     }
 }

@@ -1,14 +1,16 @@
 //! The decision of one rule: which of the files that it is about should go, in which order, and why.
 //!
 //! Files are shown one by one and not all kept: of a group only the newest that stay in any case and the oldest that may
-//! go, as many as one plan can have, and the sum of all.
+//! go, as many as one plan can have, and the sum of all. A file with several names is one file: it counts once, stays or
+//! goes with all of its names, and frees something only when none of them is left.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashSet};
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 
 use holystone_core::text::rough_age;
 
 use crate::config::{Per, Rule};
+use crate::directories::{Directory, Scope};
 use crate::goal::Goals;
 
 /// How many files one plan takes. The next run goes on.
@@ -31,8 +33,8 @@ pub enum Open {
     Unknown,
 }
 
-/// A file as this plugin sees it. Ordered from old to new.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A name of a file as this plugin sees it. Ordered from old to new, all names of a file in a log root together.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
     /// What it is judged by: when its content last changed, in nanoseconds since 1970; when its inode did, where its
     /// content is dated ahead of the clock.
@@ -45,6 +47,8 @@ pub struct File {
     pub allocated_bytes: u64,
     /// How many names it has.
     pub hard_links: u64,
+    /// Which file it is; need not be known of one with a single name.
+    pub identity: String,
     /// Whether it is in use.
     pub open: Open,
     /// Whether its content is dated ahead of the clock, so that its real age is at least the one that it is judged by.
@@ -61,13 +65,38 @@ impl File {
         let is_ahead = modified > now && modified > changed;
         Some(if is_ahead { (changed, true) } else { (modified, false) })
     }
+
+    /// Age first, and then whatever tells one file from another.
+    fn rank(&self) -> (i64, usize, &str) {
+        (self.modified, self.root, if self.has_several_names() { &self.identity } else { &self.path })
+    }
+
+    fn has_several_names(&self) -> bool {
+        self.hard_links > 1
+    }
 }
 
-/// One file that should go.
+impl PartialOrd for File {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for File {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank()).then_with(|| self.path.cmp(&other.path))
+    }
+}
+
+/// One name of a file, or one directory, that should go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// The file.
     pub file: File,
+    /// It is a directory, with what is in it.
+    pub is_directory: bool,
+    /// How many bytes the filesystem should gain: all with the last name, and nothing before.
+    pub gain: u64,
     /// Cut it and leave it in place.
     pub truncate: bool,
     /// Why, as a kind.
@@ -87,10 +116,26 @@ pub enum Kind {
     Superseded,
 }
 
+/// As long as the host wants a directory to have been left alone before it goes, in nanoseconds: ten minutes.
+const SETTLED: i64 = 600 * SECOND;
+
+impl Rule {
+    /// Which empty directories the rule is about, at the time `now` in nanoseconds since 1970.
+    pub fn scope(&self, now: i64) -> Scope {
+        let age = self.max_age.map_or(0, |age| i64::try_from(age.get().as_nanos()).unwrap_or(i64::MAX));
+        // Every glob of a rule has been read before.
+        let globs = |texts: &[String]| texts.iter().filter_map(|text| text.parse().ok()).collect();
+        let before = now.saturating_sub(age.max(SETTLED));
+        Scope { include: globs(&self.include), exclude: globs(&self.exclude), before }
+    }
+}
+
 /// What earlier rules of a plan have come to.
 #[derive(Debug, Default)]
 pub struct Taken {
     files: HashSet<(usize, String)>,
+    /// How many names of a file go, of those with several.
+    names: HashMap<String, u64>,
 }
 
 /// Gathers the files that one rule is about.
@@ -100,13 +145,37 @@ pub struct Survey<'a> {
     now: i64,
     taken: &'a Taken,
     groups: BTreeMap<(usize, String), Group>,
-    /// How many files would go if no process held them open.
-    held_open: usize,
+    kept: Kept,
+}
+
+/// How many names of files would go but for a reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// A process holds them open, or may.
+    pub held_open: usize,
+    /// Their group would not get smaller, because the file keeps another name.
+    pub named_elsewhere: usize,
+    /// All of their times are ahead of the clock.
+    pub ahead: usize,
+}
+
+impl Kept {
+    /// Adds what another rule keeps.
+    pub fn add(&mut self, more: Self) {
+        self.held_open += more.held_open;
+        self.named_elsewhere += more.named_elsewhere;
+        self.ahead += more.ahead;
+    }
 }
 
 #[derive(Debug, Default)]
 struct Group {
+    /// What the files take on disk, each once.
     total_bytes: u64,
+    /// How many names there are of each file that has several.
+    names: HashMap<String, u64>,
+    /// Which of those are among the newest.
+    newest_names: HashSet<String>,
     /// The newest, of which the oldest comes first.
     newest: BinaryHeap<Reverse<File>>,
     /// The oldest, of which the newest comes first.
@@ -116,7 +185,7 @@ struct Group {
 impl<'a> Survey<'a> {
     /// Prepares for one rule, at the time `now` in nanoseconds since 1970.
     pub fn new(rule: &'a Rule, now: i64, taken: &'a Taken) -> Self {
-        Self { rule, now, taken, groups: BTreeMap::new(), held_open: 0 }
+        Self { rule, now, taken, groups: BTreeMap::new(), kept: Kept::default() }
     }
 
     /// Looks at one file that the rule is about.
@@ -130,49 +199,76 @@ impl<'a> Survey<'a> {
             Per::Directory => file.path.rsplit_once('/').map_or("", |(directory, _)| directory),
         };
         let group = self.groups.entry((file.root, directory.to_owned())).or_default();
-        group.total_bytes = group.total_bytes.saturating_add(file.allocated_bytes);
+        group.count(&file);
         group.add(file, self.rule.keep_newest.map_or(0, |number| number as usize));
     }
 
-    /// Adds to the plan what should go, the oldest first, as long as the goals are not met. Tells how many more would go
-    /// if no process held them open.
-    pub fn choose(mut self, goals: &mut Goals, plan: &mut Vec<Choice>) -> usize {
+    /// Takes note of a file that the rule is about and that no time is known of.
+    pub fn skip(&mut self) {
+        self.kept.ahead += 1;
+    }
+
+    /// Adds to the plan what should go, the oldest first, as long as the goals are not met. Tells what is kept although
+    /// the rule is about it.
+    pub fn choose(mut self, goals: &mut Goals, plan: &mut Vec<Choice>) -> Kept {
         let mut choices = Vec::new();
         for (_, group) in std::mem::take(&mut self.groups) {
             self.choose_in(group, &mut choices);
         }
         choices.sort_by(|one, other| one.file.cmp(&other.file));
-        for choice in choices {
+        let mut names = self.taken.names.clone();
+        for mut choice in choices {
             if plan.len() < MOST && goals.is_unmet(choice.file.root) {
-                goals.gain(choice.file.root, choice.gain());
+                choice.gain = gain(&choice.file, &mut names);
+                // A file that is cut keeps its inode.
+                let inodes = u64::from(!choice.truncate && (choice.gain > 0 || !choice.file.has_several_names()));
+                goals.gain(choice.file.root, choice.gain, inodes);
                 plan.push(choice);
             }
         }
-        self.held_open
+        self.kept
     }
 
     fn choose_in(&mut self, group: Group, choices: &mut Vec<Choice>) {
         let mut total = group.total_bytes;
         let first_kept = group.newest.peek().map(|Reverse(file)| file.clone());
         let is_full = group.newest.len() >= self.rule.keep_newest.map_or(0, |number| number as usize);
-        for file in group.oldest.into_sorted_vec() {
+        let sorted = group.oldest.into_sorted_vec();
+        for names in sorted.chunk_by(|one, other| one.rank() == other.rank()) {
+            let Some(file) = names.first() else { continue };
             // The newest stay, in any case.
-            if first_kept.as_ref().is_some_and(|first| file >= *first) {
+            if first_kept.as_ref().is_some_and(|first| file.rank() >= first.rank()) {
                 return;
             }
             // As it may be older than it seems it takes no place among the newest, nor does it go before they are there.
             if file.is_ahead && !is_full {
                 continue;
             }
-            let Some(kind) = self.kind(&file, total) else { continue };
-            let truncate = self.may_be_open(&file);
-            if truncate && !(self.rule.truncate_open && file.hard_links == 1 && file.allocated_bytes > 0) {
-                self.held_open += 1;
+            let Some(kind) = self.kind(file, total) else { continue };
+            let here = if file.has_several_names() { group.names.get(&file.identity).copied().unwrap_or(1) } else { 1 };
+            let is_whole = names.len() as u64 == here;
+            let before = self.taken.names.get(&file.identity).copied().unwrap_or(0);
+            if kind == Kind::TooLarge && !(is_whole && here.saturating_add(before) >= file.hard_links) {
+                self.kept.named_elsewhere += names.len();
                 continue;
             }
-            total = total.saturating_sub(file.allocated_bytes);
-            let text = self.text(&file, kind);
-            choices.push(Choice { file, truncate, kind, text });
+            let truncate = self.may_be_open(file);
+            if truncate && !(self.rule.truncate_open && file.hard_links == 1 && file.allocated_bytes > 0) {
+                self.kept.held_open += names.len();
+                continue;
+            }
+            if is_whole {
+                total = total.saturating_sub(file.allocated_bytes);
+            }
+            let text = self.text(file, kind);
+            choices.extend(names.iter().map(|file| Choice {
+                file: file.clone(),
+                is_directory: false,
+                gain: 0,
+                truncate,
+                kind,
+                text: text.clone(),
+            }));
         }
     }
 
@@ -213,12 +309,69 @@ impl<'a> Survey<'a> {
     }
 }
 
+/// Adds empty directories to the plan, as long as the goals are not met.
+pub fn take_directories(found: Vec<Directory>, root: usize, now: i64, goals: &mut Goals, plan: &mut Vec<Choice>) {
+    for Directory { path, modified, allocated_bytes, .. } in found {
+        if plan.len() >= MOST || !goals.is_unmet(root) {
+            return;
+        }
+        goals.gain(root, allocated_bytes, 1);
+        let text = format!("empty, last changed {} ago", rough_age(now.saturating_sub(modified)));
+        let file = File {
+            modified,
+            root,
+            path,
+            allocated_bytes,
+            hard_links: 1,
+            identity: String::new(),
+            open: Open::No,
+            is_ahead: false,
+        };
+        plan.push(Choice {
+            file,
+            is_directory: true,
+            gain: allocated_bytes,
+            truncate: false,
+            kind: Kind::TooOld,
+            text,
+        });
+    }
+}
+
+/// What the filesystem gains with one more name, of a file of which these have gone already.
+fn gain(file: &File, names: &mut HashMap<String, u64>) -> u64 {
+    if !file.has_several_names() {
+        return file.allocated_bytes;
+    }
+    let gone = names.entry(file.identity.clone()).or_default();
+    *gone += 1;
+    if *gone == file.hard_links { file.allocated_bytes } else { 0 }
+}
+
 impl Group {
+    /// Counts a file once, and its names.
+    fn count(&mut self, file: &File) {
+        let mut is_first = true;
+        if file.has_several_names() {
+            let names = self.names.entry(file.identity.clone()).or_default();
+            is_first = *names == 0;
+            *names += 1;
+        }
+        if is_first {
+            self.total_bytes = self.total_bytes.saturating_add(file.allocated_bytes);
+        }
+    }
+
     fn add(&mut self, file: File, keep: usize) {
-        if keep > 0 && !file.is_ahead {
+        // A file is among the newest once, whatever it is called there.
+        let newest_names = &mut self.newest_names;
+        let mut is_first = || !file.has_several_names() || newest_names.insert(file.identity.clone());
+        if keep > 0 && !file.is_ahead && is_first() {
             self.newest.push(Reverse(file.clone()));
-            if self.newest.len() > keep {
-                self.newest.pop();
+            if self.newest.len() > keep
+                && let Some(Reverse(oldest)) = self.newest.pop()
+            {
+                self.newest_names.remove(&oldest.identity);
             }
         }
         self.oldest.push(file);
@@ -228,17 +381,15 @@ impl Group {
     }
 }
 
-impl Choice {
-    /// How many bytes the filesystem should gain.
-    pub fn gain(&self) -> u64 {
-        if self.file.hard_links > 1 { 0 } else { self.file.allocated_bytes }
-    }
-}
-
 impl Taken {
     /// Takes note of what a rule has come to, so that the rules after it leave it alone.
     pub fn add(&mut self, choices: &[Choice]) {
-        self.files.extend(choices.iter().map(|choice| (choice.file.root, choice.file.path.clone())));
+        for Choice { file, .. } in choices {
+            self.files.insert((file.root, file.path.clone()));
+            if file.has_several_names() {
+                *self.names.entry(file.identity.clone()).or_default() += 1;
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::Write;
 use comfy_table::Table;
 use holystone_core::guard::logs::{LogRefusal, LogRefused, LogStep, LogVerb};
 use holystone_core::report::{LogOutcome, LogPlanReport, LogReport, LogStepResult};
+use holystone_core::snapshot::Filesystem;
 use holystone_core::text;
 
 use super::{bytes, freed, new_table, others, print_table};
@@ -57,7 +58,7 @@ pub(super) fn report(out: &mut impl Write, report: &LogReport, all: bool) -> any
 }
 
 /// Prints counts and sums.
-pub(super) fn totals(out: &mut impl Write, report: &LogReport) -> anyhow::Result<()> {
+pub(super) fn totals(out: &mut impl Write, report: &LogReport, filesystems: &[Filesystem]) -> anyhow::Result<()> {
     let totals = &report.totals;
     write!(out, "Log files: {} removed", totals.removed)?;
     others(
@@ -72,9 +73,18 @@ pub(super) fn totals(out: &mut impl Write, report: &LogReport) -> anyhow::Result
         ],
     )?;
     writeln!(out, "; size removed {}", bytes(totals.size_removed_bytes))?;
-    for root in &report.roots {
+    // Roots on one filesystem have gained the same, once.
+    let name = |root: &String| format!("logs:{root}");
+    let of = |root: &String| filesystems.iter().find(|filesystem| filesystem.name == name(root));
+    let is_one = |one: &String, other: &String| of(one).zip(of(other)).is_some_and(|(one, other)| one.is_same(other));
+    for (place, root) in report.roots.iter().enumerate() {
+        if report.roots.iter().take(place).any(|other| is_one(other, root)) {
+            continue;
+        }
+        let others = report.roots.iter().skip(place + 1).filter(|other| is_one(root, other));
+        let names: Vec<String> = std::iter::once(root).chain(others).map(|root| text::shown(&name(root))).collect();
         let measured = report.filesystem_freed_bytes.get(root).copied();
-        writeln!(out, "filesystem logs:{} {}", text::shown(root), freed(measured))?;
+        writeln!(out, "filesystem {} {}", names.join(", "), freed(measured))?;
     }
     Ok(())
 }

@@ -24,6 +24,7 @@
 //! before it is carried out. Whoever removes or truncates takes a clearance by value, and holds what it finds against it
 //! once more with the file already in hand.
 
+mod links;
 mod refusal;
 mod review;
 mod tree;
@@ -41,6 +42,7 @@ use crate::proposal::{LogLocation, Reason, Target, Verb, Wish};
 use crate::snapshot::Snapshot;
 use crate::text;
 
+pub use links::Links;
 pub use refusal::{LogRefusal, Settling};
 pub use review::{LogPlan, LogRefused, Sights};
 pub use tree::{Obstacle, Tree};
@@ -204,6 +206,8 @@ pub struct LogStep {
     reason: Reason,
     #[serde(skip)]
     judged: Judged,
+    #[serde(skip)]
+    links: Links,
 }
 
 impl LogStep {
@@ -227,12 +231,14 @@ impl LogStep {
         self.entries
     }
 
-    /// Apparent size in bytes, in sum for a directory.
+    /// Apparent size in bytes, in sum for a directory. Of a file with several names the first step about it has the size,
+    /// the others have none.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// What the filesystem should gain, as far as one can tell: nothing for a file that has another name.
+    /// What the filesystem should gain, as far as one can tell: nothing for a file that keeps a name; the step that takes
+    /// the last one has all of it.
     pub fn freeable_bytes(&self) -> u64 {
         self.freeable_bytes
     }
@@ -250,6 +256,12 @@ impl LogStep {
     /// What to call the target in a message.
     pub fn name(&self) -> String {
         text::shown(&format!("{}:{}", self.target.root, self.target.path))
+    }
+
+    /// Device and inode.
+    fn file(&self) -> (u64, u64) {
+        let Identity { device, inode, .. } = self.judged.identity();
+        (device, inode)
     }
 
     /// Which file or directory it is, whatever it is called, to remember it by from run to run.
@@ -415,13 +427,14 @@ impl<'a> LogGuard<'a> {
         }
         self.look(&target, verb, &sight)?;
         let entries = sight.entries();
-        let Sight { entry, tree, .. } = sight;
+        let Sight { entry, mut tree, .. } = sight;
+        let links = tree.as_mut().map_or_else(|| Links::of(&entry), |tree| std::mem::take(&mut tree.links));
         let (size_bytes, freeable_bytes) = match &tree {
             Some(tree) => (tree.size_bytes, tree.freeable_bytes),
             None => (entry.size_bytes, entry.freeable_bytes()),
         };
         let (plugin, reason, hard_links) = (plugin.to_owned(), wish.reason.clone(), entry.hard_links);
-        Ok(LogStep { plugin, target, verb, entries, size_bytes, freeable_bytes, hard_links, reason, judged })
+        Ok(LogStep { plugin, target, verb, entries, size_bytes, freeable_bytes, hard_links, reason, judged, links })
     }
 
     /// Looks once more, right before a step is carried out: `self` and `seen` must come from looks taken just now.

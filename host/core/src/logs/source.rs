@@ -1,11 +1,14 @@
 //! Where questions about log directories go to: whoever asks them does not open directories itself.
 
-use super::{Batch, LogPath, LogsError, WalkOptions};
+use super::{Batch, GlobCounts, LogPath, LogsError, WalkOptions};
 
 /// The log directories of a node. Answers name roots and paths beneath them, never paths of the host.
 pub trait LogSource: Send + Sync {
     /// The names of the roots, sorted.
     fn roots(&self) -> Vec<String>;
+
+    /// Which filesystem a root is on, as [`Filesystem::identity`](crate::snapshot::Filesystem::identity) has it.
+    fn filesystem(&self, root: &str) -> Option<String>;
 
     /// Starts a walk.
     ///
@@ -30,4 +33,7 @@ pub trait LogWalk: Send {
 
     /// What it could not look at so far, and why it ended before it was over: a sentence for each kind.
     fn gaps(&self) -> Vec<String>;
+
+    /// What each of its globs has matched so far.
+    fn counts(&self) -> GlobCounts;
 }

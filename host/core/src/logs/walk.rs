@@ -19,6 +19,16 @@ pub struct WalkOptions {
     pub max_depth: Option<u32>,
 }
 
+/// How many entries each glob of a walk has taken or left out, in the order of the globs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GlobCounts {
+    /// Entries of the kinds asked for that match each glob of [`WalkOptions::include`].
+    pub include: Vec<u64>,
+    /// Entries that each glob of [`WalkOptions::exclude`] leaves out: those that would be yielded without it, and
+    /// directories that are not entered because of it.
+    pub exclude: Vec<u64>,
+}
+
 /// How far the globs have come on the way to one directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
@@ -37,16 +47,28 @@ impl WalkOptions {
         })
     }
 
-    /// Whether an entry of this name is yielded, as far as its name goes.
-    pub fn names(&self, reach: &Reach, name: &[u8]) -> bool {
-        let accepts = |(glob, state): (&Glob, &State)| glob.accepts(glob.step(*state, name));
-        (self.include.is_empty() || self.include.iter().zip(&reach.include).any(accepts))
-            && !self.exclude.iter().zip(&reach.exclude).any(accepts)
+    /// Counts that are all zero.
+    pub fn counts(&self) -> GlobCounts {
+        GlobCounts { include: vec![0; self.include.len()], exclude: vec![0; self.exclude.len()] }
+    }
+
+    /// Whether an entry of this name is yielded, as far as its name goes. Of the kind only as much is known as the
+    /// filesystem keeps beside the name.
+    pub fn names(&self, reach: &Reach, name: &[u8], kind: Option<FileKind>, counts: &mut GlobCounts) -> bool {
+        let is_wanted = kind.is_none_or(|kind| self.wants(kind));
+        let is_included =
+            self.include.is_empty() || hits(&self.include, &reach.include, name, is_wanted, &mut counts.include);
+        // A directory that is left out counts where it is not entered.
+        let is_counted = is_wanted && kind != Some(FileKind::Directory);
+        is_included && !hits(&self.exclude, &reach.exclude, name, is_counted, &mut counts.exclude)
     }
 
     /// The reach within the directory of this name; nothing if it need not be entered.
-    pub fn enter(&self, reach: &Reach, name: &[u8]) -> Option<Reach> {
+    pub fn enter(&self, reach: &Reach, name: &[u8], counts: &mut GlobCounts) -> Option<Reach> {
         let inside = self.step(reach, name);
+        for ((glob, state), count) in self.exclude.iter().zip(&inside.exclude).zip(&mut counts.exclude) {
+            *count += u64::from(glob.accepts(*state));
+        }
         let mut include = self.include.iter().zip(&inside.include);
         let can_match = self.include.is_empty() || include.any(|(glob, state)| glob.reaches_beneath(*state));
         (can_match && !self.leaves_out(&inside)).then_some(inside)
@@ -67,6 +89,18 @@ impl WalkOptions {
     fn leaves_out(&self, reach: &Reach) -> bool {
         self.exclude.iter().zip(&reach.exclude).any(|(glob, state)| glob.accepts(*state))
     }
+}
+
+/// Whether one of the globs matches; each that does is counted.
+fn hits(globs: &[Glob], states: &[State], name: &[u8], is_counted: bool, counts: &mut [u64]) -> bool {
+    let mut is_hit = false;
+    for ((glob, state), count) in globs.iter().zip(states).zip(counts) {
+        if glob.accepts(glob.step(*state, name)) {
+            *count += u64::from(is_counted);
+            is_hit = true;
+        }
+    }
+    is_hit
 }
 
 #[cfg(test)]

@@ -36,8 +36,8 @@ pub struct LogPlanTotals {
     pub entries: u64,
     /// Sum of their apparent sizes.
     pub size_planned_bytes: u64,
-    /// What the filesystems should gain, as far as one can tell: what the files take on disk, those with several names
-    /// left out.
+    /// What the filesystems should gain, as far as one can tell: what the files take on disk, those that keep a name left
+    /// out.
     pub freeable_bytes: u64,
 }
 

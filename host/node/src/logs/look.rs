@@ -72,7 +72,7 @@ impl LogRoots {
             return Err(Unseen::OtherFilesystem);
         }
         let mut entry = status.entry(target.path.clone());
-        self.undo_unlinked(&mut entry);
+        self.undo_unlinked([&mut entry]);
         entry.open = open_files.state(&entry.identity, name);
         entry.pod_uid = place.pod_uid().map(str::to_owned);
         let leads_somewhere = match entry.kind {
@@ -124,11 +124,12 @@ impl LogRoots {
     fn add_up(&self, tree: &mut Tree, walk: &mut Walk, is_in_pod: bool, open_files: &OpenFiles) {
         let mut last = walk.prefix().clone();
         loop {
-            let batch = match walk.next(BATCH) {
+            let mut batch = match walk.next(BATCH) {
                 _ if self.is_ended() => return tree.hinder(Obstacle::Unseen(last, ENDED.to_owned())),
                 Ok(batch) => batch,
                 Err(error) => return tree.hinder(stopped(last, error)),
             };
+            self.undo_unlinked(&mut batch.entries);
             // All of them have been looked at by now.
             let seen_at = Timestamp::now();
             for entry in &batch.entries {

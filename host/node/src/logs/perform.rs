@@ -92,6 +92,16 @@ impl LogRoots {
     }
 }
 
+impl LogRoots {
+    /// Takes note of what the removal of one of its names, known by `before`, has made of a file that is open: its other
+    /// names may be among the steps, and must not look as if somebody else had changed the file.
+    fn note_removed_name(&self, before: &FileEntry, file: Option<OwnedFd>) {
+        if let Some(Ok(status)) = file.map(|file| stat::by_handle(file.as_fd())) {
+            self.note_unlinked(before, status.entry(before.path.clone()).changed);
+        }
+    }
+}
+
 fn not_reached(error: Errno) -> LogAttempt {
     match error {
         Errno::NOENT => LogAttempt::AlreadyGone,
@@ -176,10 +186,7 @@ impl Place<'_> {
             Some(aside) => self.remove_aside(&aside)?,
             None => self.remove_in_place()?,
         };
-        // Its other names may be among the steps, and must not look as if somebody else had changed the file.
-        if let Some(Ok(status)) = other_names.map(|file| stat::by_handle(file.as_fd())) {
-            self.roots.note_unlinked(&before, status.entry(before.path.clone()).changed);
-        }
+        self.roots.note_removed_name(&before, other_names);
         *removed = Removed { entries: 1, size_bytes: entry.size_bytes };
         Ok(())
     }

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::beneath::{self, Beneath, Confinement};
 use super::stat;
-use crate::mounts::{Spot, Table};
+use crate::mounts::{Spot, Table, filesystem_name};
 
 /// A log root as the operator declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,6 +173,11 @@ impl Root {
             return Some(format!("it lies in the log root {name}; {advice}"));
         }
         other.spot.beneath(&self.spot).map(|_| format!("the log root {name} lies in it; {advice}"))
+    }
+
+    /// Names the filesystem that it is on, the same for all roots there.
+    pub(super) fn filesystem(&self) -> String {
+        filesystem_name(self.spot.device)
     }
 
     pub(super) fn name(&self) -> &str {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use holystone_core::guard::logs::Unseen;
 use holystone_core::logs::{
-    Batch, FileEntry, FileKind, Glob, LogPath, LogsError, NotEntered, PodDirectory, Reach, WalkOptions,
+    Batch, FileEntry, FileKind, Glob, GlobCounts, LogPath, LogsError, NotEntered, PodDirectory, Reach, WalkOptions,
 };
 use holystone_core::text;
 use rustix::io::Errno;
@@ -40,6 +40,7 @@ pub struct Walk {
     /// Why it ended before it was over.
     stopped: Option<LogsError>,
     gaps: Gaps,
+    counts: GlobCounts,
 }
 
 /// A directory that the walk is in.
@@ -85,9 +86,19 @@ impl Walk {
         handle: OwnedFd,
     ) -> Result<Self, LogsError> {
         let (path, reach) = (options.prefix.clone(), options.start());
-        let gaps = Gaps::default();
-        let mut walk =
-            Self { root, options, open_files, limits, budget, levels: Vec::new(), names: 0, stopped: None, gaps };
+        let (gaps, counts) = (Gaps::default(), options.counts());
+        let mut walk = Self {
+            root,
+            options,
+            open_files,
+            limits,
+            budget,
+            levels: Vec::new(),
+            names: 0,
+            stopped: None,
+            gaps,
+            counts,
+        };
         // Without a reach the directory is left out by a glob, and there is nothing to walk.
         let Some(reach) = reach else { return Ok(walk) };
         let pod_uid = walk.root.place(&path).pod_uid().map(str::to_owned);
@@ -132,6 +143,11 @@ impl Walk {
         (NAMES_PER_BATCH / (1 + bytes / GLOB_BYTES_PER_LOOK)).max(1)
     }
 
+    /// What each of its globs has matched so far.
+    pub fn counts(&self) -> &GlobCounts {
+        &self.counts
+    }
+
     /// The directory that it started at.
     pub(super) fn prefix(&self) -> &LogPath {
         &self.options.prefix
@@ -155,8 +171,8 @@ impl Walk {
             self.levels.pop();
             return Ok(Step::Nothing);
         };
-        let is_named = self.options.names(&level.reach, name.to_bytes());
         let kind = kind.map(stat::kind);
+        let is_named = self.options.names(&level.reach, name.to_bytes(), kind, &mut self.counts);
         let is_wanted = is_named && kind.is_none_or(|kind| self.options.wants(kind));
         if !is_wanted && kind.is_some_and(|kind| kind != FileKind::Directory) {
             return Ok(Step::Nothing);
@@ -187,7 +203,7 @@ impl Walk {
             entry.pod_uid = PodDirectory::parse(name).filter(PodDirectory::has_real_uid).map(|pod| pod.uid);
         }
         let depth = u32::try_from(self.levels.len()).unwrap_or(u32::MAX);
-        let Some(reach) = self.options.enter(&level.reach, name) else { return Ok(()) };
+        let Some(reach) = self.options.enter(&level.reach, name, &mut self.counts) else { return Ok(()) };
         if self.options.max_depth.is_some_and(|most| depth > most) {
             return Ok(());
         }

@@ -17,8 +17,10 @@ fn all_fields_are_read() {
     assert_eq!(config.min_free, Some(MinFree::Share("15%".parse().unwrap())));
     let expected = Rule {
         roots: vec!["app".to_owned()],
+        is_of_directories: false,
         include: vec!["**/*.gz".to_owned()],
         exclude: vec!["keep/**".to_owned()],
+        signs: vec![false, true],
         max_age: Some("7d".parse().unwrap()),
         max_total_size: Some("10Gi".parse().unwrap()),
         keep_newest: Some(3),
@@ -116,7 +118,38 @@ fn a_field_given_twice_is_told_in_a_rule_too() {
 
 #[test]
 fn the_schema_knows_every_field() {
-    for field in ["rules", "minFree", "roots", "files", "maxAge", "maxTotalSize", "keepNewest", "per", "truncateOpen"] {
+    for field in [
+        "rules",
+        "minFree",
+        "roots",
+        "files",
+        "emptyDirectories",
+        "maxAge",
+        "maxTotalSize",
+        "keepNewest",
+        "per",
+        "truncateOpen",
+    ] {
         assert!(crate::SCHEMA.contains(&format!("\"{field}\": {{")), "{field}");
+    }
+}
+
+#[test]
+fn a_rule_is_about_files_or_about_empty_directories() {
+    let rule = rule(r#"{"emptyDirectories":["**","!keep/**"],"maxAge":"1d"}"#);
+    assert!(rule.is_of_directories && rule.include == ["**"] && rule.exclude == ["keep/**"]);
+    assert!(Config::parse(r#"{"rules":[{"emptyDirectories":["**"]}]}"#).is_ok());
+    let told = problems(
+        r#"{"rules":[{"emptyDirectories":["**"],"files":["**"],"maxAge":"1d"},{"emptyDirectories":["a//b"],"keepNewest":1,"truncateOpen":true}]}"#,
+    );
+    let starts = [
+        "rules[0]: has files and emptyDirectories; make two rules of them",
+        "rules[1].emptyDirectories[0]: \"a//b\" is not a glob",
+        "rules[1].keepNewest: means nothing for emptyDirectories",
+        "rules[1].truncateOpen: means nothing for emptyDirectories",
+    ];
+    assert_eq!(told.len(), starts.len(), "{told:#?}");
+    for (told, start) in told.iter().zip(starts) {
+        assert!(told.starts_with(start), "{told}");
     }
 }

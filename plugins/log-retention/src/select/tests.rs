@@ -6,15 +6,22 @@ const NOW: i64 = 1_000 * DAY;
 
 /// A closed file of so many bytes that changed so many days ago.
 fn file(path: &str, days: i64, allocated_bytes: u64) -> File {
+    let identity = String::new();
     File {
         modified: NOW - days * DAY,
         root: 0,
         path: path.to_owned(),
         allocated_bytes,
         hard_links: 1,
+        identity,
         open: Open::No,
         is_ahead: false,
     }
+}
+
+/// One of so many names of a file.
+fn named(path: &str, identity: &str, days: i64, allocated_bytes: u64, hard_links: u64) -> File {
+    File { hard_links, identity: identity.to_owned(), ..file(path, days, allocated_bytes) }
 }
 
 fn rule(json: &str) -> Rule {
@@ -28,12 +35,17 @@ fn choose_with(rule: &Rule, files: Vec<File>, goals: &mut Goals) -> (Vec<Choice>
         survey.look(file);
     }
     let mut plan = Vec::new();
-    let held_open = survey.choose(goals, &mut plan);
-    (plan, held_open)
+    let kept = survey.choose(goals, &mut plan);
+    (plan, kept.held_open)
 }
 
 fn choose(json: &str, files: Vec<File>) -> Vec<Choice> {
-    choose_with(&rule(json), files, &mut Goals::new(None, &[Figures::default(); 3])).0
+    choose_with(
+        &rule(json),
+        files,
+        &mut Goals::new(None, &[Figures::default(), Figures::default(), Figures::default()]),
+    )
+    .0
 }
 
 fn paths(choices: &[Choice]) -> Vec<&str> {
@@ -171,9 +183,7 @@ fn an_open_file_that_stays_does_not_count_as_gone() {
 fn a_goal_ends_a_rule_as_soon_as_it_is_met() {
     let min_free = Some(crate::config::MinFree::Bytes("1000".parse().unwrap()));
     let figures = |available| Figures { available_bytes: Some(available), ..Figures::default() };
-    let files = || {
-        vec![file("a", 12, 100), File { hard_links: 2, ..file("b", 11, 100) }, file("c", 10, 100), file("d", 9, 100)]
-    };
+    let files = || vec![file("a", 12, 100), named("b", "i", 11, 100, 2), file("c", 10, 100), file("d", 9, 100)];
     let old = rule(r#"{"files":["**"],"maxAge":"7d"}"#);
     let chosen = |available| {
         let mut goals = Goals::new(min_free, &[figures(available)]);
@@ -230,5 +240,154 @@ fn the_order_in_which_files_are_shown_makes_no_difference() {
         turned.reverse();
         turned.rotate_left(77);
         assert_eq!(choose(json, files.clone()), choose(json, turned));
+    }
+}
+
+#[test]
+fn ten_names_of_one_file_are_one_file() {
+    let snap = |number: u64| named(&format!("snap.{number}"), "i", 1, 10, 10);
+    let files = || (0..10).map(snap).chain([file("plain.log", 5, 5)]).collect::<Vec<_>>();
+    assert!(choose(r#"{"files":["**"],"maxTotalSize":"20"}"#, files()).is_empty());
+    assert!(choose(r#"{"files":["**"],"maxTotalSize":"15"}"#, files()).is_empty());
+    assert_eq!(paths(&choose(r#"{"files":["**"],"maxTotalSize":"14"}"#, files())), ["plain.log"]);
+    let all = choose(r#"{"files":["**"],"maxTotalSize":"9"}"#, files());
+    assert_eq!(all.len(), 11);
+    let gains: Vec<u64> = all.iter().map(|choice| choice.gain).collect();
+    assert_eq!(gains, [5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10], "freed with the last name");
+}
+
+#[test]
+fn a_name_elsewhere_keeps_all_names_from_going_for_size() {
+    let files = || vec![named("a", "i", 9, 10, 3), named("b", "i", 9, 10, 3), file("c", 8, 10), file("d", 7, 10)];
+    let by_size = rule(r#"{"files":["**"],"maxTotalSize":"20"}"#);
+    let (taken, mut goals, mut plan) = (Taken::default(), Goals::new(None, &[Figures::default()]), Vec::new());
+    let mut survey = Survey::new(&by_size, NOW, &taken);
+    for file in files() {
+        survey.look(file);
+    }
+    assert_eq!(survey.choose(&mut goals, &mut plan), Kept { named_elsewhere: 2, ..Kept::default() });
+    assert_eq!(paths(&plan), ["c"]);
+    let by_age = choose(r#"{"files":["**"],"maxAge":"8d"}"#, files());
+    assert_eq!((paths(&by_age), by_age.iter().map(|choice| choice.gain).sum()), (vec!["a", "b"], 0));
+    // In groups of their own they are elsewhere for each other.
+    let apart = vec![named("x/a", "i", 9, 10, 2), named("y/a", "i", 9, 10, 2)];
+    assert!(choose(r#"{"files":["**"],"maxTotalSize":"5","per":"directory"}"#, apart.clone()).is_empty());
+    let both = choose(r#"{"files":["**"],"maxTotalSize":"5"}"#, apart);
+    assert_eq!((paths(&both), both[1].gain), (vec!["x/a", "y/a"], 10));
+}
+
+#[test]
+fn snapshots_by_hard_links_keep_whole_files() {
+    // Two days share what did not change between them.
+    let day =
+        |day: i64| vec![named(&format!("daily.{day}/same"), "s", 9, 50, 3), file(&format!("daily.{day}/new"), day, 10)];
+    let files: Vec<File> = (0..3).flat_map(day).collect();
+    let newest = choose(r#"{"files":["**"],"keepNewest":3}"#, files.clone());
+    assert_eq!(
+        paths(&newest),
+        ["daily.0/same", "daily.1/same", "daily.2/same"],
+        "the fourth newest file, by its names"
+    );
+    assert!(choose(r#"{"files":["**"],"keepNewest":4}"#, files.clone()).is_empty());
+    assert!(choose(r#"{"files":["**"],"maxTotalSize":"80"}"#, files.clone()).is_empty());
+    let mut turned = files.clone();
+    turned.reverse();
+    for json in [r#"{"files":["**"],"keepNewest":2}"#, r#"{"files":["**"],"maxTotalSize":"70"}"#] {
+        assert_eq!(choose(json, files.clone()), choose(json, turned.clone()));
+    }
+}
+
+#[test]
+fn a_goal_counts_the_last_name_whichever_rule_takes_it() {
+    let (first, second) = (rule(r#"{"files":["a"],"maxAge":"1d"}"#), rule(r#"{"files":["b","c"],"maxAge":"1d"}"#));
+    let min_free = Some(crate::config::MinFree::Bytes("10".parse().unwrap()));
+    let figures = Figures { available_bytes: Some(0), ..Figures::default() };
+    let mut goals = Goals::new(min_free, &[figures]);
+    let (mut plan, mut taken) = (Vec::new(), Taken::default());
+    for (rule, files) in
+        [(&first, vec![named("a", "i", 9, 10, 2)]), (&second, vec![named("b", "i", 9, 10, 2), file("c", 8, 10)])]
+    {
+        let mut survey = Survey::new(rule, NOW, &taken);
+        for file in files {
+            survey.look(file);
+        }
+        let before = plan.len();
+        survey.choose(&mut goals, &mut plan);
+        taken.add(&plan[before..]);
+    }
+    assert_eq!(paths(&plan), ["a", "b"], "with b the goal is met");
+    assert_eq!(plan[1].gain, 10);
+}
+
+#[test]
+fn empty_directories_go_as_long_as_the_goal_is_not_met() {
+    let directory =
+        |path: &str| Directory { path: path.to_owned(), modified: NOW - 3 * DAY, changed: 0, allocated_bytes: 4096 };
+    let share = Some(crate::config::MinFree::Share("10%".parse().unwrap()));
+    let full = Figures {
+        capacity_bytes: Some(10),
+        available_bytes: Some(9),
+        inodes: Some(10),
+        inodes_free: Some(0),
+        ..Figures::default()
+    };
+    let mut goals = Goals::new(share, &[full]);
+    let mut plan = Vec::new();
+    take_directories(vec![directory("a"), directory("b")], 0, NOW, &mut goals, &mut plan);
+    assert_eq!(paths(&plan), ["a"], "one inode was missing");
+    assert!(plan[0].is_directory && plan[0].text == "empty, last changed 3 days ago");
+}
+
+#[test]
+fn a_rule_about_directories_is_about_settled_ones() {
+    let before = |json: &str| NOW - rule(json).scope(NOW).before;
+    assert_eq!(before(r#"{"emptyDirectories":["**"]}"#), 600 * SECOND);
+    assert_eq!(before(r#"{"emptyDirectories":["**"],"maxAge":"1m"}"#), 600 * SECOND);
+    assert_eq!(before(r#"{"emptyDirectories":["**"],"maxAge":"2d"}"#), 2 * DAY);
+}
+
+/// Removes names one by one on a disk of its own, in which files have identities.
+mod against_a_disk {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_group_gets_small_enough_by_whole_files_only(
+            names in proptest::collection::vec((0..5_u64, 0..3_u8), 1..14),
+            outside in proptest::collection::vec(0..2_u64, 5),
+            limit in 0..80_u64,
+            keep in proptest::option::of(0..4_u32),
+        ) {
+            let links = |inode: u64| names.iter().filter(|(other, _)| *other == inode).count() as u64 + outside[usize::try_from(inode).unwrap()];
+            let size = |inode: u64| 3 + 7 * inode;
+            let files: Vec<File> = names.iter().enumerate().map(|(number, (inode, directory))| {
+                // One inode has one age.
+                named(&format!("{directory}/{number}"), &format!("i{inode}"), 1 + i64::try_from(*inode).unwrap() % 3, size(*inode), links(*inode))
+            }).collect();
+            let keeps = keep.map_or_else(String::new, |keep| format!(r#","keepNewest":{keep}"#));
+            let json = format!(r#"{{"files":["**"],"maxTotalSize":"{limit}"{keeps}}}"#);
+            let chosen = choose(&json, files.clone());
+            let gone = |inode: u64| chosen.iter().filter(|choice| choice.file.identity == format!("i{inode}")).count() as u64;
+            let here: std::collections::BTreeSet<u64> = names.iter().map(|(inode, _)| *inode).collect();
+            let left: u64 = here.iter().filter(|inode| gone(**inode) < links(**inode)).map(|inode| size(*inode)).sum();
+            for inode in &here {
+                prop_assert!(gone(*inode) == 0 || gone(*inode) == links(*inode), "no file loses a part of its names for a size");
+            }
+            let all: u64 = here.iter().map(|inode| size(*inode)).sum();
+            prop_assert_eq!(chosen.iter().map(|choice| choice.gain).sum::<u64>(), all - left, "what is expected is what goes");
+            let kept = here.len() - here.iter().filter(|inode| gone(**inode) > 0).count();
+            prop_assert!(kept >= here.len().min(keep.unwrap_or(0) as usize), "the newest files stay");
+            if all <= limit {
+                prop_assert!(chosen.is_empty());
+            }
+            if let Some(last) = chosen.last() {
+                prop_assert!(left + last.file.allocated_bytes > limit, "not one file more than it takes");
+            }
+            let mut turned = files;
+            turned.reverse();
+            prop_assert_eq!(choose(&json, turned), chosen);
+        }
     }
 }

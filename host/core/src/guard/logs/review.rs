@@ -1,7 +1,7 @@
 //! From proposals to a plan, for what is wished beneath log roots: rail 7 for each target, and around it the rails that
 //! concern the run as a whole.
 //!
-//! 1. A target is wished only once.
+//! 1. A target is wished only once, by whatever path, and not once more as part of a directory.
 //! 7. See [`LogGuard::judge`].
 //! 6. The same plugin has wished it of the same file in enough runs in a row. It comes after rail 7, because only what
 //!    has been looked at is known to be the same file: names of rotated logs go from one to the next.
@@ -11,8 +11,10 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::{LogGuard, LogRefusal, LogStep, LogTarget, Sight, Unseen};
+use super::{Links, LogGuard, LogRefusal, LogStep, LogTarget, Sight, Unseen};
 use crate::confirmation::Wishes;
+use crate::logs::LogPath;
+use crate::percent;
 use crate::proposal::{Proposal, Wish};
 
 /// What looks at everything that is wished beneath log roots have found.
@@ -61,8 +63,42 @@ impl LogRefused {
 struct Tally {
     wished: HashSet<LogTarget>,
     wished_entries: u64,
+    /// Files and directories that steps are about, by device and inode, and names of files that have several.
+    taken: HashSet<(u64, u64)>,
+    links: Links,
+    /// Directories that are removed as a whole.
+    directories: HashSet<LogTarget>,
+    /// Directories that something in goes by itself, and that have changed by then.
+    parents: HashSet<LogTarget>,
     count: u64,
     bytes: u64,
+}
+
+impl Tally {
+    /// Whether a step is about something that another one takes already: the same file or directory, reached by another
+    /// way, something in a directory that goes as a whole, or a directory that something in goes by itself.
+    fn has(&self, step: &LogStep) -> bool {
+        let is_whole = step.hard_links < 2 || step.target.is_directory;
+        above(&step.target).any(|directory| self.directories.contains(&directory))
+            || self.parents.contains(&step.target)
+            || (is_whole && self.taken.contains(&step.file()))
+            || self.links.is_exceeded_by(&step.links)
+    }
+
+    fn take(&mut self, step: &LogStep) {
+        self.taken.insert(step.file());
+        self.links.take(&step.links);
+        self.parents.extend(above(&step.target));
+        if step.target.is_directory {
+            self.directories.insert(step.target.clone());
+        }
+    }
+}
+
+/// The directories that something lies in.
+fn above(target: &LogTarget) -> impl Iterator<Item = LogTarget> + '_ {
+    let paths = std::iter::successors(target.path.parent(), LogPath::parent);
+    paths.map(|path| LogTarget { root: target.root.clone(), path, is_directory: true })
 }
 
 /// A wish that is not granted, and which file it is about if only the run as a whole is against it.
@@ -112,14 +148,23 @@ impl LogGuard<'_> {
         let unseen = || Err(Unseen::Failed("nobody has looked at it".to_owned()));
         let seen = sights.targets.remove(&target).unwrap_or_else(unseen);
         tally.wished.insert(target);
-        let step = self.judge(plugin, wish, seen)?;
+        let mut step = self.judge(plugin, wish, seen)?;
+        if tally.has(&step) {
+            return Err(LogRefusal::Duplicate.into());
+        }
+        let (twice, freed) = tally.links.beyond(&step.links);
+        step.size_bytes = step.size_bytes.saturating_sub(twice);
+        step.freeable_bytes = step.freeable_bytes.saturating_add(freed);
         let before = wishes.logs.get(plugin).and_then(|counts| counts.get(&step.key()));
         let (runs, needed) = (before.copied().unwrap_or(0).saturating_add(1), self.rails.confirmations);
         if runs < needed {
             return Err(No(LogRefusal::NotConfirmed { runs, needed }, Some(step.key())));
         }
         match self.spend(&step, tally) {
-            Ok(()) => Ok(step),
+            Ok(()) => {
+                tally.take(&step);
+                Ok(step)
+            }
             Err(refusal) => Err(No(refusal, Some(step.key()))),
         }
     }
@@ -136,10 +181,9 @@ impl LogGuard<'_> {
         }
         let wished = tally.wished_entries.saturating_add(more);
         let Some(all) = sights.entries else { return Some(LogRefusal::Uncounted { limit }) };
-        let hundredfold = u128::from(wished) * 100;
-        if hundredfold > u128::from(limit) * u128::from(all) {
-            let share = hundredfold.div_ceil(u128::from(all.max(1)));
-            return Some(LogRefusal::OverPercent { limit, wished: u64::try_from(share).unwrap_or(u64::MAX) });
+        let share = percent::rounded_up(wished, all).unwrap_or(u64::MAX);
+        if share > u64::from(limit) {
+            return Some(LogRefusal::OverPercent { limit, wished: share });
         }
         tally.wished_entries = wished;
         None

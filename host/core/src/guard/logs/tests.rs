@@ -7,6 +7,7 @@ use crate::proposal::ReasonKind;
 
 use super::*;
 
+mod disk_properties;
 mod properties;
 mod reviewing;
 
@@ -86,6 +87,7 @@ fn tree_sight(host_path: &str, path: &str) -> Sight {
         open: OpenState::Closed,
         in_use: None,
         obstacle: None,
+        links: Links::default(),
     });
     sight
 }
@@ -433,6 +435,7 @@ fn a_tree_is_the_sum_of_what_is_in_it() {
         open: OpenState::Open,
         in_use: None,
         obstacle: None,
+        links: tree.links.clone(),
     };
     assert_eq!(tree, sum);
 }

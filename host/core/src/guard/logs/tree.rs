@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::links::Links;
 use crate::logs::{FileEntry, FileKind, InUse, LogPath, NotEntered, OpenState, place};
 
 /// What is in a directory, at any depth, in sum.
@@ -23,6 +24,8 @@ pub struct Tree {
     pub in_use: Option<(LogPath, InUse)>,
     /// The first thing in it that keeps it from being removed as a whole.
     pub obstacle: Option<Obstacle>,
+    /// Files in it that have several names, there or elsewhere.
+    pub links: Links,
 }
 
 /// Something in a directory that keeps it from being removed as a whole.
@@ -56,6 +59,7 @@ impl Tree {
             open: directory.open,
             in_use: None,
             obstacle: None,
+            links: Links::default(),
         };
         tree.touch(directory, seen_at);
         tree
@@ -65,8 +69,13 @@ impl Tree {
     /// names mean nothing more to the kubelet.
     pub fn add(&mut self, entry: &FileEntry, is_in_pod: bool, seen_at: Timestamp) {
         self.entries += 1;
-        self.size_bytes = self.size_bytes.saturating_add(if is_directory(entry) { 0 } else { entry.size_bytes });
-        self.freeable_bytes = self.freeable_bytes.saturating_add(entry.freeable_bytes());
+        // A file with several names counts once, and frees something when all of them are in it.
+        let (size, freeable) = self.links.add(entry).unwrap_or_else(|| match entry.kind {
+            FileKind::Directory => (0, entry.freeable_bytes()),
+            _ => (entry.size_bytes, entry.freeable_bytes()),
+        });
+        self.size_bytes = self.size_bytes.saturating_add(size);
+        self.freeable_bytes = self.freeable_bytes.saturating_add(freeable);
         self.touch(entry, seen_at);
         self.open = match (self.open, entry.open) {
             (OpenState::Open, _) | (_, OpenState::Open) => OpenState::Open,
@@ -105,10 +114,6 @@ impl Tree {
     pub fn is_hindered(&self) -> bool {
         self.obstacle.as_ref().is_some_and(|obstacle| !matches!(obstacle, Obstacle::ContainerLog(_)))
     }
-}
-
-fn is_directory(entry: &FileEntry) -> bool {
-    entry.kind == FileKind::Directory
 }
 
 fn obstacle(entry: &FileEntry, is_in_pod: bool) -> Option<Obstacle> {

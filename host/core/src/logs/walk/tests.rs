@@ -18,8 +18,10 @@ fn yields(options: &WalkOptions, path: &str) -> bool {
     let beneath = path.as_bytes().strip_prefix(options.prefix.as_bytes()).unwrap();
     let names: Vec<&[u8]> = beneath.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
     let (name, directories) = names.split_last().unwrap();
-    let reach = directories.iter().try_fold(options.start(), |reach, name| Some(options.enter(&reach?, name)));
-    reach.flatten().is_some_and(|reach| options.names(&reach, name))
+    let reach = directories
+        .iter()
+        .try_fold(options.start(), |reach, name| Some(options.enter(&reach?, name, &mut options.counts())));
+    reach.flatten().is_some_and(|reach| options.names(&reach, name, None, &mut options.counts()))
 }
 
 #[test]
@@ -35,17 +37,21 @@ fn a_directory_left_out_is_not_entered() {
     assert!(yields(&options, "a/b.log"));
     assert!(!yields(&options, "old/b.log"));
     assert!(!yields(&options, "a/private/b.log"));
-    assert!(options.enter(&options.start().unwrap(), b"old").is_none());
+    assert!(options.enter(&options.start().unwrap(), b"old", &mut options.counts()).is_none());
 }
 
 #[test]
 fn where_nothing_can_match_nobody_goes() {
     let options = options("", &["app/*.log", "x/**/y"], &[]);
     let start = options.start().unwrap();
-    assert!(options.enter(&start, b"other").is_none());
-    let app = options.enter(&start, b"app").unwrap();
-    assert!(options.enter(&app, b"deeper").is_none());
-    assert!(options.enter(&options.enter(&start, b"x").unwrap(), b"deeper").is_some());
+    assert!(options.enter(&start, b"other", &mut options.counts()).is_none());
+    let app = options.enter(&start, b"app", &mut options.counts()).unwrap();
+    assert!(options.enter(&app, b"deeper", &mut options.counts()).is_none());
+    assert!(
+        options
+            .enter(&options.enter(&start, b"x", &mut options.counts()).unwrap(), b"deeper", &mut options.counts())
+            .is_some()
+    );
 }
 
 #[test]
@@ -54,6 +60,23 @@ fn globs_are_about_the_whole_path_wherever_the_walk_starts() {
     assert!(yields(&options, "app/sub/a.log"));
     assert!(!yields(&options, "app/sub/deep/a.log"));
     assert!(super::WalkOptions { exclude: vec!["app".parse().unwrap()], ..options }.start().is_none());
+}
+
+#[test]
+fn what_each_glob_takes_and_leaves_out_is_counted() {
+    let options = WalkOptions {
+        kinds: vec![FileKind::File],
+        ..options("", &["**/*.log", "**/a.*", "x"], &["old", "**/b.log", "**/b.*", "typo.log"])
+    };
+    let (start, mut counts) = (options.start().unwrap(), options.counts());
+    let mut look = |name: &str, kind| options.names(&start, name.as_bytes(), Some(kind), &mut counts);
+    assert!(look("a.log", FileKind::File) && look("c.log", FileKind::File) && look("a.gz", FileKind::File));
+    assert!(!look("b.log", FileKind::File), "both exclusions leave it out");
+    assert!(!look("b.gz", FileKind::File), "it is not included to begin with");
+    look("d.log", FileKind::Directory);
+    assert!(options.enter(&start, b"old", &mut counts).is_none());
+    assert!(options.enter(&start, b"new", &mut counts).is_some());
+    assert_eq!((counts.include, counts.exclude), (vec![3, 2, 0], vec![1, 1, 1, 0]));
 }
 
 #[test]

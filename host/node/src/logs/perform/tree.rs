@@ -1,15 +1,14 @@
 //! A directory is removed as one unit: it was judged with all that is in it, and ends at the first thing that was not
 //! there, as it is, when it was judged.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use holystone_core::guard::logs::LogRefusal;
 use holystone_core::logs::{FileEntry, FileKind, Identity, LogPath};
-use jiff::Timestamp;
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
 use super::{Place, Removed, Stopped};
@@ -33,9 +32,8 @@ struct Emptying<'a> {
     removed: &'a mut Removed,
     budget: Budget,
     levels: Vec<Level>,
-    /// Files with several names of which one has gone already, which the others show as a change; with the time of their
-    /// content.
-    unlinked: HashMap<Identity, Timestamp>,
+    /// Files with several names of which one has gone already.
+    unlinked: HashSet<Identity>,
 }
 
 /// Removes the directory and everything in it.
@@ -46,7 +44,7 @@ pub(super) fn remove(place: &Place<'_>, removed: &mut Removed) -> Result<(), Sto
     let entry = stat::by_handle(handle.as_fd())?.entry(place.clearance.target().path.clone());
     place.clearance.still_fits(&entry)?;
     let budget = Budget::new(usize::MAX);
-    let mut emptying = Emptying { place, removed, budget, levels: Vec::new(), unlinked: HashMap::new() };
+    let mut emptying = Emptying { place, removed, budget, levels: Vec::new(), unlinked: HashSet::new() };
     emptying.enter(handle, place.name.clone())?;
     emptying.run()
 }
@@ -127,15 +125,22 @@ impl Emptying<'_> {
 
     fn file(&mut self, entry: &FileEntry, name: &CString) -> Result<(), Stopped> {
         let Some(level) = self.levels.last() else { return Ok(()) };
-        if self.unlinked.get(&entry.identity) != Some(&entry.modified) {
-            self.place.clearance.covers(entry)?;
-        }
+        let roots = self.place.roots;
+        let mut as_judged = entry.clone();
+        roots.undo_unlinked([&mut as_judged]);
+        self.place.clearance.covers(&as_judged)?;
+        let open = || self.place.root.beneath().open(level.handle.as_fd(), name.as_bytes(), OFlags::PATH);
+        let other_names = (entry.hard_links > 1).then(open).and_then(Result::ok);
         unlink(level.handle.as_fd(), name)?;
+        roots.note_removed_name(entry, other_names);
+        // A file counts once, whatever it is called in there. Of the last name the system says that it is the only one.
+        let is_first = !self.unlinked.contains(&entry.identity);
         if entry.hard_links > 1 {
-            self.unlinked.insert(entry.identity, entry.modified);
+            self.unlinked.insert(entry.identity);
         }
         self.removed.entries += 1;
-        self.removed.size_bytes = self.removed.size_bytes.saturating_add(entry.size_bytes);
+        let size = if is_first { entry.size_bytes } else { 0 };
+        self.removed.size_bytes = self.removed.size_bytes.saturating_add(size);
         Ok(())
     }
 }

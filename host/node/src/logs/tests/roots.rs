@@ -1,8 +1,11 @@
 //! Which directories are opened as log roots: by what they are, whatever path leads there.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
+use holystone_core::logs::{FileKind, Identity, WalkOptions};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
 use super::attacks::in_own_mounts;
@@ -98,6 +101,74 @@ fn a_disk_that_is_mounted_twice_is_one() {
         assert!(told[0].contains("it lies in the log root outer"), "{told:?}");
         unmount(&two, UnmountFlags::DETACH).unwrap();
         unmount(&one, UnmountFlags::DETACH).unwrap();
+    });
+}
+
+/// The directories that a walk through a root comes into, by what they are.
+fn entered(root: &Path) -> HashSet<(u64, u64)> {
+    let key = |identity: Identity| (identity.device, identity.inode);
+    let roots = open(&[], &[RootSpec::new("app", root)]).unwrap();
+    let mut walk = roots.walk("app", WalkOptions::default(), &Arc::default()).unwrap();
+    let mut found = HashSet::from([key(roots.roots[0].identity())]);
+    loop {
+        let batch = walk.next(100).unwrap();
+        let directories = batch.entries.iter().filter(|entry| entry.kind == FileKind::Directory);
+        found.extend(directories.filter(|entry| entry.not_entered.is_none()).map(|entry| key(entry.identity)));
+        if batch.is_over {
+            return found;
+        }
+    }
+}
+
+#[test]
+fn two_roots_open_together_exactly_if_no_directory_is_in_both() {
+    in_own_mounts("two_roots_open_together", || {
+        let scene = Scene::new(Confinement::OneCall);
+        let base = &scene.outside;
+        for path in ["a/b/c", "a/x", "ab", "bound", "whole", "disk", "disk-2", "covered/in/it"] {
+            fs::create_dir_all(base.join(path)).unwrap();
+        }
+        mount_bind(base.join("a/b"), base.join("bound")).unwrap();
+        mount_bind(base.join("a"), base.join("whole")).unwrap();
+        mount("tmpfs", base.join("disk"), "tmpfs", MountFlags::empty(), None).unwrap();
+        fs::create_dir_all(base.join("disk/logs/app")).unwrap();
+        mount_bind(base.join("disk/logs"), base.join("disk-2")).unwrap();
+        mount("tmpfs", base.join("covered/in"), "tmpfs", MountFlags::empty(), None).unwrap();
+        fs::create_dir(base.join("covered/in/new")).unwrap();
+        let paths = [
+            "a",
+            "a/b",
+            "a/b/c",
+            "a/x",
+            "ab",
+            "bound",
+            "bound/c",
+            "whole",
+            "whole/b",
+            "whole/x",
+            "disk",
+            "disk/logs",
+            "disk/logs/app",
+            "disk-2",
+            "disk-2/app",
+            "covered",
+            "covered/in",
+            "covered/in/new",
+        ]
+        .map(|path| base.join(path));
+        let mut refused = 0;
+        for one in &paths {
+            for other in &paths {
+                let is_in_both = !entered(one).is_disjoint(&entered(other));
+                let opened = open(&[], &[RootSpec::new("one", one), RootSpec::new("other", other)]);
+                assert_eq!(opened.is_err(), is_in_both, "{} and {}: {opened:?}", one.display(), other.display());
+                refused += usize::from(is_in_both);
+            }
+        }
+        assert!(refused > paths.len() && refused < paths.len() * paths.len(), "{refused}");
+        for path in ["covered/in", "disk-2", "disk", "whole", "bound"] {
+            unmount(base.join(path), UnmountFlags::DETACH).unwrap();
+        }
     });
 }
 

@@ -42,6 +42,10 @@ impl LogSource for MadeUp {
         vec!["app".to_owned()]
     }
 
+    fn filesystem(&self, _root: &str) -> Option<String> {
+        Some("8:1".to_owned())
+    }
+
     fn open(&self, root: &str, options: WalkOptions) -> Result<Box<dyn LogWalk>, LogsError> {
         self.asked.lock().unwrap().push((root.to_owned(), options));
         if root != "app" {
@@ -71,6 +75,10 @@ impl LogWalk for MadeUpWalk {
 
     fn gaps(&self) -> Vec<String> {
         vec!["log root app: a gap".to_owned()]
+    }
+
+    fn counts(&self) -> GlobCounts {
+        GlobCounts { include: vec![7], exclude: vec![0, 2] }
     }
 }
 

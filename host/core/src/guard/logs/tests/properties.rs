@@ -105,6 +105,7 @@ fn looks() -> impl Strategy<Value = Sight> {
                     open,
                     in_use: in_use.clone().map(|in_use| (entry.path.clone(), in_use)),
                     obstacle,
+                    links: Links::default(),
                 });
                 let seen_at = seen_at();
                 Sight { entry, place, leads_somewhere: leads, tree, in_use, all_uses_seen, seen_at }

@@ -16,7 +16,8 @@ fn sights(files: &[&str], directories: &[&str], entries: Option<u64>) -> Sights 
         targets.insert(target(path, false), Ok(seen));
     }
     for path in directories {
-        let seen = with(tree_sight("/x", path), |sight| sight.tree.as_mut().unwrap().entries = 9);
+        let mut seen = with(tree_sight("/x", path), |sight| sight.tree.as_mut().unwrap().entries = 9);
+        seen.entry.identity.inode = 1_000 + targets.len() as u64;
         targets.insert(target(path, true), Ok(seen));
     }
     Sights { targets, entries }
@@ -140,4 +141,88 @@ fn rail_6_what_is_gone_is_forgotten() {
     state.finish(run, [].into_iter(), plan.steps.iter());
     assert_eq!(state.confirmations[0].logs.keys().collect::<Vec<_>>(), ["1:101:5000000000"]);
     assert_eq!(State::from_json(&state.to_json().unwrap()).unwrap().state, state);
+}
+
+/// A file of 100 bytes, 4 096 on disk, under one of so many names.
+fn linked(path: &str, inode: u64, links: u64) -> FileEntry {
+    let entry = FileEntry { hard_links: links, ..entry(path) };
+    FileEntry { identity: Identity { inode, ..entry.identity }, ..entry }
+}
+
+/// Reviews the removal of these files, in this order.
+fn removals(files: &[FileEntry], rails: LogRails) -> LogPlan {
+    let seen = |entry: &FileEntry| {
+        let target = LogTarget { root: "app".to_owned(), path: entry.path.clone(), is_directory: false };
+        let seen = Sight { entry: entry.clone(), ..sight("/x", &entry.path.to_string()) };
+        (target, Ok(seen))
+    };
+    let sights = Sights { targets: files.iter().map(seen).collect(), entries: None };
+    let wishes = files.iter().map(|entry| file(&entry.path.to_string())).collect();
+    LogGuard::new(rails, now(), None).review(vec![proposal("p", wishes)], sights, &Wishes::default())
+}
+
+#[test]
+fn a_file_with_several_names_counts_once_and_is_freed_with_its_last() {
+    let sizes = |files: &[FileEntry]| {
+        let plan = removals(files, LogRails::default());
+        plan.steps.iter().map(|step| (step.size_bytes(), step.freeable_bytes())).collect::<Vec<_>>()
+    };
+    let names = |count: u64, links| (0..count).map(|name| linked(&format!("n{name}"), 7, links)).collect::<Vec<_>>();
+    assert_eq!(sizes(&names(3, 3)), [(100, 0), (0, 0), (0, 4096)]);
+    assert_eq!(sizes(&names(3, 4)), [(100, 0), (0, 0), (0, 0)], "a name lies elsewhere");
+    let mixed = [linked("a", 7, 2), linked("b", 8, 1), linked("c", 7, 2), linked("d", 9, 2)];
+    assert_eq!(sizes(&mixed), [(100, 0), (100, 4096), (0, 4096), (100, 0)]);
+    let turned: Vec<FileEntry> = mixed.into_iter().rev().collect();
+    assert_eq!(sizes(&turned), [(100, 0), (100, 0), (100, 4096), (0, 4096)]);
+}
+
+#[test]
+fn rail_8_counts_the_bytes_of_a_file_once() {
+    let files: Vec<FileEntry> =
+        (0..10).map(|name| linked(&format!("n{name}"), 7, 10)).chain([linked("x", 8, 1)]).collect();
+    let limited =
+        |bytes| LogRails { limits: Limits { bytes: Some(bytes), ..Limits::default() }, ..LogRails::default() };
+    assert_eq!(removals(&files, limited(200)).steps.len(), 11);
+    let plan = removals(&files, limited(199));
+    assert_eq!((plan.steps.len(), plan.refusals[0].refusal.code()), (10, "OverBytes"));
+    let turned: Vec<FileEntry> = files.into_iter().rev().collect();
+    let plan = removals(&turned, limited(199));
+    assert_eq!((plan.steps.len(), plan.refusals.len()), (1, 10), "the first name of a file has its size");
+}
+
+#[test]
+fn rail_1_one_file_is_taken_once_by_whatever_path() {
+    // The same file by two paths, though it has one name.
+    for order in [["a", "b"], ["b", "a"]] {
+        let plan = removals(&order.map(|path| linked(path, 7, 1)), LogRails::default());
+        assert_eq!(planned(&plan), [order[0]]);
+        assert_eq!(codes(&plan), [told(&format!("app:{}", order[1]), "Duplicate", 1)]);
+    }
+    // Three paths, two names: one of them has been reached twice.
+    let plan = removals(&["a", "b", "c"].map(|path| linked(path, 7, 2)), LogRails::default());
+    assert_eq!(
+        (planned(&plan), codes(&plan)),
+        (vec!["a".to_owned(), "b".to_owned()], vec![told("app:c", "Duplicate", 1)])
+    );
+}
+
+#[test]
+fn rail_1_what_goes_with_its_directory_is_not_taken_once_more() {
+    let wishes = vec![directory("d"), file("d/x"), directory("d/e"), file("dx")];
+    let plan = limited(Limits::default()).review(
+        vec![proposal("p", wishes)],
+        sights(&["d/x", "dx"], &["d", "d/e"], None),
+        &Wishes::default(),
+    );
+    assert_eq!(planned(&plan), ["d", "dx"]);
+    assert_eq!(codes(&plan), [told("app:d/x", "Duplicate", 1), told("app:d/e", "Duplicate", 1)]);
+    // The other way round the directory has changed by the time that it is its turn.
+    let wishes = vec![file("dx"), directory("d/e"), file("d/x"), directory("d")];
+    let plan = limited(Limits::default()).review(
+        vec![proposal("p", wishes)],
+        sights(&["d/x", "dx"], &["d", "d/e"], None),
+        &Wishes::default(),
+    );
+    assert_eq!(planned(&plan), ["dx", "d/e", "d/x"]);
+    assert_eq!(codes(&plan), [told("app:d", "Duplicate", 1)]);
 }
