@@ -48,7 +48,7 @@ impl Guest for bindings::LogRetention {
     fn plan(config: String) -> Result<Decision, String> {
         let config = Config::parse(&config).map_err(|problems| config::Problem::line(&problems))?;
         let (declared, node) = (logs::roots(), host::node());
-        let goals = Goals::new(config.min_free, &figures(&declared, &node.filesystems));
+        let goals = Goals::new(config.goal, &figures(&declared, &node.filesystems));
         let roots = declared.into_iter().map(|root| root.name).collect();
         let mut planning = Planning { roots, now: node.snapshot_time, goals, ..Planning::default() };
         for (number, rule) in config.rules.iter().enumerate() {

@@ -10,8 +10,17 @@ use holystone_core::manifest::{Bytes, Duration, Percent};
 pub struct Config {
     /// In the order in which they are followed.
     pub rules: Vec<Rule>,
-    /// How much has to be free; absent when every rule is to be followed to its end.
+    /// How much has to be free. Without any of it every rule is followed to its end.
+    pub goal: Goal,
+}
+
+/// How much has to be free on the filesystem of each log root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Goal {
+    /// In bytes; as a share, in inodes as well.
     pub min_free: Option<MinFree>,
+    /// In inodes.
+    pub min_free_inodes: Option<MinFreeInodes>,
 }
 
 /// Which files to keep, and which not.
@@ -58,6 +67,15 @@ pub enum MinFree {
     Share(Percent),
 }
 
+/// How many inodes have to be free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinFreeInodes {
+    /// So many.
+    Number(u32),
+    /// This share of those that the filesystem has.
+    Share(Percent),
+}
+
 const EXAMPLE: &str = r#"{"rules": [{"files": ["**/*.log.*"], "maxAge": "7d"}]}"#;
 const BYTES: &str = "a size in quotes such as \"512Mi\", \"10Gi\" or \"1.5G\"";
 const DURATION: &str = "a duration in quotes such as \"36h\", \"7d\" or \"30d12h\"";
@@ -70,9 +88,12 @@ impl Config {
     pub fn parse(json: &str) -> Result<Self, Vec<Problem>> {
         let fields = Json::config(json, EXAMPLE)?;
         let mut problems = Problems::default();
-        let [rules, min_free] = problems.fields("", &fields, ["rules", "minFree"]);
-        let mut config =
-            Self { rules: Vec::new(), min_free: min_free.and_then(|value| min_free_of(&mut problems, value)) };
+        let [rules, min_free, inodes] = problems.fields("", &fields, ["rules", "minFree", "minFreeInodes"]);
+        let goal = Goal {
+            min_free: min_free.and_then(|value| min_free_of(&mut problems, value)),
+            min_free_inodes: inodes.and_then(|value| min_free_inodes_of(&mut problems, value)),
+        };
+        let mut config = Self { rules: Vec::new(), goal };
         match rules {
             None => problems.add("rules", "is missing; give at least one rule"),
             Some(value) => {
@@ -94,6 +115,20 @@ fn min_free_of(problems: &mut Problems, value: &Json) -> Option<MinFree> {
     match value {
         Json::Text(text) if text.ends_with('%') => problems.parsed("minFree", what, value).map(MinFree::Share),
         _ => problems.parsed("minFree", what, value).map(MinFree::Bytes),
+    }
+}
+
+fn min_free_inodes_of(problems: &mut Problems, value: &Json) -> Option<MinFreeInodes> {
+    let what = "a number of inodes such as 100000, or a share in quotes such as \"10%\"";
+    match value {
+        Json::Number(number) => {
+            let number = number.as_u64().and_then(|number| u32::try_from(number).ok());
+            if number.is_none() {
+                problems.must_be("minFreeInodes", what, value);
+            }
+            number.map(MinFreeInodes::Number)
+        }
+        _ => problems.parsed("minFreeInodes", what, value).map(MinFreeInodes::Share),
     }
 }
 

@@ -1,6 +1,8 @@
 //! How much has to be free on the filesystems of the log roots, and how much is missing.
 
-use crate::config::MinFree;
+use holystone_core::manifest::Percent;
+
+use crate::config::{Goal, MinFree, MinFreeInodes};
 
 /// What is known of the filesystem of a log root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +39,7 @@ enum Missing {
 
 impl Goals {
     /// Prepares, with what is known of each root's filesystem. Without a goal everything is always missing.
-    pub fn new(min_free: Option<MinFree>, roots: &[Figures]) -> Self {
+    pub fn new(goal: Goal, roots: &[Figures]) -> Self {
         let mut goals = Self::default();
         let mut known: Vec<&Figures> = Vec::new();
         for figures in roots {
@@ -46,7 +48,7 @@ impl Goals {
             goals.filesystems.push(same.unwrap_or(known.len()));
             if same.is_none() {
                 known.push(figures);
-                goals.missing.push(missing(min_free, figures));
+                goals.missing.push(missing(goal, figures));
             }
         }
         goals
@@ -76,23 +78,32 @@ impl Goals {
     }
 }
 
-fn missing(min_free: Option<MinFree>, figures: &Figures) -> Option<Missing> {
-    let available = |wanted: u64| Some(wanted.saturating_sub(figures.available_bytes?));
-    let (bytes, inodes) = match min_free {
-        None => return Some(Missing::More),
-        Some(MinFree::Bytes(bytes)) => (available(bytes.get())?, 0),
-        Some(MinFree::Share(share)) => {
-            let of = |whole: u64| {
-                let part = (u128::from(whole) * u128::from(share.get())).div_ceil(100);
-                u64::try_from(part).unwrap_or(u64::MAX)
-            };
-            // Filesystems that make inodes as they go have no number of them, and never run out of them.
-            let inodes = figures.inodes.zip(figures.inodes_free);
-            let inodes = inodes.map_or(0, |(all, free)| of(all).saturating_sub(free));
-            (available(of(figures.capacity_bytes?))?, inodes)
-        }
+fn missing(goal: Goal, figures: &Figures) -> Option<Missing> {
+    if goal == Goal::default() {
+        return Some(Missing::More);
+    }
+    let bytes = match goal.min_free {
+        None => 0,
+        Some(MinFree::Bytes(bytes)) => bytes.get(),
+        Some(MinFree::Share(share)) => part(share, figures.capacity_bytes?),
     };
-    Some(Missing::Some { bytes, inodes })
+    let available = figures.available_bytes?;
+    // Filesystems that make inodes as they go have no number of them, and never run out of them.
+    let inodes = figures.inodes.zip(figures.inodes_free).map_or(0, |(all, free)| {
+        let wanted = match (goal.min_free_inodes, goal.min_free) {
+            (Some(MinFreeInodes::Number(number)), _) => number.into(),
+            (Some(MinFreeInodes::Share(share)), _) | (None, Some(MinFree::Share(share))) => part(share, all),
+            (None, _) => 0,
+        };
+        wanted.saturating_sub(free)
+    });
+    Some(Missing::Some { bytes: bytes.saturating_sub(available), inodes })
+}
+
+/// A share of a whole, rounded up.
+fn part(share: Percent, whole: u64) -> u64 {
+    let part = (u128::from(whole) * u128::from(share.get())).div_ceil(100);
+    u64::try_from(part).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -104,17 +115,24 @@ mod tests {
         Figures { identity, capacity_bytes: Some(capacity), available_bytes: Some(available), ..Figures::default() }
     }
 
+    fn bytes(text: &str) -> Goal {
+        Goal { min_free: Some(MinFree::Bytes(text.parse().unwrap())), ..Goal::default() }
+    }
+
+    fn share(text: &str) -> Goal {
+        Goal { min_free: Some(MinFree::Share(text.parse().unwrap())), ..Goal::default() }
+    }
+
     #[test]
     fn without_a_goal_it_is_never_met() {
-        let mut goals = Goals::new(None, &[Figures::default()]);
+        let mut goals = Goals::new(Goal::default(), &[Figures::default()]);
         goals.gain(0, u64::MAX, u64::MAX);
         assert!(goals.is_unmet(0) && !goals.is_unknown(0));
     }
 
     #[test]
     fn what_is_freed_brings_the_goal_nearer_on_that_filesystem() {
-        let mut goals =
-            Goals::new(Some(MinFree::Bytes("100".parse().unwrap())), &[figures("a", 500, 60), figures("b", 500, 60)]);
+        let mut goals = Goals::new(bytes("100"), &[figures("a", 500, 60), figures("b", 500, 60)]);
         goals.gain(0, 39, 0);
         assert!(goals.is_unmet(0) && goals.is_unmet(1));
         goals.gain(0, 1, 0);
@@ -125,8 +143,7 @@ mod tests {
 
     #[test]
     fn roots_on_one_filesystem_share_what_is_free() {
-        let mut goals =
-            Goals::new(Some(MinFree::Share("20%".parse().unwrap())), &[figures("a", 501, 60), figures("a", 501, 60)]);
+        let mut goals = Goals::new(share("20%"), &[figures("a", 501, 60), figures("a", 501, 60)]);
         goals.gain(0, 40, 0);
         assert!(goals.is_unmet(1), "a fifth is 100.2");
         goals.gain(1, 1, 0);
@@ -135,8 +152,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_is_not_met_by_removing() {
-        let share = Some(MinFree::Share("20%".parse().unwrap()));
-        let goals = Goals::new(share, &[Figures::default(), figures("a", 100, 50), Figures::default()]);
+        let goals = Goals::new(share("20%"), &[Figures::default(), figures("a", 100, 50), Figures::default()]);
         assert!(goals.is_unknown(0) && !goals.is_unmet(0) && goals.is_unknown(2));
         assert!(!goals.is_unknown(1) && !goals.is_unmet(1));
         assert!(goals.is_unknown(9));
@@ -145,23 +161,52 @@ mod tests {
     #[test]
     fn roots_without_an_identity_are_on_filesystems_of_their_own() {
         let nameless = || Figures { identity: None, ..figures("", 500, 60) };
-        let mut goals = Goals::new(Some(MinFree::Bytes("100".parse().unwrap())), &[nameless(), nameless()]);
+        let mut goals = Goals::new(bytes("100"), &[nameless(), nameless()]);
         goals.gain(0, 40, 0);
         assert!(!goals.is_unmet(0) && goals.is_unmet(1));
     }
 
+    /// A filesystem of which 870 of 1 000 bytes are free, and so many of 1 000 inodes.
+    fn with_inodes(free: u64) -> Figures {
+        Figures { inodes: Some(1_000), inodes_free: Some(free), ..figures("a", 1_000, 870) }
+    }
+
     #[test]
     fn a_share_is_one_of_inodes_as_well() {
-        let share = Some(MinFree::Share("15%".parse().unwrap()));
-        let full =
-            |inodes_free| Figures { inodes: Some(1_000), inodes_free: Some(inodes_free), ..figures("a", 1_000, 870) };
-        let mut goals = Goals::new(share, &[full(0)]);
+        let mut goals = Goals::new(share("15%"), &[with_inodes(0)]);
         goals.gain(0, 1_000, 149);
         assert!(goals.is_unmet(0), "one inode is missing");
         goals.gain(0, 0, 1);
         assert!(!goals.is_unmet(0));
-        assert!(!Goals::new(share, &[full(150)]).is_unmet(0));
-        let bytes = Some(MinFree::Bytes("100".parse().unwrap()));
-        assert!(!Goals::new(bytes, &[full(0)]).is_unmet(0), "a size says nothing about inodes");
+        assert!(!Goals::new(share("15%"), &[with_inodes(150)]).is_unmet(0));
+        assert!(!Goals::new(bytes("100"), &[with_inodes(0)]).is_unmet(0), "a size says nothing about inodes");
+    }
+
+    #[test]
+    fn inodes_have_a_goal_of_their_own() {
+        let of = |goal: Goal, number| Goal { min_free_inodes: Some(number), ..goal };
+        let (number, tenth) = (MinFreeInodes::Number(200), MinFreeInodes::Share("10%".parse().unwrap()));
+        for (goal, free, is_unmet) in [
+            (of(Goal::default(), number), 199, true),
+            (of(Goal::default(), number), 200, false),
+            (of(Goal::default(), tenth), 99, true),
+            (of(Goal::default(), tenth), 100, false),
+            (of(bytes("100"), number), 199, true),
+            (of(bytes("871"), number), 200, true),
+            (of(bytes("870"), number), 200, false),
+            // It says more about inodes than the share of both.
+            (of(share("50%"), tenth), 100, false),
+            (of(share("5%"), tenth), 99, true),
+        ] {
+            assert_eq!(Goals::new(goal, &[with_inodes(free)]).is_unmet(0), is_unmet, "{goal:?} with {free}");
+        }
+        let mut goals = Goals::new(of(Goal::default(), number), &[with_inodes(198)]);
+        goals.gain(0, 1_000_000, 1);
+        assert!(goals.is_unmet(0), "bytes are no inodes");
+        goals.gain(0, 0, 1);
+        assert!(!goals.is_unmet(0));
+        let endless = Goals::new(of(Goal::default(), number), &[figures("a", 1_000, 0)]);
+        assert!(!endless.is_unmet(0) && !endless.is_unknown(0), "a filesystem that makes inodes as it goes");
+        assert!(Goals::new(of(Goal::default(), number), &[Figures::default()]).is_unknown(0));
     }
 }

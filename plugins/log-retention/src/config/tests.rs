@@ -11,10 +11,11 @@ fn rule(json: &str) -> Rule {
 #[test]
 fn all_fields_are_read() {
     let config = Config::parse(
-        r#"{"minFree":"15%","rules":[{"roots":["app"],"files":["**/*.gz","!keep/**"],"maxAge":"7d","maxTotalSize":"10Gi","keepNewest":3,"per":"directory","truncateOpen":true},{"files":["**"],"keepNewest":0}]}"#,
+        r#"{"minFree":"15%","minFreeInodes":"5%","rules":[{"roots":["app"],"files":["**/*.gz","!keep/**"],"maxAge":"7d","maxTotalSize":"10Gi","keepNewest":3,"per":"directory","truncateOpen":true},{"files":["**"],"keepNewest":0}]}"#,
     )
     .unwrap();
-    assert_eq!(config.min_free, Some(MinFree::Share("15%".parse().unwrap())));
+    assert_eq!(config.goal.min_free, Some(MinFree::Share("15%".parse().unwrap())));
+    assert_eq!(config.goal.min_free_inodes, Some(MinFreeInodes::Share("5%".parse().unwrap())));
     let expected = Rule {
         roots: vec!["app".to_owned()],
         is_of_directories: false,
@@ -36,8 +37,10 @@ fn what_is_left_out_is_harmless() {
     let rule = rule(r#"{"files":["*.log"],"maxAge":"1d"}"#);
     assert_eq!((rule.per, rule.truncate_open, rule.keep_newest), (Per::Root, false, None));
     assert!(rule.roots.is_empty() && rule.exclude.is_empty());
-    let config = Config::parse(r#"{"rules":[{"files":["*"],"maxAge":"1d"}],"minFree":"20Gi"}"#).unwrap();
-    assert_eq!(config.min_free, Some(MinFree::Bytes("20Gi".parse().unwrap())));
+    let config =
+        Config::parse(r#"{"rules":[{"files":["*"],"maxAge":"1d"}],"minFree":"20Gi","minFreeInodes":100000}"#).unwrap();
+    let (bytes, inodes) = (MinFree::Bytes("20Gi".parse().unwrap()), MinFreeInodes::Number(100_000));
+    assert_eq!(config.goal, Goal { min_free: Some(bytes), min_free_inodes: Some(inodes) });
 }
 
 #[test]
@@ -51,10 +54,11 @@ fn without_a_rule_there_is_nothing_to_do_and_that_is_told() {
 #[test]
 fn everything_that_is_wrong_is_told_at_once_with_its_path() {
     let told = problems(
-        r#"{"minFree":20,"rules":["x",{"file":["**"],"maxAge":"7 days"},{"files":["a**","!b",3],"keepNewest":-1,"per":"pod","truncateOpen":1,"roots":[],"maxTotalSize":"lots"},{"files":["!b"]}]}"#,
+        r#"{"minFree":20,"minFreeInodes":-1,"rules":["x",{"file":["**"],"maxAge":"7 days"},{"files":["a**","!b",3],"keepNewest":-1,"per":"pod","truncateOpen":1,"roots":[],"maxTotalSize":"lots"},{"files":["!b"]}]}"#,
     );
     let starts = [
         "minFree: must be a size in quotes",
+        "minFreeInodes: must be a number of inodes such as 100000, or a share in quotes such as \"10%\"",
         "rules[0]: must be an object",
         "rules[1].file: there is no such field; did you mean files?",
         "rules[1].files: is missing",
@@ -121,6 +125,7 @@ fn the_schema_knows_every_field() {
     for field in [
         "rules",
         "minFree",
+        "minFreeInodes",
         "roots",
         "files",
         "emptyDirectories",

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Goal;
 use crate::goal::Figures;
 
 const DAY: i64 = 86_400 * SECOND;
@@ -24,6 +25,11 @@ fn named(path: &str, identity: &str, days: i64, allocated_bytes: u64, hard_links
     File { hard_links, identity: identity.to_owned(), ..file(path, days, allocated_bytes) }
 }
 
+/// A goal of so many free bytes.
+fn size(bytes: &str) -> Goal {
+    Goal { min_free: Some(crate::config::MinFree::Bytes(bytes.parse().unwrap())), ..Goal::default() }
+}
+
 fn rule(json: &str) -> Rule {
     crate::Config::parse(&format!(r#"{{"rules":[{json}]}}"#)).unwrap().rules.remove(0)
 }
@@ -43,7 +49,7 @@ fn choose(json: &str, files: Vec<File>) -> Vec<Choice> {
     choose_with(
         &rule(json),
         files,
-        &mut Goals::new(None, &[Figures::default(), Figures::default(), Figures::default()]),
+        &mut Goals::new(Goal::default(), &[Figures::default(), Figures::default(), Figures::default()]),
     )
     .0
 }
@@ -159,7 +165,7 @@ fn open_files_stay_or_are_cut() {
         ]
     };
     let json = |truncate| format!(r#"{{"files":["**"],"keepNewest":0,"truncateOpen":{truncate}}}"#);
-    let goals = || Goals::new(None, &[Figures::default()]);
+    let goals = || Goals::new(Goal::default(), &[Figures::default()]);
     let (kept, held_open) = choose_with(&rule(&json(false)), files(), &mut goals());
     assert_eq!((paths(&kept), held_open), (vec!["b", "c", "e"], 2));
     let (cut, held_open) = choose_with(&rule(&json(true)), files(), &mut goals());
@@ -181,12 +187,12 @@ fn an_open_file_that_stays_does_not_count_as_gone() {
 
 #[test]
 fn a_goal_ends_a_rule_as_soon_as_it_is_met() {
-    let min_free = Some(crate::config::MinFree::Bytes("1000".parse().unwrap()));
+    let goal = size("1000");
     let figures = |available| Figures { available_bytes: Some(available), ..Figures::default() };
     let files = || vec![file("a", 12, 100), named("b", "i", 11, 100, 2), file("c", 10, 100), file("d", 9, 100)];
     let old = rule(r#"{"files":["**"],"maxAge":"7d"}"#);
     let chosen = |available| {
-        let mut goals = Goals::new(min_free, &[figures(available)]);
+        let mut goals = Goals::new(goal, &[figures(available)]);
         let (chosen, _) = choose_with(&old, files(), &mut goals);
         paths(&chosen).join("")
     };
@@ -200,7 +206,7 @@ fn a_goal_ends_a_rule_as_soon_as_it_is_met() {
 fn what_an_earlier_rule_took_is_not_there_for_the_next() {
     let first = rule(r#"{"files":["**"],"maxAge":"7d"}"#);
     let second = rule(r#"{"files":["**"],"maxTotalSize":"250"}"#);
-    let mut goals = Goals::new(None, &[Figures::default()]);
+    let mut goals = Goals::new(Goal::default(), &[Figures::default()]);
     let (mut plan, mut taken) = (Vec::new(), Taken::default());
     for rule in [&first, &second] {
         let mut survey = Survey::new(rule, NOW, &taken);
@@ -260,7 +266,8 @@ fn ten_names_of_one_file_are_one_file() {
 fn a_name_elsewhere_keeps_all_names_from_going_for_size() {
     let files = || vec![named("a", "i", 9, 10, 3), named("b", "i", 9, 10, 3), file("c", 8, 10), file("d", 7, 10)];
     let by_size = rule(r#"{"files":["**"],"maxTotalSize":"20"}"#);
-    let (taken, mut goals, mut plan) = (Taken::default(), Goals::new(None, &[Figures::default()]), Vec::new());
+    let (taken, mut goals, mut plan) =
+        (Taken::default(), Goals::new(Goal::default(), &[Figures::default()]), Vec::new());
     let mut survey = Survey::new(&by_size, NOW, &taken);
     for file in files() {
         survey.look(file);
@@ -300,9 +307,9 @@ fn snapshots_by_hard_links_keep_whole_files() {
 #[test]
 fn a_goal_counts_the_last_name_whichever_rule_takes_it() {
     let (first, second) = (rule(r#"{"files":["a"],"maxAge":"1d"}"#), rule(r#"{"files":["b","c"],"maxAge":"1d"}"#));
-    let min_free = Some(crate::config::MinFree::Bytes("10".parse().unwrap()));
+    let goal = size("10");
     let figures = Figures { available_bytes: Some(0), ..Figures::default() };
-    let mut goals = Goals::new(min_free, &[figures]);
+    let mut goals = Goals::new(goal, &[figures]);
     let (mut plan, mut taken) = (Vec::new(), Taken::default());
     for (rule, files) in
         [(&first, vec![named("a", "i", 9, 10, 2)]), (&second, vec![named("b", "i", 9, 10, 2), file("c", 8, 10)])]
