@@ -11,15 +11,16 @@ mod bindings {
 use std::collections::HashSet;
 
 use bindings::exports::holystone::node::cleaner::{
-    Decision, Guest, LogLocation, Problem, Reason, ReasonKind, Removal, Target, Verb,
+    Decision, Guest, LogLocation, PatternMatch, Problem, Reason, ReasonKind, Removal, Target, Verb,
 };
 use bindings::holystone::node::logs::{self, FileEntry, FileKind, OpenState, WalkOptions};
 use bindings::holystone::node::types::Error;
 use bindings::holystone::node::{host, log, pods};
-use holystone_core::config;
+use holystone_core::{config, matches};
 
 use crate::Config;
 use crate::select::{Choice, Entry, Kept, Survey};
+use crate::tally::counted;
 
 /// How many entries are taken at a time.
 const BATCH: u32 = 1_000;
@@ -27,6 +28,12 @@ const BATCH: u32 = 1_000;
 impl From<config::Problem> for Problem {
     fn from(problem: config::Problem) -> Self {
         Self { field: problem.field, message: problem.message }
+    }
+}
+
+impl From<matches::PatternMatch> for PatternMatch {
+    fn from(one: matches::PatternMatch) -> Self {
+        Self { field: one.field, pattern: one.pattern, matches: one.matches }
     }
 }
 
@@ -43,20 +50,29 @@ impl Guest for bindings::OrphanPodLogs {
         }
         let grace_period = i64::try_from(config.grace_period.get().as_nanos()).unwrap_or(i64::MAX);
         let now = host::node().snapshot_time;
-        let (mut removals, mut kept) = (Vec::new(), Kept::default());
-        for root in roots(&config)? {
-            let (choices, more) = walk(&root, Survey::new(&pods, now, grace_period))?;
-            removals.extend(choices.into_iter().map(|choice| removal(&root, choice)));
-            kept += more;
+        let roots = roots(&config)?;
+        let (mut removals, mut kept, mut of_pods) = (Vec::new(), Kept::default(), Vec::new());
+        for root in &roots {
+            let walked = walk(root, Survey::new(&pods, now, grace_period))?;
+            removals.extend(walked.choices.into_iter().map(|choice| removal(root, choice)));
+            kept += walked.kept;
+            of_pods.push((root.as_str(), walked.of_pods));
         }
-        let reasons = [
-            (kept.in_use, "something in them is in use"),
-            (kept.ahead, "something in them changed after the snapshot, or at a time ahead of the clock"),
-        ];
-        for (number, reason) in reasons.into_iter().filter(|(number, _)| *number > 0) {
-            log::log(log::Level::Warn, &format!("directories kept because {reason}: {number}"));
-        }
-        Ok(Decision { removals, matches: Vec::new(), notices: Vec::new(), attributes: Vec::new() })
+        tell(kept);
+        let (matches, notices) = counted(&config, &of_pods);
+        let matches = matches.into_iter().map(PatternMatch::from).collect();
+        Ok(Decision { removals, matches, notices, attributes: Vec::new() })
+    }
+}
+
+/// Says what is kept although its pod is gone.
+fn tell(kept: Kept) {
+    let reasons = [
+        (kept.in_use, "something in them is in use"),
+        (kept.ahead, "something in them changed after the snapshot, or at a time ahead of the clock"),
+    ];
+    for (number, reason) in reasons.into_iter().filter(|(number, _)| *number > 0) {
+        log::log(log::Level::Warn, &format!("directories kept because {reason}: {number}"));
     }
 }
 
@@ -70,7 +86,15 @@ fn roots(config: &Config) -> Result<Vec<String>, String> {
     }
 }
 
-fn walk(root: &str, mut survey: Survey<'_>) -> Result<(Vec<Choice>, Kept), String> {
+/// What a walk through one log root found.
+struct Walked {
+    choices: Vec<Choice>,
+    kept: Kept,
+    /// How many directories of pods; nothing when the walk ended early.
+    of_pods: Option<u64>,
+}
+
+fn walk(root: &str, mut survey: Survey<'_>) -> Result<Walked, String> {
     let options = WalkOptions {
         prefix: String::new(),
         include: Vec::new(),
@@ -80,28 +104,32 @@ fn walk(root: &str, mut survey: Survey<'_>) -> Result<(Vec<Choice>, Kept), Strin
         attributes: Vec::new(),
     };
     let walk = logs::open(root, &options).map_err(|error| sentence(root, &error))?;
-    loop {
+    let is_whole = loop {
         match walk.next(BATCH) {
-            Ok(entries) if entries.is_empty() => return Ok(survey.finish()),
+            Ok(entries) if entries.is_empty() => break true,
             Ok(entries) => entries.iter().for_each(|entry| survey.look(&seen(entry))),
             Err(Error::Limit(why)) => {
                 log::log(log::Level::Warn, &why);
-                return Ok(survey.cut_short());
+                break false;
             }
             Err(error) => return Err(sentence(root, &error)),
         }
-    }
+    };
+    let of_pods = is_whole.then_some(survey.of_pods());
+    let (choices, kept) = if is_whole { survey.finish() } else { survey.cut_short() };
+    Ok(Walked { choices, kept, of_pods })
 }
 
 fn seen(entry: &FileEntry) -> Entry<'_> {
-    let is_directory = entry.kind == FileKind::Directory;
     Entry {
         path: &entry.path,
-        is_directory,
+        is_directory: entry.kind == FileKind::Directory,
         pod_uid: entry.pod_uid.as_deref(),
         modified: entry.modified,
         changed: entry.changed,
-        bytes: if entry.hard_links > 1 && !is_directory { 0 } else { entry.allocated_bytes },
+        allocated_bytes: entry.allocated_bytes,
+        hard_links: entry.hard_links,
+        identity: &entry.identity,
         // What is unknown is for the host to judge: it knows how old is old enough.
         is_open: entry.open == OpenState::Open,
         is_hidden: entry.attributes.iter().any(|(name, _)| name == "not-entered"),

@@ -3,12 +3,14 @@
 //!
 //! - [`config`]: from JSON to a [`Config`], or all that is wrong with it.
 //! - [`mod@select`]: the decision, a pure function; natively tested.
+//! - [`tally`]: how many directories of pods lie in each log root.
 //! - `component`: the glue to WIT, in a Wasm build only.
 
 #[cfg(target_arch = "wasm32")]
 mod component;
 pub mod config;
 pub mod select;
+pub mod tally;
 
 pub use config::Config;
 pub use select::Survey;

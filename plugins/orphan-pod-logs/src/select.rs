@@ -1,7 +1,7 @@
 //! The decision: which pods' log directories should go, and why. Entries are shown in the order of a walk, a directory
 //! before its content, and only one directory is kept in mind at a time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use holystone_core::text::rough_age;
 
@@ -18,8 +18,12 @@ pub struct Entry<'a> {
     pub modified: i64,
     /// When it last changed itself.
     pub changed: i64,
-    /// What removing it gives back.
-    pub bytes: u64,
+    /// What it takes on disk.
+    pub allocated_bytes: u64,
+    /// How many names it has, if it is a file.
+    pub hard_links: u64,
+    /// Which file it is, equal for all names of one.
+    pub identity: &'a str,
     /// Whether a process holds it open.
     pub is_open: bool,
     /// Whether the host could not look beneath it.
@@ -53,6 +57,10 @@ pub struct Survey<'a> {
     current: Option<Directory>,
     choices: Vec<Choice>,
     kept: Kept,
+    /// How many names of each file that has several go with the choices.
+    gone: HashMap<String, u64>,
+    /// How many directories of pods there are, gone or not.
+    of_pods: u64,
 }
 
 /// Directories of pods that are gone which are kept nevertheless.
@@ -76,15 +84,35 @@ impl std::ops::AddAssign for Kept {
 struct Directory {
     path: String,
     changed: i64,
+    /// What removing it gives back, files with several names apart.
     bytes: u64,
+    linked: HashMap<String, Linked>,
     is_open: bool,
     is_hidden: bool,
+}
+
+/// A file with several names.
+#[derive(Debug)]
+struct Linked {
+    /// How many of them lie in the directory.
+    here: u64,
+    all: u64,
+    allocated_bytes: u64,
 }
 
 impl<'a> Survey<'a> {
     /// Prepares, with the uids of the pods that there are; times in nanoseconds.
     pub fn new(pods: &'a HashSet<String>, now: i64, grace_period: i64) -> Self {
-        Self { pods, now, grace_period, current: None, choices: Vec::new(), kept: Kept::default() }
+        Self {
+            pods,
+            now,
+            grace_period,
+            current: None,
+            choices: Vec::new(),
+            kept: Kept::default(),
+            gone: HashMap::new(),
+            of_pods: 0,
+        }
     }
 
     /// Looks at one entry.
@@ -94,13 +122,21 @@ impl<'a> Survey<'a> {
             return;
         }
         self.settle();
-        self.current = self.is_of_gone_pod(entry).then(|| Directory {
+        let Some(uid) = pod_of(entry) else { return };
+        self.of_pods += 1;
+        self.current = (!self.pods.contains(uid)).then(|| Directory {
             path: entry.path.to_owned(),
             changed: entry.touched(self.now),
-            bytes: entry.bytes,
+            bytes: entry.allocated_bytes,
+            linked: HashMap::new(),
             is_open: entry.is_open,
             is_hidden: entry.is_hidden,
         });
+    }
+
+    /// How many directories of pods were shown, gone or not.
+    pub fn of_pods(&self) -> u64 {
+        self.of_pods
     }
 
     /// What should go, in the order of the paths, and how many more would if nothing kept them.
@@ -113,13 +149,6 @@ impl<'a> Survey<'a> {
     pub fn cut_short(mut self) -> (Vec<Choice>, Kept) {
         self.current = None;
         self.finish()
-    }
-
-    /// A pod's own directory is called `NAMESPACE_POD_UID`; what is in it belongs to the pod as well.
-    fn is_of_gone_pod(&self, entry: &Entry<'_>) -> bool {
-        let Some(uid) = entry.pod_uid.filter(|_| entry.is_directory) else { return false };
-        let name = entry.path.rsplit('/').next().unwrap_or_default();
-        name.strip_suffix(uid).is_some_and(|rest| rest.ends_with('_')) && !self.pods.contains(uid)
     }
 
     fn settle(&mut self) {
@@ -137,17 +166,42 @@ impl<'a> Survey<'a> {
             return;
         }
         let text = format!("its pod is gone; last changed {} ago", rough_age(age));
-        self.choices.push(Choice { path: directory.path, text, bytes: directory.bytes });
+        let bytes = directory.freed(&mut self.gone);
+        self.choices.push(Choice { path: directory.path, text, bytes });
     }
 }
 
 impl Directory {
     fn add(&mut self, entry: &Entry<'_>, now: i64) {
         self.changed = self.changed.max(entry.touched(now));
-        self.bytes = self.bytes.saturating_add(entry.bytes);
+        if entry.is_directory || entry.hard_links < 2 {
+            self.bytes = self.bytes.saturating_add(entry.allocated_bytes);
+        } else {
+            let (all, allocated_bytes) = (entry.hard_links, entry.allocated_bytes);
+            let linked = self.linked.entry(entry.identity.to_owned());
+            linked.or_insert(Linked { here: 0, all, allocated_bytes }).here += 1;
+        }
         self.is_open |= entry.is_open;
         self.is_hidden |= entry.is_hidden;
     }
+
+    /// What removing it gives back, after the names of files that are gone by then; adds its own to them.
+    fn freed(&self, gone: &mut HashMap<String, u64>) -> u64 {
+        self.linked.iter().fold(self.bytes, |bytes, (identity, linked)| {
+            let names = gone.entry(identity.clone()).or_default();
+            *names += linked.here;
+            // A file is freed with its last name.
+            if *names >= linked.all { bytes.saturating_add(linked.allocated_bytes) } else { bytes }
+        })
+    }
+}
+
+/// The uid of the pod whose own directory this is, which is called `NAMESPACE_POD_UID`; what is in it belongs to the pod
+/// as well.
+fn pod_of<'e>(entry: &Entry<'e>) -> Option<&'e str> {
+    let uid = entry.pod_uid.filter(|_| entry.is_directory)?;
+    let name = entry.path.rsplit('/').next().unwrap_or_default();
+    name.strip_suffix(uid).is_some_and(|rest| rest.ends_with('_')).then_some(uid)
 }
 
 fn is_beneath(path: &str, directory: &str) -> bool {

@@ -3,6 +3,7 @@ use super::*;
 const HOUR: i64 = 3_600_000_000_000;
 const NOW: i64 = 1_000 * HOUR;
 const GONE: &str = "0f1e2d3c-4b5a-6978-8695-a4b3c2d1e0f0";
+const OTHER: &str = "22222222-4b5a-6978-8695-a4b3c2d1e0f0";
 const THERE: &str = "11111111-4b5a-6978-8695-a4b3c2d1e0f0";
 
 fn directory<'a>(path: &'a str, uid: &'a str) -> Entry<'a> {
@@ -12,14 +13,16 @@ fn directory<'a>(path: &'a str, uid: &'a str) -> Entry<'a> {
         pod_uid: Some(uid),
         modified: NOW - 5 * HOUR,
         changed: NOW - 5 * HOUR,
-        bytes: 4_096,
+        allocated_bytes: 4_096,
+        hard_links: 2,
+        identity: "",
         is_open: false,
         is_hidden: false,
     }
 }
 
 fn file<'a>(path: &'a str, uid: &'a str) -> Entry<'a> {
-    Entry { is_directory: false, bytes: 100, ..directory(path, uid) }
+    Entry { is_directory: false, allocated_bytes: 100, hard_links: 1, ..directory(path, uid) }
 }
 
 fn choose(entries: &[Entry<'_>]) -> (Vec<Choice>, Kept) {
@@ -115,4 +118,42 @@ fn the_last_directory_of_a_walk_that_ended_early_is_not_judged() {
     let (choices, _) = survey.cut_short();
     assert_eq!(choices.len(), 1);
     assert_eq!(choices[0].path, one);
+}
+
+#[test]
+fn a_file_with_several_names_is_freed_with_the_last_directory_that_has_one() {
+    let (one, two) = (format!("shop_a_{GONE}"), format!("shop_b_{OTHER}"));
+    let names = [format!("{one}/x"), format!("{one}/y"), format!("{two}/x")];
+    let freed = |hard_links| {
+        let linked = |path, uid| Entry { hard_links, identity: "8:1", ..file(path, uid) };
+        let entries = [
+            directory(&one, GONE),
+            linked(&names[0], GONE),
+            linked(&names[1], GONE),
+            directory(&two, OTHER),
+            linked(&names[2], OTHER),
+        ];
+        choose(&entries).0.into_iter().map(|choice| choice.bytes).collect::<Vec<_>>()
+    };
+    assert_eq!(freed(3), [4_096, 4_196]);
+    assert_eq!(freed(4), [4_096, 4_096], "a name lies elsewhere");
+    let within = [
+        directory(&one, GONE),
+        Entry { hard_links: 2, identity: "8:1", ..file(&names[0], GONE) },
+        Entry { hard_links: 2, identity: "8:1", ..file(&names[1], GONE) },
+    ];
+    assert_eq!(choose(&within).0[0].bytes, 4_196);
+}
+
+#[test]
+fn directories_of_pods_are_counted_gone_or_not() {
+    let pods = HashSet::from([THERE.to_owned()]);
+    let mut survey = Survey::new(&pods, NOW, HOUR);
+    let (gone, there, other) = (format!("shop_a_{GONE}"), format!("shop_b_{THERE}"), "plain".to_owned());
+    let main = format!("{gone}/main");
+    for entry in [directory(&gone, GONE), directory(&main, GONE), directory(&there, THERE)] {
+        survey.look(&entry);
+    }
+    survey.look(&Entry { pod_uid: None, ..directory(&other, "") });
+    assert_eq!(survey.of_pods(), 2);
 }
