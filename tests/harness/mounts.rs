@@ -17,9 +17,18 @@ pub struct SmallDisk {
 impl SmallDisk {
     /// Mounts one of so many bytes. Where that is not allowed the test is skipped, which is said in one line.
     pub fn mount(test: &str, bytes: u64) -> anyhow::Result<Option<Self>> {
+        Self::with_options(test, &format!("size={bytes}"))
+    }
+
+    /// Mounts one of so many bytes with room for so many files and directories, its own root included.
+    pub fn with_inodes(test: &str, bytes: u64, inodes: u64) -> anyhow::Result<Option<Self>> {
+        Self::with_options(test, &format!("size={bytes},nr_inodes={inodes}"))
+    }
+
+    fn with_options(test: &str, options: &str) -> anyhow::Result<Option<Self>> {
         let directory = tempfile::tempdir().context("make a directory")?;
-        let size = std::ffi::CString::new(format!("size={bytes},mode=700")).context("name a size")?;
-        match mount("holystone-test", directory.path(), "tmpfs", MountFlags::empty(), size.as_c_str()) {
+        let options = std::ffi::CString::new(format!("{options},mode=700")).context("name the options")?;
+        match mount("holystone-test", directory.path(), "tmpfs", MountFlags::empty(), options.as_c_str()) {
             Ok(()) => Ok(Some(Self { directory })),
             Err(error) => missing(test, &format!("a tmpfs cannot be mounted: {error}")).map(|()| None),
         }

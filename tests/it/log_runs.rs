@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use holystone_node::Faults;
 use holystone_node::simulated::{Code, Method};
-use holystone_tests::{ContainerSpec, Pod, misbehave, pause_image, sleep_image};
+use holystone_tests::{ContainerSpec, Pod, SmallDisk, misbehave, pause_image, sleep_image};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -369,17 +369,131 @@ fn globs_say_what_they_matched_and_foreign_ones_are_mistakes() {
 #[test]
 fn empty_directories_go_and_others_stay() {
     let scene = Scene::new();
-    for path in ["empty/deep", "kept", "young", "pod_web_0f1e2d3c-4b5a-6978-8695-a4b3c2d1e0f0"] {
+    let pod = "shop_web_0f1e2d3c-4b5a-6978-8695-a4b3c2d1e0f0";
+    for path in ["empty/deep", "kept", "with-link", "part/empty", pod] {
         fs::create_dir_all(scene.root().join(path)).unwrap();
     }
     scene.file("full/x.log", 0);
-    // Times of directories cannot be set back for the system's own, so they have to be waited for: none goes now.
-    let config = r#"{"rules":[{"emptyDirectories":["**","!kept"]}]}"#;
+    scene.file("part/y.log", 0);
+    symlink("nowhere", scene.root().join("with-link/link")).unwrap();
+    let config = r#"{"rules":[{"emptyDirectories":["**","!kept"],"maxAge":"1s"}]}"#;
+    let removed = |report: &Value| report["logs"]["totals"]["removed"].clone();
+    let settled = scene.retention("run", r#"{"rules":[{"emptyDirectories":["**"]}]}"#, &[]).expect(0).json();
+    assert_eq!(removed(&settled), 0, "they are seconds old: {settled:#}");
+    std::thread::sleep(Duration::from_millis(1_200));
+    let mut unsettled = policy("run", "builtin:log-retention", config);
+    unsettled.arg(format!("--log-root=app={}", scene.root().display())).arg("--state-dir").arg(scene.path("state"));
+    let young = end(unsettled.args(["--endpoint", "none", "-o", "json", "--unknown-open-age", "0s"])).expect(0).json();
+    assert_eq!((removed(&young), refusal(&young)), (json!(0), "Unsettled"), "the host asks for more: {young:#}");
     let report = scene.retention("run", config, &[]).expect(0).json();
-    assert_eq!(report["logs"]["totals"]["planned"], 0, "{report:#}");
-    assert!(scene.root().join("empty/deep").is_dir());
+    assert_eq!(removed(&report), 2, "{report:#}");
+    let left: BTreeSet<String> =
+        fs::read_dir(scene.root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(left, set(["full", "kept", "part", "with-link", pod]));
+    assert_eq!(fs::read_dir(scene.root().join("part")).unwrap().count(), 1, "part/empty is gone");
     let matches = &report["plugins"][0]["matches"];
-    assert_eq!((&matches[0]["matches"], &matches[1]["matches"]), (&json!(6), &json!(1)), "{report:#}");
+    assert_eq!((&matches[0]["matches"], &matches[1]["matches"]), (&json!(8), &json!(1)), "{report:#}");
+}
+
+/// Makes a file of so many bytes that was last changed so many days ago.
+fn sized(path: &Path, bytes: usize, days: u32) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, vec![b'x'; bytes]).unwrap();
+    File::options().write(true).open(path).unwrap().set_modified(SystemTime::now() - DAY * days).unwrap();
+}
+
+/// A run of `log-retention` with these roots, in which nothing counts as too young.
+fn retention_in(verb: &str, config: &str, roots: &[String], state: &Path, more: &[&str]) -> Command {
+    let mut command = policy(verb, "builtin:log-retention", config);
+    command.args(["--endpoint", "none", "--unknown-open-age", "0s", "--settle-time", "0s", "--state-dir"]).arg(state);
+    command.args(roots.iter().map(|root| format!("--log-root={root}"))).args(more);
+    command
+}
+
+#[test]
+fn roots_on_one_disk_have_one_goal_together() {
+    const TEST: &str = "roots_on_one_disk_have_one_goal_together";
+    const MIB: usize = 1 << 20;
+    let (Some(disk), state) = (SmallDisk::mount(TEST, 64 << 20).unwrap(), tempfile::tempdir().unwrap()) else { return };
+    let state = state.path().canonicalize().unwrap().join("state");
+    let base = disk.path().canonicalize().unwrap();
+    let roots: Vec<String> =
+        ["a", "b", "c"].iter().map(|name| format!("{name}={}", base.join(name).display())).collect();
+    for (name, days) in [("a", 30), ("b", 20), ("c", 10)] {
+        for number in 0..4 {
+            sized(&base.join(format!("{name}/{number}.log")), 4 * MIB, days + number);
+        }
+    }
+    // 16 of 64 MiB are free, and the oldest two files are what is missing to 24.
+    for order in [[0, 1, 2], [2, 1, 0]] {
+        let ordered = order.map(|place: usize| roots[place].clone());
+        for (goal, planned) in [("24Mi", 2), ("37%", 2), ("15Mi", 0)] {
+            let config = format!(r#"{{"minFree":"{goal}","rules":[{{"files":["**"],"maxAge":"1d"}}]}}"#);
+            let plan =
+                end(&mut retention_in("plan", &config, &ordered, &state, &["-o", "json", "--all"])).expect(0).json();
+            let steps = plan["logs"]["steps"].as_array().unwrap();
+            let names: Vec<String> = steps
+                .iter()
+                .map(|step| format!("{}/{}", text(&step["target"]["root"]), text(&step["target"]["path"])))
+                .collect();
+            let expected = ["a/3.log", "a/2.log"].map(str::to_owned);
+            assert_eq!(names, expected[..planned], "{goal}: {plan:#}");
+        }
+    }
+    // The same disk under another path is no second one.
+    let other = tempfile::tempdir().unwrap();
+    let bound = other.path().canonicalize().unwrap();
+    rustix::mount::mount_bind(base.join("c"), &bound).unwrap();
+    let apart = [roots[0].clone(), roots[1].clone(), format!("c={}", bound.display())];
+    let config = r#"{"minFree":"24Mi","rules":[{"files":["**"],"maxAge":"1d"}]}"#;
+    let report = end(&mut retention_in("run", config, &apart, &state, &["-o", "json"])).expect(0).json();
+    rustix::mount::unmount(&bound, rustix::mount::UnmountFlags::DETACH).unwrap();
+    assert_eq!(report["logs"]["totals"]["removed"], 2, "{report:#}");
+    let figures = |field: &str| -> BTreeSet<String> {
+        report["filesystemsAfter"].as_array().unwrap().iter().map(|one| one[field].to_string()).collect()
+    };
+    assert_eq!(figures("name").len(), 3);
+    for field in ["identity", "capacityBytes", "availableBytes", "inodesFree"] {
+        assert_eq!(figures(field).len(), 1, "{field}: {report:#}");
+    }
+}
+
+#[test]
+fn a_disk_without_free_inodes_is_full() {
+    const TEST: &str = "a_disk_without_free_inodes_is_full";
+    let (Some(disk), state) = (SmallDisk::with_inodes(TEST, 64 << 20, 100).unwrap(), tempfile::tempdir().unwrap())
+    else {
+        return;
+    };
+    let state = state.path().canonicalize().unwrap().join("state");
+    let root = disk.path().canonicalize().unwrap().join("app");
+    // With the root of the disk and that of the logs, 95 of 100 are used.
+    for number in 0..93 {
+        sized(&root.join(format!("{number:02}.log")), 10, 20);
+    }
+    let roots = [format!("app={}", root.display())];
+    let run =
+        |verb: &str, config: &str, more: &[&str]| end(&mut retention_in(verb, config, &roots, &state, more)).expect(0);
+    let above = |percent: &'static str| ["--filesystem", "logs:app", "--above", percent];
+    let calm = run("run", OLD, &[&["-o", "json"], &above("95")[..]].concat()).json();
+    assert_eq!(calm["logs"]["totals"]["removed"], 0, "{calm:#}");
+    let why = text(&calm["ending"]["message"]);
+    assert!(why.contains("is 95 % full (by inodes), and removal is wanted above 95 %"), "{calm:#}");
+    // A goal of inodes, as a share and as a number, which a goal of bytes is not.
+    for (goal, planned) in [
+        (r#""minFree":"10%""#, 5),
+        (r#""minFreeInodes":"7%""#, 2),
+        (r#""minFreeInodes":8"#, 3),
+        (r#""minFree":"50%","minFreeInodes":6"#, 1),
+        (r#""minFree":"1Mi""#, 0),
+    ] {
+        let config = format!(r#"{{{goal},"rules":[{{"files":["**"],"maxAge":"7d"}}]}}"#);
+        let plan = run("plan", &config, &["-o", "json"]).json();
+        assert_eq!(plan["logs"]["totals"]["planned"], planned, "{goal}: {plan:#}");
+    }
+    let table = run("run", OLD, &above("94")).stdout;
+    assert!(table.contains("Log files: 93 removed"), "{table}");
+    assert!(!root.join("00.log").exists());
 }
 
 #[test]

@@ -116,16 +116,17 @@ pub enum Kind {
     Superseded,
 }
 
-/// As long as the host wants a directory to have been left alone before it goes, in nanoseconds: ten minutes.
+/// For how long an empty directory has to have been left alone unless the rule says so, in nanoseconds: ten minutes, as
+/// with the host.
 const SETTLED: i64 = 600 * SECOND;
 
 impl Rule {
     /// Which empty directories the rule is about, at the time `now` in nanoseconds since 1970.
     pub fn scope(&self, now: i64) -> Scope {
-        let age = self.max_age.map_or(0, |age| i64::try_from(age.get().as_nanos()).unwrap_or(i64::MAX));
+        let age = self.max_age.map_or(SETTLED, |age| i64::try_from(age.get().as_nanos()).unwrap_or(i64::MAX));
         // Every glob of a rule has been read before.
         let globs = |texts: &[String]| texts.iter().filter_map(|text| text.parse().ok()).collect();
-        let before = now.saturating_sub(age.max(SETTLED));
+        let before = now.saturating_sub(age);
         Scope { include: globs(&self.include), exclude: globs(&self.exclude), before }
     }
 }
