@@ -127,8 +127,9 @@ fn must_stay(path: &str, is_directory: bool, verb: Verb, sight: &Sight, known: O
     let of_alive_pod = (in_pod(UID) && alive(UID)) || (in_pod(GONE) && alive(GONE));
     let rotated = name.starts_with("0.log.2026") && !path.contains(".tmp") && path.matches('/').count() == 2;
     // Where the pods are not known, whatever lies as the log that a container writes to is one.
-    let may_be_live =
-        known.is_none() && path.starts_with("a_b_c/main/0.log") && (name == "0.log" || name.ends_with(".tmp"));
+    let may_be_live = known.is_none()
+        && path.starts_with("a_b_c/main/0.log")
+        && (name == "0.log" || name.rsplit('.').next() == Some("tmp"));
     // What is dated ahead of the clock is as old as its inode.
     let dated = if entry.modified.as_second() > 1_000_010 { entry.changed } else { entry.modified };
     let touched = dated.max(entry.changed).max(sight.tree.as_ref().map_or(Timestamp::MIN, |tree| tree.touched));
