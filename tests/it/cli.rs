@@ -26,7 +26,7 @@ fn the_demo_shows_a_sweep_from_one_end_to_the_other() {
     let demo = run(&["demo"]).expect(0);
     for words in [
         "125 images",
-        "Filesystem images: 83 % of 16.0 GiB in use",
+        "Filesystem images: 84 % of 16.0 GiB in use",
         "remove  docker.io/minchou/rollout:v1.0.0",
         "refuse  docker.io/minchou/rollout:v1.5.0",
         "rail 4: protected: *:v1.5.*",

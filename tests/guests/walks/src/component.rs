@@ -124,7 +124,7 @@ fn greed() -> Vec<String> {
 
 /// Many walks that are begun and dropped, then the whole of one.
 fn forgotten() -> Vec<String> {
-    for _ in 0..2_000 {
+    for _ in 0..500 {
         let walk = logs::open("app", &options()).expect("there is always room for one");
         let _ = walk.next(1);
     }
