@@ -65,6 +65,7 @@ pub(crate) fn snapshot(images: usize) -> Snapshot {
         images,
         containers,
         sandboxes,
+        outside: Vec::new(),
         memory: holystone_core::snapshot::Memory::default(),
     }
     .normalize()

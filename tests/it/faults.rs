@@ -16,7 +16,7 @@ use crate::simulated::{OLD, TestNode, container_of, id, planned, results, small,
 use crate::support::{Ended, result, text};
 
 /// What a look at a node with nothing new in it asks for.
-const LISTS: [Method; 3] = [Method::ListImages, Method::ListContainers, Method::ListPodSandbox];
+const LISTS: [Method; 4] = [Method::ListImages, Method::ListContainers, Method::ListPodSandbox, Method::ListStream];
 /// What the first look asks for besides.
 const FIRST_LOOK_ONLY: [Method; 5] =
     [Method::Version, Method::Status, Method::ContainerStatus, Method::PodSandboxStatus, Method::ImageFsInfo];

@@ -77,6 +77,7 @@ pub(crate) async fn decide(
     planned.node_cleanup.clone_from(&policy.name);
     let unknown = unknown_ages(&planned, &policy.rails);
     let before = policy.notices.iter().cloned().chain(policy::without_effect(policy, loaded)).chain(unknown);
+    let before = before.chain(snapshot.outside_notice());
     planned.notices.splice(..0, before);
     Ok(planned)
 }

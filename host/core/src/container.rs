@@ -145,3 +145,15 @@ pub struct Sandbox {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }
+
+/// A container that the runtime has and CRI does not list: `ctr` or nerdctl made it beside the kubelet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OutsideContainer {
+    /// Identity.
+    pub id: String,
+    /// The runtime's namespace that it is in (containerd's, not a Kubernetes namespace).
+    pub namespace: String,
+    /// The name by which it was made from an image; [`UNKNOWN_IMAGE`] when that may be any.
+    pub image: String,
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
+use crate::container::{Container, ContainerState, ImageMentions, OutsideContainer, Pod, Sandbox};
 use crate::image::{Image, ImageId};
 use crate::snapshot::{FORMAT, Memory, Node, Snapshot};
 
@@ -52,6 +52,11 @@ pub(crate) fn sandbox(id: &str, image: &str) -> Sandbox {
     }
 }
 
+/// A container of `ctr`, made from this image.
+pub(crate) fn outside(id: &str, image: &str) -> OutsideContainer {
+    OutsideContainer { id: id.to_owned(), namespace: "k8s.io".to_owned(), image: image.to_owned() }
+}
+
 /// A node with these images and containers.
 pub(crate) fn snapshot(images: Vec<Image>, containers: Vec<Container>) -> Snapshot {
     Snapshot {
@@ -62,6 +67,7 @@ pub(crate) fn snapshot(images: Vec<Image>, containers: Vec<Container>) -> Snapsh
         images,
         containers,
         sandboxes: Vec::new(),
+        outside: Vec::new(),
         memory: Memory::default(),
     }
     .normalize()

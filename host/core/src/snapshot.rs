@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Doubt, Misdated};
 use crate::confirmation::{Confirmations, Counts, Wishers, Wishes};
-use crate::container::{Container, Sandbox};
+use crate::container::{Container, OutsideContainer, Sandbox};
 use crate::image::Image;
 use crate::percent;
 use crate::reference;
+use crate::text;
 
 /// Version of the snapshot file format that this build reads and writes.
 pub const FORMAT: u32 = 1;
@@ -39,6 +40,9 @@ pub struct Snapshot {
     /// Pod sandboxes, sorted by id.
     #[serde(default)]
     pub sandboxes: Vec<Sandbox>,
+    /// Containers that use images and that CRI does not list, sorted by id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<OutsideContainer>,
     /// What earlier runs left to remember.
     #[serde(default, skip_serializing_if = "Memory::is_empty")]
     pub memory: Memory,
@@ -140,6 +144,9 @@ pub struct Node {
     /// Uid of the pod that Holystone itself runs in; empty outside of pods.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub own_pod: String,
+    /// Whether the runtime was asked for containers that CRI does not list, and does not answer that.
+    #[serde(skip_serializing_if = "is_false")]
+    pub outside_unseen: bool,
     /// The clock beside the wall clock; absent where it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<Clock>,
@@ -223,7 +230,7 @@ pub enum SnapshotError {
     /// Two entries of one list have the same id, so that it is unclear which one an id means.
     #[error("the snapshot lists the {kind} {id:?} twice")]
     Duplicate {
-        /// `image`, `container` or `sandbox`.
+        /// `image`, `container`, `sandbox` or `container outside CRI`.
         kind: &'static str,
         /// The id in question.
         id: String,
@@ -251,6 +258,7 @@ impl Snapshot {
         first_twin(snapshot.images.iter().map(|image| image.id.as_str()), "image")?;
         first_twin(snapshot.containers.iter().map(|container| container.id.as_str()), "container")?;
         first_twin(snapshot.sandboxes.iter().map(|sandbox| sandbox.id.as_str()), "sandbox")?;
+        first_twin(snapshot.outside.iter().map(|container| container.id.as_str()), "container outside CRI")?;
         Ok(snapshot)
     }
 
@@ -263,6 +271,7 @@ impl Snapshot {
         self.images.sort_by(|a, b| a.id.cmp(&b.id));
         self.containers.sort_by(|a, b| a.id.cmp(&b.id));
         self.sandboxes.sort_by(|a, b| a.id.cmp(&b.id));
+        self.outside.sort_by(|a, b| a.id.cmp(&b.id));
         self.node.sandbox_images.sort();
         for image in &mut self.images {
             image.repo_tags.retain(|tag| !reference::is_none(tag));
@@ -286,6 +295,7 @@ impl Snapshot {
             images: Vec::new(),
             containers: Vec::new(),
             sandboxes: Vec::new(),
+            outside: Vec::new(),
             memory: Memory::default(),
         }
     }
@@ -305,6 +315,18 @@ impl Snapshot {
     /// Whether the runtime keeps things that it lists by an id and removes only by a name: CRI-O with OCI artifacts.
     pub fn removes_by_name(&self) -> bool {
         self.node.runtime_name.eq_ignore_ascii_case("cri-o")
+    }
+
+    /// Says that containers outside CRI are not seen, where nothing else keeps their images. CRI-O, and Docker behind
+    /// cri-dockerd, refuse to remove an image that any container uses.
+    pub fn outside_notice(&self) -> Option<String> {
+        let refuses = self.removes_by_name() || self.node.runtime_name == "docker";
+        (self.node.outside_unseen && !refuses).then(|| {
+            format!(
+                "{} does not list containers that others started beside the kubelet (ctr, nerdctl): protect their images with --protect (guardRails.protectImages)",
+                text::shown(&self.node.runtime_name)
+            )
+        })
     }
 
     /// The image with this id, spelt as the runtime spells it.

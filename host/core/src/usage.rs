@@ -1,4 +1,4 @@
-//! Who uses which image: the join of containers, sandboxes and image volumes to images.
+//! Who uses which image: the join of containers, sandboxes, image volumes and containers outside CRI to images.
 //!
 //! A container names its image in up to four ways, and which of them are filled, with an id, a tag or a digest,
 //! differs between runtimes (see [`ImageMentions`](crate::container::ImageMentions)). All of them count, in every
@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use self::mention::{Hash, Mention};
-use crate::container::{Container, ContainerState, Sandbox, UNKNOWN_IMAGE};
+use crate::container::{Container, ContainerState, OutsideContainer, Sandbox, UNKNOWN_IMAGE};
 use crate::image::{Image, ImageId};
 use crate::reference::{self, Reference};
 use crate::snapshot::Snapshot;
@@ -45,6 +45,8 @@ pub enum Holder<'a> {
     Container(&'a Container),
     /// A sandbox, by its pause image.
     Sandbox(&'a Sandbox),
+    /// A container that CRI does not list.
+    Outside(&'a OutsideContainer),
 }
 
 impl<'a> Holder<'a> {
@@ -53,6 +55,7 @@ impl<'a> Holder<'a> {
         match *self {
             Self::Container(container) => &container.id,
             Self::Sandbox(sandbox) => &sandbox.id,
+            Self::Outside(container) => &container.id,
         }
     }
 }
@@ -64,6 +67,9 @@ impl fmt::Display for Holder<'_> {
                 write!(f, "container {} ({}) of pod {}", container.name, container.state, container.pod)
             }
             Self::Sandbox(sandbox) => write!(f, "the sandbox of pod {}", sandbox.pod),
+            Self::Outside(OutsideContainer { id, namespace, .. }) => {
+                write!(f, "container {id} (outside CRI, in containerd namespace {namespace})")
+            }
         }
     }
 }
@@ -80,6 +86,9 @@ impl<'a> Usage<'a> {
         }
         for sandbox in &snapshot.sandboxes {
             usage.add_sandbox(sandbox, &index);
+        }
+        for container in &snapshot.outside {
+            usage.add_reference(Holder::Outside(container), &container.image, &index);
         }
         for users in &mut usage.users {
             users.sort_by(|a, b| rank(a).cmp(&rank(b)));

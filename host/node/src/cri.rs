@@ -8,14 +8,16 @@ mod call;
 mod connect;
 pub(crate) mod convert;
 mod memory;
+mod outside;
 mod removal;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use containerd_client::services::v1::containers_client::ContainersClient;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use holystone_core::container::{Container, Sandbox, UNKNOWN_IMAGE};
+use holystone_core::container::{Container, OutsideContainer, Sandbox, UNKNOWN_IMAGE};
 use holystone_core::guard::Clearance;
 use holystone_core::image::Image;
 use holystone_core::snapshot::{FORMAT, Filesystem, Memory as Remembered, Node, Snapshot};
@@ -90,6 +92,8 @@ pub struct Cri {
     options: Options,
     runtime: RuntimeServiceClient<Channel>,
     images: ImageServiceClient<Channel>,
+    /// containerd's own, which other runtimes do not answer.
+    containers: ContainersClient<Channel>,
     memory: Arc<Mutex<Memory>>,
 }
 
@@ -98,6 +102,15 @@ pub struct Cri {
 enum Depth {
     Full,
     Again,
+}
+
+/// What a node has.
+struct Lists {
+    images: Vec<Image>,
+    containers: Vec<Container>,
+    sandboxes: Vec<Sandbox>,
+    /// None where the runtime does not list them.
+    outside: Option<Vec<OutsideContainer>>,
 }
 
 impl Cri {
@@ -116,6 +129,7 @@ impl Cri {
             images: ImageServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_MESSAGE)
                 .max_encoding_message_size(MAX_MESSAGE),
+            containers: ContainersClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE),
             memory: Arc::default(),
         };
         match cri.version().await {
@@ -178,22 +192,36 @@ impl Cri {
 
     async fn take(&self, now: Timestamp, node_name: &str, depth: Depth) -> Result<Snapshot, NodeError> {
         let node = self.node(node_name, depth).await?;
-        let (images, containers, sandboxes) = self.lists(depth).await?;
+        let Lists { images, containers, sandboxes, outside } = self.lists(depth).await?;
+        let node = Node { outside_unseen: outside.is_none(), ..node };
+        let outside = outside.unwrap_or_default();
         let filesystems = if depth == Depth::Full { self.filesystems().await? } else { Vec::new() };
         let memory = Remembered::default();
-        let snapshot =
-            Snapshot { format: FORMAT, taken_at: now, node, filesystems, images, containers, sandboxes, memory };
+        let snapshot = Snapshot {
+            format: FORMAT,
+            taken_at: now,
+            node,
+            filesystems,
+            images,
+            containers,
+            sandboxes,
+            outside,
+            memory,
+        };
         Ok(snapshot.normalize())
     }
 
-    /// Images, containers and sandboxes. What is new among the latter has to be asked about one by one, and meanwhile
+    /// Images, containers and sandboxes, and containers outside CRI. What is new among the latter has to be asked about one by one, and meanwhile
     /// the lists grow old: a second look, on which removals rest, takes them anew until there is nothing new in them.
-    async fn lists(&self, depth: Depth) -> Result<(Vec<Image>, Vec<Container>, Vec<Sandbox>), NodeError> {
+    async fn lists(&self, depth: Depth) -> Result<Lists, NodeError> {
         let mut round = 1;
         loop {
             // Images first: a container that starts while this goes on is then seen with the image that it uses.
             let images = self.list_images().await?;
-            let (mut containers, mut sandboxes) = tokio::try_join!(self.list_containers(), self.list_sandboxes())?;
+            let (mut containers, mut sandboxes, all) =
+                tokio::try_join!(self.list_containers(), self.list_sandboxes(), self.list_namespace())?;
+            // Before any is dropped: what CRI has listed is not outside of it.
+            let outside = all.map(|all| outside::unlisted(all, &containers, &sandboxes));
             let all_known = self.memory().knows(&containers, &sandboxes);
             let (details, sandbox_images) =
                 tokio::try_join!(self.learn_containers(&containers, depth), self.learn_sandboxes(&sandboxes))?;
@@ -202,7 +230,7 @@ impl Cri {
                 memory::complete_sandboxes(&mut sandboxes, &sandbox_images);
                 self.settle_containers(&mut containers, &details).await?;
                 self.settle_sandboxes(&mut sandboxes, &sandbox_images).await?;
-                return Ok((images, containers, sandboxes));
+                return Ok(Lists { images, containers, sandboxes, outside });
             }
             round += 1;
         }

@@ -20,6 +20,7 @@ macro_rules! not_simulated {
     )*};
 }
 
+mod containers;
 mod faults;
 mod garble;
 mod service;
@@ -31,7 +32,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use holystone_core::container::{Container, Sandbox};
+use holystone_core::container::{Container, OutsideContainer, Sandbox};
 use holystone_core::image::Image;
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use k8s_cri::v1::image_service_server::ImageServiceServer;
@@ -42,6 +43,7 @@ use tokio_stream::StreamExt;
 use tonic::transport::Server;
 
 use crate::endpoint::Endpoint;
+use containers::Containers;
 pub use faults::{Answer, Appearance, Code, Delay, Disconnect, ErrorFault, Faults, Garbled, Method, Moment};
 use service::Service;
 pub use store::Removal;
@@ -153,6 +155,11 @@ impl SimulatedNode {
         self.service.store().sandboxes.insert(sandbox.id.clone(), sandbox);
     }
 
+    /// Adds a container that CRI does not list, or replaces the one with its id.
+    pub fn add_outside(&self, container: OutsideContainer) {
+        self.service.store().outside.insert(container.id.clone(), container);
+    }
+
     /// From now on the images take space in this directory: each has a file of its size there until it is removed, and
     /// the node says that its filesystem is the directory's.
     ///
@@ -181,7 +188,8 @@ async fn serve(service: Service, incoming: mpsc::UnboundedReceiver<io::Result<to
     let server = Server::builder()
         .layer(garbles)
         .add_service(RuntimeServiceServer::new(service.clone()))
-        .add_service(ImageServiceServer::new(service))
+        .add_service(ImageServiceServer::new(service.clone()))
+        .add_service(Containers(service))
         .serve_with_incoming(incoming);
     if let Err(error) = server.await {
         tracing::warn!(%error, "the simulated node stopped serving");

@@ -22,6 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
         images: Vec::new(),
         containers: Vec::new(),
         sandboxes: Vec::new(),
+        outside: Vec::new(),
         memory: Memory::default(),
     };
     state.observe(&mut nothing);

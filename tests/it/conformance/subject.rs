@@ -97,6 +97,7 @@ pub(super) fn uses(snapshot: &Snapshot) -> BTreeSet<String> {
             let holder = match user.holder {
                 Holder::Container(container) => format!("container {}", container.name),
                 Holder::Sandbox(sandbox) => format!("sandbox of {}", sandbox.pod),
+                Holder::Outside(container) => format!("container {} of {}", container.id, container.namespace),
             };
             let doubt = if user.unresolved.is_some() { "?" } else { "" };
             uses.insert(format!("{} by {holder}{doubt}", without_digest(image.display_name())));

@@ -131,6 +131,7 @@ fn snapshot(pool: &mut Pool<'_>) -> Snapshot {
         images,
         containers: vec![container],
         sandboxes: vec![sandbox],
+        outside: Vec::new(),
         memory: Memory::default(),
     }
     .normalize()

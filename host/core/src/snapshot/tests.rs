@@ -68,3 +68,32 @@ fn names_that_are_none_are_dropped() {
     let dangling: Vec<bool> = images.iter().map(Image::is_dangling).collect();
     assert_eq!(dangling, [true, true, false]);
 }
+
+#[test]
+fn unseen_containers_are_said_unless_the_runtime_itself_keeps_their_images() {
+    let notice = |runtime: &str, outside_unseen: bool| {
+        let mut snapshot = read(SMALL).unwrap();
+        runtime.clone_into(&mut snapshot.node.runtime_name);
+        snapshot.node.outside_unseen = outside_unseen;
+        snapshot.outside_notice()
+    };
+    for runtime in ["containerd", "other"] {
+        let told = notice(runtime, true).unwrap();
+        assert!(told.starts_with(&format!("{runtime} does not list containers that others started")), "{told}");
+    }
+    for (runtime, outside_unseen) in [("cri-o", true), ("CRI-O", true), ("docker", true), ("containerd", false)] {
+        assert_eq!(notice(runtime, outside_unseen), None, "{runtime}");
+    }
+}
+
+#[test]
+fn containers_outside_cri_are_read_in_order_and_once() {
+    let outside = |ids: [&str; 2]| {
+        let one = |id: &str| format!(r#"{{"id": "{id}", "namespace": "k8s.io", "image": "x:1"}}"#);
+        let list = ids.map(one).join(",");
+        read(&SMALL.replacen(r#""images": ["#, &format!(r#""outside": [{list}], "images": ["#), 1))
+    };
+    let ids: Vec<String> = outside(["b", "a"]).unwrap().outside.into_iter().map(|container| container.id).collect();
+    assert_eq!(ids, ["a", "b"]);
+    assert!(matches!(outside(["a", "a"]), Err(SnapshotError::Duplicate { kind: "container outside CRI", .. })));
+}

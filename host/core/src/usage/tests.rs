@@ -1,6 +1,6 @@
 use super::Usage;
 use crate::container::{ImageMentions, UNKNOWN_IMAGE};
-use crate::fixture::{self, container, sandbox, snapshot};
+use crate::fixture::{self, container, outside, sandbox, snapshot};
 use crate::image::{Image, ImageId};
 
 fn id(digit: char) -> String {
@@ -315,6 +315,29 @@ fn an_image_that_may_be_any_protects_all_and_a_volume_counts_by_itself() {
     let usage = Usage::of(&node);
     assert_eq!(usage.users(0)[0].unresolved, Some(""));
     assert_eq!(usage.users(1)[0].unresolved, Some(""));
+}
+
+#[test]
+fn a_container_outside_cri_uses_the_image_of_its_name() {
+    let images = vec![image('a', &["quay.io/a:1"], &[]), image('b', &["quay.io/b:1"], &[]), image('c', &[], &[])];
+    let users = |name: &str| {
+        let mut node = snapshot(images.clone(), Vec::new());
+        node.outside = vec![outside("o", name)];
+        let usage = Usage::of(&node);
+        let certain =
+            |place| usage.users(place).first().map(|user| (user.holder.id() == "o", user.unresolved.is_none()));
+        [certain(0), certain(1), certain(2)]
+    };
+    let (certain, possible) = (Some((true, true)), Some((true, false)));
+    assert_eq!(users("quay.io/a:1"), [certain, None, None]);
+    assert_eq!(users(&id('c')), [None, None, certain]);
+    assert_eq!(users("quay.io/b:2"), [None, possible, possible], "a name that is gone");
+    assert_eq!(users(UNKNOWN_IMAGE), [possible; 3]);
+    let mut node = snapshot(images.clone(), Vec::new());
+    node.outside = vec![outside("o", "quay.io/a:1")];
+    let usage = Usage::of(&node);
+    let holder = usage.users(0)[0].holder.to_string();
+    assert_eq!(holder, "container o (outside CRI, in containerd namespace k8s.io)");
 }
 
 #[test]

@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use holystone_core::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
+use containerd_client::services::v1 as containerd;
+use holystone_core::container::{
+    Container, ContainerState, ImageMentions, OutsideContainer, Pod, Sandbox, UNKNOWN_IMAGE,
+};
 use holystone_core::image::{Image, ImageId};
 use holystone_core::snapshot::Filesystem;
 use jiff::Timestamp;
@@ -102,6 +105,30 @@ fn image_volume(mount: v1::Mount) -> Option<String> {
     let spec = mount.image?;
     let reference = if spec.image.is_empty() { spec.user_specified_image } else { spec.image };
     (!reference.is_empty() || mount.host_path.is_empty()).then_some(reference)
+}
+
+/// A container as containerd itself lists it; none if it was made from no image.
+pub(crate) fn outside(message: containerd::ListContainerMessage, namespace: &str) -> Option<OutsideContainer> {
+    let container = message.container?;
+    let image = match (container.image.as_str(), container.snapshot_key.as_str()) {
+        // A directory of the machine is its root.
+        ("", "") => return None,
+        // It was made from the layers of an image without a word of which.
+        ("", _) => UNKNOWN_IMAGE,
+        (image, _) => image,
+    };
+    Some(OutsideContainer { id: container.id, namespace: namespace.to_owned(), image: image.to_owned() })
+}
+
+pub(crate) fn outside_message(container: &OutsideContainer) -> containerd::ListContainerMessage {
+    let is_known = container.image != UNKNOWN_IMAGE;
+    let container = containerd::Container {
+        id: container.id.clone(),
+        image: if is_known { container.image.clone() } else { String::new() },
+        snapshot_key: container.id.clone(),
+        ..Default::default()
+    };
+    containerd::ListContainerMessage { container: Some(container) }
 }
 
 pub(crate) fn status_message(container: &Container) -> v1::ContainerStatus {

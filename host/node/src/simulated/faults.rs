@@ -32,6 +32,8 @@ pub enum Method {
     ListPodSandbox,
     /// `PodSandboxStatus`.
     PodSandboxStatus,
+    /// `ListStream` of containerd's own containers.
+    ListStream,
 }
 
 impl Method {
@@ -49,6 +51,7 @@ impl Method {
             Self::ContainerStatus,
             Self::ListPodSandbox,
             Self::PodSandboxStatus,
+            Self::ListStream,
         ];
         methods.into_iter().find(|method| format!("{method:?}") == name)
     }

@@ -94,6 +94,7 @@ pub(crate) fn snapshot(images: usize) -> Snapshot {
         images: (0..images).map(image).collect(),
         containers: vec![container("main", 0), exited],
         sandboxes: vec![sandbox],
+        outside: Vec::new(),
         memory: holystone_core::snapshot::Memory::default(),
     }
     .normalize()

@@ -36,7 +36,7 @@ impl Service {
     }
 
     /// Counts a call and lets happen to it what its faults say. Returns which call of its kind it is.
-    async fn enter(&self, method: Method) -> Result<u64, Status> {
+    pub(super) async fn enter(&self, method: Method) -> Result<u64, Status> {
         let (call, pause, error, cut) = {
             let mut store = self.store();
             let call = store.count(method);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use holystone_core::container::{Container, Sandbox};
+use holystone_core::container::{Container, OutsideContainer, Sandbox};
 use holystone_core::image::Image;
 use holystone_core::reference::Reference;
 use holystone_core::snapshot::{Filesystem, Node, Snapshot};
@@ -33,6 +33,7 @@ pub(super) struct Store {
     pub(super) images: BTreeMap<String, Image>,
     pub(super) containers: BTreeMap<String, Container>,
     pub(super) sandboxes: BTreeMap<String, Sandbox>,
+    pub(super) outside: BTreeMap<String, OutsideContainer>,
     pub(super) filesystems: Vec<Filesystem>,
     pub(super) removals: Vec<Removal>,
     pub(super) faults: Faults,
@@ -52,6 +53,7 @@ impl Store {
             images: snapshot.images.into_iter().map(|image| (image.id.to_string(), image)).collect(),
             containers: snapshot.containers.into_iter().map(|it| (it.id.clone(), it)).collect(),
             sandboxes: snapshot.sandboxes.into_iter().map(|it| (it.id.clone(), it)).collect(),
+            outside: snapshot.outside.into_iter().map(|it| (it.id.clone(), it)).collect(),
             removals: Vec::new(),
             faults,
             disk: None,

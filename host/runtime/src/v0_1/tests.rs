@@ -52,6 +52,7 @@ fn snapshot() -> Snapshot {
             image: String::new(),
             labels: BTreeMap::new(),
         }],
+        outside: Vec::new(),
         memory: holystone_core::snapshot::Memory::default(),
     }
     .normalize()

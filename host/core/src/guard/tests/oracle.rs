@@ -209,6 +209,7 @@ fn used(node: &Snapshot, image: &Image) -> Option<&'static str> {
         .or_else(|| {
             node.sandboxes.iter().map(|sandbox| &sandbox.image).filter(|image| !image.is_empty()).find_map(mention)
         })
+        .or_else(|| node.outside.iter().map(|container| &container.image).find_map(mention))
 }
 
 fn starts_with(image: &Image, prefix: &str) -> bool {

@@ -11,7 +11,8 @@ use proptest::{collection, option, prop_assert, prop_assert_eq, prop_oneof, prop
 use super::oracle::{NOW, PATTERNS, SPELLINGS, TAGS, minute, must_stay};
 use super::{Guard, GuardRails, Limits, RailPattern, container, id, image, sandbox, snapshot};
 use crate::clock::{Clock, Doubt};
-use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
+use crate::container::{Container, ContainerState, ImageMentions, OutsideContainer, Pod, Sandbox};
+use crate::fixture::outside;
 use crate::image::Image;
 use crate::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use crate::snapshot::{Memory, PodsSeen, Snapshot};
@@ -96,6 +97,13 @@ fn sandboxes() -> impl Strategy<Value = Vec<Sandbox>> {
     })
 }
 
+fn outsiders() -> impl Strategy<Value = Vec<OutsideContainer>> {
+    let named = mention().prop_filter("those without are not listed", |image| !image.is_empty());
+    let outsiders =
+        |images: Vec<String>| (0..).zip(images).map(|(n, image)| outside(&format!("o{n}"), &image)).collect();
+    prop_oneof![2 => Just(Vec::new()), 1 => collection::vec(named, 1..3).prop_map(outsiders)]
+}
+
 fn memories() -> impl Strategy<Value = Memory> {
     let own = collection::btree_set((0..IMAGES).prop_map(id), 0..2);
     let wishes = collection::btree_map((0..IMAGES).prop_map(id), 0..4_u32, 0..4);
@@ -124,11 +132,13 @@ fn memories() -> impl Strategy<Value = Memory> {
 fn nodes() -> impl Strategy<Value = Snapshot> {
     let sandbox_images = sample::subsequence(TAGS.to_vec(), 0..2);
     let up_for = option::weighted(0.3, 0..2 * NOW);
-    (images(), containers(), sandboxes(), sandbox_images, memories(), any::<bool>(), up_for).prop_map(
-        |(images, containers, sandboxes, sandbox_images, memory, in_a_pod, up_for)| {
+    let users = (containers(), sandboxes(), outsiders());
+    (images(), users, sandbox_images, memories(), any::<bool>(), up_for).prop_map(
+        |(images, (containers, sandboxes, outside), sandbox_images, memory, in_a_pod, up_for)| {
             let mut node = snapshot(images, containers);
             node.taken_at = minute(NOW);
             node.sandboxes = sandboxes;
+            node.outside = outside;
             node.memory = memory;
             node.node.clock = up_for.map(|minutes| Clock {
                 boot_id: "boot".to_owned(),
@@ -243,6 +253,7 @@ proptest! {
         turned.images.reverse();
         turned.containers.reverse();
         turned.sandboxes.reverse();
+        turned.outside.reverse();
         turned.images.iter_mut().for_each(|image| image.repo_tags.reverse());
         let text = serde_json::to_vec(&turned).unwrap();
         let replayed = Snapshot::from_json(&text).unwrap();

@@ -1,0 +1,94 @@
+//! Containers that containerd has and CRI does not list: those of `ctr` and nerdctl, and those that CRI failed to take
+//! over when containerd was started. containerd answers its own API on the socket of CRI; it is asked to list, nothing
+//! else.
+//!
+//! Images and the content that they keep belong to a namespace of containerd, and CRI works in one alone: an image that
+//! CRI removes is gone from there, and one of the same name in another namespace stays, with its content. So the
+//! containers of that namespace are the ones that can use an image which CRI lists.
+
+use std::collections::HashSet;
+
+use containerd_client::services::v1::ListContainersRequest;
+use futures_util::TryStreamExt;
+use holystone_core::container::{Container, OutsideContainer, Sandbox};
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Request, Response};
+
+use super::call::Failure;
+use super::{Cri, convert};
+use crate::error::NodeError;
+
+/// The namespace of CRI: fixed in containerd.
+const NAMESPACE: &str = "k8s.io";
+
+impl Cri {
+    /// Lists all containers of CRI's namespace, of CRI and of others, that use an image; none if this runtime does not
+    /// answer such questions.
+    pub(super) async fn list_namespace(&self) -> Result<Option<Vec<OutsideContainer>>, NodeError> {
+        if self.memory().answers_as_containerd == Some(false) {
+            return Ok(None);
+        }
+        // One by one: all of them in one message, with their specs, may be more than containerd is willing to send.
+        let answer = self
+            .ask("ListStream of containerd's containers", || {
+                let mut client = self.containers.clone();
+                let mut request = Request::new(ListContainersRequest::default());
+                request.metadata_mut().insert("containerd-namespace", MetadataValue::from_static(NAMESPACE));
+                async move {
+                    let listed = client.list_stream(request).await?.into_inner();
+                    let user = |message| async move { Ok(convert::outside(message, NAMESPACE)) };
+                    listed.try_filter_map(user).try_collect::<Vec<_>>().await.map(Response::new)
+                }
+            })
+            .await;
+        match answer {
+            Ok(listed) => {
+                self.memory().answers_as_containerd = Some(true);
+                Ok(Some(listed))
+            }
+            Err(failure) if self.never_answers(&failure) => {
+                self.memory().answers_as_containerd = Some(false);
+                Ok(None)
+            }
+            Err(failure) => Err(self.error(failure)),
+        }
+    }
+
+    /// Says whether a failure means that there is no such service. A runtime that answered before has one.
+    fn never_answers(&self, failure: &Failure) -> bool {
+        failure.is(Code::Unimplemented) && self.memory().answers_as_containerd.is_none()
+    }
+}
+
+/// Picks those that CRI does not list.
+pub(super) fn unlisted(
+    all: Vec<OutsideContainer>,
+    containers: &[Container],
+    sandboxes: &[Sandbox],
+) -> Vec<OutsideContainer> {
+    let listed = containers.iter().map(|it| it.id.as_str()).chain(sandboxes.iter().map(|it| it.id.as_str()));
+    let listed: HashSet<&str> = listed.collect();
+    all.into_iter().filter(|container| !listed.contains(container.id.as_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NAMESPACE, OutsideContainer, unlisted};
+    use crate::simulated::fixture::{container, snapshot};
+
+    #[test]
+    fn what_cri_lists_as_a_container_or_a_sandbox_is_not_outside() {
+        let node = snapshot(3);
+        let sandbox = node.sandboxes[0].id.as_str();
+        let all = ["a", "b", sandbox, "c"].map(|id| OutsideContainer {
+            id: id.to_owned(),
+            namespace: NAMESPACE.to_owned(),
+            image: "x".to_owned(),
+        });
+        let left = |containers: &[_], sandboxes: &[_]| -> Vec<String> {
+            unlisted(all.to_vec(), containers, sandboxes).into_iter().map(|it| it.id).collect()
+        };
+        assert_eq!(left(&[container("b", 1)], &node.sandboxes), ["a", "c"]);
+        assert_eq!(left(&[], &[]), ["a", "b", sandbox, "c"]);
+    }
+}
