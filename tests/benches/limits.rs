@@ -7,6 +7,9 @@
 //!
 //! **Memory** is the most that was resident at any time in the binary as a process, by the kernel's own high-water mark,
 //! when it plans for a node of a thousand images with the plugin that fills its memory, and the shipped one after it.
+//!
+//! **Compiling** is that of components made to take much: until the plan is there, in which the shipped plugin has
+//! planned and the other is a failure; the memory of the binary, and by its own sentence that of the worker.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark fails by panicking")]
 
@@ -14,20 +17,22 @@ mod binary;
 mod measure;
 mod node;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holystone_core::snapshot::Snapshot;
 use holystone_core::usage::Usage;
 use holystone_runtime::{Capability, Engine, Limits, Plugin, Reason, View, Worker};
-use holystone_tests::{guest, misbehave};
+use holystone_tests::{bombs, guest, misbehave};
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use measure::{Times, goal, milliseconds, row, table};
+use measure::{Memory, Times, goal, milliseconds, row, table};
 
 const NODE: &[u8] = include_bytes!("../../examples/snapshots/rollout-node.json");
 
@@ -39,6 +44,9 @@ const CALLS: usize = 10;
 const MEMORIES: [u16; 2] = [64, 256];
 /// What the process may take beyond the plugin's limit, in MiB.
 const OWN: f64 = 64.0;
+
+/// What compiling may take, in MiB.
+const COMPILE: f64 = (holystone_core::worker::COMPILE_MEMORY >> 20) as f64;
 
 /// A plugin that runs into a limit.
 struct Case {
@@ -54,6 +62,7 @@ fn case(name: &'static str, plugin: PathBuf, config: &'static str) -> Case {
 fn main() -> ExitCode {
     let times = times();
     let peaks = peaks();
+    let (own, whole) = compiling();
     println!("\nGoals");
     let mut met = true;
     for (timeout, worst) in times {
@@ -64,6 +73,9 @@ fn main() -> ExitCode {
         let limit = f64::from(memory) + OWN;
         met &= goal(&format!("peak memory with a plugin of {memory} MiB"), worst, limit, "MiB");
     }
+    met &= goal("peak memory while a bomb is compiled", own, f64::from(MEMORIES[0]) + OWN, "MiB");
+    let limit = f64::from(MEMORIES[0]) + OWN + COMPILE;
+    met &= goal("peak memory while a bomb is compiled, with the worker", whole, limit, "MiB");
     if met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -150,6 +162,64 @@ fn planning(case: &Case, limit: u16, node: &Path, cache: &Path) -> Command {
     command.arg("--plugin").arg(&case.plugin).args(["--config", case.config]);
     command.args(["--plugin", "builtin:unused-images", "--config", node::CONFIG]).stderr(Stdio::null());
     command
+}
+
+/// The worst peaks of the binary and of the binary with its worker, in MiB.
+fn compiling() -> (f64, f64) {
+    let directory = tempfile::tempdir().unwrap();
+    let node = directory.path().join("node.json");
+    std::fs::write(&node, serde_json::to_vec(&node::snapshot(1_000)).unwrap()).unwrap();
+    let mut rows = vec![row(["bomb", "KiB", "time, s", "peak, MiB", "worker, MiB", "what is said"])];
+    let mut worsts = (0.0_f64, 0.0_f64);
+    for (name, bytes) in bombs::all() {
+        let plugin = directory.path().join("bomb.wasm");
+        std::fs::write(&plugin, &bytes).unwrap();
+        let exploded = explode(&mut planning(&case(name, plugin, "{}"), MEMORIES[0], &node, directory.path()));
+        worsts = (worsts.0.max(exploded.own), worsts.1.max(exploded.own + exploded.worker));
+        rows.push(vec![
+            name.to_owned(),
+            (bytes.len() >> 10).to_string(),
+            format!("{:.1}", exploded.time.as_secs_f64()),
+            format!("{:.1}", exploded.own),
+            format!("{:.0}", exploded.worker),
+            exploded.message,
+        ]);
+    }
+    table("Compiling what is made to take much", &rows);
+    worsts
+}
+
+/// What a bomb has taken.
+struct Exploded {
+    time: Duration,
+    own: f64,
+    worker: f64,
+    message: String,
+}
+
+fn explode(command: &mut Command) -> Exploded {
+    let started = Instant::now();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let (id, over) = (child.id(), Arc::new(AtomicBool::new(false)));
+    let until = Arc::clone(&over);
+    let watch = std::thread::spawn(move || {
+        let mut peak = 0.0_f64;
+        while !until.load(Ordering::Relaxed) {
+            peak = Memory::of(id).map_or(peak, |memory| peak.max(memory.peak));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        peak
+    });
+    let mut plan = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut plan).unwrap();
+    let time = started.elapsed();
+    over.store(true, Ordering::Relaxed);
+    let own = watch.join().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{plan}");
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    let message = plan["plugins"][0]["failure"]["message"].as_str().unwrap().to_owned();
+    let worker = message.split_once(", with ").and_then(|(_, rest)| rest.split_once(" MiB")?.0.parse().ok());
+    Exploded { time, own, worker: worker.unwrap_or(0.0), message }
 }
 
 /// Threads that do nothing but keep processors busy.

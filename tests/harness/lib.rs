@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+pub mod bombs;
 mod config;
 mod containerd;
 mod cri;

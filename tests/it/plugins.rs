@@ -3,6 +3,8 @@
 //!
 //! - `time`: those that do not end.
 //! - `memory`: those that want too much of it, their own or the host's.
+//! - `arbitrary`: those that chance made.
+//! - `bombs`: small ones that compiling blows up, by their shapes.
 //! - `compiling`: those that take too much before any of their code runs, and their schemas.
 //! - `crash`: those that break, and those whose answers are broken.
 //! - `wishes`: those that wish for what must stay.
@@ -10,6 +12,8 @@
 //! - `knowledge`: those that want to know or do more than they may.
 //! - `files`: those that are no plugins.
 
+mod arbitrary;
+mod bombs;
 mod compiling;
 mod crash;
 mod files;
@@ -18,6 +22,8 @@ mod memory;
 mod time;
 mod wishes;
 mod words;
+
+pub(crate) use compiling::{checking, doubling, is_alive};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -7,9 +7,9 @@
 use wasmparser::{ComponentInstance, ElementItems, Encoding, Instance, Parser, Payload};
 
 use crate::error::Reason;
-use crate::limits::{MAX_CODE, MAX_FUNCTIONS, MAX_INSTANCES, MAX_NESTING};
+use crate::limits::{MAX_CODE, MAX_FUNCTIONS, MAX_INSTANCES, MAX_NESTING, MAX_SEGMENTS};
 
-/// What a function, a global or an element of a segment costs the host in every instance of its module, in bytes.
+/// What a function, a global, a segment or an element of one costs the host in every instance of its module, in bytes.
 const ITEM: usize = 32;
 
 /// Sums over a component and all that is nested in it.
@@ -18,7 +18,9 @@ struct Shape {
     /// Bytes that are data or serve no purpose but to inform.
     uncompiled: usize,
     functions: usize,
-    /// Functions, globals and elements of the module that has most of them.
+    /// Of data and of elements.
+    segments: usize,
+    /// Functions, globals, segments and elements of the module that has most of them.
     largest: usize,
     instances: usize,
     /// At most how many times anything in it can be instantiated.
@@ -50,6 +52,10 @@ pub(crate) fn check(bytes: &[u8]) -> Result<usize, (Reason, String)> {
     }
     if shape.functions > MAX_FUNCTIONS {
         return fail(format!("it has {} functions, at most {MAX_FUNCTIONS} are compiled", shape.functions));
+    }
+    if shape.segments > MAX_SEGMENTS {
+        let segments = shape.segments;
+        return fail(format!("it has {segments} segments of data and tables, at most {MAX_SEGMENTS} are compiled"));
     }
     if shape.nesting > MAX_NESTING {
         return fail("the components that it is composed of multiply to more than can be compiled".to_owned());
@@ -83,13 +89,19 @@ impl Shape {
     fn add(&mut self, payload: &Payload<'_>, level: &mut Level) -> wasmparser::Result<()> {
         match payload {
             Payload::CustomSection(section) => self.uncompiled += section.range().len(),
-            Payload::DataSection(section) => self.uncompiled += section.range().len(),
+            Payload::DataSection(section) => {
+                self.uncompiled += section.range().len();
+                self.segments += section.count() as usize;
+                level.items += section.count() as usize;
+            }
             Payload::FunctionSection(section) => {
                 self.functions += section.count() as usize;
                 level.items += section.count() as usize;
             }
             Payload::GlobalSection(section) => level.items += section.count() as usize,
             Payload::ElementSection(section) => {
+                self.segments += section.count() as usize;
+                level.items += section.count() as usize;
                 for segment in section.clone() {
                     level.items += match segment?.items {
                         ElementItems::Functions(items) => items.count() as usize,

@@ -69,6 +69,15 @@ fn children(parent: u32) -> Vec<u32> {
     processes.filter(is_child).collect()
 }
 
+/// The worker of a process that checks a config against a schema.
+pub(crate) fn checking(parent: u32) -> Option<u32> {
+    let is_checking = |process: &u32| {
+        let command = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&command).contains("\0schema\0")
+    };
+    children(parent).into_iter().find(is_checking)
+}
+
 /// Waits for something that has to come.
 fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -114,7 +123,7 @@ fn a_worker_ends_when_the_run_is_asked_to() {
     eventually("the worker's end", || (!is_alive(worker)).then_some(()));
 }
 
-fn is_alive(process: u32) -> bool {
+pub(crate) fn is_alive(process: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     status.lines().any(|line| line.starts_with("State:") && !line.contains("Z (zombie)"))
 }
@@ -149,7 +158,7 @@ fn with_schema(schema: &serde_json::Value, config: &serde_json::Value) -> crate:
 }
 
 /// Forty definitions, each of which asks the next one twice.
-fn doubling(keyword: &str) -> serde_json::Value {
+pub(crate) fn doubling(keyword: &str) -> serde_json::Value {
     let mut definitions = serde_json::Map::new();
     for n in 0..40 {
         let next = json!({ "$ref": format!("#/$defs/d{}", n + 1) });
@@ -223,11 +232,7 @@ fn a_run_that_checks_a_schema_without_end_is_ended_by_a_signal() {
     command.args(["run", "-f"]).arg(directory.path().join("cleanup.json"));
     on(&mut command, &node.endpoint());
     let running = Running::start(command);
-    let is_checking = |process: &u32| {
-        let command = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&command).contains("\0schema\0")
-    };
-    let worker = eventually("the check", || children(running.id()).into_iter().find(is_checking));
+    let worker = eventually("the check", || checking(running.id()));
     running.signal(Signal::TERM);
     let ended = running.end();
     assert_eq!(ended.code, 2, "{}", ended.stderr);

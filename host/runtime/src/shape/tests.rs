@@ -1,6 +1,6 @@
 use super::{ITEM, check};
 use crate::error::Reason;
-use crate::limits::{MAX_CODE, MAX_FUNCTIONS, MAX_INSTANCES};
+use crate::limits::{MAX_CODE, MAX_FUNCTIONS, MAX_INSTANCES, MAX_SEGMENTS};
 
 fn component(body: &str) -> Vec<u8> {
     wat::parse_str(format!("(component {body})")).unwrap()
@@ -34,6 +34,18 @@ fn functions_are_counted_over_all_modules() {
     let passes = format!("(core module {half}) (component (core module {half}))");
     assert!(check(&component(&passes)).is_ok());
     is_refused(&format!("{passes} (core module (func))"), "it has 100001 functions, at most 100000 are compiled");
+}
+
+#[test]
+fn segments_are_counted_over_all_modules_and_of_both_kinds() {
+    let half = MAX_SEGMENTS / 2;
+    let data = format!("(core module (memory 1) {})", "(data \"\")".repeat(half));
+    let tables = format!("(core module (table 1 funcref) {})", "(elem funcref)".repeat(half));
+    assert!(check(&component(&format!("{data} {tables}"))).is_ok());
+    for more in ["(data \"\")", "(elem funcref)"] {
+        let one_more = format!("{data} (component {tables} (core module {more}))");
+        is_refused(&one_more, "it has 100001 segments of data and tables, at most 100000 are compiled");
+    }
 }
 
 #[test]
@@ -73,8 +85,12 @@ fn components_that_name_those_beside_them_multiply_as_well() {
 #[test]
 fn every_instance_of_a_large_module_counts() {
     let globals = "(global i32 (i32.const 0))".repeat(1_000);
-    let large = format!("(core module $large {globals} (table 10 funcref) (func) (elem (i32.const 0) func 0 0 0))");
+    let large = format!(
+        "(core module $large {globals} (table 10 funcref) (func) (elem (i32.const 0) func 0 0 0) (memory 1) (data \"a\") (data \"\"))"
+    );
     let instances = |count| "(core instance (instantiate $large))".repeat(count);
-    assert_eq!(check(&component(&format!("{large} {}", instances(2)))), Ok(2 * 1_004 * ITEM));
-    assert_eq!(check(&component(&format!("{large} {}", instances(500)))), Ok(MAX_INSTANCES * 1_004 * ITEM));
+    // A function, a segment of three elements, two of data.
+    let each = 1_000 + 1 + 4 + 2;
+    assert_eq!(check(&component(&format!("{large} {}", instances(2)))), Ok(2 * each * ITEM));
+    assert_eq!(check(&component(&format!("{large} {}", instances(500)))), Ok(MAX_INSTANCES * each * ITEM));
 }
