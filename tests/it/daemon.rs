@@ -194,6 +194,125 @@ async fn manifests_that_change_are_read_again_and_broken_ones_are_not_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn flags_that_can_have_no_effect_are_said() {
+    let node = TestNode::small(Faults::none());
+    let elsewhere = node.directory().display().to_string();
+    let flags = [
+        "--jitter=5m",
+        "--watch-interval=30s",
+        &format!("--config-map-dir={elsewhere}"),
+        &format!("--image-volume-dir={elsewhere}"),
+        &format!("--log-root-dir={elsewhere}"),
+    ];
+    let words = [
+        "--jitter has no effect, because no manifest has a schedule",
+        "--watch-interval has no effect, because no manifest has pressure.above",
+        "--config-map-dir has no effect, because no plugin comes from a ConfigMap",
+        "--image-volume-dir has no effect, because no plugin comes from an image",
+        "--log-root-dir has no effect, because no manifest has log roots",
+    ];
+    let said = |manifest: &str, flags: &[&str]| {
+        let ended = Daemon::start(&node, manifest, flags).stop().expect(0).stderr;
+        words.map(|words| ended.contains(words))
+    };
+    assert_eq!(said(&manifest("once", ""), &flags), [true; 5]);
+    assert_eq!(said(&manifest("once", ""), &[]), [false; 5], "the usual interval was not asked for");
+    let busy = manifest("busy", "  schedule: '@yearly'\n  pressure: {above: 90%}\n");
+    assert_eq!(said(&busy, &flags), [false, false, true, true, true]);
+    // One of several is enough.
+    let both = format!("{}---\n{busy}", manifest("once", ""));
+    assert_eq!(said(&both, &flags[..2]), [false; 5]);
+}
+
+/// A manifest with a plugin whose schema never comes to an end, and how long it may take.
+fn endless(node: &TestNode, timeout: &str) -> String {
+    let plugin = node.directory().join("endless.wasm");
+    fs::copy(holystone_tests::misbehave(), &plugin).unwrap();
+    fs::write(plugin.with_extension("schema.json"), crate::plugins::doubling("allOf").to_string()).unwrap();
+    let plugin = plugin.display();
+    format!(
+        "apiVersion: holystone.dev/v1alpha1
+kind: NodeCleanup
+metadata: {{name: endless}}
+spec:
+  schedule: '@yearly'
+  plugins:
+  - name: endless
+    source: {{file: {plugin}}}
+    capabilities: [images, logs, log-content]
+    config: {{do: nothing}}
+    limits: {{timeout: {timeout}}}
+"
+    )
+}
+
+/// Waits until a process has a worker that checks a schema.
+fn until_checking(process: u32) -> u32 {
+    let start = Instant::now();
+    loop {
+        if let Some(worker) = crate::plugins::checking(process) {
+            return worker;
+        }
+        assert!(start.elapsed() < PATIENCE, "no schema is checked");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_without_end_fails_its_reload_and_nothing_else() {
+    let node = TestNode::small(Faults::none());
+    let mut daemon = Daemon::start(&node, &manifest("first", "  schedule: '@every 1s'\n"), &[]);
+    let names = |daemon: &Daemon<'_>| -> Vec<String> {
+        daemon.status()["nodeCleanups"].as_array().into_iter().flatten().map(|it| text(&it["name"])).collect()
+    };
+    write(&node, "b.yaml", &endless(&node, "2s"));
+    daemon.until("the problem is told", |daemon| daemon.status()["reloadProblem"].is_string());
+    let problem = text(&daemon.status()["reloadProblem"]);
+    let checking = "b.yaml:8: spec.plugins[0].source.file: checking the config against its schema, ";
+    assert!(problem.contains(checking), "{problem}");
+    assert!(problem.contains("endless.schema.json, took longer than 2 s and was stopped after 2."), "{problem}");
+    assert_eq!(names(&daemon), ["first"]);
+    let latest = |daemon: &Daemon<'_>| text(&daemon.runs("first")[0]["startedAt"]);
+    daemon.until("it has run", |daemon| !daemon.runs("first").is_empty());
+    let before = latest(&daemon);
+    daemon.until("the manifest before goes on running", |daemon| latest(daemon) != before);
+
+    // One that would take ten minutes gives way to what comes after it.
+    write(&node, "b.yaml", &endless(&node, "10m"));
+    let worker = until_checking(daemon.process.id());
+    let before = latest(&daemon);
+    daemon.until("runs take place meanwhile", |daemon| latest(daemon) != before);
+    write(&node, "b.yaml", &manifest("second", "  schedule: '@yearly'\n"));
+    daemon.until("the second is loaded", |daemon| names(daemon) == ["first", "second"]);
+    assert!(daemon.status()["reloadProblem"].is_null());
+    assert!(!crate::plugins::is_alive(worker), "its worker has ended");
+
+    // A signal to read again does not wait for it either, and one to end ends it at once.
+    write(&node, "b.yaml", &endless(&node, "10m"));
+    let worker = until_checking(daemon.process.id());
+    daemon.process.signal(Signal::HUP);
+    daemon.until("its worker has ended", |_| !crate::plugins::is_alive(worker));
+    until_checking(daemon.process.id());
+    let asked = Instant::now();
+    daemon.stop().expect(0);
+    assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_is_still_reading_ends_when_it_is_asked_to() {
+    let node = TestNode::small(Faults::none());
+    for signal in [Signal::TERM, Signal::INT] {
+        write(&node, "a.yaml", &endless(&node, "10m"));
+        let process = Running::start(command(&node, free_port()));
+        until_checking(process.id());
+        let asked = Instant::now();
+        process.signal(signal);
+        process.end().expect(0);
+        assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_a_run_in_order_and_keeps_its_report() {
     let node = TestNode::small(Faults::none().latency(Method::RemoveImage, Duration::from_millis(1500)));
     let mut daemon = Daemon::start(&node, &manifest("slow", "  pace: {concurrency: 1}\n"), &[]);

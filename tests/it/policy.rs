@@ -13,8 +13,9 @@ use holystone_node::Faults;
 use holystone_tests::misbehave;
 use serde_json::Value;
 
-use crate::simulated::{OLD, TestNode, id, small_planned};
+use crate::simulated::{OLD, SMALL, TestNode, id, small_planned};
 use crate::support::{Ended, cache, component, end, holystone, on, text};
+use crate::terminal::{self, Asking};
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/manifests");
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/snapshots/rollout-node.json");
@@ -419,6 +420,60 @@ fn a_plugin_that_can_never_have_an_effect_is_told() {
 }
 
 #[test]
+fn what_can_have_no_effect_is_said_without_a_node() {
+    let idle =
+        "  guardRails: {minAge: 0s, maxDeletions: {percent: 100, count: 0}}\n  pace: {pause: 1s, concurrency: 8}\n";
+    let idle = manifest("idle", idle).replacen("  guardRails: {minAge: 0s}\n", "", 1);
+    let directory = files(&[("idle.yaml", &idle), ("busy.yaml", &manifest("busy", "  pace: {pause: 1s}\n"))]);
+    let words = [
+        "a limit of 100 percent refuses nothing",
+        "the limit of count is 0, so every removal is refused",
+        "with a pause, removals start one by one, so the limit of concurrency has no effect",
+    ];
+    for command in [&["validate"][..], &["validate", "--cluster"], &["render"]] {
+        let of =
+            |file: &str| end(holystone().args(command).arg("-f").arg(directory.path().join(file))).expect(0).stderr;
+        let idle = of("idle.yaml");
+        for words in words {
+            assert!(idle.contains(&format!("idle: {words}")), "{command:?}: {words} is missing: {idle}");
+        }
+        let busy = of("busy.yaml");
+        assert!(!busy.contains("no effect") && !busy.contains("refuse"), "{command:?}: {busy}");
+    }
+}
+
+#[test]
+fn schemas_of_plugins_that_lie_among_manifests_are_skipped() {
+    let schema = r#"{"type": "object", "properties": {"do": {"type": "string"}}}"#;
+    let good = manifest("good", "");
+    let directory = files(&[
+        ("all/good.yaml", &good),
+        ("all/mine.wasm", "whatever it is"),
+        ("all/mine.schema.json", schema),
+        ("all/lonely.schema.json", schema),
+        ("schemas/mine.schema.json", schema),
+        ("named/odd.schema.json", &good),
+    ]);
+    let file = |name: &str| directory.path().join(name);
+    let validate = |path: &Path| end(holystone().args(["validate", "-f"]).arg(path));
+
+    let all = validate(&file("all")).expect(0);
+    let note = "lonely.schema.json: by its name the JSON Schema of a plugin's config, not a NodeCleanup: skipped; give the file itself to -f to have it read";
+    assert!(all.stderr.contains(note), "{}", all.stderr);
+    assert!(!all.stderr.contains("mine.schema.json"), "the plugin that it belongs to is there: {}", all.stderr);
+
+    for directory in ["schemas", "named"] {
+        let none = validate(&file(directory)).expect(64);
+        let words = "has no file that ends in .yaml, .yml or .json, besides .schema.json";
+        assert!(none.stderr.contains(words), "{}", none.stderr);
+    }
+    // By its own name any file is read.
+    validate(&file("named/odd.schema.json")).expect(0);
+    let no_manifest = validate(&file("schemas/mine.schema.json")).expect(64);
+    assert!(no_manifest.stderr.contains("mine.schema.json:1: kind: "), "{}", no_manifest.stderr);
+}
+
+#[test]
 fn wrong_manifests_are_wrong_usage() {
     let directory = files(&[
         ("broken.yaml", &manifest("a", "  shedule: \"@daily\"\n")),
@@ -449,6 +504,46 @@ fn wrong_manifests_are_wrong_usage() {
     }
     let both = end(command("plan", &[Path::new("-")]).args(["--snapshot", "-"])).expect(64);
     assert!(both.stderr.contains("standard input cannot be both"), "{}", both.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifests_on_a_terminal_ask_one_after_the_other() {
+    let node = TestNode::small(Faults::none());
+    let (old, kept) = (SMALL[..2].join(", "), SMALL[2..].join(", "));
+    let one = |name: &str, images: &str| {
+        manifest_of(name, "{builtin: unused-images}", &format!("{{repositories: [{images}]}}"), ENFORCE)
+    };
+    let directory = files(&[("both.yaml", &format!("{}---\n{}", one("first", &old), one("second", &kept)))]);
+    let path = directory.path().join("both.yaml");
+    let run = |more: &[&str]| {
+        let mut command = command("run", &[&path]);
+        on(&mut command, &node.endpoint()).args(more);
+        command
+    };
+    for answer in ["n", ""] {
+        let mut asking = Asking::start(&run(&[]));
+        assert!(asking.said().contains("Remove 2 of 7 images ("), "{}", asking.said());
+        assert!(asking.said().contains(SMALL[0]) && !asking.said().contains(SMALL[2]), "{}", asking.said());
+        asking.answer_and_wait(answer);
+        assert!(asking.said().contains(SMALL[2]), "the second asks for itself: {}", asking.said());
+        let ended = asking.answer("n").expect(2);
+        assert!(ended.stderr.contains("nothing was touched: the plan was not confirmed"), "{}", ended.stderr);
+    }
+    assert!(node.simulated.removals().is_empty());
+
+    // A no to one is no answer to the other.
+    let mut asking = Asking::start(&run(&[]));
+    asking.answer_and_wait("n");
+    asking.answer("y").expect(1);
+    assert_eq!(node.gone(), SMALL[2..].iter().map(|tag| id(tag)).collect());
+
+    // What only plans does not ask, and neither does a run that was told not to.
+    let ended = terminal::run_on_terminal(&run(&["--mode", "DryRun"])).expect(0);
+    assert!(!ended.stderr.contains("[y/N]"), "{}", ended.stderr);
+    assert_eq!(node.gone().len(), 2);
+    let ended = terminal::run_on_terminal(&run(&["--yes"])).expect(0);
+    assert!(!ended.stderr.contains("[y/N]"), "{}", ended.stderr);
+    assert_eq!(node.gone(), small_planned());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Running the binary on a terminal, where a run shows its plan and asks before it removes anything. Between the
 //! question and the answer a test has all the time it needs to change the node.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -15,10 +16,23 @@ const QUESTION: &str = "[y/N] ";
 
 /// The same command, which was started with a clean environment, as a user types it who wants to be asked.
 fn without_yes(command: &Command) -> Command {
-    let mut asking = Command::new(command.get_program());
-    asking.args(command.get_args().filter(|argument| *argument != "--yes")).env_clear();
-    asking.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    asking
+    with_arguments(command, |argument| argument != "--yes")
+}
+
+/// The same command with those of its arguments that are wanted.
+fn with_arguments(command: &Command, is_wanted: impl Fn(&OsStr) -> bool) -> Command {
+    let mut other = Command::new(command.get_program());
+    other.args(command.get_args().filter(|argument| is_wanted(argument))).env_clear();
+    other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    other
+}
+
+/// Runs a command on a terminal of its own to its end; nobody answers there.
+pub(crate) fn run_on_terminal(command: &Command) -> Ended {
+    let mut started = Asking::started(with_arguments(command, |_| true));
+    // Should it ask all the same, that is no answer; it may be over already.
+    let _ = started.terminal.write_all(b"\x04");
+    started.rest()
 }
 
 /// A run that has shown its plan and waits for an answer.
@@ -32,7 +46,12 @@ pub(crate) struct Asking {
 impl Asking {
     /// Starts a run on a terminal of its own, with its result on a pipe, and waits for the question.
     pub(crate) fn start(command: &Command) -> Self {
-        let mut command = without_yes(command);
+        let mut asking = Self::started(without_yes(command));
+        asking.wait();
+        asking
+    }
+
+    fn started(mut command: Command) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let terminal = openpt(flags).expect("a new terminal");
         grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("the terminal's other side");
@@ -41,16 +60,25 @@ impl Asking {
         // Only the child may hold the other side, or its end would go unnoticed.
         drop(command);
         let child = child.expect("the binary starts");
-        let mut asking = Self { child, terminal: terminal.into(), said: String::new() };
-        while !asking.said.ends_with(QUESTION) {
-            let more = asking.read();
-            assert!(!more.is_empty(), "it ended without a question: {}", asking.said);
-            asking.said += &more;
-        }
-        asking
+        Self { child, terminal: terminal.into(), said: String::new() }
     }
 
-    /// What it has said so far: the plan.
+    fn wait(&mut self) {
+        while !self.said.ends_with(QUESTION) {
+            let more = self.read();
+            assert!(!more.is_empty(), "it ended without a question: {}", self.said);
+            self.said += &more;
+        }
+    }
+
+    /// Answers, and waits for the next question.
+    pub(crate) fn answer_and_wait(&mut self, answer: &str) {
+        self.said.clear();
+        writeln!(self.terminal, "{answer}").expect("the terminal takes the answer");
+        self.wait();
+    }
+
+    /// What it has said since the last answer: the plan.
     pub(crate) fn said(&self) -> &str {
         &self.said
     }

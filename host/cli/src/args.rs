@@ -196,8 +196,9 @@ pub(crate) struct DaemonArguments {
     pub(crate) jitter: Duration,
 
     /// How often to look whether the disk is fuller than a manifest's pressure.above, which starts a run. 0s never.
-    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
-    pub(crate) watch_interval: Duration,
+    /// Default: 1m.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) watch_interval: Option<Duration>,
 }
 
 /// Whether and where to listen.
@@ -321,8 +322,8 @@ const IMAGE: &str = concat!("docker.io/holystone/holystone:", env!("CARGO_PKG_VE
 /// Arguments of `render`.
 #[derive(Debug, Args)]
 pub(crate) struct RenderArguments {
-    /// Manifests, YAML or JSON: a file, a directory with files that end in .yaml, .yml or .json, or - for standard
-    /// input. May be repeated.
+    /// Manifests, YAML or JSON: a file, a directory with files that end in .yaml, .yml or .json (but not in
+    /// .schema.json, as schemas of plugins do), or - for standard input. May be repeated.
     #[arg(short, long = "filename", value_name = "FILE|DIRECTORY|-", required = true)]
     pub(crate) filenames: Vec<PathBuf>,
 
@@ -395,8 +396,9 @@ pub(crate) struct StateDirArguments {
 /// Manifests.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ManifestArguments {
-    /// Manifests, YAML or JSON: a file, a directory with files that end in .yaml, .yml or .json, or - for standard
-    /// input. May be repeated. What flags say as well, the flags win; `holystone explain` tells of the fields.
+    /// Manifests, YAML or JSON: a file, a directory with files that end in .yaml, .yml or .json (but not in
+    /// .schema.json, as schemas of plugins do), or - for standard input. May be repeated. What flags say as well, the
+    /// flags win; `holystone explain` tells of the fields.
     #[arg(short, long = "filename", value_name = "FILE|DIRECTORY|-")]
     pub(crate) filenames: Vec<PathBuf>,
 

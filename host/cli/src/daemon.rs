@@ -48,13 +48,16 @@ const TURN: Duration = Duration::from_secs(5);
 /// How long to wait for a run that somebody else has started on this node.
 const LOCK_PATIENCE: Duration = Duration::from_mins(5);
 
+/// How often to measure disks, unless the command line says otherwise.
+const WATCH: Duration = Duration::from_mins(1);
+
 /// Keeps running until it is asked to end.
 pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> {
     let manifests = Manifests::new(&arguments.manifests);
     if manifests.is_empty() {
         return Err(Usage("the daemon runs by manifests: name some with -f".to_owned()).into());
     }
-    let signals = Signals::listen()?;
+    let mut signals = Signals::listen()?;
     let charging = Charging {
         manifests,
         cache: arguments.cache.directory(),
@@ -62,9 +65,15 @@ pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> 
         node_name: observe::node_name(&arguments.node),
         mode: arguments.mode.map(Mode::from),
         jitter: arguments.jitter,
+        watch_interval: arguments.watch_interval,
     };
     let files = charging.fingerprint();
-    let charges = charging.read().await?;
+    // A plugin that takes long to compile or a schema without end keeps nobody from ending this.
+    let charges = tokio::select! {
+        biased;
+        () = signals.end() => return Ok(Exit::Done),
+        charges = charging.read() => charges?,
+    };
     let books = match &arguments.books {
         Some(directory) => Books::open(directory)?,
         None => Books::open(&remembered::directory(&arguments.node.state)?)?,
@@ -73,7 +82,7 @@ pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> 
         Listen::At(address) => Some(http::listen(address).await?),
         Listen::Nowhere => None,
     };
-    let mut daemon = Daemon::new(charging, arguments.watch_interval, books, files);
+    let mut daemon = Daemon::new(charging, books, files);
     daemon.take(charges);
     daemon.publish();
     if let Some(listener) = listener {
@@ -98,6 +107,14 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             reload: listen(SignalKind::hangup())?,
         })
+    }
+
+    /// Waits until somebody asks for the end.
+    async fn end(&mut self) {
+        tokio::select! {
+            Some(()) = self.terminate.recv() => {}
+            Some(()) = self.interrupt.recv() => {}
+        }
     }
 }
 
@@ -145,7 +162,8 @@ enum Event {
 }
 
 impl Daemon {
-    fn new(charging: Charging, watch_interval: Duration, books: Books, files: Fingerprint) -> Self {
+    fn new(charging: Charging, books: Books, files: Fingerprint) -> Self {
+        let watch_interval = charging.watch_interval.unwrap_or(WATCH);
         let now = Timestamp::now();
         let status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -296,9 +314,12 @@ impl Daemon {
     }
 
     fn read_again(&mut self) {
-        // A change that comes meanwhile is noticed afterwards, for the fingerprint is taken before.
-        if self.reading.is_some() || self.stopping {
+        if self.stopping {
             return;
+        }
+        // What is being read may not be what the files say now, and may never end: its workers end with it.
+        if let Some(outdated) = self.reading.take() {
+            outdated.abort();
         }
         self.files = self.charging.fingerprint();
         self.notifier.reloading();
@@ -336,6 +357,9 @@ impl Daemon {
                 tracing::warn!(node_cleanup = charge.name, "{notice}");
             }
             self.books.standing(&charge.name, now);
+        }
+        for notice in self.charging.without_effect(&charges) {
+            tracing::warn!("{notice}");
         }
         self.books.retain(&names);
         self.books.save();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use holystone_core::manifest;
 use holystone_core::manifest::status::NodeCleanupStatus;
+use holystone_core::text;
 use holystone_operator::operator::Watcher;
 use holystone_operator::{Ask, Check, Lease, Operator, Settings, Standing};
 use tokio::signal::unix::{SignalKind, signal};
@@ -72,6 +73,11 @@ fn check() -> Check {
         let checker = Arc::clone(&checker);
         Box::pin(async move {
             let draft = manifest::draft_of(&object);
+            if let Some(manifest) = &draft.manifest {
+                for notice in policy::of_manifest(manifest) {
+                    tracing::warn!("{}: {notice}", text::shown(&manifest.full_name()));
+                }
+            }
             checker.problems(&draft, policy::builtin).await.unwrap_or_else(|error| {
                 tracing::warn!("plugins cannot be checked: {error:#}");
                 Vec::new()

@@ -17,6 +17,7 @@ use holystone_core::text;
 use holystone_runtime::{
     Answer, CacheError, Capability, Engine, EngineError, Grants, Limits, Plugin, PluginError, Reason, View, Worker,
 };
+use tokio::task::JoinSet;
 
 pub(crate) use self::config::{Complaint, SCHEMA, complaints, denied, is_denied_builtin, without_effect};
 pub(crate) use self::source::Source;
@@ -64,12 +65,18 @@ pub(crate) struct Loaded {
 /// When no engine can be made. A plugin that cannot be loaded is not an error here.
 pub(crate) async fn load(choices: &[Choice], cache: &CacheDir) -> anyhow::Result<Vec<Loaded>> {
     let engine = engine(cache)?;
-    let load = |choice: &Choice| tokio::spawn(choice.clone().load(engine.clone()));
-    let mut loaded = Vec::new();
-    for plugin in choices.iter().map(load).collect::<Vec<_>>() {
-        loaded.push(plugin.await.context("loading the plugins ended early")?);
+    // Whoever loses interest in the set ends its tasks, and they their workers.
+    let mut tasks = JoinSet::new();
+    for (place, choice) in choices.iter().cloned().enumerate() {
+        let load = choice.load(engine.clone());
+        tasks.spawn(async move { (place, load.await) });
     }
-    Ok(loaded)
+    let mut loaded = Vec::new();
+    while let Some(plugin) = tasks.join_next().await {
+        loaded.push(plugin.context("loading the plugins ended early")?);
+    }
+    loaded.sort_by_key(|(place, _)| *place);
+    Ok(loaded.into_iter().map(|(_, plugin)| plugin).collect())
 }
 
 /// What all plugins together have answered.

@@ -27,7 +27,7 @@ use crate::sweep::Pace;
 
 pub(crate) use self::check::{Checker, builtin};
 pub(crate) use self::manifests::{Checked, Manifests, Validated};
-pub(crate) use self::notices::without_effect;
+pub(crate) use self::notices::{of_manifest, without_effect};
 
 /// How long a run may take when nobody says so.
 const TIME_LIMIT: Duration = Duration::from_mins(30);

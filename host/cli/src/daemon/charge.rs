@@ -37,6 +37,8 @@ pub(crate) struct Charging {
     pub(crate) mode: Option<Mode>,
     /// How much later than its ticks this machine may start.
     pub(crate) jitter: Duration,
+    /// How often to measure disks, if the command line says so.
+    pub(crate) watch_interval: Option<Duration>,
 }
 
 /// What tells that a file is not the one that it was.
@@ -62,6 +64,18 @@ impl Charging {
         let ttl = manifest.spec.rollout.completion_policy.ttl_seconds_after_finished;
         let ttl = ttl.map(|seconds| SignedDuration::from_secs(seconds.into()));
         Ok(Charge { name, policy, duty, limits: manifest.history(), ttl })
+    }
+
+    /// Says what of the command line has no effect with these manifests.
+    pub(crate) fn without_effect(&self, charges: &[Charge]) -> Vec<String> {
+        let mut notices = Vec::new();
+        if !self.jitter.is_zero() && charges.iter().all(|charge| charge.duty.timetable.is_none()) {
+            notices.push("--jitter has no effect, because no manifest has a schedule".to_owned());
+        }
+        if self.watch_interval.is_some() && !charges.iter().any(|charge| charge.duty.watches) {
+            notices.push("--watch-interval has no effect, because no manifest has pressure.above".to_owned());
+        }
+        notices
     }
 
     /// What the files are now. Names are resolved each time, so that a link that is set to another file is noticed: so

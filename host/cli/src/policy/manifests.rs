@@ -8,6 +8,7 @@ use holystone_core::cluster;
 use holystone_core::manifest::{
     self, Found, LogRoot, MAX_LENGTH, NodeCleanup, PluginDraft, PluginSource, Problem, Text,
 };
+use holystone_core::text;
 use holystone_node::RootSpec;
 use holystone_runtime::{Capability, Limits};
 
@@ -21,6 +22,9 @@ use crate::sweep::Pace;
 
 /// What the name of a file has to end in, for it to be read from a directory.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// What the schema of a plugin's config is called, which is not read from a directory either.
+const SCHEMA_ENDING: &str = ".schema.json";
 
 /// Where manifests come from.
 #[derive(Clone, Debug)]
@@ -86,7 +90,7 @@ impl Manifests {
     /// The files that they are read from now; what cannot be read is left out.
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
         let of = |path: &PathBuf| match entries(path) {
-            Ok(entries) => entries,
+            Ok(Entries { manifests, .. }) => manifests,
             Err(_) => vec![path.clone()],
         };
         self.filenames.iter().filter(|path| path.as_os_str() != "-").flat_map(of).collect()
@@ -132,7 +136,12 @@ impl Manifests {
                 checked.push(Checked { manifest: found.manifest, policy, plugins: loaded });
             }
         }
-        if problems.is_empty() { Ok(checked) } else { Err(told(&in_order(problems, &files))) }
+        if problems.is_empty() {
+            self.note_unused(checked.iter().map(|checked| &checked.manifest));
+            Ok(checked)
+        } else {
+            Err(told(&in_order(problems, &files)))
+        }
     }
 
     /// Finds everything that is wrong with all of them: as this machine would find it, or with `on_cluster` as the
@@ -157,13 +166,44 @@ impl Manifests {
             problems.extend(check.problems(draft, source).await?);
             let Some(mut manifest) = draft.manifest.clone() else { continue };
             adapt(&mut manifest);
+            for notice in super::of_manifest(&manifest) {
+                tracing::warn!("{}: {notice}", text::shown(&manifest.full_name()));
+            }
             if on_cluster {
                 let found = cluster::problems(&manifest).into_iter();
                 problems.extend(found.map(|problem| draft.problem(&problem.path, problem.message)));
             }
             manifests.push(manifest);
         }
+        self.note_unused(manifests.iter());
         Ok(Validated { manifests, problems: in_order(problems, &files) })
+    }
+
+    /// Says which directories were named that no manifest takes anything from.
+    fn note_unused<'a>(&self, manifests: impl Iterator<Item = &'a NodeCleanup> + Clone) {
+        let has = |wanted: fn(&PluginSource) -> bool| {
+            manifests.clone().flat_map(|manifest| &manifest.spec.plugins).any(|plugin| wanted(&plugin.source))
+        };
+        let has_log_roots = manifests.clone().any(|manifest| !manifest.spec.log_roots.is_empty());
+        for (flag, directory, is_used, missing) in [
+            (
+                "--config-map-dir",
+                &self.config_map_dir,
+                has(|source| matches!(source, PluginSource::ConfigMap(_))),
+                "no plugin comes from a ConfigMap",
+            ),
+            (
+                "--image-volume-dir",
+                &self.image_volume_dir,
+                has(|source| matches!(source, PluginSource::ImageVolume(_))),
+                "no plugin comes from an image",
+            ),
+            ("--log-root-dir", &self.log_root_dir, has_log_roots, "no manifest has log roots"),
+        ] {
+            if directory.is_some() && !is_used {
+                tracing::warn!("{flag} has no effect, because {missing}");
+            }
+        }
     }
 
     /// The ones in these files and directories.
@@ -179,7 +219,9 @@ impl Manifests {
                 let bytes = files::standard_input(MAX_LENGTH as u64);
                 files.push(file("standard input".to_owned(), Path::new("."), bytes)?);
             } else if path.is_dir() {
-                for path in entries(path)? {
+                let Entries { manifests, schemas } = entries(path)?;
+                schemas.iter().filter(|schema| !has_component(schema)).for_each(|schema| note_schema(schema));
+                for path in manifests {
                     files.push(File { is_listed: true, ..read(&path)? });
                 }
             } else {
@@ -272,7 +314,7 @@ pub(super) fn granted(capability: manifest::Capability) -> Capability {
     }
 }
 
-fn pace(manifest: &NodeCleanup) -> Pace {
+pub(super) fn pace(manifest: &NodeCleanup) -> Pace {
     let pace = manifest.spec.pace;
     Pace {
         in_flight: pace.concurrency.into(),
@@ -341,26 +383,52 @@ fn drafts(files: &[File]) -> (Vec<manifest::Draft<'_>>, Vec<Problem>) {
     (drafts, problems)
 }
 
-/// The manifests of a directory, by name. What Kubernetes mounts has hidden entries besides, and plugins that lie there
-/// have the schemas of their configs beside them.
-fn entries(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// What lies in a directory, by name.
+#[derive(Default)]
+struct Entries {
+    manifests: Vec<PathBuf>,
+    /// Schemas of the configs of plugins, which lie beside the plugins.
+    schemas: Vec<PathBuf>,
+}
+
+/// Sorts the files of a directory. What Kubernetes mounts has hidden entries besides.
+fn entries(directory: &Path) -> anyhow::Result<Entries> {
     let unreadable = |error: std::io::Error| Usage(format!("-f: {} cannot be read: {error}", directory.display()));
-    let mut paths = Vec::new();
+    let mut entries = Entries::default();
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
         let wanted = path.extension().is_some_and(|ending| ENDINGS.iter().any(|wanted| ending == *wanted));
-        let schema = path.to_string_lossy().ends_with(".schema.json");
-        if wanted && !hidden && !schema && !path.is_dir() {
-            paths.push(path);
+        if !wanted || hidden || path.is_dir() {
+            continue;
         }
+        let is_schema = path.as_os_str().as_encoded_bytes().ends_with(SCHEMA_ENDING.as_bytes());
+        let list = if is_schema { &mut entries.schemas } else { &mut entries.manifests };
+        list.push(path);
     }
-    if paths.is_empty() {
-        let problem = format!("-f: {} has no file that ends in .yaml, .yml or .json", directory.display());
+    if entries.manifests.is_empty() {
+        let problem = format!(
+            "-f: {} has no file that ends in .yaml, .yml or .json, besides {SCHEMA_ENDING}",
+            directory.display()
+        );
         return Err(Usage(problem).into());
     }
-    paths.sort();
-    Ok(paths)
+    entries.manifests.sort();
+    entries.schemas.sort();
+    Ok(entries)
+}
+
+/// Says whether the plugin that a schema belongs to lies beside it.
+fn has_component(schema: &Path) -> bool {
+    // From cleaner.schema.json over cleaner.schema to cleaner.wasm.
+    schema.with_extension("").with_extension("wasm").exists()
+}
+
+fn note_schema(schema: &Path) {
+    tracing::warn!(
+        "-f: {}: by its name the JSON Schema of a plugin's config, not a NodeCleanup: skipped; give the file itself to -f to have it read",
+        text::shown(&schema.display().to_string())
+    );
 }
 
 /// All problems as one error.

@@ -1,6 +1,7 @@
 //! What a policy says that has no effect on this run. Not an error: it may have one elsewhere, or later.
 
 use holystone_core::guard::GuardRails;
+use holystone_core::manifest::NodeCleanup;
 use holystone_runtime::Capability;
 
 use super::Policy;
@@ -24,10 +25,20 @@ pub(crate) fn without_effect(policy: &Policy, loaded: &[Loaded]) -> Vec<String> 
         notices.extend(of_images(&policy.rails));
     }
     notices.extend(of_limits(&policy.rails));
-    if !policy.pace.pause.is_zero() && policy.pace.in_flight != Pace::default().in_flight {
-        notices.push("with a pause, removals start one by one, so the limit of concurrency has no effect".to_owned());
-    }
+    notices.extend(of_pace(&policy.pace));
     notices
+}
+
+/// Says what of a manifest has no effect wherever it runs.
+pub(crate) fn of_manifest(manifest: &NodeCleanup) -> Vec<String> {
+    let mut notices = of_limits(&manifest.rails());
+    notices.extend(of_pace(&super::manifests::pace(manifest)));
+    notices
+}
+
+fn of_pace(pace: &Pace) -> Option<String> {
+    let is_idle = !pace.pause.is_zero() && pace.in_flight != Pace::default().in_flight;
+    is_idle.then(|| "with a pause, removals start one by one, so the limit of concurrency has no effect".to_owned())
 }
 
 /// What a plugin is granted and makes no use of.
