@@ -73,7 +73,7 @@ pub(super) fn unlisted(
 
 #[cfg(test)]
 mod tests {
-    use super::{NAMESPACE, OutsideContainer, unlisted};
+    use super::{Container, NAMESPACE, OutsideContainer, unlisted};
     use crate::simulated::fixture::{container, snapshot};
 
     #[test]
@@ -88,7 +88,8 @@ mod tests {
         let left = |containers: &[_], sandboxes: &[_]| -> Vec<String> {
             unlisted(all.to_vec(), containers, sandboxes).into_iter().map(|it| it.id).collect()
         };
-        assert_eq!(left(&[container("b", 1)], &node.sandboxes), ["a", "c"]);
+        let listed = Container { id: "b".to_owned(), ..container("b", 1) };
+        assert_eq!(left(&[listed], &node.sandboxes), ["a", "c"]);
         assert_eq!(left(&[], &[]), ["a", "b", sandbox, "c"]);
     }
 }
