@@ -46,6 +46,7 @@ const MEMORIES: [u16; 2] = [64, 256];
 const OWN: f64 = 64.0;
 
 /// What compiling may take, in MiB.
+#[expect(clippy::cast_precision_loss, reason = "it is small")]
 const COMPILE: f64 = (holystone_core::worker::COMPILE_MEMORY >> 20) as f64;
 
 /// A plugin that runs into a limit.

@@ -463,9 +463,9 @@ fn schemas_of_plugins_that_lie_among_manifests_are_skipped() {
     assert!(!all.stderr.contains("mine.schema.json"), "the plugin that it belongs to is there: {}", all.stderr);
 
     for directory in ["schemas", "named"] {
-        let none = validate(&file(directory)).expect(64);
+        let empty = validate(&file(directory)).expect(64);
         let words = "has no file that ends in .yaml, .yml or .json, besides .schema.json";
-        assert!(none.stderr.contains(words), "{}", none.stderr);
+        assert!(empty.stderr.contains(words), "{}", empty.stderr);
     }
     // By its own name any file is read.
     validate(&file("named/odd.schema.json")).expect(0);

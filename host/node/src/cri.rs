@@ -219,7 +219,7 @@ impl Cri {
             // Images first: a container that starts while this goes on is then seen with the image that it uses.
             let images = self.list_images().await?;
             let (mut containers, mut sandboxes, all) =
-                tokio::try_join!(self.list_containers(), self.list_sandboxes(), self.list_namespace())?;
+                tokio::try_join!(self.list_containers(), self.list_sandboxes(), Box::pin(self.list_namespace()))?;
             // Before any is dropped: what CRI has listed is not outside of it.
             let outside = all.map(|all| outside::unlisted(all, &containers, &sandboxes));
             let all_known = self.memory().knows(&containers, &sandboxes);

@@ -137,7 +137,7 @@ impl Manifests {
             }
         }
         if problems.is_empty() {
-            self.note_unused(checked.iter().map(|checked| &checked.manifest));
+            self.note_unused(&checked.iter().map(|checked| &checked.manifest));
             Ok(checked)
         } else {
             Err(told(&in_order(problems, &files)))
@@ -175,12 +175,12 @@ impl Manifests {
             }
             manifests.push(manifest);
         }
-        self.note_unused(manifests.iter());
+        self.note_unused(&manifests.iter());
         Ok(Validated { manifests, problems: in_order(problems, &files) })
     }
 
     /// Says which directories were named that no manifest takes anything from.
-    fn note_unused<'a>(&self, manifests: impl Iterator<Item = &'a NodeCleanup> + Clone) {
+    fn note_unused<'a>(&self, manifests: &(impl Iterator<Item = &'a NodeCleanup> + Clone)) {
         let has = |wanted: fn(&PluginSource) -> bool| {
             manifests.clone().flat_map(|manifest| &manifest.spec.plugins).any(|plugin| wanted(&plugin.source))
         };
