@@ -119,7 +119,26 @@ impl Containerd {
 
     /// Makes the daemon hang: it takes connections, for the kernel does, and answers nothing.
     pub fn freeze(&self) -> anyhow::Result<()> {
-        self.send(Signal::STOP)
+        self.send(Signal::STOP)?;
+        // Its threads on other processors run on for a moment.
+        let until = Instant::now() + Duration::from_secs(10);
+        while !self.is_frozen()? {
+            ensure!(Instant::now() < until, "containerd was told to stop and runs on");
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    fn is_frozen(&self) -> anyhow::Result<bool> {
+        let daemon = self.daemon.as_ref().context("containerd does not run")?;
+        for thread in fs::read_dir(format!("/proc/{}/task", daemon.id())).context("list containerd's threads")? {
+            // One that has just ended is looked for again.
+            let status = fs::read_to_string(thread?.path().join("stat")).unwrap_or_default();
+            if !status.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T')) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Lets it go on after [`Containerd::freeze`].
