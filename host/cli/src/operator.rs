@@ -6,7 +6,7 @@ use std::sync::Arc;
 use holystone_core::manifest;
 use holystone_core::manifest::status::NodeCleanupStatus;
 use holystone_operator::operator::Watcher;
-use holystone_operator::{Ask, Check, Lease, Operator, Settings, Standing};
+use holystone_operator::{Ask, Check, Lease, Operator, Settings, Standing, lease};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Listen, OperatorArguments};
@@ -22,12 +22,15 @@ pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Ex
     let client = holystone_operator::connect().await?;
     let host_name = || rustix::system::uname().nodename().to_string_lossy().into_owned();
     let identity = arguments.identity.clone().filter(|name| !name.is_empty()).unwrap_or_else(host_name);
+    let lease = arguments.lease_namespace.as_deref().filter(|namespace| !namespace.is_empty());
+    let installation = lease.map_or_else(|| identity.clone(), |namespace| format!("{namespace}/{}", lease::NAME));
     let operator = Operator::new(
         client.clone(),
         Settings {
             namespace: arguments.namespace.clone(),
             image: arguments.image.clone(),
             identity: identity.clone(),
+            installation,
             ask: ask(),
             check: check(),
         },
@@ -35,7 +38,6 @@ pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Ex
     if let Listen::At(address) = arguments.listen {
         tokio::spawn(http::serve(http::listen(address).await?, Arc::new(Told(operator.watcher()))));
     }
-    let lease = arguments.lease_namespace.as_deref().filter(|namespace| !namespace.is_empty());
     let mut lease = lease.map(|namespace| Lease::new(client, namespace, &identity));
     let watcher = operator.watcher();
     let work = async {

@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holystone_core::cluster::{BROADCAST_JOB_LABEL, NAME_LABEL, NodeState, NodeWord, Observed, object_name};
+use holystone_core::cluster::{
+    BROADCAST_JOB_LABEL, NAME_LABEL, NodeState, NodeWord, Observed, manifest_of, object_name,
+};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How many runs of a NodeCleanup are known node by node: the last one, and the one that takes its place.
 const RUNS: usize = 2;
@@ -140,6 +142,11 @@ impl World {
         Kind::ALL.iter().all(|kind| self.complete.contains(kind) || kind.is_kruise() && !has_kruise)
     }
 
+    /// A NodeCleanup, if it is there.
+    pub fn node_cleanup(&self, key: &Key) -> Option<&Value> {
+        self.get(Kind::NodeCleanup, key)
+    }
+
     /// All NodeCleanups.
     pub fn node_cleanups(&self) -> impl Iterator<Item = (&Key, &Value)> {
         self.objects.get(&Kind::NodeCleanup).into_iter().flatten()
@@ -187,12 +194,13 @@ impl World {
             object,
             image,
             has_kruise: self.has_kruise == Some(true),
-            config_map: self.get(Kind::ConfigMap, &key.beside(&object_name)),
+            config_maps: self.config_maps_of(key).collect(),
             advanced_cron_job: self.get(Kind::AdvancedCronJob, key),
             daemon_set,
             broadcast_jobs: self.jobs_of(key).collect(),
             runs,
             problems: &[],
+            operator: "",
             acts,
             now,
         };
@@ -201,6 +209,11 @@ impl World {
 
     fn get(&self, kind: Kind, key: &Key) -> Option<&Value> {
         self.objects.get(&kind)?.get(key)
+    }
+
+    fn config_maps_of(&self, key: &Key) -> impl Iterator<Item = &Value> {
+        let maps = self.objects.get(&Kind::ConfigMap).into_iter().flatten();
+        maps.filter(|(_, map)| about(Kind::ConfigMap, map).contains(key)).map(|(_, map)| map)
     }
 
     fn jobs_of(&self, key: &Key) -> impl Iterator<Item = &Value> {
@@ -274,9 +287,14 @@ impl World {
         match run {
             Some(run) => {
                 if let Some(run) = self.runs.get_mut(&key).and_then(|runs| runs.get_mut(&run))
-                    && run.pods.get(name).is_some_and(|state| state.word == NodeWord::Active)
+                    && let Some(state) = run.pods.get_mut(name)
+                    && state.word == NodeWord::Active
                 {
-                    run.pods.remove(name);
+                    // A pod that goes with its run has often ended right before.
+                    *state = state_of(pod);
+                    if state.word == NodeWord::Active {
+                        run.pods.remove(name);
+                    }
                 }
             }
             None => {
@@ -382,9 +400,11 @@ fn slim(kind: Kind, object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
     }
-    if kind == Kind::BroadcastJob
-        && let Some(spec) = object["spec"].as_object_mut()
-    {
-        spec.remove("template");
+    // Of the pods of a run, which manifest they read.
+    if kind == Kind::BroadcastJob && object["spec"]["template"].is_object() {
+        let volumes = object["spec"]["template"]["spec"]["volumes"].as_array().cloned().unwrap_or_default();
+        let manifest =
+            volumes.into_iter().filter(|volume| manifest_of(&json!({ "spec": { "volumes": [volume] } })).is_some());
+        object["spec"]["template"] = json!({ "spec": { "volumes": manifest.collect::<Vec<_>>() } });
     }
 }
