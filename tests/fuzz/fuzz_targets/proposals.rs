@@ -188,6 +188,7 @@ impl ANode {
             images: images.collect(),
             containers: self.containers.iter().enumerate().map(|(place, it)| it.build(place)).collect(),
             sandboxes: self.sandboxes.iter().enumerate().map(|(place, it)| it.build(place)).collect(),
+            outside: Vec::new(),
             memory: Memory {
                 since: self.since.map(|n| minute(i64::from(n) % (NOW + 1))),
                 own_images: self.own_images.iter().map(|n| id(*n)).collect(),
