@@ -45,7 +45,7 @@ const MEMORIES: [u16; 2] = [64, 256];
 /// What the process may take beyond the plugin's limit, in MiB.
 const OWN: f64 = 64.0;
 
-/// What compiling may take, in MiB.
+/// The limit of compiling, in MiB.
 #[expect(clippy::cast_precision_loss, reason = "it is small")]
 const COMPILE: f64 = (holystone_core::worker::COMPILE_MEMORY >> 20) as f64;
 
@@ -190,7 +190,7 @@ fn compiling() -> (f64, f64) {
     worsts
 }
 
-/// What a bomb has taken.
+/// The cost of a bomb.
 struct Exploded {
     time: Duration,
     own: f64,

@@ -26,6 +26,7 @@ mod config;
 mod containerd;
 mod cri;
 pub mod crio;
+pub mod dice;
 mod disk;
 pub mod fake_api;
 mod guests;

@@ -275,7 +275,7 @@ async fn a_schema_without_end_fails_its_reload_and_nothing_else() {
     let latest = |daemon: &Daemon<'_>| text(&daemon.runs("first")[0]["startedAt"]);
     daemon.until("it has run", |daemon| !daemon.runs("first").is_empty());
     let before = latest(&daemon);
-    daemon.until("the manifest before goes on running", |daemon| latest(daemon) != before);
+    daemon.until("the previous manifest keeps running", |daemon| latest(daemon) != before);
 
     // One that would take ten minutes gives way to what comes after it.
     write(&node, "b.yaml", &endless(&node, "10m"));

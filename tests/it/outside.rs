@@ -27,7 +27,7 @@ fn refusal(report: &Value, image: &str) -> (String, String) {
     (text(&refused["refusal"]["code"]), text(&refused["refusal"]["message"]))
 }
 
-/// With a plugin that wishes for every image.
+/// Runs a plugin that wishes for every image.
 fn greedy(verb: &str, endpoint: &str) -> Command {
     let grants = ["--allow", "images,logs,log-content"];
     sweep(verb, holystone_tests::misbehave(), r#"{"do":"greedy"}"#, endpoint, &grants)

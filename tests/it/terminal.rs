@@ -27,7 +27,7 @@ fn with_arguments(command: &Command, is_wanted: impl Fn(&OsStr) -> bool) -> Comm
     other
 }
 
-/// Runs a command on a terminal of its own to its end; nobody answers there.
+/// Runs a command on a terminal of its own to its end, without an answer there.
 pub(crate) fn run_on_terminal(command: &Command) -> Ended {
     let mut started = Asking::started(with_arguments(command, |_| true));
     // Should it ask all the same, that is no answer; it may be over already.
@@ -78,7 +78,7 @@ impl Asking {
         self.wait();
     }
 
-    /// What it has said since the last answer: the plan.
+    /// Its output since the last answer: the plan.
     pub(crate) fn said(&self) -> &str {
         &self.said
     }

@@ -398,7 +398,7 @@ pub(crate) struct StateDirArguments {
 pub(crate) struct ManifestArguments {
     /// Manifests, YAML or JSON: a file, a directory with files that end in .yaml, .yml or .json (but not in
     /// .schema.json, as schemas of plugins do), or - for standard input. May be repeated. What flags say as well, the
-    /// flags win; `holystone explain` tells of the fields.
+    /// flags win; `holystone explain` documents the fields.
     #[arg(short, long = "filename", value_name = "FILE|DIRECTORY|-")]
     pub(crate) filenames: Vec<PathBuf>,
 

@@ -48,7 +48,7 @@ const TURN: Duration = Duration::from_secs(5);
 /// How long to wait for a run that somebody else has started on this node.
 const LOCK_PATIENCE: Duration = Duration::from_mins(5);
 
-/// How often to measure disks, unless the command line says otherwise.
+/// Default interval between two measurements of disks.
 const WATCH: Duration = Duration::from_mins(1);
 
 /// Keeps running until it is asked to end.
@@ -68,7 +68,7 @@ pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> 
         watch_interval: arguments.watch_interval,
     };
     let files = charging.fingerprint();
-    // A plugin that takes long to compile or a schema without end keeps nobody from ending this.
+    // A plugin that takes long to compile, or a schema without end, does not block a stop.
     let charges = tokio::select! {
         biased;
         () = signals.end() => return Ok(Exit::Done),
@@ -109,7 +109,7 @@ impl Signals {
         })
     }
 
-    /// Waits until somebody asks for the end.
+    /// Waits until a stop is requested.
     async fn end(&mut self) {
         tokio::select! {
             Some(()) = self.terminate.recv() => {}

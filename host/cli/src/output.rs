@@ -468,7 +468,7 @@ fn by_filesystem(filesystems: &[Filesystem]) -> Vec<Vec<&Filesystem>> {
     found
 }
 
-/// How full a filesystem is, of bytes and, where that is more, of inodes; and what the runtime says of its store there.
+/// Describes how full a filesystem is, of bytes and, where that is more, of inodes; and what the runtime says of its store there.
 fn disk_use(names: &[&Filesystem]) -> String {
     let measured = names.iter().find_map(|filesystem| Some((filesystem, filesystem.bytes_used()?)));
     let whole = measured.map(|(filesystem, percent)| {

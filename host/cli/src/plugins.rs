@@ -65,7 +65,7 @@ pub(crate) struct Loaded {
 /// When no engine can be made. A plugin that cannot be loaded is not an error here.
 pub(crate) async fn load(choices: &[Choice], cache: &CacheDir) -> anyhow::Result<Vec<Loaded>> {
     let engine = engine(cache)?;
-    // Whoever loses interest in the set ends its tasks, and they their workers.
+    // Dropping the set ends its tasks, and with them their workers.
     let mut tasks = JoinSet::new();
     for (place, choice) in choices.iter().cloned().enumerate() {
         let load = choice.load(engine.clone());

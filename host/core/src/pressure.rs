@@ -1,6 +1,6 @@
 //! Pressure: whether a filesystem is full enough to remove anything at all, and when it is empty enough to stop.
 //!
-//! A filesystem is as full as the fuller of its bytes and its inodes: without either nobody can write a file.
+//! A filesystem is as full as the fuller of its bytes and its inodes: without either no file can be written.
 
 use std::fmt;
 use std::str::FromStr;
@@ -98,7 +98,7 @@ pub enum Need {
     No {
         /// Percent in use.
         used: u64,
-        /// Of what that is the share.
+        /// The resource that the share is of.
         measure: Measure,
         /// The bound, in percent.
         bound: u8,
@@ -107,7 +107,7 @@ pub enum Need {
     Unknown,
 }
 
-/// What a filesystem can run out of. Of equal shares that of the bytes counts.
+/// A resource of a filesystem that can run out. Of equal shares that of the bytes counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Measure {
     /// Room for files' numbers and names.
@@ -126,7 +126,7 @@ impl Measure {
     }
 }
 
-/// How full a filesystem is, in percent, and of what: the fuller of bytes and inodes. Nothing where the bytes are unknown.
+/// Returns how full a filesystem is, in percent, and of what: the fuller of bytes and inodes. Nothing where the bytes are unknown.
 pub fn fullness(filesystem: &Filesystem) -> Option<(u64, Measure)> {
     let bytes = (filesystem.bytes_used()?, Measure::Bytes);
     Some(filesystem.inodes_used().map_or(bytes, |inodes| bytes.max((inodes, Measure::Inodes))))
@@ -157,7 +157,7 @@ impl Pressure {
         }
     }
 
-    /// How full the filesystem is, of several the fullest.
+    /// Returns how full the filesystem is, of several the fullest.
     fn fullest(&self, filesystems: &[Filesystem]) -> Option<(u64, Measure)> {
         let in_question = filesystems.iter().filter(|filesystem| self.disk.is(&filesystem.name));
         in_question.filter_map(fullness).max()

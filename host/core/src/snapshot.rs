@@ -144,7 +144,7 @@ pub struct Node {
     /// Uid of the pod that Holystone itself runs in; empty outside of pods.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub own_pod: String,
-    /// Whether the runtime was asked for containers that CRI does not list, and does not answer that.
+    /// True if the runtime does not answer the question for containers that CRI does not list.
     #[serde(skip_serializing_if = "is_false")]
     pub outside_unseen: bool,
     /// The clock beside the wall clock; absent where it cannot be read.
@@ -194,7 +194,7 @@ impl Filesystem {
         percent::rounded_up(all.saturating_sub(free), all)
     }
 
-    /// Whether two are known to be one.
+    /// Returns whether two are known to be one.
     pub fn is_same(&self, other: &Self) -> bool {
         !self.identity.is_empty() && self.identity == other.identity
     }

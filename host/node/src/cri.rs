@@ -104,7 +104,7 @@ enum Depth {
     Again,
 }
 
-/// What a node has.
+/// The lists of a node.
 struct Lists {
     images: Vec<Image>,
     containers: Vec<Container>,

@@ -27,7 +27,7 @@ pub(crate) struct Mount {
     pub(crate) parent: u64,
     /// The device of its filesystem.
     pub(crate) device: u64,
-    /// What of the filesystem is mounted, as a path there.
+    /// The directory of the filesystem that is mounted, as a path there.
     pub(crate) root: Vec<u8>,
     /// Where it is mounted.
     pub(crate) point: Vec<u8>,
@@ -100,7 +100,7 @@ impl Table {
         Some(spot)
     }
 
-    /// Whether the proc filesystem here hides processes from whoever may not trace them, or leaves out other files.
+    /// Returns whether the proc filesystem here hides processes from users who may not trace them, or leaves out other files.
     pub(crate) fn hides_processes(&self, proc: &Path) -> bool {
         let hides = |option: &[u8]| {
             option.strip_prefix(b"hidepid=").is_some_and(|how| !matches!(how, b"0" | b"off"))

@@ -34,7 +34,7 @@ pub(crate) const MAX_CODE: usize = 16 << 20;
 pub(crate) const MAX_COMPILED: usize = 192 << 20;
 /// How many functions are compiled. Each takes about 5 KB of memory, however small it is.
 pub(crate) const MAX_FUNCTIONS: usize = 100_000;
-/// How many segments of data and of tables are compiled: the code that puts each into its place is the compiler's to
+/// The most segments of data and of tables that are compiled: the code that puts each into its place is the compiler's to
 /// make, and of data any number would fit into what is not counted as code. Python components have some hundred.
 pub(crate) const MAX_SEGMENTS: usize = 100_000;
 /// How many instances components in components may multiply to.

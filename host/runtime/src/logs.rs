@@ -59,7 +59,7 @@ pub(crate) async fn read(
 }
 
 impl OpenWalk {
-    /// What each glob has matched so far.
+    /// Returns the number of matches of each glob so far.
     pub(crate) fn counts(&self) -> &GlobCounts {
         &self.counts
     }

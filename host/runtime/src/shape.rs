@@ -9,7 +9,7 @@ use wasmparser::{ComponentInstance, ElementItems, Encoding, Instance, Parser, Pa
 use crate::error::Reason;
 use crate::limits::{MAX_CODE, MAX_FUNCTIONS, MAX_INSTANCES, MAX_NESTING, MAX_SEGMENTS};
 
-/// What a function, a global, a segment or an element of one costs the host in every instance of its module, in bytes.
+/// The cost of a function, a global, a segment or an element of one the host in every instance of its module, in bytes.
 const ITEM: usize = 32;
 
 /// Sums over a component and all that is nested in it.
@@ -18,7 +18,7 @@ struct Shape {
     /// Bytes that are data or serve no purpose but to inform.
     uncompiled: usize,
     functions: usize,
-    /// Of data and of elements.
+    /// Segments of data and of elements.
     segments: usize,
     /// Functions, globals, segments and elements of the module that has most of them.
     largest: usize,

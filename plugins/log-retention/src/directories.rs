@@ -14,14 +14,14 @@ pub struct Directory {
     pub modified: i64,
     /// When anything about it last changed.
     pub changed: i64,
-    /// What it takes on disk.
+    /// Its size on disk.
     pub allocated_bytes: u64,
 }
 
 /// Which directories a rule is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// It matches one of these.
+    /// Globs of which one must match it.
     pub include: Vec<Glob>,
     /// Neither it nor a directory that it lies in matches one of these.
     pub exclude: Vec<Glob>,
@@ -49,7 +49,7 @@ pub struct Search<'a> {
     /// The directories on the way down.
     open: Vec<Open>,
     found: Vec<Directory>,
-    /// How many directories each glob has matched.
+    /// The number of directories that each glob has matched.
     include: Vec<u64>,
     exclude: Vec<u64>,
 }
@@ -93,7 +93,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// How many directories each glob has matched.
+    /// The number of directories that each glob has matched.
     pub fn counts(&self) -> (&[u64], &[u64]) {
         (&self.include, &self.exclude)
     }

@@ -13,7 +13,7 @@ pub struct Figures {
     pub capacity_bytes: Option<u64>,
     /// How many bytes are free on it.
     pub available_bytes: Option<u64>,
-    /// How many files it has room for.
+    /// The number of files that it has room for.
     pub inodes: Option<u64>,
     /// For how many more.
     pub inodes_free: Option<u64>,
@@ -28,7 +28,7 @@ pub struct Goals {
     missing: Vec<Option<Missing>>,
 }
 
-/// What is missing on a filesystem.
+/// The shortage of a filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Missing {
     /// There is no goal: always more.

@@ -95,7 +95,7 @@ pub struct Choice {
     pub file: File,
     /// It is a directory, with what is in it.
     pub is_directory: bool,
-    /// How many bytes the filesystem should gain: all with the last name, and nothing before.
+    /// The bytes that the filesystem should gain: all with the last name, and nothing before.
     pub gain: u64,
     /// Cut it and leave it in place.
     pub truncate: bool,
@@ -135,7 +135,7 @@ impl Rule {
 #[derive(Debug, Default)]
 pub struct Taken {
     files: HashSet<(usize, String)>,
-    /// How many names of a file go, of those with several.
+    /// The number of names of a file that go, of those with several.
     names: HashMap<String, u64>,
 }
 
@@ -171,9 +171,9 @@ impl Kept {
 
 #[derive(Debug, Default)]
 struct Group {
-    /// What the files take on disk, each once.
+    /// The size of the files on disk, each once.
     total_bytes: u64,
-    /// How many names there are of each file that has several.
+    /// The number of names of each file that has several.
     names: HashMap<String, u64>,
     /// Which of those are among the newest.
     newest_names: HashSet<String>,
@@ -339,7 +339,7 @@ pub fn take_directories(found: Vec<Directory>, root: usize, now: i64, goals: &mu
     }
 }
 
-/// What the filesystem gains with one more name, of a file of which these have gone already.
+/// Returns what the filesystem gains with one more name, of a file of which these have gone already.
 fn gain(file: &File, names: &mut HashMap<String, u64>) -> u64 {
     if !file.has_several_names() {
         return file.allocated_bytes;

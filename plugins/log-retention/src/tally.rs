@@ -8,10 +8,10 @@ use holystone_core::text::{closest, shown};
 
 use crate::config::Rule;
 
-/// How many names of a log root are kept to suggest one.
+/// The number of names of a log root that are kept to suggest one.
 const MOST_NAMES: usize = 5_000;
 
-/// What the walks of one rule have counted, in sum.
+/// The sums of what the walks of one rule have counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// For each glob of what the rule is about.
@@ -44,7 +44,7 @@ impl Counts {
         }
     }
 
-    /// Whether something that the operator wrote has matched nothing.
+    /// Returns whether something that the operator wrote has matched nothing.
     pub fn has_unmatched(&self) -> bool {
         self.is_whole && self.include.iter().chain(&self.exclude).any(|count| *count == 0)
     }

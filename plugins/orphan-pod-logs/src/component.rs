@@ -86,11 +86,11 @@ fn roots(config: &Config) -> Result<Vec<String>, String> {
     }
 }
 
-/// What a walk through one log root found.
+/// The findings of a walk through one log root.
 struct Walked {
     choices: Vec<Choice>,
     kept: Kept,
-    /// How many directories of pods; nothing when the walk ended early.
+    /// The number of directories of pods; nothing when the walk ended early.
     of_pods: Option<u64>,
 }
 

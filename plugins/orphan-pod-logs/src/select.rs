@@ -18,9 +18,9 @@ pub struct Entry<'a> {
     pub modified: i64,
     /// When it last changed itself.
     pub changed: i64,
-    /// What it takes on disk.
+    /// Its size on disk.
     pub allocated_bytes: u64,
-    /// How many names it has, if it is a file.
+    /// The number of its names, if it is a file.
     pub hard_links: u64,
     /// Which file it is, equal for all names of one.
     pub identity: &'a str,
@@ -57,9 +57,9 @@ pub struct Survey<'a> {
     current: Option<Directory>,
     choices: Vec<Choice>,
     kept: Kept,
-    /// How many names of each file that has several go with the choices.
+    /// The number of names that go with the choices, of each file that has several.
     gone: HashMap<String, u64>,
-    /// How many directories of pods there are, gone or not.
+    /// The number of directories of pods, gone or not.
     of_pods: u64,
 }
 
@@ -94,7 +94,7 @@ struct Directory {
 /// A file with several names.
 #[derive(Debug)]
 struct Linked {
-    /// How many of them lie in the directory.
+    /// The number of them in the directory.
     here: u64,
     all: u64,
     allocated_bytes: u64,
@@ -134,7 +134,7 @@ impl<'a> Survey<'a> {
         });
     }
 
-    /// How many directories of pods were shown, gone or not.
+    /// The number of directories of pods that were shown, gone or not.
     pub fn of_pods(&self) -> u64 {
         self.of_pods
     }

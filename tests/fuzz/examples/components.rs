@@ -4,14 +4,18 @@
 //! Not a fuzz target, since libFuzzer sees neither a worker process nor compiled guests; and not a part of the tests'
 //! build, since wasm-smith's features of shared crates would have wasmtime built once more.
 
+#[path = "../../harness/dice.rs"]
+mod dice;
+
 use std::path::Path;
 
 use arbitrary::Unstructured;
+use dice::Dice;
 use wasm_smith::{Component, Config, Module};
 use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
 use wit_parser::{ManglingAndAbi, Resolve, WorldId};
 
-/// How many bytes of chance a component is made of.
+/// The number of random bytes that a component is made of.
 const CHANCE: [usize; 4] = [64, 512, 4 << 10, 32 << 10];
 
 fn main() {
@@ -79,25 +83,5 @@ impl World {
         let mut module = Module::new(config, chance).ok()?.to_bytes();
         embed_component_metadata(&mut module, &self.resolve, self.world, StringEncoding::UTF8).ok()?;
         ComponentEncoder::default().module(&module).ok()?.encode().ok()
-    }
-}
-
-/// `SplitMix64`.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.roll() % end as u64) as usize
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.roll().to_le_bytes()[0]
     }
 }

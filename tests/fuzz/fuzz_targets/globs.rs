@@ -5,7 +5,7 @@ use holystone_core::logs::glob::MAX_LENGTH;
 use holystone_core::logs::{Glob, LogPath};
 use libfuzzer_sys::fuzz_target;
 
-/// How many components a glob without braces may have.
+/// The most components of a glob without braces.
 const MAX_DEPTH: usize = 63;
 
 fuzz_target!(|text: &str| {

@@ -1,4 +1,4 @@
-//! Components that nobody wrote: checked, compiled by a worker, linked, and asked for a plan. Whatever they are, the host
+//! Random components: checked, compiled by a worker, linked, and asked for a plan. Whatever they are, the host
 //! stays, and answers in time and with a short sentence.
 //!
 //! By default these are the guests of the other tests with some of their bytes changed. `HOLYSTONE_COMPONENTS=DIRECTORY`
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use holystone_core::usage::Usage;
 use holystone_runtime::{Capability, Engine, Limits, Plugin, PluginError, Reason, View, Worker};
+use holystone_tests::dice::Dice;
 use tokio::runtime::Runtime;
 
 use crate::simulated::small;
@@ -19,7 +20,7 @@ const LIMITS: Limits =
     Limits { timeout: Duration::from_millis(200), memory: 16 << 20, compile: Duration::from_secs(30) };
 /// Reading, compiling, linking, two calls, and what a busy machine adds.
 const BOUND: Duration = Duration::from_mins(1);
-/// How many changed guests are tried.
+/// The number of changed guests that are tried.
 const CASES: u64 = 60;
 
 struct Host {
@@ -58,22 +59,6 @@ impl Host {
     }
 }
 
-/// `SplitMix64`.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.roll() % end as u64).unwrap()
-    }
-}
-
 /// The components in a directory, by name.
 fn components(directory: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
@@ -92,14 +77,14 @@ fn changed() -> impl Iterator<Item = (String, Vec<u8>)> {
         let mut bytes = fs::read(guest).unwrap();
         for _ in 0..=dice.below(2) {
             let place = dice.below(bytes.len());
-            bytes[place] = dice.roll().to_le_bytes()[0];
+            bytes[place] = dice.byte();
         }
         (format!("{} changed by {seed}", guest.display()), bytes)
     })
 }
 
 #[test]
-fn components_that_nobody_wrote_do_no_harm() {
+fn random_components_do_no_harm() {
     let host = Host::new();
     let named = std::env::var_os("HOLYSTONE_COMPONENTS");
     let all: Box<dyn Iterator<Item = (String, Vec<u8>)>> = match &named {

@@ -16,12 +16,12 @@ use tempfile::TempDir;
 use crate::support::deciding;
 
 const GOOD: &str = r#"{"repositories":["docker.io/minchou/*"],"keepLast":1}"#;
-/// What the limits leave the process itself, with a plugin of the usual memory limit of 64 MiB.
+/// The memory that the limits leave the process itself, with a plugin of the usual memory limit of 64 MiB.
 const OWN: u64 = (64 + 64) << 20;
 
 /// A plan in which a bomb has its place beside a good plugin.
 struct Planned {
-    /// What is said of the bomb.
+    /// The failure of the bomb.
     failure: Value,
     steps: usize,
     /// The most memory that the process had resident, without its workers.
@@ -114,9 +114,9 @@ const MEMORY: &str = "compiling it took more than 512 MiB of memory and was stop
 const TIME: &str = "compiling it took longer than 120 s and was stopped after ";
 const PROCESSOR: &str = "compiling it took more than 120 s of processor time and was stopped after ";
 const LIMITS: [&str; 3] = [MEMORY, TIME, PROCESSOR];
-/// What is refused for its imports.
+/// The words for a component that is refused for its imports.
 const DENIED: &str = "it imports f0, which Holystone does not offer to plugins; ";
-/// What could be compiled within the limits, and is no plugin.
+/// The words for a component that compiles within the limits, and is no plugin.
 const COMPILED: &str = "it does not fit holystone:node@0.1.0 ";
 
 #[test]

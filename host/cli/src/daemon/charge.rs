@@ -37,7 +37,7 @@ pub(crate) struct Charging {
     pub(crate) mode: Option<Mode>,
     /// How much later than its ticks this machine may start.
     pub(crate) jitter: Duration,
-    /// How often to measure disks, if the command line says so.
+    /// Interval between two measurements of disks, if the command line sets one.
     pub(crate) watch_interval: Option<Duration>,
 }
 

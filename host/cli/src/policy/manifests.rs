@@ -23,7 +23,7 @@ use crate::sweep::Pace;
 /// What the name of a file has to end in, for it to be read from a directory.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// What the schema of a plugin's config is called, which is not read from a directory either.
+/// The extension of a plugin's config schema, which is not read from a directory either.
 const SCHEMA_ENDING: &str = ".schema.json";
 
 /// Where manifests come from.
@@ -383,7 +383,7 @@ fn drafts(files: &[File]) -> (Vec<manifest::Draft<'_>>, Vec<Problem>) {
     (drafts, problems)
 }
 
-/// What lies in a directory, by name.
+/// Lists the files in a directory, by name.
 #[derive(Default)]
 struct Entries {
     manifests: Vec<PathBuf>,

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use super::{Job, goal_met, not_needed};
 use crate::logs::Logs;
 
-/// How long one look at pods and open files serves, at least.
+/// The least time for which one look at pods and open files serves.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// A look serves this many times as long as it took, so that on a node with very many threads a sweep does not spend its

@@ -21,7 +21,7 @@ use super::path::LogPath;
 
 /// The longest glob, in bytes.
 pub const MAX_LENGTH: usize = 4096;
-/// How many places a [`State`] has bits for: one before each component of each alternative, and one behind the last.
+/// The number of places that a [`State`] has bits for: one before each component of each alternative, and one behind the last.
 const MAX_PLACES: usize = 64;
 
 /// A parsed glob.
@@ -78,7 +78,7 @@ impl Glob {
         &self.text
     }
 
-    /// How many bytes it has with its braces written out: what matching it takes.
+    /// Returns its length in bytes with its braces written out: the cost of matching it.
     pub fn weight(&self) -> usize {
         self.weight
     }

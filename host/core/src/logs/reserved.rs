@@ -1,7 +1,7 @@
 //! Which directories are never log roots: those of the system, of container runtimes, of the kubelet and of Holystone
 //! itself, what lies beneath them, and what holds one of them.
 //!
-//! This page judges by paths. The same directory can be reached by another one, so whoever opens a root finds out which
+//! This page judges by paths. The same directory can be reached by another one, so the code that opens a root finds out which
 //! of these directories it is, holds or lies in, and asks again with the path that they have there.
 
 /// Whose a directory is, and what may be a log root beneath it.
@@ -11,9 +11,9 @@ enum Rule {
     Closed(&'static str),
     /// Beneath it only what a component of its path calls logs.
     Logs,
-    /// It is no log root itself, what lies beneath it may be.
+    /// No log root itself; directories in it may be log roots.
     Shared,
-    /// It and what lies beneath it may be log roots.
+    /// A log root if wanted, like the directories in it.
     Open,
 }
 
@@ -123,7 +123,7 @@ pub fn objection(path: &str) -> Option<String> {
     }
 }
 
-/// Whether a name says that logs are kept there: `logs`, `app-log`, `LOGS.old`.
+/// Returns whether a name says that logs are kept there: `logs`, `app-log`, `LOGS.old`.
 fn says_logs(name: &str) -> bool {
     let mut words = name.split(|character: char| !character.is_alphanumeric());
     words.any(|word| ["log", "logs"].iter().any(|logs| word.eq_ignore_ascii_case(logs)))

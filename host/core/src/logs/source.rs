@@ -34,6 +34,6 @@ pub trait LogWalk: Send {
     /// What it could not look at so far, and why it ended before it was over: a sentence for each kind.
     fn gaps(&self) -> Vec<String>;
 
-    /// What each of its globs has matched so far.
+    /// Returns the number of matches of each of its globs so far.
     fn counts(&self) -> GlobCounts;
 }

@@ -19,7 +19,7 @@ pub struct WalkOptions {
     pub max_depth: Option<u32>,
 }
 
-/// How many entries each glob of a walk has taken or left out, in the order of the globs.
+/// The number of entries that each glob of a walk has taken or left out, in the order of the globs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GlobCounts {
     /// Entries of the kinds asked for that match each glob of [`WalkOptions::include`].
@@ -52,7 +52,7 @@ impl WalkOptions {
         GlobCounts { include: vec![0; self.include.len()], exclude: vec![0; self.exclude.len()] }
     }
 
-    /// Whether an entry of this name is yielded, as far as its name goes. Of the kind only as much is known as the
+    /// Returns whether an entry of this name is yielded, as far as its name goes. Of the kind only as much is known as the
     /// filesystem keeps beside the name.
     pub fn names(&self, reach: &Reach, name: &[u8], kind: Option<FileKind>, counts: &mut GlobCounts) -> bool {
         let is_wanted = kind.is_none_or(|kind| self.wants(kind));
@@ -91,7 +91,7 @@ impl WalkOptions {
     }
 }
 
-/// Whether one of the globs matches; each that does is counted.
+/// Returns whether one of the globs matches; counts each that does.
 fn hits(globs: &[Glob], states: &[State], name: &[u8], is_counted: bool, counts: &mut [u64]) -> bool {
     let mut is_hit = false;
     for ((glob, state), count) in globs.iter().zip(states).zip(counts) {

@@ -22,7 +22,7 @@ pub(super) type SandboxImages = HashMap<String, Arc<str>>;
 pub(super) struct Memory {
     /// The runtime as it last described itself.
     pub(super) node: Option<Node>,
-    /// Whether it answers containerd's own API as well; unknown until it is asked.
+    /// True if it answers containerd's own API as well; unknown until it is asked.
     pub(super) answers_as_containerd: Option<bool>,
     pub(super) containers: ContainerDetails,
     pub(super) sandboxes: SandboxImages,

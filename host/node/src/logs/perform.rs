@@ -94,7 +94,7 @@ impl LogRoots {
 
 impl LogRoots {
     /// Takes note of what the removal of one of its names, known by `before`, has made of a file that is open: its other
-    /// names may be among the steps, and must not look as if somebody else had changed the file.
+    /// names may be among the steps, and must not look like a change by another process.
     fn note_removed_name(&self, before: &FileEntry, file: Option<OwnedFd>) {
         if let Some(Ok(status)) = file.map(|file| stat::by_handle(file.as_fd())) {
             self.note_unlinked(before, status.entry(before.path.clone()).changed);

@@ -58,7 +58,7 @@ impl RootSpec {
 /// A directory of Holystone itself: its state, its cache, its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnDirectory {
-    /// What is kept there, for example `the state directory`.
+    /// The name of its content, for example `the state directory`.
     pub what: String,
     /// Where it is for this process; it need not exist yet.
     pub path: PathBuf,
@@ -78,7 +78,7 @@ impl OwnDirectory {
     }
 }
 
-/// What is wrong with the path of a root, whether or not it exists.
+/// Names the problem with the path of a root, whether or not it exists.
 fn objection(path: &Path) -> Option<String> {
     // A path that is not text is none that there is a rule for; what stands for its bytes is none either.
     reserved::objection(&path.to_string_lossy())

@@ -143,7 +143,7 @@ impl Walk {
         (NAMES_PER_BATCH / (1 + bytes / GLOB_BYTES_PER_LOOK)).max(1)
     }
 
-    /// What each of its globs has matched so far.
+    /// Returns the number of matches of each of its globs so far.
     pub fn counts(&self) -> &GlobCounts {
         &self.counts
     }

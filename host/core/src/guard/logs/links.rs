@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::logs::{FileEntry, FileKind};
 
-/// How many files with several names a directory keeps apart. Past that each name counts as a file that frees nothing.
+/// The number of files with several names that a directory keeps apart. Past that each name counts as a file that frees nothing.
 const MOST: usize = 100_000;
 
 /// Which file: device and inode.
@@ -14,9 +14,9 @@ type Key = (u64, u64);
 /// Some names of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Names {
-    /// How many they are.
+    /// Their number.
     taken: u64,
-    /// How many the file has.
+    /// The number of names that the file has.
     all: u64,
     size_bytes: u64,
     allocated_bytes: u64,
@@ -69,7 +69,7 @@ impl Links {
         })
     }
 
-    /// Whether more names would be taken than there are: one of them has been reached by another way.
+    /// Returns whether more names would be taken than there are: one of them has been reached by another way.
     pub(super) fn is_exceeded_by(&self, step: &Self) -> bool {
         step.0.iter().any(|(key, more)| {
             self.0.get(key).is_some_and(|before| before.taken.saturating_add(more.taken) > before.all)

@@ -75,7 +75,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Whether a step is about something that another one takes already: the same file or directory, reached by another
+    /// Returns whether a step is about something that another one takes already: the same file or directory, reached by another
     /// way, something in a directory that goes as a whole, or a directory that something in goes by itself.
     fn has(&self, step: &LogStep) -> bool {
         let is_whole = step.hard_links < 2 || step.target.is_directory;

@@ -10,14 +10,14 @@ use std::str::FromStr;
 use super::{Component, Glob, GlobError, MAX_LENGTH, MAX_PLACES, Token, lone};
 use crate::logs::path::digit;
 
-/// How many alternatives braces may come to, in all.
+/// The most alternatives that braces may stand for, in all.
 const MAX_ALTERNATIVES: usize = 256;
-/// How many bytes they may have together.
+/// The most bytes that they may have together.
 const MAX_EXPANDED: usize = 16 << 10;
-/// How many braces may lie within each other.
+/// The greatest depth of nested braces.
 const MAX_NESTING: usize = 16;
 
-/// What is wrong, as a sentence.
+/// The problem, as a sentence.
 type Problem = String;
 
 impl FromStr for Glob {
@@ -291,7 +291,7 @@ fn push_unit(tokens: &mut Vec<Token>, number: u32) {
     }
 }
 
-/// What stands behind a backslash: its number, and what is left.
+/// Reads the number behind a backslash, and returns it with the rest.
 fn parse_escape(text: &str) -> Result<(u32, &str), Problem> {
     const RULE: &str = "a backslash must stand before a blank or punctuation other than . / and _, or begin a byte \\xHH in lower-case digits";
     let Some(character) = text.chars().next() else { return Err(format!("it ends with a backslash; {RULE}")) };

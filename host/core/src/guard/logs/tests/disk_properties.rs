@@ -12,7 +12,7 @@ use super::*;
 use crate::confirmation::Wishes;
 use crate::proposal::Proposal;
 
-/// How many directories and inodes there are.
+/// The number of directories and inodes.
 const DIRECTORIES: usize = 3;
 const INODES: u64 = 5;
 
@@ -21,15 +21,15 @@ const INODES: u64 = 5;
 struct Disk {
     /// Directory (none for the root) and inode.
     names: Vec<(Option<usize>, u64)>,
-    /// How many names each inode has elsewhere.
+    /// The number of names of each inode elsewhere.
     outside: Vec<u64>,
-    /// How each inode is in use.
+    /// The use of each inode.
     uses: Vec<Option<Use>>,
     /// In order, and each with the number of what it is about.
     wished: Vec<(Wished, usize)>,
 }
 
-/// What is wished of a name, or of a directory.
+/// A wish about a name, or about a directory.
 #[derive(Clone, Copy, Debug)]
 enum Wished {
     Name,
