@@ -171,13 +171,14 @@ impl<'a> Fleet<'a> {
         let cleanup = cleanup(at);
         let name = |number: usize| format!("{cleanup}-{}", 1_780_000_000 + number);
         let (job_name, created) = (name(number), format!("2026-11-{:02}T00:00:00Z", number + 1));
-        let mut job = broadcast_job(&cleanup, &job_name, "running", nodes);
+        let cron_job = self.api.get("advancedcronjobs", &cleanup).unwrap();
+        let mut job = broadcast_job(&cron_job, &job_name, "running", nodes);
         job["status"]["startTime"] = created.clone().into();
         self.api.put("broadcastjobs", job.clone());
-        let template = &self.api.get("advancedcronjobs", &cleanup).unwrap()["spec"]["template"]["broadcastJobTemplate"];
+        let template = &cron_job["spec"]["template"]["broadcastJobTemplate"];
         let (begun, pause) = (Instant::now(), SPREAD / u32::try_from(NODES).unwrap());
         for at in 0..nodes {
-            let small = pod(&cleanup, &job_name, &node(at), &created, Some(&words(at)));
+            let small = pod(&job, &node(at), &created, Some(&words(at)));
             self.api.put("pods", as_on_a_cluster(small, &template["spec"]["template"]["spec"]));
             let ahead = (pause * u32::try_from(at).unwrap()).saturating_sub(begun.elapsed());
             if ahead > Duration::from_millis(5) {

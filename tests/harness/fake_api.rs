@@ -331,20 +331,28 @@ pub fn node_cleanup(name: &str, spec: &Value) -> Value {
     object
 }
 
+/// What an object says of its owner.
+pub fn owner_references(owner: &Value) -> Value {
+    json!([{
+        "apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"], "controller": true,
+    }])
+}
+
 /// A run of an AdvancedCronJob, as OpenKruise makes it.
-pub fn broadcast_job(cleanup: &str, name: &str, phase: &str, desired: usize) -> Value {
+pub fn broadcast_job(cron_job: &Value, name: &str, phase: &str, desired: usize) -> Value {
     let ended = if phase == "running" { Value::Null } else { json!("2026-11-02T00:10:00Z") };
     json!({
         "apiVersion": "apps.kruise.io/v1alpha1", "kind": "BroadcastJob",
-        "metadata": { "name": name, "namespace": "ops",
-            "ownerReferences": [{ "apiVersion": "apps.kruise.io/v1alpha1", "kind": "AdvancedCronJob", "name": cleanup, "uid": "x" }] },
+        "metadata": { "name": name, "namespace": "ops", "uid": format!("uid-of-{name}"),
+            "ownerReferences": owner_references(cron_job) },
         "spec": { "template": { "spec": { "containers": [] } } },
         "status": { "phase": phase, "desired": desired, "startTime": "2026-11-02T00:00:00Z", "completionTime": ended },
     })
 }
 
-/// A pod of a run; without a message it goes on.
-pub fn pod(cleanup: &str, run: &str, node: &str, created: &str, message: Option<&str>) -> Value {
+/// A pod of a BroadcastJob or a DaemonSet; without a message it goes on.
+pub fn pod(owner: &Value, node: &str, created: &str, message: Option<&str>) -> Value {
     let status = match message {
         Some(message) => json!({
             "phase": "Succeeded",
@@ -352,11 +360,18 @@ pub fn pod(cleanup: &str, run: &str, node: &str, created: &str, message: Option<
         }),
         None => json!({ "phase": "Running" }),
     };
-    json!({
+    let run = owner["metadata"]["name"].as_str().unwrap();
+    let cleanup = &owner["metadata"]["ownerReferences"][0]["name"];
+    let name = format!("{run}-{node}");
+    let mut pod = json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": { "name": format!("{run}-{node}"), "namespace": "ops", "uid": format!("{run}-{node}"), "creationTimestamp": created,
-            "labels": { "holystone.dev/node-cleanup": cleanup, "broadcastjob-name": run } },
+        "metadata": { "name": name, "namespace": "ops", "uid": format!("uid-of-{name}"), "creationTimestamp": created,
+            "labels": { "holystone.dev/node-cleanup": cleanup }, "ownerReferences": owner_references(owner) },
         "spec": { "nodeName": node, "containers": [{ "name": "holystone", "image": "x" }] },
         "status": status,
-    })
+    });
+    if owner["kind"] == "BroadcastJob" {
+        pod["metadata"]["labels"]["broadcastjob-name"] = run.into();
+    }
+    pod
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use http_body_util::{BodyExt as _, Empty, Full, Limited};
 use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1 as client;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -20,8 +21,8 @@ use tokio::sync::Semaphore;
 const CONNECTIONS: usize = 16;
 /// How long one request may take, from its first byte to the last of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The largest answer that is read, in bytes.
-const MAX_ANSWER: usize = 16 << 20;
+/// The longest head of an answer that is read, in bytes.
+const MAX_HEAD: usize = 16 << 10;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -36,8 +37,14 @@ pub(crate) trait Answers: Send + Sync + 'static {
     fn is_ready(&self) -> bool;
     /// What it counts, in the text format of Prometheus.
     fn metrics(&self) -> String;
-    /// How it stands, as JSON, if it tells so.
-    fn status(&self) -> Option<String>;
+    /// Whether it tells how it stands.
+    fn has_status(&self) -> bool {
+        false
+    }
+    /// How it stands, as JSON, with so many runs of each manifest.
+    fn status(&self, _runs: usize) -> String {
+        String::new()
+    }
 }
 
 /// Takes the address.
@@ -87,16 +94,26 @@ fn answer(request: &Request<Incoming>, who: &impl Answers) -> Response<Full<Byte
         return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "there is nothing to be changed here\n");
     }
     let ok = |kind, text| response(StatusCode::OK, kind, text);
-    match (request.uri().path(), who.status()) {
-        ("/healthz", _) if who.is_alive() => ok(TEXT, "ok\n".to_owned()),
-        ("/healthz", _) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "it does not go on\n"),
-        ("/readyz", _) if who.is_ready() => ok(TEXT, "ok\n".to_owned()),
-        ("/readyz", _) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "it is about to end, or has yet to begin\n"),
-        ("/metrics", _) => ok(METRICS, who.metrics()),
-        ("/status", Some(status)) => ok(JSON, status),
-        (_, Some(_)) => response(StatusCode::NOT_FOUND, TEXT, "there are /healthz, /readyz, /metrics and /status\n"),
-        (_, None) => response(StatusCode::NOT_FOUND, TEXT, "there are /healthz, /readyz and /metrics\n"),
+    match request.uri().path() {
+        "/healthz" if who.is_alive() => ok(TEXT, "ok\n".to_owned()),
+        "/healthz" => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "it does not go on\n"),
+        "/readyz" if who.is_ready() => ok(TEXT, "ok\n".to_owned()),
+        "/readyz" => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "it is about to end, or has yet to begin\n"),
+        "/metrics" => ok(METRICS, who.metrics()),
+        "/status" if who.has_status() => match runs(request.uri().query()) {
+            Some(runs) => ok(JSON, who.status(runs)),
+            None => response(StatusCode::BAD_REQUEST, TEXT, "the only question is runs=NUMBER\n"),
+        },
+        _ if who.has_status() => {
+            response(StatusCode::NOT_FOUND, TEXT, "there are /healthz, /readyz, /metrics and /status\n")
+        }
+        _ => response(StatusCode::NOT_FOUND, TEXT, "there are /healthz, /readyz and /metrics\n"),
     }
+}
+
+/// How many runs are asked for: all, or those that `runs=` says.
+fn runs(query: Option<&str>) -> Option<usize> {
+    query.map_or(Some(usize::MAX), |query| query.strip_prefix("runs=")?.parse().ok())
 }
 
 fn response(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
@@ -106,22 +123,23 @@ fn response(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> R
     response
 }
 
-/// Asks a daemon.
-pub(crate) async fn get(address: SocketAddr, path: &str) -> anyhow::Result<Bytes> {
-    let answer = tokio::time::timeout(PATIENCE, asked(address, path)).await;
+/// Asks a daemon, and reads an answer of at most so many bytes.
+pub(crate) async fn get(address: SocketAddr, path: &str, most: usize) -> anyhow::Result<Bytes> {
+    let answer = tokio::time::timeout(PATIENCE, asked(address, path, most)).await;
     answer.context("it did not answer in time").flatten().with_context(|| {
         format!("the daemon does not answer on {address}; name the address that it listens on with --address")
     })
 }
 
-async fn asked(address: SocketAddr, path: &str) -> anyhow::Result<Bytes> {
+async fn asked(address: SocketAddr, path: &str, most: usize) -> anyhow::Result<Bytes> {
     let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        client::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let request = Request::get(path).header(HOST, address.to_string()).body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
     anyhow::ensure!(status.is_success(), "it answers with {status}");
-    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+    let body = Limited::new(response.into_body(), most).collect().await;
     Ok(body.map_err(|error| anyhow::anyhow!("its answer cannot be read: {error}"))?.to_bytes())
 }

@@ -7,7 +7,7 @@ use holystone_core::manifest;
 use holystone_core::manifest::status::NodeCleanupStatus;
 use holystone_core::text;
 use holystone_operator::operator::Watcher;
-use holystone_operator::{Ask, Check, Lease, Operator, Settings, Standing};
+use holystone_operator::{Ask, Check, Lease, MOST_ANSWER, Operator, Settings, Standing};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Listen, OperatorArguments};
@@ -86,11 +86,11 @@ fn check() -> Check {
     })
 }
 
-/// Daemons answer the operator as they answer anybody.
+/// Daemons answer the operator as they answer anybody. It needs their latest run.
 fn ask() -> Ask {
     Arc::new(|address: SocketAddr| {
         Box::pin(async move {
-            let answer = http::get(address, "/status").await;
+            let answer = http::get(address, "/status?runs=1", MOST_ANSWER).await;
             answer.map(|bytes| bytes.to_vec()).map_err(|error| format!("{error:#}"))
         })
     })
@@ -110,10 +110,6 @@ impl Answers for Told {
 
     fn metrics(&self) -> String {
         metrics(&self.0.standing())
-    }
-
-    fn status(&self) -> Option<String> {
-        None
     }
 }
 

@@ -8,9 +8,12 @@ use crate::http;
 use crate::output;
 use holystone_core::daemon::status::Status;
 
+/// The longest answer that is read, in bytes: it has all runs that are kept.
+const MOST_ANSWER: usize = 16 << 20;
+
 /// Asks the daemon and prints what it says.
 pub(crate) async fn status(arguments: &StatusArguments) -> anyhow::Result<Exit> {
-    let answer = http::get(arguments.address, "/status").await?;
+    let answer = http::get(arguments.address, "/status", MOST_ANSWER).await?;
     let status: Status = serde_json::from_slice(&answer)
         .with_context(|| format!("what answers on {} is no daemon of this version", arguments.address))?;
     output::status(&status, arguments.output)?;

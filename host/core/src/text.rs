@@ -6,11 +6,21 @@ use std::borrow::Cow;
 const SHOWN: usize = 200;
 
 /// Escapes what is harmful, and cuts what is long. Whatever a plugin or a runtime says goes through here before a
-/// person sees it.
+/// person sees it. What has been through it once stays as it is.
 pub fn shown(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", escaped(&text[..end])),
-        None => escaped(text).into_owned(),
+    beginning(text, SHOWN)
+}
+
+/// Escapes what is harmful, and keeps of a long text the beginning: at most so many characters, and one that says that
+/// something is missing.
+pub fn beginning(text: &str, limit: usize) -> String {
+    let end = |text: &str| text.char_indices().nth(limit).map(|(end, _)| end);
+    let head = escaped(end(text).map_or(text, |end| &text[..end]));
+    // Escaping makes it longer.
+    match end(&head) {
+        Some(end) => format!("{}…", &head[..end]),
+        None if end(text).is_some() => format!("{head}…"),
+        None => head.into_owned(),
     }
 }
 
@@ -108,7 +118,7 @@ pub fn is_harmful(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{both_ends, closest, counted, escaped, percent, rough_age, share, shown};
+    use super::{beginning, both_ends, closest, counted, escaped, percent, rough_age, share, shown};
 
     #[test]
     fn a_share_is_rounded_and_says_none_and_all_only_when_it_is() {
@@ -200,5 +210,20 @@ mod tests {
         assert!(cut.ends_with('…'));
         assert_eq!(shown(&cut), cut, "what was cut is not cut again");
         assert_eq!(escaped(&"x".repeat(1_000)).len(), 1_000);
+        for (text, limit, cut) in [
+            ("abc", 3, "abc"),
+            ("abcd", 3, "abc…"),
+            ("abc\n", 3, "abc…"),
+            ("\nabc", 3, "\\u{…"),
+            ("é\u{202e}", 9, "é\\u{202e}"),
+            ("", 0, ""),
+            ("a", 0, "…"),
+        ] {
+            assert_eq!(beginning(text, limit), cut, "{text:?}");
+            assert_eq!(beginning(cut, limit), cut, "what was cut is not cut again");
+        }
+        let controls = "\u{202e}".repeat(10_000_000);
+        assert_eq!(shown(&controls).chars().count(), 201, "escaping makes nothing long");
+        assert_eq!(shown(&shown(&controls)), shown(&controls));
     }
 }

@@ -18,6 +18,8 @@ pub type Ask = Arc<dyn Fn(SocketAddr) -> BoxFuture<'static, Result<Vec<u8>, Stri
 
 /// How many are asked at a time.
 const AT_A_TIME: usize = 32;
+/// The longest answer that is read, in bytes. One with a single run takes some thousand.
+pub const MOST_ANSWER: usize = 64 << 10;
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -41,6 +43,10 @@ async fn one(name: &str, daemon: &Daemon, ask: &Ask) -> NodeState {
     };
     let answer = tokio::time::timeout(PATIENCE, ask(SocketAddr::new(address, DAEMON_PORT))).await;
     let status = match answer {
+        Ok(Ok(bytes)) if bytes.len() > MOST_ANSWER => {
+            let message = format!("the daemon answers with more than {} KiB", MOST_ANSWER >> 10);
+            return state(NodeWord::Silent(message));
+        }
         Ok(Ok(bytes)) => serde_json::from_slice::<Status>(&bytes),
         Ok(Err(_)) | Err(_) => return state(NodeWord::Silent("the daemon does not answer".to_owned())),
     };

@@ -16,7 +16,7 @@ pub mod operator;
 mod watch;
 pub mod world;
 
-pub use daemons::Ask;
+pub use daemons::{Ask, MOST_ANSWER};
 pub use kube::Client;
 pub use lease::{Lease, LeaseError};
 pub use operator::{Check, Operator, OperatorError, Settings, Standing};

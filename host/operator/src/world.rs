@@ -2,15 +2,22 @@
 //!
 //! Memory is bounded: of objects, what nobody here reads is dropped; of pods, only what their run came to on one node is
 //! kept, for the latest two runs of each NodeCleanup.
+//!
+//! A pod belongs to a NodeCleanup if its owner references lead there, uid by uid: labels and names are anybody's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holystone_core::cluster::{BROADCAST_JOB_LABEL, NAME_LABEL, NodeState, NodeWord, Observed, object_name};
+use holystone_core::cluster::{NodeState, NodeWord, Observed, object_name};
+use holystone_core::text::shown;
 use jiff::Timestamp;
 use serde_json::Value;
 
 /// How many runs of a NodeCleanup are known node by node: the last one, and the one that takes its place.
 const RUNS: usize = 2;
+/// How many pods of one run or DaemonSet are kept: more than four on each node of the largest clusters.
+const MOST_PODS: usize = 20_000;
+/// How many pods are kept whose owner is not known yet: as many as two runs of the largest clusters have.
+const MOST_WAITING: usize = 10_000;
 
 /// A namespace and a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,21 +96,88 @@ pub struct Daemon {
     pub address: Option<String>,
 }
 
-#[derive(Debug, Default)]
-struct Run {
-    /// When the first of its pods was made.
-    began: Option<Timestamp>,
-    pods: BTreeMap<String, NodeState>,
+/// A pod, as far as it is kept.
+#[derive(Debug)]
+struct Pod {
+    created: Option<Timestamp>,
+    /// What came of it; of a daemon, what it said when it was last asked.
+    state: NodeState,
+    /// Its address, if it has one.
+    address: Option<String>,
+}
+
+/// The pods of a BroadcastJob or a DaemonSet.
+#[derive(Debug)]
+struct Pods {
+    /// The NodeCleanup that they belong to, once the owner references lead to one.
+    cleanup: Option<Key>,
+    /// When the first of them was seen, counted in pods.
+    seen: u64,
+    by_name: BTreeMap<String, Pod>,
+}
+
+impl Pods {
+    /// When the first of them was made.
+    fn began(&self) -> Option<Timestamp> {
+        self.by_name.values().filter_map(|pod| pod.created).min()
+    }
+
+    /// What is known of the nodes; of several pods on one, what the latest came to.
+    fn states(&self) -> Vec<&NodeState> {
+        let mut latest: BTreeMap<&str, (&Pod, &str)> = BTreeMap::new();
+        let mut unbound = Vec::new();
+        for (name, pod) in &self.by_name {
+            if pod.state.node.is_empty() {
+                unbound.push(&pod.state);
+                continue;
+            }
+            let other = latest.entry(&pod.state.node).or_insert((pod, name));
+            if (pod.created, name.as_str()) > (other.0.created, other.1) {
+                *other = (pod, name);
+            }
+        }
+        latest.into_values().map(|(pod, _)| &pod.state).chain(unbound).collect()
+    }
+}
+
+/// What a pod names as its owner.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Owner {
+    kind: Kind,
+    key: Key,
+    uid: String,
+}
+
+impl Owner {
+    /// An object as its pods name it.
+    fn itself(kind: Kind, object: &Value) -> Self {
+        Self { kind, key: Key::of(object), uid: uid(object).to_owned() }
+    }
+
+    /// Whether it is a run, and not a set of daemons.
+    fn is_run(&self) -> bool {
+        self.kind == Kind::BroadcastJob
+    }
+
+    /// The first of these kinds that an object names.
+    fn of(object: &Value, kinds: &[Kind]) -> Option<Self> {
+        let owners = object["metadata"]["ownerReferences"].as_array()?;
+        owners.iter().find_map(|owner| {
+            let kind = *kinds.iter().find(|kind| owner["kind"] == format!("{kind:?}"))?;
+            let key = Key::of(object).beside(owner["name"].as_str()?);
+            Some(Self { kind, key, uid: owner["uid"].as_str()?.to_owned() })
+        })
+    }
 }
 
 /// What is known.
 #[derive(Debug, Default)]
 pub struct World {
     objects: BTreeMap<Kind, BTreeMap<Key, Value>>,
-    /// By NodeCleanup and name of the run.
-    runs: BTreeMap<Key, BTreeMap<String, Run>>,
-    /// By NodeCleanup and pod, with what the daemon said when it was last asked.
-    daemons: BTreeMap<Key, BTreeMap<String, (Daemon, NodeState)>>,
+    /// By the BroadcastJob or DaemonSet that they name, whether or not there is one.
+    pods: BTreeMap<Owner, Pods>,
+    /// How many pods were seen.
+    seen: u64,
     /// What has been told since a watch began anew.
     fresh: BTreeMap<Kind, BTreeSet<Key>>,
     complete: BTreeSet<Kind>,
@@ -147,18 +221,22 @@ impl World {
 
     /// The daemons of each NodeCleanup that has some, by pod.
     pub fn daemons(&self) -> BTreeMap<Key, BTreeMap<String, Daemon>> {
-        let of_one = |daemons: &BTreeMap<String, (Daemon, NodeState)>| {
-            daemons.iter().map(|(pod, (daemon, _))| (pod.clone(), daemon.clone())).collect()
-        };
-        self.daemons.iter().map(|(key, daemons)| (key.clone(), of_one(daemons))).collect()
+        let daemon = |pod: &Pod| Daemon { node: pod.state.node.clone(), address: pod.address.clone() };
+        let sets = self.pods.iter().filter(|(owner, _)| !owner.is_run());
+        let of_cleanups = sets.filter_map(|(_, pods)| Some((pods.cleanup.clone()?, pods)));
+        of_cleanups
+            .map(|(key, pods)| (key, pods.by_name.iter().map(|(name, pod)| (name.clone(), daemon(pod))).collect()))
+            .collect()
     }
 
     /// Takes in what daemons said; of those that did not answer, that.
     pub fn hear(&mut self, key: &Key, told: BTreeMap<String, NodeState>) {
-        let Some(daemons) = self.daemons.get_mut(key) else { return };
-        for (pod, said) in told {
-            if let Some((_, state)) = daemons.get_mut(&pod) {
-                *state = said;
+        let is_set = |owner: &Owner, pods: &Pods| !owner.is_run() && pods.cleanup.as_ref() == Some(key);
+        for (_, pods) in self.pods.iter_mut().filter(|(owner, pods)| is_set(owner, pods)) {
+            for (name, said) in &told {
+                if let Some(pod) = pods.by_name.get_mut(name) {
+                    pod.state = said.clone();
+                }
             }
         }
     }
@@ -175,13 +253,17 @@ impl World {
         let object = self.get(Kind::NodeCleanup, key)?;
         let object_name = object_name(&key.name);
         let daemon_set = self.get(Kind::DaemonSet, &key.beside(&object_name));
+        let broadcast_jobs: Vec<&Value> = self.jobs_of(key).collect();
         let mut runs: BTreeMap<&str, Vec<&NodeState>> = BTreeMap::new();
-        for (name, run) in self.runs.get(key).into_iter().flatten() {
-            runs.insert(name, run.pods.values().collect());
+        for job in &broadcast_jobs {
+            let pods = self.pods.get(&Owner::itself(Kind::BroadcastJob, job));
+            if let (Some(name), Some(pods)) = (job["metadata"]["name"].as_str(), pods) {
+                runs.insert(name, pods.states());
+            }
         }
-        if daemon_set.is_some() {
-            let states = self.daemons.get(key).into_iter().flatten().map(|(_, (_, state))| state);
-            runs.insert(&object_name, states.collect());
+        let pods_of = |set: &Value| self.pods.get(&Owner::itself(Kind::DaemonSet, set));
+        if let Some(set) = daemon_set.filter(|set| self.cleanup_of(Kind::DaemonSet, set).as_ref() == Some(key)) {
+            runs.insert(&object_name, pods_of(set).map(Pods::states).unwrap_or_default());
         }
         let observed = Observed {
             object,
@@ -190,7 +272,7 @@ impl World {
             config_map: self.get(Kind::ConfigMap, &key.beside(&object_name)),
             advanced_cron_job: self.get(Kind::AdvancedCronJob, key),
             daemon_set,
-            broadcast_jobs: self.jobs_of(key).collect(),
+            broadcast_jobs,
             runs,
             problems: &[],
             acts,
@@ -203,9 +285,71 @@ impl World {
         self.objects.get(&kind)?.get(key)
     }
 
-    fn jobs_of(&self, key: &Key) -> impl Iterator<Item = &Value> {
+    fn jobs_of<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = &'a Value> {
         let jobs = self.objects.get(&Kind::BroadcastJob).into_iter().flatten();
-        jobs.filter(|(_, job)| cleanups_of_job(job).contains(key)).map(|(_, job)| job)
+        jobs.map(|(_, job)| job).filter(|job| self.cleanup_of(Kind::BroadcastJob, job).as_ref() == Some(key))
+    }
+
+    /// The object that an owner reference means: of that name, and the very one.
+    fn owner(&self, owner: &Owner) -> Option<&Value> {
+        self.get(owner.kind, &owner.key).filter(|object| uid(object) == owner.uid)
+    }
+
+    /// The NodeCleanup that an object belongs to: itself, or by the AdvancedCronJob of one.
+    fn cleanup_of(&self, kind: Kind, object: &Value) -> Option<Key> {
+        let mut owner = Owner::of(object, &[Kind::NodeCleanup]);
+        if owner.is_none() && kind == Kind::BroadcastJob {
+            let cron_job = self.owner(&Owner::of(object, &[Kind::AdvancedCronJob])?)?;
+            owner = Owner::of(cron_job, &[Kind::NodeCleanup]);
+        }
+        let owner = owner?;
+        self.owner(&owner)?;
+        Some(owner.key)
+    }
+
+    /// Finds out for pods that wait for it which NodeCleanup they belong to.
+    fn resolve(&mut self) -> BTreeSet<Key> {
+        let known = |owner: &Owner| self.cleanup_of(owner.kind, self.owner(owner)?);
+        let found: Vec<(Owner, Key)> = self
+            .pods
+            .iter()
+            .filter(|(_, pods)| pods.cleanup.is_none())
+            .filter_map(|(owner, _)| Some((owner.clone(), known(owner)?)))
+            .collect();
+        let mut about = BTreeSet::new();
+        for (owner, key) in found {
+            if let Some(pods) = self.pods.get_mut(&owner) {
+                pods.cleanup = Some(key.clone());
+            }
+            self.keep_latest(&key);
+            about.insert(key);
+        }
+        about
+    }
+
+    /// Forgets the pods of all runs of a NodeCleanup but the latest.
+    fn keep_latest(&mut self, key: &Key) {
+        let runs = self.pods.iter().filter(|(owner, pods)| owner.is_run() && pods.cleanup.as_ref() == Some(key));
+        let mut runs: Vec<(Option<Timestamp>, Owner)> =
+            runs.map(|(owner, pods)| (pods.began(), owner.clone())).collect();
+        runs.sort();
+        for (_, owner) in runs.iter().rev().skip(RUNS) {
+            self.pods.remove(owner);
+        }
+    }
+
+    /// Forgets pods that have waited longest for an owner to appear, when too many do.
+    fn bound_waiting(&mut self) {
+        loop {
+            let waiting = || self.pods.iter().filter(|(_, pods)| pods.cleanup.is_none());
+            if waiting().map(|(_, pods)| pods.by_name.len()).sum::<usize>() <= MOST_WAITING {
+                return;
+            }
+            let Some(oldest) = waiting().min_by_key(|(_, pods)| pods.seen).map(|(owner, _)| owner.clone()) else {
+                return;
+            };
+            self.pods.remove(&oldest);
+        }
     }
 
     fn put(&mut self, kind: Kind, mut object: Value) -> BTreeSet<Key> {
@@ -220,35 +364,42 @@ impl World {
             return BTreeSet::new();
         }
         known.insert(key, object);
-        about
+        about.into_iter().chain(self.resolve()).collect()
     }
 
     fn put_pod(&mut self, pod: &Value) -> BTreeSet<Key> {
-        let Some((key, run)) = run_of(pod) else { return BTreeSet::new() };
+        let Some(owner) = Owner::of(pod, &POD_OWNERS) else { return BTreeSet::new() };
         let name = Key::of(pod).name;
-        if let Some(run) = run {
-            let runs = self.runs.entry(key.clone()).or_default();
-            let began = pod["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse().ok());
-            let run = runs.entry(run).or_default();
-            run.began = run.began.into_iter().chain(began).min();
-            let mut state = state_of(pod);
-            if let Some(other) = run.pods.values().next() {
-                state.share(other);
-            }
-            run.pods.insert(name, state);
-            if runs.len() > RUNS
-                && let Some(oldest) = runs.iter().min_by_key(|(_, run)| run.began).map(|(name, _)| name.clone())
-            {
-                runs.remove(&oldest);
-            }
-        } else {
-            let address = pod["status"]["podIP"].as_str().map(str::to_owned);
-            let node = pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned();
-            let state = NodeState { node: node.clone(), times: None, word: NodeWord::Active };
-            let daemon = self.daemons.entry(key.clone()).or_default().entry(name);
-            daemon.or_insert_with(|| (Daemon::default(), state)).0 = Daemon { node, address };
+        let created = pod["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse().ok());
+        let address = pod["status"]["podIP"].as_str().map(str::to_owned);
+        self.seen += 1;
+        let seen = self.seen;
+        let is_new = !self.pods.contains_key(&owner);
+        let pods =
+            self.pods.entry(owner.clone()).or_insert_with(|| Pods { cleanup: None, seen, by_name: BTreeMap::new() });
+        if pods.by_name.len() >= MOST_PODS && !pods.by_name.contains_key(&name) {
+            return BTreeSet::new();
         }
-        BTreeSet::from([key])
+        let state = if owner.is_run() {
+            let mut state = state_of(pod);
+            if let Some(other) = pods.by_name.values().next() {
+                state.share(&other.state);
+            }
+            state
+        } else {
+            let node = node_of(pod);
+            let known = pods.by_name.remove(&name).map(|pod| pod.state).filter(|state| state.node == node);
+            known.unwrap_or_else(|| NodeState { node: node.to_owned(), times: None, word: NodeWord::Active })
+        };
+        pods.by_name.insert(name, Pod { created, state, address });
+        if is_new {
+            self.resolve();
+        }
+        let cleanup = self.pods.get(&owner).and_then(|pods| pods.cleanup.clone());
+        if cleanup.is_none() {
+            self.bound_waiting();
+        }
+        cleanup.into_iter().collect()
     }
 
     fn remove(&mut self, kind: Kind, object: &Value) -> BTreeSet<Key> {
@@ -256,39 +407,29 @@ impl World {
         if kind == Kind::Pod {
             return self.remove_pod(object, &key.name);
         }
-        if kind == Kind::NodeCleanup {
-            self.runs.remove(&key);
-        }
-        if kind == Kind::BroadcastJob {
-            for cleanup in cleanups_of_job(object) {
-                self.runs.get_mut(&cleanup).and_then(|runs| runs.remove(&key.name));
-            }
-        }
+        let about = about(kind, object);
         self.objects.entry(kind).or_default().remove(&key);
-        about(kind, object)
+        match kind {
+            Kind::NodeCleanup => self.pods.retain(|_, pods| pods.cleanup.as_ref() != Some(&key)),
+            Kind::BroadcastJob | Kind::DaemonSet => drop(self.pods.remove(&Owner::itself(kind, object))),
+            Kind::ConfigMap | Kind::AdvancedCronJob | Kind::Pod => {}
+        }
+        about
     }
 
-    /// What a pod ended with stays, though it is deleted: pods vanish with their nodes.
+    /// What a pod of a run ended with stays, though it is deleted: pods vanish with their nodes.
     fn remove_pod(&mut self, pod: &Value, name: &str) -> BTreeSet<Key> {
-        let Some((key, run)) = run_of(pod) else { return BTreeSet::new() };
-        match run {
-            Some(run) => {
-                if let Some(run) = self.runs.get_mut(&key).and_then(|runs| runs.get_mut(&run))
-                    && run.pods.get(name).is_some_and(|state| state.word == NodeWord::Active)
-                {
-                    run.pods.remove(name);
-                }
-            }
-            None => {
-                if let Some(daemons) = self.daemons.get_mut(&key) {
-                    daemons.remove(name);
-                    if daemons.is_empty() {
-                        self.daemons.remove(&key);
-                    }
-                }
-            }
+        let Some(owner) = Owner::of(pod, &POD_OWNERS) else { return BTreeSet::new() };
+        let Some(pods) = self.pods.get_mut(&owner) else { return BTreeSet::new() };
+        let stays = owner.is_run() && pods.cleanup.is_some();
+        if pods.by_name.get(name).is_some_and(|pod| !stays || pod.state.word == NodeWord::Active) {
+            pods.by_name.remove(name);
         }
-        BTreeSet::from([key])
+        let cleanup = pods.cleanup.clone();
+        if pods.by_name.is_empty() {
+            self.pods.remove(&owner);
+        }
+        cleanup.into_iter().collect()
     }
 
     /// What was not told again is gone.
@@ -297,18 +438,14 @@ impl World {
         let Some(fresh) = self.fresh.remove(&kind) else { return BTreeSet::new() };
         let mut about = BTreeSet::new();
         if kind == Kind::Pod {
-            for (key, runs) in &mut self.runs {
-                let is_there = |pod: &str| fresh.contains(&key.beside(pod));
-                for run in runs.values_mut() {
-                    run.pods.retain(|pod, state| is_there(pod) || state.word != NodeWord::Active);
-                }
-                about.insert(key.clone());
+            for (owner, pods) in &mut self.pods {
+                let stays = owner.is_run() && pods.cleanup.is_some();
+                pods.by_name.retain(|name, pod| {
+                    fresh.contains(&owner.key.beside(name)) || stays && pod.state.word != NodeWord::Active
+                });
+                about.extend(pods.cleanup.clone());
             }
-            for (key, daemons) in &mut self.daemons {
-                daemons.retain(|pod, _| fresh.contains(&key.beside(pod)));
-                about.insert(key.clone());
-            }
-            self.daemons.retain(|_, daemons| !daemons.is_empty());
+            self.pods.retain(|_, pods| !pods.by_name.is_empty());
             return about;
         }
         let known = self.objects.entry(kind).or_default();
@@ -321,58 +458,44 @@ impl World {
     }
 }
 
-/// The NodeCleanups that an object is about.
+/// The NodeCleanups that an object is about, if what it says is true: enough to look at them.
 fn about(kind: Kind, object: &Value) -> BTreeSet<Key> {
-    let key = Key::of(object);
+    let owner = |kinds: &[Kind]| Owner::of(object, kinds).map(|owner| owner.key);
     match kind {
-        Kind::NodeCleanup | Kind::AdvancedCronJob => BTreeSet::from([key]),
-        Kind::BroadcastJob => cleanups_of_job(object),
-        Kind::ConfigMap | Kind::DaemonSet | Kind::Pod => {
-            owner(object, "NodeCleanup").map(|name| key.beside(name)).into_iter().collect()
-        }
+        Kind::NodeCleanup | Kind::AdvancedCronJob => BTreeSet::from([Key::of(object)]),
+        // Its AdvancedCronJob has the name of the NodeCleanup.
+        Kind::BroadcastJob => owner(&[Kind::NodeCleanup, Kind::AdvancedCronJob]).into_iter().collect(),
+        Kind::ConfigMap | Kind::DaemonSet | Kind::Pod => owner(&[Kind::NodeCleanup]).into_iter().collect(),
     }
 }
 
-/// A BroadcastJob belongs to the NodeCleanup, or to its AdvancedCronJob, which has the same name.
-fn cleanups_of_job(job: &Value) -> BTreeSet<Key> {
-    let name = owner(job, "NodeCleanup").or_else(|| owner(job, "AdvancedCronJob"));
-    name.map(|name| Key::of(job).beside(name)).into_iter().collect()
+/// Whose pods are asked for what came of them.
+const POD_OWNERS: [Kind; 2] = [Kind::BroadcastJob, Kind::DaemonSet];
+
+fn uid(object: &Value) -> &str {
+    object["metadata"]["uid"].as_str().unwrap_or_default()
 }
 
-fn owner<'a>(object: &'a Value, kind: &str) -> Option<&'a str> {
-    let owners = object["metadata"]["ownerReferences"].as_array()?;
-    owners.iter().find(|owner| owner["kind"] == kind)?["name"].as_str()
-}
-
-/// The NodeCleanup of a pod, and the run that it is for; a daemon is for all of them.
-fn run_of(pod: &Value) -> Option<(Key, Option<String>)> {
-    let label = |name: &str| pod["metadata"]["labels"][name].as_str();
-    let key = Key::of(pod).beside(label(NAME_LABEL)?);
-    let job = label(BROADCAST_JOB_LABEL).or_else(|| owner(pod, "BroadcastJob")).map(str::to_owned);
-    if job.is_none() && owner(pod, "DaemonSet").is_none() {
-        return None;
-    }
-    Some((key, job))
+fn node_of(pod: &Value) -> &str {
+    pod["spec"]["nodeName"].as_str().unwrap_or_default()
 }
 
 fn state_of(pod: &Value) -> NodeState {
-    // A pod that has not been bound yet is for the node that its affinity names.
-    let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+    let node = node_of(pod);
     let status = &pod["status"];
     let active = NodeState { node: node.to_owned(), times: None, word: NodeWord::Active };
     if !matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")) {
         return active;
     }
     let container = &status["containerStatuses"][0]["state"]["terminated"];
+    let silent = |word: String| NodeState { word: NodeWord::Silent(word), ..active };
     match (container["message"].as_str(), status["reason"].as_str(), container["reason"].as_str()) {
         (Some(message), _, _) => NodeState::ended(node, message),
         (None, Some(reason), _) => {
             let message = status["message"].as_str().unwrap_or_default();
-            NodeState { word: NodeWord::Silent(format!("the pod was ended: {reason}: {message}")), ..active }
+            silent(format!("the pod was ended: {}: {}", shown(reason), shown(message)))
         }
-        (None, None, Some(reason)) => {
-            NodeState { word: NodeWord::Silent(format!("the pod ended without a report: {reason}")), ..active }
-        }
+        (None, None, Some(reason)) => silent(format!("the pod ended without a report: {}", shown(reason))),
         (None, None, None) => NodeState::ended(node, ""),
     }
 }

@@ -168,15 +168,16 @@ async fn drift_edits_and_deletion_are_followed() {
 #[tokio::test]
 async fn runs_become_a_status_and_an_event() {
     let (api, _operator) = applied(true, json!({})).await;
-    api.put("broadcastjobs", broadcast_job("a", "a-1", "running", 2));
-    let created = "2026-11-02T00:00:00Z";
-    api.put("pods", pod("a", "a-1", "n1", created, Some(&message(3))));
-    api.put("pods", pod("a", "a-1", "n2", created, None));
+    let job = |phase| broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", phase, 2);
+    api.put("broadcastjobs", job("running"));
+    let pod = |node, message: Option<&str>| pod(&job("running"), node, "2026-11-02T00:00:00Z", message);
+    api.put("pods", pod("n1", Some(&message(3))));
+    api.put("pods", pod("n2", None));
     let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();
     until("one is done", || run()["nodes"]["succeeded"] == 1).await;
     assert_eq!(run()["phase"], "Running");
-    api.put("pods", pod("a", "a-1", "n2", created, Some(&message(4))));
-    api.put("broadcastjobs", broadcast_job("a", "a-1", "completed", 2));
+    api.put("pods", pod("n2", Some(&message(4))));
+    api.put("broadcastjobs", job("completed"));
     until("all are done", || run()["phase"] == "Complete" && run()["removed"] == 7).await;
     assert_eq!(run()["nodes"]["summary"], "2/2");
     api.delete("pods", "a-1-n1");
@@ -185,12 +186,95 @@ async fn runs_become_a_status_and_an_event() {
 }
 
 #[tokio::test]
+async fn pods_are_believed_by_the_uid_of_their_owner() {
+    let (api, _operator) = applied(true, json!({})).await;
+    let job = broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", "running", 3);
+    let (created, run) = ("2026-11-02T00:00:00Z", || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone());
+    // Whoever may create pods can label them, and name owners that are not theirs.
+    let mut stranger = pod(&job, "n1", created, Some(&message(1_000)));
+    stranger["metadata"]["ownerReferences"][0]["uid"] = "another".into();
+    let mut labelled = pod(&job, "n2", created, Some(&message(2_000)));
+    labelled["metadata"].as_object_mut().unwrap().remove("ownerReferences");
+    let mut other_name = pod(&job, "n3", created, Some(&message(4_000)));
+    other_name["metadata"]["ownerReferences"][0]["name"] = "a-2".into();
+    for (name, forged) in [("forged-1", stranger), ("forged-2", labelled), ("forged-3", other_name)] {
+        let mut forged = forged;
+        forged["metadata"]["name"] = name.into();
+        api.put("pods", forged);
+    }
+    // A job that names the AdvancedCronJob, and another uid.
+    let mut foreign = broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-9", "running", 1);
+    foreign["metadata"]["ownerReferences"][0]["uid"] = "another".into();
+    foreign["status"]["startTime"] = "2026-11-03T00:00:00Z".into();
+    api.put("broadcastjobs", foreign.clone());
+    api.put("pods", pod(&foreign, "n1", created, Some(&message(8_000))));
+    // Pods may be seen before their job.
+    api.put("pods", pod(&job, "n1", created, Some(&message(3))));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(run(), Value::Null, "of no job that is known");
+    api.put("broadcastjobs", job.clone());
+    until("believed", || run()["removed"] == 3).await;
+    assert_eq!((&run()["name"], &run()["nodes"]["summary"]), (&json!("a-1"), &json!("1/3")));
+    // Of several pods on one node, the latest counts.
+    let mut again = pod(&job, "n1", "2026-11-02T00:01:00Z", Some(&message(5)));
+    again["metadata"]["name"] = "a-0-again".into();
+    api.put("pods", again);
+    until("counted once", || run()["removed"] == 5).await;
+    assert_eq!(run()["nodes"]["succeeded"], 1);
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_node_cleanup_that_is_gone_is_forgotten() {
+    let (api, _operator) = applied(true, json!({})).await;
+    let job = broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", "running", 1);
+    api.put("broadcastjobs", job.clone());
+    api.put("pods", pod(&job, "n1", "2026-11-02T00:00:00Z", Some(&message(3))));
+    let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();
+    until("folded", || run()["removed"] == 3).await;
+    api.delete("nodecleanups", "a");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Its pods change once more while they go; then one of the same name is made.
+    api.put("pods", pod(&job, "n1", "2026-11-02T00:00:00Z", Some(&message(3))));
+    api.put("nodecleanups", node_cleanup("a", &json!({})));
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert_eq!(run(), Value::Null, "it has not run");
+}
+
+#[tokio::test]
+async fn a_message_of_megabytes_is_told_in_a_line() {
+    let (api, _operator) = applied(true, json!({})).await;
+    let job = broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", "running", 3);
+    api.put("broadcastjobs", job.clone());
+    let created = "2026-11-02T00:00:00Z";
+    api.put("pods", pod(&job, "n1", created, Some(&"x".repeat(8 << 20))));
+    let report = |text: &str| format!("{{\"result\":\"SomeFailed\",\"errors\":[{{\"message\":\"{text}\",\"count\":1}}]}}");
+    api.put("pods", pod(&job, "n2", created, Some(&report(&"y".repeat(8 << 20)))));
+    let mut evicted = pod(&job, "n3", created, None);
+    evicted["status"] = json!({ "phase": "Failed", "reason": "Evicted", "message": "z".repeat(8 << 20) });
+    api.put("pods", evicted);
+    let status = || api.get("nodecleanups", "a").unwrap()["status"].clone();
+    until("told", || status()["lastRun"]["nodes"]["skipped"] == 3).await;
+    let errors = &status()["lastRun"]["errors"];
+    let expected = [
+        ("n1", format!("the pod ended with {}…", "x".repeat(200))),
+        ("n2", format!("the pod ended with {}…", report(&"y".repeat(8 << 20)).get(..200).unwrap())),
+        ("n3", format!("the pod was ended: Evicted: {}…", "z".repeat(200))),
+    ];
+    for (node, message) in expected {
+        let told = errors.as_array().unwrap().iter().find(|error| error["nodes"] == json!([node]));
+        assert_eq!(told.unwrap()["message"], message);
+    }
+    assert!(status().to_string().len() < 4 << 10, "{} bytes", status().to_string().len());
+}
+
+#[tokio::test]
 async fn pods_that_end_one_after_the_other_come_to_few_writes() {
     let (api, _operator) = applied(true, json!({})).await;
     is_quiet(&api).await;
-    api.put("broadcastjobs", broadcast_job("a", "a-1", "running", 80));
+    let job = broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", "running", 80);
+    api.put("broadcastjobs", job.clone());
     for node in 0..80 {
-        api.put("pods", pod("a", "a-1", &format!("n{node}"), "2026-11-02T00:00:00Z", Some(&message(1))));
+        api.put("pods", pod(&job, &format!("n{node}"), "2026-11-02T00:00:00Z", Some(&message(1))));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();
@@ -267,9 +351,7 @@ async fn an_operator_that_found_a_daemon_set_removes_it_for_another_engine() {
 #[tokio::test]
 async fn daemons_that_do_not_answer_are_counted() {
     let (api, _operator) = applied(false, json!({ "rollout": { "engine": "DaemonSet" } })).await;
-    let mut daemon = pod("a", "x", "n1", "2026-11-02T00:00:00Z", None);
-    daemon["metadata"]["labels"].as_object_mut().unwrap().remove("broadcastjob-name");
-    daemon["metadata"]["ownerReferences"] = json!([{ "kind": "DaemonSet", "name": "holystone-a", "uid": "x" }]);
+    let mut daemon = pod(&api.get("daemonsets", "holystone-a").unwrap(), "n1", "2026-11-02T00:00:00Z", None);
     daemon["status"]["podIP"] = "127.0.0.9".into();
     api.put("pods", daemon);
     let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();

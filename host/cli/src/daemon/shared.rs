@@ -56,8 +56,16 @@ impl Answers for Shared {
         state.counters.text(&state.status)
     }
 
-    fn status(&self) -> Option<String> {
-        let state = self.lock();
-        serde_json::to_string_pretty(&state.status).map(|text| text + "\n").ok()
+    fn has_status(&self) -> bool {
+        true
+    }
+
+    fn status(&self, runs: usize) -> String {
+        let mut status = self.lock().status.clone();
+        for charged in &mut status.node_cleanups {
+            charged.runs.truncate(runs);
+        }
+        // Nothing in it cannot be written.
+        serde_json::to_string_pretty(&status).unwrap_or_default() + "\n"
     }
 }

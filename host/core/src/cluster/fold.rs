@@ -59,8 +59,9 @@ struct Sums {
 }
 
 impl Told {
-    /// Of a report.
+    /// Of a report, whoever wrote it.
     pub fn of(brief: Brief) -> Self {
+        let brief = brief.cleaned();
         let mut sums = Sums::default();
         if let Some(totals) = &brief.outcome.totals {
             sums.removed = totals.removed as u64;
@@ -89,12 +90,15 @@ impl Told {
     }
 }
 
+/// The largest number that Kubernetes stores.
+const MOST: u64 = i64::MAX.unsigned_abs();
+
 impl Sums {
     fn add(&mut self, more: &Self) {
-        self.removed = self.removed.saturating_add(more.removed);
-        self.refused = self.refused.saturating_add(more.refused);
-        self.failed = self.failed.saturating_add(more.failed);
-        self.size_removed_bytes = self.size_removed_bytes.saturating_add(more.size_removed_bytes);
+        self.removed = self.removed.saturating_add(more.removed).min(MOST);
+        self.refused = self.refused.saturating_add(more.refused).min(MOST);
+        self.failed = self.failed.saturating_add(more.failed).min(MOST);
+        self.size_removed_bytes = self.size_removed_bytes.saturating_add(more.size_removed_bytes).min(MOST);
         self.free(more.filesystem_freed_bytes);
     }
 
@@ -243,7 +247,7 @@ mod tests {
             filesystem_freed_bytes: Some(-1),
             ..Totals::default()
         });
-        brief.plugins = vec![BriefPlugin { name: "p".to_owned(), digest: Some(format!("sha256:{}", at % 7 / 6)) }];
+        brief.plugins = vec![BriefPlugin { name: "p".to_owned(), digest: Some(format!("sha256:{:064}", at % 7 / 6)) }];
         if failed {
             brief.errors =
                 (0..9).map(|error| BriefError { message: format!("error {error} of {}", at % 40), count: 1 }).collect();
@@ -279,7 +283,7 @@ mod tests {
         assert!(size < 8 << 10, "{size}");
         assert_eq!(folded, fold(5_000, states.iter().rev()));
         assert_eq!(folded.unlike, ["p"]);
-        assert_eq!(folded.plugins[0].digest.as_deref(), Some("sha256:0"), "what most nodes have");
+        assert_eq!(folded.plugins[0].digest, Some(format!("sha256:{:064}", 0)), "what most nodes have");
     }
 
     #[test]
@@ -295,6 +299,39 @@ mod tests {
             assert_eq!(Arc::ptr_eq(&plugins(&state), &plugins(&first)), is_shared);
             assert_eq!(state, whole, "nothing of it is another");
         }
+    }
+
+    #[test]
+    fn the_largest_reports_come_to_numbers_that_kubernetes_stores() {
+        let most = u64::MAX;
+        let totals = serde_json::json!({
+            "planned": 0, "removed": most, "alreadyGone": 0, "refused": most, "noLongerAllowed": most, "notNeeded": 0,
+            "failed": most, "sizeRemovedBytes": most, "filesystemFreedBytes": i64::MAX,
+        });
+        let largest = serde_json::json!({ "result": "Done", "totals": totals, "logFreedBytes": i64::MAX });
+        let state = NodeState::ended("n", &largest.to_string());
+        let run = fold(1, [&state]).run;
+        assert_eq!((run.removed, run.refused, run.failed), (4_294_967_295, 8_589_934_590, 4_294_967_295));
+        assert_eq!((run.size_removed_bytes, run.filesystem_freed_bytes), (1 << 50, Some(1 << 50)));
+        let states = vec![state; 20_000];
+        let run = fold(20_000, &states).run;
+        assert_eq!((run.size_removed_bytes, run.filesystem_freed_bytes), (i64::MAX.unsigned_abs(), Some(i64::MAX)));
+    }
+
+    #[test]
+    fn what_nodes_say_is_cleaned_before_it_is_kept() {
+        let error = |text: &str| {
+            serde_json::json!({ "result": "SomeFailed", "errors": [{ "message": text, "count": 1 }] }).to_string()
+        };
+        let long = NodeState::ended("a", &error(&"x".repeat(3_000)));
+        let forged = NodeState::ended("b", &error("a\u{7f}b"));
+        let much = NodeState::ended("c", &"y".repeat(8 << 20));
+        let run = fold(3, [&long, &forged, &much]).run;
+        let messages: Vec<(&str, &str)> =
+            run.errors.iter().map(|error| (error.nodes[0].as_str(), error.message.as_str())).collect();
+        let (long, much) = (format!("{}…", "x".repeat(200)), format!("the pod ended with {}…", "y".repeat(200)));
+        assert_eq!(messages, [("b", "a\\u{7f}b"), ("c", much.as_str()), ("a", long.as_str())]);
+        assert!(serde_json::to_string(&run).unwrap().len() < 1_500);
     }
 
     #[test]

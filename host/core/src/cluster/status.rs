@@ -1,5 +1,7 @@
 //! What a status says: how things stand, when the next run is due, what came of the last one, and what of that is news.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -8,7 +10,12 @@ use super::fold::{Folded, NodeState, fold};
 use super::objects::Engine;
 use crate::manifest::NodeCleanup;
 use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, ResolvedPlugin};
-use crate::text::shown;
+use crate::text::{beginning, shown};
+
+/// How far the clocks of two nodes may be apart.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(1);
+/// The longest message of a condition, in characters.
+const LONGEST_MESSAGE: usize = 4_096;
 
 impl Step<'_> {
     /// When the next run is due, and whether one is.
@@ -59,6 +66,7 @@ impl Step<'_> {
             Some(Engine::DaemonSet) => self.observed.daemon_set.and_then(|set| self.run_of_daemons(set)),
             _ => self.latest_run().map(|job| self.run_of_job(job)),
         };
+        let found = found.map(|folded| self.of_the_spec(folded));
         let Some(Folded { run, plugins, unlike }) = found else {
             let kept = self.before.conditions.iter().find(|condition| condition.kind == "PluginsResolved");
             let resolved = kept.map_or_else(
@@ -88,6 +96,15 @@ impl Step<'_> {
             Outlook::good("Resolved", "all nodes have loaded the same plugins")
         };
         (Some(run), plugins, resolved)
+    }
+
+    /// Leaves out plugins that the spec does not name: what a pod says is no more than what it says.
+    fn of_the_spec(&self, mut folded: Folded) -> Folded {
+        let plugins = self.observed.object["spec"]["plugins"].as_array().into_iter().flatten();
+        let names: BTreeSet<&str> = plugins.filter_map(|plugin| plugin["name"].as_str()).collect();
+        folded.plugins.retain(|plugin| names.contains(plugin.name.as_str()));
+        folded.unlike.retain(|name| names.contains(name.as_str()));
+        folded
     }
 
     fn latest_run(&self) -> Option<&Value> {
@@ -124,7 +141,11 @@ impl Step<'_> {
         let desired = set["status"]["desiredNumberScheduled"].as_u64().unwrap_or_default();
         let mut folded = fold(u32::try_from(desired).unwrap_or(u32::MAX), states.iter().copied());
         let run = &mut folded.run;
-        let times = |of: fn(&NodeState) -> Option<Timestamp>| states.iter().copied().filter_map(of);
+        // A node's clock may be ahead a little. What is later, or before there were computers, is no time.
+        let latest = self.observed.now.checked_add(CLOCKS_APART).unwrap_or(self.observed.now);
+        let is_one = move |time: &Timestamp| (Timestamp::UNIX_EPOCH..=latest).contains(time);
+        let times =
+            |of: fn(&NodeState) -> Option<Timestamp>| states.iter().copied().filter_map(of).filter(move |time| is_one(time));
         name_of(set).clone_into(&mut run.name);
         run.started_at = times(|state| state.times.map(|times| times.0)).min();
         run.finished_at = times(|state| state.times.map(|times| times.1)).max();
@@ -152,7 +173,7 @@ impl Step<'_> {
                 kind: (*kind).to_owned(),
                 status: status.to_owned(),
                 reason: outlook.reason.to_owned(),
-                message: outlook.message.clone(),
+                message: beginning(&outlook.message, LONGEST_MESSAGE),
                 last_transition_time: before
                     .map_or(whole_second(self.observed.now), |before| before.last_transition_time),
                 observed_generation: generation,

@@ -4,12 +4,21 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LogOutcome, Outcome, PlanReport, PluginRun, Report};
+use super::{LogOutcome, LogTotals, Outcome, PlanReport, PluginRun, Report, Totals};
 use crate::daemon;
 use crate::text::shown;
 
 /// How many bytes Kubernetes keeps of a container's termination message.
 pub const MAX_BRIEF: usize = 4096;
+/// The largest count that a report is believed: no node has that many images or files.
+const MOST: usize = u32::MAX as usize;
+/// The most bytes that a report is believed, 1 PiB: no node has such a disk, and the sum over all nodes of a cluster still
+/// is a number that Kubernetes stores.
+const MOST_BYTES: i64 = 1 << 50;
+/// How many plugins a report names, as many as a manifest has at most.
+const MOST_PLUGINS: usize = 64;
+/// The longest code of a refusal.
+const LONGEST_CODE: usize = 64;
 
 /// What came of a run on one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,18 +148,45 @@ impl Brief {
         }
     }
 
+    /// Makes it fit to be kept, shown and summed up, whoever wrote it: texts as every foreign text, numbers no larger than
+    /// there can be, digests and codes that are some. Cleaning twice is cleaning once.
+    #[must_use]
+    pub fn cleaned(mut self) -> Self {
+        self.outcome.message = self.outcome.message.map(|message| shown(&message));
+        if let Some(totals) = &mut self.outcome.totals {
+            clean_totals(totals);
+        }
+        if let Some(totals) = &mut self.outcome.log_totals {
+            clean_log_totals(totals);
+        }
+        self.log_freed_bytes = self.log_freed_bytes.map(|bytes| bytes.clamp(-MOST_BYTES, MOST_BYTES));
+        self.plugins.truncate(MOST_PLUGINS);
+        for plugin in &mut self.plugins {
+            plugin.name = shown(&plugin.name);
+            plugin.digest = plugin.digest.take().filter(|digest| is_digest(digest));
+        }
+        for error in &mut self.errors {
+            error.message = shown(&error.message);
+            error.count = error.count.min(MOST);
+        }
+        self.refusals.retain(|code, _| is_code(code));
+        self.refusals.values_mut().for_each(|count| *count = (*count).min(MOST));
+        self
+    }
+
     /// As JSON of at most [`MAX_BRIEF`] bytes. What does not fit is left out: first the rarer errors and refusals, then
     /// all of them, then the plugins; totals stay.
     pub fn to_message(&self) -> String {
+        let clean = self.clone().cleaned();
         for (errors, refusals, with_plugins) in
             [(usize::MAX, usize::MAX, true), (10, 16, true), (3, 8, true), (1, 4, true), (1, 0, false), (0, 0, false)]
         {
-            let text = self.shortened(errors, refusals, with_plugins).to_json();
+            let text = clean.shortened(errors, refusals, with_plugins).to_json();
             if text.len() <= MAX_BRIEF {
                 return text;
             }
         }
-        let outcome = daemon::Outcome { message: None, ..self.outcome.clone() };
+        let outcome = daemon::Outcome { message: None, ..clean.outcome };
         Self { shortened: true, ..Self::of_record(outcome) }.to_json()
     }
 
@@ -175,13 +211,64 @@ impl Brief {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads a termination message.
+    /// Reads a termination message, whoever wrote it.
     ///
     /// # Errors
     /// When it is not one of ours.
     pub fn from_message(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
+        if text.len() > MAX_BRIEF {
+            return Err(serde::de::Error::custom("it is longer than a termination message"));
+        }
+        serde_json::from_str(text).map(Self::cleaned)
     }
+}
+
+fn clean_totals(totals: &mut Totals) {
+    let Totals {
+        planned,
+        removed,
+        already_gone,
+        refused,
+        no_longer_allowed,
+        not_needed,
+        failed,
+        size_removed_bytes,
+        filesystem_freed_bytes,
+    } = totals;
+    for count in [planned, removed, already_gone, refused, no_longer_allowed, not_needed, failed] {
+        *count = (*count).min(MOST);
+    }
+    *size_removed_bytes = (*size_removed_bytes).min(MOST_BYTES.unsigned_abs());
+    *filesystem_freed_bytes = filesystem_freed_bytes.map(|bytes| bytes.clamp(-MOST_BYTES, MOST_BYTES));
+}
+
+fn clean_log_totals(totals: &mut LogTotals) {
+    let LogTotals {
+        planned,
+        removed,
+        truncated,
+        already_gone,
+        refused,
+        no_longer_allowed,
+        not_needed,
+        failed,
+        entries,
+        size_removed_bytes,
+    } = totals;
+    for count in [planned, removed, truncated, already_gone, refused, no_longer_allowed, not_needed, failed] {
+        *count = (*count).min(MOST);
+    }
+    *entries = (*entries).min(MOST as u64);
+    *size_removed_bytes = (*size_removed_bytes).min(MOST_BYTES.unsigned_abs());
+}
+
+fn is_digest(text: &str) -> bool {
+    let is_figure = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(is_figure))
+}
+
+fn is_code(text: &str) -> bool {
+    (1..=LONGEST_CODE).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Messages, counted.
@@ -231,7 +318,6 @@ fn is_false(value: &bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{LogTotals, Totals};
 
     fn brief(errors: usize, refusals: usize, plugins: usize) -> Brief {
         let largest = Totals { removed: usize::MAX, size_removed_bytes: u64::MAX, ..Totals::default() };
@@ -262,7 +348,7 @@ mod tests {
 
     #[test]
     fn what_fits_is_read_again_as_it_was() {
-        let brief = brief(3, 5, 2);
+        let brief = brief(3, 5, 2).cleaned();
         let text = brief.to_message();
         assert!(text.len() <= MAX_BRIEF);
         assert_eq!(Brief::from_message(&text).unwrap(), brief);
@@ -271,7 +357,7 @@ mod tests {
     #[test]
     fn whatever_there_is_it_fits_and_the_totals_stay() {
         for (errors, refusals, plugins) in [(40, 5, 2), (4, 900, 2), (0, 0, 64), (900, 900, 64), (1, 0, 0)] {
-            let whole = brief(errors, refusals, plugins);
+            let whole = brief(errors, refusals, plugins).cleaned();
             let text = whole.to_message();
             assert!(text.len() <= MAX_BRIEF, "{errors} {refusals} {plugins}: {}", text.len());
             let read = Brief::from_message(&text).unwrap();
@@ -288,8 +374,49 @@ mod tests {
 
     #[test]
     fn foreign_words_are_told_from_ours() {
-        for text in ["", "panic", "{}", "{\"result\":\"Maybe\"}"] {
+        let deep = format!("{{\"result\":\"Done\",\"errors\":{}", "[".repeat(3_000));
+        let nested = format!("{{\"result\":\"Done\",\"x\":{}1{}}}", "[".repeat(1_000), "]".repeat(1_000));
+        let totals = |field: &str| format!("{{\"result\":\"Done\",\"logFreedBytes\":{field}}}");
+        let numbers = ["1e400", "-1e400", "NaN", "Infinity", "1.5", "\"1\"", "18446744073709551616", "0x10"].map(totals);
+        let foreign = ["", "panic", "{}", "{\"result\":\"Maybe\"}", "[]", "null", &deep, &nested];
+        for text in foreign.into_iter().chain(numbers.iter().map(String::as_str)) {
             assert!(Brief::from_message(text).is_err(), "{text}");
         }
+        assert!(Brief::from_message(&totals("-7")).is_ok_and(|brief| brief.log_freed_bytes == Some(-7)));
+    }
+
+    #[test]
+    fn what_is_longer_than_a_termination_message_is_none() {
+        let padded = |length: usize| format!("{{\"result\":\"Done\"{}}}", " ".repeat(length - 17));
+        assert_eq!(padded(MAX_BRIEF).len(), MAX_BRIEF);
+        assert!(Brief::from_message(&padded(MAX_BRIEF)).is_ok());
+        assert!(Brief::from_message(&padded(MAX_BRIEF + 1)).is_err());
+        assert!(Brief::from_message(&padded(8 << 20)).is_err());
+    }
+
+    #[test]
+    fn a_report_is_cleaned_on_its_way_in_and_on_its_way_out() {
+        let dirty = Brief {
+            plugins: (0..70)
+                .map(|at| BriefPlugin { name: format!("p{at}\u{202e}"), digest: Some("sha256:00".to_owned()) })
+                .collect(),
+            errors: vec![BriefError { message: "\u{1b}[2J".repeat(90), count: usize::MAX }],
+            refusals: ["InUse", "in use", "", &"x".repeat(65), "a\nb"].map(|code| (code.to_owned(), usize::MAX)).into(),
+            ..brief(0, 0, 0)
+        };
+        let clean = dirty.clone().cleaned();
+        assert_eq!(clean.clone().cleaned(), clean, "cleaning twice is cleaning once");
+        let totals = clean.outcome.totals.unwrap();
+        assert_eq!((totals.removed, totals.size_removed_bytes), (MOST, 1 << 50));
+        assert_eq!((totals.filesystem_freed_bytes, clean.log_freed_bytes), (Some(-1 << 50), Some(-1 << 50)));
+        assert_eq!(clean.outcome.log_totals.unwrap().size_removed_bytes, 1 << 50);
+        assert_eq!((clean.plugins.len(), clean.plugins[3].name.as_str()), (64, "p3\\u{202e}"));
+        assert!(clean.plugins.iter().all(|plugin| plugin.digest.is_none()));
+        assert_eq!(clean.refusals, BTreeMap::from([("InUse".to_owned(), MOST)]));
+        assert_eq!((clean.errors[0].message.chars().count(), clean.errors[0].count), (201, MOST));
+        // What a pod writes of itself, and what somebody writes in its place.
+        let out = Brief { plugins: Vec::new(), ..dirty.clone() };
+        assert_eq!(Brief::from_message(&out.to_message()).unwrap(), out.clone().cleaned());
+        assert_eq!(Brief::from_message(&out.to_json()).unwrap(), out.cleaned());
     }
 }

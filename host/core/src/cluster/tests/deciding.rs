@@ -492,16 +492,52 @@ fn plugins_that_differ_between_nodes_are_told() {
     let mut cluster = scheduled();
     cluster.settle();
     cluster.run("stale-1", "running", cluster.now);
-    for (node, digest) in [("a", "sha256:1"), ("b", "sha256:2")] {
+    for (node, digest) in [("a", 1), ("b", 2)] {
         let mut brief = report(1);
-        brief.plugins = vec![BriefPlugin { name: "p".to_owned(), digest: Some(digest.to_owned()) }];
+        let plugin = |name: &str| BriefPlugin { name: name.to_owned(), digest: Some(format!("sha256:{digest:064}")) };
+        brief.plugins = ["p", "not of the spec"].map(plugin).to_vec();
         cluster.pod("stale-1", node, NodeState::ended(node, &brief.to_message()));
     }
     let (decided, _) = cluster.step();
     assert_eq!(condition(&decided.status, "PluginsResolved"), ("False", "Different"));
     assert_eq!(decided.events[0].reason, "PluginsDiffer");
-    assert_eq!(decided.status.plugins.len(), 1);
+    assert_eq!(decided.events[0].note, "not all nodes have the same bytes, or some have none, of: p");
+    let names: Vec<&str> = decided.status.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+    assert_eq!(names, ["p"], "what a pod names beyond the spec is left out");
     cluster.is_settled();
+}
+
+#[test]
+fn times_that_are_none_are_left_out() {
+    let mut cluster = Cluster::new(json!({ "schedule": "@hourly", "rollout": { "engine": "DaemonSet" } }));
+    cluster.settle();
+    let now = cluster.now;
+    let time = |second: i64| Timestamp::from_second(second).unwrap();
+    let ahead = now + 3_600;
+    for (started, finished, kept) in [
+        (now - 9, now - 5, (Some(now - 9), Some(now - 5))),
+        (now, ahead, (Some(now), Some(ahead))),
+        (now, ahead + 1, (Some(now), None)),
+        (0, now, (Some(0), Some(now))),
+        (-1, now, (None, Some(now))),
+        (Timestamp::MIN.as_second(), Timestamp::MAX.as_second(), (None, None)),
+    ] {
+        let state = NodeState { times: Some((time(started), time(finished))), ..done("a", 3) };
+        cluster.pod("holystone-stale", "a", state);
+        let run = cluster.look().status.last_run.unwrap();
+        let seconds = (run.started_at.map(Timestamp::as_second), run.finished_at.map(Timestamp::as_second));
+        assert_eq!(seconds, kept, "{started} {finished}");
+    }
+}
+
+#[test]
+fn a_message_of_a_condition_is_bounded() {
+    let plugins: Vec<Value> = (0..3_000).map(|at| json!({ "name": format!("p{at}"), "sauce": {} })).collect();
+    let cluster = Cluster::new(json!({ "plugins": plugins }));
+    let status = cluster.look().status;
+    let ready = status.conditions.iter().find(|condition| condition.kind == "Ready").unwrap();
+    assert_eq!((ready.reason.as_str(), ready.message.chars().count()), ("InvalidSpec", 4_097));
+    assert!(ready.message.starts_with("the spec cannot be used, and nothing more is started: spec.plugins"));
 }
 
 #[test]
