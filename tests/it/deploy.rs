@@ -122,7 +122,7 @@ fn the_chart_comes_to_the_objects_of_the_base() -> anyhow::Result<()> {
     const TEST: &str = "the_chart_comes_to_the_objects_of_the_base";
     let Some([kustomize, helm]) = tools(TEST, ["kustomize", "helm"])? else { return Ok(()) };
     let chart = objects(&helm.template(&[]).expect(0).stdout);
-    assert_eq!(chart.len(), 8, "{:?}", chart.keys());
+    assert_eq!(chart.len(), 9, "{:?}", chart.keys());
     assert_same(&chart, &objects(&kustomize.build(BASE)));
     Ok(())
 }
@@ -154,6 +154,7 @@ fn the_chart_refuses_values_that_it_does_not_know_or_that_are_wrong() -> anyhow:
         ("replica=3", "additional properties 'replica' not allowed"),
         ("replicas=two", "at '/replicas': got string, want integer"),
         ("podMonitor.enable=true", "at '/podMonitor': additional properties 'enable' not allowed"),
+        ("networkPolicy.from[0].pods=all", "at '/networkPolicy/from/0': additional properties 'pods' not allowed"),
         ("image.digest=latest", "at '/image/digest': 'latest' does not match pattern"),
         ("nodeCleanups.Builds.plugins=", "at '/nodeCleanups': additional properties 'Builds' not allowed"),
         ("nodeCleanups.builds.spec.mode=DryRun", "at '/nodeCleanups/builds': missing property 'plugins'"),
@@ -161,6 +162,20 @@ fn the_chart_refuses_values_that_it_does_not_know_or_that_are_wrong() -> anyhow:
         let refused = helm.template(&["--set", value]).expect(1);
         assert!(refused.stderr.contains(said), "{value}: {}", refused.stderr);
     }
+    Ok(())
+}
+
+#[test]
+fn who_may_ask_the_operator_is_a_value() -> anyhow::Result<()> {
+    const NAME: &str = "NetworkPolicy holystone-system/holystone-operator";
+    let Some([helm]) = tools("who_may_ask_the_operator_is_a_value", ["helm"])? else { return Ok(()) };
+    let template = |value: &str| objects(&helm.template(&["--set-json", value]).expect(0).stdout);
+    let peers = json!([{ "podSelector": { "matchLabels": { "app": "prometheus" } } }]);
+    let given = &template(&format!("networkPolicy.from={peers}"))[NAME]["spec"];
+    assert_eq!(given["ingress"], json!([{ "from": peers, "ports": [{ "port": "http", "protocol": "TCP" }] }]));
+    let nobody = &template("networkPolicy.from=[]")[NAME]["spec"];
+    assert_eq!((&nobody["policyTypes"], &nobody["ingress"]), (&json!(["Ingress"]), &Value::Null));
+    assert!(!template("networkPolicy.enabled=false").contains_key(NAME));
     Ok(())
 }
 

@@ -15,6 +15,7 @@
 //! - `log_runs`: runs of the binary beneath log roots.
 //! - `logs`: log directories, from a plugin to the file that is gone.
 //! - `manifest`: the manifest and its reference.
+//! - `operator`: the operator as a process, among daemons and strangers that mean it ill.
 //! - `outside`: containers that others started beside the kubelet.
 //! - `plugins`: plugins that misbehave on a node, and what becomes of it.
 //! - `races`: races and faults on a real containerd.
@@ -49,6 +50,7 @@ mod kubernetes;
 mod log_runs;
 mod logs;
 mod manifest;
+mod operator;
 mod outside;
 mod plugins;
 mod pods;

@@ -1,9 +1,11 @@
 //! Answers over HTTP, of the daemon and the operator: `/healthz`, `/readyz`, `/metrics` and, of the daemon, `/status`.
 //! Nothing can be changed through it.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,17 +13,21 @@ use http_body_util::{BodyExt as _, Empty, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1 as client;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
-/// How many are answered at the same time; others wait.
-const CONNECTIONS: usize = 16;
+/// How many connections are open at the same time. One more closes the oldest that has not asked for anything yet, so
+/// that whoever asks at once is answered, however many others only hold on.
+const CONNECTIONS: usize = 64;
+/// How long the head of a request may take.
+const HEAD_PATIENCE: Duration = Duration::from_secs(2);
 /// How long one request may take, from its first byte to the last of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest head of an answer that is read, in bytes.
+/// The longest head of a request or an answer that is read, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -56,36 +62,66 @@ pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// Answers until the process ends.
 pub(crate) async fn serve(listener: TcpListener, who: Arc<impl Answers>) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut open = Open::default();
     loop {
-        let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        match listener.accept().await {
+            Ok((stream, _)) => open.take(stream, Arc::clone(&who)),
             Err(error) => {
                 // No file handle is left, for example: it may be there a moment later.
                 tracing::debug!("a connection was not accepted: {error}");
+                open.make_room();
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
             }
-        };
-        let who = Arc::clone(&who);
-        tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let answer = answer(&request, &*who);
-                async { Ok::<_, Infallible>(answer) }
-            });
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(PATIENCE)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), service);
-            match tokio::time::timeout(PATIENCE, connection).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!("a request was not answered: {error}"),
-                Err(_) => tracing::debug!("a request took too long"),
-            }
-            drop(permit);
-        });
+        }
+    }
+}
+
+/// The connections that are open, the oldest first.
+#[derive(Default)]
+struct Open(VecDeque<Connection>);
+
+struct Connection {
+    /// Whether its request has been read.
+    has_asked: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+impl Open {
+    fn take(&mut self, stream: TcpStream, who: Arc<impl Answers>) {
+        self.0.retain(|connection| !connection.task.is_finished());
+        while self.0.len() >= CONNECTIONS {
+            self.make_room();
+        }
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(answered(stream, who, Arc::clone(&has_asked))).abort_handle();
+        self.0.push_back(Connection { has_asked, task });
+    }
+
+    /// Closes the oldest connection that has not asked yet; where all have, the oldest.
+    fn make_room(&mut self) {
+        let idle = self.0.iter().position(|connection| !connection.has_asked.load(Ordering::Relaxed));
+        if let Some(connection) = self.0.remove(idle.unwrap_or(0)) {
+            connection.task.abort();
+        }
+    }
+}
+
+async fn answered(stream: TcpStream, who: Arc<impl Answers>, has_asked: Arc<AtomicBool>) {
+    let service = service_fn(|request| {
+        has_asked.store(true, Ordering::Relaxed);
+        let answer = answer(&request, &*who);
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let connection = server::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(MAX_HEAD)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    match tokio::time::timeout(PATIENCE, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!("a request was not answered: {error}"),
+        Err(_) => tracing::debug!("a request took too long"),
     }
 }
 
@@ -143,3 +179,6 @@ async fn asked(address: SocketAddr, path: &str, most: usize) -> anyhow::Result<B
     let body = Limited::new(response.into_body(), most).collect().await;
     Ok(body.map_err(|error| anyhow::anyhow!("its answer cannot be read: {error}"))?.to_bytes())
 }
+
+#[cfg(test)]
+mod tests;
