@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
+use holystone_core::cluster::Allowed;
 use holystone_tests::missing;
 use serde_json::{Value, json};
 
@@ -155,6 +156,10 @@ fn the_chart_refuses_values_that_it_does_not_know_or_that_are_wrong() -> anyhow:
         ("replicas=two", "at '/replicas': got string, want integer"),
         ("podMonitor.enable=true", "at '/podMonitor': additional properties 'enable' not allowed"),
         ("networkPolicy.from[0].pods=all", "at '/networkPolicy/from/0': additional properties 'pods' not allowed"),
+        ("allowed.logRoots[0]=/var/../etc", "at '/allowed/logRoots/0': '/var/../etc' does not match pattern"),
+        ("allowed.logRoots[0]=/a'b", "at '/allowed/logRoots/0': '/a\\'b' does not match pattern"),
+        ("allowed.sockets[0]=/", "at '/allowed/sockets/0': '/' does not match pattern"),
+        ("allowed.logContents=true", "at '/allowed': additional properties 'logContents' not allowed"),
         ("image.digest=latest", "at '/image/digest': 'latest' does not match pattern"),
         ("nodeCleanups.Builds.plugins=", "at '/nodeCleanups': additional properties 'Builds' not allowed"),
         ("nodeCleanups.builds.spec.mode=DryRun", "at '/nodeCleanups/builds': missing property 'plugins'"),
@@ -162,6 +167,57 @@ fn the_chart_refuses_values_that_it_does_not_know_or_that_are_wrong() -> anyhow:
         let refused = helm.template(&["--set", value]).expect(1);
         assert!(refused.stderr.contains(said), "{value}: {}", refused.stderr);
     }
+    Ok(())
+}
+
+/// What the manifests that install the operator allow is what it allows by itself.
+#[test]
+fn what_is_allowed_is_what_the_operator_allows_by_itself() -> anyhow::Result<()> {
+    const TEST: &str = "what_is_allowed_is_what_the_operator_allows_by_itself";
+    let Some([kustomize, helm]) = tools(TEST, ["kustomize", "helm"])? else { return Ok(()) };
+    let usual = Allowed::default();
+    let expected = [
+        format!("--allow-log-roots={}", usual.log_roots.join(",")),
+        format!("--allow-sockets={}", usual.sockets.join(",")),
+        format!("--allow-image-roots={}", usual.image_roots.join(",")),
+        format!("--allow-priority-classes={}", usual.priority_classes.join(",")),
+    ];
+    let allowed = |objects: &Objects| -> Vec<String> {
+        let operator = &objects["Deployment holystone-system/holystone-operator"]["spec"]["template"]["spec"];
+        let arguments = operator["containers"][0]["args"].as_array().unwrap();
+        arguments.iter().map(text).filter(|argument| argument.starts_with("--allow-")).collect()
+    };
+    assert_eq!(allowed(&objects(&kustomize.build(BASE))), expected);
+    let chart = |more: &[&str]| objects(&helm.template(more).expect(0).stdout);
+    assert_eq!(allowed(&chart(&[])), expected);
+    let other = ["--set-json", r#"allowed={"logRoots":[],"priorityClasses":["a","b"],"logContent":true}"#];
+    let given = allowed(&chart(&other));
+    assert_eq!((given[0].as_str(), given[3].as_str()), ("--allow-log-roots=", "--allow-priority-classes=a,b"));
+    assert_eq!(given[4], "--allow-log-content");
+    Ok(())
+}
+
+#[test]
+fn the_admission_policy_of_the_chart_is_that_of_the_component() -> anyhow::Result<()> {
+    const TEST: &str = "the_admission_policy_of_the_chart_is_that_of_the_component";
+    const NAME: &str = "ValidatingAdmissionPolicy /holystone-allowed";
+    let Some([helm]) = tools(TEST, ["helm"])? else { return Ok(()) };
+    let chart = |more: &[&str]| {
+        let mut chart =
+            objects(&helm.template(&[&["--set", "admissionPolicy.enabled=true"], more].concat()).expect(0).stdout);
+        chart.retain(|name, _| name.starts_with("ValidatingAdmissionPolicy"));
+        chart
+    };
+    assert_same(&chart(&[]), &objects(&read("deploy/kustomize/components/admission-policy/policy.yaml")));
+    let variables = |chart: &Objects| {
+        let variables = chart[NAME]["spec"]["variables"].as_array().unwrap().clone();
+        variables.iter().take(5).map(|variable| text(&variable["expression"])).collect::<Vec<_>>()
+    };
+    let other = r#"allowed={"logRoots":[],"sockets":["/x"],"imageRoots":["/a","/b"],"priorityClasses":["c"],"logContent":true}"#;
+    assert_eq!(variables(&chart(&["--set-json", other])), ["[]", "['/x']", "['/a', '/b']", "['c']", "true"]);
+    let here = chart(&["--set", "watchNamespace=node-ops"]);
+    let selector = &here[NAME]["spec"]["matchConstraints"]["namespaceSelector"];
+    assert_eq!(*selector, json!({ "matchLabels": { "kubernetes.io/metadata.name": "node-ops" } }));
     Ok(())
 }
 
@@ -206,6 +262,25 @@ fn with_a_namespace_to_watch_there_are_no_rights_beyond_it() -> anyhow::Result<(
     Ok(())
 }
 
+/// Whether Pod Security lets pods run is said by labels of their namespaces.
+#[test]
+fn the_operator_is_restricted_and_node_cleanups_live_elsewhere() -> anyhow::Result<()> {
+    const TEST: &str = "the_operator_is_restricted_and_node_cleanups_live_elsewhere";
+    let Some([kustomize, helm]) = tools(TEST, ["kustomize", "helm"])? else { return Ok(()) };
+    let enforced = |yaml: &str, name: &str| {
+        let all = serde_saphyr::from_multiple::<Value>(yaml).unwrap();
+        let namespace =
+            all.into_iter().find(|object| object["kind"] == "Namespace" && object["metadata"]["name"] == name);
+        namespace.map(|namespace| text(&namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]))
+    };
+    assert_eq!(enforced(&kustomize.build(BASE), "holystone-system").as_deref(), Some("restricted"));
+    let spec = r#"nodeCleanups={"a":{"plugins":[]}}"#;
+    let chart = helm.template(&["--set-json", spec]).expect(0).stdout;
+    assert_eq!(enforced(&chart, "holystone-nodes").as_deref(), Some("privileged"));
+    assert_eq!(enforced(&helm.template(&[]).expect(0).stdout, "holystone-nodes"), None, "nothing would live there");
+    Ok(())
+}
+
 #[test]
 fn node_cleanups_come_with_the_chart() -> anyhow::Result<()> {
     let Some([helm]) = tools("node_cleanups_come_with_the_chart", ["helm"])? else { return Ok(()) };
@@ -215,10 +290,21 @@ fn node_cleanups_come_with_the_chart() -> anyhow::Result<()> {
     fs::write(&values, serde_json::to_vec(&json!({"nodeCleanups": cleanups}))?)?;
     let chart = objects(&helm.template(&["--values", values.path().to_str().unwrap()]).expect(0).stdout);
     for name in ["script", "7"] {
-        let cleanup = &chart[&format!("NodeCleanup holystone-system/{name}")];
+        let cleanup = &chart[&format!("NodeCleanup holystone-nodes/{name}")];
         assert_eq!(cleanup["apiVersion"], example["apiVersion"]);
         assert_eq!(cleanup["spec"], example["spec"]);
     }
+    let policy = &chart["NetworkPolicy holystone-nodes/holystone-nodes"]["spec"];
+    let peer = json!({
+        "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "holystone-system" } },
+        "podSelector": { "matchLabels": { "app.kubernetes.io/name": "holystone", "app.kubernetes.io/component": "operator" } },
+    });
+    assert_eq!(policy["ingress"], json!([{ "from": [peer], "ports": [{ "port": 9823, "protocol": "TCP" }] }]));
+    assert_eq!(policy["podSelector"]["matchLabels"]["app.kubernetes.io/component"], "node");
+    let elsewhere = ["--set", "nodeCleanupNamespace.name=ops,nodeCleanupNamespace.create=false", "--values"];
+    let elsewhere = helm.template(&[&elsewhere[..], &[values.path().to_str().unwrap()]].concat()).expect(0).stdout;
+    assert!(!elsewhere.contains("kind: Namespace\n") && elsewhere.contains("  namespace: ops\n"), "{elsewhere}");
+    assert!(objects(&elsewhere).contains_key("NodeCleanup ops/script"));
     Ok(())
 }
 
@@ -239,7 +325,7 @@ fn what_runs_on_the_nodes_is_what_render_shows_however_it_is_installed() -> anyh
     let values = json!({ "nodeCleanups": { (NAME): example["spec"] } });
     let chart = helm.template(&["--values", &file("values.json", &values.to_string())?]).expect(0).stdout;
     file("cleanup.yaml", &manifest)?;
-    file("kustomization.yaml", "namespace: holystone-system\nresources: [cleanup.yaml]\n")?;
+    file("kustomization.yaml", "namespace: holystone-nodes\nresources: [cleanup.yaml]\n")?;
     let overlay = kustomize.build(directory.path().to_str().context("a path")?);
 
     let render = |cleanup: &str, more: &[&str]| {
@@ -247,13 +333,13 @@ fn what_runs_on_the_nodes_is_what_render_shows_however_it_is_installed() -> anyh
         anyhow::Ok(run(&[&["render", "-f", &path], more].concat()).expect(0).stdout)
     };
     let golden = "tests/golden/deploy/rendered.yaml";
-    let shown = render(&manifest.replacen("metadata:\n", "metadata:\n  namespace: holystone-system\n", 1), &[])?;
+    let shown = render(&manifest.replacen("metadata:\n", "metadata:\n  namespace: holystone-nodes\n", 1), &[])?;
     if env::var_os("HOLYSTONE_BLESS").is_some() {
         fs::write(root().join(golden), &shown)?;
     }
     assert!(shown == read(golden), "{golden} is not what is rendered:\n{shown}");
     for (way, installed, operator) in [("helm", &chart, &chart), ("kustomize", &overlay, &kustomize.build(BASE))] {
-        let cleanup = &objects(installed)[&format!("NodeCleanup holystone-system/{NAME}")];
+        let cleanup = &objects(installed)[&format!("NodeCleanup holystone-nodes/{NAME}")];
         let operator = &objects(operator)["Deployment holystone-system/holystone-operator"];
         let arguments = operator["spec"]["template"]["spec"]["containers"][0]["args"].as_array().context("args")?;
         let image =

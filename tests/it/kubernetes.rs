@@ -39,6 +39,8 @@ async fn nodes_are_cleaned_by_kubernetes() -> anyhow::Result<()> {
     suite.install().await?;
     suite.daemons().await?;
     suite.image_volume().await?;
+    suite.a_tenant_reads_and_removes_nothing_else().await?;
+    suite.admission_policy().await?;
     suite.drift_and_deletion().await?;
     suite.invalid().await?;
     suite.openkruise().await?;
@@ -299,6 +301,146 @@ impl Suite {
         ensure!(tags.iter().any(|tag| tag.contains("cleaners/images")), "an image that is mounted stays: {tags:?}");
         self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", "volume"]).await?;
         self.gone("daemonset", "holystone-volume").await
+    }
+
+    /// Somebody who may create NodeCleanups and do nothing else asks for more than the operator allows, and leads log
+    /// roots elsewhere by links.
+    async fn a_tenant_reads_and_removes_nothing_else(&self) -> anyhow::Result<()> {
+        let rights = [
+            json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+                "metadata": { "name": "tenant", "namespace": NAMESPACE },
+                "rules": [{ "apiGroups": ["holystone.dev"], "resources": ["nodecleanups"], "verbs": ["create"] }] }),
+            json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": { "name": "tenant", "namespace": NAMESPACE },
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "tenant" },
+                "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "tenant" }] }),
+        ];
+        for object in rights {
+            self.cluster.apply(&object.to_string()).await?;
+        }
+        for (at, (spec, field, option)) in beyond().into_iter().enumerate() {
+            let name = format!("tenant-{at}");
+            self.create_as_tenant(&name, spec.clone(), &[]).await?;
+            let object = self
+                .until("nodecleanup", &name, &format!("{field} is refused"), |object| ready(object) == "InvalidSpec")
+                .await?;
+            let message = condition(&object, "Ready")["message"].as_str().unwrap_or_default();
+            ensure!(message.contains(field) && message.contains(option), "{spec}: {message}");
+            let made = ["--namespace", NAMESPACE, "get", "configmaps,daemonsets,pods", "--output=name"];
+            let label = format!("--selector=holystone.dev/node-cleanup={name}");
+            let made = self.cluster.kubectl(&[&made[..], &[&label]].concat()).await?;
+            ensure!(made.trim().is_empty(), "{spec}: {made}");
+            self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", &name]).await?;
+        }
+        if self.is_own() { self.links().await } else { Ok(()) }
+    }
+
+    async fn create_as_tenant(&self, name: &str, spec: Value, more: &[&str]) -> anyhow::Result<String> {
+        let file = crate::support::scratch().join("tenant.json");
+        fs::write(&file, node_cleanup(name, spec).to_string())?;
+        let create = ["create", "--as=tenant", "--filename", file.to_str().context("a path")?];
+        self.cluster.kubectl(&[&create[..], more].concat()).await
+    }
+
+    /// Links in the logs of a node to what is none: the kubelet follows them, and the pod finds out.
+    async fn links(&self) -> anyhow::Result<()> {
+        const SECRET: &str = "top secret content";
+        // Where it is beneath /var/log, and what it leads to on the node.
+        let links = [
+            ("evil", "/var/lib/victim"),
+            ("var/lib/victim", "/var/lib/victim"),
+            ("middle", "/var/lib"),
+            ("in", "/var/log/app"),
+        ];
+        let roots = ["/var/log/evil", "/var/log/var/lib/victim", "/var/log/middle/victim", "/var/log/in"];
+        let mut victims = Vec::new();
+        for node in self.cluster.nodes() {
+            let directory = node.containerd().directory();
+            let victim = directory.join("lib/victim/secret.log.1");
+            fs::create_dir_all(victim.parent().context("a parent")?)?;
+            fs::write(&victim, SECRET)?;
+            let time = std::time::SystemTime::now() - Duration::from_hours(168);
+            fs::File::options().write(true).open(&victim)?.set_modified(time)?;
+            let file = directory.join("log/app/old.log.1");
+            fs::write(&file, SECRET)?;
+            fs::File::options().write(true).open(&file)?.set_modified(time)?;
+            victims.extend([victim, file]);
+            for (link, target) in links {
+                let link = directory.join("log").join(link);
+                fs::create_dir_all(link.parent().context("a parent")?)?;
+                std::os::unix::fs::symlink(target, link)?;
+            }
+        }
+        for (at, root) in roots.into_iter().enumerate() {
+            let name = format!("link-{at}");
+            let spec = json!({
+                "schedule": "@every 10s", "mode": "Enforce", "logRoots": [{ "name": "app", "hostPath": root }],
+                "guardRails": { "minAge": "0s", "unknownOpenAge": "0s", "settleTime": "0s" },
+                "plugins": [{ "name": "logs", "source": { "builtin": "log-retention" }, "capabilities": ["logs"],
+                    "config": { "rules": [{ "files": ["**/*.log.*"], "maxAge": "1d" }] } }],
+                "rollout": { "engine": "DaemonSet" },
+            });
+            self.create_as_tenant(&name, spec, &[]).await?;
+            let what = format!("{root} is not opened");
+            let object = self
+                .until("nodecleanup", &name, &what, |object| object["status"]["lastRun"]["nodes"]["failed"] == 2)
+                .await?;
+            let run = &object["status"]["lastRun"];
+            let said = run["errors"].to_string();
+            ensure!(said.contains(&format!("what was mounted for {root} is what a symbolic link")), "{run:#}");
+            ensure!(run["removed"] == 0 && !object.to_string().contains(SECRET), "{object:#}");
+            self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", &name]).await?;
+            self.gone("daemonset", &format!("holystone-{name}")).await?;
+        }
+        for victim in victims {
+            ensure!(fs::read_to_string(&victim)? == SECRET, "{} was touched", victim.display());
+            if victim.ends_with("log/app/old.log.1") {
+                fs::remove_file(victim)?;
+            }
+        }
+        self.said("what links lead to was neither read nor removed");
+        Ok(())
+    }
+
+    /// The API server refuses what the operator would not carry out, and nothing else.
+    async fn admission_policy(&self) -> anyhow::Result<()> {
+        let policy = root().join("deploy/kustomize/components/admission-policy/policy.yaml");
+        let policy = policy.to_str().context("a path")?;
+        self.cluster.kubectl(&["apply", "--server-side", "--filename", policy]).await?;
+        let server = &["--dry-run=server"][..];
+        let begun = Instant::now();
+        let root = |path: &str| json!({ "logRoots": [{ "name": "a", "hostPath": path }] });
+        // It takes a moment until it is in force.
+        while self.create_as_tenant("probe", root("/etc"), server).await.is_ok() {
+            ensure!(begun.elapsed() < PATIENCE, "the policy does not come into force");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        for (spec, field, _) in beyond() {
+            let said =
+                self.create_as_tenant("refused", spec.clone(), server).await.map_err(|error| format!("{error:#}"));
+            let Err(said) = said else { anyhow::bail!("{spec} was taken") };
+            let field = field.split('[').next().unwrap_or(field);
+            ensure!(said.contains("holystone-allowed") && said.contains(field), "{spec}: {said}");
+        }
+        let runtime =
+            |endpoint: &str, image_root: &str| json!({ "runtime": { "endpoint": endpoint, "imageRoot": image_root } });
+        for spec in [
+            json!({}),
+            root("/var/log"),
+            root("/var/log/app/"),
+            runtime("none", "/var/lib/containerd"),
+            runtime("unix:///run/crio/crio.sock", "/var/lib/containers/storage/"),
+            runtime("unix:/run/crio/crio.sock", "/var/lib/docker"),
+            runtime("/run/k3s/containerd/containerd.sock", "/var/lib/containerd"),
+            json!({ "rollout": { "priorityClassName": "system-node-critical" } }),
+        ] {
+            self.create_as_tenant("taken", spec.clone(), server)
+                .await
+                .with_context(|| format!("{spec} was refused"))?;
+        }
+        self.cluster.kubectl(&["delete", "--filename", policy]).await?;
+        self.said("the admission policy takes and refuses what it should");
+        Ok(())
     }
 
     async fn drift_and_deletion(&self) -> anyhow::Result<()> {
@@ -689,6 +831,29 @@ impl Suite {
         self.said("every right was used, and no other asked for");
         Ok(())
     }
+}
+
+/// What the operator does not allow, the field that it is about, and the option that would allow it.
+fn beyond() -> Vec<(Value, &'static str, &'static str)> {
+    let root =
+        |path: &str| json!({ "rollout": { "engine": "DaemonSet" }, "logRoots": [{ "name": "a", "hostPath": path }] });
+    let runtime =
+        |field: &str, path: &str| json!({ "rollout": { "engine": "DaemonSet" }, "runtime": { (field): path } });
+    let roots = ["/etc", "/var/lib/kubelet", "/var/logs", "/var/log//app", "/var", "/home/x/logs"]
+        .map(|path| (root(path), "spec.logRoots[0].hostPath", "--allow-log-roots"));
+    let sockets = ["/etc/shadow", "unix:///run/containerd/containerd.sock.ttrpc", "/run/containerd/../docker.sock"]
+        .map(|path| (runtime("endpoint", path), "spec.runtime.endpoint", "--allow-sockets"));
+    let image_roots = ["/etc", "/var/lib/containerd/io.containerd.content.v1.content"]
+        .map(|path| (runtime("imageRoot", path), "spec.runtime.imageRoot", "--allow-image-roots"));
+    let class = json!({ "rollout": { "engine": "DaemonSet", "priorityClassName": "system-cluster-critical" } });
+    let plugin = json!({ "rollout": { "engine": "DaemonSet" }, "logRoots": [{ "name": "a", "hostPath": "/var/log" }],
+        "plugins": [{ "name": "p", "source": { "builtin": "log-retention" }, "capabilities": ["logs", "log-content"],
+            "config": { "rules": [{ "files": ["**"], "maxAge": "1d" }] } }] });
+    let others = [
+        (class, "spec.rollout.priorityClassName", "--allow-priority-classes"),
+        (plugin, "spec.plugins[0].capabilities", "--allow-log-content"),
+    ];
+    roots.into_iter().chain(sockets).chain(image_roots).chain(others).collect()
 }
 
 /// The rights that the deployment gives, as `GROUP RESOURCE VERB`.

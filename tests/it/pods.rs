@@ -1,6 +1,7 @@
 //! Runs as pods of a cluster have them: where things are mounted, what is left of them, and another try.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -91,6 +92,61 @@ async fn it_is_tried_again_as_often_as_it_may() {
     let (ended, brief) = run(&TestNode::small(faults), IMAGES, &["--retries", "1"]);
     assert!(ended.expect(0).stderr.contains("not yet"), "what was tried is told");
     assert_eq!(brief.outcome.result, RunResult::Done);
+}
+
+/// A node with a link in its directory of logs, as pods see both once the kubelet has followed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_link_led_to_is_no_log_root_of_a_pod() {
+    let node = TestNode::small(Faults::none());
+    let base = node.directory().canonicalize().unwrap();
+    let (logs, secret) = (base.join("log"), base.join("secret"));
+    fs::create_dir_all(logs.join("app")).unwrap();
+    fs::create_dir(&secret).unwrap();
+    let days_ago = SystemTime::now() - Duration::from_hours(72);
+    let old = |path: PathBuf| {
+        fs::write(&path, "old").unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(days_ago).unwrap();
+        path
+    };
+    let (kept, gone) = (old(secret.join("a.log.1")), old(logs.join("app/a.log.1")));
+    let spec = |name: &str| {
+        format!(
+            "  logRoots: [{{name: {name}, hostPath: /var/log/{name}}}]
+  plugins:
+  - name: logs
+    source: {{builtin: log-retention}}
+    capabilities: [logs]
+    config: {{rules: [{{files: [\"**/*.log.1\"], maxAge: 1s}}]}}
+"
+        )
+    };
+    let allowed = format!("--log-roots-in=/var/log={}", logs.display());
+    let (ended, brief) = run(&node, &spec("secret"), &[&format!("--log-root-dir={}", base.display()), &allowed]);
+    ended.expect(64);
+    let message = brief.outcome.message.unwrap();
+    assert!(message.contains("that /var/log/secret is what was mounted cannot be made sure"), "{message}");
+    symlink(&secret, logs.join("secret")).unwrap();
+    let (ended, brief) = run(&node, &spec("secret"), &[&format!("--log-root-dir={}", base.display()), &allowed]);
+    ended.expect(64);
+    let message = brief.outcome.message.unwrap();
+    assert!(message.contains("what was mounted for /var/log/secret is what a symbolic link on its path"), "{message}");
+    assert!(kept.exists() && gone.exists());
+    let (ended, brief) = run(&node, &spec("app"), &[&format!("--log-root-dir={}", logs.display()), &allowed]);
+    ended.expect(0);
+    assert_eq!(brief.outcome.log_totals.unwrap().removed, 1);
+    assert!(kept.exists() && !gone.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capability_that_is_denied_is_given_to_no_plugin() {
+    let node = TestNode::small(Faults::none());
+    let spec = IMAGES.replace("[images]", "[images, log-content]");
+    let (ended, brief) = run(&node, &spec, &["--deny=log-content"]);
+    ended.expect(64);
+    let message = "spec.plugins[0].capabilities: must not have log-content, which --deny forbids";
+    assert!(brief.errors.iter().any(|error| error.message.contains(message)), "{brief:?}");
+    assert!(node.gone().is_empty());
+    run(&node, IMAGES, &["--deny=log-content"]).0.expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

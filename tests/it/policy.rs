@@ -333,6 +333,34 @@ fn every_command_reports_everything_in_one_go() {
 }
 
 #[test]
+fn what_a_cluster_allows_is_said_by_options() {
+    let app = manifest("app", "  logRoots: [{name: app, hostPath: /data/logs}]\n");
+    let directory = files(&[("app.yaml", &app)]);
+    let path = directory.path().join("app.yaml");
+    let told = |arguments: &[&str]| end(holystone().args(arguments).arg("-f").arg(&path));
+    let refused = "spec.logRoots[0].hostPath: is not among the log roots that the operator allows (/var/log); whoever runs \
+                   it can add /data/logs to its option --allow-log-roots (in the chart allowed.logRoots)";
+    told(&["validate"]).expect(0);
+    for arguments in [&["render"][..], &["validate", "--cluster"], &["render", "--allow-log-roots=/var/log"]] {
+        let ended = told(arguments).expect(64);
+        assert!(ended.stderr.contains(refused) && ended.stdout.is_empty(), "{arguments:?}: {}", ended.stderr);
+    }
+    told(&["validate", "--cluster", "--allow-log-roots=/data"]).expect(0);
+    let rendered = told(&["render", "--allow-log-roots", "/var/log,/data"]).expect(0).stdout;
+    assert!(rendered.contains("--log-roots-in=/data=/host/allowed/0"), "{rendered}");
+    for (arguments, said) in [
+        (&["validate", "--allow-log-roots=/data"][..], "add --cluster to the options --allow-"),
+        (&["validate", "--allow-log-content"], "add --cluster to the options --allow-"),
+        (&["render", "--allow-log-roots=data"], "give an absolute path below /, without . and .."),
+        (&["render", "--allow-sockets=/a,/b/../c"], "give an absolute path below /, without . and .."),
+        (&["render", "--allow-log-roots="], "the operator allows (none)"),
+    ] {
+        let ended = told(arguments).expect(64);
+        assert!(ended.stderr.contains(said), "{arguments:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_manifest_is_validated_without_a_node() {
     let directory =
         files(&[("wrong.yaml", WRONG), ("good/a.yaml", &manifest("good", "")), ("good/b.yaml", &manifest("fine", ""))]);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use holystone_core::cluster::{Allowed, is_plain_path};
 use holystone_core::guard::{GuardRails, LIFTABLE, RailPattern};
 use holystone_core::manifest;
 use holystone_core::pattern::Pattern;
@@ -309,6 +310,9 @@ pub(crate) struct ValidateArguments {
     pub(crate) cluster: bool,
 
     #[command(flatten)]
+    pub(crate) allowed: AllowedArguments,
+
+    #[command(flatten)]
     pub(crate) cache: CacheArguments,
 
     /// How to print the result.
@@ -334,6 +338,9 @@ pub(crate) struct RenderArguments {
     /// The image that the pods run.
     #[arg(long, value_name = "IMAGE", default_value = IMAGE, value_parser = image)]
     pub(crate) image: String,
+
+    #[command(flatten)]
+    pub(crate) allowed: AllowedArguments,
 
     /// How to print them.
     #[arg(short = 'o', long = "output", value_enum, default_value_t = Format::Yaml)]
@@ -371,6 +378,9 @@ pub(crate) struct OperatorArguments {
     #[arg(long, value_name = "IMAGE", default_value = IMAGE, value_parser = image)]
     pub(crate) image: String,
 
+    #[command(flatten)]
+    pub(crate) allowed: AllowedArguments,
+
     /// Address for /healthz, /readyz and /metrics, or none.
     #[arg(long, value_name = "ADDRESS:PORT|none", default_value = ADDRESS, value_parser = listen)]
     pub(crate) listen: Listen,
@@ -382,6 +392,54 @@ pub(crate) struct OperatorArguments {
     /// What this replica is called in the Lease; the host name by default.
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     pub(crate) identity: Option<String>,
+}
+
+/// What NodeCleanups may ask of the nodes of a cluster, whoever writes them.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "What NodeCleanups may ask of nodes")]
+pub(crate) struct AllowedArguments {
+    /// Directories that log roots may be, or lie in; separated by commas, and empty for none. Default: /var/log.
+    #[arg(long, value_name = "DIRECTORY,…", value_delimiter = ',', value_parser = allowed_path)]
+    allow_log_roots: Option<Vec<String>>,
+
+    /// Sockets of container runtimes that may be used. Default: those of the known runtimes in their usual places.
+    #[arg(long, value_name = "SOCKET,…", value_delimiter = ',', value_parser = allowed_path)]
+    allow_sockets: Option<Vec<String>>,
+
+    /// Directories that may be given as runtime.imageRoot. Default: those of the known runtimes.
+    #[arg(long, value_name = "DIRECTORY,…", value_delimiter = ',', value_parser = allowed_path)]
+    allow_image_roots: Option<Vec<String>>,
+
+    /// Priority classes that pods may have. Default: system-node-critical, which is that of NodeCleanups that name none.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    allow_priority_classes: Option<Vec<String>>,
+
+    /// Let plugins have log-content: read the content of files beneath log roots, and say what is in them.
+    #[arg(long)]
+    allow_log_content: bool,
+}
+
+impl AllowedArguments {
+    /// Whether anything is said of it.
+    pub(crate) fn is_given(&self) -> bool {
+        let lists = [&self.allow_log_roots, &self.allow_sockets, &self.allow_image_roots, &self.allow_priority_classes];
+        self.allow_log_content || lists.into_iter().any(Option::is_some)
+    }
+
+    /// The lists; of those that are not given, the usual ones.
+    pub(crate) fn lists(&self) -> Allowed {
+        let usual = Allowed::default();
+        let list = |given: &Option<Vec<String>>, usual: Vec<String>| {
+            given.as_ref().map_or(usual, |given| given.iter().filter(|text| !text.is_empty()).cloned().collect())
+        };
+        Allowed {
+            log_roots: list(&self.allow_log_roots, usual.log_roots),
+            sockets: list(&self.allow_sockets, usual.sockets),
+            image_roots: list(&self.allow_image_roots, usual.image_roots),
+            priority_classes: list(&self.allow_priority_classes, usual.priority_classes),
+            log_content: self.allow_log_content,
+        }
+    }
 }
 
 /// Where this node is remembered.
@@ -413,6 +471,16 @@ pub(crate) struct ManifestArguments {
     /// Where the log roots of a manifest are for this process, if not where they are on the node: DIRECTORY/NAME.
     #[arg(long, value_name = "DIRECTORY", requires = "filenames")]
     pub(crate) log_root_dir: Option<PathBuf>,
+
+    /// A directory of the node that log roots of a manifest must be in, and where this process sees it. May be repeated.
+    /// Each root is looked for beneath it without following links, and must be the very directory that is found.
+    /// Without any, log roots may be anywhere.
+    #[arg(long, value_name = "DIRECTORY=SEEN_AT", requires = "filenames", value_parser = elsewhere)]
+    pub(crate) log_roots_in: Vec<Elsewhere>,
+
+    /// A capability that plugins of a manifest must not be given. May be repeated.
+    #[arg(long, value_name = "CAPABILITY", requires = "filenames")]
+    pub(crate) deny: Vec<Capability>,
 }
 
 /// Which node.
@@ -731,6 +799,23 @@ fn log_root(text: &str) -> Result<RootSpec, String> {
 /// As it is written: one that is no reference at all would only be refused on each node.
 fn image(text: &str) -> Result<String, String> {
     Reference::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// A path of nodes in a list; empty stands for a list without any.
+fn allowed_path(text: &str) -> Result<String, String> {
+    if text.is_empty() || is_plain_path(text) {
+        return Ok(text.to_owned());
+    }
+    Err("give an absolute path below /, without . and .., doubled slashes and a slash at its end".to_owned())
+}
+
+fn elsewhere(text: &str) -> Result<Elsewhere, String> {
+    match text.split_once('=') {
+        Some((host, mounted)) if is_plain_path(host) && is_plain_path(mounted) => {
+            Ok(Elsewhere { host_path: host.into(), mounted_at: mounted.into() })
+        }
+        _ => Err("give two absolute paths without . and .., for example /var/log=/host/allowed/0".to_owned()),
+    }
 }
 
 fn image_root(text: &str) -> Result<Elsewhere, String> {

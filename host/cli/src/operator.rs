@@ -28,6 +28,7 @@ pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Ex
         Settings {
             namespace: arguments.namespace.clone(),
             image: arguments.image.clone(),
+            allowed: arguments.allowed.lists(),
             identity: identity.clone(),
             ask: ask(),
             check: check(),

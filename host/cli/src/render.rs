@@ -1,6 +1,6 @@
 //! `holystone render` and `holystone crd`: what goes to a cluster, with none at hand.
 
-use holystone_core::cluster;
+use holystone_core::cluster::{self, Site};
 use holystone_core::manifest::{self, NodeCleanup, RolloutEngine};
 
 use crate::args::{Format, RenderArguments};
@@ -15,10 +15,12 @@ pub(crate) async fn render(arguments: &RenderArguments) -> anyhow::Result<Exit> 
     let adapt = |manifest: &mut NodeCleanup| {
         manifest.spec.rollout.engine = engine.unwrap_or(manifest.spec.rollout.engine);
     };
-    let manifests = Manifests::in_files(&arguments.filenames).validate(CacheDir::Usual, true, adapt).await?.usable()?;
+    let allowed = arguments.allowed.lists();
+    let manifests = Manifests::in_files(&arguments.filenames);
+    let manifests = manifests.validate(CacheDir::Usual, Some(&allowed), adapt).await?.usable()?;
     let mut objects = Vec::new();
     for manifest in &manifests {
-        let rendered = cluster::render(manifest, &arguments.image);
+        let rendered = cluster::render(manifest, Site { image: &arguments.image, allowed: &allowed });
         objects.extend([rendered.config_map, rendered.workload]);
     }
     output::documents(&objects, arguments.format)?;

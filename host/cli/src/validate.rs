@@ -4,14 +4,19 @@ use holystone_core::manifest::NodeCleanup;
 use serde_json::json;
 
 use crate::args::{Format, ValidateArguments};
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 use crate::output;
 use crate::policy::{Manifests, Validated};
 
 /// Checks manifests and prints what is wrong with them.
 pub(crate) async fn validate(arguments: &ValidateArguments) -> anyhow::Result<Exit> {
+    if arguments.allowed.is_given() && !arguments.cluster {
+        let problem = "what NodeCleanups may ask of nodes is about clusters: add --cluster to the options --allow-…";
+        return Err(Usage(problem.to_owned()).into());
+    }
     let manifests = Manifests::new(&arguments.manifests);
-    let validated = manifests.validate(arguments.cache.directory(), arguments.cluster, |_| {}).await?;
+    let allowed = arguments.cluster.then(|| arguments.allowed.lists());
+    let validated = manifests.validate(arguments.cache.directory(), allowed.as_ref(), |_| {}).await?;
     if arguments.format == Format::Table {
         let names: Vec<String> = validated.usable()?.iter().map(NodeCleanup::full_name).collect();
         output::lines(names.iter().map(|name| format!("NodeCleanup {name} is valid")))?;

@@ -1,10 +1,12 @@
 //! What a NodeCleanup becomes on a cluster, and what comes of it there. Values only: nothing here talks to a cluster.
 //!
 //! - `objects`: from a manifest to the Kubernetes objects that carry it out, with `pod` for the pods among them.
+//! - `allowed`: what may be asked of nodes, whoever asks.
 //! - `problems`: what is wrong with a manifest on a cluster only.
 //! - `fold`: from what pods and daemons report to the last run of a status.
 //! - `decide`: from what is there to what is to be done.
 
+mod allowed;
 mod decide;
 mod fold;
 mod objects;
@@ -12,9 +14,11 @@ mod pod;
 mod problems;
 mod status;
 
+pub use allowed::{Allowed, is_plain_path};
 pub use decide::{Action, Decided, EventNote, Observed, decide};
 pub use fold::{NodeState, NodeWord, Told, fold};
 pub use objects::{Engine, Rendered, object_name, render, run_now};
+pub use pod::Site;
 pub use problems::problems;
 pub use status::{is_news, not_applied};
 

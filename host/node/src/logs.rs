@@ -16,6 +16,7 @@
 //! - [`aside`]: what an interrupted run has taken aside.
 //! - `content`: bounded reads.
 
+mod allowed;
 pub mod aside;
 mod beneath;
 mod content;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use holystone_core::cluster::{Decided, NodeState, Observed, decide};
+use holystone_core::cluster::{Allowed, Decided, NodeState, Observed, Site, decide};
 use holystone_core::manifest::Problem;
 use holystone_core::manifest::status::NodeCleanupStatus;
 use jiff::{SignedDuration, Timestamp};
@@ -57,6 +57,8 @@ pub struct Settings {
     pub namespace: Option<String>,
     /// The image that pods on the nodes run.
     pub image: String,
+    /// What NodeCleanups may ask of nodes.
+    pub allowed: Allowed,
     /// What this replica is called.
     pub identity: String,
     /// How daemons are asked.
@@ -271,11 +273,12 @@ impl Operator {
     async fn look_at(&self, key: &Key, world: &mut World, agenda: &mut Agenda, hands: &Hands) {
         let acts = agenda.acts.get(key).copied().unwrap_or_default();
         let problems = self.checked(key, world, agenda).await;
+        let site = Site { image: &self.settings.image, allowed: &self.settings.allowed };
         let look = |observed: &Observed<'_>| {
             let observed = Observed { problems: &problems, ..observed.clone() };
             (observed.object.clone(), decide(&observed))
         };
-        let Some((object, decided)) = world.observe(key, &self.settings.image, acts, Timestamp::now(), look) else {
+        let Some((object, decided)) = world.observe(key, site, acts, Timestamp::now(), look) else {
             agenda.forget(key);
             lock(&self.shared).standing.cleanups.remove(&(key.namespace.clone(), key.name.clone()));
             return;

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holystone_core::cluster::{NodeState, NodeWord, Observed, object_name};
+use holystone_core::cluster::{NodeState, NodeWord, Observed, Site, object_name};
 use holystone_core::text::shown;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -245,7 +245,7 @@ impl World {
     pub fn observe<T>(
         &self,
         key: &Key,
-        image: &str,
+        site: Site<'_>,
         acts: u32,
         now: Timestamp,
         look: impl FnOnce(&Observed<'_>) -> T,
@@ -267,7 +267,7 @@ impl World {
         }
         let observed = Observed {
             object,
-            image,
+            site,
             has_kruise: self.has_kruise == Some(true),
             config_map: self.get(Kind::ConfigMap, &key.beside(&object_name)),
             advanced_cron_job: self.get(Kind::AdvancedCronJob, key),

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use holystone_core::cluster::Allowed;
 use holystone_core::daemon::{Outcome, RunResult};
 use holystone_core::report::{Brief, Totals};
 use holystone_operator::{Ask, Check, Client, Lease, Operator, Settings};
@@ -60,7 +61,8 @@ fn start(api: &FakeApi) -> Running {
 
 fn start_with(api: &FakeApi, check: Check) -> Running {
     let (image, identity) = ("image:1".to_owned(), "test".to_owned());
-    let settings = Settings { namespace: None, image, identity, ask: nobody(), check };
+    let allowed = Allowed::default();
+    let settings = Settings { namespace: None, image, allowed, identity, ask: nobody(), check };
     let operator = Operator::new(client(api), settings);
     Running(tokio::spawn(async move { operator.run().await }))
 }
@@ -146,6 +148,27 @@ async fn what_is_wrong_with_plugins_is_an_invalid_spec_until_it_is_mended() {
 }
 
 #[tokio::test]
+async fn what_the_operator_does_not_allow_is_an_invalid_spec_and_pauses_what_there_is() {
+    let (api, _operator) = applied(true, json!({})).await;
+    api.edit("nodecleanups", "a", |object| {
+        object["spec"]["logRoots"] = json!([{ "name": "etc", "hostPath": "/etc" }]);
+        object["metadata"]["generation"] = 2.into();
+    });
+    until("refused", || ready(&api, "a") == "InvalidSpec").await;
+    let status = api.get("nodecleanups", "a").unwrap()["status"].to_string();
+    let message = "spec.logRoots[0].hostPath: is not among the log roots that the operator allows (/var/log); whoever runs \
+                   it can add /etc to its option --allow-log-roots (in the chart allowed.logRoots)";
+    assert!(status.contains(message), "{status}");
+    until("paused", || api.get("advancedcronjobs", "a").unwrap()["spec"]["paused"] == true).await;
+    assert!(!api.get("advancedcronjobs", "a").unwrap().to_string().contains("\"/etc\""));
+    api.edit("nodecleanups", "a", |object| {
+        object["spec"]["logRoots"][0]["hostPath"] = "/var/log/etc".into();
+        object["metadata"]["generation"] = 3.into();
+    });
+    until("mended", || ready(&api, "a") == "Applied").await;
+}
+
+#[tokio::test]
 async fn drift_edits_and_deletion_are_followed() {
     let (api, _operator) = applied(true, json!({})).await;
     api.edit("advancedcronjobs", "a", |object| object["spec"]["schedule"] = "* * * * *".into());
@@ -189,7 +212,8 @@ async fn runs_become_a_status_and_an_event() {
 async fn pods_are_believed_by_the_uid_of_their_owner() {
     let (api, _operator) = applied(true, json!({})).await;
     let job = broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", "running", 3);
-    let (created, run) = ("2026-11-02T00:00:00Z", || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone());
+    let (created, run) =
+        ("2026-11-02T00:00:00Z", || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone());
     // Whoever may create pods can label them, and name owners that are not theirs.
     let mut stranger = pod(&job, "n1", created, Some(&message(1_000)));
     stranger["metadata"]["ownerReferences"][0]["uid"] = "another".into();
@@ -247,7 +271,8 @@ async fn a_message_of_megabytes_is_told_in_a_line() {
     api.put("broadcastjobs", job.clone());
     let created = "2026-11-02T00:00:00Z";
     api.put("pods", pod(&job, "n1", created, Some(&"x".repeat(8 << 20))));
-    let report = |text: &str| format!("{{\"result\":\"SomeFailed\",\"errors\":[{{\"message\":\"{text}\",\"count\":1}}]}}");
+    let report =
+        |text: &str| format!("{{\"result\":\"SomeFailed\",\"errors\":[{{\"message\":\"{text}\",\"count\":1}}]}}");
     api.put("pods", pod(&job, "n2", created, Some(&report(&"y".repeat(8 << 20)))));
     let mut evicted = pod(&job, "n3", created, None);
     evicted["status"] = json!({ "phase": "Failed", "reason": "Evicted", "message": "z".repeat(8 << 20) });

@@ -30,3 +30,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
   name: {{ .Values.serviceAccount.name | quote }}
   namespace: {{ .Release.Namespace }}
 {{- end }}
+
+{{/* A list of texts in CEL. No text has quotes or backslashes: the schema of the values sees to that. */}}
+{{- define "holystone.cel" -}}
+{{ if . }}['{{ join "', '" . }}']{{ else }}[]{{ end }}
+{{- end }}

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use holystone_core::cluster;
+use holystone_core::cluster::{self, Allowed};
 use holystone_core::manifest::{
     self, Found, LogRoot, MAX_LENGTH, NodeCleanup, PluginDraft, PluginSource, Problem, Text,
 };
 use holystone_core::text;
-use holystone_node::RootSpec;
+use holystone_node::{Elsewhere, RootSpec};
 use holystone_runtime::{Capability, Limits};
 
 use super::check::{self, Checker};
@@ -33,6 +33,10 @@ pub(crate) struct Manifests {
     config_map_dir: Option<PathBuf>,
     image_volume_dir: Option<PathBuf>,
     log_root_dir: Option<PathBuf>,
+    /// Where log roots may be; anywhere without any.
+    log_roots_in: Vec<Elsewhere>,
+    /// What plugins must not be given.
+    deny: Vec<Capability>,
 }
 
 /// A manifest that can be acted on.
@@ -84,6 +88,8 @@ impl Manifests {
             config_map_dir: arguments.config_map_dir.clone(),
             image_volume_dir: arguments.image_volume_dir.clone(),
             log_root_dir: arguments.log_root_dir.clone(),
+            log_roots_in: arguments.log_roots_in.clone(),
+            deny: arguments.deny.clone(),
         }
     }
 
@@ -144,15 +150,15 @@ impl Manifests {
         }
     }
 
-    /// Finds everything that is wrong with all of them: as this machine would find it, or with `on_cluster` as the
-    /// operator would. `adapt` puts flags on top of a manifest.
+    /// Finds everything that is wrong with all of them: as this machine would find it, or with `on_cluster` as an
+    /// operator would that allows this. `adapt` puts flags on top of a manifest.
     ///
     /// # Errors
     /// When they cannot be read, or no plugin can be compiled.
     pub(crate) async fn validate(
         &self,
         cache: CacheDir,
-        on_cluster: bool,
+        on_cluster: Option<&Allowed>,
         adapt: impl Fn(&mut NodeCleanup),
     ) -> anyhow::Result<Validated> {
         let files = self.files()?;
@@ -162,15 +168,16 @@ impl Manifests {
         for draft in &drafts {
             let directory = directory_of(draft.origin, &files);
             let here = |plugin: &PluginDraft| self.source(&plugin.name, &plugin.source, directory).ok();
-            let source = |plugin: &PluginDraft| if on_cluster { check::builtin(plugin) } else { here(plugin) };
+            let source =
+                |plugin: &PluginDraft| if on_cluster.is_some() { check::builtin(plugin) } else { here(plugin) };
             problems.extend(check.problems(draft, source).await?);
             let Some(mut manifest) = draft.manifest.clone() else { continue };
             adapt(&mut manifest);
             for notice in super::of_manifest(&manifest) {
                 tracing::warn!("{}: {notice}", text::shown(&manifest.full_name()));
             }
-            if on_cluster {
-                let found = cluster::problems(&manifest).into_iter();
+            if let Some(allowed) = on_cluster {
+                let found = cluster::problems(&manifest, allowed).into_iter();
                 problems.extend(found.map(|problem| draft.problem(&problem.path, problem.message)));
             }
             manifests.push(manifest);
@@ -208,7 +215,14 @@ impl Manifests {
 
     /// The ones in these files and directories.
     pub(crate) fn in_files(filenames: &[PathBuf]) -> Self {
-        Self { filenames: filenames.to_vec(), config_map_dir: None, image_volume_dir: None, log_root_dir: None }
+        Self {
+            filenames: filenames.to_vec(),
+            config_map_dir: None,
+            image_volume_dir: None,
+            log_root_dir: None,
+            log_roots_in: Vec::new(),
+            deny: Vec::new(),
+        }
     }
 
     /// Every file that may hold manifests, with its content as far as it can be read at all.
@@ -237,6 +251,11 @@ impl Manifests {
         let before = problems.len();
         let mut plugins = Vec::new();
         for (index, plugin) in manifest.spec.plugins.iter().enumerate() {
+            let mut grants = plugin.capabilities.iter().copied().map(granted);
+            if let Some(denied) = grants.find(|capability| self.deny.contains(capability)) {
+                let field = format!("spec.plugins[{index}].capabilities");
+                problems.push(found.problem(&field, format!("must not have {denied}, which --deny forbids")));
+            }
             match self.source(&plugin.name, &plugin.source, directory) {
                 Ok(source) => plugins.push(choice(plugin, source)),
                 Err((field, problem)) => {
@@ -260,7 +279,8 @@ impl Manifests {
 
     fn log_root(&self, root: &LogRoot) -> RootSpec {
         let mounted_at = self.log_root_dir.as_ref().map(|directory| directory.join(&root.name));
-        RootSpec { mounted_at, ..RootSpec::new(&root.name, &root.host_path) }
+        let allowed_in = (!self.log_roots_in.is_empty()).then(|| self.log_roots_in.clone());
+        RootSpec { mounted_at, allowed_in, ..RootSpec::new(&root.name, &root.host_path) }
     }
 
     /// Where a plugin is on this machine; otherwise the field that says where it is elsewhere, and what to do about it.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::RUN_NOW;
 use super::fold::NodeState;
 use super::objects::{self, Engine, Rendered, digest, render, run_now};
-use super::pod::MANIFEST_KEY;
+use super::pod::{MANIFEST_KEY, Site};
 use crate::manifest::status::NodeCleanupStatus;
 use crate::manifest::{self, NodeCleanup, Problem, Text};
 use crate::schedule::{HistoryLimits, Past, RunState};
@@ -32,8 +32,8 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 pub struct Observed<'a> {
     /// The NodeCleanup as the API server hands it out.
     pub object: &'a Value,
-    /// The image that pods are to run.
-    pub image: &'a str,
+    /// What the operator adds to it.
+    pub site: Site<'a>,
     /// Whether the API server knows AdvancedCronJob and BroadcastJob.
     pub has_kruise: bool,
     /// Its ConfigMap.
@@ -120,7 +120,7 @@ pub fn decide(observed: &Observed<'_>) -> Decided {
     }
     let (manifest, mut problems) = match manifest::from_value(observed.object) {
         Ok(manifest) => {
-            let problems = super::problems(&manifest);
+            let problems = super::problems(&manifest, observed.site.allowed);
             (Some(manifest), problems)
         }
         Err(problems) => (None, problems),
@@ -169,7 +169,7 @@ impl Step<'_> {
     }
 
     fn of_valid(&mut self, manifest: &NodeCleanup) -> NodeCleanupStatus {
-        let mut rendered = render(manifest, self.observed.image);
+        let mut rendered = render(manifest, self.observed.site);
         let needs_kruise = rendered.engine != Engine::DaemonSet;
         let mut once = self.before.once.clone();
         let config_map = self.owned(rendered.config_map.clone());
@@ -299,7 +299,7 @@ impl Step<'_> {
             let note = format!("the annotation {RUN_NOW} means nothing with a DaemonSet, whose daemons keep the time");
             self.events.push(EventNote { is_warning: true, reason: "RunNowIgnored", note });
         } else {
-            let job = self.owned(marked(run_now(manifest, self.observed.image, word)));
+            let job = self.owned(marked(run_now(manifest, self.observed.site, word)));
             self.note(
                 "RunStarted",
                 format!("started BroadcastJob {}, as the annotation {RUN_NOW} asks", name_of(&job)),

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
 use super::KRUISE_API;
-use super::pod::{self, MANIFEST_KEY};
+use super::pod::{self, MANIFEST_KEY, Site};
 use crate::manifest::{
     CompletionPolicy, CompletionType, FailurePolicy, FailurePolicyType, Metadata, NodeCleanup, Rollout, RolloutEngine,
     Runtime,
@@ -75,21 +75,21 @@ pub fn object_name(name: &str) -> String {
     format!("holystone-{name}")
 }
 
-/// The objects of a manifest, with pods that run this image.
-pub fn render(manifest: &NodeCleanup, image: &str) -> Rendered {
+/// The objects of a manifest, with pods of this site.
+pub fn render(manifest: &NodeCleanup, site: Site<'_>) -> Rendered {
     let engine = Engine::of(manifest);
     let workload = match engine {
-        Engine::AdvancedCronJob => advanced_cron_job(manifest, image),
-        Engine::BroadcastJob => once(manifest, image),
-        Engine::DaemonSet => daemon_set(manifest, image),
+        Engine::AdvancedCronJob => advanced_cron_job(manifest, site),
+        Engine::BroadcastJob => once(manifest, site),
+        Engine::DaemonSet => daemon_set(manifest, site),
     };
     Rendered { engine, config_map: config_map(manifest), workload }
 }
 
 /// A BroadcastJob that runs a manifest at once, for a value of the annotation `holystone.dev/run-now`. OpenKruise does
 /// not take it for one of the schedule, because it belongs to the NodeCleanup itself.
-pub fn run_now(manifest: &NodeCleanup, image: &str, word: &str) -> Value {
-    broadcast_job(manifest, image, &format!("{}-r{}", manifest.metadata.name, digest(word)))
+pub fn run_now(manifest: &NodeCleanup, site: Site<'_>, word: &str) -> Value {
+    broadcast_job(manifest, site, &format!("{}-r{}", manifest.metadata.name, digest(word)))
 }
 
 fn object(api_version: &str, kind: &str, manifest: &NodeCleanup, name: &str) -> Value {
@@ -125,7 +125,7 @@ pub(super) fn config_map(manifest: &NodeCleanup) -> Value {
     object
 }
 
-fn advanced_cron_job(manifest: &NodeCleanup, image: &str) -> Value {
+fn advanced_cron_job(manifest: &NodeCleanup, site: Site<'_>) -> Value {
     let spec = &manifest.spec;
     let schedule = spec.schedule.as_deref().unwrap_or_default();
     let mut cron = json!({
@@ -135,7 +135,7 @@ fn advanced_cron_job(manifest: &NodeCleanup, image: &str) -> Value {
         "paused": spec.paused,
         "successfulJobsHistoryLimit": history(spec.successful_jobs_history_limit),
         "failedJobsHistoryLimit": history(spec.failed_jobs_history_limit),
-        "template": { "broadcastJobTemplate": { "spec": broadcast_job_spec(manifest, image) } },
+        "template": { "broadcastJobTemplate": { "spec": broadcast_job_spec(manifest, site) } },
     });
     if let Some(zone) = &spec.time_zone {
         cron["timeZone"] = zone.as_str().into();
@@ -164,20 +164,20 @@ fn starting_deadline_seconds(manifest: &NodeCleanup) -> i64 {
     deadline.as_secs()
 }
 
-fn once(manifest: &NodeCleanup, image: &str) -> Value {
+fn once(manifest: &NodeCleanup, site: Site<'_>) -> Value {
     // A spec that has changed is another run; the same spec is the same run.
     let spec = serde_json::to_string(&manifest.spec).unwrap_or_default();
-    broadcast_job(manifest, image, &format!("{}-o{}", manifest.metadata.name, digest(&spec)))
+    broadcast_job(manifest, site, &format!("{}-o{}", manifest.metadata.name, digest(&spec)))
 }
 
-fn broadcast_job(manifest: &NodeCleanup, image: &str, name: &str) -> Value {
+fn broadcast_job(manifest: &NodeCleanup, site: Site<'_>, name: &str) -> Value {
     let mut object = object(KRUISE_API, "BroadcastJob", manifest, name);
-    object["spec"] = broadcast_job_spec(manifest, image);
+    object["spec"] = broadcast_job_spec(manifest, site);
     object["spec"]["paused"] = manifest.spec.paused.into();
     object
 }
 
-fn broadcast_job_spec(manifest: &NodeCleanup, image: &str) -> Value {
+fn broadcast_job_spec(manifest: &NodeCleanup, site: Site<'_>) -> Value {
     let rollout = &manifest.spec.rollout;
     let policy = rollout.completion_policy;
     let mut completion = json!({ "type": "Always", "activeDeadlineSeconds": pod::active_deadline_seconds(&policy) });
@@ -189,7 +189,7 @@ fn broadcast_job_spec(manifest: &NodeCleanup, image: &str) -> Value {
     let mut spec = json!({
         "completionPolicy": completion,
         "failurePolicy": { "type": rollout.failure_policy.kind },
-        "template": pod::template(manifest, image, RolloutEngine::BroadcastJob),
+        "template": pod::template(manifest, site, RolloutEngine::BroadcastJob),
     });
     if let Some(parallelism) = rollout.parallelism {
         // A number as a number: OpenKruise takes "3" for 3 percent.
@@ -198,12 +198,12 @@ fn broadcast_job_spec(manifest: &NodeCleanup, image: &str) -> Value {
     spec
 }
 
-fn daemon_set(manifest: &NodeCleanup, image: &str) -> Value {
+fn daemon_set(manifest: &NodeCleanup, site: Site<'_>) -> Value {
     let mut object = object("apps/v1", "DaemonSet", manifest, &object_name(&manifest.metadata.name));
     let selector: Map<String, Value> = pod::labels(manifest).as_object().cloned().unwrap_or_default();
     object["spec"] = json!({
         "selector": { "matchLabels": selector },
-        "template": pod::template(manifest, image, RolloutEngine::DaemonSet),
+        "template": pod::template(manifest, site, RolloutEngine::DaemonSet),
         "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": "10%" } },
     });
     object

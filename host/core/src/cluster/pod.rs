@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{DAEMON_PORT, MANAGED_BY, NAME_LABEL, object_name};
+use super::{Allowed, DAEMON_PORT, MANAGED_BY, NAME_LABEL, object_name};
 use crate::manifest::{CompletionPolicy, Mode, NodeCleanup, PluginSource, RolloutEngine, SocketMount};
 use crate::pressure::Disk;
 use crate::worker::{COMPILE_MEMORY, WORKERS};
@@ -15,6 +15,7 @@ const MANIFEST_DIR: &str = "/etc/holystone/manifest";
 const CONFIG_MAP_DIR: &str = "/etc/holystone/config-maps";
 const IMAGE_VOLUME_DIR: &str = "/etc/holystone/image-volumes";
 const LOG_ROOT_DIR: &str = "/host/logs";
+const ALLOWED_DIR: &str = "/host/allowed";
 const IMAGE_ROOT: &str = "/host/images";
 const STATE_DIR: &str = "/var/lib/holystone";
 /// The runtime that `auto` means in a pod, which sees no other socket of the node than the one that it is given.
@@ -33,6 +34,15 @@ const TOLERATED: [(&str, &str); 6] = [
     ("node.kubernetes.io/not-ready", "NoExecute"),
     ("node.kubernetes.io/unreachable", "NoExecute"),
 ];
+
+/// What the operator adds to what a manifest says.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    /// The image that pods run.
+    pub image: &'a str,
+    /// What may be asked of nodes.
+    pub allowed: &'a Allowed,
+}
 
 /// The labels of everything that belongs to a NodeCleanup.
 pub(super) fn labels(manifest: &NodeCleanup) -> Value {
@@ -61,16 +71,16 @@ impl Mount {
 }
 
 /// The template of the pods.
-pub(super) fn template(manifest: &NodeCleanup, image: &str, engine: RolloutEngine) -> Value {
+pub(super) fn template(manifest: &NodeCleanup, site: Site<'_>, engine: RolloutEngine) -> Value {
     let rollout = &manifest.spec.rollout;
-    let mounts = mounts(manifest, engine);
+    let mounts = mounts(manifest, site.allowed, engine);
     let volumes: Vec<&Value> = mounts.iter().map(|mount| &mount.volume).collect();
     let mut selector: Map<String, Value> =
         rollout.node_selector.iter().map(|(label, value)| (label.clone(), value.as_str().into())).collect();
     selector.insert("kubernetes.io/os".to_owned(), "linux".into());
     let mut spec = json!({
         "automountServiceAccountToken": false,
-        "containers": [container(manifest, image, engine, &mounts)],
+        "containers": [container(manifest, site, engine, &mounts)],
         "enableServiceLinks": false,
         "nodeSelector": selector,
         "priorityClassName": rollout.priority_class_name,
@@ -93,7 +103,7 @@ fn tolerations(manifest: &NodeCleanup) -> Vec<Value> {
     usual.into_iter().chain(given).collect()
 }
 
-fn container(manifest: &NodeCleanup, image: &str, engine: RolloutEngine, mounts: &[Mount]) -> Value {
+fn container(manifest: &NodeCleanup, site: Site<'_>, engine: RolloutEngine, mounts: &[Mount]) -> Value {
     let field = |path: &str| json!({ "fieldRef": { "apiVersion": "v1", "fieldPath": path } });
     let mounts: Vec<&Value> = mounts.iter().map(|mount| &mount.mount).collect();
     let mebibytes = memory(manifest).div_ceil(1 << 20);
@@ -105,9 +115,9 @@ fn container(manifest: &NodeCleanup, image: &str, engine: RolloutEngine, mounts:
     }
     let mut container = json!({
         "name": "holystone",
-        "image": image,
+        "image": site.image,
         "imagePullPolicy": "IfNotPresent",
-        "args": arguments(manifest, engine),
+        "args": arguments(manifest, site.allowed, engine),
         "env": [
             { "name": "NODE_NAME", "valueFrom": field("spec.nodeName") },
             { "name": "POD_UID", "valueFrom": field("metadata.uid") },
@@ -146,7 +156,7 @@ fn memory(manifest: &NodeCleanup) -> u64 {
     HOST_MEMORY.saturating_add(largest).saturating_add(workers.saturating_mul(COMPILE_MEMORY))
 }
 
-fn arguments(manifest: &NodeCleanup, engine: RolloutEngine) -> Vec<String> {
+fn arguments(manifest: &NodeCleanup, allowed: &Allowed, engine: RolloutEngine) -> Vec<String> {
     let spec = &manifest.spec;
     let mut arguments = vec![
         match engine {
@@ -163,6 +173,12 @@ fn arguments(manifest: &NodeCleanup, engine: RolloutEngine) -> Vec<String> {
     }
     if !spec.log_roots.is_empty() {
         arguments.push(format!("--log-root-dir={LOG_ROOT_DIR}"));
+    }
+    for (index, directory) in log_roots_in(manifest, allowed).into_iter().enumerate() {
+        arguments.push(format!("--log-roots-in={directory}={ALLOWED_DIR}/{index}"));
+    }
+    if !allowed.log_content {
+        arguments.push("--deny=log-content".to_owned());
     }
     if measures_images(manifest) {
         arguments.push(format!("--image-root={}={IMAGE_ROOT}", spec.runtime.image_root));
@@ -201,8 +217,24 @@ fn measures_images(manifest: &NodeCleanup) -> bool {
     manifest.spec.pressure.as_ref().is_some_and(|pressure| pressure.filesystem == Disk::Images)
 }
 
+/// The directory that pods may measure the image filesystem by, spelt in one way.
+pub(super) fn image_root(manifest: &NodeCleanup) -> &str {
+    manifest.spec.runtime.image_root.trim_end_matches('/')
+}
+
+/// The allowed directories that the log roots of a manifest are in.
+fn log_roots_in<'a>(manifest: &NodeCleanup, allowed: &'a Allowed) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    for directory in manifest.spec.log_roots.iter().filter_map(|root| allowed.log_root_over(&root.host_path)) {
+        if !found.contains(&directory) {
+            found.push(directory);
+        }
+    }
+    found
+}
+
 /// The path of the runtime's socket on the node.
-fn socket(manifest: &NodeCleanup) -> Option<&str> {
+pub(super) fn socket(manifest: &NodeCleanup) -> Option<&str> {
     match manifest.spec.runtime.endpoint.as_str() {
         "none" => None,
         "auto" => Some(AUTO),
@@ -210,7 +242,7 @@ fn socket(manifest: &NodeCleanup) -> Option<&str> {
     }
 }
 
-fn mounts(manifest: &NodeCleanup, engine: RolloutEngine) -> Vec<Mount> {
+fn mounts(manifest: &NodeCleanup, allowed: &Allowed, engine: RolloutEngine) -> Vec<Mount> {
     let spec = &manifest.spec;
     let host = |path: &str, kind: &str| ("hostPath", json!({ "path": path, "type": kind }));
     let config_map = |name: &str| ("configMap", json!({ "name": name }));
@@ -220,7 +252,7 @@ fn mounts(manifest: &NodeCleanup, engine: RolloutEngine) -> Vec<Mount> {
     ];
     mounts.extend(socket(manifest).map(|socket| runtime(socket, spec.runtime.mount, engine)));
     if measures_images(manifest) {
-        let own = format!("{}/holystone", spec.runtime.image_root.trim_end_matches('/'));
+        let own = format!("{}/holystone", image_root(manifest));
         mounts.push(Mount::new("images", IMAGE_ROOT, true, host(&own, "DirectoryOrCreate")));
     }
     for (index, root) in spec.log_roots.iter().enumerate() {
@@ -229,6 +261,13 @@ fn mounts(manifest: &NodeCleanup, engine: RolloutEngine) -> Vec<Mount> {
         let read_only = spec.mode == Mode::DryRun;
         let mut mount = Mount::new(&name, &path, read_only, host(&root.host_path, "Directory"));
         // What the node mounts beneath it later shows in the pod, which then stays away from there.
+        mount.mount["mountPropagation"] = "HostToContainer".into();
+        mounts.push(mount);
+    }
+    // What the roots have to lie in, to find out in the pod that they do: of a link, the kubelet mounts what it leads to.
+    for (index, directory) in log_roots_in(manifest, allowed).into_iter().enumerate() {
+        let path = format!("{ALLOWED_DIR}/{index}");
+        let mut mount = Mount::new(&format!("allowed-{index}"), &path, true, host(directory, "Directory"));
         mount.mount["mountPropagation"] = "HostToContainer".into();
         mounts.push(mount);
     }

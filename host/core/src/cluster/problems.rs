@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use super::Allowed;
 use crate::manifest::{NodeCleanup, PluginSource, Problem};
 use crate::reference::Reference;
 use crate::schedule::{ConcurrencyPolicy, Schedule, zone};
@@ -12,10 +13,10 @@ const MOST_TICKS: usize = 100;
 /// How many ticks of a schedule are looked at to find out how close together they come.
 const SAMPLE: usize = 2_000;
 
-/// Everything that keeps a manifest from a cluster.
-pub fn problems(manifest: &NodeCleanup) -> Vec<Problem> {
+/// Everything that keeps a manifest from a cluster whose operator allows this.
+pub fn problems(manifest: &NodeCleanup, allowed: &Allowed) -> Vec<Problem> {
     let spec = &manifest.spec;
-    let mut problems = Vec::new();
+    let mut problems = allowed.problems(manifest);
     let mut add = |path: &str, message: String| problems.push(Problem::new(None, path, message));
     if manifest.metadata.name.contains('.') {
         add("metadata.name", "must have no dots, because pods carry it as the value of a label".to_owned());

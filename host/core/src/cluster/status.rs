@@ -144,8 +144,9 @@ impl Step<'_> {
         // A node's clock may be ahead a little. What is later, or before there were computers, is no time.
         let latest = self.observed.now.checked_add(CLOCKS_APART).unwrap_or(self.observed.now);
         let is_one = move |time: &Timestamp| (Timestamp::UNIX_EPOCH..=latest).contains(time);
-        let times =
-            |of: fn(&NodeState) -> Option<Timestamp>| states.iter().copied().filter_map(of).filter(move |time| is_one(time));
+        let times = |of: fn(&NodeState) -> Option<Timestamp>| {
+            states.iter().copied().filter_map(of).filter(move |time| is_one(time))
+        };
         name_of(set).clone_into(&mut run.name);
         run.started_at = times(|state| state.times.map(|times| times.0)).min();
         run.finished_at = times(|state| state.times.map(|times| times.1)).max();

@@ -1,9 +1,20 @@
+mod allowed;
 mod deciding;
 mod rendering;
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
+use super::{Allowed, Site};
 use crate::manifest::{self, NodeCleanup};
+
+const IMAGE: &str = "docker.io/holystone/holystone:0.1.0";
+
+fn site() -> Site<'static> {
+    static ALLOWED: LazyLock<Allowed> = LazyLock::new(Allowed::default);
+    Site { image: IMAGE, allowed: &ALLOWED }
+}
 
 /// A NodeCleanup as the API server hands it out, with these fields in its spec.
 #[expect(clippy::needless_pass_by_value, reason = "tests write it in place")]

@@ -377,7 +377,8 @@ mod tests {
         let deep = format!("{{\"result\":\"Done\",\"errors\":{}", "[".repeat(3_000));
         let nested = format!("{{\"result\":\"Done\",\"x\":{}1{}}}", "[".repeat(1_000), "]".repeat(1_000));
         let totals = |field: &str| format!("{{\"result\":\"Done\",\"logFreedBytes\":{field}}}");
-        let numbers = ["1e400", "-1e400", "NaN", "Infinity", "1.5", "\"1\"", "18446744073709551616", "0x10"].map(totals);
+        let numbers =
+            ["1e400", "-1e400", "NaN", "Infinity", "1.5", "\"1\"", "18446744073709551616", "0x10"].map(totals);
         let foreign = ["", "panic", "{}", "{\"result\":\"Maybe\"}", "[]", "null", &deep, &nested];
         for text in foreign.into_iter().chain(numbers.iter().map(String::as_str)) {
             assert!(Brief::from_message(text).is_err(), "{text}");

@@ -10,7 +10,8 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::beneath::{self, Beneath, Confinement};
-use super::stat;
+use super::{allowed, stat};
+use crate::filesystem::Elsewhere;
 use crate::mounts::{Spot, Table, filesystem_name};
 
 /// A log root as the operator declares it.
@@ -22,6 +23,8 @@ pub struct RootSpec {
     pub host_path: PathBuf,
     /// Where it is for this process, if that is elsewhere: in a pod, where it is mounted.
     pub mounted_at: Option<PathBuf>,
+    /// The directories of the node that it must be in, and where this process sees them; absent where it may be anywhere.
+    pub allowed_in: Option<Vec<Elsewhere>>,
 }
 
 /// Why a log root cannot be opened.
@@ -36,7 +39,7 @@ pub struct RootError {
 impl RootSpec {
     /// A root that is where it is on the node.
     pub fn new(name: &str, host_path: impl Into<PathBuf>) -> Self {
-        Self { name: name.to_owned(), host_path: host_path.into(), mounted_at: None }
+        Self { name: name.to_owned(), host_path: host_path.into(), mounted_at: None, allowed_in: None }
     }
 
     /// Says what is wrong with where it is on the node, as far as that can be known anywhere.
@@ -149,6 +152,9 @@ impl Root {
         let failed = |error: Errno| spec.error(beneath::sentence(error));
         let beneath = Beneath::new(handle.as_fd(), confinement).map_err(failed)?;
         let identity = stat::by_handle(handle.as_fd()).map_err(failed)?.identity();
+        if let Some(problem) = allowed::objection(spec, identity) {
+            return Err(spec.error(problem));
+        }
         let spot = reserved.mounts.spot(handle.as_fd());
         let spot =
             spot.ok_or_else(|| spec.error("it is on no mount that this process sees; was it mounted just now?"))?;
@@ -220,7 +226,7 @@ impl Root {
 
 /// Opens a directory by a path of the host that goes through no link: what a link on it leads to may change, and whoever
 /// may change it is not always the one who declared the root.
-fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
+pub(super) fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = beneath::LIST | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     match rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
         Err(Errno::NOSYS | Errno::PERM) => open_step_by_step(path, flags),

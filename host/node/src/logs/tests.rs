@@ -1,6 +1,7 @@
 //! What all tests of log directories stand on: a root, something beside it that nobody may touch, and the way from a
 //! wish to a clearance.
 
+mod allowed;
 mod aside;
 mod attacks;
 mod content;

@@ -6,11 +6,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::*;
-use super::object;
+use super::{object, site};
 use crate::manifest::status::NodeCleanupStatus;
 use crate::report::{Brief, BriefPlugin, Totals};
-
-const IMAGE: &str = "docker.io/holystone/holystone:0.1.0";
 
 /// A cluster in which whatever is decided is done, as an API server would.
 #[derive(Default)]
@@ -36,7 +34,7 @@ impl Cluster {
         decide(&Observed {
             problems: &[],
             object: &self.object,
-            image: IMAGE,
+            site: site(),
             has_kruise: self.has_kruise,
             config_map: self.config_map.as_ref(),
             advanced_cron_job: self.cron_job.as_ref(),

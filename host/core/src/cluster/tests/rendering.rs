@@ -3,16 +3,14 @@
 use serde_json::{Value, json};
 
 use super::super::{Engine, object_name, problems, render, run_now};
-use super::{manifest, object};
+use super::{manifest, object, site};
 use crate::manifest::crd;
-
-const IMAGE: &str = "docker.io/holystone/holystone:0.1.0";
 
 fn scheduled(mut spec: Value) -> Value {
     if spec.get("schedule").is_none() {
         spec["schedule"] = "*/5 * * * *".into();
     }
-    render(&manifest(spec), IMAGE).workload
+    render(&manifest(spec), site()).workload
 }
 
 fn job_spec(cron_job: &Value) -> &Value {
@@ -24,13 +22,13 @@ fn pod(spec: Value) -> Value {
 }
 
 fn messages(spec: Value) -> Vec<String> {
-    problems(&manifest(spec)).iter().map(ToString::to_string).collect()
+    problems(&manifest(spec), site().allowed).iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn the_restart_policy_is_written_out_because_its_default_is_refused() {
     assert_eq!(pod(json!({}))["restartPolicy"], "Never");
-    let daemons = render(&manifest(json!({ "rollout": { "engine": "DaemonSet" } })), IMAGE).workload;
+    let daemons = render(&manifest(json!({ "rollout": { "engine": "DaemonSet" } })), site()).workload;
     assert_eq!(daemons["spec"]["template"]["spec"]["restartPolicy"], "Always");
 }
 
@@ -81,7 +79,7 @@ fn a_ttl_replays_times_of_a_schedule_so_it_is_a_problem() {
     let ttl = json!({ "completionPolicy": { "ttlSecondsAfterFinished": 60 } });
     assert_eq!(messages(json!({ "schedule": "@daily", "rollout": ttl })).len(), 1);
     assert!(messages(json!({ "rollout": ttl })).is_empty());
-    let job = render(&manifest(json!({ "rollout": ttl })), IMAGE).workload;
+    let job = render(&manifest(json!({ "rollout": ttl })), site()).workload;
     assert_eq!(job["spec"]["completionPolicy"]["ttlSecondsAfterFinished"], 60);
     assert!(job_spec(&scheduled(json!({})))["completionPolicy"].get("ttlSecondsAfterFinished").is_none());
 }
@@ -98,7 +96,7 @@ fn a_deadline_is_always_given_because_a_pod_that_cannot_start_never_ends() {
     assert_eq!(policy(json!({})), json!({ "type": "Always", "activeDeadlineSeconds": 1800 }));
     assert_eq!(policy(json!({ "completionPolicy": { "activeDeadlineSeconds": 60 } }))["activeDeadlineSeconds"], 60);
     let never = json!({ "rollout": { "completionPolicy": { "type": "Never" } } });
-    assert_eq!(render(&manifest(never), IMAGE).workload["spec"]["completionPolicy"], json!({ "type": "Never" }));
+    assert_eq!(render(&manifest(never), site()).workload["spec"]["completionPolicy"], json!({ "type": "Never" }));
 }
 
 #[test]
@@ -142,8 +140,8 @@ fn names_leave_room_for_what_openkruise_adds() {
     let longest = "a".repeat(52);
     let mut manifest = manifest(json!({}));
     manifest.metadata.name.clone_from(&longest);
-    let once = render(&manifest, IMAGE).workload;
-    let now = run_now(&manifest, IMAGE, "word");
+    let once = render(&manifest, site()).workload;
+    let now = run_now(&manifest, site(), "word");
     for name in [&once, &now].map(|object| object["metadata"]["name"].as_str().unwrap().to_owned()) {
         assert!(name.len() <= 63 && name.starts_with(&longest), "{name}");
     }
@@ -171,16 +169,16 @@ fn two_sweeps_at_once_are_a_problem() {
 #[test]
 fn a_run_by_hand_is_none_of_the_schedule() {
     let manifest = manifest(json!({ "schedule": "@daily" }));
-    let (one, other) = (run_now(&manifest, IMAGE, "one"), run_now(&manifest, IMAGE, "two"));
+    let (one, other) = (run_now(&manifest, site(), "one"), run_now(&manifest, site(), "two"));
     assert_ne!(one["metadata"]["name"], other["metadata"]["name"]);
-    assert_eq!(one, run_now(&manifest, IMAGE, "one"), "the same word is the same run");
+    assert_eq!(one, run_now(&manifest, site(), "one"), "the same word is the same run");
     assert!(one["metadata"].get("ownerReferences").is_none(), "the AdvancedCronJob must not own it");
 }
 
 #[test]
 fn a_version_that_every_release_serves_is_named() {
     assert_eq!(scheduled(json!({}))["apiVersion"], "apps.kruise.io/v1alpha1");
-    assert_eq!(render(&manifest(json!({})), IMAGE).workload["apiVersion"], "apps.kruise.io/v1alpha1");
+    assert_eq!(render(&manifest(json!({})), site()).workload["apiVersion"], "apps.kruise.io/v1alpha1");
 }
 
 #[test]
@@ -211,19 +209,20 @@ fn pods_get_what_the_manifest_names_and_no_more() {
             "/run/containerd/containerd.sock",
             "/var/lib/containerd/holystone",
             "/var/log/app",
+            "/var/log",
             "plugins",
             "r@sha256:0"
         ]
     );
     assert_eq!(volumes[2]["hostPath"]["type"], "Socket");
     let container = &pod["containers"][0];
+    let security = &container["securityContext"];
     assert_eq!(pod["automountServiceAccountToken"], false);
-    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
-    assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
     assert_eq!(
-        container["securityContext"]["capabilities"],
-        json!({ "drop": ["ALL"], "add": ["DAC_OVERRIDE", "FOWNER"] })
+        (&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]),
+        (&json!(true), &json!(false))
     );
+    assert_eq!(security["capabilities"], json!({ "drop": ["ALL"], "add": ["DAC_OVERRIDE", "FOWNER"] }));
     assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
     assert_eq!(container["resources"]["limits"]["memory"], "1536Mi", "the host, the largest plugin, and two workers");
     let arguments = container["args"].to_string();
@@ -271,7 +270,7 @@ fn what_the_node_mounts_beneath_log_roots_later_shows_in_the_pod() {
 fn daemons_get_the_directory_of_the_socket_and_pods_that_end_the_socket() {
     let runtime = |engine: &str, mount: Value| {
         let spec = json!({ "schedule": "@daily", "rollout": { "engine": engine }, "runtime": { "endpoint": "unix:///run/x/crio.sock", "mount": mount } });
-        let workload = render(&manifest(spec), IMAGE).workload;
+        let workload = render(&manifest(spec), site()).workload;
         let template =
             if engine == "DaemonSet" { &workload["spec"]["template"] } else { &job_spec(&workload)["template"] };
         let volumes = template["spec"]["volumes"].as_array().unwrap();
@@ -289,7 +288,7 @@ fn daemons_get_the_directory_of_the_socket_and_pods_that_end_the_socket() {
 #[test]
 fn pods_read_the_manifest_without_what_means_nothing_to_them() {
     let spec = json!({ "schedule": "@daily", "mode": "Enforce", "rollout": { "parallelism": 3, "nodeSelector": { "a": "b" }, "failurePolicy": { "restartLimit": 2 } } });
-    let rendered = render(&manifest(spec), IMAGE);
+    let rendered = render(&manifest(spec), site());
     assert_eq!(rendered.engine, Engine::AdvancedCronJob);
     let text = rendered.config_map["data"]["node-cleanup.yaml"].as_str().unwrap().to_owned();
     let read = crate::manifest::read(&[crate::manifest::Text { origin: "", text: &text, skips_others: false }])

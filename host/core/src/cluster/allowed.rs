@@ -1,0 +1,141 @@
+//! What a NodeCleanup may ask of nodes, whoever may create one. The one who runs the operator decides: who writes a
+//! NodeCleanup need not be trusted with the nodes.
+
+use crate::manifest::{Capability, NodeCleanup, Problem};
+
+use super::pod;
+
+/// Lists of what is allowed, and the option of the operator that each of them comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// Directories that are log roots, or have them beneath.
+    pub log_roots: Vec<String>,
+    /// Sockets of container runtimes.
+    pub sockets: Vec<String>,
+    /// Directories beneath which pods may make an empty one to measure a filesystem by.
+    pub image_roots: Vec<String>,
+    /// Priority classes of pods.
+    pub priority_classes: Vec<String>,
+    /// Whether plugins may read the content of log files.
+    pub log_content: bool,
+}
+
+/// One of the lists.
+struct List {
+    /// What stands in it.
+    what: &'static str,
+    /// The option.
+    option: &'static str,
+    /// The value of the chart.
+    value: &'static str,
+}
+
+/// The list of log roots.
+const LOG_ROOTS: List = List { what: "log roots", option: "--allow-log-roots", value: "allowed.logRoots" };
+/// The list of sockets.
+const SOCKETS: List = List { what: "sockets", option: "--allow-sockets", value: "allowed.sockets" };
+/// The list of image roots.
+const IMAGE_ROOTS: List = List { what: "image roots", option: "--allow-image-roots", value: "allowed.imageRoots" };
+/// The list of priority classes.
+const PRIORITY_CLASSES: List =
+    List { what: "priority classes", option: "--allow-priority-classes", value: "allowed.priorityClasses" };
+
+impl List {
+    /// Says that something is not in it, and what to do.
+    fn lacks(&self, listed: &[String], wanted: &str) -> String {
+        let Self { what, option, value } = self;
+        let now = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
+        format!(
+            "is not among the {what} that the operator allows ({now}); whoever runs it can add {wanted} to its option \
+             {option} (in the chart {value})"
+        )
+    }
+}
+
+impl Default for Allowed {
+    /// Logs where the system keeps them, runtimes where they usually are, and no content of files.
+    fn default() -> Self {
+        let owned = |list: &[&str]| list.iter().copied().map(str::to_owned).collect();
+        Self {
+            log_roots: owned(&["/var/log"]),
+            sockets: owned(&[
+                "/run/containerd/containerd.sock",
+                "/var/run/containerd/containerd.sock",
+                "/run/k3s/containerd/containerd.sock",
+                "/run/k0s/containerd.sock",
+                "/var/snap/microk8s/common/run/containerd.sock",
+                "/run/crio/crio.sock",
+                "/var/run/crio/crio.sock",
+                "/run/cri-dockerd.sock",
+                "/var/run/cri-dockerd.sock",
+            ]),
+            image_roots: owned(&[
+                "/var/lib/containerd",
+                "/var/lib/rancher/k3s/agent/containerd",
+                "/var/lib/rancher/rke2/agent/containerd",
+                "/var/lib/k0s/containerd",
+                "/var/snap/microk8s/common/var/lib/containerd",
+                "/var/lib/containers",
+                "/var/lib/containers/storage",
+                "/var/lib/docker",
+            ]),
+            priority_classes: owned(&["system-node-critical"]),
+            log_content: false,
+        }
+    }
+}
+
+impl Allowed {
+    /// Finds everything that a manifest asks of nodes and is not allowed.
+    pub fn problems(&self, manifest: &NodeCleanup) -> Vec<Problem> {
+        let spec = &manifest.spec;
+        let mut problems = Vec::new();
+        let mut add = |path: &str, message: String| problems.push(Problem::new(None, path, message));
+        for (index, root) in spec.log_roots.iter().enumerate() {
+            if self.log_root_over(&root.host_path).is_none() {
+                let message = LOG_ROOTS.lacks(&self.log_roots, &root.host_path);
+                add(&format!("spec.logRoots[{index}].hostPath"), message);
+            }
+        }
+        if let Some(socket) = pod::socket(manifest)
+            && !self.sockets.iter().any(|allowed| allowed == socket)
+        {
+            add("spec.runtime.endpoint", SOCKETS.lacks(&self.sockets, socket));
+        }
+        let image_root = pod::image_root(manifest);
+        if !self.image_roots.iter().any(|allowed| allowed == image_root) {
+            add("spec.runtime.imageRoot", IMAGE_ROOTS.lacks(&self.image_roots, image_root));
+        }
+        let class = &spec.rollout.priority_class_name;
+        if !self.priority_classes.contains(class) {
+            add("spec.rollout.priorityClassName", PRIORITY_CLASSES.lacks(&self.priority_classes, class));
+        }
+        for (index, plugin) in spec.plugins.iter().enumerate() {
+            if plugin.capabilities.contains(&Capability::LogContent) && !self.log_content {
+                let message = "may not have log-content, because the operator does not allow plugins to read files; \
+                               whoever runs it can do so by its option --allow-log-content (in the chart \
+                               allowed.logContent)";
+                add(&format!("spec.plugins[{index}].capabilities"), message.to_owned());
+            }
+        }
+        problems
+    }
+
+    /// The listed directory that a log root is, or lies beneath.
+    pub(super) fn log_root_over(&self, host_path: &str) -> Option<&str> {
+        if !is_plain_path(host_path.strip_suffix('/').unwrap_or(host_path)) {
+            return None;
+        }
+        self.log_roots.iter().map(String::as_str).find(|allowed| is_or_lies_beneath(host_path, allowed))
+    }
+}
+
+/// Whether a path is that of a directory, or of something beneath it.
+fn is_or_lies_beneath(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a path is absolute, below `/`, and spelt in the one way that there is.
+pub fn is_plain_path(path: &str) -> bool {
+    path.strip_prefix('/').is_some_and(|path| path.split('/').all(|part| !["", ".", ".."].contains(&part)))
+}
