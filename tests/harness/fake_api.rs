@@ -103,6 +103,13 @@ impl FakeApi {
         found.map(|(_, object)| object.clone())
     }
 
+    /// All objects of a kind, by namespace and name.
+    pub fn list(&self, plural: &str) -> Vec<Value> {
+        let state = self.lock();
+        let found = state.objects.iter().filter(|((kind, ..), _)| kind == plural);
+        found.map(|(_, object)| object.clone()).collect()
+    }
+
     /// Creates or replaces an object, as somebody else would.
     pub fn put(&self, plural: &str, object: Value) {
         self.lock().put(plural, object);
@@ -125,6 +132,7 @@ impl FakeApi {
     }
 
     /// The answer to one request.
+    #[expect(clippy::too_many_lines, reason = "a table")]
     pub async fn answer<B: Body<Error: std::fmt::Debug>>(&self, request: Request<B>) -> Response<Answer> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -150,20 +158,42 @@ impl FakeApi {
             (Method::GET, Some(_)) => state.objects.get(&key).map_or_else(|| failure(404, "NotFound"), answer),
             (Method::POST, _) => {
                 let mut object: Value = serde_json::from_slice(&body).unwrap();
-                object["metadata"]["namespace"] = key.1.into();
+                object["metadata"]["namespace"] = key.1.clone().into();
+                let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                if !name.is_empty() && state.objects.contains_key(&(key.0, key.1, name)) {
+                    return failure(409, "AlreadyExists");
+                }
+                if let Some(meddle) = state.meddlers.get(&path.plural) {
+                    meddle(&mut object);
+                }
                 answer(&state.put(&path.plural, object))
             }
             (Method::PUT, _) => {
-                let object: Value = serde_json::from_slice(&body).unwrap();
-                let is_current = state
-                    .objects
-                    .get(&key)
-                    .is_some_and(|live| live["metadata"]["resourceVersion"] == object["metadata"]["resourceVersion"]);
-                if is_current { answer(&state.put(&path.plural, object)) } else { failure(409, "Conflict") }
+                let mut object: Value = serde_json::from_slice(&body).unwrap();
+                let Some(live) = state.objects.get(&key) else { return failure(404, "NotFound") };
+                if live["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
+                    return failure(409, "Conflict");
+                }
+                if !live["status"].is_null() {
+                    object["status"] = live["status"].clone();
+                }
+                answer(&state.put(&path.plural, object))
             }
             (Method::PATCH, _) => {
                 let patch: Value = serde_json::from_slice(&body).unwrap();
-                let Some(mut object) = patched(state.objects.get(&key), &path, &query, patch) else {
+                let live = state.objects.get(&key);
+                if live.is_some_and(|live| live["immutable"] == true) {
+                    return failure(422, "Invalid");
+                }
+                let version = &patch["metadata"]["resourceVersion"];
+                if !version.is_null() && live.is_none_or(|live| live["metadata"]["resourceVersion"] != *version) {
+                    return failure(409, "Conflict");
+                }
+                let uid = &patch["metadata"]["uid"];
+                if !uid.is_null() && live.is_none_or(|live| live["metadata"]["uid"] != *uid) {
+                    return failure(409, "Conflict");
+                }
+                let Some(mut object) = patched(live, &path, &query, patch) else {
                     return failure(404, "NotFound");
                 };
                 if let Some(meddle) = state.meddlers.get(&path.plural) {
@@ -172,12 +202,14 @@ impl FakeApi {
                 answer(&state.put(&path.plural, object))
             }
             (Method::DELETE, _) => {
-                if state.objects.contains_key(&key) {
-                    state.delete(&key);
-                    answer(&json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" }))
-                } else {
-                    failure(404, "NotFound")
+                let options: Value = serde_json::from_slice(&body).unwrap_or_default();
+                let uid = &options["preconditions"]["uid"];
+                let Some(live) = state.objects.get(&key) else { return failure(404, "NotFound") };
+                if !uid.is_null() && live["metadata"]["uid"] != *uid {
+                    return failure(409, "Conflict");
                 }
+                state.delete(&key);
+                answer(&json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" }))
             }
             _ => failure(405, "MethodNotAllowed"),
         }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use holystone_core::cluster::manifest_of;
 use holystone_tests::{Cluster, TestImage, holystone_image};
 use serde_json::{Value, json};
 
@@ -42,6 +43,8 @@ async fn nodes_are_cleaned_by_kubernetes() -> anyhow::Result<()> {
     suite.a_tenant_reads_and_removes_nothing_else().await?;
     suite.admission_policy().await?;
     suite.drift_and_deletion().await?;
+    suite.names_of_others().await?;
+    suite.manifest_of_somebody().await?;
     suite.invalid().await?;
     suite.openkruise().await?;
     suite.failures().await?;
@@ -161,6 +164,16 @@ impl Suite {
                 "has no digest",
             ),
             (
+                plugin(json!({ "configMap": { "name": "a", "key": "b" } })),
+                "spec.plugins[0].digest",
+                "whoever may edit the ConfigMap could change the plugin",
+            ),
+            (
+                json!({ "rollout": { "nodeSelector": { "kubernetes.io/os": "windows" } } }),
+                "spec.rollout.nodeSelector",
+                "must not ask for another kubernetes.io/os than linux",
+            ),
+            (
                 json!({ "plugins": [{ "name": "p", "source": { "builtin": "a" }, "digest": "sha256:1" }] }),
                 "spec.plugins[0].digest",
                 "should match",
@@ -230,7 +243,8 @@ impl Suite {
         })];
         if has_logs {
             plugins.push(json!({
-                "name": "logs", "source": { "configMap": { "name": "plugins", "key": "cleaner.wasm" } }, "capabilities": ["logs"],
+                "name": "logs", "source": { "configMap": { "name": "plugins", "key": "cleaner.wasm" } },
+                "digest": digest(&component("log_retention.wasm"))?, "capabilities": ["logs"],
                 "config": { "rules": [{ "roots": ["app"], "files": ["**/*.log.*"], "maxAge": "1d" }] },
             }));
         }
@@ -476,13 +490,137 @@ impl Suite {
         ensure!(object["status"]["nextScheduleTime"].is_null(), "{object:#}");
         let generation = &object["metadata"]["generation"];
         ensure!(object["status"]["observedGeneration"] == *generation, "{object:#}");
-        self.until("configmap", "holystone-daemons", "the daemons are told", |object| {
-            object.to_string().contains("paused: true")
-        })
-        .await?;
+        let daemon_set = self
+            .until("daemonset", "holystone-daemons", "all daemons are told", |object| {
+                let status = &object["status"];
+                object["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"] == "100%"
+                    && status["observedGeneration"] == object["metadata"]["generation"]
+                    && status["updatedNumberScheduled"] == status["desiredNumberScheduled"]
+            })
+            .await?;
+        let read = manifest_of(&daemon_set["spec"]["template"]).context("daemons read a manifest")?.to_owned();
+        ensure!(self.get("configmap", &read).await?.to_string().contains("paused: true"), "{read}");
+        self.pruned("daemons", &[&read]).await?;
         self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", "daemons"]).await?;
         self.gone("daemonset", "holystone-daemons").await?;
-        self.gone("configmap", "holystone-daemons").await
+        self.gone("configmap", &read).await
+    }
+
+    /// The names of the ConfigMaps of a NodeCleanup.
+    async fn config_maps(&self, name: &str) -> anyhow::Result<Vec<String>> {
+        let label = format!("--selector=holystone.dev/node-cleanup={name}");
+        let list =
+            self.cluster.kubectl(&["--namespace", NAMESPACE, "get", "configmaps", &label, "--output=name"]).await?;
+        Ok(list.lines().filter_map(|line| Some(line.split_once('/')?.1.to_owned())).collect())
+    }
+
+    /// Waits until these ConfigMaps of a NodeCleanup are left, and no others.
+    async fn pruned(&self, name: &str, left: &[&str]) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let maps = self.config_maps(name).await?;
+            if maps == left {
+                self.said("manifests that nobody reads any more are gone");
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < PATIENCE, "{maps:?} are not {left:?}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Objects of somebody else that have the names of a NodeCleanup's are left as they are, and the NodeCleanup says so.
+    async fn names_of_others(&self) -> anyhow::Result<()> {
+        self.apply("mine", json!({ "rollout": { "engine": "DaemonSet" } })).await?;
+        self.until("nodecleanup", "mine", "it is applied", |object| ready(object) == "Applied").await?;
+        let config_map = self.config_maps("mine").await?.remove(0);
+        let mut daemon_set = self.get("daemonset", "holystone-mine").await?;
+        self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", "mine"]).await?;
+        self.gone("daemonset", "holystone-mine").await?;
+        self.gone("configmap", &config_map).await?;
+        for field in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "ownerReferences", "annotations"]
+        {
+            daemon_set["metadata"].as_object_mut().context("metadata")?.remove(field);
+        }
+        let labels = json!({ "app": "theirs" });
+        daemon_set["metadata"]["labels"] = labels.clone();
+        daemon_set["spec"]["selector"]["matchLabels"] = labels.clone();
+        daemon_set["spec"]["template"]["metadata"]["labels"] = labels.clone();
+        daemon_set["spec"]["template"]["spec"]["nodeSelector"] = json!({ "no": "node" });
+        let metadata = json!({ "name": config_map, "namespace": NAMESPACE, "labels": labels });
+        let theirs =
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": { "of": "theirs" } });
+        for (kind, theirs) in [("ConfigMap", theirs), ("DaemonSet", daemon_set)] {
+            self.cluster.apply(&theirs.to_string()).await?;
+            let name = theirs["metadata"]["name"].as_str().context("a name")?;
+            let before = self.get(kind, name).await?;
+            self.apply("mine", json!({ "rollout": { "engine": "DaemonSet" } })).await?;
+            let taken = format!("the name of a {kind} is taken");
+            let object = self.until("nodecleanup", "mine", &taken, |object| ready(object) == "NameTaken").await?;
+            let message = condition(&object, "Ready")["message"].as_str().unwrap_or_default().to_owned();
+            ensure!(message.contains(&format!("there is the {kind} {name} already")), "{message}");
+            self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", "mine"]).await?;
+            // The garbage collector has had its time.
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let after = self.get(kind, name).await?;
+            for field in ["uid", "labels", "ownerReferences", "annotations"] {
+                ensure!(before["metadata"][field] == after["metadata"][field], "{field}: {before:#} {after:#}");
+            }
+            ensure!(before["data"] == after["data"] && before["spec"] == after["spec"], "{before:#} {after:#}");
+            self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", kind, name]).await?;
+        }
+        Ok(())
+    }
+
+    /// Who may edit ConfigMaps puts another manifest where pods read theirs: they do nothing, and say why.
+    async fn manifest_of_somebody(&self) -> anyhow::Result<()> {
+        if !self.is_own() {
+            return Ok(());
+        }
+        let spec = json!({ "schedule": "@every 10s", "rollout": { "engine": "DaemonSet" } });
+        self.apply("attacked", spec).await?;
+        self.until("nodecleanup", "attacked", "it is applied", |object| ready(object) == "Applied").await?;
+        let name = self.config_maps("attacked").await?.remove(0);
+        let mut object = self.get("configmap", &name).await?;
+        let changed = self
+            .cluster
+            .kubectl(&[
+                "--namespace",
+                NAMESPACE,
+                "patch",
+                "configmap",
+                &name,
+                "--type=merge",
+                "--patch",
+                r#"{"data":{"node-cleanup.yaml":"mode: Enforce"}}"#,
+            ])
+            .await;
+        ensure!(changed.is_err(), "it is immutable");
+        // A pod of one's own, as it was made, finds the other manifest.
+        let daemon_set = self.get("daemonset", "holystone-attacked").await?;
+        object["metadata"] = json!({ "name": "other-manifest", "namespace": NAMESPACE });
+        object["immutable"] = false.into();
+        let text = object["data"]["node-cleanup.yaml"].as_str().unwrap_or_default().replace("DryRun", "Enforce");
+        object["data"]["node-cleanup.yaml"] = text.into();
+        self.cluster.apply(&object.to_string()).await?;
+        let mut pod = daemon_set["spec"]["template"].clone();
+        pod["apiVersion"] = "v1".into();
+        pod["kind"] = "Pod".into();
+        pod["metadata"] = json!({ "name": "attacked", "namespace": NAMESPACE });
+        pod["spec"]["restartPolicy"] = "Never".into();
+        for volume in pod["spec"]["volumes"].as_array_mut().context("volumes")? {
+            if volume["name"] == "manifest" {
+                volume["configMap"]["name"] = "other-manifest".into();
+            }
+        }
+        self.cluster.apply(&pod.to_string()).await?;
+        let pod = self.until("pod", "attacked", "it refuses", |pod| pod["status"]["phase"] == "Failed").await?;
+        let ended = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
+        let message = ended["message"].as_str().unwrap_or_default();
+        ensure!(ended["exitCode"] == 64 && message.contains("--manifest-digest asks for sha256:"), "{ended:#}");
+        for (kind, name) in [("pod", "attacked"), ("configmap", "other-manifest"), ("nodecleanup", "attacked")] {
+            self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", kind, name]).await?;
+        }
+        self.gone("daemonset", "holystone-attacked").await
     }
 
     /// What CEL cannot say the operator does.
@@ -644,7 +782,114 @@ impl Suite {
         ensure!(status["lastRun"]["removed"] == 2, "one image on each node: {status:#}");
         ensure!(condition(&object, "PluginsResolved")["status"] == "True", "{status:#}");
         self.by_hand().await?;
-        self.made_anew(cron_job).await
+        self.one_manifest().await?;
+        self.once().await?;
+        self.made_anew(&self.get("advancedcronjob", "cron").await?).await
+    }
+
+    /// An edit reaches no node of a run that goes on: what its pods read stays until the run is over, and goes with it.
+    async fn one_manifest(&self) -> anyhow::Result<()> {
+        let cron_job = self.get("advancedcronjob", "cron").await?;
+        let spec = &cron_job["spec"]["template"]["broadcastJobTemplate"]["spec"];
+        let read = manifest_of(&spec["template"]).context("pods read a manifest")?.to_owned();
+        let before = self.get("configmap", &read).await?;
+        let name = "cron-1790000000";
+        let owner = json!([{ "apiVersion": "apps.kruise.io/v1alpha1", "kind": "AdvancedCronJob", "name": "cron",
+            "uid": cron_job["metadata"]["uid"], "controller": true }]);
+        let job = json!({ "apiVersion": "apps.kruise.io/v1alpha1", "kind": "BroadcastJob",
+            "metadata": { "name": name, "namespace": NAMESPACE, "ownerReferences": owner }, "spec": spec });
+        self.cluster.apply(&job.to_string()).await?;
+        self.job_status(name, "running").await?;
+        self.patch("cron", r#"{"spec":{"mode":"DryRun"}}"#).await?;
+        self.until("nodecleanup", "cron", "an edit waits for the run", |object| ready(object) == "WaitingForRun")
+            .await?;
+        ensure!(self.get("configmap", &read).await? == before, "what its pods read has changed");
+        ensure!(self.get("advancedcronjob", "cron").await?["spec"]["paused"] == true, "another run could start");
+        let known = self.get("nodecleanup", "cron").await?["status"]["lastRun"]["name"].clone();
+        self.job_status(name, "completed").await?;
+        let object =
+            self.until("nodecleanup", "cron", "the next run has it", |object| ready(object) == "Applied").await?;
+        ensure!(object["status"]["lastRun"]["name"] == known, "the status went back: {object:#}");
+        let cron_job = self.get("advancedcronjob", "cron").await?;
+        let spec = &cron_job["spec"]["template"]["broadcastJobTemplate"]["spec"];
+        ensure!(manifest_of(&spec["template"]).is_some_and(|name| name != read), "{cron_job:#}");
+        self.gone("configmap", &read).await
+    }
+
+    /// Without a schedule it runs once: pausing, and what changes nothing of what it does, starts no other run.
+    async fn once(&self) -> anyhow::Result<()> {
+        self.apply("once", json!({ "schedule": null, "mode": "Enforce" })).await?;
+        let object =
+            self.until("nodecleanup", "once", "its run is started", |object| object["status"]["once"].is_string());
+        let name = object.await?["status"]["once"].as_str().unwrap_or_default().to_owned();
+        self.patch("once", r#"{"spec":{"paused":true}}"#).await?;
+        self.until("broadcastjob", &name, "its run is paused", |job| job["spec"]["paused"] == true).await?;
+        self.annotate("once", "holystone.dev/run-now=while-paused").await?;
+        let is_done = |object: &Value| object["status"]["runNow"] == "while-paused";
+        self.until("nodecleanup", "once", "a run by hand is refused while paused", is_done).await?;
+        self.patch("once", r#"{"spec":{"paused":false}}"#).await?;
+        self.until("broadcastjob", &name, "its run goes on", |job| job["spec"]["paused"] != true).await?;
+        self.job_status(&name, "completed").await?;
+        self.until("nodecleanup", "once", "its run is over", |object| {
+            matches!(object["status"]["lastRun"]["phase"].as_str(), Some("Complete" | "Failed"))
+        })
+        .await?;
+        for patch in [
+            r#"{"spec":{"paused":true}}"#,
+            r#"{"spec":{"paused":false,"rollout":{"completionPolicy":{"ttlSecondsAfterFinished":600}}}}"#,
+            r#"{"spec":{"rollout":{"parallelism":1}},"metadata":{"labels":{"a":"b"}}}"#,
+        ] {
+            self.patch("once", patch).await?;
+            let generation = self.get("nodecleanup", "once").await?["metadata"]["generation"].clone();
+            self.until("nodecleanup", "once", "an edit is followed", |object| {
+                object["status"]["observedGeneration"] == generation
+            })
+            .await?;
+        }
+        let list = self.cluster.kubectl(&["--namespace", NAMESPACE, "get", "broadcastjobs", "--output=name"]).await?;
+        let own: Vec<&str> = list.lines().filter(|line| line.contains("/once-")).collect();
+        ensure!(own == [format!("broadcastjob.apps.kruise.io/{name}")], "{own:?}");
+        let events = [
+            "--namespace",
+            NAMESPACE,
+            "get",
+            "events",
+            "--field-selector=involvedObject.name=once,reason=RunNowIgnored",
+            "--output=name",
+        ];
+        let told = self.cluster.kubectl(&events).await?;
+        ensure!(told.lines().count() == 1, "{told}");
+        self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", "once"]).await?;
+        self.gone("broadcastjob", &name).await
+    }
+
+    async fn annotate(&self, name: &str, annotation: &str) -> anyhow::Result<()> {
+        let arguments = ["--namespace", NAMESPACE, "annotate", "--overwrite", "nodecleanup", name, annotation];
+        self.cluster.kubectl(&arguments).await.map(drop)
+    }
+
+    /// Sets the status of a BroadcastJob, as OpenKruise does.
+    async fn job_status(&self, name: &str, phase: &str) -> anyhow::Result<()> {
+        let mut status = json!({ "phase": phase, "desired": 2, "succeeded": 0, "active": 2, "failed": 0, "conditions": [],
+            "startTime": "2026-11-26T10:00:00Z" });
+        if phase == "completed" {
+            status["succeeded"] = 2.into();
+            status["active"] = 0.into();
+            status["completionTime"] = "2026-11-26T10:01:00Z".into();
+        }
+        let patch = json!({ "status": status }).to_string();
+        let arguments = [
+            "--namespace",
+            NAMESPACE,
+            "patch",
+            "broadcastjob",
+            name,
+            "--subresource=status",
+            "--type=merge",
+            "--patch",
+            &patch,
+        ];
+        self.cluster.kubectl(&arguments).await.map(drop)
     }
 
     /// Runs by the annotation; the oldest that has ended goes, as the limits say.
@@ -808,7 +1053,10 @@ impl Suite {
         let asked = self.asked()?;
         Ok(asked
             .iter()
-            .filter(|(right, _)| right.ends_with(" patch") && !right.contains("/status") && !right.contains("events"))
+            .filter(|(right, _)| {
+                let changes = ["create", "patch", "update", "delete"].iter().any(|verb| right.ends_with(verb));
+                changes && !right.contains("/status") && !right.contains("events") && !right.contains("leases")
+            })
             .count())
     }
 
@@ -820,8 +1068,11 @@ impl Suite {
         let (denied, used): (Vec<_>, Vec<_>) = self.asked()?.into_iter().partition(|(_, is_denied)| *is_denied);
         let [denied, used] =
             [denied, used].map(|rights| rights.into_iter().map(|(right, _)| right).collect::<BTreeSet<_>>());
-        // Who applies an object that is not there has to have the right to create it, and has patched it all the same.
-        let created = used.iter().filter_map(|right| Some(format!("{} create", right.strip_suffix(" patch")?)));
+        // Who applies an event has to have the right to create it, and has patched it all the same.
+        let created = used
+            .iter()
+            .filter(|right| right.contains(" events "))
+            .filter_map(|right| Some(format!("{} create", right.strip_suffix(" patch")?)));
         let used: BTreeSet<String> = created.chain(used.iter().cloned()).collect();
         let granted = granted()?;
         let refused: Vec<&String> = denied.difference(&used).collect();

@@ -87,6 +87,38 @@ async fn wrong_usage_is_in_the_last_words_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_was_changed_is_refused_before_anything_is_done() {
+    let node = TestNode::small(Faults::none());
+    let path = written(&node.directory(), IMAGES);
+    let [digest, other] =
+        [fs::read(&path).unwrap(), b"mode: Enforce".to_vec()].map(|bytes| holystone_core::digest::of(&bytes));
+    let (ended, brief) = run(&node, IMAGES, &["--manifest-digest", &other]);
+    let told = ended.expect(64).stderr;
+    let message = brief.outcome.message.unwrap();
+    assert_eq!(brief.outcome.result, RunResult::NotRun);
+    for text in [&told, &message] {
+        for part in ["node-cleanup.yaml was changed", &digest[..23], &other[..23], "delete the ConfigMap"] {
+            assert!(text.contains(part), "{part} is missing: {text}");
+        }
+    }
+    assert!(node.gone().is_empty());
+    // More beside it is no more than another one.
+    let wrong = ["sha256:12".to_owned(), digest.to_uppercase(), digest.replace("sha256:", "")];
+    for wrong in &wrong {
+        let (ended, _) = run(&node, IMAGES, &["--manifest-digest", wrong]);
+        assert!(ended.expect(64).stderr.contains("give sha256: and 64 lower-case hexadecimal digits"), "{wrong}");
+    }
+    let second = node.directory().join("second.yaml");
+    fs::copy(&path, &second).unwrap();
+    let (ended, _) = run(&node, IMAGES, &["--manifest-digest", &digest, "-f", second.to_str().unwrap()]);
+    assert!(ended.expect(64).stderr.contains("--manifest-digest is about one file, and -f names 2"));
+    assert!(node.gone().is_empty());
+    let (ended, brief) = run(&node, IMAGES, &["--manifest-digest", &digest]);
+    ended.expect(0);
+    assert_eq!(brief.outcome.totals.unwrap().removed, SMALL.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_is_tried_again_as_often_as_it_may() {
     let faults = Faults::none().first_errors(1, Method::ListImages, Code::Internal, "not yet");
     let (ended, brief) = run(&TestNode::small(faults), IMAGES, &["--retries", "1"]);

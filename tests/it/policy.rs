@@ -224,7 +224,8 @@ fn a_plugin_is_found_beside_its_manifest_and_in_config_maps() {
     let component = fs::read(misbehave()).unwrap();
     let config = "{do: greedy}";
     let beside = manifest_of("beside", "{file: plugins/mine.wasm}", config, "");
-    let mapped = manifest_of("mapped", "{configMap: {name: our.plugins, key: mine.wasm}}", config, "");
+    let digest = format!("    digest: {}\n", holystone_core::digest::of(&component));
+    let mapped = manifest_of("mapped", "{configMap: {name: our.plugins, key: mine.wasm}}", config, &digest);
     let directory = files(&[("here/beside.yaml", &beside), ("mapped.yaml", &mapped)]);
     let file = |name: &str| directory.path().join(name);
     for place in ["here/plugins/mine.wasm", "maps/our.plugins/mine.wasm"] {

@@ -460,6 +460,11 @@ pub(crate) struct ManifestArguments {
     #[arg(short, long = "filename", value_name = "FILE|DIRECTORY|-")]
     pub(crate) filenames: Vec<PathBuf>,
 
+    /// The digest that the file of -f must have, sha256: and 64 hexadecimal digits: another is refused before anything of
+    /// it is read. For one file.
+    #[arg(long, value_name = "DIGEST", requires = "filenames", value_parser = digest)]
+    pub(crate) manifest_digest: Option<String>,
+
     /// Where the ConfigMaps are that plugins of a manifest come from: DIRECTORY/NAME/KEY.
     #[arg(long, value_name = "DIRECTORY", requires = "filenames")]
     pub(crate) config_map_dir: Option<PathBuf>,
@@ -574,7 +579,7 @@ impl PaceArguments {
 pub(crate) struct PolicyArguments {
     /// Plugin that decides: builtin:NAME, or the path of a component. May be repeated; plugins run in this order.
     #[arg(long = "plugin", value_name = "builtin:NAME|PATH", required_unless_present = "filenames")]
-    #[arg(conflicts_with_all = ["filenames", "config_map_dir", "image_volume_dir", "log_root_dir"])]
+    #[arg(conflicts_with_all = ["filenames", "manifest_digest", "config_map_dir", "image_volume_dir", "log_root_dir"])]
     pub(crate) plugins: Vec<String>,
 
     /// Config of a plugin, as JSON or as @FILE: the first --config is for the first --plugin, and so on.
@@ -793,6 +798,14 @@ fn log_root(text: &str) -> Result<RootSpec, String> {
             text::shown(name)
         )),
         _ => Err("give a name and a path, for example app=/var/log/app".to_owned()),
+    }
+}
+
+fn digest(text: &str) -> Result<String, String> {
+    let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    match text.strip_prefix("sha256:") {
+        Some(hex) if hex.len() == 64 && hex.bytes().all(hexadecimal) => Ok(text.to_owned()),
+        _ => Err("give sha256: and 64 lower-case hexadecimal digits".to_owned()),
     }
 }
 

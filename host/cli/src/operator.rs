@@ -7,7 +7,7 @@ use holystone_core::manifest;
 use holystone_core::manifest::status::NodeCleanupStatus;
 use holystone_core::text;
 use holystone_operator::operator::Watcher;
-use holystone_operator::{Ask, Check, Lease, MOST_ANSWER, Operator, Settings, Standing};
+use holystone_operator::{Ask, Check, Lease, MOST_ANSWER, Operator, Settings, Standing, lease};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Listen, OperatorArguments};
@@ -23,6 +23,8 @@ pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Ex
     let client = holystone_operator::connect().await?;
     let host_name = || rustix::system::uname().nodename().to_string_lossy().into_owned();
     let identity = arguments.identity.clone().filter(|name| !name.is_empty()).unwrap_or_else(host_name);
+    let lease = arguments.lease_namespace.as_deref().filter(|namespace| !namespace.is_empty());
+    let installation = lease.map_or_else(|| identity.clone(), |namespace| format!("{namespace}/{}", lease::NAME));
     let operator = Operator::new(
         client.clone(),
         Settings {
@@ -30,6 +32,7 @@ pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Ex
             image: arguments.image.clone(),
             allowed: arguments.allowed.lists(),
             identity: identity.clone(),
+            installation,
             ask: ask(),
             check: check(),
         },
@@ -37,7 +40,6 @@ pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Ex
     if let Listen::At(address) = arguments.listen {
         tokio::spawn(http::serve(http::listen(address).await?, Arc::new(Told(operator.watcher()))));
     }
-    let lease = arguments.lease_namespace.as_deref().filter(|namespace| !namespace.is_empty());
     let mut lease = lease.map(|namespace| Lease::new(client, namespace, &identity));
     let watcher = operator.watcher();
     let work = async {

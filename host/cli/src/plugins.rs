@@ -144,7 +144,7 @@ impl Choice {
         let fail = |reason, message| PluginError { plugin: self.name.clone(), reason, message };
         let bytes = self.source.bytes().map_err(|problem| fail(Reason::FetchFailed, problem))?;
         if let Some(wanted) = &self.digest {
-            let found = holystone_runtime::digest(&bytes);
+            let found = holystone_core::digest::of(&bytes);
             if *wanted != found {
                 let message = format!("its digest must be {wanted}, and {} has {found}", self.source.shown());
                 return Err(fail(Reason::DigestMismatch, message));

@@ -18,9 +18,9 @@ pub use allowed::{Allowed, is_plain_path};
 pub use decide::{Action, Decided, EventNote, Observed, decide};
 pub use fold::{NodeState, NodeWord, Told, fold};
 pub use objects::{Engine, Rendered, object_name, render, run_now};
-pub use pod::Site;
+pub use pod::{Site, manifest_of};
 pub use problems::problems;
-pub use status::{is_news, not_applied};
+pub use status::{Obstacle, is_news, not_applied, other_operator};
 
 /// The label that everything of a NodeCleanup carries, with its name.
 pub const NAME_LABEL: &str = "holystone.dev/node-cleanup";

@@ -24,6 +24,7 @@ pub mod config;
 pub mod confirmation;
 pub mod container;
 pub mod daemon;
+pub mod digest;
 #[cfg(test)]
 mod fixture;
 pub mod guard;

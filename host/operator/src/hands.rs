@@ -3,7 +3,7 @@
 use holystone_core::cluster::{Action, EventNote};
 use holystone_core::manifest::status::NodeCleanupStatus;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Error};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ impl Hands {
 
     /// Carries out an action; what the object is afterwards, where that is known.
     pub(crate) async fn act(&self, action: &Action) -> Result<Option<(Kind, Change)>, Error> {
-        let (Action::Apply(object) | Action::Pause(object) | Action::Delete(object)) = action;
+        let object = action.object();
         let Some(kind) = kind_of(object) else {
             tracing::error!("an object of the kind {} is not known", object["kind"]);
             return Ok(None);
@@ -38,19 +38,30 @@ impl Hands {
         let key = Key::of(object);
         let api = api::<DynamicObject>(&self.client, kind, Some(&key.namespace));
         let changed = match action {
+            Action::Create(object) => {
+                let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+                api.create(&parameters, &dynamic(object)?).await?
+            }
+            Action::Replace(object) => {
+                let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+                api.replace(&key.name, &parameters, &dynamic(object)?).await?
+            }
             Action::Apply(object) => {
                 api.patch(&key.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await?
             }
-            Action::Pause(_) => {
-                let paused = json!({ "spec": { "paused": true } });
-                let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-                api.patch(&key.name, &parameters, &Patch::Merge(paused)).await?
+            Action::Adjust { fields, .. } => api.patch(&key.name, &adjusting(), &Patch::Merge(fields)).await?,
+            Action::Pause(object) => {
+                let fields = json!({ "metadata": { "uid": object["metadata"]["uid"] }, "spec": { "paused": true } });
+                api.patch(&key.name, &adjusting(), &Patch::Merge(fields)).await?
             }
             Action::Delete(object) => {
                 // Exactly this one, and whatever it made goes first: then nothing of it runs beside what comes next.
                 let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
+                let makes_something = kind != Kind::ConfigMap;
+                let policy =
+                    if makes_something { PropagationPolicy::Foreground } else { PropagationPolicy::Background };
                 let parameters = DeleteParams {
-                    propagation_policy: Some(PropagationPolicy::Foreground),
+                    propagation_policy: Some(policy),
                     preconditions: Some(Preconditions { uid, resource_version: None }),
                     ..DeleteParams::default()
                 };
@@ -64,15 +75,23 @@ impl Hands {
         Ok(Some((kind, Change::Is(value(&changed)))))
     }
 
-    /// Writes a status.
-    pub(crate) async fn write_status(&self, key: &Key, status: &NodeCleanupStatus) -> Result<Change, Error> {
+    /// Writes a status; with a version, only if the NodeCleanup is still of that one.
+    pub(crate) async fn write_status(
+        &self,
+        key: &Key,
+        status: &NodeCleanupStatus,
+        version: Option<&str>,
+    ) -> Result<Change, Error> {
         let api = api(&self.client, Kind::NodeCleanup, Some(&key.namespace));
-        let object = json!({
+        let mut object = json!({
             "apiVersion": "holystone.dev/v1alpha1",
             "kind": "NodeCleanup",
             "metadata": { "name": key.name, "namespace": key.namespace },
             "status": status,
         });
+        if let Some(version) = version {
+            object["metadata"]["resourceVersion"] = version.into();
+        }
         let parameters = PatchParams::apply(MANAGER).force();
         let written: DynamicObject = api.patch_status(&key.name, &parameters, &Patch::Apply(object)).await?;
         Ok(Change::Is(value(&written)))
@@ -100,6 +119,14 @@ impl Hands {
             tracing::warn!("an event could not be written: {error}");
         }
     }
+}
+
+fn adjusting() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+fn dynamic(object: &Value) -> Result<DynamicObject, Error> {
+    serde_json::from_value(object.clone()).map_err(Error::SerdeError)
 }
 
 fn kind_of(object: &Value) -> Option<Kind> {

@@ -4,11 +4,13 @@
 //! - `watch`: the watches.
 //! - [`operator`]: one NodeCleanup after the other, from what is known to what is done.
 //! - `hands`: what is done: apply, pause, delete, write a status, tell of an event.
+//! - `claims`: leaves alone what another operator looks after.
 //! - `daemons`: asks the daemons of DaemonSets what has come of their runs.
 //! - [`lease`]: replicas agree on the one that acts.
 //!
 //! Nothing is decided here but when to look again: decisions are in [`holystone_core::cluster`].
 
+mod claims;
 mod daemons;
 mod hands;
 pub mod lease;

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use holystone_core::cluster::{Allowed, Decided, NodeState, Observed, Site, decide};
+use holystone_core::cluster::{
+    Action, Allowed, Decided, NodeState, Observed, Site, decide, is_news, not_applied, other_operator,
+};
 use holystone_core::manifest::Problem;
 use holystone_core::manifest::status::NodeCleanupStatus;
 use jiff::{SignedDuration, Timestamp};
@@ -15,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::claims::Claims;
 use crate::daemons::{self, Ask};
 use crate::hands::Hands;
 use crate::watch::{News, watch, watch_kruise};
@@ -33,6 +36,10 @@ const ASK_EVERY: (Duration, Duration) = (Duration::from_secs(15), Duration::from
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long before the first retry, and the longest before a later one.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+/// How long nothing has to be done for what had to be done before to be forgotten.
+const CALM: Duration = Duration::from_mins(10);
+/// How often to ask whether another operator still looks after a NodeCleanup.
+const ASK_CLAIMANT: Duration = Duration::from_secs(15);
 /// How long a turn of the loop may take before it counts as stuck.
 const STUCK: Duration = Duration::from_mins(5);
 
@@ -61,6 +68,8 @@ pub struct Settings {
     pub allowed: Allowed,
     /// What this replica is called.
     pub identity: String,
+    /// What all replicas together are called: `NAMESPACE/NAME` of their Lease, or what the only one is called.
+    pub installation: String,
     /// How daemons are asked.
     pub ask: Ask,
     /// How what a NodeCleanup says of plugins and log roots is checked.
@@ -126,10 +135,30 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 struct Agenda {
     due: BTreeMap<Key, Instant>,
     failures: BTreeMap<Key, u32>,
-    /// How often in a row something had to be done.
-    acts: BTreeMap<Key, u32>,
+    /// What had to be done lately.
+    acts: BTreeMap<Key, Acts>,
+    /// What other operators look after, and which.
+    others: BTreeMap<Key, String>,
     /// What was wrong with each spec when it was checked last.
     checked: BTreeMap<Key, (Value, Vec<Problem>)>,
+}
+
+/// What had to be done for one spec, and how often each of it. Whoever undoes it may wait in between, as another operator
+/// does that replaces the same objects, so a look with nothing to do forgets none of it.
+struct Acts {
+    generation: Value,
+    times: BTreeMap<String, u32>,
+    last: Instant,
+}
+
+impl Acts {
+    fn new(generation: &Value) -> Self {
+        Self { generation: generation.clone(), times: BTreeMap::new(), last: Instant::now() }
+    }
+
+    fn is_over(&self) -> bool {
+        self.last.elapsed() > CALM
+    }
 }
 
 impl Agenda {
@@ -150,25 +179,38 @@ impl Agenda {
     }
 
     /// What was changed is looked at once more, as it has become; when, if anything was.
-    fn acted(&mut self, key: &Key, something: bool) -> Option<Duration> {
-        if !something {
-            self.acts.remove(key);
+    fn acted(&mut self, key: &Key, generation: &Value, done: Vec<String>) -> Option<Duration> {
+        if done.is_empty() {
             return None;
         }
-        *self.acts.entry(key.clone()).or_default() += 1;
+        let acts = self.acts.entry(key.clone()).or_insert_with(|| Acts::new(generation));
+        if acts.generation != *generation || acts.is_over() {
+            *acts = Acts::new(generation);
+        }
+        acts.last = Instant::now();
+        for what in done {
+            *acts.times.entry(what).or_default() += 1;
+        }
         Some(self.settle(key, SETTLE))
     }
 
-    /// How long to wait after a change: the longer, the more often in a row something had to be done, because then
-    /// somebody else undoes it.
+    /// How often the same had to be done lately.
+    fn acts(&self, key: &Key) -> u32 {
+        let acts = self.acts.get(key).filter(|acts| !acts.is_over());
+        acts.and_then(|acts| acts.times.values().max().copied()).unwrap_or_default()
+    }
+
+    /// How long to wait after a change: the longer, the more often the same had to be done, because then somebody else
+    /// undoes it.
     fn settle(&self, key: &Key, time: Duration) -> Duration {
-        doubled(time, self.acts.get(key).map_or(0, |acts| acts - 1))
+        doubled(time, self.acts(key).saturating_sub(1))
     }
 
     fn forget(&mut self, key: &Key) {
         self.failures.remove(key);
         self.acts.remove(key);
         self.checked.remove(key);
+        self.others.remove(key);
     }
 }
 
@@ -209,6 +251,7 @@ impl Operator {
         }
         watches.spawn(watch_kruise(self.client.clone(), sender.clone()));
         let hands = Hands::new(self.client.clone(), &self.settings.identity);
+        let mut claims = Claims::new(self.client.clone(), &self.settings.installation);
         let (heard_sender, mut heard) = mpsc::channel(CHANNEL);
         let mut world = World::default();
         let mut agenda = Agenda::default();
@@ -263,19 +306,39 @@ impl Operator {
                     let first = agenda.first().filter(|(_, time)| *time <= Instant::now() && world.is_complete());
                     if let Some(key) = first.map(|(key, _)| key.clone()) {
                         agenda.due.remove(&key);
-                        self.look_at(&key, &mut world, &mut agenda, &hands).await;
+                        if self.is_ours(&key, &world, &mut agenda, &mut claims, &hands).await {
+                            self.look_at(&key, &mut world, &mut agenda, &hands).await;
+                        }
                     }
                 }
             }
         }
     }
 
+    /// Whether no other operator looks after a NodeCleanup. If one does, that is told once, and asked again later.
+    async fn is_ours(&self, key: &Key, world: &World, agenda: &mut Agenda, claims: &mut Claims, hands: &Hands) -> bool {
+        let Some(object) = world.node_cleanup(key) else { return true };
+        let Some(claimant) = object["status"]["operator"].as_str() else { return true };
+        if !claims.is_taken(claimant).await {
+            agenda.others.remove(key);
+            return true;
+        }
+        agenda.by(key.clone(), Instant::now() + ASK_CLAIMANT);
+        if agenda.others.insert(key.clone(), claimant.to_owned()).as_deref() != Some(claimant) {
+            let event = other_operator(claimant, &self.settings.installation);
+            tracing::warn!("{key}: {}", event.note);
+            hands.tell(object, &event).await;
+        }
+        false
+    }
+
     async fn look_at(&self, key: &Key, world: &mut World, agenda: &mut Agenda, hands: &Hands) {
-        let acts = agenda.acts.get(key).copied().unwrap_or_default();
+        let acts = agenda.acts(key);
         let problems = self.checked(key, world, agenda).await;
         let site = Site { image: &self.settings.image, allowed: &self.settings.allowed };
         let look = |observed: &Observed<'_>| {
-            let observed = Observed { problems: &problems, ..observed.clone() };
+            let operator = &self.settings.installation;
+            let observed = Observed { problems: &problems, operator, ..observed.clone() };
             (observed.object.clone(), decide(&observed))
         };
         let Some((object, decided)) = world.observe(key, site, acts, Timestamp::now(), look) else {
@@ -283,7 +346,8 @@ impl Operator {
             lock(&self.shared).standing.cleanups.remove(&(key.namespace.clone(), key.name.clone()));
             return;
         };
-        let (again, does_something) = (decided.again, !decided.actions.is_empty());
+        let again = decided.again;
+        let done: Vec<String> = decided.actions.iter().map(Action::to_string).collect();
         let status = decided.status.clone();
         let failure = tokio::time::timeout(PATIENCE, self.carry_out(key, &object, decided, world, hands)).await;
         let failure = match failure {
@@ -298,7 +362,7 @@ impl Operator {
                 shared.standing.done += 1;
                 agenda.failures.remove(key);
                 let again = again.map(|again| again.max(SignedDuration::ZERO).unsigned_abs());
-                let once_more = agenda.acted(key, does_something);
+                let once_more = agenda.acted(key, &object["metadata"]["generation"], done);
                 if let Some(wait) = again.into_iter().chain(once_more).min() {
                     agenda.by(key.clone(), Instant::now() + wait);
                 }
@@ -314,7 +378,7 @@ impl Operator {
 
     /// Checks a spec when it has changed. One that cannot be checked in time counts as fine: its pods check it as well.
     async fn checked(&self, key: &Key, world: &World, agenda: &mut Agenda) -> Vec<Problem> {
-        let Some((_, object)) = world.node_cleanups().find(|(known, _)| *known == key) else { return Vec::new() };
+        let Some(object) = world.node_cleanup(key) else { return Vec::new() };
         let spec = object["spec"].clone();
         if let Some((known, problems)) = agenda.checked.get(key)
             && *known == spec
@@ -343,21 +407,30 @@ impl Operator {
             match hands.act(action).await {
                 Ok(Some((kind, change))) => drop::<BTreeSet<Key>>(world.take(kind, change)),
                 Ok(None) => {}
+                // Somebody was quicker, as the watch will tell.
+                Err(Error::Api(status)) if status.reason == "Conflict" => return Err(Error::Api(status)),
                 Err(error) => {
-                    failure = Some(error);
+                    let is_there_already = matches!(&error, Error::Api(status) if status.reason == "AlreadyExists");
+                    failure = Some((action.obstacle(is_there_already, error.to_string()), error));
                     break;
                 }
             }
         }
-        let mut status = decided.status;
-        if let Some(error) = &failure {
-            status = holystone_core::cluster::not_applied(object, &status, &error.to_string(), Timestamp::now());
+        let (mut status, mut complaint) = (decided.status, None);
+        if let Some((obstacle, _)) = &failure {
+            (status, complaint) = not_applied(object, &status, obstacle, Timestamp::now());
         }
-        if decided.is_news || failure.is_some() && holystone_core::cluster::is_news(object, &status) {
-            let change = hands.write_status(key, &status).await?;
+        if is_news(object, &status) {
+            // Of two operators that claim it at once, one finds that it has changed.
+            let is_claim = object["status"]["operator"].as_str() != status.operator.as_deref();
+            let version = object["metadata"]["resourceVersion"].as_str().filter(|_| is_claim);
+            let change = hands.write_status(key, &status, version).await?;
             world.take(Kind::NodeCleanup, change);
         }
-        if let Some(error) = failure {
+        if let Some(complaint) = &complaint {
+            hands.tell(object, complaint).await;
+        }
+        if let Some((_, error)) = failure {
             return Err(error);
         }
         for event in &decided.events {

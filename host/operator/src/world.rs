@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holystone_core::cluster::{NodeState, NodeWord, Observed, Site, object_name};
+use holystone_core::cluster::{NodeState, NodeWord, Observed, Site, manifest_of, object_name};
 use holystone_core::text::shown;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How many runs of a NodeCleanup are known node by node: the last one, and the one that takes its place.
 const RUNS: usize = 2;
@@ -214,6 +214,11 @@ impl World {
         Kind::ALL.iter().all(|kind| self.complete.contains(kind) || kind.is_kruise() && !has_kruise)
     }
 
+    /// A NodeCleanup, if it is there.
+    pub fn node_cleanup(&self, key: &Key) -> Option<&Value> {
+        self.get(Kind::NodeCleanup, key)
+    }
+
     /// All NodeCleanups.
     pub fn node_cleanups(&self) -> impl Iterator<Item = (&Key, &Value)> {
         self.objects.get(&Kind::NodeCleanup).into_iter().flatten()
@@ -269,12 +274,13 @@ impl World {
             object,
             site,
             has_kruise: self.has_kruise == Some(true),
-            config_map: self.get(Kind::ConfigMap, &key.beside(&object_name)),
+            config_maps: self.config_maps_of(key).collect(),
             advanced_cron_job: self.get(Kind::AdvancedCronJob, key),
             daemon_set,
             broadcast_jobs,
             runs,
             problems: &[],
+            operator: "",
             acts,
             now,
         };
@@ -283,6 +289,11 @@ impl World {
 
     fn get(&self, kind: Kind, key: &Key) -> Option<&Value> {
         self.objects.get(&kind)?.get(key)
+    }
+
+    fn config_maps_of<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = &'a Value> {
+        let maps = self.objects.get(&Kind::ConfigMap).into_iter().flatten();
+        maps.map(|(_, map)| map).filter(|map| self.cleanup_of(Kind::ConfigMap, map).as_ref() == Some(key))
     }
 
     fn jobs_of<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = &'a Value> {
@@ -422,8 +433,14 @@ impl World {
         let Some(owner) = Owner::of(pod, &POD_OWNERS) else { return BTreeSet::new() };
         let Some(pods) = self.pods.get_mut(&owner) else { return BTreeSet::new() };
         let stays = owner.is_run() && pods.cleanup.is_some();
-        if pods.by_name.get(name).is_some_and(|pod| !stays || pod.state.word == NodeWord::Active) {
-            pods.by_name.remove(name);
+        if let Some(known) = pods.by_name.get_mut(name) {
+            if stays && known.state.word == NodeWord::Active {
+                // A pod that goes with its run has often ended right before.
+                known.state = state_of(pod);
+            }
+            if !stays || known.state.word == NodeWord::Active {
+                pods.by_name.remove(name);
+            }
         }
         let cleanup = pods.cleanup.clone();
         if pods.by_name.is_empty() {
@@ -505,9 +522,11 @@ fn slim(kind: Kind, object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
     }
-    if kind == Kind::BroadcastJob
-        && let Some(spec) = object["spec"].as_object_mut()
-    {
-        spec.remove("template");
+    // Of the pods of a run, which manifest they read.
+    if kind == Kind::BroadcastJob && object["spec"]["template"].is_object() {
+        let volumes = object["spec"]["template"]["spec"]["volumes"].as_array().cloned().unwrap_or_default();
+        let manifest =
+            volumes.into_iter().filter(|volume| manifest_of(&json!({ "spec": { "volumes": [volume] } })).is_some());
+        object["spec"]["template"] = json!({ "spec": { "volumes": manifest.collect::<Vec<_>>() } });
     }
 }

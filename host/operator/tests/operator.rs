@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use holystone_core::cluster::Allowed;
+use holystone_core::cluster::{Allowed, manifest_of};
 use holystone_core::daemon::{Outcome, RunResult};
 use holystone_core::report::{Brief, Totals};
 use holystone_operator::{Ask, Check, Client, Lease, Operator, Settings};
@@ -60,9 +60,13 @@ fn start(api: &FakeApi) -> Running {
 }
 
 fn start_with(api: &FakeApi, check: Check) -> Running {
-    let (image, identity) = ("image:1".to_owned(), "test".to_owned());
+    start_as(api, check, "ops/holystone-operator")
+}
+
+fn start_as(api: &FakeApi, check: Check, installation: &str) -> Running {
+    let (image, identity, installation) = ("image:1".to_owned(), "test".to_owned(), installation.to_owned());
     let allowed = Allowed::default();
-    let settings = Settings { namespace: None, image, allowed, identity, ask: nobody(), check };
+    let settings = Settings { namespace: None, image, allowed, identity, installation, ask: nobody(), check };
     let operator = Operator::new(client(api), settings);
     Running(tokio::spawn(async move { operator.run().await }))
 }
@@ -120,10 +124,11 @@ async fn it_makes_what_is_missing_says_so_and_is_quiet() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let writes = api.take_writes();
     assert_eq!(
-        writes[..3],
-        ["PATCH configmaps/holystone-a", "PATCH advancedcronjobs/a", "PATCH nodecleanups/status/a"]
+        writes[..4],
+        ["PATCH nodecleanups/status/a", "POST configmaps/", "POST advancedcronjobs/", "PATCH nodecleanups/status/a"],
+        "it claims before it acts"
     );
-    assert_eq!(writes[3..], ["POST events/"]);
+    assert_eq!(writes[4..], ["POST events/"]);
     is_quiet(&api).await;
     let _second = start_again(&api).await;
 }
@@ -139,7 +144,7 @@ async fn what_is_wrong_with_plugins_is_an_invalid_spec_until_it_is_mended() {
     until("told", || ready(&api, "a") == "InvalidSpec").await;
     let status = api.get("nodecleanups", "a").unwrap()["status"].to_string();
     assert!(status.contains("spec.plugins[0].source.builtin: there is no builtin of this name"), "{status}");
-    assert!(api.get("configmaps", "holystone-a").is_none(), "nothing is started");
+    assert_eq!(api.list("configmaps"), [] as [Value; 0], "nothing is started");
     api.edit("nodecleanups", "a", |object| {
         object["spec"]["plugins"][0]["source"] = right.clone();
         object["metadata"]["generation"] = 2.into();
@@ -173,8 +178,9 @@ async fn drift_edits_and_deletion_are_followed() {
     let (api, _operator) = applied(true, json!({})).await;
     api.edit("advancedcronjobs", "a", |object| object["spec"]["schedule"] = "* * * * *".into());
     until("put right", || api.get("advancedcronjobs", "a").unwrap()["spec"]["schedule"] == "@daily").await;
-    api.delete("configmaps", "holystone-a");
-    until("made again", || api.get("configmaps", "holystone-a").is_some()).await;
+    let name = config_map(&api);
+    api.delete("configmaps", &name);
+    until("made again", || api.get("configmaps", &name).is_some()).await;
     api.edit("nodecleanups", "a", |object| {
         object["spec"]["rollout"] = json!({ "nodeSelector": { "x": "y" } });
         object["metadata"]["generation"] = 2.into();
@@ -184,8 +190,128 @@ async fn drift_edits_and_deletion_are_followed() {
     assert!(api.take_writes().contains(&"DELETE advancedcronjobs/a".to_owned()));
     until("ready", || ready(&api, "a") == "Applied").await;
     is_quiet(&api).await;
+    assert_eq!(config_map(&api), name, "where pods run is nothing that they read");
     api.delete("nodecleanups", "a");
     is_quiet(&api).await;
+}
+
+/// The name of the one ConfigMap that there is.
+fn config_map(api: &FakeApi) -> String {
+    let maps = api.list("configmaps");
+    assert_eq!(maps.len(), 1, "{maps:?}");
+    maps[0]["metadata"]["name"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_keeps_its_manifest_and_the_next_has_another() {
+    let (api, _operator) = applied(true, json!({})).await;
+    let first = api.list("configmaps").remove(0);
+    let template = |object: Value| object["spec"]["template"]["broadcastJobTemplate"]["spec"]["template"].clone();
+    let cron_job = api.get("advancedcronjobs", "a").unwrap();
+    let mut job = broadcast_job(&cron_job, "a-1", "running", 2);
+    job["spec"]["template"] = template(cron_job.clone());
+    api.put("broadcastjobs", job.clone());
+    api.edit("nodecleanups", "a", |object| {
+        object["spec"]["mode"] = "DryRun".into();
+        object["metadata"]["generation"] = 2.into();
+    });
+    until("waiting", || ready(&api, "a") == "WaitingForRun").await;
+    is_quiet(&api).await;
+    let name = first["metadata"]["name"].as_str().unwrap();
+    assert_eq!(api.get("configmaps", name), Some(first.clone()), "what its pods read is as it was");
+    assert_eq!(api.get("advancedcronjobs", "a").unwrap()["spec"]["paused"], true);
+    job["status"] = broadcast_job(&cron_job, "a-1", "completed", 2)["status"].clone();
+    api.put("broadcastjobs", job);
+    until("made again", || {
+        let cron_job = api.get("advancedcronjobs", "a");
+        cron_job.is_some_and(|object| manifest_of(&template(object)) != Some(name))
+    })
+    .await;
+    // Its runs went with the AdvancedCronJob that was replaced.
+    until("pruned", || api.get("configmaps", name).is_none()).await;
+    let read = config_map(&api);
+    assert_eq!(manifest_of(&template(api.get("advancedcronjobs", "a").unwrap())), Some(read.as_str()));
+    is_quiet(&api).await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_somebody_else_is_neither_overwritten_nor_deleted() {
+    let (api, operator) = applied(true, json!({})).await;
+    let theirs = |kind: &str, name: &str| json!({ "kind": kind, "metadata": { "name": name, "namespace": "ops" }, "data": { "of": "theirs" } });
+    let config_map = config_map(&api);
+    drop(operator);
+    for plural in ["configmaps", "advancedcronjobs", "nodecleanups"] {
+        for object in api.list(plural) {
+            api.delete(plural, object["metadata"]["name"].as_str().unwrap());
+        }
+    }
+    for (plural, kind, name) in [
+        ("configmaps", "ConfigMap", config_map.as_str()),
+        ("advancedcronjobs", "AdvancedCronJob", "a"),
+        ("daemonsets", "DaemonSet", "holystone-a"),
+    ] {
+        api.put(plural, theirs(kind, name));
+        api.put(
+            "nodecleanups",
+            node_cleanup(
+                "a",
+                &json!({ "rollout": { "engine": if kind == "DaemonSet" { kind } else { "BroadcastJob" } } }),
+            ),
+        );
+        let before = api.get(plural, name).unwrap();
+        let operator = start(&api);
+        until(kind, || ready(&api, "a") == "NameTaken").await;
+        let status = api.get("nodecleanups", "a").unwrap()["status"].to_string();
+        assert!(
+            status.contains(&format!("there is the {kind} {name} already that belongs to somebody else")),
+            "{status}"
+        );
+        is_quiet_but_for(&api, "POST configmaps/").await;
+        let told = api.list("events").iter().filter(|event| event["reason"] == "NameTaken").count();
+        assert_eq!(told, 1, "{kind}: it is told once");
+        api.delete("nodecleanups", "a");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(api.get(plural, name), Some(before), "{kind}: it is as it was");
+        drop(operator);
+        for plural in ["configmaps", "advancedcronjobs", "daemonsets", "events"] {
+            for object in api.list(plural) {
+                api.delete(plural, object["metadata"]["name"].as_str().unwrap());
+            }
+        }
+    }
+}
+
+/// Nothing is written but this, which is tried again later and later.
+async fn is_quiet_but_for(api: &FakeApi, write: &str) {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    api.take_writes();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let writes = api.take_writes();
+    assert!(writes.len() <= 3 && writes.iter().all(|line| line == write), "{writes:?}");
+}
+
+#[tokio::test]
+async fn a_run_whose_name_is_taken_starts_when_it_is_free() {
+    let (api, _operator) = applied(true, json!({})).await;
+    api.edit("nodecleanups", "a", |object| {
+        object["metadata"]["annotations"] = json!({ "holystone.dev/run-now": "one" });
+    });
+    let is_by_hand = |job: &Value| job["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("a-r"));
+    until("started", || api.list("broadcastjobs").iter().any(is_by_hand)).await;
+    let name = api.list("broadcastjobs").remove(0)["metadata"]["name"].as_str().unwrap().to_owned();
+    api.delete("broadcastjobs", &name);
+    // The same value once more, when the name belongs to somebody else.
+    api.put(
+        "broadcastjobs",
+        json!({ "kind": "BroadcastJob", "metadata": { "name": name, "namespace": "ops" }, "spec": {} }),
+    );
+    api.edit("nodecleanups", "a", |object| object["status"]["runNow"] = "zero".into());
+    until("taken", || ready(&api, "a") == "NameTaken").await;
+    assert_eq!(api.get("nodecleanups", "a").unwrap()["status"]["runNow"], "zero", "it is not taken for started");
+    api.delete("broadcastjobs", &name);
+    until("started", || api.get("nodecleanups", "a").unwrap()["status"]["runNow"] == "one").await;
+    assert_eq!(api.get("broadcastjobs", &name).unwrap()["metadata"]["ownerReferences"][0]["kind"], "NodeCleanup");
+    until("ready", || ready(&api, "a") == "Applied").await;
 }
 
 #[tokio::test]
@@ -321,6 +447,86 @@ async fn who_undoes_what_is_done_is_not_fought_without_end() {
     // At once, after 0.2 seconds, 0.4 and so on.
     assert!((4..=7).contains(&applied), "{applied}");
     assert_eq!(ready(&api, "a"), "Undone");
+}
+
+#[tokio::test]
+async fn who_replaces_what_is_done_now_and_then_is_not_fought_without_end() {
+    let (api, _operator) = applied(true, json!({})).await;
+    // Another operator deletes what it finds, each time after a while in which all seems well.
+    let begun = Instant::now();
+    let mut deleted = 0;
+    while begun.elapsed() < Duration::from_secs(15) {
+        if api.get("advancedcronjobs", "a").is_some() {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            api.delete("advancedcronjobs", "a");
+            deleted += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // After 0.2 seconds, 0.2, 0.4 and so on, and 0.4 seconds each in between.
+    assert!((4..=7).contains(&deleted), "{deleted}");
+    api.delete("advancedcronjobs", "a");
+    until("told", || ready(&api, "a") == "Undone").await;
+}
+
+#[tokio::test]
+async fn of_two_operators_one_acts_and_the_other_says_so() {
+    let api = FakeApi::new(true);
+    let lease =
+        json!({ "metadata": { "name": "holystone-operator", "namespace": "ops" }, "spec": { "holderIdentity": "x" } });
+    api.put("leases", lease);
+    api.put("nodecleanups", node_cleanup("a", &json!({})));
+    let _first = start(&api);
+    until("ready", || ready(&api, "a") == "Applied").await;
+    is_quiet(&api).await;
+    for other in ["elsewhere/holystone-operator", "laptop"] {
+        let second = start_as(&api, unchecked(), other);
+        let told = || api.list("events").iter().filter(|event| event["reason"] == "OtherOperator").count();
+        until("told", || told() == 1).await;
+        api.edit("nodecleanups", "a", |object| {
+            let generation = object["metadata"]["generation"].as_i64().unwrap() + 1;
+            object["metadata"]["generation"] = generation.into();
+            object["spec"]["successfulJobsHistoryLimit"] = generation.into();
+        });
+        let generation = api.get("nodecleanups", "a").unwrap()["metadata"]["generation"].clone();
+        until("followed", || {
+            api.get("advancedcronjobs", "a").unwrap()["spec"]["successfulJobsHistoryLimit"] == generation
+        })
+        .await;
+        is_quiet(&api).await;
+        assert_eq!(told(), 1, "it is told once");
+        assert_eq!(api.get("nodecleanups", "a").unwrap()["status"]["operator"], "ops/holystone-operator");
+        drop(second);
+        for event in api.list("events") {
+            api.delete("events", event["metadata"]["name"].as_str().unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_operator_without_a_lease_makes_way_and_one_that_is_gone_is_followed() {
+    let api = FakeApi::new(true);
+    api.put("nodecleanups", node_cleanup("a", &json!({})));
+    drop({
+        let laptop = start_as(&api, unchecked(), "laptop");
+        until("ready", || ready(&api, "a") == "Applied").await;
+        laptop
+    });
+    let operator = || api.get("nodecleanups", "a").unwrap()["status"]["operator"].clone();
+    assert_eq!(operator(), "laptop");
+    let first = start(&api);
+    until("taken over", || operator() == "ops/holystone-operator").await;
+    drop(first);
+    // Its Lease is gone; that is seen for a minute before it is believed.
+    let _second = start_as(&api, unchecked(), "elsewhere/holystone-operator");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(operator(), "ops/holystone-operator");
+    let begun = Instant::now();
+    while operator() != "elsewhere/holystone-operator" {
+        assert!(begun.elapsed() < Duration::from_secs(90), "it is not taken over");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    is_quiet(&api).await;
 }
 
 #[tokio::test]

@@ -30,6 +30,6 @@ pub use code::{COMPILE, CacheError};
 pub use engine::{Engine, EngineError};
 pub use error::{PluginError, Reason};
 pub use limits::Limits;
-pub use plugin::{Answer, Plugin, digest};
+pub use plugin::{Answer, Plugin};
 pub use v0_1::View;
 pub use worker::Worker;

@@ -10,7 +10,6 @@ use holystone_core::config;
 use holystone_core::matches::PatternMatch;
 use holystone_core::proposal::Proposal;
 use holystone_core::text;
-use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Store, Trap};
@@ -208,7 +207,7 @@ impl Compiled {
     ) -> Result<Self, Problem> {
         let check = move || {
             let checked = check_bytes(bytes.as_ref()).and_then(|()| shape::check(bytes.as_ref()));
-            checked.map(|instances| (digest(bytes.as_ref()), instances, bytes))
+            checked.map(|instances| (holystone_core::digest::of(bytes.as_ref()), instances, bytes))
         };
         let (digest, instances, bytes) = in_time(limits, check).await?;
         if instances > limits.memory {
@@ -290,18 +289,6 @@ fn check_bytes(bytes: &[u8]) -> Result<(), Problem> {
         _ => "it is not WebAssembly",
     };
     Err((Reason::NotAComponent, problem.to_owned()))
-}
-
-/// `sha256:` and the digest of these bytes.
-pub fn digest(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    let mut text = String::from("sha256:");
-    for byte in Sha256::digest(bytes) {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 fn incompatible(error: &wasmtime::Error) -> String {

@@ -8,7 +8,7 @@ use holystone_core::cluster::{self, Allowed};
 use holystone_core::manifest::{
     self, Found, LogRoot, MAX_LENGTH, NodeCleanup, PluginDraft, PluginSource, Problem, Text,
 };
-use holystone_core::text;
+use holystone_core::{digest, text};
 use holystone_node::{Elsewhere, RootSpec};
 use holystone_runtime::{Capability, Limits};
 
@@ -20,6 +20,8 @@ use crate::files;
 use crate::plugins::{self, CacheDir, Choice, Complaint, Loaded, Source};
 use crate::sweep::Pace;
 
+/// How much of a digest is shown.
+const SHOWN_OF_DIGEST: usize = "sha256:".len() + 16;
 /// What the name of a file has to end in, for it to be read from a directory.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
@@ -30,6 +32,8 @@ const SCHEMA_ENDING: &str = ".schema.json";
 #[derive(Clone, Debug)]
 pub(crate) struct Manifests {
     filenames: Vec<PathBuf>,
+    /// The digest that the one file must have.
+    digest: Option<String>,
     config_map_dir: Option<PathBuf>,
     image_volume_dir: Option<PathBuf>,
     log_root_dir: Option<PathBuf>,
@@ -85,6 +89,7 @@ impl Manifests {
     pub(crate) fn new(arguments: &ManifestArguments) -> Self {
         Self {
             filenames: arguments.filenames.clone(),
+            digest: arguments.manifest_digest.clone(),
             config_map_dir: arguments.config_map_dir.clone(),
             image_volume_dir: arguments.image_volume_dir.clone(),
             log_root_dir: arguments.log_root_dir.clone(),
@@ -217,6 +222,7 @@ impl Manifests {
     pub(crate) fn in_files(filenames: &[PathBuf]) -> Self {
         Self {
             filenames: filenames.to_vec(),
+            digest: None,
             config_map_dir: None,
             image_volume_dir: None,
             log_root_dir: None,
@@ -241,6 +247,9 @@ impl Manifests {
             } else {
                 files.push(read(path)?);
             }
+        }
+        if let Some(digest) = &self.digest {
+            is_the_one(&files, digest)?;
         }
         Ok(files)
     }
@@ -386,6 +395,29 @@ fn file(origin: String, directory: &Path, bytes: Result<Vec<u8>, files::FileErro
     let bytes = bytes.map_err(|error| Usage(format!("-f: {origin} {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| Usage(format!("-f: {origin} is not UTF-8: {error}")))?;
     Ok(File { origin, directory: directory.to_owned(), text, is_listed: false })
+}
+
+/// Refuses every file but one with this digest. In a pod a ConfigMap may have been put in the place of the one that it
+/// was made for.
+fn is_the_one(files: &[File], digest: &str) -> anyhow::Result<()> {
+    let [file] = files else {
+        let problem = format!("--manifest-digest is about one file, and -f names {}", files.len());
+        return Err(Usage(problem).into());
+    };
+    let found = digest::of(file.text.as_bytes());
+    if found == digest {
+        return Ok(());
+    }
+    // A termination message has few bytes.
+    let short = |digest: &str| digest.chars().take(SHOWN_OF_DIGEST).collect::<String>();
+    let problem = format!(
+        "-f: {} was changed: --manifest-digest asks for {}…, and it has {}…; nothing is done; on a cluster, delete the \
+         ConfigMap, and the operator makes it again",
+        file.origin,
+        short(digest),
+        short(&found)
+    );
+    Err(Usage(problem).into())
 }
 
 /// The documents of these files. What else lies in a directory is skipped with a note; a directory with nothing but

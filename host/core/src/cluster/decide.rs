@@ -3,26 +3,31 @@
 //! Deciding twice about the same comes to nothing the second time. Whoever carries the actions out asks again when
 //! something has changed, and at [`Decided::again`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::RUN_NOW;
 use super::fold::NodeState;
-use super::objects::{self, Engine, Rendered, digest, render, run_now};
-use super::pod::{MANIFEST_KEY, Site};
+use super::objects::{Engine, Rendered, digest, render, run_now};
+use super::pod::{self, Site};
+use super::status::{Obstacle, name_taken};
 use crate::manifest::status::NodeCleanupStatus;
-use crate::manifest::{self, NodeCleanup, Problem, Text};
+use crate::manifest::{self, NodeCleanup, Problem};
 use crate::schedule::{HistoryLimits, Past, RunState};
 
 /// The annotations by which a change is seen that the API server's additions would hide: a field that was taken away.
 const SPEC_DIGEST: &str = "holystone.dev/spec-digest";
 const TEMPLATE_DIGEST: &str = "holystone.dev/template-digest";
+/// The annotation of a run that the NodeCleanup started itself: what it had started before, or been asked for.
+const AFTER: &str = "holystone.dev/after";
 
 /// How long to wait for something that is about to happen: an object that is going, a run that is to end.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
-/// How often something has to be done in a row before somebody seems to undo it.
+/// How long after the end of a run the last of its pods may be heard.
+const LAST_WORDS: SignedDuration = SignedDuration::from_secs(10);
+/// How often the same has to be done before somebody seems to undo it.
 const UNDONE: u32 = 3;
 /// How often to ask whether OpenKruise has appeared.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
@@ -36,8 +41,8 @@ pub struct Observed<'a> {
     pub site: Site<'a>,
     /// Whether the API server knows AdvancedCronJob and BroadcastJob.
     pub has_kruise: bool,
-    /// Its ConfigMap.
-    pub config_map: Option<&'a Value>,
+    /// The ConfigMaps that say that they belong to it: one for each manifest that pods may still read.
+    pub config_maps: Vec<&'a Value>,
     /// Its AdvancedCronJob.
     pub advanced_cron_job: Option<&'a Value>,
     /// Its DaemonSet.
@@ -48,7 +53,9 @@ pub struct Observed<'a> {
     pub runs: BTreeMap<&'a str, Vec<&'a NodeState>>,
     /// What is wrong with it beyond its text: with its plugins and log roots.
     pub problems: &'a [Problem],
-    /// How often in a row something was done, and had to be done again.
+    /// What the operator is called that looks: the Lease of its replicas.
+    pub operator: &'a str,
+    /// How often the same had to be done lately.
     pub acts: u32,
     /// The time.
     pub now: Timestamp,
@@ -57,12 +64,63 @@ pub struct Observed<'a> {
 /// Something to be done to the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Create the object, or make it so (server-side apply).
+    /// Create the object. Where another has its name already, that one is left as it is.
+    Create(Value),
+    /// Make the object so by server-side apply. It names the uid that was looked at, so no other is changed.
     Apply(Value),
+    /// Put this in the place of exactly the version that was looked at.
+    Replace(Value),
+    /// Change these fields of the object, and leave everything else (a merge patch).
+    Adjust {
+        /// The object that was looked at.
+        object: Value,
+        /// The fields.
+        fields: Value,
+    },
     /// Start nothing more: set `spec.paused`, and leave everything else.
     Pause(Value),
     /// Delete exactly this object, with what belongs to it.
     Delete(Value),
+}
+
+impl Action {
+    /// The object that it is about.
+    pub fn object(&self) -> &Value {
+        match self {
+            Self::Create(object)
+            | Self::Apply(object)
+            | Self::Replace(object)
+            | Self::Adjust { object, .. }
+            | Self::Pause(object)
+            | Self::Delete(object) => object,
+        }
+    }
+
+    /// Why it could not be done, by what the API server said to it.
+    pub fn obstacle(&self, is_there_already: bool, said: String) -> Obstacle {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        match self {
+            Self::Create(object) if is_there_already => {
+                Obstacle::NameTaken { kind: text(&object["kind"]), name: name_of(object).to_owned() }
+            }
+            _ => Obstacle::Refused(said),
+        }
+    }
+}
+
+/// What is done to which object.
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let verb = match self {
+            Self::Create(_) => "create",
+            Self::Apply(_) => "apply",
+            Self::Replace(_) => "replace",
+            Self::Adjust { .. } => "adjust",
+            Self::Pause(_) => "pause",
+            Self::Delete(_) => "delete",
+        };
+        write!(f, "{verb} {} {}", self.object()["kind"].as_str().unwrap_or_default(), name_of(self.object()))
+    }
 }
 
 /// Something for people to know, as a Kubernetes Event.
@@ -111,12 +169,23 @@ impl Outlook {
 
 /// Decides.
 pub fn decide(observed: &Observed<'_>) -> Decided {
-    let before = serde_json::from_value(observed.object["status"].clone()).unwrap_or_default();
+    let before: NodeCleanupStatus = serde_json::from_value(observed.object["status"].clone()).unwrap_or_default();
     let mut step = Step { observed, before, actions: Vec::new(), events: Vec::new(), again: None };
     if !observed.object["metadata"]["deletionTimestamp"].is_null() {
         // What belongs to it goes with it.
         let status = step.before.clone();
         return Decided { actions: Vec::new(), status, is_news: false, events: Vec::new(), again: None };
+    }
+    if step.before.operator.as_deref() != Some(observed.operator) {
+        // Nothing is done before it is known that no other operator does it.
+        let status = NodeCleanupStatus { operator: Some(observed.operator.to_owned()), ..step.before };
+        return Decided {
+            actions: Vec::new(),
+            status,
+            is_news: true,
+            events: Vec::new(),
+            again: Some(SignedDuration::ZERO),
+        };
     }
     let (manifest, mut problems) = match manifest::from_value(observed.object) {
         Ok(manifest) => {
@@ -136,6 +205,13 @@ pub fn decide(observed: &Observed<'_>) -> Decided {
     Decided { actions: step.actions, status, is_news, events: step.events, again: step.again }
 }
 
+/// The run of a NodeCleanup without a schedule.
+struct Once {
+    name: Option<String>,
+    /// The generation of the spec that it is known to be the run of.
+    generation: Option<i64>,
+}
+
 pub(super) struct Step<'a> {
     pub(super) observed: &'a Observed<'a>,
     pub(super) before: NodeCleanupStatus,
@@ -149,13 +225,12 @@ impl Step<'_> {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         let message = format!("the spec cannot be used, and nothing more is started: {}", told.join("; "));
         // What was asked for before may be the very thing that somebody set out to change.
-        if let Some(cron_job) = self.observed.advanced_cron_job.filter(|object| object["spec"]["paused"] != true) {
-            self.actions.push(Action::Pause(cron_job.clone()));
-        }
-        if self.observed.daemon_set.is_some()
-            && let Some(paused) = self.observed.config_map.and_then(paused)
-        {
-            self.actions.push(Action::Apply(self.owned(paused)));
+        self.start_nothing();
+        // Daemons keep the time themselves, so they have to go.
+        if let Some(daemon_set) = self.observed.daemon_set.filter(|object| self.owns(object) && !is_going(object)) {
+            self.actions.push(Action::Delete(daemon_set.clone()));
+            let note = format!("deleted DaemonSet {} until the spec can be used", name_of(daemon_set));
+            self.note("Deleted", note);
         }
         let ready = Outlook::bad("InvalidSpec", message.clone());
         let (last_run, plugins, resolved) = self.last_run(None);
@@ -171,38 +246,47 @@ impl Step<'_> {
     fn of_valid(&mut self, manifest: &NodeCleanup) -> NodeCleanupStatus {
         let mut rendered = render(manifest, self.observed.site);
         let needs_kruise = rendered.engine != Engine::DaemonSet;
-        let mut once = self.before.once.clone();
-        let config_map = self.owned(rendered.config_map.clone());
-        if self.observed.config_map.is_none_or(|live| !contains(live, &config_map)) {
-            self.actions.push(Action::Apply(config_map));
-        }
+        let mut once = Once { name: self.before.once.clone(), generation: self.before.once_generation };
+        let mut run_now = self.before.run_now.clone();
+        let is_in_the_way = self.config_map(self.owned(rendered.config_map.clone()));
         self.remove_other_engines(rendered.engine);
-        let ready = if needs_kruise && !self.observed.has_kruise {
+        let ready = if let Some(problem) = is_in_the_way {
+            self.start_nothing();
+            problem
+        } else if needs_kruise && !self.observed.has_kruise {
             self.wait(PATIENCE);
             let message = "OpenKruise is not installed: there is no AdvancedCronJob and BroadcastJob in the group \
                            apps.kruise.io; install it, or set spec.rollout.engine to DaemonSet";
             Outlook::bad("OpenKruiseMissing", message)
         } else {
             rendered.workload = self.owned(marked(rendered.workload));
-            let ready = self.workload(&rendered, &mut once);
-            self.run_now(manifest, rendered.engine);
+            let ready = self.workload(manifest, &rendered, &mut once);
+            self.run_now(manifest, rendered.engine, &mut run_now);
             ready
         };
-        self.trim(manifest, once.as_deref());
+        self.prune(name_of(&rendered.config_map));
+        self.trim(manifest, once.name.as_deref());
+        // What goes by another manifest stops before this one is there, and what goes by this one begins after it.
+        self.actions.sort_by_key(|action| match action {
+            Action::Pause(_) | Action::Delete(_) => 0,
+            Action::Create(object) if object["kind"] == "ConfigMap" => 1,
+            Action::Create(_) | Action::Apply(_) | Action::Replace(_) | Action::Adjust { .. } => 2,
+        });
         let (next, scheduled) = self.next(manifest, &ready);
         let ready = self.unless_undone(ready);
         let (last_run, plugins, resolved) = self.last_run(Some(rendered.engine));
         let outlooks = [("Ready", ready), ("Scheduled", scheduled), ("PluginsResolved", resolved)];
         let mut status = self.status(next, &outlooks, last_run, plugins);
-        status.once = once;
+        (status.once, status.once_generation) = (once.name, once.generation);
+        status.run_now = run_now;
         status
     }
 
     /// What is done again and again is undone by somebody.
     fn unless_undone(&self, ready: Outlook) -> Outlook {
         let applied = |action: &Action| match action {
-            Action::Apply(object) => Some(format!("{} {}", object["kind"].as_str()?, name_of(object))),
             Action::Pause(_) | Action::Delete(_) => None,
+            action => Some(format!("{} {}", action.object()["kind"].as_str()?, name_of(action.object()))),
         };
         let objects: Vec<String> = self.actions.iter().filter_map(applied).collect();
         if self.observed.acts < UNDONE || objects.is_empty() || !ready.is_true {
@@ -216,53 +300,180 @@ impl Step<'_> {
         Outlook::bad("Undone", message)
     }
 
+    /// Makes the ConfigMap of the manifest; what is in the way of that, if anything is.
+    fn config_map(&mut self, want: Value) -> Option<Outlook> {
+        let name = name_of(&want).to_owned();
+        let Some(live) = self.observed.config_maps.iter().copied().find(|object| name_of(object) == name) else {
+            self.actions.push(Action::Create(want));
+            return None;
+        };
+        let problem = self.is_in_the_way(live, "ConfigMap");
+        if problem.is_some() || contains(live, &want) {
+            return problem;
+        }
+        // It cannot be changed, so somebody has put it there. Pods would refuse it by its digest.
+        self.actions.push(Action::Delete(live.clone()));
+        self.wait(SOON);
+        let message = format!("ConfigMap {name} has other content than its name says, and is made again");
+        Some(Outlook::bad("Replacing", message))
+    }
+
+    /// What keeps an object that is there from being the NodeCleanup's: another owner, or that it is going.
+    fn is_in_the_way(&mut self, live: &Value, kind: &str) -> Option<Outlook> {
+        let name = name_of(live);
+        let is_former = owners(live)
+            .any(|owner| owner["kind"] == "NodeCleanup" && owner["name"] == self.observed.object["metadata"]["name"]);
+        if self.owns(live) && !is_going(live) {
+            return None;
+        }
+        if self.owns(live) || is_former {
+            self.wait(SOON);
+            return Some(Outlook::bad("Replacing", format!("{kind} {name} is going, to be made again")));
+        }
+        Some(Outlook::bad("NameTaken", name_taken(kind, name)))
+    }
+
+    /// Keeps what goes by another manifest from starting anything.
+    fn start_nothing(&mut self) {
+        let cron_job = self.observed.advanced_cron_job.filter(|object| self.owns(object) && !is_going(object));
+        if let Some(cron_job) = cron_job.filter(|object| object["spec"]["paused"] != true) {
+            self.actions.push(Action::Pause(cron_job.clone()));
+        }
+    }
+
+    /// Deletes the ConfigMaps that no pod reads any more: not of the manifest as it is, of no run that is kept on record,
+    /// and of no daemon.
+    fn prune(&mut self, current: &str) {
+        let observed = self.observed;
+        let cron_job = observed.advanced_cron_job.map(|it| &it["spec"]["template"]["broadcastJobTemplate"]["spec"]);
+        let jobs = observed.broadcast_jobs.iter().map(|job| &job["spec"]);
+        let daemon_set = observed.daemon_set.map(|it| &it["spec"]);
+        let specs = cron_job.into_iter().chain(jobs).chain(daemon_set);
+        let mut needed: BTreeSet<&str> = specs.filter_map(|spec| pod::manifest_of(&spec["template"])).collect();
+        needed.insert(current);
+        // Pods of the template before may start again as long as they have not been replaced.
+        if observed.daemon_set.is_some_and(|daemon_set| !is_rolled_out(daemon_set)) {
+            return;
+        }
+        let old = observed
+            .config_maps
+            .iter()
+            .copied()
+            .filter(|object| self.owns(object) && !is_going(object) && !needed.contains(name_of(object)));
+        let old: Vec<Action> = old.map(|object| Action::Delete(object.clone())).collect();
+        self.actions.extend(old);
+    }
+
     /// Brings the object of the engine one step closer to what it should be.
-    fn workload(&mut self, rendered: &Rendered, once: &mut Option<String>) -> Outlook {
+    fn workload(&mut self, manifest: &NodeCleanup, rendered: &Rendered, once: &mut Once) -> Outlook {
         let want = &rendered.workload;
         let name = name_of(want).to_owned();
         let live = match rendered.engine {
             Engine::AdvancedCronJob => self.observed.advanced_cron_job,
             Engine::DaemonSet => self.observed.daemon_set,
-            Engine::BroadcastJob => {
-                // The same spec is the same run, whether or not it is still there to be seen.
-                if once.as_deref() != Some(&name) {
-                    self.actions.push(Action::Apply(want.clone()));
-                    self.note("RunStarted", format!("started BroadcastJob {name}"));
-                    *once = Some(name.clone());
-                }
-                return Outlook::good("Applied", format!("BroadcastJob {name} does what the spec says"));
-            }
+            Engine::BroadcastJob => return self.once(manifest, want, once),
         };
         let kind = rendered.engine.kind();
         let Some(live) = live else {
-            self.actions.push(Action::Apply(want.clone()));
+            self.actions.push(Action::Create(want.clone()));
             self.note("Created", format!("created {kind} {name}"));
             return Outlook::good("Applied", format!("{kind} {name} does what the spec says"));
         };
-        if !self.owns(live) {
-            let message =
-                format!("there is a {kind} {name} already that belongs to somebody else; delete or rename one");
-            return Outlook::bad("NameTaken", message);
-        }
-        if is_going(live) {
-            self.wait(SOON);
-            return Outlook::bad("Replacing", format!("{kind} {name} is going, to be made anew"));
+        if let Some(problem) = self.is_in_the_way(live, kind) {
+            return problem;
         }
         let is_same = |name: &str| live["metadata"]["annotations"][name] == want["metadata"]["annotations"][name];
-        if rendered.engine == Engine::AdvancedCronJob && !is_same(TEMPLATE_DIGEST) {
-            return self.replace(live, &name);
+        if rendered.engine == Engine::AdvancedCronJob {
+            if !is_same(TEMPLATE_DIGEST) {
+                return self.replace(live, &name, "its template changed");
+            }
+            if makes_up(live, want, manifest, self.observed.now) {
+                return self.replace(live, &name, "OpenKruise would make up at once for a time that has passed");
+            }
         }
         if !is_same(SPEC_DIGEST) || !contains(live, want) {
-            self.actions.push(Action::Apply(want.clone()));
+            self.actions.push(brought_up_to(live, want, rendered.engine));
             self.note("Updated", format!("updated {kind} {name}"));
         }
         Outlook::good("Applied", format!("{kind} {name} does what the spec says"))
     }
 
+    /// The one run of a NodeCleanup without a schedule. The same spec is the same run, whether or not it is still there to
+    /// be seen, and whichever version of the operator finds out what its name is.
+    fn once(&mut self, manifest: &NodeCleanup, want: &Value, once: &mut Once) -> Outlook {
+        let name = name_of(want).to_owned();
+        let generation = self.generation();
+        let is_same_spec = once.generation.is_some() && once.generation == generation;
+        let is_decided = once.name.is_some() && (once.name.as_ref() == Some(&name) || is_same_spec);
+        if !is_decided && !manifest.spec.paused {
+            let before = once.name.clone();
+            if let Some(problem) = self.start(want.clone(), before.as_deref(), format!("started BroadcastJob {name}")) {
+                return problem;
+            }
+            once.name = Some(name.clone());
+        }
+        let jobs = self.observed.broadcast_jobs.iter().copied();
+        let mut own = jobs.filter(|job| once.name.as_deref() == Some(name_of(job)) && self.owns(job) && !is_going(job));
+        if let Some(live) = own.next() {
+            self.adjust(live, want);
+        }
+        if !is_decided && manifest.spec.paused {
+            return Outlook::good("Applied", format!("spec.paused is set, so BroadcastJob {name} is not started"));
+        }
+        once.generation = generation;
+        let name = once.name.as_deref().unwrap_or(&name);
+        Outlook::good("Applied", format!("BroadcastJob {name} does what the spec says"))
+    }
+
+    /// Brings what may change of a run that has been started to what the spec says. Its template stays, so that its last
+    /// node gets what its first one got.
+    fn adjust(&mut self, live: &Value, want: &Value) {
+        let (given, policy) = (&want["spec"], &want["spec"]["completionPolicy"]);
+        let digest = &want["metadata"]["annotations"][SPEC_DIGEST];
+        let mut spec = json!({ "paused": given["paused"], "parallelism": given["parallelism"], "failurePolicy": given["failurePolicy"] });
+        spec["completionPolicy"] = json!({
+            "type": policy["type"],
+            "activeDeadlineSeconds": policy["activeDeadlineSeconds"],
+            "ttlSecondsAfterFinished": policy["ttlSecondsAfterFinished"],
+        });
+        if live["metadata"]["annotations"][SPEC_DIGEST] == *digest && contains(&live["spec"], &spec) {
+            return;
+        }
+        // What is absent is null, and a merge patch takes away what is null.
+        let metadata = json!({ "uid": live["metadata"]["uid"], "annotations": { SPEC_DIGEST: digest } });
+        let fields = json!({ "metadata": metadata, "spec": spec });
+        self.actions.push(Action::Adjust { object: live.clone(), fields });
+    }
+
+    /// Starts a run; what is in the way of that, if anything is. An operator that was cut off may not remember that it
+    /// started it: then it came after the same one as it would now. A run of the same name that came after another one is
+    /// an earlier one, and makes room.
+    fn start(&mut self, mut job: Value, before: Option<&str>, note: String) -> Option<Outlook> {
+        let name = name_of(&job).to_owned();
+        let before = before.unwrap_or_default();
+        let live = self.observed.broadcast_jobs.iter().copied().find(|live| name_of(live) == name && self.owns(live));
+        if let Some(live) = live {
+            let is_earlier = is_over(live) && live["metadata"]["annotations"][AFTER] != before;
+            if is_earlier && !is_going(live) {
+                self.actions.push(Action::Delete(live.clone()));
+            }
+            if is_earlier || is_going(live) {
+                self.wait(SOON);
+                let message = format!("BroadcastJob {name} of an earlier run is going, to make room for the next one");
+                return Some(Outlook::bad("Replacing", message));
+            }
+            return None;
+        }
+        job["metadata"]["annotations"][AFTER] = before.into();
+        self.actions.push(Action::Create(job));
+        self.note("RunStarted", note);
+        None
+    }
+
     /// OpenKruise does not let the template of an AdvancedCronJob change, so it is made anew. A run that is going on ends
     /// first, and none is started before it has gone. The new one counts from its own beginning, so no time of the
     /// schedule comes twice.
-    fn replace(&mut self, live: &Value, name: &str) -> Outlook {
+    fn replace(&mut self, live: &Value, name: &str, because: &str) -> Outlook {
         let running = self.runs_of(live).find(|run| !is_over(run)).map(|run| name_of(run).to_owned());
         if let Some(run) = running {
             let message = format!("AdvancedCronJob {name} is made anew when its run {run} has ended");
@@ -271,8 +482,16 @@ impl Step<'_> {
             }
             return Outlook::bad("WaitingForRun", message);
         }
+        // It takes its runs and their pods along, so what they say has to be known before.
+        let now = self.observed.now;
+        let ended = self.runs_of(live).filter_map(|run| time_of(&run["status"]["completionTime"])).max();
+        if ended.is_some_and(|ended| ended <= now && now < ended + LAST_WORDS) {
+            self.wait(SOON);
+            let message = format!("AdvancedCronJob {name} is made anew when all pods of its run have been heard");
+            return Outlook::bad("WaitingForRun", message);
+        }
         self.actions.push(Action::Delete(live.clone()));
-        self.note("Replaced", format!("deleted AdvancedCronJob {name} to make it anew, because its template changed"));
+        self.note("Replaced", format!("deleted AdvancedCronJob {name} to make it anew, because {because}"));
         self.wait(SOON);
         Outlook::bad("Replacing", format!("AdvancedCronJob {name} is going, to be made anew"))
     }
@@ -290,23 +509,30 @@ impl Step<'_> {
         }
     }
 
-    fn run_now(&mut self, manifest: &NodeCleanup, engine: Engine) {
-        let Some(word) = manifest.metadata.annotations.get(RUN_NOW) else { return };
-        if self.before.run_now.as_ref() == Some(word) {
+    /// Does what the annotation asks for, or says why not; either way that value of it is done with.
+    fn run_now(&mut self, manifest: &NodeCleanup, engine: Engine, done: &mut Option<String>) {
+        let Some(word) = manifest.metadata.annotations.get(RUN_NOW).filter(|word| done.as_ref() != Some(word)) else {
             return;
-        }
-        if engine == Engine::DaemonSet {
-            let note = format!("the annotation {RUN_NOW} means nothing with a DaemonSet, whose daemons keep the time");
+        };
+        let ignored = if engine == Engine::DaemonSet {
+            Some("it means nothing with a DaemonSet, whose daemons keep the time")
+        } else if manifest.spec.paused {
+            Some("spec.paused is set; give the annotation another value when it is not set any more")
+        } else {
+            None
+        };
+        if let Some(reason) = ignored {
+            let note = format!("the annotation {RUN_NOW} is ignored: {reason}");
             self.events.push(EventNote { is_warning: true, reason: "RunNowIgnored", note });
         } else {
             let job = self.owned(marked(run_now(manifest, self.observed.site, word)));
-            self.note(
-                "RunStarted",
-                format!("started BroadcastJob {}, as the annotation {RUN_NOW} asks", name_of(&job)),
-            );
-            self.actions.push(Action::Apply(job));
+            let note = format!("started BroadcastJob {}, as the annotation {RUN_NOW} asks", name_of(&job));
+            let before = done.clone();
+            if self.start(job, before.as_deref(), note).is_some() {
+                return;
+            }
         }
-        self.before.run_now = Some(word.clone());
+        *done = Some(word.clone());
     }
 
     /// Deletes runs that the NodeCleanup started itself: those over the history limits, and those that go on by a spec
@@ -334,7 +560,9 @@ impl Step<'_> {
             !is_over(job) && name_of(job).starts_with(&prefix) && Some(name_of(job)) != once
         };
         excess.extend((0..own.len()).filter(|place| is_outdated(own[*place])));
-        self.actions.extend(excess.into_iter().map(|place| Action::Delete(own[place].clone())));
+        let excess = excess.into_iter().map(|place| Action::Delete(own[place].clone()));
+        let excess: Vec<Action> = excess.filter(|action| !self.actions.contains(action)).collect();
+        self.actions.extend(excess);
     }
 
     /// The BroadcastJobs of an AdvancedCronJob.
@@ -374,22 +602,58 @@ impl Step<'_> {
 /// With the annotations by which a change is seen.
 fn marked(mut object: Value) -> Value {
     let template = object["spec"]["template"].to_string();
+    let mut spec = object["spec"].clone();
+    if object["kind"] == "BroadcastJob" {
+        // It stays what it was when the run began.
+        spec["template"] = Value::Null;
+    }
     object["metadata"]["annotations"] = json!({
-        SPEC_DIGEST: digest(&object["spec"].to_string()),
+        SPEC_DIGEST: digest(&spec.to_string()),
         TEMPLATE_DIGEST: digest(&template),
     });
     object
 }
 
-/// The ConfigMap with its manifest paused, unless it is so already.
-fn paused(config_map: &Value) -> Option<Value> {
-    let text = config_map["data"][MANIFEST_KEY].as_str()?;
-    let mut manifest = manifest::read(&[Text { origin: "", text, skips_others: false }]).ok()?.pop()?.manifest;
-    if manifest.spec.paused {
-        return None;
+/// Whether OpenKruise would start a run at once, for a time that has passed, if the AdvancedCronJob became what it should
+/// be. It looks back from what it is then, and not from what it was at that time.
+fn makes_up(live: &Value, want: &Value, manifest: &NodeCleanup, now: Timestamp) -> bool {
+    let [was, is] = [live, want].map(|object| &object["spec"]);
+    let changes = was["paused"] == true || was["startingDeadlineSeconds"] != is["startingDeadlineSeconds"];
+    let Ok(Some(timetable)) = manifest.timetable() else { return false };
+    if !changes || manifest.spec.paused {
+        return false;
     }
-    manifest.spec.paused = true;
-    Some(objects::config_map(&manifest))
+    let last = time_of(&live["status"]["lastScheduleTime"]).or_else(|| time_of(&live["metadata"]["creationTimestamp"]));
+    let deadline = SignedDuration::from_secs(is["startingDeadlineSeconds"].as_i64().unwrap_or_default());
+    let too_late = now.checked_sub(deadline).unwrap_or(now);
+    let from = last.map_or(too_late, |last| last.max(too_late));
+    timetable.schedule.next(from).is_some_and(|tick| tick <= now)
+}
+
+/// How an object that is there is made what it should be. A DaemonSet is replaced, because applying would leave what is
+/// wanted no more: a label of its node selector for example. Of an AdvancedCronJob only values change in place.
+fn brought_up_to(live: &Value, want: &Value, engine: Engine) -> Action {
+    let mut object = want.clone();
+    object["metadata"]["uid"] = live["metadata"]["uid"].clone();
+    if engine != Engine::DaemonSet {
+        return Action::Apply(object);
+    }
+    object["metadata"] = live["metadata"].clone();
+    for part in ["labels", "annotations"] {
+        for (name, value) in want["metadata"][part].as_object().into_iter().flatten() {
+            object["metadata"][part][name] = value.clone();
+        }
+    }
+    object["metadata"]["ownerReferences"] = want["metadata"]["ownerReferences"].clone();
+    Action::Replace(object)
+}
+
+/// Whether all pods of a DaemonSet are of its template.
+fn is_rolled_out(daemon_set: &Value) -> bool {
+    let status = &daemon_set["status"];
+    let updated = status["updatedNumberScheduled"].as_u64().unwrap_or_default();
+    status["observedGeneration"] == daemon_set["metadata"]["generation"]
+        && status["desiredNumberScheduled"].as_u64().is_some_and(|desired| desired <= updated)
 }
 
 /// Whether everything that is wanted is there. More may be there: what the API server and others add.

@@ -135,6 +135,8 @@ impl NodeState {
 pub struct Folded {
     /// Counts, sums and errors; name, phase and times are not known here.
     pub run: LastRun,
+    /// Nodes on which it took place by their reports, whether or not something failed: their pods count as done.
+    pub took_place: u32,
     /// The plugins, as most nodes loaded them.
     pub plugins: Vec<ResolvedPlugin>,
     /// Plugins of which not all nodes have the same bytes, or some have none.
@@ -153,6 +155,7 @@ pub fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>) -
 #[derive(Default)]
 struct Folding<'a> {
     nodes: Nodes,
+    took_place: u32,
     sums: Sums,
     errors: BTreeMap<&'a str, Vec<&'a str>>,
     /// By plugin, how many nodes have which bytes.
@@ -168,6 +171,7 @@ impl<'a> Folding<'a> {
                 self.errors.entry(message).or_default().push(&state.node);
             }
             NodeWord::Ended(told) => {
+                self.took_place += u32::from(told.result != RunResult::NotRun);
                 match told.result {
                     RunResult::Done => self.nodes.succeeded += 1,
                     RunResult::SomeFailed | RunResult::NotRun => self.nodes.failed += 1,
@@ -185,7 +189,7 @@ impl<'a> Folding<'a> {
     }
 
     fn folded(self, desired: u32) -> Folded {
-        let Self { mut nodes, sums, .. } = self;
+        let Self { mut nodes, sums, took_place, .. } = self;
         let over = nodes.succeeded + nodes.failed + nodes.skipped;
         // Pods of nodes that have left the cluster are counted as well.
         nodes.desired = desired.max(over);
@@ -216,7 +220,7 @@ impl<'a> Folding<'a> {
             .plugins
             .into_iter()
             .map(|(name, digests)| ResolvedPlugin { name: name.to_owned(), digest: most(digests) });
-        Folded { run, plugins: plugins.collect(), unlike }
+        Folded { run, took_place, plugins: plugins.collect(), unlike }
     }
 }
 
@@ -228,7 +232,7 @@ fn node_error(message: &str, mut nodes: Vec<&str>) -> NodeError {
 }
 
 /// Done and desired, for people.
-fn summary(nodes: &Nodes) -> String {
+pub(super) fn summary(nodes: &Nodes) -> String {
     format!("{}/{}", nodes.succeeded, nodes.desired)
 }
 
@@ -263,7 +267,7 @@ mod tests {
             NodeState::ended("lost", "oom"),
             NodeState { node: String::new(), times: None, word: NodeWord::Active },
         ];
-        let Folded { run, plugins, unlike } = fold(6, &states);
+        let Folded { run, plugins, unlike, took_place } = fold(6, &states);
         assert_eq!((run.nodes.desired, run.nodes.active, run.nodes.succeeded), (6, 3, 1));
         assert_eq!((run.nodes.failed, run.nodes.skipped, run.nodes.summary.as_str()), (1, 1, "1/6"));
         assert_eq!(
@@ -273,6 +277,7 @@ mod tests {
         assert_eq!(run.errors.len(), 5, "three of one node, its sentence, and the silent one: {:?}", run.errors);
         assert!(run.errors.iter().any(|error| error.message == "the pod ended with oom" && error.nodes == ["lost"]));
         assert_eq!((plugins.len(), unlike.len()), (1, 0));
+        assert_eq!(took_place, 2, "something failed on one of them");
     }
 
     #[test]

@@ -70,7 +70,38 @@ pub struct Rendered {
     pub workload: Value,
 }
 
-/// The name of the ConfigMap and the DaemonSet of a NodeCleanup, apart from what users name themselves.
+/// How many digits of its digest the name of a ConfigMap carries. The whole of it is in the arguments of the pods.
+const DIGITS_IN_NAME: usize = 16;
+
+/// The manifest as the pods of one engine read it, and the ConfigMap that holds exactly this text.
+pub(super) struct PodManifest {
+    /// The name of the ConfigMap, in which the digest is.
+    pub(super) config_map: String,
+    /// The digest of the text, `sha256:` and 64 hexadecimal digits.
+    pub(super) digest: String,
+    text: String,
+}
+
+impl PodManifest {
+    pub(super) fn of(manifest: &NodeCleanup) -> Self {
+        // Nothing in it cannot be written.
+        let text = serde_saphyr::to_string(&plain(manifest)).unwrap_or_default();
+        let digest = crate::digest::of(text.as_bytes());
+        let digits: String = digest.trim_start_matches("sha256:").chars().take(DIGITS_IN_NAME).collect();
+        Self { config_map: format!("{}-{digits}", object_name(&manifest.metadata.name)), digest, text }
+    }
+
+    /// The ConfigMap. Nobody can change what is immutable, so a run that has begun with it ends with it.
+    fn object(&self, manifest: &NodeCleanup) -> Value {
+        let mut object = object("v1", "ConfigMap", manifest, &self.config_map);
+        object["data"] = json!({ MANIFEST_KEY: self.text });
+        object["immutable"] = true.into();
+        object
+    }
+}
+
+/// The name of the DaemonSet of a NodeCleanup, and how those of its ConfigMaps begin, apart from what users name
+/// themselves.
 pub fn object_name(name: &str) -> String {
     format!("holystone-{name}")
 }
@@ -78,18 +109,20 @@ pub fn object_name(name: &str) -> String {
 /// The objects of a manifest, with pods of this site.
 pub fn render(manifest: &NodeCleanup, site: Site<'_>) -> Rendered {
     let engine = Engine::of(manifest);
+    let source = PodManifest::of(manifest);
     let workload = match engine {
-        Engine::AdvancedCronJob => advanced_cron_job(manifest, site),
-        Engine::BroadcastJob => once(manifest, site),
-        Engine::DaemonSet => daemon_set(manifest, site),
+        Engine::AdvancedCronJob => advanced_cron_job(manifest, site, &source),
+        Engine::BroadcastJob => once(manifest, site, &source),
+        Engine::DaemonSet => daemon_set(manifest, site, &source),
     };
-    Rendered { engine, config_map: config_map(manifest), workload }
+    Rendered { engine, config_map: source.object(manifest), workload }
 }
 
 /// A BroadcastJob that runs a manifest at once, for a value of the annotation `holystone.dev/run-now`. OpenKruise does
 /// not take it for one of the schedule, because it belongs to the NodeCleanup itself.
 pub fn run_now(manifest: &NodeCleanup, site: Site<'_>, word: &str) -> Value {
-    broadcast_job(manifest, site, &format!("{}-r{}", manifest.metadata.name, digest(word)))
+    let name = format!("{}-r{}", manifest.metadata.name, digest(word));
+    broadcast_job(manifest, site, &PodManifest::of(manifest), &name)
 }
 
 fn object(api_version: &str, kind: &str, manifest: &NodeCleanup, name: &str) -> Value {
@@ -100,9 +133,9 @@ fn object(api_version: &str, kind: &str, manifest: &NodeCleanup, name: &str) -> 
     json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata })
 }
 
-/// The manifest as the pods read it: without what the API server stores with it, and without what it says of the rollout,
-/// which means nothing on one node.
-pub(super) fn config_map(manifest: &NodeCleanup) -> Value {
+/// The manifest as the pods read it: without what the API server stores with it, without what it says of the rollout,
+/// which means nothing on one node, and without what only concerns whoever starts runs.
+fn plain(manifest: &NodeCleanup) -> NodeCleanup {
     let mut plain = manifest.clone();
     plain.metadata = Metadata {
         name: manifest.metadata.name.clone(),
@@ -111,21 +144,22 @@ pub(super) fn config_map(manifest: &NodeCleanup) -> Value {
         annotations: BTreeMap::new(),
         other: BTreeMap::new(),
     };
-    plain.spec.runtime = Runtime { endpoint: manifest.spec.runtime.endpoint.clone(), ..Runtime::default() };
+    let spec = &mut plain.spec;
+    spec.runtime = Runtime { endpoint: manifest.spec.runtime.endpoint.clone(), ..Runtime::default() };
     let policies = &manifest.spec.rollout;
-    plain.spec.rollout = Rollout {
+    spec.rollout = Rollout {
         completion_policy: CompletionPolicy { kind: CompletionType::default(), ..policies.completion_policy },
         failure_policy: FailurePolicy { kind: FailurePolicyType::default(), ..policies.failure_policy },
         ..Rollout::default()
     };
-    // Nothing in it cannot be written.
-    let text = serde_saphyr::to_string(&plain).unwrap_or_default();
-    let mut object = object("v1", "ConfigMap", manifest, &object_name(&manifest.metadata.name));
-    object["data"] = json!({ MANIFEST_KEY: text });
-    object
+    // Daemons start runs themselves. A pod that runs once would only be another one whenever one of these changes.
+    if Engine::of(manifest) != Engine::DaemonSet {
+        spec.forget_starts();
+    }
+    plain
 }
 
-fn advanced_cron_job(manifest: &NodeCleanup, site: Site<'_>) -> Value {
+fn advanced_cron_job(manifest: &NodeCleanup, site: Site<'_>, source: &PodManifest) -> Value {
     let spec = &manifest.spec;
     let schedule = spec.schedule.as_deref().unwrap_or_default();
     let mut cron = json!({
@@ -135,7 +169,7 @@ fn advanced_cron_job(manifest: &NodeCleanup, site: Site<'_>) -> Value {
         "paused": spec.paused,
         "successfulJobsHistoryLimit": history(spec.successful_jobs_history_limit),
         "failedJobsHistoryLimit": history(spec.failed_jobs_history_limit),
-        "template": { "broadcastJobTemplate": { "spec": broadcast_job_spec(manifest, site) } },
+        "template": { "broadcastJobTemplate": { "spec": broadcast_job_spec(manifest, site, source) } },
     });
     if let Some(zone) = &spec.time_zone {
         cron["timeZone"] = zone.as_str().into();
@@ -164,20 +198,30 @@ fn starting_deadline_seconds(manifest: &NodeCleanup) -> i64 {
     deadline.as_secs()
 }
 
-fn once(manifest: &NodeCleanup, site: Site<'_>) -> Value {
-    // A spec that has changed is another run; the same spec is the same run.
-    let spec = serde_json::to_string(&manifest.spec).unwrap_or_default();
-    broadcast_job(manifest, site, &format!("{}-o{}", manifest.metadata.name, digest(&spec)))
+fn once(manifest: &NodeCleanup, site: Site<'_>, source: &PodManifest) -> Value {
+    broadcast_job(manifest, site, source, &format!("{}-o{}", manifest.metadata.name, digest(&identity(manifest))))
 }
 
-fn broadcast_job(manifest: &NodeCleanup, site: Site<'_>, name: &str) -> Value {
+/// What a run without a schedule is recognised by: what it does, and on which nodes. When it may start, how fast it goes,
+/// when it is given up and how long it is kept make no other run of it.
+fn identity(manifest: &NodeCleanup) -> String {
+    let mut spec = manifest.spec.clone();
+    spec.forget_starts();
+    spec.time_zone = None;
+    spec.rollout.parallelism = None;
+    spec.rollout.failure_policy = FailurePolicy::default();
+    spec.rollout.completion_policy.active_deadline_seconds = None;
+    serde_json::to_string(&spec).unwrap_or_default()
+}
+
+fn broadcast_job(manifest: &NodeCleanup, site: Site<'_>, source: &PodManifest, name: &str) -> Value {
     let mut object = object(KRUISE_API, "BroadcastJob", manifest, name);
-    object["spec"] = broadcast_job_spec(manifest, site);
+    object["spec"] = broadcast_job_spec(manifest, site, source);
     object["spec"]["paused"] = manifest.spec.paused.into();
     object
 }
 
-fn broadcast_job_spec(manifest: &NodeCleanup, site: Site<'_>) -> Value {
+fn broadcast_job_spec(manifest: &NodeCleanup, site: Site<'_>, source: &PodManifest) -> Value {
     let rollout = &manifest.spec.rollout;
     let policy = rollout.completion_policy;
     let mut completion = json!({ "type": "Always", "activeDeadlineSeconds": pod::active_deadline_seconds(&policy) });
@@ -189,7 +233,7 @@ fn broadcast_job_spec(manifest: &NodeCleanup, site: Site<'_>) -> Value {
     let mut spec = json!({
         "completionPolicy": completion,
         "failurePolicy": { "type": rollout.failure_policy.kind },
-        "template": pod::template(manifest, site, RolloutEngine::BroadcastJob),
+        "template": pod::template(manifest, site, source, RolloutEngine::BroadcastJob),
     });
     if let Some(parallelism) = rollout.parallelism {
         // A number as a number: OpenKruise takes "3" for 3 percent.
@@ -198,13 +242,15 @@ fn broadcast_job_spec(manifest: &NodeCleanup, site: Site<'_>) -> Value {
     spec
 }
 
-fn daemon_set(manifest: &NodeCleanup, site: Site<'_>) -> Value {
+fn daemon_set(manifest: &NodeCleanup, site: Site<'_>, source: &PodManifest) -> Value {
     let mut object = object("apps/v1", "DaemonSet", manifest, &object_name(&manifest.metadata.name));
     let selector: Map<String, Value> = pod::labels(manifest).as_object().cloned().unwrap_or_default();
+    // Whoever pauses wants no further run on any node, and not on one tenth of them after the other.
+    let unavailable = if manifest.spec.paused { "100%" } else { "10%" };
     object["spec"] = json!({
         "selector": { "matchLabels": selector },
-        "template": pod::template(manifest, site, RolloutEngine::DaemonSet),
-        "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": "10%" } },
+        "template": pod::template(manifest, site, source, RolloutEngine::DaemonSet),
+        "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": unavailable } },
     });
     object
 }

@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Allowed, DAEMON_PORT, MANAGED_BY, NAME_LABEL, object_name};
+use super::objects::PodManifest;
+use super::{Allowed, DAEMON_PORT, MANAGED_BY, NAME_LABEL};
 use crate::manifest::{CompletionPolicy, Mode, NodeCleanup, PluginSource, RolloutEngine, SocketMount};
 use crate::pressure::Disk;
 use crate::worker::{COMPILE_MEMORY, WORKERS};
@@ -20,6 +21,8 @@ const IMAGE_ROOT: &str = "/host/images";
 const STATE_DIR: &str = "/var/lib/holystone";
 /// The runtime that `auto` means in a pod, which sees no other socket of the node than the one that it is given.
 const AUTO: &str = "/run/containerd/containerd.sock";
+/// The volume with the manifest.
+const MANIFEST_VOLUME: &str = "manifest";
 /// The manifest in its ConfigMap.
 pub(super) const MANIFEST_KEY: &str = "node-cleanup.yaml";
 /// The memory that the host takes besides the plugin and the workers that compile: a run on a node of thousands of images.
@@ -71,16 +74,16 @@ impl Mount {
 }
 
 /// The template of the pods.
-pub(super) fn template(manifest: &NodeCleanup, site: Site<'_>, engine: RolloutEngine) -> Value {
+pub(super) fn template(manifest: &NodeCleanup, site: Site<'_>, source: &PodManifest, engine: RolloutEngine) -> Value {
     let rollout = &manifest.spec.rollout;
-    let mounts = mounts(manifest, site.allowed, engine);
+    let mounts = mounts(manifest, site.allowed, source, engine);
     let volumes: Vec<&Value> = mounts.iter().map(|mount| &mount.volume).collect();
     let mut selector: Map<String, Value> =
         rollout.node_selector.iter().map(|(label, value)| (label.clone(), value.as_str().into())).collect();
     selector.insert("kubernetes.io/os".to_owned(), "linux".into());
     let mut spec = json!({
         "automountServiceAccountToken": false,
-        "containers": [container(manifest, site, engine, &mounts)],
+        "containers": [container(manifest, site, &arguments(manifest, site.allowed, source, engine), engine, &mounts)],
         "enableServiceLinks": false,
         "nodeSelector": selector,
         "priorityClassName": rollout.priority_class_name,
@@ -97,13 +100,25 @@ pub(super) fn template(manifest: &NodeCleanup, site: Site<'_>, engine: RolloutEn
     json!({ "metadata": { "labels": labels(manifest) }, "spec": spec })
 }
 
+/// The ConfigMap that the pods of a template read their manifest from.
+pub fn manifest_of(template: &Value) -> Option<&str> {
+    let volumes = template["spec"]["volumes"].as_array()?;
+    volumes.iter().find(|volume| volume["name"] == MANIFEST_VOLUME)?["configMap"]["name"].as_str()
+}
+
 fn tolerations(manifest: &NodeCleanup) -> Vec<Value> {
     let usual = TOLERATED.map(|(key, effect)| json!({ "key": key, "operator": "Exists", "effect": effect }));
     let given = manifest.spec.rollout.tolerations.iter().map(|toleration| json!(toleration));
     usual.into_iter().chain(given).collect()
 }
 
-fn container(manifest: &NodeCleanup, site: Site<'_>, engine: RolloutEngine, mounts: &[Mount]) -> Value {
+fn container(
+    manifest: &NodeCleanup,
+    site: Site<'_>,
+    arguments: &[String],
+    engine: RolloutEngine,
+    mounts: &[Mount],
+) -> Value {
     let field = |path: &str| json!({ "fieldRef": { "apiVersion": "v1", "fieldPath": path } });
     let mounts: Vec<&Value> = mounts.iter().map(|mount| &mount.mount).collect();
     let mebibytes = memory(manifest).div_ceil(1 << 20);
@@ -117,7 +132,7 @@ fn container(manifest: &NodeCleanup, site: Site<'_>, engine: RolloutEngine, moun
         "name": "holystone",
         "image": site.image,
         "imagePullPolicy": "IfNotPresent",
-        "args": arguments(manifest, site.allowed, engine),
+        "args": arguments,
         "env": [
             { "name": "NODE_NAME", "valueFrom": field("spec.nodeName") },
             { "name": "POD_UID", "valueFrom": field("metadata.uid") },
@@ -156,14 +171,16 @@ fn memory(manifest: &NodeCleanup) -> u64 {
     HOST_MEMORY.saturating_add(largest).saturating_add(workers.saturating_mul(COMPILE_MEMORY))
 }
 
-fn arguments(manifest: &NodeCleanup, allowed: &Allowed, engine: RolloutEngine) -> Vec<String> {
+fn arguments(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, engine: RolloutEngine) -> Vec<String> {
     let spec = &manifest.spec;
     let mut arguments = vec![
         match engine {
             RolloutEngine::BroadcastJob => "run".to_owned(),
             RolloutEngine::DaemonSet => "daemon".to_owned(),
         },
-        format!("--filename={MANIFEST_DIR}"),
+        format!("--filename={MANIFEST_DIR}/{MANIFEST_KEY}"),
+        // Whoever may change ConfigMaps may put another one in its place; then this pod does nothing.
+        format!("--manifest-digest={}", source.digest),
     ];
     if has_source(manifest, |source| matches!(source, PluginSource::ConfigMap(_))) {
         arguments.push(format!("--config-map-dir={CONFIG_MAP_DIR}"));
@@ -242,12 +259,12 @@ pub(super) fn socket(manifest: &NodeCleanup) -> Option<&str> {
     }
 }
 
-fn mounts(manifest: &NodeCleanup, allowed: &Allowed, engine: RolloutEngine) -> Vec<Mount> {
+fn mounts(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, engine: RolloutEngine) -> Vec<Mount> {
     let spec = &manifest.spec;
     let host = |path: &str, kind: &str| ("hostPath", json!({ "path": path, "type": kind }));
     let config_map = |name: &str| ("configMap", json!({ "name": name }));
     let mut mounts = vec![
-        Mount::new("manifest", MANIFEST_DIR, true, config_map(&object_name(&manifest.metadata.name))),
+        Mount::new(MANIFEST_VOLUME, MANIFEST_DIR, true, config_map(&source.config_map)),
         Mount::new("state", STATE_DIR, false, host(STATE_DIR, "DirectoryOrCreate")),
     ];
     mounts.extend(socket(manifest).map(|socket| runtime(socket, spec.runtime.mount, engine)));

@@ -10,6 +10,8 @@ use crate::schedule::{ConcurrencyPolicy, Schedule, zone};
 
 /// How many ticks OpenKruise looks back over; when more were missed it gives up for good.
 const MOST_TICKS: usize = 100;
+/// The labels that say what a node runs.
+const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
 /// How many ticks of a schedule are looked at to find out how close together they come.
 const SAMPLE: usize = 2_000;
 
@@ -35,6 +37,14 @@ pub fn problems(manifest: &NodeCleanup, allowed: &Allowed) -> Vec<Problem> {
                 }
             }
             PluginSource::Builtin(_) | PluginSource::ConfigMap(_) => {}
+        }
+    }
+    for (label, value) in &spec.rollout.node_selector {
+        if OS_LABELS.contains(&label.as_str()) && value != "linux" {
+            let message = format!(
+                "must not ask for another {label} than linux, because the pods run on Linux nodes only; found {value}"
+            );
+            add("spec.rollout.nodeSelector", message);
         }
     }
     if spec.concurrency_policy == ConcurrencyPolicy::Allow {

@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::decide::{EventNote, Outlook, Step, began, is_over, name_of, time_of};
-use super::fold::{Folded, NodeState, fold};
-use super::objects::Engine;
+use super::fold::{Folded, NodeState, fold, summary};
+use super::objects::{Engine, object_name};
 use crate::manifest::NodeCleanup;
-use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, ResolvedPlugin};
+use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, NodeError, ResolvedPlugin};
 use crate::text::{beginning, shown};
 
 /// How far the clocks of two nodes may be apart.
@@ -56,18 +56,21 @@ impl Step<'_> {
         self.before.observed_generation == self.generation()
     }
 
-    fn generation(&self) -> Option<i64> {
+    pub(super) fn generation(&self) -> Option<i64> {
         self.observed.object["metadata"]["generation"].as_i64()
     }
 
-    /// The last run, its plugins, and whether they are the same everywhere.
+    /// The last run, its plugins, and whether they are the same everywhere. Never an earlier one than is known already,
+    /// and never less of it: runs go with their AdvancedCronJob, and pods with their nodes.
     pub(super) fn last_run(&mut self, engine: Option<Engine>) -> (Option<LastRun>, Vec<ResolvedPlugin>, Outlook) {
         let found = match engine {
             Some(Engine::DaemonSet) => self.observed.daemon_set.and_then(|set| self.run_of_daemons(set)),
             _ => self.latest_run().map(|job| self.run_of_job(job)),
         };
+        let is_of_daemons = engine == Some(Engine::DaemonSet);
+        let found = found.filter(|found| !self.knows_better(&found.run, is_of_daemons));
         let found = found.map(|folded| self.of_the_spec(folded));
-        let Some(Folded { run, plugins, unlike }) = found else {
+        let Some(Folded { run, plugins, unlike, .. }) = found else {
             let kept = self.before.conditions.iter().find(|condition| condition.kind == "PluginsResolved");
             let resolved = kept.map_or_else(
                 || Outlook::bad("NoRunYet", "no node has loaded the plugins yet"),
@@ -77,15 +80,7 @@ impl Step<'_> {
                     message: kept.message.clone(),
                 },
             );
-            return (self.before.last_run.clone(), self.before.plugins.clone(), resolved);
-        };
-        // Pods of a run that is over vanish with their nodes; what they said stays said.
-        let reports = |run: &LastRun| run.nodes.succeeded + run.nodes.failed;
-        let (run, plugins) = match &self.before.last_run {
-            Some(before) if before.name == run.name && before.phase != "Running" && reports(before) > reports(&run) => {
-                (before.clone(), self.before.plugins.clone())
-            }
-            _ => (run, plugins),
+            return (self.kept_run(is_of_daemons), self.before.plugins.clone(), resolved);
         };
         let resolved = if !unlike.is_empty() {
             let message = format!("not all nodes have the same bytes, or some have none, of: {}", unlike.join(", "));
@@ -107,6 +102,46 @@ impl Step<'_> {
         folded
     }
 
+    /// Whether the status knows of a later run than this one, or more of the same.
+    fn knows_better(&self, run: &LastRun, is_of_daemons: bool) -> bool {
+        let Some(before) = &self.before.last_run else { return false };
+        let reports = |run: &LastRun| (run.nodes.succeeded + run.nodes.failed).saturating_sub(run.nodes.unreported);
+        if before.name != run.name {
+            return (before.started_at, &before.name) > (run.started_at, &run.name);
+        }
+        // The name of a DaemonSet is that of all of its runs.
+        let is_later = is_of_daemons && run.finished_at > before.finished_at;
+        !is_later && reports(before) > reports(run)
+    }
+
+    /// The run that the status knows, with what its BroadcastJob has come to since.
+    fn kept_run(&self, is_of_daemons: bool) -> Option<LastRun> {
+        let mut run = self.before.last_run.clone()?;
+        if has_ended(&run) || is_of_daemons || run.name == object_name(name_of(self.observed.object)) {
+            return Some(run);
+        }
+        let Some(job) = self.observed.broadcast_jobs.iter().copied().find(|job| name_of(job) == run.name) else {
+            // Without OpenKruise nothing is seen of BroadcastJobs.
+            if self.observed.has_kruise {
+                self.was_lost(&mut run);
+            }
+            return Some(run);
+        };
+        // How many of those with a report ended well for OpenKruise is not known any more; at most all of them.
+        let took_place = run.nodes.succeeded + run.nodes.failed;
+        settle(job, took_place, &mut run);
+        Some(run)
+    }
+
+    /// A run whose BroadcastJob was deleted before its end was seen.
+    fn was_lost(&self, run: &mut LastRun) {
+        "Failed".clone_into(&mut run.phase);
+        run.finished_at = Some(whole_second(self.observed.now));
+        run.nodes.skipped += std::mem::take(&mut run.nodes.active);
+        let message = format!("the BroadcastJob {} was deleted before its end was seen", run.name);
+        run.errors.push(NodeError { message, count: run.nodes.skipped, nodes: Vec::new() });
+    }
+
     fn latest_run(&self) -> Option<&Value> {
         let jobs = self.observed.broadcast_jobs.iter().copied();
         jobs.max_by_key(|job| (began(job), name_of(job).to_owned()))
@@ -114,24 +149,12 @@ impl Step<'_> {
 
     fn run_of_job(&self, job: &Value) -> Folded {
         let status = &job["status"];
-        let desired = u32::try_from(status["desired"].as_i64().unwrap_or_default()).unwrap_or_default();
-        let mut folded = fold(desired, self.observed.runs.get(name_of(job)).into_iter().flatten().copied());
+        let mut folded =
+            fold(count(&status["desired"]), self.observed.runs.get(name_of(job)).into_iter().flatten().copied());
         let run = &mut folded.run;
         name_of(job).clone_into(&mut run.name);
         run.started_at = began(job);
-        run.finished_at = time_of(&status["completionTime"]);
-        if is_over(job) {
-            // Whose pod never began, because of a volume that is not there for example, will not say anything any more.
-            run.nodes.skipped += std::mem::take(&mut run.nodes.active);
-        }
-        let phase = if !is_over(job) {
-            "Running"
-        } else if status["phase"] == "failed" || run.nodes.succeeded < run.nodes.desired {
-            "Failed"
-        } else {
-            "Complete"
-        };
-        phase.clone_into(&mut run.phase);
+        settle(job, folded.took_place, run);
         folded
     }
 
@@ -187,7 +210,9 @@ impl Step<'_> {
             last_run,
             plugins,
             once: self.before.once.clone(),
+            once_generation: self.before.once_generation,
             run_now: self.before.run_now.clone(),
+            operator: self.before.operator.clone(),
         }
     }
 
@@ -209,9 +234,9 @@ impl Step<'_> {
                 self.events.push(EventNote { is_warning: true, reason, note: condition.message.clone() });
             }
         }
-        let Some(run) = status.last_run.as_ref().filter(|run| run.phase != "Running") else { return };
+        let Some(run) = status.last_run.as_ref().filter(|run| has_ended(run)) else { return };
         let is_told = self.before.last_run.as_ref().is_some_and(|before| {
-            before.phase != "Running" && before.name == run.name && before.finished_at == run.finished_at
+            has_ended(before) && before.name == run.name && before.finished_at == run.finished_at
         });
         if !is_told {
             let is_warning = run.phase == "Failed";
@@ -223,6 +248,43 @@ impl Step<'_> {
             self.events.push(EventNote { is_warning, reason, note });
         }
     }
+}
+
+/// Whether a run is over.
+fn has_ended(run: &LastRun) -> bool {
+    !matches!(run.phase.as_str(), "Running" | "Paused")
+}
+
+/// Puts what a BroadcastJob says of itself to what its pods reported: whether it is over, and nodes that it counts as
+/// done of which there is no report (any more). `took_place` is how many of those with a report it counts as done.
+fn settle(job: &Value, took_place: u32, run: &mut LastRun) {
+    let status = &job["status"];
+    let nodes = &mut run.nodes;
+    run.finished_at = time_of(&status["completionTime"]);
+    if is_over(job) {
+        nodes.desired = nodes.desired.max(count(&status["desired"]));
+        let seen = nodes.succeeded + nodes.failed + nodes.skipped;
+        let unseen = nodes.desired.saturating_sub(seen);
+        let unreported = count(&status["succeeded"]).saturating_sub(took_place).min(unseen);
+        nodes.succeeded += unreported;
+        nodes.unreported += unreported;
+        // Whose pod never began, because of a volume that is not there for example, will not say anything any more.
+        nodes.skipped += unseen - unreported;
+        nodes.active = 0;
+        nodes.summary = summary(nodes);
+    }
+    let phase = match status["phase"].as_str() {
+        Some("paused") => "Paused",
+        Some("failed") => "Failed",
+        Some("completed") if nodes.succeeded < nodes.desired => "Failed",
+        Some("completed") => "Complete",
+        _ => "Running",
+    };
+    phase.clone_into(&mut run.phase);
+}
+
+fn count(value: &Value) -> u32 {
+    u32::try_from(value.as_i64().unwrap_or_default()).unwrap_or_default()
 }
 
 /// Kubernetes' times have no fractions of seconds.
@@ -239,21 +301,63 @@ fn known(reason: &str) -> &'static str {
     }
 }
 
-/// The status when something that was decided could not be done: it was not, and Ready says why. What would count as
-/// done once it is in the status stays as it was.
-pub fn not_applied(object: &Value, decided: &NodeCleanupStatus, problem: &str, now: Timestamp) -> NodeCleanupStatus {
+/// Says that another operator looks after a NodeCleanup, and what to do about it.
+pub fn other_operator(other: &str, own: &str) -> EventNote {
+    let note = format!(
+        "the operator {} looks after it, so the operator {own} leaves it alone; let each operator watch other namespaces",
+        shown(other)
+    );
+    EventNote { is_warning: true, reason: "OtherOperator", note }
+}
+
+/// Why something that was decided could not be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// An object of this kind and name was to be created, and there is one already.
+    NameTaken {
+        /// The kind.
+        kind: String,
+        /// The name.
+        name: String,
+    },
+    /// The API server's words.
+    Refused(String),
+}
+
+/// Says that a name is taken, and what to do about it.
+pub(super) fn name_taken(kind: &str, name: &str) -> String {
+    format!(
+        "there is the {kind} {name} already that belongs to somebody else, and it is left as it is; delete or rename it, or \
+         give this NodeCleanup another name"
+    )
+}
+
+/// The status when something that was decided could not be done: it was not, and Ready says why; and an event, if that is
+/// news. What would count as done once it is in the status stays as it was.
+pub fn not_applied(
+    object: &Value,
+    decided: &NodeCleanupStatus,
+    obstacle: &Obstacle,
+    now: Timestamp,
+) -> (NodeCleanupStatus, Option<EventNote>) {
     let before: NodeCleanupStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
+    let (reason, message) = match obstacle {
+        Obstacle::NameTaken { kind, name } => ("NameTaken", name_taken(kind, &shown(name))),
+        Obstacle::Refused(problem) => ("ApplyFailed", shown(problem)),
+    };
     let mut status = decided.clone();
-    status.once = before.once;
+    (status.once, status.once_generation) = (before.once, before.once_generation);
     status.run_now = before.run_now;
+    let was = before.conditions.iter().find(|before| before.kind == "Ready" && before.status == "False");
     for condition in status.conditions.iter_mut().filter(|condition| condition.kind == "Ready") {
-        let was = before.conditions.iter().find(|before| before.kind == "Ready" && before.status == "False");
         condition.last_transition_time = was.map_or(whole_second(now), |was| was.last_transition_time);
         "False".clone_into(&mut condition.status);
-        "ApplyFailed".clone_into(&mut condition.reason);
-        condition.message = shown(problem);
+        reason.clone_into(&mut condition.reason);
+        condition.message.clone_from(&message);
     }
-    status
+    // The API server's words may be others each time.
+    let is_new = was.is_none_or(|was| was.reason != reason || reason == "NameTaken" && was.message != message);
+    (status, is_new.then_some(EventNote { is_warning: true, reason, note: message }))
 }
 
 /// Whether a status is another one than an object has.

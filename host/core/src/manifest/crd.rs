@@ -31,7 +31,7 @@ const PATTERNS: [(&str, &str); 8] = [
 type Rule = (&'static str, &'static str, &'static str, &'static str);
 
 /// How fields go together. Paths are those of the schema: `[]` stands for the entries of a list.
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 16] = [
     (
         "",
         "self.metadata.name.size() <= 52",
@@ -75,6 +75,12 @@ const RULES: [Rule; 14] = [
         ".digest",
     ),
     (
+        "spec.plugins[]",
+        "!has(self.source.configMap) || has(self.digest)",
+        "must be given, because whoever may edit the ConfigMap could change the plugin",
+        ".digest",
+    ),
+    (
         "spec.plugins[].source",
         "!has(self.file)",
         "is a file of one machine; on a cluster use configMap or imageVolume",
@@ -85,6 +91,12 @@ const RULES: [Rule; 14] = [
         "has(self.above) || has(self.until)",
         "must have above, until or both; without them it says nothing",
         "",
+    ),
+    (
+        "spec.rollout",
+        "!has(self.nodeSelector) || ['kubernetes.io/os', 'beta.kubernetes.io/os'].all(key, !(key in self.nodeSelector) || self.nodeSelector[key] == 'linux')",
+        "must not ask for another kubernetes.io/os than linux, because the pods run on Linux nodes only",
+        ".nodeSelector",
     ),
     (
         "spec.rollout.completionPolicy",

@@ -187,11 +187,19 @@ fn limits(plugin: &Node, path: &str, problems: &mut Vec<Problem>) {
     }
 }
 
-/// What an image's tag names can change from run to run, so that nobody would know which plugin decides.
+/// What an image's tag names, and what a ConfigMap holds, can change from run to run, so that nobody would know which
+/// plugin decides.
 fn pinned(plugin: &Node, path: &str, problems: &mut Vec<Problem>) {
+    if plugin.get("digest").is_some() {
+        return;
+    }
+    if let Some(config_map) = plugin.at("source.configMap") {
+        let message = "must be given, because whoever may edit the ConfigMap could change the plugin";
+        problems.push(Problem::new(config_map.line, &child(path, "digest"), message));
+    }
     let Some(reference) = plugin.at("source.imageVolume.reference") else { return };
     let is_pinned = reference.text().is_some_and(|text| text.contains("@sha256:"));
-    if !is_pinned && plugin.get("digest").is_none() {
+    if !is_pinned {
         let message = "must be given, because the reference of the image has no digest (@sha256:…)";
         problems.push(Problem::new(reference.line, &child(path, "digest"), message));
     }

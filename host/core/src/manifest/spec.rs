@@ -219,7 +219,8 @@ pub enum PluginSource {
     /// A component on this machine, by the path of its file. A relative path starts at the directory of the manifest.
     /// Not on a cluster.
     File(#[schemars(extend("format" = "filled"))] String),
-    /// A component in a ConfigMap. Outside of a cluster it is the file `NAME/KEY` in the directory that
+    /// A component in a ConfigMap. Whoever may edit the ConfigMap could change it, so the plugin must have a `digest`:
+    /// `sha256:` and what `sha256sum` prints for the file. Outside of a cluster it is the file `NAME/KEY` in the directory that
     /// `--config-map-dir` names.
     ConfigMap(ConfigMapKey),
     /// A component in a container image, which the kubelet mounts into the pods (Kubernetes 1.33 and containerd 2.1 or
@@ -508,6 +509,19 @@ pub enum TaintEffect {
     PreferNoSchedule,
     /// Pods that are there are evicted as well.
     NoExecute,
+}
+
+impl NodeCleanupSpec {
+    /// Sets back what only concerns when runs are started, and how long they are kept: what a run does on a node does
+    /// not depend on it. The schedule stays, because ages of images are judged by whether another run comes.
+    pub(crate) fn forget_starts(&mut self) {
+        self.starting_deadline_seconds = None;
+        self.concurrency_policy = defaults::concurrency_policy();
+        self.paused = false;
+        self.successful_jobs_history_limit = defaults::successful_history();
+        self.failed_jobs_history_limit = defaults::failed_history();
+        self.rollout.completion_policy.ttl_seconds_after_finished = None;
+    }
 }
 
 impl PluginSource {

@@ -15,6 +15,10 @@ pub struct NodeCleanupStatus {
     /// The generation of the spec that this is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The operator that looks after it, by the namespace and name of its Lease. Another one that watches the namespace as
+    /// well leaves it alone until that Lease is no longer renewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
     /// `Ready`: the cluster does what the spec says. `Scheduled`: a next run is to come. `PluginsResolved`: the plugins
     /// of the last run could be loaded, and were the same on all nodes.
     pub conditions: Vec<Condition>,
@@ -28,9 +32,13 @@ pub struct NodeCleanupStatus {
     /// The plugins of the last run, as the nodes loaded them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub plugins: Vec<ResolvedPlugin>,
-    /// The BroadcastJob that was started last for a NodeCleanup without a schedule.
+    /// The BroadcastJob that was started last for a NodeCleanup without a schedule. It is not started again as long as the
+    /// spec asks for the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub once: Option<String>,
+    /// The generation of the spec that `once` is known to be the run of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub once_generation: Option<i64>,
     /// The value of the annotation `holystone.dev/run-now` that was acted on last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_now: Option<String>,
@@ -63,7 +71,8 @@ pub struct Condition {
 pub struct LastRun {
     /// The BroadcastJob, or the DaemonSet.
     pub name: String,
-    /// `Running`, `Complete` or `Failed`: whether it is over, and whether every node was done.
+    /// `Running`, `Paused`, `Complete` or `Failed`: whether it is over, and whether every node was done. `Paused` when no
+    /// further node is started, as `spec.paused` or `failurePolicy` asks.
     pub phase: String,
     /// When it began.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +115,10 @@ pub struct Nodes {
     pub succeeded: u32,
     /// Nodes on which something failed, or on which it did not take place.
     pub failed: u32,
+    /// Of the nodes that succeeded, those of which no report is left: the BroadcastJob counts them as done. What was
+    /// removed there is not in the sums.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unreported: u32,
     /// Nodes that did not say what came of it: whose pod was rejected, killed or lost, or whose daemon does not answer.
     pub skipped: u32,
 }
@@ -142,6 +155,11 @@ pub(super) fn schema() -> &'static Value {
         schema
     });
     &SCHEMA
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 fn date_time(_: &mut SchemaGenerator) -> Schema {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::super::*;
@@ -10,12 +10,14 @@ use super::{object, site};
 use crate::manifest::status::NodeCleanupStatus;
 use crate::report::{Brief, BriefPlugin, Totals};
 
+const OPERATOR: &str = "holystone-system/holystone-operator";
+
 /// A cluster in which whatever is decided is done, as an API server would.
 #[derive(Default)]
 struct Cluster {
     object: Value,
     has_kruise: bool,
-    config_map: Option<Value>,
+    config_maps: BTreeMap<String, Value>,
     cron_job: Option<Value>,
     daemon_set: Option<Value>,
     jobs: BTreeMap<String, Value>,
@@ -27,16 +29,19 @@ struct Cluster {
 
 impl Cluster {
     fn new(spec: Value) -> Self {
-        Self { object: object(spec), has_kruise: true, now: 1_780_000_000, ..Self::default() }
+        let mut object = object(spec);
+        object["status"] = json!({ "operator": OPERATOR });
+        Self { object, has_kruise: true, now: 1_780_000_000, ..Self::default() }
     }
 
     fn look(&self) -> Decided {
         decide(&Observed {
             problems: &[],
+            operator: OPERATOR,
             object: &self.object,
             site: site(),
             has_kruise: self.has_kruise,
-            config_map: self.config_map.as_ref(),
+            config_maps: self.config_maps.values().collect(),
             advanced_cron_job: self.cron_job.as_ref(),
             daemon_set: self.daemon_set.as_ref(),
             broadcast_jobs: self.jobs.values().collect(),
@@ -55,16 +60,38 @@ impl Cluster {
     }
 
     fn act(&mut self, action: &Action) -> String {
-        let (Action::Apply(object) | Action::Pause(object) | Action::Delete(object)) = action;
+        let object = action.object();
         let kind = object["kind"].as_str().unwrap().to_owned();
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        self.uids += 1;
+        let live = match kind.as_str() {
+            "ConfigMap" => self.config_maps.get(&name).cloned(),
+            "AdvancedCronJob" => self.cron_job.clone(),
+            "DaemonSet" => self.daemon_set.clone(),
+            "BroadcastJob" => self.jobs.get(&name).cloned(),
+            other => panic!("{other}"),
+        };
         let mut new = object.clone();
-        new["metadata"]["uid"] = format!("made-{}", self.uids).into();
-        // What an API server adds.
-        new["metadata"]["creationTimestamp"] = Timestamp::from_second(self.now).unwrap().to_string().into();
+        if let Action::Create(_) = action {
+            assert_eq!(live, None, "what is there is not created");
+            self.uids += 1;
+            new["metadata"]["uid"] = format!("made-{}", self.uids).into();
+            // What an API server adds.
+            new["metadata"]["creationTimestamp"] = Timestamp::from_second(self.now).unwrap().to_string().into();
+        } else {
+            let live = live.as_ref().expect("what is changed is there");
+            assert_eq!(new["metadata"]["uid"], live["metadata"]["uid"], "exactly what was looked at");
+            new["metadata"]["creationTimestamp"] = live["metadata"]["creationTimestamp"].clone();
+            new["status"] = live["status"].clone();
+        }
+        if let Action::Adjust { fields, .. } = action {
+            new = live.clone().unwrap();
+            merge(&mut new, fields);
+        }
         let (word, new) = match action {
+            Action::Adjust { .. } => ("adjust", Some(new)),
+            Action::Create(_) => ("create", Some(new)),
             Action::Apply(_) => ("apply", Some(new)),
+            Action::Replace(_) => ("replace", Some(new)),
             Action::Pause(_) => {
                 new["spec"]["paused"] = true.into();
                 ("pause", Some(new))
@@ -72,25 +99,55 @@ impl Cluster {
             Action::Delete(_) => ("delete", None),
         };
         match kind.as_str() {
-            "ConfigMap" => self.config_map = new,
             "AdvancedCronJob" => self.cron_job = new,
             "DaemonSet" => self.daemon_set = new,
-            "BroadcastJob" => match new {
-                Some(new) => drop(self.jobs.insert(name.clone(), new)),
-                None => drop(self.jobs.remove(&name)),
-            },
-            other => panic!("{other}"),
+            _ => {
+                let map = if kind == "ConfigMap" { &mut self.config_maps } else { &mut self.jobs };
+                match new {
+                    Some(new) => drop(map.insert(name.clone(), new)),
+                    None => drop(map.remove(&name)),
+                }
+            }
         }
+        // The digits of a digest say nothing here.
+        let name = if kind == "ConfigMap" { name.rsplit_once('-').map_or("", |(name, _)| name) } else { &name };
         format!("{word} {kind} {name}")
+    }
+
+    /// The one ConfigMap that there is.
+    fn config_map(&self) -> &Value {
+        assert_eq!(self.config_maps.len(), 1, "{:?}", self.config_maps.keys());
+        self.config_maps.values().next().unwrap()
+    }
+
+    /// Lets the runs end that the NodeCleanup started itself.
+    fn end_own_runs(&mut self, phase: &str) {
+        let time = Timestamp::from_second(self.now).unwrap().to_string();
+        for job in self.jobs.values_mut().filter(|job| job["status"]["phase"].is_null()) {
+            job["status"] = json!({ "phase": phase, "desired": 0, "startTime": time, "completionTime": time });
+        }
+    }
+
+    /// OpenKruise's garbage collection: the runs of an AdvancedCronJob go with it.
+    fn collect(&mut self) {
+        self.jobs.retain(|_, job| job["metadata"]["ownerReferences"][0]["kind"] == "NodeCleanup");
     }
 
     /// A run of the AdvancedCronJob, as OpenKruise makes it.
     fn run(&mut self, name: &str, phase: &str, started: i64) {
         let time = |second| Timestamp::from_second(second).unwrap().to_string();
+        let cron_job = self.cron_job.clone().unwrap();
+        let owner = &cron_job["metadata"]["uid"];
+        // A run that has begun keeps its template.
+        let template = self.jobs.get(name).map_or_else(
+            || cron_job["spec"]["template"]["broadcastJobTemplate"]["spec"]["template"].clone(),
+            |job| job["spec"]["template"].clone(),
+        );
         let mut job = json!({
             "apiVersion": "apps.kruise.io/v1alpha1", "kind": "BroadcastJob",
             "metadata": { "name": name, "namespace": "ops", "uid": name,
-                "ownerReferences": [{ "kind": "AdvancedCronJob", "name": "stale", "uid": "made-2" }] },
+                "ownerReferences": [{ "kind": "AdvancedCronJob", "name": "stale", "uid": owner }] },
+            "spec": { "template": template },
             "status": { "phase": phase, "desired": 2, "startTime": time(started) },
         });
         if phase != "running" {
@@ -123,6 +180,21 @@ impl Cluster {
     }
 }
 
+/// A merge patch, as an API server takes it.
+fn merge(into: &mut Value, patch: &Value) {
+    let Some(fields) = patch.as_object() else { return into.clone_from(patch) };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    for (name, field) in fields {
+        if field.is_null() {
+            into.as_object_mut().unwrap().remove(name);
+        } else {
+            merge(&mut into[name.as_str()], field);
+        }
+    }
+}
+
 fn condition<'a>(status: &'a NodeCleanupStatus, kind: &str) -> (&'a str, &'a str) {
     let condition = status.conditions.iter().find(|condition| condition.kind == kind).unwrap();
     (&condition.status, &condition.reason)
@@ -148,10 +220,33 @@ fn report(removed: usize) -> Brief {
 }
 
 #[test]
+fn nothing_is_done_before_it_is_known_who_does_it() {
+    for other in [Value::Null, json!("elsewhere/holystone-operator")] {
+        let mut cluster = scheduled();
+        cluster.object["status"] = json!({ "operator": other, "runNow": "x" });
+        let (decided, done) = cluster.step();
+        assert_eq!((done, decided.is_news, decided.again), (Vec::new(), true, Some(SignedDuration::ZERO)));
+        assert_eq!(decided.status.operator.as_deref(), Some(OPERATOR));
+        assert_eq!(decided.status.run_now.as_deref(), Some("x"), "what is known stays known");
+        assert_eq!(cluster.step().1, ["create ConfigMap holystone-stale", "create AdvancedCronJob stale"]);
+        cluster.settle();
+    }
+    let event = other_operator("a/b", OPERATOR);
+    assert_eq!(
+        (event.reason, event.note.as_str()),
+        (
+            "OtherOperator",
+            "the operator a/b looks after it, so the operator holystone-system/holystone-operator leaves it alone; let each \
+             operator watch other namespaces"
+        )
+    );
+}
+
+#[test]
 fn the_first_look_makes_everything_and_the_second_nothing() {
     let mut cluster = scheduled();
     let (decided, done) = cluster.step();
-    assert_eq!(done, ["apply ConfigMap holystone-stale", "apply AdvancedCronJob stale"]);
+    assert_eq!(done, ["create ConfigMap holystone-stale", "create AdvancedCronJob stale"]);
     assert_eq!(decided.events.iter().map(|event| event.reason).collect::<Vec<_>>(), ["Created"]);
     assert_eq!(condition(&decided.status, "Ready"), ("True", "Applied"));
     assert_eq!(condition(&decided.status, "Scheduled"), ("True", "Scheduled"));
@@ -177,12 +272,11 @@ fn the_next_time_moves_on_and_nothing_else() {
 }
 
 #[test]
-fn pausing_schedules_and_limits_are_edited_in_place() {
+fn pausing_and_limits_are_edited_in_place() {
     let mut cluster = scheduled();
     cluster.settle();
     for (field, value) in [
         ("paused", json!(true)),
-        ("schedule", json!("@daily")),
         ("successfulJobsHistoryLimit", json!(5)),
         ("concurrencyPolicy", json!("Replace")),
         ("startingDeadlineSeconds", json!(60)),
@@ -198,15 +292,113 @@ fn pausing_schedules_and_limits_are_edited_in_place() {
     assert_eq!(condition(&cluster.look().status, "Scheduled"), ("False", "Paused"));
 }
 
+fn plugins(repositories: &str) -> Value {
+    json!([{ "name": "p", "source": { "builtin": "unused-images" }, "config": { "repositories": [repositories] } }])
+}
+
 #[test]
-fn what_the_plugin_is_told_changes_only_the_config_map() {
+fn a_run_has_one_manifest_from_its_first_node_to_its_last() {
     let mut cluster = scheduled();
     cluster.settle();
-    let plugins =
-        json!([{ "name": "p", "source": { "builtin": "unused-images" }, "config": { "repositories": ["a/*"] } }]);
-    cluster.edit("plugins", plugins);
-    assert_eq!(cluster.step().1, ["apply ConfigMap holystone-stale"]);
+    let first = cluster.config_map().clone();
+    assert_eq!(first["immutable"], true);
+    cluster.run("stale-1", "running", cluster.now);
+    let read_by = |job: &Value| manifest_of(&job["spec"]["template"]).unwrap().to_owned();
+    assert_eq!(read_by(&cluster.jobs["stale-1"]), first["metadata"]["name"].as_str().unwrap());
+    for (field, value) in [("mode", json!("DryRun")), ("plugins", plugins("a/*")), ("mode", json!("Enforce"))] {
+        cluster.edit(field, value);
+        cluster.step();
+        cluster.step();
+        assert_eq!(cluster.config_maps[&read_by(&cluster.jobs["stale-1"])], first, "what its pods read is as it was");
+        assert_eq!(condition(&cluster.look().status, "Ready"), ("False", "WaitingForRun"));
+        assert_eq!(cluster.config_maps.len(), 2, "that of the run, and that of the spec");
+    }
+    cluster.run("stale-1", "completed", cluster.now);
+    assert_eq!(cluster.step().1, ["delete AdvancedCronJob stale"]);
+    assert_eq!(cluster.config_maps.len(), 2, "its run is still on record");
+    cluster.collect();
+    assert_eq!(cluster.step().1, ["delete ConfigMap holystone-stale", "create AdvancedCronJob stale"]);
+    cluster.settle();
+    let text = cluster.config_map()["data"]["node-cleanup.yaml"].as_str().unwrap();
+    assert!(text.contains("a/*") && text.contains("mode: Enforce"), "{text}");
+}
+
+#[test]
+fn manifests_of_runs_that_are_kept_are_kept_and_go_with_them() {
+    let mut cluster = Cluster::new(json!({ "mode": "Enforce", "successfulJobsHistoryLimit": 2 }));
+    cluster.settle();
+    for repositories in ["a/*", "b/*", "c/*", "d/*"] {
+        for job in cluster.jobs.values_mut() {
+            let started = job["metadata"]["creationTimestamp"].clone();
+            job["status"] = json!({ "phase": "completed", "startTime": started, "completionTime": started });
+        }
+        cluster.now += 100;
+        cluster.edit("plugins", plugins(repositories));
+        for _ in 0..4 {
+            cluster.step();
+        }
+        let needed: Vec<&str> =
+            cluster.jobs.values().map(|job| manifest_of(&job["spec"]["template"]).unwrap()).collect();
+        let mut kept: Vec<&str> = cluster.config_maps.keys().map(String::as_str).collect();
+        kept.retain(|name| !needed.contains(name));
+        assert_eq!(kept, [""; 0], "{needed:?}");
+        assert!(needed.iter().all(|name| cluster.config_maps.contains_key(*name)), "{needed:?}");
+    }
+    assert_eq!((cluster.jobs.len(), cluster.config_maps.len()), (3, 3), "two on record, and one that goes on");
+}
+
+#[test]
+fn daemons_keep_their_manifest_until_all_have_the_next() {
+    let mut cluster = Cluster::new(json!({ "schedule": "@daily", "rollout": { "engine": "DaemonSet" } }));
+    cluster.settle();
+    cluster.edit("mode", json!("Enforce"));
+    assert_eq!(cluster.step().1, ["create ConfigMap holystone-stale", "replace DaemonSet holystone-stale"]);
+    let status = |updated: u32| json!({ "observedGeneration": 2, "desiredNumberScheduled": 3, "updatedNumberScheduled": updated });
+    cluster.daemon_set.as_mut().unwrap()["metadata"]["generation"] = 2.into();
+    for stale in [
+        json!({}),
+        status(2),
+        json!({ "observedGeneration": 1, "desiredNumberScheduled": 3, "updatedNumberScheduled": 3 }),
+    ] {
+        cluster.daemon_set.as_mut().unwrap()["status"] = stale.clone();
+        assert_eq!(cluster.step().1, Vec::<String>::new(), "{stale}");
+    }
+    cluster.daemon_set.as_mut().unwrap()["status"] = status(3);
+    assert_eq!(cluster.step().1, ["delete ConfigMap holystone-stale"]);
+    assert!(cluster.config_map().to_string().contains("Enforce"));
     cluster.is_settled();
+}
+
+#[test]
+fn what_a_daemon_set_is_to_have_no_more_goes_and_what_others_added_to_its_metadata_stays() {
+    let selector = |labels: Value| json!({ "engine": "DaemonSet", "nodeSelector": labels });
+    let mut cluster = Cluster::new(json!({ "schedule": "@daily", "rollout": selector(json!({ "a": "b" })) }));
+    cluster.settle();
+    cluster.daemon_set.as_mut().unwrap()["metadata"]["annotations"]["of/others"] = "x".into();
+    cluster.daemon_set.as_mut().unwrap()["metadata"]["resourceVersion"] = "77".into();
+    cluster.edit("rollout", selector(json!({})));
+    let action = cluster.look().actions.remove(0);
+    let Action::Replace(object) = &action else { panic!("{action:?}") };
+    assert_eq!(object["metadata"]["resourceVersion"], "77", "exactly the version that was looked at");
+    assert_eq!(object["metadata"]["annotations"]["of/others"], "x");
+    assert_eq!(object["spec"]["template"]["spec"]["nodeSelector"], json!({ "kubernetes.io/os": "linux" }));
+    cluster.settle();
+}
+
+#[test]
+fn pausing_daemons_reaches_all_nodes_at_once() {
+    let mut cluster = Cluster::new(json!({ "schedule": "@daily", "rollout": { "engine": "DaemonSet" } }));
+    cluster.settle();
+    let unavailable = |cluster: &Cluster| {
+        cluster.daemon_set.as_ref().unwrap()["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"].clone()
+    };
+    assert_eq!(unavailable(&cluster), "10%");
+    cluster.edit("paused", json!(true));
+    assert_eq!(cluster.step().1, ["create ConfigMap holystone-stale", "replace DaemonSet holystone-stale"]);
+    assert_eq!(unavailable(&cluster), "100%");
+    cluster.edit("paused", json!(false));
+    assert_eq!(cluster.step().1, ["replace DaemonSet holystone-stale"], "its ConfigMap is still there");
+    assert_eq!(unavailable(&cluster), "10%");
 }
 
 #[test]
@@ -226,7 +418,7 @@ fn a_template_that_changes_is_made_anew_after_the_run_has_ended() {
     // It goes with its runs.
     cluster.jobs.clear();
     let (decided, done) = cluster.step();
-    assert_eq!(done, ["apply AdvancedCronJob stale"]);
+    assert_eq!(done, ["create AdvancedCronJob stale"]);
     assert_eq!(condition(&decided.status, "Ready"), ("True", "Applied"));
     assert_eq!(decided.status.last_run.as_ref().unwrap().name, "stale-1", "what is known of it stays");
     cluster.settle();
@@ -252,10 +444,18 @@ fn drift_is_put_right_and_what_others_add_is_left() {
     cluster.is_settled();
     cluster.cron_job.as_mut().unwrap()["spec"]["schedule"] = "* * * * *".into();
     assert_eq!(cluster.step().1, ["apply AdvancedCronJob stale"]);
-    cluster.config_map.as_mut().unwrap()["data"]["node-cleanup.yaml"] = "mode: Enforce".into();
-    assert_eq!(cluster.step().1, ["apply ConfigMap holystone-stale"]);
     cluster.cron_job = None;
-    assert_eq!(cluster.step().1, ["apply AdvancedCronJob stale"]);
+    assert_eq!(cluster.step().1, ["create AdvancedCronJob stale"]);
+    cluster.config_maps.clear();
+    assert_eq!(cluster.step().1, ["create ConfigMap holystone-stale"]);
+    // Who may edit ConfigMaps puts another manifest in its place: pods refuse it, and it is made again.
+    let before = cluster.config_map().clone();
+    cluster.config_maps.values_mut().next().unwrap()["data"]["node-cleanup.yaml"] = "mode: Enforce".into();
+    let (decided, done) = cluster.step();
+    assert_eq!(done, ["delete ConfigMap holystone-stale", "pause AdvancedCronJob stale"]);
+    assert_eq!(condition(&decided.status, "Ready"), ("False", "Replacing"));
+    assert_eq!(cluster.step().1, ["create ConfigMap holystone-stale", "apply AdvancedCronJob stale"]);
+    assert_eq!(cluster.config_map()["data"], before["data"]);
     cluster.settle();
 }
 
@@ -281,14 +481,74 @@ fn what_somebody_undoes_is_told() {
 #[test]
 fn an_object_of_somebody_else_is_left_alone() {
     let mut cluster = scheduled();
-    cluster.cron_job =
-        Some(json!({ "kind": "AdvancedCronJob", "metadata": { "name": "stale", "uid": "x" }, "spec": {} }));
+    let theirs = json!({ "kind": "AdvancedCronJob", "metadata": { "name": "stale", "uid": "x" }, "spec": {} });
+    cluster.cron_job = Some(theirs.clone());
     let (decided, done) = cluster.step();
-    assert_eq!(done, ["apply ConfigMap holystone-stale"]);
+    assert_eq!(done, ["create ConfigMap holystone-stale"]);
     assert_eq!(condition(&decided.status, "Ready"), ("False", "NameTaken"));
+    let message = &decided.status.conditions[0].message;
+    assert!(
+        message.starts_with("there is the AdvancedCronJob stale already that belongs to somebody else"),
+        "{message}"
+    );
+    assert_eq!(decided.events.iter().map(|event| event.reason).collect::<Vec<_>>(), ["NameTaken"]);
     cluster.is_settled();
-    cluster.edit("schedule", Value::Null);
-    assert!(cluster.step().1.iter().all(|done| !done.starts_with("delete")));
+    for (field, value) in
+        [("schedule", json!("nonsense")), ("schedule", Value::Null), ("rollout", json!({ "engine": "DaemonSet" }))]
+    {
+        cluster.edit(field, value.clone());
+        cluster.step();
+        cluster.step();
+        assert_eq!(cluster.cron_job, Some(theirs.clone()), "{field} {value}: neither paused nor deleted");
+    }
+}
+
+#[test]
+fn a_daemon_set_of_somebody_else_is_left_alone() {
+    let mut cluster = Cluster::new(json!({ "schedule": "@daily", "rollout": { "engine": "DaemonSet" } }));
+    let theirs = json!({ "kind": "DaemonSet", "metadata": { "name": "holystone-stale", "uid": "x" }, "spec": {} });
+    cluster.daemon_set = Some(theirs.clone());
+    assert_eq!(condition(&cluster.step().0.status, "Ready"), ("False", "NameTaken"));
+    for (field, value) in [("schedule", json!("nonsense")), ("schedule", json!("@daily")), ("rollout", json!({}))] {
+        cluster.edit(field, value);
+        cluster.step();
+        assert_eq!(cluster.daemon_set, Some(theirs.clone()), "{field}");
+    }
+}
+
+#[test]
+fn a_config_map_of_somebody_else_is_left_alone_and_nothing_goes_on_by_the_spec_before() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    let mut other = Cluster::new(json!({ "schedule": "*/5 * * * *", "mode": "DryRun" }));
+    other.settle();
+    let mut theirs = other.config_map().clone();
+    theirs["metadata"]["ownerReferences"] = json!([{ "kind": "ReplicaSet", "name": "app", "uid": "x" }]);
+    let name = theirs["metadata"]["name"].as_str().unwrap().to_owned();
+    cluster.config_maps.insert(name.clone(), theirs.clone());
+    cluster.is_settled();
+    cluster.edit("mode", json!("DryRun"));
+    let (decided, done) = cluster.step();
+    assert_eq!(done, ["pause AdvancedCronJob stale"]);
+    assert_eq!(condition(&decided.status, "Ready"), ("False", "NameTaken"));
+    assert!(decided.status.conditions[0].message.contains(&format!("ConfigMap {name}")), "{:?}", decided.status);
+    assert_eq!(cluster.config_maps[&name], theirs);
+    cluster.is_settled();
+}
+
+#[test]
+fn what_belonged_to_an_earlier_one_of_this_name_is_waited_for() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.object["metadata"]["uid"] = "u-2".into();
+    cluster.object["status"] = json!({ "operator": OPERATOR });
+    let (decided, done) = cluster.step();
+    assert_eq!(done, Vec::<String>::new(), "it goes with the NodeCleanup that it belonged to");
+    assert_eq!(condition(&decided.status, "Ready"), ("False", "Replacing"));
+    assert!(decided.again.is_some());
+    cluster.config_maps.clear();
+    cluster.cron_job = None;
+    assert_eq!(cluster.step().1, ["create ConfigMap holystone-stale", "create AdvancedCronJob stale"]);
 }
 
 #[test]
@@ -296,13 +556,13 @@ fn without_openkruise_it_says_so_and_goes_on_when_it_appears() {
     let mut cluster = scheduled();
     cluster.has_kruise = false;
     let (decided, done) = cluster.step();
-    assert_eq!(done, ["apply ConfigMap holystone-stale"]);
+    assert_eq!(done, ["create ConfigMap holystone-stale"]);
     assert_eq!(condition(&decided.status, "Ready"), ("False", "OpenKruiseMissing"));
     assert_eq!(decided.events.iter().filter(|event| event.is_warning).count(), 1);
     assert!(decided.again.is_some());
     cluster.is_settled();
     cluster.has_kruise = true;
-    assert_eq!(cluster.step().1, ["apply AdvancedCronJob stale"]);
+    assert_eq!(cluster.step().1, ["create AdvancedCronJob stale"]);
     cluster.settle();
 }
 
@@ -322,7 +582,7 @@ fn an_invalid_spec_names_the_field_and_stops_what_there_is() {
     assert_eq!(decided.events[0].reason, "InvalidSpec");
     cluster.is_settled();
     cluster.edit("startingDeadlineSeconds", json!(60));
-    assert_eq!(cluster.step().1, ["apply ConfigMap holystone-stale", "apply AdvancedCronJob stale"]);
+    assert_eq!(cluster.step().1, ["apply AdvancedCronJob stale"]);
     assert_eq!(cluster.cron_job.as_ref().unwrap()["spec"]["paused"], false);
 
     for nonsense in [json!({ "plugins": [] }), json!({ "schedule": "nonsense" }), json!({ "unknown": 1 })] {
@@ -337,15 +597,16 @@ fn an_invalid_spec_names_the_field_and_stops_what_there_is() {
 }
 
 #[test]
-fn an_invalid_spec_pauses_daemons_by_their_manifest() {
+fn an_invalid_spec_ends_daemons_until_it_is_mended() {
     let mut cluster = Cluster::new(json!({ "schedule": "@daily", "rollout": { "engine": "DaemonSet" } }));
-    assert_eq!(cluster.step().1, ["apply ConfigMap holystone-stale", "apply DaemonSet holystone-stale"]);
+    assert_eq!(cluster.step().1, ["create ConfigMap holystone-stale", "create DaemonSet holystone-stale"]);
     cluster.edit("schedule", json!("nonsense"));
-    assert_eq!(cluster.step().1, ["apply ConfigMap holystone-stale"]);
-    assert!(
-        cluster.config_map.as_ref().unwrap()["data"]["node-cleanup.yaml"].as_str().unwrap().contains("paused: true")
-    );
-    assert_eq!(cluster.step().1, Vec::<String>::new());
+    let (decided, done) = cluster.step();
+    assert_eq!(done, ["delete DaemonSet holystone-stale"]);
+    assert!(decided.events.iter().any(|event| event.reason == "Deleted"), "{:?}", decided.events);
+    cluster.is_settled();
+    cluster.edit("schedule", json!("@daily"));
+    assert_eq!(cluster.step().1, ["create DaemonSet holystone-stale"]);
 }
 
 #[test]
@@ -395,7 +656,7 @@ fn an_annotation_starts_a_run_once() {
     cluster.settle();
     cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: "tuesday" });
     let (decided, done) = cluster.step();
-    assert!(done.len() == 1 && done[0].starts_with("apply BroadcastJob stale-r"), "{done:?}");
+    assert!(done.len() == 1 && done[0].starts_with("create BroadcastJob stale-r"), "{done:?}");
     assert_eq!(decided.status.run_now.as_deref(), Some("tuesday"));
     cluster.settle();
     let job = cluster.jobs.values().next().unwrap().clone();
@@ -404,30 +665,453 @@ fn an_annotation_starts_a_run_once() {
     assert_eq!(cluster.step().1.len(), 1);
     // Cut off before the status was written, it asks for the same run again, which is there already.
     cluster.object["status"]["runNow"] = "tuesday".into();
-    let names: Vec<String> = cluster.jobs.keys().cloned().collect();
-    cluster.step();
-    assert_eq!(names, cluster.jobs.keys().cloned().collect::<Vec<_>>());
+    let (decided, done) = cluster.step();
+    assert_eq!((done, decided.events), (Vec::new(), Vec::new()), "it is there already");
+    assert_eq!(decided.status.run_now.as_deref(), Some("wednesday"));
+}
+
+#[test]
+fn a_word_that_was_used_before_starts_another_run() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    let ask = |cluster: &mut Cluster, word: &str| cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: word });
+    for word in ["a", "b"] {
+        ask(&mut cluster, word);
+        cluster.step();
+        cluster.end_own_runs("completed");
+    }
+    assert_eq!(cluster.jobs.len(), 2);
+    ask(&mut cluster, "a");
+    let (decided, done) = cluster.step();
+    assert!(done.len() == 1 && done[0].starts_with("delete BroadcastJob stale-r"), "it makes room: {done:?}");
+    assert_eq!(decided.status.run_now.as_deref(), Some("b"), "it has not been started");
+    let (decided, done) = cluster.step();
+    assert!(done.len() == 1 && done[0].starts_with("create BroadcastJob stale-r"), "{done:?}");
+    assert_eq!(decided.status.run_now.as_deref(), Some("a"));
+    cluster.settle();
+}
+
+#[test]
+fn what_the_annotation_asks_for_is_remembered_at_once() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: "x" });
+    let (decided, _) = cluster.step();
+    assert!(decided.is_news, "else it would be started again");
+    assert_eq!(decided.events.iter().map(|event| event.reason).collect::<Vec<_>>(), ["RunStarted"]);
+    let (decided, done) = cluster.step();
+    assert_eq!((done, decided.events), (Vec::new(), Vec::new()), "it runs, and nothing more is done");
+    cluster.is_settled();
+}
+
+#[test]
+fn a_run_that_is_asked_for_while_paused_is_refused_and_told_once() {
+    let mut cluster = scheduled();
+    cluster.edit("paused", json!(true));
+    cluster.settle();
+    cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: "x" });
+    let (decided, done) = cluster.step();
+    assert_eq!(done, Vec::<String>::new());
+    assert_eq!(
+        decided.events.iter().map(|event| (event.reason, event.note.as_str())).collect::<Vec<_>>(),
+        [(
+            "RunNowIgnored",
+            "the annotation holystone.dev/run-now is ignored: spec.paused is set; give the annotation another value when it \
+             is not set any more"
+        )]
+    );
+    assert_eq!(decided.status.last_run, None, "nothing runs");
+    cluster.is_settled();
+    cluster.edit("paused", json!(false));
+    assert_eq!(cluster.step().1, ["apply AdvancedCronJob stale"], "and nothing is started then");
+    cluster.settle();
+}
+
+fn once() -> Cluster {
+    let mut cluster = Cluster::new(json!({ "mode": "Enforce" }));
+    cluster.settle();
+    cluster
 }
 
 #[test]
 fn without_a_schedule_it_runs_once_and_again_when_the_spec_changes() {
     let mut cluster = Cluster::new(json!({ "mode": "Enforce" }));
     let (_, done) = cluster.step();
-    assert!(done[1].starts_with("apply BroadcastJob stale-o"), "{done:?}");
+    assert!(done[1].starts_with("create BroadcastJob stale-o"), "{done:?}");
     cluster.settle();
     let first = cluster.jobs.keys().next().unwrap().clone();
     // Gone, by its time to live or by somebody: it has run all the same.
-    let job = cluster.jobs.remove(&first).unwrap();
+    let job = cluster.jobs[&first].clone();
+    cluster.end_own_runs("completed");
+    cluster.settle();
+    cluster.jobs.clear();
     cluster.is_settled();
     cluster.jobs.insert(first.clone(), job);
     cluster.edit("mode", json!("DryRun"));
     let (_, done) = cluster.step();
-    assert!(done.iter().any(|done| done.starts_with("apply BroadcastJob stale-o")), "{done:?}");
+    assert!(done.iter().any(|done| done.starts_with("create BroadcastJob stale-o")), "{done:?}");
     assert!(
         done.contains(&format!("delete BroadcastJob {first}")),
         "one that goes on by the old spec is ended: {done:?}"
     );
     cluster.settle();
+}
+
+#[test]
+fn what_changes_nothing_of_a_run_that_is_done_starts_no_other() {
+    let ttl = json!({ "completionPolicy": { "ttlSecondsAfterFinished": 60 } });
+    for (field, value) in [
+        ("paused", json!(true)),
+        ("rollout", ttl),
+        ("rollout", json!({ "parallelism": 3 })),
+        ("successfulJobsHistoryLimit", json!(9)),
+    ] {
+        for is_there in [true, false] {
+            let mut cluster = once();
+            cluster.end_own_runs("completed");
+            cluster.settle();
+            if !is_there {
+                cluster.jobs.clear();
+                cluster.settle();
+            }
+            for value in [value.clone(), Value::Null] {
+                cluster.edit(field, value.clone());
+                if value.is_null() {
+                    cluster.object["spec"].as_object_mut().unwrap().remove(field);
+                }
+                let (_, done) = cluster.step();
+                assert!(!done.iter().any(|done| done.starts_with("create")), "{field} {value}: {done:?}");
+                cluster.step();
+                cluster.is_settled();
+            }
+            assert_eq!(cluster.jobs.len(), usize::from(is_there));
+        }
+    }
+    let mut cluster = once();
+    cluster.end_own_runs("completed");
+    cluster.object["metadata"]["labels"] = json!({ "a": "b" });
+    cluster.settle();
+    assert_eq!(cluster.jobs.len(), 1);
+}
+
+#[test]
+fn a_run_that_goes_on_follows_what_may_change_of_it() {
+    let mut cluster = once();
+    let name = cluster.jobs.keys().next().unwrap().clone();
+    let template = cluster.jobs[&name]["spec"]["template"].clone();
+    cluster.edit("paused", json!(true));
+    assert_eq!(cluster.step().1, [format!("adjust BroadcastJob {name}")]);
+    assert_eq!(cluster.jobs[&name]["spec"]["paused"], true);
+    cluster.is_settled();
+    cluster.edit("paused", json!(false));
+    cluster.edit("rollout", json!({ "parallelism": 3, "completionPolicy": { "ttlSecondsAfterFinished": 60 } }));
+    assert_eq!(cluster.step().1, [format!("adjust BroadcastJob {name}")]);
+    let spec = &cluster.jobs[&name]["spec"];
+    assert_eq!((&spec["paused"], &spec["parallelism"]), (&json!(false), &json!(3)));
+    assert_eq!(spec["completionPolicy"]["ttlSecondsAfterFinished"], 60);
+    cluster.edit("rollout", json!({}));
+    assert_eq!(cluster.step().1, [format!("adjust BroadcastJob {name}")]);
+    let spec = &cluster.jobs[&name]["spec"];
+    assert!(spec.get("parallelism").is_none() && spec["completionPolicy"].get("ttlSecondsAfterFinished").is_none());
+    assert_eq!(spec["template"], template, "each of its nodes gets the same");
+    cluster.is_settled();
+}
+
+#[test]
+fn a_run_that_is_paused_from_the_start_waits_for_that() {
+    let mut cluster = Cluster::new(json!({ "mode": "Enforce", "paused": true }));
+    let (decided, done) = cluster.step();
+    assert_eq!(done, ["create ConfigMap holystone-stale"]);
+    assert_eq!((decided.status.once.as_ref(), decided.status.last_run.as_ref()), (None, None));
+    assert!(decided.status.conditions[0].message.starts_with("spec.paused is set, so BroadcastJob stale-o"));
+    cluster.is_settled();
+    cluster.edit("paused", json!(false));
+    assert!(cluster.step().1[0].starts_with("create BroadcastJob stale-o"));
+    cluster.settle();
+}
+
+#[test]
+fn pausing_with_another_spec_stops_the_run_by_the_one_before() {
+    let mut cluster = once();
+    let name = cluster.jobs.keys().next().unwrap().clone();
+    cluster.edit("paused", json!(true));
+    cluster.edit("mode", json!("DryRun"));
+    let (_, done) = cluster.step();
+    assert_eq!(done, ["create ConfigMap holystone-stale".to_owned(), format!("adjust BroadcastJob {name}")]);
+    assert_eq!(cluster.jobs[&name]["spec"]["paused"], true);
+}
+
+#[test]
+fn another_version_of_the_operator_starts_nothing_again() {
+    let mut cluster = once();
+    cluster.end_own_runs("completed");
+    cluster.settle();
+    // It would call the run of the same spec by another name.
+    cluster.object["status"]["once"] = "stale-o00000000".into();
+    cluster.step();
+    cluster.is_settled();
+    assert_eq!(cluster.jobs.len(), 1);
+    // What could not be started is not taken for started, though its generation has been seen.
+    cluster.edit("mode", json!("DryRun"));
+    let decided = cluster.look();
+    let refused = Obstacle::Refused("forbidden".to_owned());
+    let status =
+        not_applied(&cluster.object, &decided.status, &refused, Timestamp::from_second(cluster.now).unwrap()).0;
+    cluster.object["status"] = serde_json::to_value(status).unwrap();
+    assert!(cluster.step().1.iter().any(|done| done.starts_with("create BroadcastJob stale-o")));
+}
+
+#[test]
+fn a_spec_that_comes_back_runs_again() {
+    let mut cluster = once();
+    cluster.end_own_runs("completed");
+    cluster.settle();
+    cluster.edit("mode", json!("DryRun"));
+    cluster.step();
+    cluster.end_own_runs("completed");
+    cluster.settle();
+    cluster.edit("successfulJobsHistoryLimit", json!(9));
+    cluster.now += 1_000;
+    cluster.edit("mode", json!("Enforce"));
+    let (decided, done) = cluster.step();
+    assert!(done.len() == 1 && done[0].starts_with("delete BroadcastJob stale-o"), "it makes room: {done:?}");
+    assert_eq!(condition(&decided.status, "Ready"), ("False", "Replacing"));
+    let (decided, done) = cluster.step();
+    assert!(done.len() == 1 && done[0].starts_with("create BroadcastJob stale-o"), "{done:?}");
+    assert_eq!(decided.events.iter().map(|event| event.reason).collect::<Vec<_>>(), ["RunStarted"]);
+    cluster.settle();
+}
+
+#[test]
+fn a_schedule_that_is_edited_to_a_time_just_past_starts_nothing() {
+    let now = Timestamp::from_second(1_780_000_000).unwrap().to_zoned(jiff::tz::TimeZone::UTC);
+    let past = |minutes: i64| {
+        let at = now.checked_sub(SignedDuration::from_mins(minutes)).unwrap();
+        format!("{} {} * * *", at.minute(), at.hour())
+    };
+    for (field, value) in [("schedule", json!(past(2))), ("timeZone", json!("Asia/Shanghai"))] {
+        let mut cluster = Cluster::new(json!({ "schedule": past(300) }));
+        cluster.settle();
+        cluster.now += 100;
+        cluster.edit(field, value);
+        let (_, done) = cluster.step();
+        assert!(done.contains(&"delete AdvancedCronJob stale".to_owned()), "{field}: {done:?}");
+        let (_, done) = cluster.step();
+        assert_eq!(done, ["delete ConfigMap holystone-stale", "create AdvancedCronJob stale"]);
+        let made = &cluster.cron_job.as_ref().unwrap()["metadata"]["creationTimestamp"];
+        assert_eq!(made, &json!(Timestamp::from_second(cluster.now).unwrap().to_string()), "it counts from now on");
+    }
+}
+
+#[test]
+fn times_that_pass_while_paused_are_not_made_up_for() {
+    for (field, before, after) in
+        [("paused", json!(true), json!(false)), ("startingDeadlineSeconds", json!(10), json!(3_600))]
+    {
+        for (seconds, is_made_anew) in [(60, false), (400, true)] {
+            let mut cluster = scheduled();
+            cluster.edit(field, before.clone());
+            cluster.settle();
+            // It is 20:26:40, and the schedule has a time every five minutes: the next is 200 seconds away.
+            cluster.now += seconds;
+            cluster.edit(field, after.clone());
+            let (_, done) = cluster.step();
+            let expected = if is_made_anew { "delete AdvancedCronJob stale" } else { "apply AdvancedCronJob stale" };
+            assert_eq!(done, [expected], "{field} {seconds}");
+            cluster.step();
+            cluster.settle();
+        }
+    }
+    // A run of that time has been started.
+    let mut cluster = scheduled();
+    cluster.edit("paused", json!(true));
+    cluster.settle();
+    cluster.now += 400;
+    cluster.cron_job.as_mut().unwrap()["status"]["lastScheduleTime"] =
+        Timestamp::from_second(cluster.now - 100).unwrap().to_string().into();
+    cluster.edit("paused", json!(false));
+    assert_eq!(cluster.step().1, ["apply AdvancedCronJob stale"]);
+}
+
+#[test]
+fn the_status_never_goes_back_to_an_earlier_run() {
+    for later in ["z", "a"] {
+        let mut cluster = scheduled();
+        cluster.settle();
+        cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: later });
+        cluster.step();
+        cluster.end_own_runs("completed");
+        let by_hand = cluster.jobs.keys().next().unwrap().clone();
+        cluster.now += 1_000;
+        cluster.run("stale-2", "completed", cluster.now);
+        cluster.pod("stale-2", "a", done("a", 3));
+        cluster.pod("stale-2", "b", done("b", 4));
+        let (decided, _) = cluster.step();
+        assert_eq!(decided.status.last_run.as_ref().map(|run| (run.name.as_str(), run.removed)), Some(("stale-2", 7)));
+        let kept = decided.status.last_run;
+        // The AdvancedCronJob is made anew, and takes its runs along. That by hand stays.
+        cluster.now += 1_000;
+        cluster.edit("mode", json!("DryRun"));
+        for _ in 0..4 {
+            let (decided, _) = cluster.step();
+            assert_eq!(decided.status.last_run, kept);
+            assert_eq!(decided.events.iter().filter(|event| event.reason.starts_with("RunC")).count(), 0);
+            cluster.collect();
+        }
+        assert!(cluster.jobs.contains_key(&by_hand) && !cluster.jobs.contains_key("stale-2"));
+        cluster.is_settled();
+        // The next one takes its place.
+        cluster.run("stale-3", "running", cluster.now + 1);
+        assert_eq!(cluster.step().0.status.last_run.unwrap().name, "stale-3");
+    }
+}
+
+#[test]
+fn of_two_runs_that_began_together_one_is_the_last_in_whatever_order_they_are_seen() {
+    for names in [["stale-1", "stale-2"], ["stale-2", "stale-1"]] {
+        let mut cluster = scheduled();
+        cluster.settle();
+        for name in names {
+            cluster.run(name, "completed", cluster.now);
+            cluster.step();
+        }
+        assert_eq!(cluster.look().status.last_run.unwrap().name, "stale-2");
+        cluster.is_settled();
+    }
+}
+
+#[test]
+fn the_reports_of_a_run_are_waited_for_before_it_goes_with_its_advanced_cron_job() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "completed", cluster.now - 61);
+    cluster.edit("mode", json!("DryRun"));
+    let (decided, done) = cluster.step();
+    assert_eq!(done, ["create ConfigMap holystone-stale"]);
+    assert_eq!(condition(&decided.status, "Ready"), ("False", "WaitingForRun"));
+    assert!(decided.again.is_some());
+    cluster.now += 9;
+    assert!(cluster.step().1.contains(&"delete AdvancedCronJob stale".to_owned()));
+}
+
+#[test]
+fn the_counts_of_the_job_count_where_there_are_no_reports() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "completed", cluster.now);
+    cluster.jobs.get_mut("stale-1").unwrap()["status"]["succeeded"] = 2.into();
+    let (decided, _) = cluster.step();
+    let run = decided.status.last_run.unwrap();
+    assert_eq!((run.phase.as_str(), run.nodes.summary.as_str()), ("Complete", "2/2"));
+    assert_eq!((run.nodes.unreported, run.nodes.skipped, run.nodes.active), (2, 0, 0));
+    assert_eq!(decided.events.iter().map(|event| event.reason).collect::<Vec<_>>(), ["RunCompleted"]);
+    cluster.is_settled();
+    // A report is better than a count, and one that comes later is taken in.
+    cluster.pod("stale-1", "a", done("a", 3));
+    let run = cluster.step().0.status.last_run.unwrap();
+    assert_eq!((run.nodes.summary.as_str(), run.nodes.unreported, run.removed), ("2/2", 1, 3));
+    // It vanishes again.
+    cluster.runs.clear();
+    let run = cluster.step().0.status.last_run.unwrap();
+    assert_eq!((run.nodes.summary.as_str(), run.nodes.unreported, run.removed), ("2/2", 1, 3));
+    cluster.is_settled();
+}
+
+#[test]
+fn what_failed_by_report_is_not_counted_as_done_by_the_job() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    let mut brief = report(1);
+    brief.outcome.result = crate::daemon::RunResult::SomeFailed;
+    cluster.run("stale-1", "completed", cluster.now);
+    // Both pods ended with 0: on one something failed, of the other nothing is known.
+    cluster.jobs.get_mut("stale-1").unwrap()["status"]["succeeded"] = 1.into();
+    cluster.jobs.get_mut("stale-1").unwrap()["status"]["failed"] = 1.into();
+    cluster.pod("stale-1", "a", NodeState::ended("a", &brief.to_message()));
+    let run = cluster.step().0.status.last_run.unwrap();
+    assert_eq!((run.phase.as_str(), run.nodes.succeeded, run.nodes.failed, run.nodes.skipped), ("Failed", 0, 1, 1));
+    assert_eq!(run.nodes.unreported, 0);
+}
+
+#[test]
+fn reports_that_were_read_before_a_restart_count_when_the_run_ends() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "running", cluster.now);
+    cluster.pod("stale-1", "a", done("a", 3));
+    cluster.step();
+    // The node is gone, and another operator never saw its pod.
+    cluster.runs.clear();
+    let (decided, _) = cluster.step();
+    let run = decided.status.last_run.unwrap();
+    assert_eq!((run.phase.as_str(), run.removed, run.nodes.succeeded), ("Running", 3, 1));
+    cluster.run("stale-1", "completed", cluster.now);
+    cluster.jobs.get_mut("stale-1").unwrap()["status"]["succeeded"] = 2.into();
+    let (decided, _) = cluster.step();
+    let run = decided.status.last_run.unwrap();
+    assert_eq!((run.phase.as_str(), run.removed, run.nodes.summary.as_str()), ("Complete", 3, "2/2"));
+    assert_eq!((run.nodes.unreported, run.nodes.active), (1, 0));
+    cluster.is_settled();
+}
+
+#[test]
+fn a_run_that_is_deleted_before_it_ends_does_not_go_on_for_ever() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "running", cluster.now);
+    cluster.pod("stale-1", "a", done("a", 3));
+    cluster.step();
+    cluster.jobs.clear();
+    cluster.runs.clear();
+    cluster.has_kruise = false;
+    assert_eq!(cluster.step().0.status.last_run.unwrap().phase, "Running", "nothing is seen of it without OpenKruise");
+    cluster.has_kruise = true;
+    let (decided, _) = cluster.step();
+    let run = decided.status.last_run.unwrap();
+    assert_eq!((run.phase.as_str(), run.removed, run.nodes.active, run.nodes.skipped), ("Failed", 3, 0, 1));
+    assert_eq!(
+        run.errors,
+        [crate::manifest::status::NodeError {
+            message: "the BroadcastJob stale-1 was deleted before its end was seen".to_owned(),
+            count: 1,
+            nodes: Vec::new()
+        }]
+    );
+    assert!(decided.events.iter().any(|event| event.reason == "RunFailed"));
+    cluster.is_settled();
+}
+
+#[test]
+fn a_run_that_is_paused_says_so_and_is_not_over() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "paused", cluster.now);
+    cluster.jobs.get_mut("stale-1").unwrap()["status"]["completionTime"] = Value::Null;
+    let (decided, _) = cluster.step();
+    let run = decided.status.last_run.unwrap();
+    assert_eq!((run.phase.as_str(), run.finished_at, run.nodes.active), ("Paused", None, 2));
+    assert!(decided.events.is_empty(), "{:?}", decided.events);
+    cluster.is_settled();
+}
+
+#[test]
+fn daemons_of_nodes_that_have_left_do_not_keep_the_status_at_an_earlier_run() {
+    let mut cluster = Cluster::new(json!({ "schedule": "@daily", "rollout": { "engine": "DaemonSet" } }));
+    cluster.settle();
+    cluster.daemon_set.as_mut().unwrap()["status"] = json!({ "desiredNumberScheduled": 2 });
+    let at = |second| Some((Timestamp::from_second(second).unwrap(), Timestamp::from_second(second + 1).unwrap()));
+    for node in ["a", "b"] {
+        cluster.pod("holystone-stale", node, NodeState { times: at(10), ..done(node, 3) });
+    }
+    assert_eq!(cluster.step().0.status.last_run.unwrap().removed, 6);
+    // One does not answer for a while.
+    let silent = NodeState { node: "b".to_owned(), times: None, word: NodeWord::Silent("no answer".to_owned()) };
+    cluster.pod("holystone-stale", "b", silent.clone());
+    assert_eq!(cluster.step().0.status.last_run.unwrap().removed, 6, "what was said stays said");
+    // The other has a later run.
+    cluster.pod("holystone-stale", "a", NodeState { times: at(20), ..done("a", 1) });
+    let run = cluster.step().0.status.last_run.unwrap();
+    assert_eq!((run.removed, run.nodes.skipped, run.finished_at), (1, 1, at(20).map(|times| times.1)));
 }
 
 #[test]
@@ -455,7 +1139,7 @@ fn another_engine_takes_the_place_of_the_one_before() {
     cluster.edit("rollout", json!({ "engine": "DaemonSet" }));
     let (_, done) = cluster.step();
     assert!(done.contains(&"delete AdvancedCronJob stale".to_owned()), "{done:?}");
-    assert!(done.contains(&"apply DaemonSet holystone-stale".to_owned()), "{done:?}");
+    assert!(done.contains(&"create DaemonSet holystone-stale".to_owned()), "{done:?}");
     cluster.settle();
     cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: "x" });
     let (decided, done) = cluster.step();
@@ -544,10 +1228,33 @@ fn what_could_not_be_done_is_not_taken_for_done() {
     cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: "x" });
     let decided = cluster.look();
     let now = Timestamp::from_second(cluster.now).unwrap();
-    let status = not_applied(&cluster.object, &decided.status, "forbidden", now);
+    let refused = Obstacle::Refused("forbidden".to_owned());
+    let (status, event) = not_applied(&cluster.object, &decided.status, &refused, now);
     assert_eq!(condition(&status, "Ready"), ("False", "ApplyFailed"));
+    assert_eq!(event.map(|event| (event.reason, event.note)), Some(("ApplyFailed", "forbidden".to_owned())));
     assert_eq!((status.once.as_ref(), status.run_now.as_ref()), (None, None));
     cluster.object["status"] = serde_json::to_value(&status).unwrap();
     assert!(!is_news(&cluster.object, &status));
     assert_eq!(cluster.look().actions, decided.actions, "it is tried again");
+    let again = Obstacle::Refused("forbidden, once more".to_owned());
+    assert_eq!(not_applied(&cluster.object, &decided.status, &again, now).1, None, "it is told once");
+    let create = &decided.actions[0];
+    let taken = create.obstacle(true, "already exists".to_owned());
+    let name = name_of_config_map(create);
+    assert_eq!(taken, Obstacle::NameTaken { kind: "ConfigMap".to_owned(), name: name.clone() });
+    let (status, event) = not_applied(&cluster.object, &decided.status, &taken, now);
+    assert_eq!(condition(&status, "Ready"), ("False", "NameTaken"));
+    assert_eq!(
+        event.unwrap().note,
+        format!(
+            "there is the ConfigMap {name} already that belongs to somebody else, and it is left as it is; delete or rename \
+             it, or give this NodeCleanup another name"
+        )
+    );
+    let refused = Action::Apply(create.object().clone()).obstacle(true, "a conflict".to_owned());
+    assert_eq!(refused, Obstacle::Refused("a conflict".to_owned()));
+}
+
+fn name_of_config_map(action: &Action) -> String {
+    action.object()["metadata"]["name"].as_str().unwrap().to_owned()
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Engine, object_name, problems, render, run_now};
+use super::super::{Engine, Site, manifest_of, object_name, problems, render, run_now};
 use super::{manifest, object, site};
 use crate::manifest::crd;
 
@@ -183,13 +183,14 @@ fn a_version_that_every_release_serves_is_named() {
 
 #[test]
 fn pods_get_what_the_manifest_names_and_no_more() {
+    let digest = format!("sha256:{}", "0".repeat(64));
     let pod = pod(json!({
         "mode": "Enforce",
         "pressure": { "above": "80%" },
         "logRoots": [{ "name": "app", "hostPath": "/var/log/app" }],
         "plugins": [
-            { "name": "a", "source": { "configMap": { "name": "plugins", "key": "a.wasm" } } },
-            { "name": "b", "source": { "configMap": { "name": "plugins", "key": "b.wasm" } }, "limits": { "memory": "256Mi" } },
+            { "name": "a", "source": { "configMap": { "name": "plugins", "key": "a.wasm" } }, "digest": digest },
+            { "name": "b", "source": { "configMap": { "name": "plugins", "key": "b.wasm" } }, "digest": digest, "limits": { "memory": "256Mi" } },
             { "name": "c", "source": { "imageVolume": { "reference": "r@sha256:0", "path": "c.wasm" } } },
         ],
     }));
@@ -201,10 +202,10 @@ fn pods_get_what_the_manifest_names_and_no_more() {
             path.or_else(|| volume["image"]["reference"].as_str()).unwrap().to_owned()
         })
         .collect();
+    assert!(sources[0].starts_with("holystone-stale-"), "{sources:?}");
     assert_eq!(
-        sources,
+        sources[1..],
         [
-            "holystone-stale",
             "/var/lib/holystone",
             "/run/containerd/containerd.sock",
             "/var/lib/containerd/holystone",
@@ -301,6 +302,122 @@ fn pods_read_the_manifest_without_what_means_nothing_to_them() {
 }
 
 #[test]
+fn pods_take_exactly_the_manifest_that_they_were_made_for() {
+    let of = |spec: Value| {
+        let rendered = render(&manifest(spec), site());
+        let text = rendered.config_map["data"]["node-cleanup.yaml"].as_str().unwrap().to_owned();
+        let name = rendered.config_map["metadata"]["name"].as_str().unwrap().to_owned();
+        (rendered, text, name)
+    };
+    for engine in ["BroadcastJob", "DaemonSet"] {
+        for schedule in [Value::Null, json!("@daily")] {
+            let spec = |mode: &str| json!({ "schedule": schedule, "mode": mode, "rollout": { "engine": engine } });
+            let (rendered, text, name) = of(spec("Enforce"));
+            let digest = crate::digest::of(text.as_bytes());
+            assert_eq!(name, format!("holystone-stale-{}", &digest["sha256:".len()..][..16]));
+            assert_eq!(rendered.config_map["immutable"], true);
+            assert!(name.len() <= 253 && rendered.config_map["data"].as_object().unwrap().len() == 1);
+            let template = match rendered.engine {
+                Engine::AdvancedCronJob => &job_spec(&rendered.workload)["template"],
+                _ => &rendered.workload["spec"]["template"],
+            };
+            assert_eq!(manifest_of(template), Some(name.as_str()), "{engine} {schedule}");
+            let arguments = template["spec"]["containers"][0]["args"].as_array().unwrap();
+            assert!(arguments.contains(&json!(format!("--manifest-digest={digest}"))), "{arguments:?}");
+            assert!(
+                arguments.contains(&json!("--filename=/etc/holystone/manifest/node-cleanup.yaml")),
+                "{arguments:?}"
+            );
+            assert_ne!(of(spec("DryRun")).2, name, "another content has another name");
+            assert_eq!(of(spec("Enforce")).2, name, "and the same the same");
+        }
+    }
+}
+
+#[test]
+fn a_run_reads_nothing_of_when_it_starts_and_daemons_read_it_all() {
+    for (field, value) in [
+        ("paused", json!(true)),
+        ("startingDeadlineSeconds", json!(77)),
+        ("concurrencyPolicy", json!("Replace")),
+        ("successfulJobsHistoryLimit", json!(9)),
+        ("failedJobsHistoryLimit", json!(9)),
+    ] {
+        for (engine, is_same) in [("BroadcastJob", true), ("DaemonSet", false)] {
+            let mut spec = json!({ "schedule": "@daily", "rollout": { "engine": engine } });
+            let before = render(&manifest(spec.clone()), site()).config_map;
+            spec[field] = value.clone();
+            assert_eq!(render(&manifest(spec), site()).config_map == before, is_same, "{engine} {field}");
+        }
+    }
+}
+
+#[test]
+fn a_run_without_a_schedule_is_the_same_until_what_it_does_changes() {
+    let name = |spec: Value| render(&manifest(spec), site()).workload["metadata"]["name"].as_str().unwrap().to_owned();
+    let base = name(json!({ "mode": "Enforce" }));
+    for same in [
+        json!({ "paused": true }),
+        json!({ "successfulJobsHistoryLimit": 9, "failedJobsHistoryLimit": 9 }),
+        json!({ "rollout": { "completionPolicy": { "ttlSecondsAfterFinished": 60, "activeDeadlineSeconds": 60 } } }),
+        json!({ "rollout": { "parallelism": 3, "failurePolicy": { "type": "Pause", "restartLimit": 2 } } }),
+    ] {
+        let mut spec = same.clone();
+        spec["mode"] = "Enforce".into();
+        assert_eq!(name(spec), base, "{same}");
+    }
+    for other in [
+        json!({ "mode": "DryRun" }),
+        json!({ "guardRails": { "minAge": "1h" } }),
+        json!({ "rollout": { "nodeSelector": { "a": "b" } } }),
+        json!({ "rollout": { "tolerations": [{ "operator": "Exists" }] } }),
+        json!({ "rollout": { "completionPolicy": { "type": "Never" } } }),
+        json!({ "pressure": { "above": "80%" } }),
+    ] {
+        let mut spec = other.clone();
+        if spec["mode"].is_null() {
+            spec["mode"] = "Enforce".into();
+        }
+        assert_ne!(name(spec), base, "{other}");
+    }
+    assert_eq!(
+        render(&manifest(json!({ "mode": "Enforce" })), Site { image: "other:2", ..site() }).workload["metadata"]["name"],
+        base,
+        "an upgrade"
+    );
+}
+
+#[test]
+fn another_operating_system_is_a_problem() {
+    let told =
+        |label: &str, value: &str| messages(json!({ "rollout": { "nodeSelector": { label: value, "a": "windows" } } }));
+    for label in ["kubernetes.io/os", "beta.kubernetes.io/os"] {
+        assert_eq!(told(label, "linux"), [""; 0]);
+        assert_eq!(
+            told(label, "windows"),
+            [format!(
+                "spec.rollout.nodeSelector: must not ask for another {label} than linux, because the pods run on Linux \
+                 nodes only; found windows"
+            )]
+        );
+    }
+}
+
+#[test]
+fn a_plugin_in_a_config_map_that_anybody_could_change_is_a_problem() {
+    let source = json!({ "configMap": { "name": "plugins", "key": "a.wasm" } });
+    let mut plugin = json!({ "name": "a", "source": source });
+    let spec = |plugin: &Value| crate::manifest::from_value(&object(json!({ "plugins": [plugin] })));
+    let told: Vec<String> = spec(&plugin).unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        ["spec.plugins[0].digest: must be given, because whoever may edit the ConfigMap could change the plugin"]
+    );
+    plugin["digest"] = format!("sha256:{}", "0".repeat(64)).into();
+    assert!(spec(&plugin).is_ok());
+}
+
+#[test]
 fn files_of_one_machine_are_a_problem() {
     let told = messages(json!({ "plugins": [{ "name": "a", "source": { "file": "/a.wasm" } }] }));
     assert!(told[0].starts_with("spec.plugins[0].source.file: is a file of one machine"), "{told:?}");
@@ -347,7 +464,7 @@ fn the_definition_is_structural() {
     walk(&version["schema"]["openAPIV3Schema"], "");
     assert_eq!(version["subresources"]["status"], json!({}));
     let rules = crd.to_string().matches("\"rule\":").count();
-    assert_eq!(rules, 15, "fourteen of how fields go together, and one that there is one source");
+    assert_eq!(rules, 17, "sixteen of how fields go together, and one that there is one source");
     let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
     assert_eq!(spec["properties"]["mode"]["default"], "DryRun");
     assert_eq!(spec["properties"]["mode"]["enum"], json!(["DryRun", "Enforce"]));

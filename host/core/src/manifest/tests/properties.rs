@@ -84,8 +84,8 @@ fn plugin() -> impl Strategy<Value = Plugin> {
     (source(), option::of("[0-9a-f]{64}"), capabilities, config, limits, any::<bool>()).prop_map(
         |(source, digest, capabilities, config, limits, fail)| Plugin {
             name: String::new(),
+            digest: digest.or_else(|| source.config_map().map(|_| "0".repeat(64))).map(|hex| format!("sha256:{hex}")),
             source,
-            digest: digest.map(|hex| format!("sha256:{hex}")),
             capabilities,
             config,
             limits,

@@ -1,0 +1,71 @@
+//! Of several operators that watch one namespace, one looks after a NodeCleanup: the one that its status names.
+//!
+//! An operator is known by the Lease of its replicas. The others read that Lease, and leave the NodeCleanup alone as long
+//! as it is renewed; clocks are not compared. One without a Lease cannot be seen to be there, so it makes way for any that
+//! has one.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::Api;
+use kube::{Client, Error};
+
+/// How often a Lease is read.
+const EVERY: Duration = Duration::from_secs(10);
+/// How long a Lease is not renewed before its operator counts as gone: longer than replacing one takes.
+const GONE_AFTER: Duration = Duration::from_mins(1);
+
+/// Another operator, as far as its Lease shows it.
+struct Other {
+    version: Option<String>,
+    /// Since when its Lease is as it is.
+    since: Instant,
+    read: Instant,
+}
+
+/// What is known of other operators.
+pub(crate) struct Claims {
+    client: Client,
+    own: String,
+    others: BTreeMap<String, Other>,
+}
+
+impl Claims {
+    /// For the operator of this name.
+    pub(crate) fn new(client: Client, own: &str) -> Self {
+        Self { client, own: own.to_owned(), others: BTreeMap::new() }
+    }
+
+    /// Whether another operator looks after what this one has claimed.
+    pub(crate) async fn is_taken(&mut self, claimant: &str) -> bool {
+        if claimant == self.own {
+            return false;
+        }
+        let Some((namespace, name)) = claimant.split_once('/') else { return !self.own.contains('/') };
+        let now = Instant::now();
+        let known = self.others.get(claimant);
+        if known.is_none_or(|known| known.read.elapsed() >= EVERY) {
+            let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
+            let version = match api.get_opt(name).await {
+                Ok(lease) => lease.and_then(|lease| lease.metadata.resource_version),
+                // What cannot be read cannot be seen to be gone.
+                Err(error) => {
+                    tracing::debug!("the lease {claimant} cannot be read: {}", text(&error));
+                    self.others.remove(claimant);
+                    return true;
+                }
+            };
+            let since = known.filter(|known| known.version == version).map_or(now, |known| known.since);
+            self.others.insert(claimant.to_owned(), Other { version, since, read: now });
+        }
+        self.others.get(claimant).is_none_or(|other| other.since.elapsed() < GONE_AFTER)
+    }
+}
+
+fn text(error: &Error) -> String {
+    match error {
+        Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
