@@ -18,6 +18,12 @@ pub mod operator;
 mod watch;
 pub mod world;
 
+use std::fmt::Display;
+use std::path::Path;
+
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
 pub use daemons::{Ask, MOST_ANSWER};
 pub use kube::Client;
 pub use lease::{Lease, LeaseError};
@@ -32,4 +38,22 @@ pub const MANAGER: &str = "holystone";
 /// When neither is there, or is of no use.
 pub async fn connect() -> Result<Client, OperatorError> {
     Client::try_default().await.map_err(|error| OperatorError::connect(&error))
+}
+
+/// Connects to the cluster of a kubeconfig file, by one of its contexts or by the current one. Without a file, reads
+/// those that `KUBECONFIG` names, or `~/.kube/config`.
+///
+/// # Errors
+/// When a file cannot be read, or lacks the context or what it refers to.
+pub async fn connect_by(file: Option<&Path>, context: Option<&str>) -> Result<Client, OperatorError> {
+    let refused = |error: &dyn Display| OperatorError::kubeconfig(file, error);
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let config = match file {
+        Some(file) => {
+            let read = Kubeconfig::read_from(file).map_err(|error| refused(&error))?;
+            Config::from_custom_kubeconfig(read, &options).await
+        }
+        None => Config::from_kubeconfig(&options).await,
+    };
+    Client::try_from(config.map_err(|error| refused(&error))?).map_err(|error| refused(&error))
 }

@@ -1,6 +1,8 @@
 //! One NodeCleanup after the other, from what is known to what is done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,8 +29,9 @@ use crate::world::{Daemon, Key, Kind, World};
 const CHANNEL: usize = 256;
 /// How long to wait after a change before acting on it: changes come in swarms.
 const SETTLE: Duration = Duration::from_millis(200);
-/// The same after a change of a pod, of which thousands end in one run.
-const SETTLE_PODS: Duration = Duration::from_secs(5);
+/// How long to wait after a change that only says how far a run has got: a run on thousands of nodes changes thousands
+/// of pods and the counts of its job as often, and its status is written at most this often.
+const SETTLE_PROGRESS: Duration = Duration::from_secs(10);
 /// How often the daemons of DaemonSets are asked, and how much longer it takes for each of them: of five thousand, a
 /// hundred a second.
 const ASK_EVERY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_millis(10));
@@ -54,6 +57,12 @@ impl OperatorError {
             "there is no cluster to be reached: {error}; run this in a pod with a service account, or name a cluster \
              with KUBECONFIG"
         ))
+    }
+
+    pub(crate) fn kubeconfig(file: Option<&Path>, error: &dyn Display) -> Self {
+        let file =
+            file.map_or_else(|| "the kubeconfig".to_owned(), |file| format!("the kubeconfig {}", file.display()));
+        Self(format!("{file} cannot be used: {error}"))
     }
 }
 
@@ -265,12 +274,9 @@ impl Operator {
             tokio::select! {
                 Some(news) = news.recv() => match news {
                     News::Change(kind, change) => {
+                        let time = if world.is_progress(kind, &change) { SETTLE_PROGRESS } else { SETTLE };
                         for key in world.take(kind, change) {
-                            let settle = match kind {
-                                Kind::NodeCleanup => SETTLE,
-                                Kind::Pod => agenda.settle(&key, SETTLE_PODS),
-                                _ => agenda.settle(&key, SETTLE),
-                            };
+                            let settle = if kind == Kind::NodeCleanup { time } else { agenda.settle(&key, time) };
                             agenda.by(key, Instant::now() + settle);
                         }
                     }

@@ -203,6 +203,25 @@ impl World {
         }
     }
 
+    /// Whether a change, which is not taken in yet, only says how far a run or a rollout of daemons has got. The end of
+    /// a run is more than that, and so is what its last pods report after it.
+    pub fn is_progress(&self, kind: Kind, change: &Change) -> bool {
+        match (kind, change) {
+            (Kind::Pod, Change::Is(pod)) => !Owner::of(pod, &POD_OWNERS).is_some_and(|owner| self.has_ended(&owner)),
+            (Kind::Pod, Change::Gone(_)) => true,
+            (Kind::BroadcastJob | Kind::DaemonSet, Change::Is(object)) => {
+                self.get(kind, &Key::of(object)).is_some_and(|known| differ_in_counts(known, object))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether an owner of pods is a run that has ended.
+    fn has_ended(&self, owner: &Owner) -> bool {
+        let phase = owner.is_run().then(|| self.owner(owner)).flatten().map(|job| &job["status"]["phase"]);
+        phase.is_some_and(|phase| phase == "completed" || phase == "failed")
+    }
+
     /// Takes in whether OpenKruise is installed; whether that is news.
     pub fn kruise(&mut self, is_there: bool) -> bool {
         self.has_kruise.replace(is_there) != Some(is_there)
@@ -488,6 +507,13 @@ fn about(kind: Kind, object: &Value) -> BTreeSet<Key> {
 
 /// Whose pods are asked for what came of them.
 const POD_OWNERS: [Kind; 2] = [Kind::BroadcastJob, Kind::DaemonSet];
+
+/// Whether two states of one BroadcastJob or DaemonSet have the same spec, metadata and phase.
+fn differ_in_counts(known: &Value, now: &Value) -> bool {
+    let metadata = ["uid", "generation", "deletionTimestamp", "labels", "annotations", "ownerReferences"];
+    metadata.iter().all(|field| known["metadata"][field] == now["metadata"][field])
+        && known["status"]["phase"] == now["status"]["phase"]
+}
 
 fn uid(object: &Value) -> &str {
     object["metadata"]["uid"].as_str().unwrap_or_default()

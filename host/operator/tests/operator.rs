@@ -335,6 +335,43 @@ async fn runs_become_a_status_and_an_event() {
 }
 
 #[tokio::test]
+async fn progress_is_written_now_and_then_and_the_end_of_a_run_at_once() {
+    const NODES: usize = 50;
+    let (api, _operator) = applied(true, json!({})).await;
+    let cron_job = api.get("advancedcronjobs", "a").unwrap();
+    let job = |phase: &str, succeeded: usize| {
+        let mut job = broadcast_job(&cron_job, "a-1", phase, NODES);
+        job["status"]["succeeded"] = succeeded.into();
+        job
+    };
+    let end = |at: usize| {
+        api.put("pods", pod(&job("running", 0), &format!("n{at}"), "2026-11-02T00:00:00Z", Some(&message(1))));
+    };
+    let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();
+    api.put("broadcastjobs", job("running", 0));
+    until("it runs", || run()["phase"] == "Running").await;
+    api.take_writes();
+    for at in 1..NODES {
+        end(at);
+        api.put("broadcastjobs", job("running", at));
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    assert_eq!(api.take_writes(), [] as [&str; 0], "two seconds of progress are not worth a write");
+    api.put("broadcastjobs", job("completed", NODES));
+    let ended = Instant::now();
+    until("it has ended", || run()["phase"] == "Complete").await;
+    assert!(ended.elapsed() < Duration::from_secs(5), "{:?}", ended.elapsed());
+    // The last report arrives later than the end of the job.
+    end(NODES);
+    let reported = Instant::now();
+    until("all have reported", || run()["removed"] == NODES).await;
+    assert!(reported.elapsed() < Duration::from_secs(5), "{:?}", reported.elapsed());
+    let writes = api.take_writes();
+    let of_status = writes.iter().filter(|write| *write == "PATCH nodecleanups/status/a").count();
+    assert_eq!(of_status, 2, "{writes:?}");
+}
+
+#[tokio::test]
 async fn pods_are_believed_by_the_uid_of_their_owner() {
     let (api, _operator) = applied(true, json!({})).await;
     let job = broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", "running", 3);
@@ -386,7 +423,7 @@ async fn what_is_known_of_a_node_cleanup_that_is_gone_is_forgotten() {
     // Its pods change once more while they go; then one of the same name is made.
     api.put("pods", pod(&job, "n1", "2026-11-02T00:00:00Z", Some(&message(3))));
     api.put("nodecleanups", node_cleanup("a", &json!({})));
-    tokio::time::sleep(Duration::from_secs(7)).await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
     assert_eq!(run(), Value::Null, "it has not run");
 }
 
