@@ -229,6 +229,11 @@ impl State {
             object["metadata"]["creationTimestamp"] = "2026-11-01T00:00:00Z".into();
         }
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        drop_empties(&mut object, plural != "nodecleanups");
+        if plural == "broadcastjobs" && object["spec"]["paused"] == false {
+            // Not a pointer in OpenKruise's type, unlike that of an AdvancedCronJob.
+            object["spec"].as_object_mut().unwrap().remove("paused");
+        }
         let kind = if self.objects.insert(key, object.clone()).is_some() { "MODIFIED" } else { "ADDED" };
         self.tell(plural, kind, &object);
         object
@@ -316,6 +321,28 @@ fn patched(live: Option<&Value>, path: &Path, query: &str, patch: Value) -> Opti
     Some(live)
 }
 
+/// Fields that Go keeps in a map, which it leaves out when it is empty; other objects are structs, of which it writes `{}`.
+const MAPS: [&str; 7] = ["annotations", "data", "labels", "limits", "matchLabels", "nodeSelector", "requests"];
+
+/// Drops what an API server does not store: fields that are null, and of Go types, which OpenKruise's webhooks make of its
+/// kinds as well, lists, maps and strings that are empty.
+fn drop_empties(value: &mut Value, is_of_go: bool) {
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(|field| drop_empties(field, is_of_go));
+            fields.retain(|name, field| match field {
+                Value::Null => false,
+                Value::Array(items) => !is_of_go || !items.is_empty(),
+                Value::String(text) => !is_of_go || !text.is_empty(),
+                Value::Object(fields) => !is_of_go || !fields.is_empty() || !MAPS.contains(&name.as_str()),
+                Value::Bool(_) | Value::Number(_) => true,
+            });
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| drop_empties(item, is_of_go)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 fn answer(value: &Value) -> Response<Answer> {
     Response::new(Full::new(Bytes::from(value.to_string())).boxed_unsync())
 }
@@ -355,7 +382,10 @@ pub fn node_cleanup(name: &str, spec: &Value) -> Value {
     let mut object = json!({
         "apiVersion": "holystone.dev/v1alpha1", "kind": "NodeCleanup",
         "metadata": { "name": name, "namespace": "ops", "generation": 1 },
-        "spec": { "schedule": "@daily", "mode": "Enforce", "plugins": [{ "name": "p", "source": { "builtin": "unused-images" } }] },
+        "spec": { "schedule": "@daily", "mode": "Enforce", "plugins": [{
+            "name": "p", "source": { "builtin": "unused-images" }, "capabilities": ["images", "containers"],
+            "config": { "repositories": ["*"] },
+        }] },
     });
     for (field, value) in spec.as_object().cloned().unwrap_or_default() {
         object["spec"][field] = value;
