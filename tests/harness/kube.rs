@@ -60,14 +60,20 @@ impl Cluster {
             return Ok(Some(Self { kubectl, nodes: Vec::new(), plane: None }));
         }
         let Some(parts) = Parts::find(test)? else { return Ok(None) };
-        let temporary = env::temp_dir().canonicalize().context("find the directory for temporary files")?;
-        let hidden = HIDDEN.iter().any(|place| temporary.starts_with(place));
-        let parent = if hidden { PathBuf::from("/tmp") } else { temporary };
-        let plane = ControlPlane::start(&parts.kube, &parent).await?;
+        let parent = parent()?;
+        let plane = ControlPlane::start(&parts.kube, &parent, true).await?;
         let (a, b) = tokio::join!(Node::start(&plane, &parts, &parent, 1), Node::start(&plane, &parts, &parent, 2));
         let mut cluster = Self { kubectl: plane.kubectl().clone(), nodes: vec![a?, b?], plane: Some(plane) };
         cluster.wait_until_ready().await?;
         Ok(Some(cluster))
+    }
+
+    /// Starts etcd and an API server, without nodes, scheduler or controllers: objects stay as they were written. Skips
+    /// the test under the same conditions as [`Cluster::start`].
+    pub async fn start_api_server_only(test: &str) -> anyhow::Result<Option<Self>> {
+        let Some(parts) = Parts::find(test)? else { return Ok(None) };
+        let plane = ControlPlane::start(&parts.kube, &parent()?, false).await?;
+        Ok(Some(Self { kubectl: plane.kubectl().clone(), nodes: Vec::new(), plane: Some(plane) }))
     }
 
     /// The kubeconfig of one who may do everything, from this machine.
@@ -208,6 +214,13 @@ impl Drop for Cluster {
             let _ = writeln!(std::io::stderr(), "a cluster was not cleaned up: {error:#}");
         }
     }
+}
+
+/// The directory for the files of a cluster: nodes hide what lies in some others.
+fn parent() -> anyhow::Result<PathBuf> {
+    let temporary = env::temp_dir().canonicalize().context("find the directory for temporary files")?;
+    let hidden = HIDDEN.iter().any(|place| temporary.starts_with(place));
+    Ok(if hidden { PathBuf::from("/tmp") } else { temporary })
 }
 
 /// The command line client of a cluster.

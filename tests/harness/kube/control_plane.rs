@@ -30,8 +30,8 @@ const USERS: [(&str, &str); 5] = [
 /// what it asks.
 #[derive(Debug)]
 pub(crate) struct ControlPlane {
-    scheduler: Daemon,
-    controllers: Daemon,
+    /// The scheduler and the controller manager, or none.
+    controllers: Vec<Daemon>,
     api_server: Daemon,
     etcd: Daemon,
     pub(crate) room: Room,
@@ -41,8 +41,9 @@ pub(crate) struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts one, and waits until its API server is ready.
-    pub(crate) async fn start(kube: &Path, parent: &Path) -> anyhow::Result<Self> {
+    /// Starts one, and waits until its API server is ready. The scheduler and the controller manager are optional: without
+    /// them, objects stay as they were written.
+    pub(crate) async fn start(kube: &Path, parent: &Path, with_controllers: bool) -> anyhow::Result<Self> {
         let (room, uplink) = Uplink::open().context("make a network")?;
         let files = Files::write(kube, parent, &uplink.address())?;
         let start = |program: &str, arguments: Vec<String>| files.start(kube, &room, program, arguments);
@@ -50,9 +51,12 @@ impl ControlPlane {
         let mut api_server = start("apiserver", api_server(&files, &uplink.address()))?;
         let kubectl = Kubectl::of(kube, &files.kubeconfig("admin"), &files.path("kubectl"));
         wait_until_ready(&kubectl, &mut api_server).await?;
-        let controllers = start("controller-manager", controllers(&files))?;
-        let scheduler = start("scheduler", scheduler(&files))?;
-        Ok(Self { scheduler, controllers, api_server, etcd, room, _uplink: uplink, kubectl, files })
+        let mut running = Vec::new();
+        if with_controllers {
+            running.push(start("scheduler", scheduler(&files))?);
+            running.push(start("controller-manager", controllers(&files))?);
+        }
+        Ok(Self { controllers: running, api_server, etcd, room, _uplink: uplink, kubectl, files })
     }
 
     /// Whoever may do everything.
@@ -78,13 +82,13 @@ impl ControlPlane {
 
     /// That none of it has ended by itself.
     pub(crate) fn check(&mut self) -> anyhow::Result<()> {
-        let all = [&mut self.etcd, &mut self.api_server, &mut self.controllers, &mut self.scheduler];
+        let all = [&mut self.etcd, &mut self.api_server].into_iter().chain(&mut self.controllers);
         all.into_iter().try_for_each(Daemon::check)
     }
 
     /// Ends all of it at once.
     pub(crate) fn kill(&mut self) {
-        for daemon in [&mut self.scheduler, &mut self.controllers, &mut self.api_server, &mut self.etcd] {
+        for daemon in self.controllers.iter_mut().chain([&mut self.api_server, &mut self.etcd]) {
             daemon.kill();
         }
     }

@@ -1,11 +1,15 @@
-//! What a fleet asks of the operator and of its API server: `cargo bench -p holystone --bench fleet`. Takes five minutes.
+//! What a fleet asks of the operator and of its API server: `cargo bench -p holystone --bench fleet`. Takes five minutes,
+//! and eight more with a real API server.
 //!
 //! The real binary in conversation with an API server in memory, which plays OpenKruise as well: a hundred NodeCleanups,
 //! one of them twelve times on five thousand nodes, the others on fifty nodes each. Pods are as large as on a cluster.
+//! `cargo bench -p holystone --bench fleet -- real` runs the part on a real API server alone: see `real`.
 
 #![allow(clippy::similar_names, clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
+#[path = "../measure.rs"]
 mod measure;
+mod real;
 
 use std::fs::File;
 use std::path::Path;
@@ -35,6 +39,9 @@ const SPREAD: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() {
+    if std::env::args().any(|argument| argument == "real") {
+        return real::measure().await;
+    }
     folding();
     let directory = tempfile::tempdir().unwrap();
     let fleet = Fleet::start(directory.path()).await;
@@ -78,6 +85,16 @@ async fn main() {
     goal("resident memory, when every node's report is full", of_worst.resident, 64.0, "MiB");
     goal("writes when nothing has changed", of_starts.writes, 0.0, "");
     goal("size of the largest status", of_runs.status.max(of_worst.status), 16_384.0, "bytes");
+    real::measure().await;
+}
+
+/// Starts the operator with a kubeconfig; it writes what it logs into a file.
+fn operator_by(kubeconfig: &Path, log: &Path) -> Operator {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holystone"));
+    command.args(["operator", "--image", "docker.io/holystone/holystone:0.1.0", "--identity", "fleet"]);
+    command.args(["--listen", "none"]).env("KUBECONFIG", kubeconfig).env("NO_PROXY", "*");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log).unwrap());
+    Operator(command.spawn().unwrap())
 }
 
 /// Without an API server: from what pods end with to a status.
@@ -141,20 +158,7 @@ impl<'a> Fleet<'a> {
 
     fn operator(&self) -> Operator {
         self.api.take_counts();
-        let log = File::create(self.directory.join("operator.log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_holystone"));
-        command.args([
-            "operator",
-            "--image",
-            "docker.io/holystone/holystone:0.1.0",
-            "--identity",
-            "fleet",
-            "--listen",
-            "none",
-        ]);
-        command.env("KUBECONFIG", self.directory.join("kubeconfig"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        Operator(command.spawn().unwrap())
+        operator_by(&self.directory.join("kubeconfig"), &self.directory.join("operator.log"))
     }
 
     async fn until(&self, is_so: impl Fn(&FakeApi) -> bool) {
