@@ -443,9 +443,15 @@ async fn what_keeps_it_from_starting_is_told() {
 async fn garbage_over_http_changes_nothing() {
     let node = TestNode::small(Faults::none());
     let daemon = Daemon::start(&node, &manifest("first", "  schedule: '@yearly'\n"), &[]);
-    for (path, code) in
-        [("/healthz", 200), ("/readyz", 200), ("/", 404), ("/status/../etc/passwd", 404), ("/status?x=1", 200)]
-    {
+    for (path, code) in [
+        ("/healthz", 200),
+        ("/readyz", 200),
+        ("/", 404),
+        ("/status/../etc/passwd", 404),
+        ("/status?runs=1", 200),
+        ("/status?runs=-1", 400),
+        ("/status?x=1", 400),
+    ] {
         assert_eq!(daemon.get(path).unwrap().0, code, "{path}");
     }
     let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(1 << 20));

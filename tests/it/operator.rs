@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,12 +23,16 @@ const PROBE: Duration = Duration::from_secs(1);
 struct Operator {
     child: Child,
     address: SocketAddr,
+    log: PathBuf,
 }
 
 impl Drop for Operator {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        if std::thread::panicking() {
+            eprintln!("the operator's log:\n{}", fs::read_to_string(&self.log).unwrap_or_default());
+        }
     }
 }
 
@@ -51,9 +55,9 @@ impl Operator {
         let mut command: Command = holystone();
         command.args(["operator", "--image", "docker.io/holystone/holystone:0.1.0", "--identity", "test"]);
         command.arg(format!("--listen={address}")).env("KUBECONFIG", kubeconfig);
-        let log = fs::File::create(directory.join("operator.log")).unwrap();
-        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Self { child, address }
+        let log = directory.join("operator.log");
+        let child = command.stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+        Self { child, address, log }
     }
 
     /// The most memory that it had so far.
