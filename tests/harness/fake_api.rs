@@ -304,7 +304,7 @@ impl State {
     }
 }
 
-/// What a patch makes of an object: of its status, of all that an applier writes, or of `paused`.
+/// What a patch makes of an object: of its status, of all that an applier writes, or a merge patch of what it names.
 fn patched(live: Option<&Value>, path: &Path, query: &str, patch: Value) -> Option<Value> {
     let Some(mut live) = live.cloned() else { return (path.sub != "/status").then_some(patch) };
     if path.sub == "/status" {
@@ -316,9 +316,27 @@ fn patched(live: Option<&Value>, path: &Path, query: &str, patch: Value) -> Opti
             live["metadata"][name] = patch["metadata"][name].clone();
         }
     } else {
-        live["spec"]["paused"] = patch["spec"]["paused"].clone();
+        merge(&mut live, patch);
     }
     Some(live)
+}
+
+/// A JSON merge patch (RFC 7386).
+fn merge(live: &mut Value, patch: Value) {
+    let Value::Object(fields) = patch else {
+        *live = patch;
+        return;
+    };
+    if !live.is_object() {
+        *live = json!({});
+    }
+    for (name, field) in fields {
+        if field.is_null() {
+            live.as_object_mut().unwrap().remove(&name);
+        } else {
+            merge(&mut live[name], field);
+        }
+    }
 }
 
 /// Fields that Go keeps in a map, which it leaves out when it is empty; other objects are structs, of which it writes `{}`.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -286,6 +287,27 @@ impl Suite {
             .kubectl(&["--namespace", NAMESPACE, "get", "events", "--field-selector=involvedObject.kind=NodeCleanup"])
             .await?;
         ensure!(events.contains("Created") && events.contains("RunCompleted"), "{events}");
+        if self.is_own() { self.kubectl_plugin() } else { Ok(()) }
+    }
+
+    /// `kubectl holystone` asks daemons through the API server.
+    fn kubectl_plugin(&self) -> anyhow::Result<()> {
+        let run = |words: &str| {
+            let mut command = crate::support::holystone();
+            command.arg0("kubectl-holystone").args(words.split(' ')).args(["--namespace", NAMESPACE, "--kubeconfig"]);
+            let output = command.arg(self.cluster.kubeconfig()).env("NO_PROXY", "*").output()?;
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "kubectl holystone {words}: {complaint}");
+            String::from_utf8(output.stdout).context("its output is text")
+        };
+        let shown: Value = serde_json::from_str(&run("report daemons --output json")?)?;
+        let results: Vec<(&Value, &Value)> =
+            shown["nodes"].as_array().into_iter().flatten().map(|node| (&node["node"], &node["result"])).collect();
+        let succeeded = json!("Succeeded");
+        ensure!(results == [(&json!("node-a"), &succeeded), (&json!("node-b"), &succeeded)], "{shown:#}");
+        let table = run("status")?;
+        ensure!(table.contains("daemons") && table.contains("2/2"), "{table}");
+        self.said("kubectl holystone shows what daemons report");
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 //! - `furnished`: the node that the tests on a real containerd start from.
 //! - `golden`: recorded nodes and the plans they must come to.
 //! - `image`: the container image.
+//! - `kubectl`: the plugin of kubectl.
 //! - `kubernetes`: all of it on a real Kubernetes.
 //! - `log_runs`: runs of the binary beneath log roots.
 //! - `logs`: log directories, from a plugin to the file that is gone.
@@ -46,6 +47,7 @@ mod faults;
 mod furnished;
 mod golden;
 mod image;
+mod kubectl;
 mod kubernetes;
 mod log_runs;
 mod logs;

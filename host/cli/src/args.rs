@@ -71,6 +71,74 @@ pub(crate) enum Command {
     Operator(OperatorArguments),
 }
 
+/// See and steer the NodeCleanups of a cluster, with your own rights.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-holystone", bin_name = "kubectl holystone", version, max_term_width = 120)]
+#[command(after_help = "Exit codes: 0 done, 2 not done, 64 wrong usage.")]
+pub(crate) struct KubectlArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: KubectlCommand,
+
+    /// Kubeconfig file. Default: those that KUBECONFIG names, or ~/.kube/config.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// Context of the kubeconfig. Default: the current one.
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) context: Option<String>,
+
+    /// Namespace. Default: that of the context.
+    #[arg(short, long, value_name = "NAMESPACE", global = true)]
+    pub(crate) namespace: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KubectlCommand {
+    /// Show NodeCleanups with their last and next runs, or one of them in full.
+    Status {
+        /// The NodeCleanup; all without it.
+        name: Option<String>,
+
+        /// Show those of all namespaces.
+        #[arg(short = 'A', long, conflicts_with_all = ["name", "namespace"])]
+        all_namespaces: bool,
+
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
+    /// Show the last run node by node, as far as its pods are still there.
+    Report {
+        /// The NodeCleanup.
+        name: String,
+
+        /// Show this node only.
+        #[arg(long, value_name = "NODE")]
+        node: Option<String>,
+
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
+    /// Start a run at once, besides the schedule.
+    RunNow {
+        /// The NodeCleanup.
+        name: String,
+    },
+    /// Set spec.paused: start no further run, and no further node of one that is under way.
+    Pause {
+        /// The NodeCleanup.
+        name: String,
+    },
+    /// Unset spec.paused. Times of the schedule that have passed are not made up for.
+    Resume {
+        /// The NodeCleanup.
+        name: String,
+    },
+}
+
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {

@@ -11,6 +11,7 @@ mod exit;
 mod explain;
 mod files;
 mod http;
+mod kubectl;
 mod logs;
 mod observe;
 mod operator;
@@ -41,7 +42,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{self, Writer};
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, KubectlArguments};
 use crate::exit::Exit;
 
 /// What this program does when it is started as a worker.
@@ -50,6 +51,15 @@ const TASKS: [worker::Task; 2] = [holystone_runtime::COMPILE, plugins::SCHEMA];
 fn main() -> ExitCode {
     if let Some(code) = worker::main(&TASKS) {
         return code;
+    }
+    if kubectl::is_plugin(std::env::args_os().next().as_deref()) {
+        return match KubectlArguments::try_parse() {
+            Ok(arguments) => {
+                start_log(0);
+                exit::code(on_runtime(kubectl::kubectl(&arguments)))
+            }
+            Err(error) => exit::usage(&error),
+        };
     }
     let mut arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -66,9 +76,16 @@ fn main() -> ExitCode {
     exit::code(dispatch(arguments.command))
 }
 
-fn dispatch(command: Command) -> anyhow::Result<Exit> {
+fn on_runtime(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let exit = runtime.block_on(async {
+    let exit = runtime.block_on(work);
+    // A plugin that is still being compiled must not hold up the exit.
+    runtime.shutdown_background();
+    exit
+}
+
+fn dispatch(command: Command) -> anyhow::Result<Exit> {
+    on_runtime(async {
         match command {
             Command::Demo(arguments) => Box::pin(demo::demo(&arguments)).await,
             Command::Plan(arguments) => plan::plan(&arguments).await,
@@ -84,10 +101,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
             Command::Crd => render::crd(),
             Command::Operator(arguments) => operator::operator(&arguments).await,
         }
-    });
-    // A plugin that is still being compiled must not hold up the exit.
-    runtime.shutdown_background();
-    exit
+    })
 }
 
 fn start_log(verbose: u8) {

@@ -1,13 +1,12 @@
 //! `holystone operator`: carries out the NodeCleanups of a cluster.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use holystone_core::manifest;
 use holystone_core::manifest::status::NodeCleanupStatus;
 use holystone_core::text;
 use holystone_operator::operator::Watcher;
-use holystone_operator::{Ask, Check, Lease, MOST_ANSWER, Operator, Settings, Standing, lease};
+use holystone_operator::{Ask, Check, Lease, MOST_ANSWER, Operator, Settings, Standing, Whereabouts, lease};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Listen, OperatorArguments};
@@ -91,7 +90,7 @@ fn check() -> Check {
 
 /// Daemons answer the operator as they answer anybody. It needs their latest run.
 fn ask() -> Ask {
-    Arc::new(|address: SocketAddr| {
+    Arc::new(|Whereabouts { address, .. }: Whereabouts| {
         Box::pin(async move {
             let answer = http::get(address, "/status?runs=1", MOST_ANSWER).await;
             answer.map(|bytes| bytes.to_vec()).map_err(|error| format!("{error:#}"))

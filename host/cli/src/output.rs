@@ -17,10 +17,11 @@ use holystone_core::state::State;
 use holystone_core::text::{self, escaped};
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::lines::Lines;
 use crate::args::{Format, OutputArguments};
+use crate::kubectl::{NodeReport, Shown};
 use holystone_core::daemon::status::{Status, sentence};
 
 /// Whether to colour what goes to this stream.
@@ -112,7 +113,6 @@ fn status_table(out: &mut impl Write, status: &Status) -> anyhow::Result<()> {
     if let Some(problem) = &status.reload_problem {
         writeln!(out, "Newer manifests cannot be used: {}", escaped(problem))?;
     }
-    let time = |time: Option<Timestamp>| time.map_or_else(String::new, |time| format!("{time:.0}"));
     let mut table = new_table(["NODECLEANUP", "STATE", "NEXT RUN", "LAST RUN"]);
     for charged in &status.node_cleanups {
         let last = charged.runs.first().map(|run| {
@@ -127,6 +127,115 @@ fn status_table(out: &mut impl Write, status: &Status) -> anyhow::Result<()> {
             last.unwrap_or_default(),
         ]);
     }
+    print_table(out, &table)
+}
+
+/// Prints NodeCleanups of a cluster.
+pub(crate) fn node_cleanups(shown: &[Shown], with_namespace: bool, format: Format) -> anyhow::Result<()> {
+    print(&mut std::io::stdout().lock(), format, |out| match format {
+        Format::Table => node_cleanups_table(out, shown, with_namespace),
+        Format::Json => json(out, &shown),
+        Format::Yaml => yaml(out, &shown),
+    })
+}
+
+/// Prints a NodeCleanup of a cluster in full.
+pub(crate) fn node_cleanup(shown: &Shown, format: Format) -> anyhow::Result<()> {
+    print(&mut std::io::stdout().lock(), format, |out| match format {
+        Format::Table => node_cleanup_lines(out, shown),
+        Format::Json => json(out, shown),
+        Format::Yaml => yaml(out, shown),
+    })
+}
+
+/// Prints a run of a cluster node by node.
+pub(crate) fn node_reports(run: &str, reports: &[NodeReport], format: Format) -> anyhow::Result<()> {
+    let all = json!({ "run": run, "nodes": reports });
+    print(&mut std::io::stdout().lock(), format, |out| match format {
+        Format::Table => node_reports_table(out, run, reports),
+        Format::Json => json(out, &all),
+        Format::Yaml => yaml(out, &all),
+    })
+}
+
+fn time(time: Option<Timestamp>) -> String {
+    time.map_or_else(String::new, |time| format!("{time:.0}"))
+}
+
+fn node_cleanups_table(out: &mut impl Write, shown: &[Shown], with_namespace: bool) -> anyhow::Result<()> {
+    let head = ["NAME", "MODE", "SCHEDULE", "READY", "PHASE", "NODES", "REMOVED", "LAST RUN", "NEXT RUN"];
+    let mut table = columns(with_namespace.then_some("NAMESPACE").into_iter().chain(head));
+    for Shown { namespace, name, mode, schedule, paused, status, .. } in shown {
+        let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
+        let run = status.last_run.as_ref();
+        let schedule = schedule.as_deref().unwrap_or("once");
+        let row = [
+            text::shown(name),
+            format!("{mode:?}"),
+            text::shown(&if *paused { format!("{schedule} (paused)") } else { schedule.to_owned() }),
+            ready.map_or_else(String::new, |ready| text::shown(&ready.reason)),
+            run.map_or_else(String::new, |run| text::shown(&run.phase)),
+            run.map_or_else(String::new, |run| text::shown(&run.nodes.summary)),
+            run.map_or_else(String::new, |run| run.removed.to_string()),
+            time(run.and_then(|run| run.finished_at.or(run.started_at))),
+            time(status.next_schedule_time),
+        ];
+        table.add_row(with_namespace.then(|| text::shown(namespace)).into_iter().chain(row));
+    }
+    writeln!(out, "{}", table.trim_fmt())?;
+    Ok(())
+}
+
+fn node_cleanup_lines(out: &mut impl Write, shown: &Shown) -> anyhow::Result<()> {
+    let Shown { namespace, name, mode, schedule, paused, engine, status } = shown;
+    let schedule = schedule.as_ref().map_or_else(|| "once".to_owned(), |schedule| text::shown(schedule));
+    let paused = if *paused { ", paused" } else { "" };
+    writeln!(out, "{}/{}: {mode:?}, {schedule}, {engine}{paused}", text::shown(namespace), text::shown(name))?;
+    for condition in &status.conditions {
+        let state = if condition.status == "True" { "" } else { "not " };
+        let (kind, reason) = (text::shown(&condition.kind), text::shown(&condition.reason));
+        writeln!(out, "{state}{kind}: {reason}: {}", escaped(&condition.message))?;
+    }
+    if let Some(next) = status.next_schedule_time {
+        writeln!(out, "Next run: {next:.0}")?;
+    }
+    if let Some(run) = &status.last_run {
+        let times = [("started", run.started_at), ("finished", run.finished_at)];
+        let times = times.iter().filter_map(|(word, at)| Some(format!(", {word} {:.0}", (*at)?))).collect::<String>();
+        let (run_name, phase) = (text::shown(&run.name), text::shown(&run.phase));
+        writeln!(out, "Last run: {run_name}, {phase}, {} nodes{times}", text::shown(&run.nodes.summary))?;
+        let measured = run.filesystem_freed_bytes;
+        let freed = measured.map_or_else(String::new, |_| format!("; filesystems {}", freed(measured)));
+        let size = bytes(run.size_removed_bytes);
+        writeln!(out, "  {} removed ({size}), {} refused, {} failed{freed}", run.removed, run.refused, run.failed)?;
+        for error in &run.errors {
+            let names: Vec<String> = error.nodes.iter().map(|node| text::shown(node)).collect();
+            writeln!(out, "  on {} nodes ({}): {}", error.count, names.join(", "), escaped(&error.message))?;
+        }
+    }
+    for plugin in &status.plugins {
+        let digest = plugin.digest.as_ref().map_or_else(|| "not loaded".to_owned(), |digest| text::shown(digest));
+        writeln!(out, "Plugin {}: {digest}", text::shown(&plugin.name))?;
+    }
+    Ok(())
+}
+
+fn node_reports_table(out: &mut impl Write, run: &str, reports: &[NodeReport]) -> anyhow::Result<()> {
+    let mut table = columns(["NODE", "RESULT", "REMOVED", "REFUSED", "FAILED", "SIZE", "ERROR"]);
+    for NodeReport { node, result, sums, errors } in reports {
+        let more = errors.len().saturating_sub(1);
+        let first = errors.first().map_or_else(String::new, |error| text::shown(error));
+        table.add_row([
+            text::shown(node),
+            (*result).to_owned(),
+            sums.removed.to_string(),
+            sums.refused.to_string(),
+            sums.failed.to_string(),
+            bytes(sums.size_removed_bytes),
+            if more > 0 { format!("{first} (and {more} more)") } else { first },
+        ]);
+    }
+    writeln!(out, "Run {}", text::shown(run))?;
     print_table(out, &table)
 }
 
@@ -491,11 +600,17 @@ fn bytes(size: u64) -> String {
 }
 
 fn new_table(header: [&str; 4]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
+    let mut table = columns(header);
     if let Some(column) = table.column_mut(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
+    table
+}
+
+/// A table of columns that are all aligned to the left.
+fn columns<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }

@@ -13,8 +13,17 @@ use holystone_core::report::Brief;
 
 use crate::world::{Daemon, Key};
 
-/// Gets `/status` of the daemon at an address.
-pub type Ask = Arc<dyn Fn(SocketAddr) -> BoxFuture<'static, Result<Vec<u8>, String>> + Send + Sync>;
+/// A daemon to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// The name of its pod.
+    pub pod: String,
+    /// Where it listens on the network of pods.
+    pub address: SocketAddr,
+}
+
+/// Gets `/status?runs=1` of a daemon.
+pub type Ask = Arc<dyn Fn(Whereabouts) -> BoxFuture<'static, Result<Vec<u8>, String>> + Send + Sync>;
 
 /// How many are asked at a time.
 const AT_A_TIME: usize = 32;
@@ -29,19 +38,20 @@ pub(crate) async fn ask(key: &Key, daemons: BTreeMap<String, Daemon>, ask: &Ask)
     let asked = stream::iter(daemons).map(|(pod, daemon)| {
         let (name, ask) = (name.clone(), Arc::clone(ask));
         async move {
-            let state = one(&name, &daemon, &ask).await;
+            let state = one(&name, &pod, &daemon, &ask).await;
             (pod, state)
         }
     });
     asked.buffer_unordered(AT_A_TIME).collect().await
 }
 
-async fn one(name: &str, daemon: &Daemon, ask: &Ask) -> NodeState {
+async fn one(name: &str, pod: &str, daemon: &Daemon, ask: &Ask) -> NodeState {
     let state = |word| NodeState { node: daemon.node.clone(), times: None, word };
     let Some(address) = daemon.address.as_ref().and_then(|address| address.parse().ok()) else {
         return state(NodeWord::Active);
     };
-    let answer = tokio::time::timeout(PATIENCE, ask(SocketAddr::new(address, DAEMON_PORT))).await;
+    let whereabouts = Whereabouts { pod: pod.to_owned(), address: SocketAddr::new(address, DAEMON_PORT) };
+    let answer = tokio::time::timeout(PATIENCE, ask(whereabouts)).await;
     let status = match answer {
         Ok(Ok(bytes)) if bytes.len() > MOST_ANSWER => {
             let message = format!("the daemon answers with more than {} KiB", MOST_ANSWER >> 10);

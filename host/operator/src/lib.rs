@@ -6,10 +6,12 @@
 //! - `hands`: what is done: apply, pause, delete, write a status, tell of an event.
 //! - `claims`: leaves alone what another operator looks after.
 //! - `daemons`: asks the daemons of DaemonSets what has come of their runs.
+//! - `access`: NodeCleanups and the reports of their nodes, with a user's own rights.
 //! - [`lease`]: replicas agree on the one that acts.
 //!
 //! Nothing is decided here but when to look again: decisions are in [`holystone_core::cluster`].
 
+mod access;
 mod claims;
 mod daemons;
 mod hands;
@@ -24,7 +26,8 @@ use std::path::Path;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-pub use daemons::{Ask, MOST_ANSWER};
+pub use access::{Access, AccessError, NodeReports};
+pub use daemons::{Ask, MOST_ANSWER, Whereabouts};
 pub use kube::Client;
 pub use lease::{Lease, LeaseError};
 pub use operator::{Check, Operator, OperatorError, Settings, Standing};

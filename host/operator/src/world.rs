@@ -275,29 +275,15 @@ impl World {
         look: impl FnOnce(&Observed<'_>) -> T,
     ) -> Option<T> {
         let object = self.get(Kind::NodeCleanup, key)?;
-        let object_name = object_name(&key.name);
-        let daemon_set = self.get(Kind::DaemonSet, &key.beside(&object_name));
-        let broadcast_jobs: Vec<&Value> = self.jobs_of(key).collect();
-        let mut runs: BTreeMap<&str, Vec<&NodeState>> = BTreeMap::new();
-        for job in &broadcast_jobs {
-            let pods = self.pods.get(&Owner::itself(Kind::BroadcastJob, job));
-            if let (Some(name), Some(pods)) = (job["metadata"]["name"].as_str(), pods) {
-                runs.insert(name, pods.states());
-            }
-        }
-        let pods_of = |set: &Value| self.pods.get(&Owner::itself(Kind::DaemonSet, set));
-        if let Some(set) = daemon_set.filter(|set| self.cleanup_of(Kind::DaemonSet, set).as_ref() == Some(key)) {
-            runs.insert(&object_name, pods_of(set).map(Pods::states).unwrap_or_default());
-        }
         let observed = Observed {
             object,
             site,
             has_kruise: self.has_kruise == Some(true),
             config_maps: self.config_maps_of(key).collect(),
             advanced_cron_job: self.get(Kind::AdvancedCronJob, key),
-            daemon_set,
-            broadcast_jobs,
-            runs,
+            daemon_set: self.daemon_set_of(key),
+            broadcast_jobs: self.jobs_of(key).collect(),
+            runs: self.runs(key),
             problems: &[],
             operator: "",
             acts,
@@ -308,6 +294,25 @@ impl World {
 
     fn get(&self, kind: Kind, key: &Key) -> Option<&Value> {
         self.objects.get(&kind)?.get(key)
+    }
+
+    /// The nodes of the runs of a NodeCleanup, by the name of the BroadcastJob or DaemonSet.
+    pub fn runs<'a>(&'a self, key: &'a Key) -> BTreeMap<&'a str, Vec<&'a NodeState>> {
+        let jobs = self.jobs_of(key).filter_map(|job| {
+            let pods = self.pods.get(&Owner::itself(Kind::BroadcastJob, job))?;
+            Some((job["metadata"]["name"].as_str()?, pods.states()))
+        });
+        let set = self.daemon_set_of(key).filter(|set| self.cleanup_of(Kind::DaemonSet, set).as_ref() == Some(key));
+        let daemons = set.and_then(|set| {
+            let pods = self.pods.get(&Owner::itself(Kind::DaemonSet, set));
+            Some((set["metadata"]["name"].as_str()?, pods.map(Pods::states).unwrap_or_default()))
+        });
+        jobs.chain(daemons).collect()
+    }
+
+    /// The DaemonSet that has the name of a NodeCleanup's, whether or not it belongs to it.
+    fn daemon_set_of(&self, key: &Key) -> Option<&Value> {
+        self.get(Kind::DaemonSet, &key.beside(&object_name(&key.name)))
     }
 
     fn config_maps_of<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = &'a Value> {

@@ -120,6 +120,15 @@ impl NodeState {
         Self { node: node.to_owned(), times: None, word }
     }
 
+    /// What went wrong on the node, in its report's order.
+    pub fn errors(&self) -> Vec<&str> {
+        match &self.word {
+            NodeWord::Active => Vec::new(),
+            NodeWord::Silent(message) => vec![message],
+            NodeWord::Ended(told) => told.errors.iter().map(AsRef::as_ref).collect(),
+        }
+    }
+
     /// Keeps the plugins together with another node of the run, which nearly always has the same.
     pub fn share(&mut self, other: &Self) {
         if let (NodeWord::Ended(own), NodeWord::Ended(other)) = (&mut self.word, &other.word)

@@ -34,10 +34,15 @@ pub enum Engine {
 impl Engine {
     /// What a manifest asks for.
     pub fn of(manifest: &NodeCleanup) -> Self {
-        match (manifest.spec.rollout.engine, &manifest.spec.schedule) {
+        Self::by(manifest.spec.rollout.engine, manifest.spec.schedule.is_some())
+    }
+
+    /// The engine of a manifest that asks for one, with or without a schedule.
+    pub fn by(engine: RolloutEngine, has_schedule: bool) -> Self {
+        match (engine, has_schedule) {
             (RolloutEngine::DaemonSet, _) => Self::DaemonSet,
-            (RolloutEngine::BroadcastJob, Some(_)) => Self::AdvancedCronJob,
-            (RolloutEngine::BroadcastJob, None) => Self::BroadcastJob,
+            (RolloutEngine::BroadcastJob, true) => Self::AdvancedCronJob,
+            (RolloutEngine::BroadcastJob, false) => Self::BroadcastJob,
         }
     }
 
