@@ -277,7 +277,7 @@ impl Suite {
         }
         let table = self.cluster.kubectl(&["--namespace", NAMESPACE, "get", "ncl", "daemons"]).await?;
         for word in
-            ["SCHEDULE", "MODE", "NODES", "REMOVED", "LAST RUN", "READY", "AGE", "@every 10s", "Enforce", "True"]
+            ["SCHEDULE", "MODE", "NODES", "PLANNED", "REMOVED", "LAST RUN", "READY", "AGE", "@every 10s", "Enforce", "True"]
         {
             ensure!(table.contains(word), "{word}: {table}");
         }

@@ -19,9 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use holystone_core::daemon::{self, Agenda, Cause, Entry, Outcome, Record, RunResult, Standing, Start};
+use holystone_core::daemon::{self, Agenda, Cause, Entry, Record, RunResult, Standing, Start};
 use holystone_core::manifest::Mode;
 use holystone_core::pressure::Need;
+use holystone_core::report::Brief;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -373,18 +374,18 @@ impl Daemon {
     fn ended(&mut self, came: anyhow::Result<Came>) {
         let Some(Running { name, start, started_at, asked, .. }) = self.running.take() else { return };
         let now = Timestamp::now();
-        let (outcome, report) = outcome(came);
+        if let Err(error) = &came {
+            tracing::error!(node_cleanup = name, "{error:#}");
+        }
+        let (brief, report) = reports(came);
         // What was asked to end is not tried again.
-        let took_place = asked || outcome.result != RunResult::NotRun;
+        let took_place = asked || brief.outcome.result != RunResult::NotRun;
         if start.cause == Cause::Pressure {
             self.full.remove(&name);
         }
         let Start { cause, attempt, tick, .. } = start;
-        let record = Record { node_cleanup: name.clone(), cause, attempt, tick, started_at, finished_at: now, outcome };
+        let record = Record { node_cleanup: name.clone(), cause, attempt, tick, started_at, finished_at: now, brief };
         tracing::info!(node_cleanup = name, "a run is over: {}", status::sentence(&record));
-        if let (RunResult::NotRun, Some(message)) = (record.outcome.result, &record.outcome.message) {
-            tracing::error!(node_cleanup = name, "{message}");
-        }
         self.shared.count(|counters| counters.add(&record));
         let Some(charge) = self.charges.iter().find(|charge| charge.name == name) else { return };
         let standing = self.books.standing(&name, now).ended(&start, took_place, charge.duty.retries, now);
@@ -465,14 +466,11 @@ async fn one_run(mut prepared: Prepared, node: NodeArguments, asked: Asked) -> a
     Box::pin(run::once(&mut prepared, how, &stop)).await
 }
 
-/// What came of a run, and its report.
-fn outcome(came: anyhow::Result<Came>) -> (Outcome, Value) {
+/// Returns what came of a run, in as few bytes as a pod ends with, and its report.
+fn reports(came: anyhow::Result<Came>) -> (Brief, Value) {
     match came {
-        Ok(came) => (came.outcome(), came.to_json()),
-        Err(error) => {
-            let message = Some(format!("{error:#}"));
-            (Outcome { result: RunResult::NotRun, message, totals: None, log_totals: None }, Value::Null)
-        }
+        Ok(came) => (came.brief().fitting(), came.to_json()),
+        Err(error) => (run::not_run(&error).fitting(), Value::Null),
     }
 }
 

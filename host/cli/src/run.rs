@@ -101,7 +101,7 @@ fn asks(arguments: &RunArguments, prepared: &[Prepared]) -> anyhow::Result<bool>
 }
 
 /// Summarises an error that kept a run from taking place.
-fn not_run(error: &anyhow::Error) -> Brief {
+pub(crate) fn not_run(error: &anyhow::Error) -> Brief {
     match error.downcast_ref::<Problems>() {
         Some(Problems { title, problems }) => Brief::not_run(title).with_errors(problems),
         None => Brief::not_run(&format!("{error:#}")),
@@ -167,13 +167,13 @@ impl Came {
     }
 
     /// What is kept on record of it.
-    pub(crate) fn outcome(&self) -> Outcome {
+    fn outcome(&self) -> Outcome {
         let result = if self.has_failures() { RunResult::SomeFailed } else { RunResult::Done };
         Outcome { result, message: self.remark(), totals: Some(self.totals()), log_totals: self.log_totals() }
     }
 
     /// The report in few bytes.
-    fn brief(&self) -> Brief {
+    pub(crate) fn brief(&self) -> Brief {
         match self {
             Self::Planned(planned) => Brief::of_plan(planned, self.outcome()),
             Self::Swept(report) => Brief::of_report(report),

@@ -9,7 +9,6 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, stream};
 use holystone_core::cluster::{DAEMON_PORT, NodeState, NodeWord, Told};
 use holystone_core::daemon::status::Status;
-use holystone_core::report::Brief;
 
 use crate::world::{Daemon, Key};
 
@@ -59,7 +58,7 @@ async fn one(name: &str, daemon: &Daemon, ask: &Ask) -> NodeState {
     match charged.runs.into_iter().next() {
         Some(run) => NodeState {
             times: Some((run.record.started_at, run.record.finished_at)),
-            ..state(NodeWord::Ended(Box::new(Told::of(Brief::of_record(run.record.outcome)))))
+            ..state(NodeWord::Ended(Box::new(Told::of(run.record.brief))))
         },
         None => state(NodeWord::Active),
     }

@@ -10,10 +10,12 @@ use super::fold::{Folded, NodeState, fold, summary};
 use super::objects::{Engine, object_name};
 use crate::manifest::NodeCleanup;
 use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, NodeError, ResolvedPlugin};
-use crate::text::{beginning, shown};
+use crate::text::{beginning, counted, shown, size};
 
 /// How far the clocks of two nodes may be apart.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(1);
+/// How many codes of refusals an event names.
+const CODES_TOLD: usize = 3;
 /// The longest message of a condition, in characters.
 const LONGEST_MESSAGE: usize = 4_096;
 
@@ -240,14 +242,35 @@ impl Step<'_> {
         });
         if !is_told {
             let is_warning = run.phase == "Failed";
-            let note = format!(
-                "{}: {} nodes done, {} removed, {} refused, {} failed",
-                run.name, run.nodes.summary, run.removed, run.refused, run.failed
-            );
+            let note = sentence(run);
             let reason = if is_warning { "RunFailed" } else { "RunCompleted" };
             self.events.push(EventNote { is_warning, reason, note });
         }
     }
+}
+
+/// Says what came of a run: what a dry run would remove, the reasons of refusals, and what went wrong on most nodes.
+fn sentence(run: &LastRun) -> String {
+    let mut text = format!("{}: {} nodes done, ", run.name, run.nodes.summary);
+    if let Some(planned) = run.planned {
+        let size = size(run.size_planned_bytes.unwrap_or_default());
+        text += &format!("a dry run would remove {planned} ({size}");
+        if let Some(most) = run.planned_repositories.first() {
+            text += &format!(", most of it in {}", most.name);
+        }
+        text += "), ";
+    }
+    text += &format!("{} removed, {} refused", run.removed, run.refused);
+    let codes = run.refusals.iter().take(CODES_TOLD);
+    let codes: Vec<String> = codes.map(|refusal| format!("{} {}", refusal.count, refusal.code)).collect();
+    if !codes.is_empty() {
+        text += &format!(" ({})", codes.join(", "));
+    }
+    text += &format!(", {} failed", run.failed);
+    if let Some(error) = run.errors.first() {
+        text += &format!("; on {}: {}", counted(error.count as usize, "node", "nodes"), error.message);
+    }
+    text
 }
 
 /// Whether a run is over.

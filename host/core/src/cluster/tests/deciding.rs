@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::*;
 use super::{object, site};
 use crate::manifest::status::NodeCleanupStatus;
-use crate::report::{Brief, BriefPlugin, Totals};
+use crate::report::{Brief, BriefPlugin, Planned, PlannedRepository, Totals};
 
 const OPERATOR: &str = "holystone-system/holystone-operator";
 
@@ -647,6 +647,31 @@ fn runs_are_folded_and_told_of_once() {
     assert_eq!((run.name.as_str(), run.phase.as_str()), ("stale-2", "Failed"));
     assert_eq!((run.nodes.active, run.nodes.skipped), (0, 2), "one ended without a word, one never began");
     assert_eq!(decided.events.iter().map(|event| event.reason).collect::<Vec<_>>(), ["RunFailed"]);
+    cluster.is_settled();
+}
+
+#[test]
+fn a_dry_run_says_what_it_would_remove_in_the_status_and_in_an_event() {
+    let mut cluster = Cluster::new(json!({ "schedule": "*/5 * * * *", "mode": "DryRun" }));
+    cluster.settle();
+    cluster.run("stale-1", "completed", cluster.now);
+    for (node, planned) in [("a", 3), ("b", 4)] {
+        let mut brief = report(0);
+        brief.outcome.totals = Some(Totals { planned, refused: 5, ..Totals::default() });
+        let repository = |name: &str, count, size_bytes| PlannedRepository { name: name.to_owned(), count, size_bytes };
+        let repositories = vec![repository("docker.io/a/b", planned - 1, 3 << 30), repository("c", 1, 1 << 20)];
+        brief.planned = Some(Planned { size_bytes: (3 << 30) + (1 << 20), repositories });
+        brief.refusals = [("InUse", 4), ("TooYoung", 1)].map(|(code, count)| (code.to_owned(), count)).into();
+        cluster.pod("stale-1", node, NodeState::ended(node, &brief.to_message()));
+    }
+    let (decided, _) = cluster.step();
+    let run = decided.status.last_run.unwrap();
+    assert_eq!((run.phase.as_str(), run.planned, run.removed), ("Complete", Some(7), 0));
+    assert_eq!(run.size_planned_bytes, Some((6 << 30) + (2 << 20)));
+    let told: Vec<(&str, &str)> = decided.events.iter().map(|event| (event.reason, event.note.as_str())).collect();
+    let note = "stale-1: 2/2 nodes done, a dry run would remove 7 (6.0 GiB, most of it in docker.io/a/b), 0 removed, 10 \
+                refused (8 InUse, 2 TooYoung), 0 failed";
+    assert_eq!(told, [("RunCompleted", note)]);
     cluster.is_settled();
 }
 
