@@ -38,7 +38,7 @@ pub(crate) async fn ask(key: &Key, daemons: BTreeMap<String, Daemon>, ask: &Ask)
 async fn one(name: &str, daemon: &Daemon, ask: &Ask) -> NodeState {
     let state = |word| NodeState { node: daemon.node.clone(), times: None, word };
     let Some(address) = daemon.address.as_ref().and_then(|address| address.parse().ok()) else {
-        return state(NodeWord::Active);
+        return state(NodeWord::Idle);
     };
     let answer = tokio::time::timeout(PATIENCE, ask(SocketAddr::new(address, DAEMON_PORT))).await;
     let status = match answer {
@@ -53,13 +53,14 @@ async fn one(name: &str, daemon: &Daemon, ask: &Ask) -> NodeState {
         return state(NodeWord::Silent("the daemon answers with what is no status".to_owned()));
     };
     let Some(charged) = status.node_cleanups.into_iter().find(|charged| charged.name == name) else {
-        return state(NodeWord::Active);
+        return state(NodeWord::Idle);
     };
     match charged.runs.into_iter().next() {
         Some(run) => NodeState {
             times: Some((run.record.started_at, run.record.finished_at)),
             ..state(NodeWord::Ended(Box::new(Told::of(run.record.brief))))
         },
-        None => state(NodeWord::Active),
+        None if charged.state == "Running" => state(NodeWord::Active),
+        None => state(NodeWord::Idle),
     }
 }

@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::held::{ASK_AGAIN, Held};
 use crate::daemon::RunResult;
 use crate::manifest::status::{LastRun, NodeError, Nodes, RefusalCount, RepositorySum, ResolvedPlugin};
 use crate::report::{Brief, BriefPlugin, Planned, PlannedRepository};
 use crate::text::shown;
 
 /// How many different errors a status tells of.
-const ERRORS: usize = 10;
+pub(super) const ERRORS: usize = 10;
 /// How many nodes it names for each.
 const NAMES: usize = 5;
 /// How many errors of one node are kept.
@@ -36,8 +37,12 @@ pub struct NodeState {
 /// What came of a run on one node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeWord {
-    /// It goes on, or has yet to begin.
+    /// It goes on, or is about to begin.
     Active,
+    /// A daemon waits for the time of its first run.
+    Idle,
+    /// Its pod has not started, or does not stay started.
+    Waiting(Held),
     /// It ended with a report.
     Ended(Box<Told>),
     /// It ended without a report, or is not to be reached; the text says what is known.
@@ -219,13 +224,19 @@ pub struct Folded {
     pub plugins: Vec<ResolvedPlugin>,
     /// Plugins of which not all nodes have the same bytes, or some have none.
     pub unlike: Vec<String>,
+    /// Nodes on which it goes on, and that neither wait for their time nor for their pod to start.
+    pub running: u32,
+    /// Nodes of which there is a pod, or what it reported.
+    pub seen: u32,
+    /// When to look again, though nothing has changed.
+    pub again: Option<SignedDuration>,
 }
 
 /// Folds the nodes of a run. `desired` is how many it is for.
-pub fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>) -> Folded {
+pub fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>, now: Timestamp) -> Folded {
     let mut folding = Folding::default();
     for state in states {
-        folding.add(state);
+        folding.add(state, now);
     }
     folding.folded(desired)
 }
@@ -233,6 +244,9 @@ pub fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>) -
 #[derive(Default)]
 struct Folding<'a> {
     nodes: Nodes,
+    running: u32,
+    seen: u32,
+    again: Option<SignedDuration>,
     took_place: u32,
     sums: Sums,
     errors: BTreeMap<&'a str, Vec<&'a str>>,
@@ -243,9 +257,15 @@ struct Folding<'a> {
 }
 
 impl<'a> Folding<'a> {
-    fn add(&mut self, state: &'a NodeState) {
+    fn add(&mut self, state: &'a NodeState, now: Timestamp) {
+        self.seen += 1;
         match &state.word {
-            NodeWord::Active => self.nodes.active += 1,
+            NodeWord::Active => {
+                self.nodes.active += 1;
+                self.running += 1;
+            }
+            NodeWord::Idle => self.nodes.active += 1,
+            NodeWord::Waiting(held) => self.wait(&state.node, held, now),
             NodeWord::Silent(message) => {
                 self.nodes.skipped += 1;
                 self.errors.entry(message).or_default().push(&state.node);
@@ -273,8 +293,22 @@ impl<'a> Folding<'a> {
         }
     }
 
+    fn wait(&mut self, node: &'a str, held: &'a Held, now: Timestamp) {
+        let again = held.patience(now).or_else(|| held.why.is_none().then_some(ASK_AGAIN));
+        self.again = self.again.into_iter().chain(again).min();
+        if held.patience(now).is_some() {
+            self.nodes.active += 1;
+            return;
+        }
+        // One that has ended, and ends again, is as good as one that does not answer.
+        let count = if held.is_daemon { &mut self.nodes.skipped } else { &mut self.nodes.active };
+        *count += 1;
+        self.nodes.waiting += 1;
+        self.errors.entry(held.why()).or_default().push(node);
+    }
+
     fn folded(self, desired: u32) -> Folded {
-        let Self { mut nodes, sums, took_place, .. } = self;
+        let Self { mut nodes, sums, took_place, running, seen, again, .. } = self;
         let over = nodes.succeeded + nodes.failed + nodes.skipped;
         // Pods of nodes that have left the cluster are counted as well.
         nodes.desired = desired.max(over);
@@ -313,7 +347,7 @@ impl<'a> Folding<'a> {
             .plugins
             .into_iter()
             .map(|(name, digests)| ResolvedPlugin { name: name.to_owned(), digest: most(digests) });
-        Folded { run, took_place, plugins: plugins.collect(), unlike }
+        Folded { run, took_place, plugins: plugins.collect(), unlike, running, seen, again }
     }
 }
 
@@ -333,6 +367,10 @@ pub(super) fn summary(nodes: &Nodes) -> String {
 mod tests {
     use super::*;
     use crate::report::{BriefError, Totals};
+
+    fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>) -> Folded {
+        super::fold(desired, states, Timestamp::from_second(1_780_000_000).unwrap())
+    }
 
     fn node(at: usize, failed: bool) -> NodeState {
         let mut brief = Brief::not_run("the runtime does not answer");
@@ -360,7 +398,7 @@ mod tests {
             NodeState::ended("lost", "oom"),
             NodeState { node: String::new(), times: None, word: NodeWord::Active },
         ];
-        let Folded { run, plugins, unlike, took_place } = fold(6, &states);
+        let Folded { run, plugins, unlike, took_place, .. } = fold(6, &states);
         assert_eq!((run.nodes.desired, run.nodes.active, run.nodes.succeeded), (6, 3, 1));
         assert_eq!((run.nodes.failed, run.nodes.skipped, run.nodes.summary.as_str()), (1, 1, "1/6"));
         assert_eq!(

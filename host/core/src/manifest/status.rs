@@ -71,8 +71,9 @@ pub struct Condition {
 pub struct LastRun {
     /// The BroadcastJob, or the DaemonSet.
     pub name: String,
-    /// `Running`, `Paused`, `Complete` or `Failed`: whether it is over, and whether every node was done. `Paused` when no
-    /// further node is started, as `spec.paused` or `failurePolicy` asks.
+    /// `Running`, `Paused`, `Waiting`, `Complete` or `Failed`: whether it is over, and whether every node was done. `Paused`
+    /// when no further node is started, as `spec.paused` or `failurePolicy` asks. `Waiting` when daemons of a DaemonSet
+    /// wait for the time of their first run.
     pub phase: String,
     /// When it began.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,6 +125,10 @@ pub struct Nodes {
     pub desired: u32,
     /// Nodes on which it goes on or has yet to begin.
     pub active: u32,
+    /// Nodes whose pod has not started, does not stay started, or is not made; `errors` says why. They are among those that
+    /// are active, or skipped where the pod is a daemon.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub waiting: u32,
     /// Nodes on which it took place and nothing failed.
     pub succeeded: u32,
     /// Nodes on which something failed, or on which it did not take place.
