@@ -52,8 +52,21 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(5);
 /// Default interval between two measurements of disks.
 const WATCH: Duration = Duration::from_mins(1);
 
-/// Keeps running until it is asked to end.
+/// Keeps running until it is asked to end, and leaves the termination message of a pod.
 pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> {
+    let ended = Box::pin(keep_running(arguments)).await;
+    let brief = match &ended {
+        Ok(last) => last.clone(),
+        Err(error) => Some(run::not_run(error)),
+    };
+    if let (Some(path), Some(brief)) = (&arguments.brief, brief) {
+        run::write_brief(path, &brief);
+    }
+    ended.map(|_| Exit::Done)
+}
+
+/// Keeps running until it is asked to end. Returns what came of the last run, if there was one.
+async fn keep_running(arguments: &DaemonArguments) -> anyhow::Result<Option<Brief>> {
     let manifests = Manifests::new(&arguments.manifests);
     if manifests.is_empty() {
         return Err(Usage("the daemon runs by manifests: name some with -f".to_owned()).into());
@@ -72,7 +85,7 @@ pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> 
     // A plugin that takes long to compile, or a schema without end, does not block a stop.
     let charges = tokio::select! {
         biased;
-        () = signals.end() => return Ok(Exit::Done),
+        () = signals.end() => return Ok(None),
         charges = charging.read() => charges?,
     };
     let books = match &arguments.books {
@@ -89,8 +102,7 @@ pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> 
     if let Some(listener) = listener {
         tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared)));
     }
-    daemon.work(signals).await;
-    Ok(Exit::Done)
+    Ok(daemon.work(signals).await)
 }
 
 /// Who may want something.
@@ -193,7 +205,8 @@ impl Daemon {
         }
     }
 
-    async fn work(mut self, mut signals: Signals) {
+    /// Works until it is asked to end. Returns what came of the last run, if there was one.
+    async fn work(mut self, mut signals: Signals) -> Option<Brief> {
         self.notifier.ready(&self.summary());
         while !self.is_over() {
             let wake = self.act();
@@ -203,6 +216,9 @@ impl Daemon {
             self.handle(event);
         }
         self.publish();
+        let records = self.charges.iter().flat_map(|charge| self.books.runs(&charge.name));
+        let last = records.max_by_key(|(_, record)| record.finished_at);
+        last.map(|(_, record)| record.brief.clone())
     }
 
     fn is_over(&self) -> bool {
