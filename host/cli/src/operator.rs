@@ -192,6 +192,7 @@ fn metrics(standing: &Standing) -> String {
         let nodes = &run.nodes;
         for (state, number) in [
             ("desired", nodes.desired),
+            ("waiting", nodes.waiting),
             ("succeeded", nodes.succeeded),
             ("failed", nodes.failed),
             ("skipped", nodes.skipped),

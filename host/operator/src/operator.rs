@@ -296,7 +296,7 @@ impl Operator {
                     }
                 },
                 Some((key, told)) = heard.recv() => {
-                    world.hear(&key, told);
+                    world.hear(&key, &told);
                     agenda.by(key, Instant::now());
                 }
                 () = tokio::time::sleep_until(wake) => {

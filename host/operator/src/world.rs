@@ -108,7 +108,7 @@ struct Pod {
     /// What came of it; of a daemon, what it said when it was last asked.
     state: NodeState,
     /// What stands in the place of that while it does not start.
-    held: Option<NodeState>,
+    held: Option<Box<NodeState>>,
     /// Why it does not start, as its events say.
     explained: Option<Box<str>>,
     /// Its address, if it has one.
@@ -119,11 +119,8 @@ impl Pod {
     /// A pod as it is seen; what is known of it already is `known`.
     fn of(pod: &Value, owner: &Owner, known: Option<Self>) -> Self {
         let node = node_of(pod);
-        let held = Held::of(pod, !owner.is_run()).map(|held| NodeState {
-            node: node.to_owned(),
-            times: None,
-            word: NodeWord::Waiting(held),
-        });
+        let waiting = |held| NodeState { node: node.to_owned(), times: None, word: NodeWord::Waiting(held) };
+        let held = Held::of(pod, !owner.is_run()).map(|held| Box::new(waiting(held)));
         let (said, explained) = known.map_or((None, None), |known| (Some(known.state), known.explained));
         let state = if owner.is_run() {
             state_of(pod)
@@ -140,7 +137,7 @@ impl Pod {
 
     /// What there is to say of it.
     fn word(&self) -> &NodeState {
-        self.held.as_ref().unwrap_or(&self.state)
+        self.held.as_deref().unwrap_or(&self.state)
     }
 }
 
@@ -275,10 +272,10 @@ impl World {
     }
 
     /// Takes in what daemons said; of those that did not answer, that.
-    pub fn hear(&mut self, key: &Key, told: BTreeMap<String, NodeState>) {
+    pub fn hear(&mut self, key: &Key, told: &BTreeMap<String, NodeState>) {
         let is_set = |owner: &Owner, pods: &Pods| !owner.is_run() && pods.cleanup.as_ref() == Some(key);
         for (_, pods) in self.pods.iter_mut().filter(|(owner, pods)| is_set(owner, pods)) {
-            for (name, said) in &told {
+            for (name, said) in told {
                 if let Some(pod) = pods.by_name.get_mut(name) {
                     pod.state = said.clone();
                 }

@@ -347,7 +347,7 @@ async fn each_run_has_an_event_of_its_own() {
     }
     let events: Vec<Value> = api.list("events").into_iter().filter(|event| event["reason"] == "RunCompleted").collect();
     let mut related: Vec<&Value> = events.iter().map(|event| &event["related"]["name"]).collect();
-    related.sort_by_key(|name| name.to_string());
+    related.sort_by_key(ToString::to_string);
     assert_eq!(related, ["a-1", "a-2"]);
 }
 

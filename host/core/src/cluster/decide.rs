@@ -186,7 +186,7 @@ impl Outlook {
 /// Decides.
 pub fn decide(observed: &Observed<'_>) -> Decided {
     let before: NodeCleanupStatus = serde_json::from_value(observed.object["status"].clone()).unwrap_or_default();
-    let mut step = Step { observed, before, actions: Vec::new(), events: Vec::new(), again: None };
+    let mut step = Step { observed, before, actions: Vec::new(), events: Vec::new(), again: None, is_stuck: false };
     if !observed.object["metadata"]["deletionTimestamp"].is_null() {
         // What belongs to it goes with it.
         let status = step.before.clone();
@@ -234,6 +234,8 @@ pub(super) struct Step<'a> {
     actions: Vec<Action>,
     pub(super) events: Vec<EventNote>,
     again: Option<SignedDuration>,
+    /// Whether no pod of the run that goes on has started, and all have had the time to.
+    pub(super) is_stuck: bool,
 }
 
 impl Step<'_> {

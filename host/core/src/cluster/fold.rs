@@ -226,6 +226,8 @@ pub struct Folded {
     pub unlike: Vec<String>,
     /// Nodes on which it goes on, and that neither wait for their time nor for their pod to start.
     pub running: u32,
+    /// These, and nodes whose pod has started before or may still start.
+    pub moving: u32,
     /// Nodes of which there is a pod, or what it reported.
     pub seen: u32,
     /// When to look again, though nothing has changed.
@@ -245,6 +247,7 @@ pub fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>, n
 struct Folding<'a> {
     nodes: Nodes,
     running: u32,
+    moving: u32,
     seen: u32,
     again: Option<SignedDuration>,
     took_place: u32,
@@ -259,6 +262,8 @@ struct Folding<'a> {
 impl<'a> Folding<'a> {
     fn add(&mut self, state: &'a NodeState, now: Timestamp) {
         self.seen += 1;
+        let is_stuck = matches!(&state.word, NodeWord::Waiting(held) if held.patience(now).is_none());
+        self.moving += u32::from(!is_stuck);
         match &state.word {
             NodeWord::Active => {
                 self.nodes.active += 1;
@@ -308,7 +313,7 @@ impl<'a> Folding<'a> {
     }
 
     fn folded(self, desired: u32) -> Folded {
-        let Self { mut nodes, sums, took_place, running, seen, again, .. } = self;
+        let Self { mut nodes, sums, took_place, running, moving, seen, again, .. } = self;
         let over = nodes.succeeded + nodes.failed + nodes.skipped;
         // Pods of nodes that have left the cluster are counted as well.
         nodes.desired = desired.max(over);
@@ -347,7 +352,7 @@ impl<'a> Folding<'a> {
             .plugins
             .into_iter()
             .map(|(name, digests)| ResolvedPlugin { name: name.to_owned(), digest: most(digests) });
-        Folded { run, took_place, plugins: plugins.collect(), unlike, running, seen, again }
+        Folded { run, took_place, plugins: plugins.collect(), unlike, running, moving, seen, again }
     }
 }
 

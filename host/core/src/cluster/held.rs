@@ -156,14 +156,10 @@ fn time_of(event: &Value) -> &str {
 /// Leaves out what the name of each pod ends with, so that the same problem is the same sentence.
 fn without_suffix(text: &str, name: &str) -> String {
     let prefix = format!("{name}-");
+    let is_suffix = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
     let mut parts = text.split(&prefix);
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let rest =
-            part.trim_start_matches(|character: char| character.is_ascii_lowercase() || character.is_ascii_digit());
-        out += &format!("{prefix}…{rest}");
-    }
-    out
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |out, part| out + &prefix + "…" + part.trim_start_matches(is_suffix))
 }
 
 /// With what to do about it, where that is known.

@@ -77,6 +77,10 @@ impl<'a> Step<'a> {
         let is_of_daemons = engine == Some(Engine::DaemonSet);
         let found = found.filter(|found| !self.knows_better(&found.run, is_of_daemons));
         let found = found.map(|folded| self.of_the_spec(folded));
+        self.is_stuck = found.as_ref().is_some_and(|folded| {
+            let nodes = &folded.run.nodes;
+            nodes.waiting > 0 && folded.moving == 0 && nodes.succeeded + nodes.failed == 0
+        });
         let Some(Folded { run, plugins, unlike, .. }) = found else {
             let kept = self.before.conditions.iter().find(|condition| condition.kind == "PluginsResolved");
             let resolved = kept.map_or_else(
@@ -290,9 +294,7 @@ impl<'a> Step<'a> {
         if nodes.desired == 0 && !run.errors.is_empty() {
             return Some(Outlook::bad("NoNodeMatches", format!("{} has nowhere to run: {}", run.name, why())));
         }
-        let is_held =
-            nodes.waiting > 0 && nodes.succeeded + nodes.failed == 0 && nodes.waiting >= nodes.active + nodes.skipped;
-        if is_held {
+        if self.is_stuck {
             let nodes = counted(nodes.waiting as usize, "node", "nodes");
             let message = format!("no pod of {} has started, on {nodes}: {}", run.name, why());
             return Some(Outlook::bad("PodsNotStarted", message));
@@ -402,26 +404,28 @@ impl<'a> Step<'a> {
 
 /// Says what came of a run: what a dry run would remove, the reasons of refusals, and what went wrong on most nodes.
 fn sentence(run: &LastRun) -> String {
-    let mut text = format!("{}: {} nodes done, ", run.name, run.nodes.summary);
-    if let Some(planned) = run.planned {
+    let planned = run.planned.map(|planned| {
+        let most = run.planned_repositories.first().map(|most| format!(", most of it in {}", most.name));
         let size = size(run.size_planned_bytes.unwrap_or_default());
-        text += &format!("a dry run would remove {planned} ({size}");
-        if let Some(most) = run.planned_repositories.first() {
-            text += &format!(", most of it in {}", most.name);
-        }
-        text += "), ";
-    }
-    text += &format!("{} removed, {} refused", run.removed, run.refused);
+        format!("a dry run would remove {planned} ({size}{}), ", most.unwrap_or_default())
+    });
     let codes = run.refusals.iter().take(CODES_TOLD);
     let codes: Vec<String> = codes.map(|refusal| format!("{} {}", refusal.count, refusal.code)).collect();
-    if !codes.is_empty() {
-        text += &format!(" ({})", codes.join(", "));
-    }
-    text += &format!(", {} failed", run.failed);
-    if let Some(error) = run.errors.first() {
-        text += &format!("; on {}: {}", counted(error.count as usize, "node", "nodes"), error.message);
-    }
-    text
+    let codes = if codes.is_empty() { String::new() } else { format!(" ({})", codes.join(", ")) };
+    let error = run.errors.first().map(|error| {
+        let nodes = counted(error.count as usize, "node", "nodes");
+        format!("; on {nodes}: {}", error.message)
+    });
+    format!(
+        "{}: {} nodes done, {}{} removed, {} refused{codes}, {} failed{}",
+        run.name,
+        run.nodes.summary,
+        planned.unwrap_or_default(),
+        run.removed,
+        run.refused,
+        run.failed,
+        error.unwrap_or_default()
+    )
 }
 
 /// Whether a run is over.

@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 
+#[expect(clippy::needless_pass_by_value, reason = "tests write it in place")]
 fn pod(status: Value) -> Value {
     json!({ "metadata": { "name": "a-1-x", "creationTimestamp": "2026-11-02T00:00:00Z" }, "status": status })
 }

@@ -1230,6 +1230,34 @@ fn pods_that_do_not_start_say_why_after_a_while() {
 }
 
 #[test]
+fn a_run_is_stuck_when_those_whose_turn_it_is_are() {
+    let started = |word| NodeState { node: "c".to_owned(), times: None, word };
+    for (others, is_stuck) in [
+        (vec![], true),
+        (vec![NodeWord::Active], false),
+        (vec![NodeWord::Silent("killed".to_owned())], false),
+        (vec![NodeWord::Idle], false),
+    ] {
+        let mut cluster = scheduled();
+        cluster.settle();
+        cluster.run("stale-1", "running", cluster.now);
+        // One pod after the other: most nodes have none yet.
+        cluster.jobs.get_mut("stale-1").unwrap()["status"]["desired"] = 5_000.into();
+        for node in ["a", "b"] {
+            let state = held(&cluster, node, 15, Some("no image"), false);
+            cluster.pod("stale-1", node, state);
+        }
+        for word in others.clone() {
+            cluster.pod("stale-1", "c", started(word));
+        }
+        let (decided, _) = cluster.step();
+        let expected = if is_stuck { "PodsNotStarted" } else { "Applied" };
+        assert_eq!(ready(&decided.status).1, expected, "{others:?}");
+        assert_eq!(decided.status.last_run.unwrap().nodes.waiting, 2);
+    }
+}
+
+#[test]
 fn a_pod_that_says_nothing_is_asked_about_again() {
     let mut cluster = scheduled();
     cluster.settle();
