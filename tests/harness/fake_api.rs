@@ -96,6 +96,11 @@ impl FakeApi {
         (all.len(), all.iter().filter(|line| !line.starts_with("GET")).count())
     }
 
+    /// How many requests there were since that was last taken, of those that begin so: `GET events`.
+    pub fn requests(&self, beginning: &str) -> usize {
+        self.lock().conversation.iter().filter(|line| line.starts_with(beginning)).count()
+    }
+
     /// An object; in whichever namespace it is.
     pub fn get(&self, plural: &str, name: &str) -> Option<Value> {
         let state = self.lock();
@@ -273,8 +278,13 @@ impl State {
         let limit = parameter("limit").unwrap_or(usize::MAX);
         let start = parameter("continue").unwrap_or_default();
         let within = |namespace: &str| path.namespace.as_deref().is_none_or(|wanted| wanted == namespace);
-        let mut objects =
-            self.objects.iter().filter(|((plural, namespace, _), _)| *plural == path.plural && within(namespace));
+        let fields = fields(query);
+        let is_selected = |object: &Value| {
+            fields.iter().all(|(path, wanted)| object.pointer(path).is_some_and(|found| found == wanted.as_str()))
+        };
+        let mut objects = self.objects.iter().filter(|((plural, namespace, _), object)| {
+            *plural == path.plural && within(namespace) && is_selected(object)
+        });
         // Of its own kinds, Kubernetes does not repeat for each item which it is.
         let is_builtin = ["configmaps", "daemonsets", "pods"].contains(&path.plural.as_str());
         let item = |object: &Value| {
@@ -302,6 +312,17 @@ impl State {
             "resources": KRUISE.map(resource),
         }))
     }
+}
+
+/// What a list is limited to, as JSON pointers and texts: `fieldSelector=type%3DWarning%2Cregarding.uid%3Dx`.
+fn fields(query: &str) -> Vec<(String, String)> {
+    let selector = query.split('&').find_map(|pair| pair.strip_prefix("fieldSelector=")).unwrap_or_default();
+    let selector = selector.replace("%2C", ",").replace("%3D", "=");
+    let field = |pair: &str| {
+        let (path, wanted) = pair.split_once('=')?;
+        Some((format!("/{}", path.replace('.', "/")), wanted.to_owned()))
+    };
+    selector.split(',').filter_map(field).collect()
 }
 
 /// What a patch makes of an object: of its status, of all that an applier writes, or a merge patch of what it names.
@@ -428,6 +449,16 @@ pub fn broadcast_job(cron_job: &Value, name: &str, phase: &str, desired: usize) 
             "ownerReferences": owner_references(cron_job) },
         "spec": { "template": { "spec": { "containers": [] } } },
         "status": { "phase": phase, "desired": desired, "startTime": "2026-11-02T00:00:00Z", "completionTime": ended },
+    })
+}
+
+/// A warning about an object, as Kubernetes and OpenKruise write it.
+pub fn event(about: &Value, name: &str, reason: &str, note: &str) -> Value {
+    let metadata = &about["metadata"];
+    json!({
+        "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": { "name": name, "namespace": metadata["namespace"] },
+        "type": "Warning", "reason": reason, "note": note, "deprecatedLastTimestamp": "2026-11-02T00:00:05Z",
+        "regarding": { "kind": about["kind"], "namespace": metadata["namespace"], "name": metadata["name"], "uid": metadata["uid"] },
     })
 }
 

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use holystone_core::daemon::RunResult;
+use holystone_core::report::Brief;
 use holystone_node::simulated::Method;
 use holystone_node::{Faults, StateDir};
 use rustix::process::Signal;
@@ -374,6 +376,50 @@ async fn a_tick_does_not_run_twice_when_the_daemon_is_killed_in_a_run() {
     // Whoever runs next is told.
     let next = node.run(&[]).expect(0).json();
     assert_eq!(next["interrupted"]["planned"], 4);
+}
+
+/// What a daemon leaves when it ends, whatever it ends with.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_daemon_ends_with_is_in_its_last_words() {
+    let node = TestNode::small(Faults::none());
+    let last_words = node.directory().join("termination-log");
+    let brief_argument = format!("--brief={}", last_words.display());
+    let left = || Brief::from_message(&fs::read_to_string(&last_words).unwrap()).unwrap();
+    let wrong = manifest("wrong", "").replace("unused-images", "unusedimages").replace("[images]", "[image]");
+    let directory = write(&node, "a.yaml", &wrong);
+    let start = |port: u16, more: &[&str]| {
+        let mut command = command(&node, port);
+        command.arg(&brief_argument).args(more);
+        end(&mut command)
+    };
+    start(free_port(), &[]).expect(64);
+    let brief = left();
+    assert_eq!(brief.outcome.result, RunResult::NotRun);
+    let errors: Vec<&str> = brief.errors.iter().map(|error| error.message.as_str()).collect();
+    for words in
+        ["spec.plugins[0].source.builtin: there is no builtin of this name", "spec.plugins[0].capabilities[0]: "]
+    {
+        assert!(errors.iter().any(|error| error.contains(words)), "{words} is missing: {errors:?}");
+    }
+    fs::remove_file(&last_words).unwrap();
+    start(free_port(), &["--jitter", "often"]).expect(64);
+    let message = left().outcome.message.unwrap();
+    assert!(message.contains("invalid value 'often' for '--jitter"), "{message}");
+    fs::remove_file(&last_words).unwrap();
+    // Another one listens there already.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    write(&node, "a.yaml", &manifest("right", ""));
+    start(listener.local_addr().unwrap().port(), &[]).expect(2);
+    let message = left().outcome.message.unwrap();
+    assert!(message.contains("in use"), "{message}");
+    fs::remove_file(&last_words).unwrap();
+    fs::remove_dir_all(directory).unwrap();
+    // One that is asked to end leaves what came of its last run.
+    let mut daemon = Daemon::start(&node, &manifest("right", ""), &[&brief_argument]);
+    daemon.until("it has run", |daemon| daemon.runs("right").len() == 1);
+    daemon.stop().expect(0);
+    let brief = left();
+    assert_eq!((brief.outcome.result, brief.plugins[0].name.as_str()), (RunResult::Done, "right"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,7 +39,10 @@ async fn nodes_are_cleaned_by_kubernetes() -> anyhow::Result<()> {
     suite.load().await?;
     suite.definition().await?;
     suite.install().await?;
+    suite.dry_run().await?;
     suite.daemons().await?;
+    suite.last_words_of_daemons().await?;
+    suite.held().await?;
     suite.image_volume().await?;
     suite.a_tenant_reads_and_removes_nothing_else().await?;
     suite.admission_policy().await?;
@@ -233,6 +236,159 @@ impl Suite {
         Ok(())
     }
 
+    /// A dry run says what it would remove, on all nodes together, and removes nothing.
+    async fn dry_run(&self) -> anyhow::Result<()> {
+        let spec = json!({
+            "schedule": "@every 10s", "mode": "DryRun", "rollout": { "engine": "DaemonSet" },
+            "guardRails": { "minAge": "0s", "unknownOpenAge": "0s", "settleTime": "0s" },
+        });
+        self.apply("dry", spec).await?;
+        self.until("nodecleanup", "dry", "daemons wait for their time", |object| {
+            object["status"]["lastRun"]["phase"] == "Waiting"
+        })
+        .await?;
+        let nodes = self.cluster.nodes().len().max(1);
+        let object = self
+            .until("nodecleanup", "dry", "a dry run is over", |object| {
+                object["status"]["lastRun"]["phase"] == "Complete"
+            })
+            .await?;
+        let run = &object["status"]["lastRun"];
+        ensure!(run["planned"].as_u64() >= u64::try_from(nodes).ok() && run["removed"] == 0, "{run:#}");
+        ensure!(run["sizePlannedBytes"].as_u64() > Some(0), "{run:#}");
+        ensure!(run["plannedRepositories"][0]["name"] == "docker.io/minchou/rollout", "{run:#}");
+        ensure!(
+            condition(&object, "PluginsResolved")["reason"] == "Resolved",
+            "daemons say what they loaded: {object:#}"
+        );
+        let table = self.cluster.kubectl(&["--namespace", NAMESPACE, "get", "ncl", "dry", "--no-headers"]).await?;
+        ensure!(
+            table
+                .split_whitespace()
+                .any(|word| Some(word.to_owned()) == run["planned"].as_u64().map(|planned| planned.to_string())),
+            "{table}"
+        );
+        self.told("dry", "RunCompleted", "a dry run would remove").await?;
+        self.delete("dry").await
+    }
+
+    /// Waits for an event about a NodeCleanup with these words.
+    async fn told(&self, name: &str, reason: &str, words: &str) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let selector = format!("--field-selector=involvedObject.name={name},reason={reason}");
+        loop {
+            let events =
+                ["--namespace", NAMESPACE, "get", "events", &selector, "--output=jsonpath={.items[*].message}"];
+            let events = self.cluster.kubectl(&events).await?;
+            if events.contains(words) {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < PATIENCE, "{name}: no event {reason} has {words}: {events}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Deletes a NodeCleanup, and waits until its DaemonSet is gone.
+    async fn delete(&self, name: &str) -> anyhow::Result<()> {
+        self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", name]).await?;
+        self.gone("daemonset", &format!("holystone-{name}")).await
+    }
+
+    /// What only the pod can find out to be wrong reaches the status, though the daemon ends again and again.
+    async fn last_words_of_daemons(&self) -> anyhow::Result<()> {
+        let plugin = json!({
+            "name": "images", "source": { "configMap": { "name": "plugins", "key": "cleaner.wasm" } },
+            "digest": format!("sha256:{:064}", 0), "capabilities": ["images"],
+        });
+        self.apply("crashing", json!({ "rollout": { "engine": "DaemonSet" }, "plugins": [plugin] })).await?;
+        let object = self
+            .until("nodecleanup", "crashing", "the daemon's last words are in the status", |object| {
+                object["status"]["lastRun"]["errors"].to_string().contains("the container ends again and again")
+            })
+            .await?;
+        let said = object["status"]["lastRun"]["errors"].to_string();
+        ensure!(said.contains("exit code 64") && said.contains("spec.plugins[0]"), "{object:#}");
+        self.delete("crashing").await
+    }
+
+    /// Pods that are not made, or do not start, say why, and what to do about it.
+    async fn held(&self) -> anyhow::Result<()> {
+        let daemons = |more: Value| {
+            let mut spec = json!({ "rollout": { "engine": "DaemonSet" } });
+            for (field, value) in more.as_object().cloned().unwrap_or_default() {
+                spec[field] = value;
+            }
+            spec
+        };
+        let plugin = json!({
+            "name": "images", "source": { "configMap": { "name": "nowhere", "key": "cleaner.wasm" } },
+            "digest": format!("sha256:{:064}", 0), "capabilities": ["images"],
+        });
+        let selector = json!({ "engine": "DaemonSet", "nodeSelector": { "no": "node" } });
+        for (name, spec, reason, words) in [
+            (
+                "socket",
+                daemons(json!({ "runtime": { "endpoint": "/run/crio/crio.sock" } })),
+                "PodsNotStarted",
+                &["hostPath type check failed: /run/crio ", "; set spec.runtime.endpoint to what is there"][..],
+            ),
+            (
+                "missing",
+                daemons(json!({ "plugins": [plugin] })),
+                "PodsNotStarted",
+                &["configmap \"nowhere\" not found", "; create the ConfigMap nowhere, or set source.configMap"][..],
+            ),
+            (
+                "selector",
+                json!({ "rollout": selector }),
+                "NoNodeMatches",
+                &["no node matches spec.rollout.nodeSelector no=node "][..],
+            ),
+        ] {
+            self.apply(name, spec).await?;
+            self.is_held(name, reason, words).await?;
+            self.delete(name).await?;
+        }
+        if let Some(node) = self.cluster.nodes().iter().find(|node| node.containerd().version().major == 1) {
+            let plugin = json!({
+                "name": "images", "source": { "imageVolume": { "reference": "docker.io/cleaners/images:1", "path": "cleaner.wasm" } },
+                "digest": format!("sha256:{:064}", 0), "capabilities": ["images"],
+            });
+            let rollout = json!({ "engine": "DaemonSet", "nodeSelector": { "kubernetes.io/hostname": node.name() } });
+            self.apply("volume-on-old", json!({ "plugins": [plugin], "rollout": rollout })).await?;
+            self.is_held("volume-on-old", "PodsNotStarted", &["the container "]).await?;
+            self.delete("volume-on-old").await?;
+        }
+        self.pod_security().await
+    }
+
+    /// Waits until Ready says why nothing of a run starts, and the first error as well.
+    async fn is_held(&self, name: &str, reason: &str, words: &[&str]) -> anyhow::Result<()> {
+        let is_so = |object: &Value| {
+            let error = object["status"]["lastRun"]["errors"][0]["message"].as_str().unwrap_or_default();
+            ready(object) == reason && words.iter().all(|word| error.contains(word))
+        };
+        let object = self.until("nodecleanup", name, &format!("{name} says why"), is_so).await?;
+        let message = condition(&object, "Ready")["message"].as_str().unwrap_or_default();
+        ensure!(words.iter().all(|word| message.contains(word)), "{message}");
+        self.told(name, reason, words[0]).await
+    }
+
+    /// A namespace whose label refuses the pods, and then does not any more.
+    async fn pod_security(&self) -> anyhow::Result<()> {
+        let label = |label: &'static str| ["label", "namespace", NAMESPACE, "--overwrite", label];
+        self.cluster.kubectl(&label("pod-security.kubernetes.io/enforce=baseline")).await?;
+        self.apply("secured", json!({ "rollout": { "engine": "DaemonSet" } })).await?;
+        let words =
+            ["violates PodSecurity \"baseline:", "; label the namespace pod-security.kubernetes.io/enforce=privileged"];
+        self.is_held("secured", "PodsNotStarted", &words).await?;
+        self.cluster.kubectl(&label("pod-security.kubernetes.io/enforce=privileged")).await?;
+        self.until("nodecleanup", "secured", "its pods are made after all", |object| ready(object) == "Applied")
+            .await?;
+        self.cluster.kubectl(&label("pod-security.kubernetes.io/enforce-")).await?;
+        self.delete("secured").await
+    }
+
     /// A DaemonSet sweeps both nodes: images by a builtin, logs by a plugin from a ConfigMap.
     async fn daemons(&self) -> anyhow::Result<()> {
         let plugin = format!("--from-file=cleaner.wasm={}", component("log_retention.wasm").display());
@@ -277,9 +433,19 @@ impl Suite {
             ensure!(files == ["a.log"], "{}: {files:?}", node.name());
         }
         let table = self.cluster.kubectl(&["--namespace", NAMESPACE, "get", "ncl", "daemons"]).await?;
-        for word in
-            ["SCHEDULE", "MODE", "NODES", "REMOVED", "LAST RUN", "READY", "AGE", "@every 10s", "Enforce", "True"]
-        {
+        for word in [
+            "SCHEDULE",
+            "MODE",
+            "NODES",
+            "PLANNED",
+            "REMOVED",
+            "LAST RUN",
+            "READY",
+            "AGE",
+            "@every 10s",
+            "Enforce",
+            "True",
+        ] {
             ensure!(table.contains(word), "{word}: {table}");
         }
         let events = self
@@ -649,15 +815,33 @@ impl Suite {
         self.gone("daemonset", "holystone-attacked").await
     }
 
-    /// What CEL cannot say the operator does.
+    /// What CEL cannot say the operator does: the commonest mistakes, each with the field that it is about.
     async fn invalid(&self) -> anyhow::Result<()> {
-        self.apply("invalid", json!({ "schedule": "61 * * * *" })).await?;
-        let object = self
-            .until("nodecleanup", "invalid", "an invalid spec is told", |object| ready(object) == "InvalidSpec")
-            .await?;
-        let message = condition(&object, "Ready")["message"].as_str().unwrap_or_default().to_owned();
-        ensure!(message.contains("spec.schedule:"), "{message}");
-        self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", "invalid"]).await.map(drop)
+        let plugin = |builtin: &str, capabilities: Value, config: Value| json!({ "plugins": [{ "name": "p", "source": { "builtin": builtin }, "capabilities": capabilities, "config": config }] });
+        let (images, repositories) = (json!(["images"]), json!({ "repositories": ["docker.io/a/*"] }));
+        for (spec, words) in [
+            (json!({ "schedule": "61 * * * *" }), "spec.schedule:"),
+            (
+                plugin("unusedimages", images.clone(), repositories.clone()),
+                "spec.plugins[0].source.builtin: there is no builtin of this name",
+            ),
+            (
+                plugin("unused-images", images, json!({ "repositorys": ["docker.io/a/*"] })),
+                "spec.plugins[0].config.repositorys: there is no such field",
+            ),
+            (plugin("unused-images", json!([]), repositories), "spec.plugins[0].capabilities"),
+            (json!({ "logRoots": [{ "name": "a", "hostPath": "/etc" }] }), "spec.logRoots[0].hostPath: is not among"),
+        ] {
+            self.apply("invalid", spec.clone()).await?;
+            let object = self
+                .until("nodecleanup", "invalid", "an invalid spec is told", |object| ready(object) == "InvalidSpec")
+                .await?;
+            let message = condition(&object, "Ready")["message"].as_str().unwrap_or_default().to_owned();
+            ensure!(message.contains(words), "{spec}: {message}");
+            self.told("invalid", "InvalidSpec", words).await?;
+            self.cluster.kubectl(&["--namespace", NAMESPACE, "delete", "nodecleanup", "invalid"]).await?;
+        }
+        Ok(())
     }
 
     /// Without OpenKruise it says so; with its definitions everything is taken unchanged, and its pods run.
@@ -850,6 +1034,16 @@ impl Suite {
         let object =
             self.until("nodecleanup", "once", "its run is started", |object| object["status"]["once"].is_string());
         let name = object.await?["status"]["once"].as_str().unwrap_or_default().to_owned();
+        self.job_status(&name, "paused").await?;
+        let object = self
+            .until("nodecleanup", "once", "a run that failurePolicy pauses asks for a person", |object| {
+                ready(object) == "RunPaused"
+            })
+            .await?;
+        ensure!(object["status"]["lastRun"]["phase"] == "Paused", "{object:#}");
+        self.told("once", "RunPaused", &format!("BroadcastJob {name} is paused by failurePolicy Pause")).await?;
+        self.job_status(&name, "running").await?;
+        self.until("nodecleanup", "once", "its run goes on", |object| ready(object) == "Applied").await?;
         self.patch("once", r#"{"spec":{"paused":true}}"#).await?;
         self.until("broadcastjob", &name, "its run is paused", |job| job["spec"]["paused"] == true).await?;
         self.annotate("once", "holystone.dev/run-now=while-paused").await?;
@@ -937,7 +1131,7 @@ impl Suite {
             let is_new = |name: &&str| name.contains("/cron-r") && !names.iter().any(|known: &String| known == name);
             let name =
                 list.lines().find(is_new).with_context(|| format!("no run by hand: {list}\n{object:#}"))?.to_owned();
-            let ended = json!({ "status": { "phase": "completed", "desired": 0, "succeeded": 0, "active": 0, "failed": 0, "conditions": [],
+            let ended = json!({ "status": { "phase": "completed", "desired": 1, "succeeded": 1, "active": 0, "failed": 0, "conditions": [],
                 "startTime": format!("2026-11-26T0{}:00:00Z", names.len() + 1), "completionTime": "2026-11-26T09:00:00Z" } });
             self.cluster
                 .kubectl(&[

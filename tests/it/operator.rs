@@ -186,6 +186,55 @@ async fn what_daemons_answer_takes_no_more_memory_than_an_answer_may() {
     assert!(operator.peak() < LIMIT, "{} MiB", operator.peak() >> 20);
 }
 
+/// What users get wrong most often, each by itself, and what is said about it.
+fn mistakes() -> [(Value, &'static str); 9] {
+    let plugin = |builtin: &str, capabilities: Value, config: Value| json!({ "plugins": [{ "name": "p", "source": { "builtin": builtin }, "capabilities": capabilities, "config": config }] });
+    let images = json!(["images", "containers"]);
+    let repositories = json!({ "repositories": ["docker.io/a/*"] });
+    let log_root = |path: &str| json!({ "logRoots": [{ "name": "app", "hostPath": path }] });
+    [
+        (
+            plugin("unusedimages", images.clone(), repositories.clone()),
+            "spec.plugins[0].source.builtin: there is no builtin of this name",
+        ),
+        (
+            plugin("unused-images", images.clone(), json!({ "repositorys": ["docker.io/a/*"] })),
+            "spec.plugins[0].config.repositorys: there is no such field",
+        ),
+        (
+            plugin("unused-images", images.clone(), json!({ "repositories": [7] })),
+            "spec.plugins[0].config.repositories[0]",
+        ),
+        (plugin("unused-images", images, json!({ "repositories": ["a b"] })), "spec.plugins[0].config"),
+        (plugin("unused-images", json!([]), repositories.clone()), "spec.plugins[0].capabilities"),
+        (plugin("unused-images", json!(["image"]), repositories), "spec.plugins[0].capabilities[0]"),
+        (log_root("/etc"), "spec.logRoots[0].hostPath: is not among the log roots that the operator allows (/var/log)"),
+        (log_root("/var/log/../../etc"), "spec.logRoots[0].hostPath: "),
+        (log_root("var/log"), "spec.logRoots[0].hostPath: "),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commonest_mistakes_are_an_invalid_spec_that_names_the_field() {
+    let directory = tempfile::tempdir().unwrap();
+    let api = FakeApi::new(true);
+    for (at, (spec, _)) in mistakes().iter().enumerate() {
+        api.put("nodecleanups", node_cleanup(&format!("wrong-{at}"), spec));
+    }
+    let _operator = Operator::start(&api, directory.path()).await;
+    for (at, (spec, words)) in mistakes().iter().enumerate() {
+        let message = until(&format!("it is told of {spec}"), || {
+            let status = api.get("nodecleanups", &format!("wrong-{at}"))?["status"].clone();
+            let ready = status["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Ready")?.clone();
+            (ready["reason"] == "InvalidSpec").then(|| ready["message"].as_str().unwrap().to_owned())
+        })
+        .await;
+        assert!(message.contains(words), "{spec}: {message}");
+        assert!(message.starts_with("the spec cannot be used, and nothing more is started: "), "{message}");
+    }
+    assert_eq!(api.list("advancedcronjobs"), [] as [Value; 0], "nothing is started");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_of_the_operator_are_answered_while_strangers_hold_on() {
     let directory = tempfile::tempdir().unwrap();

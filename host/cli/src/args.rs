@@ -256,6 +256,11 @@ pub(crate) struct DaemonArguments {
     #[arg(long, value_name = "DIRECTORY", value_parser = absolute)]
     pub(crate) books: Option<PathBuf>,
 
+    /// Write what the daemon ends with into this file, as JSON of at most 4096 bytes: the termination message of a pod.
+    /// That is why it could not go on, or else what came of its last run.
+    #[arg(long, value_name = "FILE", requires = "filenames")]
+    pub(crate) brief: Option<PathBuf>,
+
     /// Address for /healthz, /readyz, /metrics and /status, or none. Whoever reaches it can read the names of images.
     #[arg(long, value_name = "ADDRESS:PORT|none", default_value = ADDRESS, value_parser = listen)]
     pub(crate) listen: Listen,

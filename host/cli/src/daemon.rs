@@ -19,9 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use holystone_core::daemon::{self, Agenda, Cause, Entry, Outcome, Record, RunResult, Standing, Start};
+use holystone_core::daemon::{self, Agenda, Cause, Entry, Record, RunResult, Standing, Start};
 use holystone_core::manifest::Mode;
 use holystone_core::pressure::Need;
+use holystone_core::report::Brief;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -51,8 +52,21 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(5);
 /// Default interval between two measurements of disks.
 const WATCH: Duration = Duration::from_mins(1);
 
-/// Keeps running until it is asked to end.
+/// Keeps running until it is asked to end, and leaves the termination message of a pod.
 pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> {
+    let ended = Box::pin(keep_running(arguments)).await;
+    let brief = match &ended {
+        Ok(last) => last.clone(),
+        Err(error) => Some(run::not_run(error)),
+    };
+    if let (Some(path), Some(brief)) = (&arguments.brief, brief) {
+        run::write_brief(path, &brief);
+    }
+    ended.map(|_| Exit::Done)
+}
+
+/// Keeps running until it is asked to end. Returns what came of the last run, if there was one.
+async fn keep_running(arguments: &DaemonArguments) -> anyhow::Result<Option<Brief>> {
     let manifests = Manifests::new(&arguments.manifests);
     if manifests.is_empty() {
         return Err(Usage("the daemon runs by manifests: name some with -f".to_owned()).into());
@@ -71,7 +85,7 @@ pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> 
     // A plugin that takes long to compile, or a schema without end, does not block a stop.
     let charges = tokio::select! {
         biased;
-        () = signals.end() => return Ok(Exit::Done),
+        () = signals.end() => return Ok(None),
         charges = charging.read() => charges?,
     };
     let books = match &arguments.books {
@@ -88,8 +102,7 @@ pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> 
     if let Some(listener) = listener {
         tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared)));
     }
-    daemon.work(signals).await;
-    Ok(Exit::Done)
+    Ok(daemon.work(signals).await)
 }
 
 /// Who may want something.
@@ -192,7 +205,8 @@ impl Daemon {
         }
     }
 
-    async fn work(mut self, mut signals: Signals) {
+    /// Works until it is asked to end. Returns what came of the last run, if there was one.
+    async fn work(mut self, mut signals: Signals) -> Option<Brief> {
         self.notifier.ready(&self.summary());
         while !self.is_over() {
             let wake = self.act();
@@ -202,6 +216,9 @@ impl Daemon {
             self.handle(event);
         }
         self.publish();
+        let records = self.charges.iter().flat_map(|charge| self.books.runs(&charge.name));
+        let last = records.max_by_key(|(_, record)| record.finished_at);
+        last.map(|(_, record)| record.brief.clone())
     }
 
     fn is_over(&self) -> bool {
@@ -373,18 +390,18 @@ impl Daemon {
     fn ended(&mut self, came: anyhow::Result<Came>) {
         let Some(Running { name, start, started_at, asked, .. }) = self.running.take() else { return };
         let now = Timestamp::now();
-        let (outcome, report) = outcome(came);
+        if let Err(error) = &came {
+            tracing::error!(node_cleanup = name, "{error:#}");
+        }
+        let (brief, report) = reports(came);
         // What was asked to end is not tried again.
-        let took_place = asked || outcome.result != RunResult::NotRun;
+        let took_place = asked || brief.outcome.result != RunResult::NotRun;
         if start.cause == Cause::Pressure {
             self.full.remove(&name);
         }
         let Start { cause, attempt, tick, .. } = start;
-        let record = Record { node_cleanup: name.clone(), cause, attempt, tick, started_at, finished_at: now, outcome };
+        let record = Record { node_cleanup: name.clone(), cause, attempt, tick, started_at, finished_at: now, brief };
         tracing::info!(node_cleanup = name, "a run is over: {}", status::sentence(&record));
-        if let (RunResult::NotRun, Some(message)) = (record.outcome.result, &record.outcome.message) {
-            tracing::error!(node_cleanup = name, "{message}");
-        }
         self.shared.count(|counters| counters.add(&record));
         let Some(charge) = self.charges.iter().find(|charge| charge.name == name) else { return };
         let standing = self.books.standing(&name, now).ended(&start, took_place, charge.duty.retries, now);
@@ -465,14 +482,11 @@ async fn one_run(mut prepared: Prepared, node: NodeArguments, asked: Asked) -> a
     Box::pin(run::once(&mut prepared, how, &stop)).await
 }
 
-/// What came of a run, and its report.
-fn outcome(came: anyhow::Result<Came>) -> (Outcome, Value) {
+/// Returns what came of a run, in as few bytes as a pod ends with, and its report.
+fn reports(came: anyhow::Result<Came>) -> (Brief, Value) {
     match came {
-        Ok(came) => (came.outcome(), came.to_json()),
-        Err(error) => {
-            let message = Some(format!("{error:#}"));
-            (Outcome { result: RunResult::NotRun, message, totals: None, log_totals: None }, Value::Null)
-        }
+        Ok(came) => (came.brief().fitting(), came.to_json()),
+        Err(error) => (run::not_run(&error).fitting(), Value::Null),
     }
 }
 

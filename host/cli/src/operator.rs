@@ -118,7 +118,7 @@ impl Answers for Told {
 /// Name, help, and the figure of a NodeCleanup.
 type Family = (&'static str, &'static str, fn(&NodeCleanupStatus) -> Option<f64>);
 
-const FAMILIES: [Family; 8] = [
+const FAMILIES: [Family; 10] = [
     ("holystone_nodecleanup_ready", "Whether the cluster does what the spec says.", |status| {
         let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
         ready.map(|ready| f64::from(u8::from(ready.status == "True")))
@@ -129,6 +129,14 @@ const FAMILIES: [Family; 8] = [
     ("holystone_nodecleanup_next_schedule_timestamp_seconds", "When the next run is due.", |status| {
         status.next_schedule_time.map(seconds)
     }),
+    ("holystone_nodecleanup_planned", "What the last run would remove; of dry runs only.", |status| {
+        status.last_run.as_ref()?.planned.map(count)
+    }),
+    (
+        "holystone_nodecleanup_size_planned_bytes",
+        "Sizes of what the last run would remove; of dry runs only.",
+        |status| status.last_run.as_ref()?.size_planned_bytes.map(count),
+    ),
     ("holystone_nodecleanup_removed", "What the last run removed, images and log files.", |status| {
         status.last_run.as_ref().map(|run| count(run.removed))
     }),
@@ -183,11 +191,20 @@ fn metrics(standing: &Standing) -> String {
         let nodes = &run.nodes;
         for (state, number) in [
             ("desired", nodes.desired),
+            ("waiting", nodes.waiting),
             ("succeeded", nodes.succeeded),
             ("failed", nodes.failed),
             ("skipped", nodes.skipped),
         ] {
             page.value(name, &[("namespace", namespace), ("name", cleanup), ("state", state)], f64::from(number));
+        }
+    }
+    let name = "holystone_nodecleanup_refusals";
+    page.family(name, "gauge", "Wishes that the guard rails refused in the last run, by the code of the reason.");
+    for ((namespace, cleanup), status) in &standing.cleanups {
+        for refusal in status.last_run.iter().flat_map(|run| &run.refusals) {
+            let figure = count(refusal.count);
+            page.value(name, &[("namespace", namespace), ("name", cleanup), ("code", &refusal.code)], figure);
         }
     }
     page.text()

@@ -32,19 +32,12 @@ const PREPARATION: Duration = Duration::from_mins(30);
 
 /// Runs once on this node, by one policy after the other.
 pub(crate) async fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
-    let asked = Asked::by_signals()?;
-    let stop = Stop::within(PREPARATION, &asked);
-    let prepared = stop.before_removals(Box::pin(policy::of_run(arguments))).await;
-    let prepared = prepared.and_then(|prepared| Ok((asks(arguments, &prepared)?, prepared)));
-    let (ask, prepared) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            if let Some(path) = &arguments.brief {
-                write_brief(path, &not_run(&error));
-            }
-            return Err(error);
+    let prepared = Box::pin(prepare(arguments)).await.inspect_err(|error| {
+        if let Some(path) = &arguments.brief {
+            write_brief(path, &not_run(error));
         }
-    };
+    });
+    let (asked, ask, prepared) = prepared?;
     let how = How { node: &arguments.node, wait: arguments.wait, ask };
     let mut series = Series::new(prepared.len(), arguments.output);
     for mut one in prepared {
@@ -57,6 +50,14 @@ pub(crate) async fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
         series.add(&one.policy, came, Came::print, has_failures)?;
     }
     series.end()
+}
+
+/// Reads and checks what is to be run, and finds out whether to ask before anything is removed.
+async fn prepare(arguments: &RunArguments) -> anyhow::Result<(Asked, bool, Vec<Prepared>)> {
+    let asked = Asked::by_signals()?;
+    let stop = Stop::within(PREPARATION, &asked);
+    let prepared = stop.before_removals(Box::pin(policy::of_run(arguments))).await?;
+    Ok((asked, asks(arguments, &prepared)?, prepared))
 }
 
 /// Tries again while no run can take place, and there is time.
@@ -101,7 +102,7 @@ fn asks(arguments: &RunArguments, prepared: &[Prepared]) -> anyhow::Result<bool>
 }
 
 /// Summarises an error that kept a run from taking place.
-fn not_run(error: &anyhow::Error) -> Brief {
+pub(crate) fn not_run(error: &anyhow::Error) -> Brief {
     match error.downcast_ref::<Problems>() {
         Some(Problems { title, problems }) => Brief::not_run(title).with_errors(problems),
         None => Brief::not_run(&format!("{error:#}")),
@@ -124,7 +125,7 @@ pub(crate) fn write_brief_of_usage(command_line: &[OsString], error: &clap::Erro
 }
 
 /// Writes the termination message of a pod. A report that cannot be left must not undo the run.
-fn write_brief(path: &Path, brief: &Brief) {
+pub(crate) fn write_brief(path: &Path, brief: &Brief) {
     if let Err(error) = std::fs::write(path, brief.to_message()) {
         tracing::error!("--brief: {} cannot be written: {error}", path.display());
     }
@@ -167,13 +168,13 @@ impl Came {
     }
 
     /// What is kept on record of it.
-    pub(crate) fn outcome(&self) -> Outcome {
+    fn outcome(&self) -> Outcome {
         let result = if self.has_failures() { RunResult::SomeFailed } else { RunResult::Done };
         Outcome { result, message: self.remark(), totals: Some(self.totals()), log_totals: self.log_totals() }
     }
 
     /// The report in few bytes.
-    fn brief(&self) -> Brief {
+    pub(crate) fn brief(&self) -> Brief {
         match self {
             Self::Planned(planned) => Brief::of_plan(planned, self.outcome()),
             Self::Swept(report) => Brief::of_report(report),

@@ -3,12 +3,14 @@
 //! - `objects`: from a manifest to the Kubernetes objects that carry it out, with `pod` for the pods among them.
 //! - `allowed`: what may be asked of nodes, whoever asks.
 //! - `problems`: what is wrong with a manifest on a cluster only.
+//! - `held`: what keeps pods from being made and from starting.
 //! - `fold`: from what pods and daemons report to the last run of a status.
 //! - `decide`: from what is there to what is to be done.
 
 mod allowed;
 mod decide;
 mod fold;
+mod held;
 mod objects;
 mod pod;
 mod problems;
@@ -17,6 +19,7 @@ mod status;
 pub use allowed::{Allowed, is_plain_path};
 pub use decide::{Action, Decided, EventNote, Observed, decide};
 pub use fold::{NodeState, NodeWord, Told, fold};
+pub use held::{ASK_AGAIN, Held, PATIENCE, not_made, not_started};
 pub use objects::{Engine, Rendered, object_name, render, run_now};
 pub use pod::{Site, manifest_of};
 pub use problems::problems;

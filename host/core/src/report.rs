@@ -14,7 +14,7 @@ use crate::matches::PatternMatch;
 use crate::snapshot::{Filesystem, Snapshot};
 use crate::text::percent;
 
-pub use brief::{Brief, BriefError, BriefPlugin, MAX_BRIEF};
+pub use brief::{Brief, BriefError, BriefPlugin, MAX_BRIEF, Planned, PlannedRepository};
 pub use logs::{LogOutcome, LogPlanReport, LogPlanTotals, LogReport, LogStepResult, LogSwept, LogTotals};
 
 /// What became of one step.

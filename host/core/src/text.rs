@@ -93,6 +93,22 @@ pub fn percent(part: usize, whole: usize) -> Option<u8> {
     }
 }
 
+/// Writes a size in the largest binary unit of which there is one, with one decimal.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let place = (bytes.ilog2() / 10) as usize;
+    let unit = 1_u128 << (10 * place);
+    let tenths = (u128::from(bytes) * 10 + unit / 2) / unit;
+    // What rounds up to a thousand and some is one of the next unit.
+    if tenths >= 10_240 && place < UNITS.len() {
+        return format!("1.0 {}", UNITS[place]);
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[place - 1])
+}
+
 /// An age in nanoseconds, in the largest unit of which there are two.
 pub fn rough_age(nanoseconds: i64) -> String {
     let seconds = nanoseconds / 1_000_000_000;
@@ -118,7 +134,25 @@ pub fn is_harmful(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{beginning, both_ends, closest, counted, escaped, percent, rough_age, share, shown};
+    use super::{beginning, both_ends, closest, counted, escaped, percent, rough_age, share, shown, size};
+
+    #[test]
+    fn sizes_are_written_in_the_largest_unit() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1.0 KiB"),
+            (1_075, "1.0 KiB"),
+            (1_076, "1.1 KiB"),
+            ((1 << 20) - 1, "1.0 MiB"),
+            (1 << 20, "1.0 MiB"),
+            (3_650_722_202, "3.4 GiB"),
+            (1 << 50, "1.0 PiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(size(bytes), text, "{bytes}");
+        }
+    }
 
     #[test]
     fn a_share_is_rounded_and_says_none_and_all_only_when_it_is() {

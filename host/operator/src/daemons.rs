@@ -9,7 +9,6 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, stream};
 use holystone_core::cluster::{DAEMON_PORT, NodeState, NodeWord, Told};
 use holystone_core::daemon::status::Status;
-use holystone_core::report::Brief;
 
 use crate::world::{Daemon, Key};
 
@@ -48,7 +47,7 @@ pub(crate) async fn ask(key: &Key, daemons: BTreeMap<String, Daemon>, ask: &Ask)
 async fn one(name: &str, pod: &str, daemon: &Daemon, ask: &Ask) -> NodeState {
     let state = |word| NodeState { node: daemon.node.clone(), times: None, word };
     let Some(address) = daemon.address.as_ref().and_then(|address| address.parse().ok()) else {
-        return state(NodeWord::Active);
+        return state(NodeWord::Idle);
     };
     let whereabouts = Whereabouts { pod: pod.to_owned(), address: SocketAddr::new(address, DAEMON_PORT) };
     let answer = tokio::time::timeout(PATIENCE, ask(whereabouts)).await;
@@ -64,13 +63,14 @@ async fn one(name: &str, pod: &str, daemon: &Daemon, ask: &Ask) -> NodeState {
         return state(NodeWord::Silent("the daemon answers with what is no status".to_owned()));
     };
     let Some(charged) = status.node_cleanups.into_iter().find(|charged| charged.name == name) else {
-        return state(NodeWord::Active);
+        return state(NodeWord::Idle);
     };
     match charged.runs.into_iter().next() {
         Some(run) => NodeState {
             times: Some((run.record.started_at, run.record.finished_at)),
-            ..state(NodeWord::Ended(Box::new(Told::of(Brief::of_record(run.record.outcome)))))
+            ..state(NodeWord::Ended(Box::new(Told::of(run.record.brief))))
         },
-        None => state(NodeWord::Active),
+        None if charged.state == "Running" => state(NodeWord::Active),
+        None => state(NodeWord::Idle),
     }
 }

@@ -113,7 +113,12 @@ impl Hands {
             reason: event.reason.to_owned(),
             note: Some(cut(&event.note)),
             action: "Reconcile".to_owned(),
-            secondary: None,
+            secondary: event.run.as_ref().map(|(kind, name)| ObjectReference {
+                kind: Some((*kind).to_owned()),
+                name: Some(name.clone()),
+                namespace: reference.namespace.clone(),
+                ..ObjectReference::default()
+            }),
         };
         if let Err(error) = self.recorder.publish(&event, &reference).await {
             tracing::warn!("an event could not be written: {error}");

@@ -5,6 +5,7 @@
 //! - [`operator`]: one NodeCleanup after the other, from what is known to what is done.
 //! - `hands`: what is done: apply, pause, delete, write a status, tell of an event.
 //! - `claims`: leaves alone what another operator looks after.
+//! - `events`: asks what is said of pods that are not made, or do not start.
 //! - `daemons`: asks the daemons of DaemonSets what has come of their runs.
 //! - `access`: NodeCleanups and the reports of their nodes, with a user's own rights.
 //! - [`lease`]: replicas agree on the one that acts.
@@ -14,6 +15,7 @@
 mod access;
 mod claims;
 mod daemons;
+mod events;
 mod hands;
 pub mod lease;
 pub mod operator;

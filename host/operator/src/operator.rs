@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::claims::Claims;
 use crate::daemons::{self, Ask};
+use crate::events;
 use crate::hands::Hands;
 use crate::watch::{News, watch, watch_kruise};
 use crate::world::{Daemon, Key, Kind, World};
@@ -35,6 +36,8 @@ const SETTLE_PROGRESS: Duration = Duration::from_secs(10);
 /// How often the daemons of DaemonSets are asked, and how much longer it takes for each of them: of five thousand, a
 /// hundred a second.
 const ASK_EVERY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_millis(10));
+/// How often events are asked for about one NodeCleanup, at most.
+const ASK_EVENTS: Duration = Duration::from_secs(25);
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long before the first retry, and the longest before a later one.
@@ -148,6 +151,8 @@ struct Agenda {
     acts: BTreeMap<Key, Acts>,
     /// What other operators look after, and which.
     others: BTreeMap<Key, String>,
+    /// When events were last asked for.
+    inquired: BTreeMap<Key, Instant>,
     /// What was wrong with each spec when it was checked last.
     checked: BTreeMap<Key, (Value, Vec<Problem>)>,
 }
@@ -219,6 +224,7 @@ impl Agenda {
         self.failures.remove(key);
         self.acts.remove(key);
         self.checked.remove(key);
+        self.inquired.remove(key);
         self.others.remove(key);
     }
 }
@@ -296,7 +302,7 @@ impl Operator {
                     }
                 },
                 Some((key, told)) = heard.recv() => {
-                    world.hear(&key, told);
+                    world.hear(&key, &told);
                     agenda.by(key, Instant::now());
                 }
                 () = tokio::time::sleep_until(wake) => {
@@ -340,6 +346,7 @@ impl Operator {
 
     async fn look_at(&self, key: &Key, world: &mut World, agenda: &mut Agenda, hands: &Hands) {
         let acts = agenda.acts(key);
+        self.inquire(key, world, agenda).await;
         let problems = self.checked(key, world, agenda).await;
         let site = Site { image: &self.settings.image, allowed: &self.settings.allowed };
         let look = |observed: &Observed<'_>| {
@@ -378,6 +385,24 @@ impl Operator {
                 let wait = agenda.failed(key);
                 tracing::warn!("{key} is looked at again in {} seconds: {error}", wait.as_secs());
                 agenda.by(key.clone(), Instant::now() + wait);
+            }
+        }
+    }
+
+    /// Asks for events about what does not say itself what is wrong, now and then.
+    async fn inquire(&self, key: &Key, world: &mut World, agenda: &mut Agenda) {
+        let questions = world.questions(key, Timestamp::now());
+        let is_early = agenda.inquired.get(key).is_some_and(|asked| asked.elapsed() < ASK_EVENTS);
+        if questions.is_empty() || is_early {
+            return;
+        }
+        agenda.inquired.insert(key.clone(), Instant::now());
+        for question in questions {
+            let asked = events::about(&self.client, &question.namespace, &question.uid);
+            match tokio::time::timeout(PATIENCE, asked).await {
+                Ok(Ok(events)) => world.answer(&question, &events),
+                Ok(Err(error)) => return tracing::warn!("{key}: events cannot be read: {error}"),
+                Err(_) => return tracing::warn!("{key}: events cannot be read: the API server does not answer"),
             }
         }
     }

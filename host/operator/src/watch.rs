@@ -155,6 +155,8 @@ struct SeenPod {
 #[serde(rename_all = "camelCase")]
 struct SeenSpec {
     node_name: Option<String>,
+    /// Says which node a pod is made for that is not scheduled yet.
+    affinity: Option<Value>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -166,6 +168,8 @@ struct SeenStatus {
     #[serde(rename = "podIP")]
     pod_ip: Option<String>,
     #[serde(default)]
+    conditions: Vec<Value>,
+    #[serde(default)]
     container_statuses: Vec<Value>,
 }
 
@@ -175,15 +179,16 @@ fn seen_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMet
     struct Seen {
         name: Option<String>,
         namespace: Option<String>,
+        uid: Option<String>,
         resource_version: Option<String>,
         creation_timestamp: Option<Time>,
         labels: Option<BTreeMap<String, String>>,
         owner_references: Option<Vec<OwnerReference>>,
     }
-    let Seen { name, namespace, resource_version, creation_timestamp, labels, owner_references } =
+    let Seen { name, namespace, uid, resource_version, creation_timestamp, labels, owner_references } =
         Seen::deserialize(deserializer)?;
     let nothing = ObjectMeta::default();
-    Ok(ObjectMeta { name, namespace, resource_version, creation_timestamp, labels, owner_references, ..nothing })
+    Ok(ObjectMeta { name, namespace, uid, resource_version, creation_timestamp, labels, owner_references, ..nothing })
 }
 
 impl Resource for SeenPod {

@@ -5,12 +5,16 @@
 //!
 //! A pod belongs to a NodeCleanup if its owner references lead there, uid by uid: labels and names are anybody's.
 
+mod questions;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use holystone_core::cluster::{NodeState, NodeWord, Observed, Site, manifest_of, object_name};
+use holystone_core::cluster::{Held, NodeState, NodeWord, Observed, Site, manifest_of, object_name};
 use holystone_core::text::shown;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+
+pub use questions::Question;
 
 /// How many runs of a NodeCleanup are known node by node: the last one, and the one that takes its place.
 const RUNS: usize = 2;
@@ -100,10 +104,41 @@ pub struct Daemon {
 #[derive(Debug)]
 struct Pod {
     created: Option<Timestamp>,
+    uid: Box<str>,
     /// What came of it; of a daemon, what it said when it was last asked.
     state: NodeState,
+    /// What stands in the place of that while it does not start.
+    held: Option<Box<NodeState>>,
+    /// Why it does not start, as its events say.
+    explained: Option<Box<str>>,
     /// Its address, if it has one.
     address: Option<String>,
+}
+
+impl Pod {
+    /// A pod as it is seen; what is known of it already is `known`.
+    fn of(pod: &Value, owner: &Owner, known: Option<Self>) -> Self {
+        let node = node_of(pod);
+        let waiting = |held| NodeState { node: node.to_owned(), times: None, word: NodeWord::Waiting(held) };
+        let held = Held::of(pod, !owner.is_run()).map(|held| Box::new(waiting(held)));
+        let (said, explained) = known.map_or((None, None), |known| (Some(known.state), known.explained));
+        let state = if owner.is_run() {
+            state_of(pod)
+        } else {
+            let said = said.filter(|state| state.node == node);
+            said.unwrap_or_else(|| NodeState { node: node.to_owned(), times: None, word: NodeWord::Idle })
+        };
+        let created = pod["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse().ok());
+        let address = pod["status"]["podIP"].as_str().map(str::to_owned);
+        let mut seen = Self { created, uid: uid(pod).into(), state, held, explained, address };
+        seen.explain();
+        seen
+    }
+
+    /// What there is to say of it.
+    fn word(&self) -> &NodeState {
+        self.held.as_deref().unwrap_or(&self.state)
+    }
 }
 
 /// The pods of a BroadcastJob or a DaemonSet.
@@ -128,7 +163,7 @@ impl Pods {
         let mut unbound = Vec::new();
         for (name, pod) in &self.by_name {
             if pod.state.node.is_empty() {
-                unbound.push(&pod.state);
+                unbound.push(pod.word());
                 continue;
             }
             let other = latest.entry(&pod.state.node).or_insert((pod, name));
@@ -136,7 +171,7 @@ impl Pods {
                 *other = (pod, name);
             }
         }
-        latest.into_values().map(|(pod, _)| &pod.state).chain(unbound).collect()
+        latest.into_values().map(|(pod, _)| pod.word()).chain(unbound).collect()
     }
 }
 
@@ -176,6 +211,8 @@ pub struct World {
     objects: BTreeMap<Kind, BTreeMap<Key, Value>>,
     /// By the BroadcastJob or DaemonSet that they name, whether or not there is one.
     pods: BTreeMap<Owner, Pods>,
+    /// Why pods are not made, by the BroadcastJob or DaemonSet.
+    complaints: BTreeMap<Owner, Vec<String>>,
     /// How many pods were seen.
     seen: u64,
     /// What has been told since a watch began anew.
@@ -254,10 +291,10 @@ impl World {
     }
 
     /// Takes in what daemons said; of those that did not answer, that.
-    pub fn hear(&mut self, key: &Key, told: BTreeMap<String, NodeState>) {
+    pub fn hear(&mut self, key: &Key, told: &BTreeMap<String, NodeState>) {
         let is_set = |owner: &Owner, pods: &Pods| !owner.is_run() && pods.cleanup.as_ref() == Some(key);
         for (_, pods) in self.pods.iter_mut().filter(|(owner, pods)| is_set(owner, pods)) {
-            for (name, said) in &told {
+            for (name, said) in told {
                 if let Some(pod) = pods.by_name.get_mut(name) {
                     pod.state = said.clone();
                 }
@@ -281,9 +318,10 @@ impl World {
             has_kruise: self.has_kruise == Some(true),
             config_maps: self.config_maps_of(key).collect(),
             advanced_cron_job: self.get(Kind::AdvancedCronJob, key),
-            daemon_set: self.daemon_set_of(key),
+            daemon_set: self.get(Kind::DaemonSet, &key.beside(&object_name(&key.name))),
             broadcast_jobs: self.jobs_of(key).collect(),
             runs: self.runs(key),
+            complaints: self.complaints(key),
             problems: &[],
             operator: "",
             acts,
@@ -302,17 +340,28 @@ impl World {
             let pods = self.pods.get(&Owner::itself(Kind::BroadcastJob, job))?;
             Some((job["metadata"]["name"].as_str()?, pods.states()))
         });
-        let set = self.daemon_set_of(key).filter(|set| self.cleanup_of(Kind::DaemonSet, set).as_ref() == Some(key));
-        let daemons = set.and_then(|set| {
+        let daemons = self.daemon_set_of(key).and_then(|set| {
             let pods = self.pods.get(&Owner::itself(Kind::DaemonSet, set));
             Some((set["metadata"]["name"].as_str()?, pods.map(Pods::states).unwrap_or_default()))
         });
         jobs.chain(daemons).collect()
     }
 
-    /// The DaemonSet that has the name of a NodeCleanup's, whether or not it belongs to it.
+    /// Why pods of the BroadcastJobs and the DaemonSet of a NodeCleanup are not made, by the name of the object.
+    fn complaints<'a>(&'a self, key: &'a Key) -> BTreeMap<&'a str, &'a [String]> {
+        let jobs = self.jobs_of(key).map(|job| (Kind::BroadcastJob, job));
+        let owners = jobs.chain(self.daemon_set_of(key).map(|set| (Kind::DaemonSet, set)));
+        let said = owners.filter_map(|(kind, object)| {
+            let said = self.complaints.get(&Owner::itself(kind, object))?;
+            Some((object["metadata"]["name"].as_str()?, said.as_slice()))
+        });
+        said.collect()
+    }
+
+    /// The DaemonSet that belongs to a NodeCleanup.
     fn daemon_set_of(&self, key: &Key) -> Option<&Value> {
-        self.get(Kind::DaemonSet, &key.beside(&object_name(&key.name)))
+        let set = self.get(Kind::DaemonSet, &key.beside(&object_name(&key.name)))?;
+        (self.cleanup_of(Kind::DaemonSet, set).as_ref() == Some(key)).then_some(set)
     }
 
     fn config_maps_of<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = &'a Value> {
@@ -405,8 +454,6 @@ impl World {
     fn put_pod(&mut self, pod: &Value) -> BTreeSet<Key> {
         let Some(owner) = Owner::of(pod, &POD_OWNERS) else { return BTreeSet::new() };
         let name = Key::of(pod).name;
-        let created = pod["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse().ok());
-        let address = pod["status"]["podIP"].as_str().map(str::to_owned);
         self.seen += 1;
         let seen = self.seen;
         let is_new = !self.pods.contains_key(&owner);
@@ -415,18 +462,11 @@ impl World {
         if pods.by_name.len() >= MOST_PODS && !pods.by_name.contains_key(&name) {
             return BTreeSet::new();
         }
-        let state = if owner.is_run() {
-            let mut state = state_of(pod);
-            if let Some(other) = pods.by_name.values().next() {
-                state.share(&other.state);
-            }
-            state
-        } else {
-            let node = node_of(pod);
-            let known = pods.by_name.remove(&name).map(|pod| pod.state).filter(|state| state.node == node);
-            known.unwrap_or_else(|| NodeState { node: node.to_owned(), times: None, word: NodeWord::Active })
-        };
-        pods.by_name.insert(name, Pod { created, state, address });
+        let mut pod = Pod::of(pod, &owner, pods.by_name.remove(&name));
+        if let Some(other) = pods.by_name.values().next() {
+            pod.state.share(&other.state);
+        }
+        pods.by_name.insert(name, pod);
         if is_new {
             self.resolve();
         }
@@ -446,24 +486,28 @@ impl World {
         self.objects.entry(kind).or_default().remove(&key);
         match kind {
             Kind::NodeCleanup => self.pods.retain(|_, pods| pods.cleanup.as_ref() != Some(&key)),
-            Kind::BroadcastJob | Kind::DaemonSet => drop(self.pods.remove(&Owner::itself(kind, object))),
+            Kind::BroadcastJob | Kind::DaemonSet => {
+                let owner = Owner::itself(kind, object);
+                self.pods.remove(&owner);
+                self.complaints.remove(&owner);
+            }
             Kind::ConfigMap | Kind::AdvancedCronJob | Kind::Pod => {}
         }
         about
     }
 
-    /// What a pod of a run ended with stays, though it is deleted: pods vanish with their nodes.
+    /// What a pod of a run ended with stays, though it is deleted, or why it never started: pods vanish with their nodes.
     fn remove_pod(&mut self, pod: &Value, name: &str) -> BTreeSet<Key> {
         let Some(owner) = Owner::of(pod, &POD_OWNERS) else { return BTreeSet::new() };
         let Some(pods) = self.pods.get_mut(&owner) else { return BTreeSet::new() };
         let stays = owner.is_run() && pods.cleanup.is_some();
-        if let Some(known) = pods.by_name.get_mut(name) {
+        if let Some(mut known) = pods.by_name.remove(name) {
             if stays && known.state.word == NodeWord::Active {
                 // A pod that goes with its run has often ended right before.
-                known.state = state_of(pod);
+                known = Pod::of(pod, &owner, Some(known));
             }
-            if !stays || known.state.word == NodeWord::Active {
-                pods.by_name.remove(name);
+            if stays && known.leaves_something() {
+                pods.by_name.insert(name.to_owned(), known);
             }
         }
         let cleanup = pods.cleanup.clone();
@@ -481,9 +525,8 @@ impl World {
         if kind == Kind::Pod {
             for (owner, pods) in &mut self.pods {
                 let stays = owner.is_run() && pods.cleanup.is_some();
-                pods.by_name.retain(|name, pod| {
-                    fresh.contains(&owner.key.beside(name)) || stays && pod.state.word != NodeWord::Active
-                });
+                pods.by_name
+                    .retain(|name, pod| fresh.contains(&owner.key.beside(name)) || stays && pod.leaves_something());
                 about.extend(pods.cleanup.clone());
             }
             self.pods.retain(|_, pods| !pods.by_name.is_empty());
@@ -524,8 +567,13 @@ fn uid(object: &Value) -> &str {
     object["metadata"]["uid"].as_str().unwrap_or_default()
 }
 
+/// The node of a pod; of one that is not scheduled yet, the node that it was made for.
 fn node_of(pod: &Value) -> &str {
-    pod["spec"]["nodeName"].as_str().unwrap_or_default()
+    let terms =
+        "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchFields/0";
+    let made_for = pod["spec"].pointer(terms).filter(|field| field["key"] == "metadata.name");
+    let name = pod["spec"]["nodeName"].as_str().filter(|name| !name.is_empty());
+    name.or_else(|| made_for?["values"][0].as_str()).unwrap_or_default()
 }
 
 fn state_of(pod: &Value) -> NodeState {

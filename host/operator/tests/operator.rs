@@ -11,7 +11,7 @@ use holystone_core::cluster::{Allowed, manifest_of};
 use holystone_core::daemon::{Outcome, RunResult};
 use holystone_core::report::{Brief, Totals};
 use holystone_operator::{Ask, Check, Client, Lease, Operator, Settings};
-use holystone_tests::fake_api::{FakeApi, broadcast_job, node_cleanup, pod};
+use holystone_tests::fake_api::{FakeApi, broadcast_job, event, node_cleanup, pod};
 use hyper::Request;
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -372,6 +372,23 @@ async fn progress_is_written_now_and_then_and_the_end_of_a_run_at_once() {
 }
 
 #[tokio::test]
+async fn each_run_has_an_event_of_its_own() {
+    let (api, _operator) = applied(true, json!({})).await;
+    for (name, removed) in [("a-1", 3), ("a-2", 4)] {
+        let mut job = broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), name, "completed", 1);
+        job["status"]["startTime"] = format!("2026-11-02T00:0{removed}:00Z").into();
+        api.put("pods", pod(&job, "n1", "2026-11-02T00:00:00Z", Some(&message(removed))));
+        api.put("broadcastjobs", job);
+        let note = format!("{name}: 1/1 nodes done, {removed} removed, 0 refused, 0 failed");
+        until("told", || told(&api, "RunCompleted").contains(&note)).await;
+    }
+    let events: Vec<Value> = api.list("events").into_iter().filter(|event| event["reason"] == "RunCompleted").collect();
+    let mut related: Vec<&Value> = events.iter().map(|event| &event["related"]["name"]).collect();
+    related.sort_by_key(ToString::to_string);
+    assert_eq!(related, ["a-1", "a-2"]);
+}
+
+#[tokio::test]
 async fn pods_are_believed_by_the_uid_of_their_owner() {
     let (api, _operator) = applied(true, json!({})).await;
     let job = broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", "running", 3);
@@ -453,6 +470,176 @@ async fn a_message_of_megabytes_is_told_in_a_line() {
         assert_eq!(told.unwrap()["message"], message);
     }
     assert!(status().to_string().len() < 4 << 10, "{} bytes", status().to_string().len());
+}
+
+/// The message of the condition Ready.
+fn why(api: &FakeApi, name: &str) -> String {
+    let object = api.get("nodecleanups", name).unwrap_or_default();
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition["type"] == "Ready").cloned().unwrap_or_default();
+    ready["message"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The notes of the events that the operator wrote for a reason.
+fn told(api: &FakeApi, reason: &str) -> Vec<String> {
+    let events = api.list("events").into_iter().filter(|event| event["reason"] == reason);
+    events.map(|event| event["note"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+const CREATED: &str = "2026-11-02T00:00:00Z";
+
+#[tokio::test]
+async fn pods_that_do_not_start_say_why_and_it_stays_known_when_they_are_gone() {
+    let (api, _operator) = applied(true, json!({})).await;
+    let job = |phase| broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", phase, 3);
+    api.put("broadcastjobs", job("running"));
+    let held = |node: &str, status: Value| {
+        let mut pod = pod(&job("running"), node, CREATED, None);
+        pod["status"] = status;
+        pod
+    };
+    let container = |reason: &str, message: &str| {
+        json!({ "phase": "Pending", "containerStatuses": [
+        { "name": "holystone", "state": { "waiting": { "reason": reason, "message": message } } }
+    ] })
+    };
+    let mounting = held("n2", container("ContainerCreating", ""));
+    api.put("events", event(&mounting, "e1", "FailedMount", "MountVolume.SetUp failed for volume \"runtime\" : hostPath type check failed: /run/x.sock is not a socket file"));
+    let mut stranger = mounting.clone();
+    stranger["metadata"]["uid"] = "another".into();
+    api.put("events", event(&stranger, "e2", "FailedMount", "of another pod of this name"));
+    api.put("pods", held("n1", container("ErrImagePull", "docker.io/x: not found")));
+    api.put("pods", mounting);
+    // One that is not scheduled yet is made for a node all the same.
+    let mut unscheduled = held(
+        "",
+        json!({ "phase": "Pending", "conditions": [
+        { "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available" }
+    ] }),
+    );
+    unscheduled["metadata"]["name"] = "a-1-n3".into();
+    unscheduled["spec"]["affinity"] = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
+        { "matchFields": [{ "key": "metadata.name", "operator": "In", "values": ["n3"] }] }
+    ] } } });
+    api.put("pods", unscheduled);
+    let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();
+    until("all say why", || run()["nodes"]["waiting"] == 3 && ready(&api, "a") == "PodsNotStarted").await;
+    let errors = json!([
+        { "message": "the container does not start: ErrImagePull: docker.io/x: not found; see the images that are named: that of the pods is the operator's option --image (in the chart nodeImage)", "count": 1, "nodes": ["n1"] },
+        { "message": "the pod does not start: FailedMount: MountVolume.SetUp failed for volume \"runtime\" : hostPath type check failed: /run/x.sock is not a socket file; set spec.runtime.endpoint to what is there on these nodes", "count": 1, "nodes": ["n2"] },
+        { "message": "the pod is not scheduled: Unschedulable: 0/3 nodes are available; see whether the nodes have room, and taints that spec.rollout.tolerations does not name", "count": 1, "nodes": ["n3"] },
+    ]);
+    assert_eq!(run()["errors"], errors);
+    let message = format!("no pod of a-1 has started, on 3 nodes: {}", errors[0]["message"].as_str().unwrap());
+    assert_eq!(why(&api, "a"), message);
+    until("told", || told(&api, "PodsNotStarted") == [message.clone()]).await;
+    is_quiet(&api).await;
+    // OpenKruise gives the run up, and deletes what has not ended.
+    for node in ["n1", "n2", "n3"] {
+        api.delete("pods", &format!("a-1-{node}"));
+    }
+    api.put("broadcastjobs", job("failed"));
+    until("it is over", || run()["phase"] == "Failed").await;
+    assert_eq!(run()["errors"], errors, "what is known stays known");
+    assert_eq!((&run()["nodes"]["skipped"], &run()["nodes"]["waiting"]), (&json!(3), &Value::Null));
+    is_quiet(&api).await;
+    let _second = start_again(&api).await;
+    assert_eq!(run()["errors"], errors);
+}
+
+#[tokio::test]
+async fn pods_that_are_never_made_are_told_in_the_words_of_events() {
+    for (note, advice) in [
+        (
+            "pods \"a-1-x7k2p\" is forbidden: violates PodSecurity \"baseline:latest\": hostPath volumes",
+            "; label the namespace pod-security.kubernetes.io/enforce=privileged, because the pods mount paths of their node",
+        ),
+        (
+            "pods \"a-1-x7k2p\" is forbidden: no PriorityClass with name gold was found",
+            "; create that PriorityClass, or set spec.rollout.priorityClassName to one that there is",
+        ),
+    ] {
+        let (api, _operator) = applied(true, json!({})).await;
+        let job = |phase| broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", phase, 2);
+        api.put("events", event(&job("running"), "e1", "FailedCreate", note));
+        api.put("broadcastjobs", job("running"));
+        until("told", || ready(&api, "a") == "PodsNotStarted").await;
+        let said = note.replace("a-1-x7k2p", "a-1-…");
+        let message = format!("no pod is made: FailedCreate: {said}{advice}");
+        let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();
+        assert_eq!(run()["errors"], json!([{ "message": message, "count": 2, "nodes": [] }]));
+        assert_eq!(why(&api, "a"), format!("no pod of a-1 has started, on 2 nodes: {message}"));
+        is_quiet(&api).await;
+        api.put("broadcastjobs", job("failed"));
+        until("it is over", || run()["phase"] == "Failed").await;
+        assert_eq!(run()["errors"], json!([{ "message": message, "count": 2, "nodes": [] }]));
+        until("told", || !told(&api, "RunFailed").is_empty()).await;
+        assert_eq!(
+            told(&api, "RunFailed"),
+            [format!("a-1: 0/2 nodes done, 0 removed, 0 refused, 0 failed; on 2 nodes: {message}")]
+        );
+    }
+}
+
+#[tokio::test]
+async fn events_are_not_asked_for_while_all_is_well() {
+    let (api, _operator) = applied(true, json!({})).await;
+    let job = |phase| broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", phase, 2);
+    api.put("broadcastjobs", job("running"));
+    api.put("pods", pod(&job("running"), "n1", CREATED, None));
+    api.put("pods", pod(&job("running"), "n2", CREATED, Some(&message(1))));
+    let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();
+    until("one is done", || run()["nodes"]["succeeded"] == 1).await;
+    api.put("pods", pod(&job("running"), "n1", CREATED, Some(&message(1))));
+    api.put("broadcastjobs", job("completed"));
+    until("all are done", || run()["phase"] == "Complete").await;
+    assert_eq!(api.requests("GET events"), 0);
+}
+
+#[tokio::test]
+async fn a_daemon_that_does_not_stay_started_says_what_it_ended_with() {
+    let (api, _operator) = applied(false, json!({ "rollout": { "engine": "DaemonSet" } })).await;
+    let set = api.get("daemonsets", "holystone-a").unwrap();
+    let brief = Brief::not_run("there are 1 problems:").with_errors(&["spec.logRoots[0]: is no directory".to_owned()]);
+    let mut daemon = pod(&set, "n1", CREATED, None);
+    daemon["status"] = json!({ "phase": "Running", "containerStatuses": [{
+        "name": "holystone", "state": { "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } },
+        "lastState": { "terminated": { "exitCode": 64, "message": brief.to_message() } },
+    }] });
+    api.put("pods", daemon);
+    let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();
+    until("told", || ready(&api, "a") == "PodsNotStarted").await;
+    let message = "the container ends again and again, at last with exit code 64: there are 1 problems: spec.logRoots[0]: is \
+                   no directory";
+    assert_eq!(run()["errors"], json!([{ "message": message, "count": 1, "nodes": ["n1"] }]));
+    assert_eq!((&run()["nodes"]["skipped"], &run()["phase"]), (&json!(1), &json!("Waiting")));
+    // It starts after all, and waits for its time.
+    api.put("pods", pod(&set, "n1", CREATED, None));
+    until("started", || ready(&api, "a") == "Applied").await;
+    assert_eq!((&run()["phase"], &run()["nodes"]["active"]), (&json!("Waiting"), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_run_that_failure_policy_pauses_asks_for_a_person() {
+    let (api, _operator) = applied(true, json!({ "rollout": { "failurePolicy": { "type": "Pause" } } })).await;
+    let mut job = broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", "running", 2);
+    job["status"]["phase"] = "paused".into();
+    job["status"]["failed"] = 1.into();
+    api.put("broadcastjobs", job.clone());
+    api.put("pods", pod(&job, "n1", CREATED, Some(&Brief::not_run("no runtime answers").to_message())));
+    let message = "BroadcastJob a-1 is paused by failurePolicy Pause, because 1 pod failed (no runtime answers), and waits for \
+                   a person: mend what is wrong and delete its failed pods, which are then made again, or delete the \
+                   BroadcastJob to give its run up";
+    until("told", || why(&api, "a") == message).await;
+    assert_eq!(
+        (ready(&api, "a"), api.get("nodecleanups", "a").unwrap()["status"]["lastRun"]["phase"].clone()),
+        ("RunPaused".to_owned(), json!("Paused"))
+    );
+    until("an event", || !told(&api, "RunPaused").is_empty()).await;
+    is_quiet(&api).await;
+    job["status"]["phase"] = "running".into();
+    api.put("broadcastjobs", job);
+    until("it goes on", || ready(&api, "a") == "Applied").await;
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ What the operator may do, rule by rule: the same as in deploy/kustomize/base/rba
   verbs: [get]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create, patch, list]
 {{- end }}
 
 {{/* Where the operator itself is. */}}

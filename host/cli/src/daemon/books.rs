@@ -217,6 +217,7 @@ fn shorten(report: &mut Value) {
 #[cfg(test)]
 mod tests {
     use holystone_core::daemon::{Cause, Outcome, RunResult};
+    use holystone_core::report::Brief;
     use serde_json::json;
 
     use super::*;
@@ -233,7 +234,7 @@ mod tests {
             tick: Some(at(second)),
             started_at: at(second),
             finished_at: at(second + 1),
-            outcome: Outcome { result: RunResult::Done, message: None, totals: None, log_totals: None },
+            brief: Brief::of_record(Outcome { result: RunResult::Done, message: None, totals: None, log_totals: None }),
         }
     }
 

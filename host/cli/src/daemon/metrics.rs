@@ -34,18 +34,18 @@ impl Counters {
     /// Counts a run that is over.
     pub(crate) fn add(&mut self, record: &Record) {
         let counts = self.by_manifest.entry(record.node_cleanup.clone()).or_default();
-        *counts.runs.entry(record.outcome.result).or_default() += 1;
+        *counts.runs.entry(record.brief.outcome.result).or_default() += 1;
         // A clock that was set back meanwhile makes no run shorter than nothing.
         counts.seconds += record.started_at.duration_until(record.finished_at).as_secs_f64().max(0.0);
         counts.last = Some(record.finished_at);
-        if let Some(totals) = &record.outcome.log_totals {
+        if let Some(totals) = &record.brief.outcome.log_totals {
             counts.logs_removed += totals.removed as u64;
             counts.logs_truncated += totals.truncated as u64;
             counts.log_bytes = counts.log_bytes.saturating_add(totals.size_removed_bytes);
             counts.refused += totals.refused as u64;
             counts.failed += totals.failed as u64;
         }
-        let Some(totals) = &record.outcome.totals else { return };
+        let Some(totals) = &record.brief.outcome.totals else { return };
         counts.removed += totals.removed as u64;
         counts.refused += totals.refused as u64;
         counts.failed += totals.failed as u64;
@@ -156,7 +156,7 @@ type Family = (&'static str, &'static str, &'static str, fn(&Counts) -> Option<f
 #[cfg(test)]
 mod tests {
     use holystone_core::daemon::{Cause, Outcome};
-    use holystone_core::report::{LogTotals, Totals};
+    use holystone_core::report::{Brief, LogTotals, Totals};
 
     use super::*;
 
@@ -176,7 +176,7 @@ mod tests {
                 tick: None,
                 started_at: at(10),
                 finished_at: at(12),
-                outcome: Outcome { result, message: None, totals, log_totals },
+                brief: Brief::of_record(Outcome { result, message: None, totals, log_totals }),
             });
         }
         let status = Status {

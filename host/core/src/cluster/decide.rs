@@ -51,6 +51,8 @@ pub struct Observed<'a> {
     pub broadcast_jobs: Vec<&'a Value>,
     /// What is known of nodes, by the name of the BroadcastJob or DaemonSet.
     pub runs: BTreeMap<&'a str, Vec<&'a NodeState>>,
+    /// Why pods of a BroadcastJob or DaemonSet are not made, by its name, as its events say.
+    pub complaints: BTreeMap<&'a str, &'a [String]>,
     /// What is wrong with it beyond its text: with its plugins and log roots.
     pub problems: &'a [Problem],
     /// What the operator is called that looks: the Lease of its replicas.
@@ -132,6 +134,20 @@ pub struct EventNote {
     pub reason: &'static str,
     /// A sentence.
     pub note: String,
+    /// Kind and name of the run that it is about: what is said of two runs is not one event.
+    pub run: Option<(&'static str, String)>,
+}
+
+impl EventNote {
+    /// An event that all is well with.
+    pub(super) fn normal(reason: &'static str, note: String) -> Self {
+        Self { is_warning: false, reason, note, run: None }
+    }
+
+    /// A warning.
+    pub(super) fn warning(reason: &'static str, note: String) -> Self {
+        Self { is_warning: true, reason, note, run: None }
+    }
 }
 
 /// What is to be done.
@@ -170,7 +186,7 @@ impl Outlook {
 /// Decides.
 pub fn decide(observed: &Observed<'_>) -> Decided {
     let before: NodeCleanupStatus = serde_json::from_value(observed.object["status"].clone()).unwrap_or_default();
-    let mut step = Step { observed, before, actions: Vec::new(), events: Vec::new(), again: None };
+    let mut step = Step { observed, before, actions: Vec::new(), events: Vec::new(), again: None, is_stuck: false };
     if !observed.object["metadata"]["deletionTimestamp"].is_null() {
         // What belongs to it goes with it.
         let status = step.before.clone();
@@ -218,6 +234,8 @@ pub(super) struct Step<'a> {
     actions: Vec<Action>,
     pub(super) events: Vec<EventNote>,
     again: Option<SignedDuration>,
+    /// Whether no pod of the run that goes on has started, and all have had the time to.
+    pub(super) is_stuck: bool,
 }
 
 impl Step<'_> {
@@ -275,6 +293,7 @@ impl Step<'_> {
         let (next, scheduled) = self.next(manifest, &ready);
         let ready = self.unless_undone(ready);
         let (last_run, plugins, resolved) = self.last_run(Some(rendered.engine));
+        let ready = self.unless_held(ready, last_run.as_ref());
         let outlooks = [("Ready", ready), ("Scheduled", scheduled), ("PluginsResolved", resolved)];
         let mut status = self.status(next, &outlooks, last_run, plugins);
         (status.once, status.once_generation) = (once.name, once.generation);
@@ -523,7 +542,7 @@ impl Step<'_> {
         };
         if let Some(reason) = ignored {
             let note = format!("the annotation {RUN_NOW} is ignored: {reason}");
-            self.events.push(EventNote { is_warning: true, reason: "RunNowIgnored", note });
+            self.events.push(EventNote::warning("RunNowIgnored", note));
         } else {
             let job = self.owned(marked(run_now(manifest, self.observed.site, word)));
             let note = format!("started BroadcastJob {}, as the annotation {RUN_NOW} asks", name_of(&job));
@@ -573,7 +592,7 @@ impl Step<'_> {
     }
 
     fn note(&mut self, reason: &'static str, note: String) {
-        self.events.push(EventNote { is_warning: false, reason, note });
+        self.events.push(EventNote::normal(reason, note));
     }
 
     pub(super) fn wait(&mut self, time: SignedDuration) {

@@ -4,19 +4,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::held::{ASK_AGAIN, Held};
 use crate::daemon::RunResult;
-use crate::manifest::status::{LastRun, NodeError, Nodes, ResolvedPlugin};
-use crate::report::{Brief, BriefPlugin};
+use crate::manifest::status::{LastRun, NodeError, Nodes, RefusalCount, RepositorySum, ResolvedPlugin};
+use crate::report::{Brief, BriefPlugin, Planned, PlannedRepository};
 use crate::text::shown;
 
 /// How many different errors a status tells of.
-const ERRORS: usize = 10;
+pub(super) const ERRORS: usize = 10;
 /// How many nodes it names for each.
 const NAMES: usize = 5;
 /// How many errors of one node are kept.
 const OF_ONE_NODE: usize = 3;
+/// How many repositories a status names.
+const REPOSITORIES: usize = 5;
+/// How many codes of refusals a status names, and how many of one node are kept.
+const CODES: (usize, usize) = (10, 16);
 
 /// What is known of one node of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +37,12 @@ pub struct NodeState {
 /// What came of a run on one node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeWord {
-    /// It goes on, or has yet to begin.
+    /// It goes on, or is about to begin.
     Active,
+    /// A daemon waits for the time of its first run.
+    Idle,
+    /// Its pod has not started, or does not stay started.
+    Waiting(Held),
     /// It ended with a report.
     Ended(Box<Told>),
     /// It ended without a report, or is not to be reached; the text says what is known.
@@ -47,10 +56,43 @@ pub struct Told {
     sums: Sums,
     errors: Box<[Box<str>]>,
     plugins: Arc<[BriefPlugin]>,
+    repositories: Tally,
+    refusals: Tally,
+}
+
+/// Figures by name, the names in their order.
+#[derive(Clone, Debug, PartialEq)]
+struct Tally {
+    names: Arc<[Box<str>]>,
+    /// How many, and how many bytes.
+    figures: Box<[Figures]>,
+}
+
+type Figures = (u64, u64);
+
+impl Tally {
+    fn of(figures: BTreeMap<String, Figures>) -> Self {
+        let (names, figures): (Vec<Box<str>>, Vec<Figures>) =
+            figures.into_iter().map(|(name, figures)| (name.into_boxed_str(), figures)).unzip();
+        Self { names: names.into(), figures: figures.into() }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, Figures)> {
+        self.names.iter().map(AsRef::as_ref).zip(self.figures.iter().copied())
+    }
+
+    /// Keeps the names together with those of another node, if they are the same.
+    fn share(&mut self, other: &Self) {
+        if self.names == other.names {
+            self.names = Arc::clone(&other.names);
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Sums {
+    /// How many removals a dry run planned, and how many bytes; absent when none was dry.
+    planned: Option<Figures>,
     removed: u64,
     refused: u64,
     failed: u64,
@@ -62,7 +104,7 @@ impl Told {
     /// Of a report, whoever wrote it.
     pub fn of(brief: Brief) -> Self {
         let brief = brief.cleaned();
-        let mut sums = Sums::default();
+        let mut sums = Sums { planned: planned(&brief), ..Sums::default() };
         if let Some(totals) = &brief.outcome.totals {
             sums.removed = totals.removed as u64;
             sums.refused = totals.refused.saturating_add(totals.no_longer_allowed) as u64;
@@ -77,6 +119,7 @@ impl Told {
                 failed: totals.failed as u64,
                 size_removed_bytes: totals.size_removed_bytes,
                 filesystem_freed_bytes: brief.log_freed_bytes,
+                planned: None,
             });
         }
         let not_run = brief.outcome.message.filter(|_| brief.outcome.result != RunResult::Done);
@@ -86,8 +129,43 @@ impl Told {
             sums,
             errors: errors.chain(not_run).map(String::into_boxed_str).collect(),
             plugins: brief.plugins.into(),
+            repositories: Tally::of(repositories(brief.planned)),
+            refusals: Tally::of(refusals(brief.refusals)),
         }
     }
+}
+
+/// What a dry run would remove, images and beneath log roots.
+fn planned(brief: &Brief) -> Option<Figures> {
+    let images = brief.outcome.totals.map_or(0, |totals| totals.planned);
+    let logs = brief.outcome.log_totals.map_or(0, |totals| totals.planned);
+    Some((images.saturating_add(logs) as u64, brief.planned.as_ref()?.size_bytes))
+}
+
+fn repositories(planned: Option<Planned>) -> BTreeMap<String, Figures> {
+    let mut sums = BTreeMap::new();
+    for PlannedRepository { name, count, size_bytes } in planned.into_iter().flat_map(|planned| planned.repositories) {
+        add(sums.entry(name).or_default(), (count as u64, size_bytes));
+    }
+    sums
+}
+
+/// The most frequent refusals of a node.
+fn refusals(counts: BTreeMap<String, usize>) -> BTreeMap<String, Figures> {
+    let counts = counts.into_iter().map(|(code, count)| (code, (count as u64, 0))).collect();
+    most(counts, CODES.1, |(count, _)| count).into_iter().collect()
+}
+
+/// The names with the largest figures, the largest first.
+fn most<N: Ord>(figures: BTreeMap<N, Figures>, number: usize, of: impl Fn(Figures) -> u64 + Copy) -> Vec<(N, Figures)> {
+    let mut figures: Vec<(N, Figures)> = figures.into_iter().collect();
+    figures.sort_by(|one, other| of(other.1).cmp(&of(one.1)).then_with(|| one.0.cmp(&other.0)));
+    figures.truncate(number);
+    figures
+}
+
+fn add(sum: &mut Figures, more: Figures) {
+    *sum = (sum.0.saturating_add(more.0).min(MOST), sum.1.saturating_add(more.1).min(MOST));
 }
 
 /// The largest number that Kubernetes stores.
@@ -100,6 +178,9 @@ impl Sums {
         self.failed = self.failed.saturating_add(more.failed).min(MOST);
         self.size_removed_bytes = self.size_removed_bytes.saturating_add(more.size_removed_bytes).min(MOST);
         self.free(more.filesystem_freed_bytes);
+        if let Some(more) = more.planned {
+            add(self.planned.get_or_insert_default(), more);
+        }
     }
 
     fn free(&mut self, bytes: Option<i64>) {
@@ -123,18 +204,21 @@ impl NodeState {
     /// What went wrong on the node, in its report's order.
     pub fn errors(&self) -> Vec<&str> {
         match &self.word {
-            NodeWord::Active => Vec::new(),
+            NodeWord::Active | NodeWord::Idle => Vec::new(),
+            NodeWord::Waiting(held) => vec![held.why()],
             NodeWord::Silent(message) => vec![message],
             NodeWord::Ended(told) => told.errors.iter().map(AsRef::as_ref).collect(),
         }
     }
 
-    /// Keeps the plugins together with another node of the run, which nearly always has the same.
+    /// Keeps plugins and names together with another node of the run, which nearly always has the same.
     pub fn share(&mut self, other: &Self) {
-        if let (NodeWord::Ended(own), NodeWord::Ended(other)) = (&mut self.word, &other.word)
-            && own.plugins == other.plugins
-        {
-            own.plugins = Arc::clone(&other.plugins);
+        if let (NodeWord::Ended(own), NodeWord::Ended(other)) = (&mut self.word, &other.word) {
+            if own.plugins == other.plugins {
+                own.plugins = Arc::clone(&other.plugins);
+            }
+            own.repositories.share(&other.repositories);
+            own.refusals.share(&other.refusals);
         }
     }
 }
@@ -150,13 +234,21 @@ pub struct Folded {
     pub plugins: Vec<ResolvedPlugin>,
     /// Plugins of which not all nodes have the same bytes, or some have none.
     pub unlike: Vec<String>,
+    /// Nodes on which it goes on, and that neither wait for their time nor for their pod to start.
+    pub running: u32,
+    /// These, and nodes whose pod has started before or may still start.
+    pub moving: u32,
+    /// Nodes of which there is a pod, or what it reported.
+    pub seen: u32,
+    /// When to look again, though nothing has changed.
+    pub again: Option<SignedDuration>,
 }
 
 /// Folds the nodes of a run. `desired` is how many it is for.
-pub fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>) -> Folded {
+pub fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>, now: Timestamp) -> Folded {
     let mut folding = Folding::default();
     for state in states {
-        folding.add(state);
+        folding.add(state, now);
     }
     folding.folded(desired)
 }
@@ -164,17 +256,31 @@ pub fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>) -
 #[derive(Default)]
 struct Folding<'a> {
     nodes: Nodes,
+    running: u32,
+    moving: u32,
+    seen: u32,
+    again: Option<SignedDuration>,
     took_place: u32,
     sums: Sums,
     errors: BTreeMap<&'a str, Vec<&'a str>>,
     /// By plugin, how many nodes have which bytes.
     plugins: BTreeMap<&'a str, BTreeMap<Option<&'a str>, u32>>,
+    repositories: BTreeMap<&'a str, Figures>,
+    refusals: BTreeMap<&'a str, Figures>,
 }
 
 impl<'a> Folding<'a> {
-    fn add(&mut self, state: &'a NodeState) {
+    fn add(&mut self, state: &'a NodeState, now: Timestamp) {
+        self.seen += 1;
+        let is_stuck = matches!(&state.word, NodeWord::Waiting(held) if held.patience(now).is_none());
+        self.moving += u32::from(!is_stuck);
         match &state.word {
-            NodeWord::Active => self.nodes.active += 1,
+            NodeWord::Active => {
+                self.nodes.active += 1;
+                self.running += 1;
+            }
+            NodeWord::Idle => self.nodes.active += 1,
+            NodeWord::Waiting(held) => self.wait(&state.node, held, now),
             NodeWord::Silent(message) => {
                 self.nodes.skipped += 1;
                 self.errors.entry(message).or_default().push(&state.node);
@@ -189,6 +295,11 @@ impl<'a> Folding<'a> {
                 for message in &told.errors {
                     self.errors.entry(message).or_default().push(&state.node);
                 }
+                for (sums, tally) in
+                    [(&mut self.repositories, &told.repositories), (&mut self.refusals, &told.refusals)]
+                {
+                    tally.iter().for_each(|(name, figures)| add(sums.entry(name).or_default(), figures));
+                }
                 for plugin in &*told.plugins {
                     let digests = self.plugins.entry(&plugin.name).or_default();
                     *digests.entry(plugin.digest.as_deref()).or_default() += 1;
@@ -197,8 +308,22 @@ impl<'a> Folding<'a> {
         }
     }
 
+    fn wait(&mut self, node: &'a str, held: &'a Held, now: Timestamp) {
+        let again = held.patience(now).or_else(|| held.why.is_none().then_some(ASK_AGAIN));
+        self.again = self.again.into_iter().chain(again).min();
+        if held.patience(now).is_some() {
+            self.nodes.active += 1;
+            return;
+        }
+        // One that has ended, and ends again, is as good as one that does not answer.
+        let count = if held.is_daemon { &mut self.nodes.skipped } else { &mut self.nodes.active };
+        *count += 1;
+        self.nodes.waiting += 1;
+        self.errors.entry(held.why()).or_default().push(node);
+    }
+
     fn folded(self, desired: u32) -> Folded {
-        let Self { mut nodes, sums, took_place, .. } = self;
+        let Self { mut nodes, sums, took_place, running, moving, seen, again, .. } = self;
         let over = nodes.succeeded + nodes.failed + nodes.skipped;
         // Pods of nodes that have left the cluster are counted as well.
         nodes.desired = desired.max(over);
@@ -206,8 +331,16 @@ impl<'a> Folding<'a> {
         nodes.summary = summary(&nodes);
         let mut errors: Vec<(&str, Vec<&str>)> = self.errors.into_iter().collect();
         errors.sort_by(|one, other| other.1.len().cmp(&one.1.len()).then_with(|| one.0.cmp(other.0)));
+        let repositories = most(self.repositories, REPOSITORIES, |(_, bytes)| bytes).into_iter();
+        let refusals = most(self.refusals, CODES.0, |(count, _)| count).into_iter();
         let run = LastRun {
             nodes,
+            planned: sums.planned.map(|planned| planned.0),
+            size_planned_bytes: sums.planned.map(|planned| planned.1),
+            planned_repositories: repositories
+                .map(|(name, (count, size_bytes))| RepositorySum { name: name.to_owned(), count, size_bytes })
+                .collect(),
+            refusals: refusals.map(|(code, (count, _))| RefusalCount { code: code.to_owned(), count }).collect(),
             removed: sums.removed,
             refused: sums.refused,
             failed: sums.failed,
@@ -229,7 +362,7 @@ impl<'a> Folding<'a> {
             .plugins
             .into_iter()
             .map(|(name, digests)| ResolvedPlugin { name: name.to_owned(), digest: most(digests) });
-        Folded { run, took_place, plugins: plugins.collect(), unlike }
+        Folded { run, took_place, plugins: plugins.collect(), unlike, running, moving, seen, again }
     }
 }
 
@@ -249,6 +382,10 @@ pub(super) fn summary(nodes: &Nodes) -> String {
 mod tests {
     use super::*;
     use crate::report::{BriefError, Totals};
+
+    fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>) -> Folded {
+        super::fold(desired, states, Timestamp::from_second(1_780_000_000).unwrap())
+    }
 
     fn node(at: usize, failed: bool) -> NodeState {
         let mut brief = Brief::not_run("the runtime does not answer");
@@ -276,7 +413,7 @@ mod tests {
             NodeState::ended("lost", "oom"),
             NodeState { node: String::new(), times: None, word: NodeWord::Active },
         ];
-        let Folded { run, plugins, unlike, took_place } = fold(6, &states);
+        let Folded { run, plugins, unlike, took_place, .. } = fold(6, &states);
         assert_eq!((run.nodes.desired, run.nodes.active, run.nodes.succeeded), (6, 3, 1));
         assert_eq!((run.nodes.failed, run.nodes.skipped, run.nodes.summary.as_str()), (1, 1, "1/6"));
         assert_eq!(
@@ -298,6 +435,96 @@ mod tests {
         assert_eq!(folded, fold(5_000, states.iter().rev()));
         assert_eq!(folded.unlike, ["p"]);
         assert_eq!(folded.plugins[0].digest, Some(format!("sha256:{:064}", 0)), "what most nodes have");
+    }
+
+    /// A node whose dry run found these: repository, images, bytes; and refused these.
+    fn dry(at: usize, repositories: &[(&str, usize, u64)], refusals: &[(&str, usize)]) -> NodeState {
+        let mut brief = Brief::not_run("");
+        brief.outcome.result = RunResult::Done;
+        let planned = repositories.iter().map(|repository| repository.1).sum();
+        let refused = refusals.iter().map(|refusal| refusal.1).sum();
+        brief.outcome.totals = Some(Totals { planned, refused, ..Totals::default() });
+        let repositories = repositories.iter().map(|(name, count, size_bytes)| PlannedRepository {
+            name: (*name).to_owned(),
+            count: *count,
+            size_bytes: *size_bytes,
+        });
+        let size_bytes = repositories.clone().map(|repository| repository.size_bytes).sum();
+        brief.planned = Some(Planned { size_bytes, repositories: repositories.collect() });
+        brief.refusals = refusals.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect();
+        NodeState::ended(&format!("node-{at:05}"), &brief.to_message())
+    }
+
+    #[test]
+    fn what_dry_runs_would_remove_is_summed_by_repository_and_refusals_by_code() {
+        let states = [
+            dry(0, &[("a", 1, 10), ("b", 2, 300), ("c", 3, 40)], &[("InUse", 3), ("TooYoung", 1)]),
+            dry(
+                1,
+                &[("b", 1, 100), ("c", 1, 1), ("d", 9, 41), ("e", 1, 5), ("f", 1, 5)],
+                &[("InUse", 2), ("Pinned", 3)],
+            ),
+            node(2, false),
+        ];
+        for states in [states.iter().collect::<Vec<_>>(), states.iter().rev().collect()] {
+            let run = fold(3, states).run;
+            assert_eq!((run.planned, run.size_planned_bytes), (Some(19), Some(502)));
+            let repositories = run.planned_repositories.iter();
+            let repositories: Vec<(&str, u64, u64)> =
+                repositories.map(|sum| (sum.name.as_str(), sum.count, sum.size_bytes)).collect();
+            let expected = [("b", 3, 400), ("c", 4, 41), ("d", 9, 41), ("a", 1, 10), ("e", 1, 5)];
+            assert_eq!(repositories, expected, "the five largest, and of those that are as large the first by name");
+            let refusals: Vec<(&str, u64)> =
+                run.refusals.iter().map(|refusal| (refusal.code.as_str(), refusal.count)).collect();
+            assert_eq!(refusals, [("InUse", 5), ("Pinned", 3), ("TooYoung", 1)]);
+            assert_eq!((run.removed, run.refused), (3, 10), "what one node removed is beside it");
+        }
+        let run = fold(1, [&node(0, false)]).run;
+        assert_eq!((run.planned, run.size_planned_bytes), (None, None), "it was no dry run");
+        let run = fold(1, [&dry(0, &[], &[])]).run;
+        assert_eq!((run.planned, run.size_planned_bytes), (Some(0), Some(0)), "it was one, and found nothing");
+    }
+
+    #[test]
+    fn what_dry_runs_say_is_bounded_however_much_it_is() {
+        let codes: Vec<(String, usize)> = (0..40).map(|at| (format!("Code{at:02}"), at)).collect();
+        let codes: Vec<(&str, usize)> = codes.iter().map(|(code, count)| (code.as_str(), *count)).collect();
+        let states: Vec<NodeState> = (0..2_000)
+            .map(|at| {
+                let names: Vec<String> = (0..10).map(|part| format!("{at}-{part}-{}", "r".repeat(300))).collect();
+                let repositories: Vec<(&str, usize, u64)> =
+                    names.iter().map(|name| (name.as_str(), usize::MAX / 100, u64::MAX / 100)).collect();
+                dry(at, &repositories, &codes)
+            })
+            .collect();
+        let run = fold(2_000, &states).run;
+        assert_eq!((run.planned_repositories.len(), run.refusals.len()), (5, 10));
+        assert_eq!(run, fold(2_000, states.iter().rev()).run);
+        let size = serde_json::to_string(&run).unwrap().len();
+        assert!(size < 4 << 10, "{size}");
+        assert!(run.size_planned_bytes.unwrap() <= i64::MAX.unsigned_abs());
+    }
+
+    #[test]
+    fn nodes_keep_the_same_names_once() {
+        let told = |state: &NodeState| match &state.word {
+            NodeWord::Ended(told) => told.clone(),
+            _ => panic!("{state:?}"),
+        };
+        let first = dry(0, &[("a", 1, 2), ("b", 1, 1)], &[("InUse", 1)]);
+        for (second, shares) in [
+            (dry(1, &[("b", 5, 5), ("a", 1, 1)], &[("InUse", 7)]), (true, true)),
+            (dry(1, &[("b", 5, 5)], &[("InUse", 7)]), (false, true)),
+            (dry(1, &[("b", 5, 5), ("a", 1, 1)], &[]), (true, false)),
+        ] {
+            let (mut state, whole) = (second.clone(), second);
+            state.share(&first);
+            let (own, other) = (told(&state), told(&first));
+            let is_shared = |own: &Tally, other: &Tally| Arc::ptr_eq(&own.names, &other.names);
+            let found = (is_shared(&own.repositories, &other.repositories), is_shared(&own.refusals, &other.refusals));
+            assert_eq!(found, shares);
+            assert_eq!(state, whole, "nothing of it is another");
+        }
     }
 
     #[test]

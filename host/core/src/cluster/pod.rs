@@ -19,6 +19,8 @@ const LOG_ROOT_DIR: &str = "/host/logs";
 const ALLOWED_DIR: &str = "/host/allowed";
 const IMAGE_ROOT: &str = "/host/images";
 const STATE_DIR: &str = "/var/lib/holystone";
+/// The file that a pod ends with.
+const TERMINATION_LOG: &str = "/dev/termination-log";
 /// The runtime that `auto` means in a pod, which sees no other socket of the node than the one that it is given.
 const AUTO: &str = "/run/containerd/containerd.sock";
 /// The volume with the manifest.
@@ -148,7 +150,7 @@ fn container(
             "readOnlyRootFilesystem": true,
             "runAsUser": 0,
         },
-        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePath": TERMINATION_LOG,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
     });
@@ -203,10 +205,10 @@ fn arguments(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, en
     if let Some(socket) = socket(manifest) {
         arguments.push(format!("--endpoint={socket}"));
     }
+    arguments.push(format!("--brief={TERMINATION_LOG}"));
     match engine {
         RolloutEngine::BroadcastJob => {
             let deadline = active_deadline_seconds(&spec.rollout.completion_policy);
-            arguments.push("--brief=/dev/termination-log".to_owned());
             arguments.push(format!("--retries={}", spec.rollout.failure_policy.restart_limit));
             // Another NodeCleanup may run on the node at the same time; they take turns.
             arguments.push(format!("--wait={deadline}s"));

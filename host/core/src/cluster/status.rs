@@ -6,18 +6,25 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::decide::{EventNote, Outlook, Step, began, is_over, name_of, time_of};
-use super::fold::{Folded, NodeState, fold, summary};
+use super::fold::{ERRORS, Folded, NodeState, fold, summary};
+use super::held::{ASK_AGAIN, PATIENCE};
 use super::objects::{Engine, object_name};
 use crate::manifest::NodeCleanup;
 use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, NodeError, ResolvedPlugin};
-use crate::text::{beginning, shown};
+use crate::text::{beginning, counted, shown, size};
 
 /// How far the clocks of two nodes may be apart.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(1);
+/// Reasons that are about a run.
+const OF_RUNS: [&str; 3] = ["RunPaused", "NoNodeMatches", "PodsNotStarted"];
+/// How many labels of a node selector a message names.
+const LABELS_TOLD: usize = 5;
+/// How many codes of refusals an event names.
+const CODES_TOLD: usize = 3;
 /// The longest message of a condition, in characters.
 const LONGEST_MESSAGE: usize = 4_096;
 
-impl Step<'_> {
+impl<'a> Step<'a> {
     /// When the next run is due, and whether one is.
     pub(super) fn next(&mut self, manifest: &NodeCleanup, ready: &Outlook) -> (Option<Timestamp>, Outlook) {
         let now = self.observed.now;
@@ -70,6 +77,10 @@ impl Step<'_> {
         let is_of_daemons = engine == Some(Engine::DaemonSet);
         let found = found.filter(|found| !self.knows_better(&found.run, is_of_daemons));
         let found = found.map(|folded| self.of_the_spec(folded));
+        self.is_stuck = found.as_ref().is_some_and(|folded| {
+            let nodes = &folded.run.nodes;
+            nodes.waiting > 0 && folded.moving == 0 && nodes.succeeded + nodes.failed == 0
+        });
         let Some(Folded { run, plugins, unlike, .. }) = found else {
             let kept = self.before.conditions.iter().find(|condition| condition.kind == "PluginsResolved");
             let resolved = kept.map_or_else(
@@ -111,7 +122,11 @@ impl Step<'_> {
         }
         // The name of a DaemonSet is that of all of its runs.
         let is_later = is_of_daemons && run.finished_at > before.finished_at;
-        !is_later && reports(before) > reports(run)
+        // When it is over, why there are no reports is known of pods and events, which vanish.
+        let reasons =
+            |run: &LastRun| if has_ended(run) { run.errors.iter().map(|error| error.count).max() } else { None };
+        let is_less = reports(before) == reports(run) && has_ended(run) && reasons(before) > reasons(run);
+        !is_later && (reports(before) > reports(run) || is_less)
     }
 
     /// The run that the status knows, with what its BroadcastJob has come to since.
@@ -138,34 +153,95 @@ impl Step<'_> {
         "Failed".clone_into(&mut run.phase);
         run.finished_at = Some(whole_second(self.observed.now));
         run.nodes.skipped += std::mem::take(&mut run.nodes.active);
+        run.nodes.waiting = 0;
         let message = format!("the BroadcastJob {} was deleted before its end was seen", run.name);
         run.errors.push(NodeError { message, count: run.nodes.skipped, nodes: Vec::new() });
     }
 
-    fn latest_run(&self) -> Option<&Value> {
+    fn latest_run(&self) -> Option<&'a Value> {
         let jobs = self.observed.broadcast_jobs.iter().copied();
         jobs.max_by_key(|job| (began(job), name_of(job).to_owned()))
     }
 
-    fn run_of_job(&self, job: &Value) -> Folded {
-        let status = &job["status"];
-        let mut folded =
-            fold(count(&status["desired"]), self.observed.runs.get(name_of(job)).into_iter().flatten().copied());
+    fn run_of_job(&mut self, job: &Value) -> Folded {
+        let now = self.observed.now;
+        let states = self.observed.runs.get(name_of(job)).into_iter().flatten().copied();
+        let mut folded = fold(count(&job["status"]["desired"]), states, now);
         let run = &mut folded.run;
         name_of(job).clone_into(&mut run.name);
         run.started_at = began(job);
         settle(job, folded.took_place, run);
+        let unseen = run.nodes.desired.saturating_sub(folded.seen).saturating_sub(run.nodes.unreported);
+        let age = began(job).map_or(SignedDuration::MAX, |began| began.duration_until(now));
+        if is_over(job) {
+            let complaint = self.complaints(job).or_else(|| ending(job));
+            if let Some(message) = complaint.filter(|_| unseen > 0) {
+                tell(run, message, unseen);
+            }
+        } else if folded.running == 0 && run.phase == "Running" {
+            self.is_not_made(job, run, unseen, age);
+        }
+        if run.nodes.desired == 0 && (is_over(job) || age >= PATIENCE) {
+            let message = self.no_node();
+            tell(run, message, 0);
+        }
+        self.observe_again(folded.again);
         folded
     }
 
+    /// Says of a run that has nothing going on why there are no pods of it on some nodes.
+    fn is_not_made(&mut self, object: &Value, run: &mut LastRun, unseen: u32, age: SignedDuration) {
+        if unseen == 0 && run.nodes.desired > 0 {
+            return;
+        }
+        if age < PATIENCE {
+            return self.wait(PATIENCE - age);
+        }
+        self.wait(ASK_AGAIN);
+        if let Some(message) = self.complaints(object) {
+            run.nodes.waiting += unseen;
+            tell(run, message, unseen);
+        }
+    }
+
+    fn observe_again(&mut self, again: Option<SignedDuration>) {
+        if let Some(again) = again {
+            self.wait(again);
+        }
+    }
+
+    /// The words of events about an object.
+    fn complaints(&self, object: &Value) -> Option<String> {
+        let complaints = self.observed.complaints.get(name_of(object))?;
+        (!complaints.is_empty()).then(|| complaints.join("; "))
+    }
+
+    /// Says that there is no node for a run.
+    fn no_node(&self) -> String {
+        let selector = self.observed.object["spec"]["rollout"]["nodeSelector"].as_object();
+        let labels = selector.into_iter().flatten().take(LABELS_TOLD);
+        let labels: Vec<String> =
+            labels.map(|(label, value)| shown(&format!("{label}={}", value.as_str().unwrap_or_default()))).collect();
+        if labels.is_empty() {
+            return "no node is Linux, can be scheduled, and has no taint but those that spec.rollout.tolerations \
+                    tolerates; see kubectl describe nodes"
+                .to_owned();
+        }
+        format!(
+            "no node matches spec.rollout.nodeSelector {} and has no taint but those that spec.rollout.tolerations \
+             tolerates; see kubectl get nodes --show-labels",
+            labels.join(", ")
+        )
+    }
+
     /// The last runs of the daemons. They keep the same schedule, so these are those of one time, or nearly.
-    fn run_of_daemons(&self, set: &Value) -> Option<Folded> {
-        let states = self.observed.runs.get(name_of(set))?;
-        let desired = set["status"]["desiredNumberScheduled"].as_u64().unwrap_or_default();
-        let mut folded = fold(u32::try_from(desired).unwrap_or(u32::MAX), states.iter().copied());
+    fn run_of_daemons(&mut self, set: &Value) -> Option<Folded> {
+        let (observed, now) = (self.observed, self.observed.now);
+        let states = observed.runs.get(name_of(set))?;
+        let mut folded = fold(count(&set["status"]["desiredNumberScheduled"]), states.iter().copied(), now);
         let run = &mut folded.run;
         // A node's clock may be ahead a little. What is later, or before there were computers, is no time.
-        let latest = self.observed.now.checked_add(CLOCKS_APART).unwrap_or(self.observed.now);
+        let latest = now.checked_add(CLOCKS_APART).unwrap_or(now);
         let is_one = move |time: &Timestamp| (Timestamp::UNIX_EPOCH..=latest).contains(time);
         let times = |of: fn(&NodeState) -> Option<Timestamp>| {
             states.iter().copied().filter_map(of).filter(move |time| is_one(time))
@@ -174,12 +250,82 @@ impl Step<'_> {
         run.started_at = times(|state| state.times.map(|times| times.0)).min();
         run.finished_at = times(|state| state.times.map(|times| times.1)).max();
         let phase = match &run.nodes {
-            nodes if nodes.active > 0 => "Running",
+            _ if folded.running > 0 => "Running",
+            nodes if nodes.active > 0 || nodes.succeeded + nodes.failed == 0 => "Waiting",
             nodes if nodes.succeeded < nodes.desired => "Failed",
             _ => "Complete",
         };
         phase.clone_into(&mut run.phase);
+        let unseen = run.nodes.desired.saturating_sub(folded.seen);
+        if set["status"]["observedGeneration"] == set["metadata"]["generation"] {
+            let age = time_of(&set["metadata"]["creationTimestamp"])
+                .map_or(SignedDuration::MAX, |created| created.duration_until(now));
+            if set["status"]["desiredNumberScheduled"] == 0 && folded.seen == 0 {
+                let message = self.no_node();
+                tell(run, message, 0);
+            } else {
+                self.is_not_made(set, run, unseen, age);
+            }
+        }
+        self.observe_again(folded.again);
         Some(folded)
+    }
+
+    /// Says that a run is held up as a whole, if it is: that it waits for a person, has no node, or that none of its pods
+    /// has started. Of a run that is over this counts as long as the spec is the same.
+    pub(super) fn unless_held(&self, ready: Outlook, run: Option<&LastRun>) -> Outlook {
+        let Some(run) = run.filter(|_| ready.is_true) else { return ready };
+        let Some(held) = self.held(run) else { return ready };
+        let known = self.before.last_run.as_ref().is_some_and(|before| before.name == run.name && has_ended(before));
+        let is_told = self.before.conditions.iter().any(|condition| {
+            condition.kind == "Ready"
+                && condition.reason == held.reason
+                && condition.observed_generation == self.generation()
+        });
+        if has_ended(run) && known && !is_told { ready } else { held }
+    }
+
+    fn held(&self, run: &LastRun) -> Option<Outlook> {
+        let nodes = &run.nodes;
+        let why = || run.errors.first().map(|error| error.message.as_str()).unwrap_or_default();
+        if run.phase == "Paused" {
+            return self.waits_for_a_person(run);
+        }
+        if nodes.desired == 0 && !run.errors.is_empty() {
+            return Some(Outlook::bad("NoNodeMatches", format!("{} has nowhere to run: {}", run.name, why())));
+        }
+        if self.is_stuck {
+            let nodes = counted(nodes.waiting as usize, "node", "nodes");
+            let message = format!("no pod of {} has started, on {nodes}: {}", run.name, why());
+            return Some(Outlook::bad("PodsNotStarted", message));
+        }
+        let has_nothing = has_ended(run) && nodes.desired > 0 && nodes.succeeded + nodes.failed == 0;
+        (has_nothing && !run.errors.is_empty())
+            .then(|| Outlook::bad("NoNodeDone", format!("{} was done on no node: {}", run.name, why())))
+    }
+
+    /// Says why a run is paused that spec.paused does not pause, and what to do.
+    fn waits_for_a_person(&self, run: &LastRun) -> Option<Outlook> {
+        let job = self.observed.broadcast_jobs.iter().copied().find(|job| name_of(job) == run.name)?;
+        if self.observed.object["spec"]["paused"] == true {
+            return None;
+        }
+        let name = &run.name;
+        if job["spec"]["paused"] == true {
+            let message = format!(
+                "BroadcastJob {name} is paused by its own spec.paused, and waits for a person: set that to false, or delete \
+                 the BroadcastJob to give its run up"
+            );
+            return Some(Outlook::bad("RunPaused", message));
+        }
+        let failed = counted(count(&job["status"]["failed"]) as usize, "pod", "pods");
+        let why = run.errors.first().map(|error| format!(" ({})", error.message)).unwrap_or_default();
+        let message = format!(
+            "BroadcastJob {name} is paused by failurePolicy Pause, because {failed} failed{why}, and waits for a person: \
+             mend what is wrong and delete its failed pods, which are then made again, or delete the BroadcastJob to give \
+             its run up"
+        );
+        Some(Outlook::bad("RunPaused", message))
     }
 
     pub(super) fn status(
@@ -228,10 +374,14 @@ impl Step<'_> {
                 "NameTaken" => "NameTaken",
                 "Undone" => "Undone",
                 "Different" => "PluginsDiffer",
+                "RunPaused" => "RunPaused",
+                "NoNodeMatches" => "NoNodeMatches",
+                "PodsNotStarted" => "PodsNotStarted",
                 _ => continue,
             };
             if is_new && condition.status == "False" && condition.kind != "Scheduled" {
-                self.events.push(EventNote { is_warning: true, reason, note: condition.message.clone() });
+                let run = status.last_run.as_ref().filter(|_| OF_RUNS.contains(&reason)).map(|run| self.reference(run));
+                self.events.push(EventNote { run, ..EventNote::warning(reason, condition.message.clone()) });
             }
         }
         let Some(run) = status.last_run.as_ref().filter(|run| has_ended(run)) else { return };
@@ -240,19 +390,61 @@ impl Step<'_> {
         });
         if !is_told {
             let is_warning = run.phase == "Failed";
-            let note = format!(
-                "{}: {} nodes done, {} removed, {} refused, {} failed",
-                run.name, run.nodes.summary, run.removed, run.refused, run.failed
-            );
+            let note = sentence(run);
             let reason = if is_warning { "RunFailed" } else { "RunCompleted" };
-            self.events.push(EventNote { is_warning, reason, note });
+            self.events.push(EventNote { is_warning, reason, note, run: Some(self.reference(run)) });
         }
     }
+
+    fn reference(&self, run: &LastRun) -> (&'static str, String) {
+        let is_of_daemons = run.name == object_name(name_of(self.observed.object));
+        (if is_of_daemons { "DaemonSet" } else { "BroadcastJob" }, run.name.clone())
+    }
+}
+
+/// Says what came of a run: what a dry run would remove, the reasons of refusals, and what went wrong on most nodes.
+fn sentence(run: &LastRun) -> String {
+    let planned = run.planned.map(|planned| {
+        let most = run.planned_repositories.first().map(|most| format!(", most of it in {}", most.name));
+        let size = size(run.size_planned_bytes.unwrap_or_default());
+        format!("a dry run would remove {planned} ({size}{}), ", most.unwrap_or_default())
+    });
+    let codes = run.refusals.iter().take(CODES_TOLD);
+    let codes: Vec<String> = codes.map(|refusal| format!("{} {}", refusal.count, refusal.code)).collect();
+    let codes = if codes.is_empty() { String::new() } else { format!(" ({})", codes.join(", ")) };
+    let error = run.errors.first().map(|error| {
+        let nodes = counted(error.count as usize, "node", "nodes");
+        format!("; on {nodes}: {}", error.message)
+    });
+    format!(
+        "{}: {} nodes done, {}{} removed, {} refused{codes}, {} failed{}",
+        run.name,
+        run.nodes.summary,
+        planned.unwrap_or_default(),
+        run.removed,
+        run.refused,
+        run.failed,
+        error.unwrap_or_default()
+    )
 }
 
 /// Whether a run is over.
 fn has_ended(run: &LastRun) -> bool {
-    !matches!(run.phase.as_str(), "Running" | "Paused")
+    !matches!(run.phase.as_str(), "Running" | "Paused" | "Waiting")
+}
+
+/// Adds what is wrong on so many nodes, of which no names are known.
+fn tell(run: &mut LastRun, message: String, count: u32) {
+    run.errors.insert(0, NodeError { message, count, nodes: Vec::new() });
+    run.errors.truncate(ERRORS);
+}
+
+/// The words of a BroadcastJob that failed: that its deadline is over, for example.
+fn ending(job: &Value) -> Option<String> {
+    let conditions = job["status"]["conditions"].as_array()?;
+    let failed = conditions.iter().find(|condition| condition["type"] == "Failed")?;
+    let message = failed["message"].as_str().filter(|message| !message.is_empty())?;
+    Some(format!("there is no report: BroadcastJob {} failed: {}", name_of(job), shown(message)))
 }
 
 /// Puts what a BroadcastJob says of itself to what its pods reported: whether it is over, and nodes that it counts as
@@ -271,6 +463,7 @@ fn settle(job: &Value, took_place: u32, run: &mut LastRun) {
         // Whose pod never began, because of a volume that is not there for example, will not say anything any more.
         nodes.skipped += unseen - unreported;
         nodes.active = 0;
+        nodes.waiting = 0;
         nodes.summary = summary(nodes);
     }
     let phase = match status["phase"].as_str() {
@@ -307,7 +500,7 @@ pub fn other_operator(other: &str, own: &str) -> EventNote {
         "the operator {} looks after it, so the operator {own} leaves it alone; let each operator watch other namespaces",
         shown(other)
     );
-    EventNote { is_warning: true, reason: "OtherOperator", note }
+    EventNote::warning("OtherOperator", note)
 }
 
 /// Why something that was decided could not be done.
@@ -357,7 +550,7 @@ pub fn not_applied(
     }
     // The API server's words may be others each time.
     let is_new = was.is_none_or(|was| was.reason != reason || reason == "NameTaken" && was.message != message);
-    (status, is_new.then_some(EventNote { is_warning: true, reason, note: message }))
+    (status, is_new.then(|| EventNote::warning(reason, message)))
 }
 
 /// Whether a status is another one than an object has.

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::report::{LogTotals, Totals};
+use crate::report::{Brief, LogTotals, Totals};
 use crate::schedule::{HistoryLimits, Past, RunState};
 
 /// Why a run was started.
@@ -65,9 +65,9 @@ pub struct Record {
     pub started_at: Timestamp,
     /// When it was over.
     pub finished_at: Timestamp,
-    /// What came of it.
+    /// What came of it, in as few bytes as a pod ends with.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub brief: Brief,
 }
 
 /// The records of one manifest to forget now, by their place: those over the limits, and those whose time is over.
@@ -75,7 +75,7 @@ pub fn excess(records: &[Record], limits: HistoryLimits, ttl: Option<SignedDurat
     let outlived = |record: &Record| ttl.is_some_and(|ttl| record.finished_at.duration_until(now) >= ttl);
     let (mut forget, left): (Vec<usize>, Vec<usize>) = (0..records.len()).partition(|place| outlived(&records[*place]));
     let past = |place: usize| {
-        let well = records[place].outcome.result == RunResult::Done;
+        let well = records[place].brief.outcome.result == RunResult::Done;
         let state = if well { RunState::Successful } else { RunState::Failed };
         Past { name: place, state, started: Some(records[place].started_at) }
     };

@@ -6,6 +6,7 @@ use proptest::{prop_assert_eq, proptest};
 
 use super::*;
 use crate::manifest::{Text, read};
+use crate::report::Brief;
 use crate::schedule::HistoryLimits;
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -326,7 +327,7 @@ fn record(result: RunResult, minute: i64) -> Record {
         tick: None,
         started_at: started,
         finished_at: started + SECOND,
-        outcome: Outcome { result, message: None, totals: None, log_totals: None },
+        brief: Brief::of_record(Outcome { result, message: None, totals: None, log_totals: None }),
     }
 }
 

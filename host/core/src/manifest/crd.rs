@@ -131,10 +131,11 @@ const RULES: [Rule; 16] = [
 ];
 
 /// What `kubectl get` shows: name, type, where it is.
-const COLUMNS: [(&str, &str, &str, &str); 7] = [
+const COLUMNS: [(&str, &str, &str, &str); 8] = [
     ("Schedule", "string", ".spec.schedule", "When it runs; empty when it runs once."),
     ("Mode", "string", ".spec.mode", "Whether it removes anything."),
     ("Nodes", "string", ".status.lastRun.nodes.summary", "Nodes of the last run that were done, of how many."),
+    ("Planned", "integer", ".status.lastRun.planned", "What the last run would remove, if it was a dry run."),
     ("Removed", "integer", ".status.lastRun.removed", "What the last run removed, images and log files."),
     ("Last run", "date", ".status.lastRun.startedAt", "When the last run began."),
     ("Ready", "string", ".status.conditions[?(@.type=='Ready')].status", "Whether the cluster does what it says."),

@@ -71,8 +71,9 @@ pub struct Condition {
 pub struct LastRun {
     /// The BroadcastJob, or the DaemonSet.
     pub name: String,
-    /// `Running`, `Paused`, `Complete` or `Failed`: whether it is over, and whether every node was done. `Paused` when no
-    /// further node is started, as `spec.paused` or `failurePolicy` asks.
+    /// `Running`, `Paused`, `Waiting`, `Complete` or `Failed`: whether it is over, and whether every node was done. `Paused`
+    /// when no further node is started, as `spec.paused` or `failurePolicy` asks. `Waiting` when daemons of a DaemonSet
+    /// wait for the time of their first run.
     pub phase: String,
     /// When it began.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,10 +85,23 @@ pub struct LastRun {
     pub finished_at: Option<Timestamp>,
     /// The nodes, counted.
     pub nodes: Nodes,
+    /// Images, log files and log directories that a dry run would remove or truncate; absent when nodes were to remove
+    /// them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned: Option<u64>,
+    /// Sizes of what a dry run would remove, as runtimes and files say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_planned_bytes: Option<u64>,
+    /// The repositories of most of what a dry run would remove, the largest first, by the ten largest of each node.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub planned_repositories: Vec<RepositorySum>,
     /// Images, log files and log directories removed or truncated.
     pub removed: u64,
     /// Wishes that the guard rails refused, or a later look.
     pub refused: u64,
+    /// The refusals of the guard rails by their codes, the most frequent first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<RefusalCount>,
     /// Removals that failed or were not tried any more.
     pub failed: u64,
     /// Sizes of what was removed, as runtimes and files say: not what the filesystems gained.
@@ -111,6 +125,10 @@ pub struct Nodes {
     pub desired: u32,
     /// Nodes on which it goes on or has yet to begin.
     pub active: u32,
+    /// Nodes whose pod has not started, does not stay started, or is not made; `errors` says why. They are among those that
+    /// are active, or skipped where the pod is a daemon.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub waiting: u32,
     /// Nodes on which it took place and nothing failed.
     pub succeeded: u32,
     /// Nodes on which something failed, or on which it did not take place.
@@ -121,6 +139,28 @@ pub struct Nodes {
     pub unreported: u32,
     /// Nodes that did not say what came of it: whose pod was rejected, killed or lost, or whose daemon does not answer.
     pub skipped: u32,
+}
+
+/// A repository with images that a dry run would remove, on all nodes together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RepositorySum {
+    /// Its name.
+    pub name: String,
+    /// How many images, each counted on every node that has it.
+    pub count: u64,
+    /// Sum of their sizes, as runtimes count them.
+    pub size_bytes: u64,
+}
+
+/// How often the guard rails refused wishes for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RefusalCount {
+    /// The code of the reason, as reports have it.
+    pub code: String,
+    /// How often, on all nodes together.
+    pub count: u64,
 }
 
 /// Something that went wrong on one or more nodes.

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{LogOutcome, LogTotals, Outcome, PlanReport, PluginRun, Report, Totals};
 use crate::daemon;
+use crate::guard::Step;
+use crate::reference::Reference;
 use crate::text::shown;
 
 /// How many bytes Kubernetes keeps of a container's termination message.
@@ -19,6 +21,8 @@ const MOST_BYTES: i64 = 1 << 50;
 const MOST_PLUGINS: usize = 64;
 /// The longest code of a refusal.
 const LONGEST_CODE: usize = 64;
+/// How many repositories a report names.
+const MOST_REPOSITORIES: usize = 10;
 
 /// What came of a run on one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,9 +43,35 @@ pub struct Brief {
     /// How many wishes each rail refused, by the codes of the refusals.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refusals: BTreeMap<String, usize>,
+    /// What a run would remove that only planned; absent when it was to remove. How many is in the totals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Planned>,
     /// Whether something was left out for want of room.
     #[serde(default, skip_serializing_if = "is_false")]
     pub shortened: bool,
+}
+
+/// What a run would remove.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Planned {
+    /// Sum of the sizes of images, as the runtime counts them, and of log files.
+    pub size_bytes: u64,
+    /// Where most of it is, the largest first; images without a name are in no repository.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<PlannedRepository>,
+}
+
+/// A repository with images that a run would remove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedRepository {
+    /// Its name.
+    pub name: String,
+    /// How many images.
+    pub count: usize,
+    /// Sum of their sizes, as the runtime counts them.
+    pub size_bytes: u64,
 }
 
 /// A plugin, as it was loaded.
@@ -100,6 +130,7 @@ impl Brief {
             plugins: plugins(&report.plugins),
             errors: errors.sorted(),
             refusals: counted(report.refusals.iter().map(|refused| refused.refusal.code()).chain(log_refusals)),
+            planned: None,
             shortened: false,
         }
     }
@@ -114,6 +145,7 @@ impl Brief {
             plugins: plugins(&planned.plugins),
             errors: Errors::of_plugins(&planned.plugins).sorted(),
             refusals: counted(planned.plan.refusals.iter().map(|refused| refused.refusal.code()).chain(log_refusals)),
+            planned: Some(Planned::of(planned)),
             shortened: false,
         }
     }
@@ -144,6 +176,7 @@ impl Brief {
             plugins: Vec::new(),
             errors: Vec::new(),
             refusals: BTreeMap::new(),
+            planned: None,
             shortened: false,
         }
     }
@@ -171,28 +204,37 @@ impl Brief {
         }
         self.refusals.retain(|code, _| is_code(code));
         self.refusals.values_mut().for_each(|count| *count = (*count).min(MOST));
+        self.planned = self.planned.map(Planned::cleaned);
         self
     }
 
-    /// As JSON of at most [`MAX_BRIEF`] bytes. What does not fit is left out: first the rarer errors and refusals, then
-    /// all of them, then the plugins; totals stay.
+    /// As JSON of at most [`MAX_BRIEF`] bytes. What does not fit is left out: first the rarer errors and refusals and the
+    /// smaller repositories, then all of them, then the plugins; totals and the planned size stay.
     pub fn to_message(&self) -> String {
+        self.fitting().to_json()
+    }
+
+    /// Leaves out what does not fit into [`MAX_BRIEF`] bytes.
+    #[must_use]
+    pub fn fitting(&self) -> Self {
         let clean = self.clone().cleaned();
-        for (errors, refusals, with_plugins) in
-            [(usize::MAX, usize::MAX, true), (10, 16, true), (3, 8, true), (1, 4, true), (1, 0, false), (0, 0, false)]
-        {
-            let text = clean.shortened(errors, refusals, with_plugins).to_json();
-            if text.len() <= MAX_BRIEF {
-                return text;
+        for room in Room::STEPS {
+            let brief = clean.shortened(room);
+            if brief.to_json().len() <= MAX_BRIEF {
+                return brief;
             }
         }
         let outcome = daemon::Outcome { message: None, ..clean.outcome };
-        Self { shortened: true, ..Self::of_record(outcome) }.to_json()
+        let planned = clean.planned.map(|planned| Planned { repositories: Vec::new(), ..planned });
+        Self { planned, shortened: true, ..Self::of_record(outcome) }
     }
 
-    fn shortened(&self, errors: usize, refusals: usize, with_plugins: bool) -> Self {
+    fn shortened(&self, Room { errors, refusals, repositories, with_plugins }: Room) -> Self {
         let mut brief = self.clone();
         brief.errors.truncate(errors);
+        if let Some(planned) = &mut brief.planned {
+            planned.repositories.truncate(repositories);
+        }
         if brief.refusals.len() > refusals {
             let mut by_count: Vec<(String, usize)> = brief.refusals.into_iter().collect();
             by_count.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
@@ -221,6 +263,71 @@ impl Brief {
         }
         serde_json::from_str(text).map(Self::cleaned)
     }
+}
+
+/// How much of each list is kept.
+#[derive(Clone, Copy)]
+struct Room {
+    errors: usize,
+    refusals: usize,
+    repositories: usize,
+    with_plugins: bool,
+}
+
+impl Room {
+    /// Less and less.
+    const STEPS: [Self; 6] = [
+        Self::new(usize::MAX, usize::MAX, MOST_REPOSITORIES, true),
+        Self::new(10, 16, 5, true),
+        Self::new(3, 8, 5, true),
+        Self::new(1, 4, 3, true),
+        Self::new(1, 0, 1, false),
+        Self::new(0, 0, 0, false),
+    ];
+
+    const fn new(errors: usize, refusals: usize, repositories: usize, with_plugins: bool) -> Self {
+        Self { errors, refusals, repositories, with_plugins }
+    }
+}
+
+impl Planned {
+    fn of(planned: &PlanReport) -> Self {
+        let mut sizes: BTreeMap<String, (usize, u64)> = BTreeMap::new();
+        for step in &planned.plan.steps {
+            if let Some(name) = repository(step) {
+                let (count, size) = sizes.entry(name).or_default();
+                *count += 1;
+                *size = size.saturating_add(step.size_bytes());
+            }
+        }
+        let log_bytes = planned.logs.as_ref().map_or(0, |logs| logs.totals.size_planned_bytes);
+        let repositories =
+            sizes.into_iter().map(|(name, (count, size_bytes))| PlannedRepository { name, count, size_bytes });
+        let size_bytes = planned.totals.size_planned_bytes.saturating_add(log_bytes);
+        Self { size_bytes, repositories: repositories.collect() }.cleaned()
+    }
+
+    /// Keeps the largest repositories, with names that can be shown and numbers that there can be.
+    fn cleaned(mut self) -> Self {
+        self.size_bytes = self.size_bytes.min(MOST_BYTES.unsigned_abs());
+        for repository in &mut self.repositories {
+            repository.name = shown(&repository.name);
+            repository.count = repository.count.min(MOST);
+            repository.size_bytes = repository.size_bytes.min(MOST_BYTES.unsigned_abs());
+        }
+        self.repositories.sort_by(|one, other| {
+            let size = |repository: &PlannedRepository| (repository.size_bytes, repository.count);
+            size(other).cmp(&size(one)).then_with(|| one.name.cmp(&other.name))
+        });
+        self.repositories.truncate(MOST_REPOSITORIES);
+        self
+    }
+}
+
+/// The repository of the image of a step, by its first name.
+fn repository(step: &Step) -> Option<String> {
+    let name = step.references().first()?;
+    Some(Reference::parse(name).ok()?.repository().to_owned())
 }
 
 fn clean_totals(totals: &mut Totals) {
@@ -342,33 +449,76 @@ mod tests {
                 })
                 .collect(),
             refusals: (0..refusals).map(|at| (format!("Refusal{at}"), at)).collect(),
+            planned: None,
             shortened: false,
         }
     }
 
+    /// The same of a dry run.
+    fn dry(errors: usize, refusals: usize, plugins: usize) -> Brief {
+        let planned = Planned { size_bytes: u64::MAX, repositories: repositories(20) };
+        Brief { planned: Some(planned), ..brief(errors, refusals, plugins) }
+    }
+
+    /// So many repositories, with names as long as they are shown, in an order that is not that of their sizes.
+    fn repositories(number: usize) -> Vec<PlannedRepository> {
+        let repository = |at: usize| PlannedRepository {
+            name: format!("{at:02}{}", "r".repeat(300)),
+            count: at + 1,
+            size_bytes: u64::try_from(at).unwrap(),
+        };
+        (0..number).map(repository).collect()
+    }
+
     #[test]
     fn what_fits_is_read_again_as_it_was() {
-        let brief = brief(3, 5, 2).cleaned();
-        let text = brief.to_message();
-        assert!(text.len() <= MAX_BRIEF);
-        assert_eq!(Brief::from_message(&text).unwrap(), brief);
+        for brief in [brief(3, 5, 2), dry(0, 5, 2)] {
+            let brief = brief.cleaned();
+            let text = brief.to_message();
+            assert!(text.len() <= MAX_BRIEF);
+            assert_eq!(Brief::from_message(&text).unwrap(), brief);
+        }
     }
 
     #[test]
     fn whatever_there_is_it_fits_and_the_totals_stay() {
         for (errors, refusals, plugins) in [(40, 5, 2), (4, 900, 2), (0, 0, 64), (900, 900, 64), (1, 0, 0)] {
-            let whole = brief(errors, refusals, plugins).cleaned();
-            let text = whole.to_message();
-            assert!(text.len() <= MAX_BRIEF, "{errors} {refusals} {plugins}: {}", text.len());
-            let read = Brief::from_message(&text).unwrap();
-            assert_eq!(
-                (read.outcome.totals, read.outcome.log_totals),
-                (whole.outcome.totals, whole.outcome.log_totals)
-            );
-            assert_eq!(read.shortened, read != whole, "it says whether something is missing");
-            if plugins <= 2 && errors > 0 {
-                assert_eq!(read.errors.first(), whole.errors.first(), "the most frequent error stays longest");
+            for whole in [brief(errors, refusals, plugins), dry(errors, refusals, plugins)] {
+                let whole = whole.cleaned();
+                let text = whole.to_message();
+                assert!(text.len() <= MAX_BRIEF, "{errors} {refusals} {plugins}: {}", text.len());
+                let read = Brief::from_message(&text).unwrap();
+                assert_eq!(
+                    (read.outcome.totals, read.outcome.log_totals),
+                    (whole.outcome.totals, whole.outcome.log_totals)
+                );
+                assert_eq!(read.shortened, read != whole, "it says whether something is missing");
+                if plugins <= 2 && errors > 0 {
+                    assert_eq!(read.errors.first(), whole.errors.first(), "the most frequent error stays longest");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_planned_is_kept_by_size_and_its_sum_stays_longest() {
+        let whole = dry(0, 0, 0).cleaned().planned.unwrap();
+        let names: Vec<&str> = whole.repositories.iter().map(|repository| &repository.name[..2]).collect();
+        assert_eq!(names, ["19", "18", "17", "16", "15", "14", "13", "12", "11", "10"], "the largest ten");
+        assert_eq!((whole.size_bytes, whole.repositories[0].name.chars().count()), (1 << 50, 201));
+        for (errors, refusals, plugins, left) in
+            [(0, 0, 0, 10), (12, 0, 0, 5), (4, 900, 2, 3), (0, 0, 64, 1), (900, 900, 64, 1)]
+        {
+            let message = dry(errors, refusals, plugins).to_message();
+            let planned = Brief::from_message(&message).unwrap().planned.unwrap();
+            assert_eq!(planned.size_bytes, whole.size_bytes, "{errors} {refusals} {plugins}");
+            assert_eq!(planned.repositories, whole.repositories[..left], "{errors} {refusals} {plugins}");
+        }
+        for (one, other) in [(0, 1), (1, 0)] {
+            let same = ["a", "b"].map(|name| PlannedRepository { name: name.to_owned(), count: 1, size_bytes: 1 });
+            let planned =
+                Planned { size_bytes: 0, repositories: vec![same[one].clone(), same[other].clone()] }.cleaned();
+            assert_eq!(planned.repositories, same, "in whatever order they were");
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::*;
 use super::{object, site};
 use crate::manifest::status::NodeCleanupStatus;
-use crate::report::{Brief, BriefPlugin, Totals};
+use crate::report::{Brief, BriefPlugin, Planned, PlannedRepository, Totals};
 
 const OPERATOR: &str = "holystone-system/holystone-operator";
 
@@ -22,6 +22,7 @@ struct Cluster {
     daemon_set: Option<Value>,
     jobs: BTreeMap<String, Value>,
     runs: BTreeMap<String, BTreeMap<String, NodeState>>,
+    complaints: BTreeMap<String, Vec<String>>,
     acts: u32,
     now: i64,
     uids: u32,
@@ -45,6 +46,7 @@ impl Cluster {
             advanced_cron_job: self.cron_job.as_ref(),
             daemon_set: self.daemon_set.as_ref(),
             broadcast_jobs: self.jobs.values().collect(),
+            complaints: self.complaints.iter().map(|(name, said)| (name.as_str(), said.as_slice())).collect(),
             runs: self.runs.iter().map(|(name, states)| (name.as_str(), states.values().collect())).collect(),
             acts: self.acts,
             now: Timestamp::from_second(self.now).unwrap(),
@@ -124,7 +126,8 @@ impl Cluster {
     fn end_own_runs(&mut self, phase: &str) {
         let time = Timestamp::from_second(self.now).unwrap().to_string();
         for job in self.jobs.values_mut().filter(|job| job["status"]["phase"].is_null()) {
-            job["status"] = json!({ "phase": phase, "desired": 0, "startTime": time, "completionTime": time });
+            job["status"] =
+                json!({ "phase": phase, "desired": 2, "succeeded": 2, "startTime": time, "completionTime": time });
         }
     }
 
@@ -651,6 +654,31 @@ fn runs_are_folded_and_told_of_once() {
 }
 
 #[test]
+fn a_dry_run_says_what_it_would_remove_in_the_status_and_in_an_event() {
+    let mut cluster = Cluster::new(json!({ "schedule": "*/5 * * * *", "mode": "DryRun" }));
+    cluster.settle();
+    cluster.run("stale-1", "completed", cluster.now);
+    for (node, planned) in [("a", 3), ("b", 4)] {
+        let mut brief = report(0);
+        brief.outcome.totals = Some(Totals { planned, refused: 5, ..Totals::default() });
+        let repository = |name: &str, count, size_bytes| PlannedRepository { name: name.to_owned(), count, size_bytes };
+        let repositories = vec![repository("docker.io/a/b", planned - 1, 3 << 30), repository("c", 1, 1 << 20)];
+        brief.planned = Some(Planned { size_bytes: (3 << 30) + (1 << 20), repositories });
+        brief.refusals = [("InUse", 4), ("TooYoung", 1)].map(|(code, count)| (code.to_owned(), count)).into();
+        cluster.pod("stale-1", node, NodeState::ended(node, &brief.to_message()));
+    }
+    let (decided, _) = cluster.step();
+    let run = decided.status.last_run.unwrap();
+    assert_eq!((run.phase.as_str(), run.planned, run.removed), ("Complete", Some(7), 0));
+    assert_eq!(run.size_planned_bytes, Some((6 << 30) + (2 << 20)));
+    let told: Vec<(&str, &str)> = decided.events.iter().map(|event| (event.reason, event.note.as_str())).collect();
+    let note = "stale-1: 2/2 nodes done, a dry run would remove 7 (6.0 GiB, most of it in docker.io/a/b), 0 removed, 10 \
+                refused (8 InUse, 2 TooYoung), 0 failed";
+    assert_eq!(told, [("RunCompleted", note)]);
+    cluster.is_settled();
+}
+
+#[test]
 fn an_annotation_starts_a_run_once() {
     let mut cluster = scheduled();
     cluster.settle();
@@ -1090,8 +1118,302 @@ fn a_run_that_is_paused_says_so_and_is_not_over() {
     let (decided, _) = cluster.step();
     let run = decided.status.last_run.unwrap();
     assert_eq!((run.phase.as_str(), run.finished_at, run.nodes.active), ("Paused", None, 2));
+    cluster.is_settled();
+}
+
+fn ready(status: &NodeCleanupStatus) -> (&str, &str, &str) {
+    let condition = status.conditions.iter().find(|condition| condition.kind == "Ready").unwrap();
+    (&condition.status, &condition.reason, &condition.message)
+}
+
+fn warnings(decided: &Decided) -> Vec<(&str, &str)> {
+    decided.events.iter().filter(|event| event.is_warning).map(|event| (event.reason, event.note.as_str())).collect()
+}
+
+#[test]
+fn a_run_that_waits_for_a_person_says_so_and_what_to_do() {
+    let by_policy = "BroadcastJob stale-1 is paused by failurePolicy Pause, because 1 pod failed (no runtime answers), and \
+                     waits for a person: mend what is wrong and delete its failed pods, which are then made again, or \
+                     delete the BroadcastJob to give its run up";
+    let by_hand = "BroadcastJob stale-1 is paused by its own spec.paused, and waits for a person: set that to false, or \
+                   delete the BroadcastJob to give its run up";
+    for (paused, message) in [(Value::Null, by_policy), (json!(false), by_policy), (json!(true), by_hand)] {
+        let mut cluster = scheduled();
+        cluster.settle();
+        cluster.run("stale-1", "running", cluster.now);
+        cluster.pod("stale-1", "a", NodeState::ended("a", &Brief::not_run("no runtime answers").to_message()));
+        cluster.step();
+        assert_eq!(ready(&cluster.look().status).1, "Applied", "it goes on");
+        let job = cluster.jobs.get_mut("stale-1").unwrap();
+        job["status"]["phase"] = "paused".into();
+        job["status"]["failed"] = 1.into();
+        job["spec"]["paused"] = paused;
+        let (decided, _) = cluster.step();
+        assert_eq!(ready(&decided.status), ("False", "RunPaused", message));
+        assert_eq!(warnings(&decided), [("RunPaused", message)]);
+        assert_eq!(condition(&decided.status, "Scheduled").0, "True");
+        cluster.is_settled();
+        cluster.jobs.get_mut("stale-1").unwrap()["status"]["phase"] = "running".into();
+        let (decided, _) = cluster.step();
+        assert_eq!((ready(&decided.status).1, warnings(&decided)), ("Applied", Vec::new()), "somebody has looked");
+    }
+}
+
+#[test]
+fn a_run_that_the_spec_pauses_waits_for_nobody() {
+    let mut cluster = once();
+    let name = cluster.jobs.keys().next().unwrap().clone();
+    cluster.edit("paused", json!(true));
+    cluster.settle();
+    cluster.jobs.get_mut(&name).unwrap()["status"] = json!({ "phase": "paused", "desired": 2 });
+    let (decided, _) = cluster.step();
+    assert_eq!(decided.status.last_run.as_ref().unwrap().phase, "Paused");
+    assert_eq!((ready(&decided.status).1, warnings(&decided)), ("Applied", Vec::new()));
+}
+
+/// A pod that has been there so many seconds and does not start.
+fn held(cluster: &Cluster, node: &str, seconds: i64, why: Option<&str>, is_daemon: bool) -> NodeState {
+    let since = Some(Timestamp::from_second(cluster.now - seconds).unwrap());
+    let word = NodeWord::Waiting(Held { since, why: why.map(Into::into), is_daemon });
+    NodeState { node: node.to_owned(), times: None, word }
+}
+
+fn errors(status: &NodeCleanupStatus) -> Vec<(&str, u32, Vec<&str>)> {
+    let errors = status.last_run.iter().flat_map(|run| &run.errors);
+    errors
+        .map(|error| (error.message.as_str(), error.count, error.nodes.iter().map(String::as_str).collect()))
+        .collect()
+}
+
+#[test]
+fn pods_that_do_not_start_say_why_after_a_while() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "running", cluster.now);
+    for (node, seconds) in [("a", 10), ("b", 3)] {
+        let state = held(&cluster, node, seconds, Some("no image"), false);
+        cluster.pod("stale-1", node, state);
+    }
+    let (decided, _) = cluster.step();
+    assert_eq!((errors(&decided.status), ready(&decided.status).1), (Vec::new(), "Applied"), "they may still start");
+    assert_eq!(decided.again, Some(SignedDuration::from_secs(5)), "until the first of them has taken too long");
+    cluster.now += 5;
+    let (decided, _) = cluster.step();
+    assert_eq!(errors(&decided.status), [("no image", 1, vec!["a"])]);
+    let nodes = decided.status.last_run.clone().unwrap().nodes;
+    assert_eq!((nodes.active, nodes.waiting, nodes.skipped), (2, 1, 0));
+    assert_eq!(ready(&decided.status).1, "Applied", "the other one may still start");
+    cluster.now += 10;
+    let (decided, _) = cluster.step();
+    assert_eq!(errors(&decided.status), [("no image", 2, vec!["a", "b"])]);
+    let message = "no pod of stale-1 has started, on 2 nodes: no image";
+    assert_eq!(ready(&decided.status), ("False", "PodsNotStarted", message));
+    assert_eq!(warnings(&decided), [("PodsNotStarted", message)]);
+    cluster.is_settled();
+    // One of them starts after all.
+    cluster.pod("stale-1", "a", done("a", 3));
+    let (decided, _) = cluster.step();
+    assert_eq!((errors(&decided.status), ready(&decided.status).1), (vec![("no image", 1, vec!["b"])], "Applied"));
+    // The time of the run is over, and the other pod is gone.
+    cluster.pod(
+        "stale-1",
+        "b",
+        NodeState { node: "b".to_owned(), times: None, word: NodeWord::Silent("no image".to_owned()) },
+    );
+    cluster.run("stale-1", "failed", cluster.now);
+    let (decided, _) = cluster.step();
+    assert_eq!(errors(&decided.status), [("no image", 1, vec!["b"])]);
+    let nodes = decided.status.last_run.clone().unwrap().nodes;
+    assert_eq!((nodes.active, nodes.waiting, nodes.skipped, nodes.succeeded), (0, 0, 1, 1));
+    let note = "stale-1: 1/2 nodes done, 3 removed, 0 refused, 0 failed; on 1 node: no image";
+    assert_eq!(warnings(&decided), [("RunFailed", note)]);
+}
+
+#[test]
+fn a_run_is_stuck_when_those_whose_turn_it_is_are() {
+    let started = |word| NodeState { node: "c".to_owned(), times: None, word };
+    for (others, is_stuck) in [
+        (vec![], true),
+        (vec![NodeWord::Active], false),
+        (vec![NodeWord::Silent("killed".to_owned())], false),
+        (vec![NodeWord::Idle], false),
+    ] {
+        let mut cluster = scheduled();
+        cluster.settle();
+        cluster.run("stale-1", "running", cluster.now);
+        // One pod after the other: most nodes have none yet.
+        cluster.jobs.get_mut("stale-1").unwrap()["status"]["desired"] = 5_000.into();
+        for node in ["a", "b"] {
+            let state = held(&cluster, node, 15, Some("no image"), false);
+            cluster.pod("stale-1", node, state);
+        }
+        for word in others.clone() {
+            cluster.pod("stale-1", "c", started(word));
+        }
+        let (decided, _) = cluster.step();
+        let expected = if is_stuck { "PodsNotStarted" } else { "Applied" };
+        assert_eq!(ready(&decided.status).1, expected, "{others:?}");
+        assert_eq!(decided.status.last_run.unwrap().nodes.waiting, 2);
+    }
+}
+
+#[test]
+fn a_pod_that_says_nothing_is_asked_about_again() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "running", cluster.now);
+    for node in ["a", "b"] {
+        let state = held(&cluster, node, 15, None, false);
+        cluster.pod("stale-1", node, state);
+    }
+    let (decided, _) = cluster.step();
+    let message = "the pod does not start, and its status does not say why; see kubectl describe pod";
+    assert_eq!(errors(&decided.status), [(message, 2, vec!["a", "b"])]);
+    assert_eq!(decided.again, Some(ASK_AGAIN));
+}
+
+#[test]
+fn pods_that_are_not_made_are_told_in_the_words_of_events() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "running", cluster.now - 5);
+    assert_eq!(cluster.step().0.again, Some(PATIENCE - SignedDuration::from_secs(5)));
+    cluster.now += 10;
+    let (decided, _) = cluster.step();
+    assert_eq!((errors(&decided.status), decided.again), (Vec::new(), Some(ASK_AGAIN)), "nothing is known yet");
+    cluster.complaints.insert("stale-1".to_owned(), vec!["no pod is made: forbidden".to_owned()]);
+    cluster.complaints.insert("stale-0".to_owned(), vec!["of another run".to_owned()]);
+    let (decided, _) = cluster.step();
+    assert_eq!(errors(&decided.status), [("no pod is made: forbidden", 2, vec![])]);
+    let message = "no pod of stale-1 has started, on 2 nodes: no pod is made: forbidden";
+    assert_eq!(ready(&decided.status), ("False", "PodsNotStarted", message));
+    assert_eq!(warnings(&decided), [("PodsNotStarted", message)]);
+    let nodes = decided.status.last_run.unwrap().nodes;
+    assert_eq!((nodes.desired, nodes.active, nodes.waiting), (2, 2, 2));
+    cluster.is_settled();
+    // While one goes on, the others wait for their turn.
+    let active = NodeState { node: "a".to_owned(), times: None, word: NodeWord::Active };
+    cluster.pod("stale-1", "a", active);
+    assert_eq!(errors(&cluster.look().status), [] as [(&str, u32, Vec<&str>); 0]);
+    cluster.runs.clear();
+    // The deadline.
+    cluster.run("stale-1", "failed", cluster.now);
+    let (decided, _) = cluster.step();
+    assert_eq!(errors(&decided.status), [("no pod is made: forbidden", 2, vec![])]);
+    let message = "stale-1 was done on no node: no pod is made: forbidden";
+    assert_eq!(ready(&decided.status), ("False", "NoNodeDone", message));
+    cluster.is_settled();
+    // An operator that starts then knows nothing of it but what the status says.
+    cluster.complaints.clear();
+    cluster.is_settled();
+    // Another spec may do better.
+    cluster.edit("successfulJobsHistoryLimit", json!(9));
+    cluster.step();
+    assert_eq!(ready(&cluster.step().0.status).1, "Applied");
+}
+
+#[test]
+fn a_run_that_failed_without_any_pod_says_what_openkruise_says() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "failed", cluster.now);
+    let conditions = json!([{ "type": "Complete", "message": "no" }, { "type": "Failed", "message": "Job was active longer than specified deadline" }]);
+    cluster.jobs.get_mut("stale-1").unwrap()["status"]["conditions"] = conditions;
+    let (decided, _) = cluster.step();
+    let message = "there is no report: BroadcastJob stale-1 failed: Job was active longer than specified deadline";
+    assert_eq!(errors(&decided.status), [(message, 2, vec![])]);
+    cluster.is_settled();
+}
+
+#[test]
+fn a_selector_that_matches_no_node_is_told() {
+    let long = json!({ "a": "1", "b": "2", "c": "3", "d": "4", "e": "5", "f": "6" });
+    for (selector, words) in [
+        (
+            json!({ "disk": "ssd" }),
+            "no node matches spec.rollout.nodeSelector disk=ssd and has no taint but those that spec.rollout.tolerations tolerates; see kubectl get nodes --show-labels",
+        ),
+        (
+            long,
+            "no node matches spec.rollout.nodeSelector a=1, b=2, c=3, d=4, e=5 and has no taint but those that spec.rollout.tolerations tolerates; see kubectl get nodes --show-labels",
+        ),
+        (
+            json!({}),
+            "no node is Linux, can be scheduled, and has no taint but those that spec.rollout.tolerations tolerates; see kubectl describe nodes",
+        ),
+    ] {
+        for engine in ["BroadcastJob", "DaemonSet"] {
+            let rollout = json!({ "engine": engine, "nodeSelector": selector });
+            let mut cluster = Cluster::new(json!({ "schedule": "*/5 * * * *", "rollout": rollout }));
+            cluster.settle();
+            let name = if engine == "DaemonSet" {
+                let set = cluster.daemon_set.as_mut().unwrap();
+                set["metadata"]["generation"] = 1.into();
+                set["status"] = json!({ "observedGeneration": 1, "desiredNumberScheduled": 0 });
+                cluster.runs.insert("holystone-stale".to_owned(), BTreeMap::new());
+                "holystone-stale"
+            } else {
+                cluster.run("stale-1", "completed", cluster.now);
+                cluster.jobs.get_mut("stale-1").unwrap()["status"]["desired"] = 0.into();
+                "stale-1"
+            };
+            let (decided, _) = cluster.step();
+            assert_eq!(errors(&decided.status), [(words, 0, vec![])], "{engine}");
+            let message = format!("{name} has nowhere to run: {words}");
+            assert_eq!(ready(&decided.status), ("False", "NoNodeMatches", message.as_str()));
+            assert!(warnings(&decided).contains(&("NoNodeMatches", message.as_str())), "{:?}", decided.events);
+            cluster.is_settled();
+        }
+    }
+}
+
+#[test]
+fn daemons_that_have_not_run_yet_wait_for_their_time() {
+    let mut cluster = Cluster::new(json!({ "schedule": "@daily", "rollout": { "engine": "DaemonSet" } }));
+    cluster.settle();
+    let set = cluster.daemon_set.as_mut().unwrap();
+    set["metadata"]["generation"] = 1.into();
+    set["status"] = json!({ "observedGeneration": 1, "desiredNumberScheduled": 2 });
+    let said = |node: &str, word| NodeState { node: node.to_owned(), times: None, word };
+    let phase = |cluster: &mut Cluster| cluster.step().0.status.last_run.unwrap().phase;
+    cluster.pod("holystone-stale", "a", said("a", NodeWord::Idle));
+    cluster.pod("holystone-stale", "b", said("b", NodeWord::Idle));
+    let (decided, _) = cluster.step();
+    assert_eq!(decided.status.last_run.as_ref().unwrap().phase, "Waiting");
+    assert_eq!(condition(&decided.status, "PluginsResolved"), ("False", "NoRunYet"));
     assert!(decided.events.is_empty(), "{:?}", decided.events);
     cluster.is_settled();
+    cluster.pod("holystone-stale", "a", said("a", NodeWord::Active));
+    assert_eq!(phase(&mut cluster), "Running");
+    let mut brief = report(3);
+    brief.plugins = vec![BriefPlugin { name: "p".to_owned(), digest: Some(format!("sha256:{:064}", 1)) }];
+    let at = |second| Some((Timestamp::from_second(second).unwrap(), Timestamp::from_second(second + 1).unwrap()));
+    let ended = |node: &str| NodeState { times: at(10), ..NodeState::ended(node, &brief.to_message()) };
+    cluster.pod("holystone-stale", "a", ended("a"));
+    assert_eq!(phase(&mut cluster), "Waiting", "the other one has not had its first run");
+    cluster.pod("holystone-stale", "b", ended("b"));
+    let (decided, _) = cluster.step();
+    assert_eq!(decided.status.last_run.as_ref().unwrap().phase, "Complete");
+    assert_eq!(condition(&decided.status, "PluginsResolved"), ("True", "Resolved"));
+    cluster.is_settled();
+}
+
+#[test]
+fn daemons_that_do_not_stay_started_are_skipped_and_say_why() {
+    for order in [["a", "b"], ["b", "a"]] {
+        let mut cluster = Cluster::new(json!({ "schedule": "@daily", "rollout": { "engine": "DaemonSet" } }));
+        cluster.settle();
+        cluster.daemon_set.as_mut().unwrap()["status"] = json!({ "desiredNumberScheduled": 2 });
+        for node in order {
+            let state = held(&cluster, node, 20, Some("the container ends again and again"), true);
+            cluster.pod("holystone-stale", node, state);
+        }
+        let (decided, _) = cluster.step();
+        assert_eq!(errors(&decided.status), [("the container ends again and again", 2, vec!["a", "b"])]);
+        let nodes = decided.status.last_run.clone().unwrap().nodes;
+        assert_eq!((nodes.active, nodes.skipped, nodes.waiting), (0, 2, 2));
+        assert_eq!(ready(&decided.status).1, "PodsNotStarted");
+    }
 }
 
 #[test]
@@ -1164,7 +1486,7 @@ fn daemons_are_folded_too() {
     );
     let (decided, _) = cluster.step();
     let run = decided.status.last_run.unwrap();
-    assert_eq!((run.phase.as_str(), run.nodes.active, run.nodes.skipped, run.removed), ("Running", 1, 1, 3));
+    assert_eq!((run.phase.as_str(), run.nodes.active, run.nodes.skipped, run.removed), ("Waiting", 1, 1, 3));
     assert_eq!(run.finished_at, times.map(|times| times.1));
     cluster.is_settled();
 }

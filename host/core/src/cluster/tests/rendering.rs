@@ -258,6 +258,24 @@ fn a_pod_that_only_looks_cannot_write_and_one_without_log_roots_has_no_capabilit
 }
 
 #[test]
+fn whatever_a_pod_ends_with_is_its_termination_message() {
+    for engine in ["BroadcastJob", "DaemonSet"] {
+        let workload =
+            render(&manifest(json!({ "schedule": "@daily", "rollout": { "engine": engine } })), site()).workload;
+        let template =
+            if engine == "DaemonSet" { &workload["spec"]["template"] } else { &job_spec(&workload)["template"] };
+        let container = &template["spec"]["containers"][0];
+        let arguments = container["args"].as_array().unwrap();
+        assert!(arguments.contains(&json!("--brief=/dev/termination-log")), "{engine}: {arguments:?}");
+        assert_eq!(container["terminationMessagePath"], "/dev/termination-log", "{engine}");
+        assert_eq!(
+            container["terminationMessagePolicy"], "FallbackToLogsOnError",
+            "what no report could be written of"
+        );
+    }
+}
+
+#[test]
 fn what_the_node_mounts_beneath_log_roots_later_shows_in_the_pod() {
     for mode in ["DryRun", "Enforce"] {
         let pod = pod(json!({ "mode": mode, "logRoots": [{ "name": "app", "hostPath": "/var/log/app" }] }));

@@ -1,0 +1,19 @@
+//! Asks for events about one object: what Kubernetes and OpenKruise say of pods that are not made, or do not start.
+
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use kube::{Client, Error};
+use serde_json::Value;
+
+use crate::watch::value;
+
+/// How many events are asked for: more about one object say nothing new.
+const MOST: u32 = 100;
+
+/// The warnings about the object with this uid.
+pub(crate) async fn about(client: &Client, namespace: &str, uid: &str) -> Result<Vec<Value>, Error> {
+    let kind = GroupVersionKind::gvk("events.k8s.io", "v1", "Event");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "events");
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let parameters = ListParams::default().fields(&format!("type=Warning,regarding.uid={uid}")).limit(MOST);
+    Ok(api.list(&parameters).await?.items.iter().map(value).collect())
+}
