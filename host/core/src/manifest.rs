@@ -8,7 +8,7 @@
 //!
 //! 1. `document`: YAML or JSON becomes trees that know their lines.
 //! 2. `check`: each tree is held against the schema: fields, types, and what the `format` of a text asks for.
-//! 3. `rules`: what no schema says, such as names that are given twice.
+//! 3. `rules`: what no schema says, such as names that are given twice, and how fields go together.
 //! 4. Only a tree without problems becomes a [`NodeCleanup`].
 
 mod check;
@@ -214,6 +214,15 @@ pub fn from_value(value: &Value) -> Result<NodeCleanup, Vec<Problem>> {
         Some(manifest) if problems.is_empty() => Ok(manifest),
         _ => Err(problems),
     }
+}
+
+/// Finds what keeps a manifest from any cluster.
+pub fn problems_on_cluster(manifest: &NodeCleanup) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    // Nothing in it cannot be written.
+    let value = serde_json::to_value(manifest).unwrap_or_default();
+    rules::check_on_cluster(&Node::from(&value), &mut problems);
+    problems
 }
 
 /// The manifest in a tree, unless there is a problem with it.

@@ -8,6 +8,7 @@ use super::*;
 use crate::guard;
 use crate::schedule::{ConcurrencyPolicy, HistoryLimits, Schedule};
 
+mod inputs;
 mod problems;
 mod properties;
 mod reference;
