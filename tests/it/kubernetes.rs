@@ -38,6 +38,7 @@ async fn nodes_are_cleaned_by_kubernetes() -> anyhow::Result<()> {
     suite.load().await?;
     suite.definition().await?;
     suite.install().await?;
+    suite.roles_of_users().await?;
     suite.daemons().await?;
     suite.image_volume().await?;
     suite.a_tenant_reads_and_removes_nothing_else().await?;
@@ -221,6 +222,37 @@ impl Suite {
             ["--namespace=holystone-system", "rollout", "status", "deployment/holystone-operator", "--timeout=120s"];
         self.cluster.kubectl(&rollout).await?;
         self.said("the operator is there, twice");
+        Ok(())
+    }
+
+    /// Whoever has a usual role in a namespace sees or edits its NodeCleanups, and no others.
+    async fn roles_of_users(&self) -> anyhow::Result<()> {
+        for role in ["view", "edit", "admin"] {
+            let (role_flag, user) = (format!("--clusterrole={role}"), format!("--user=user-{role}"));
+            let binding = ["--namespace", NAMESPACE, "create", "rolebinding", role, &role_flag, &user];
+            self.cluster.kubectl(&binding).await?;
+        }
+        for (role, verb, namespace, expected) in [
+            ("view", "list", NAMESPACE, true),
+            ("view", "create", NAMESPACE, false),
+            ("edit", "create", NAMESPACE, true),
+            ("edit", "delete", NAMESPACE, true),
+            ("edit", "create", "default", false),
+            ("admin", "watch", NAMESPACE, true),
+            ("admin", "patch", NAMESPACE, true),
+            ("admin", "list", "default", false),
+        ] {
+            let user = format!("--as=user-{role}");
+            let question =
+                ["auth", "can-i", verb, "nodecleanups.holystone.dev", "--namespace", namespace, user.as_str()];
+            let begun = Instant::now();
+            // A controller adds the rules, which takes a moment; a no ends kubectl with a code of its own.
+            while self.cluster.kubectl(&question).await.is_ok() != expected {
+                ensure!(begun.elapsed() < PATIENCE, "{role}: {verb} in {namespace} is not {expected}");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+        self.said("users have rights by the roles view, edit and admin");
         Ok(())
     }
 

@@ -18,26 +18,65 @@ use super::{schema, status};
 /// The name of the definition.
 pub const NAME: &str = "nodecleanups.holystone.dev";
 
-/// What `kubectl get` shows: name, type, where it is.
-const COLUMNS: [(&str, &str, &str, &str); 7] = [
-    ("Schedule", "string", ".spec.schedule", "When it runs; empty when it runs once."),
-    ("Mode", "string", ".spec.mode", "Whether it removes anything."),
-    ("Nodes", "string", ".status.lastRun.nodes.summary", "Nodes of the last run that were done, of how many."),
-    ("Removed", "integer", ".status.lastRun.removed", "What the last run removed, images and log files."),
-    ("Last run", "date", ".status.lastRun.startedAt", "When the last run began."),
-    ("Ready", "string", ".status.conditions[?(@.type=='Ready')].status", "Whether the cluster does what it says."),
-    ("Age", "date", ".metadata.creationTimestamp", ""),
+/// A column of `kubectl get`.
+struct Column {
+    name: &'static str,
+    kind: &'static str,
+    path: &'static str,
+    description: &'static str,
+    /// 0 for every list, 1 for `-o wide`.
+    priority: u8,
+}
+
+impl Column {
+    const fn new(name: &'static str, kind: &'static str, path: &'static str, description: &'static str) -> Self {
+        Self { name, kind, path, description, priority: 0 }
+    }
+
+    const fn wide(self) -> Self {
+        Self { priority: 1, ..self }
+    }
+
+    fn to_json(&self) -> Value {
+        let mut column = json!({ "name": self.name, "type": self.kind, "jsonPath": self.path });
+        if !self.description.is_empty() {
+            column["description"] = self.description.into();
+        }
+        if self.priority > 0 {
+            column["priority"] = self.priority.into();
+        }
+        column
+    }
+}
+
+/// What `kubectl get` shows, from left to right.
+const COLUMNS: [Column; 10] = [
+    Column::new("Schedule", "string", ".spec.schedule", "When it runs; empty when it runs once."),
+    Column::new("Mode", "string", ".spec.mode", "Whether it removes anything."),
+    Column::new("Phase", "string", ".status.lastRun.phase", "Whether the last run is over, and went well.").wide(),
+    Column::new(
+        "Nodes",
+        "string",
+        ".status.lastRun.nodes.summary",
+        "Nodes of the last run that were done, of how many.",
+    ),
+    Column::new("Failed", "integer", ".status.lastRun.nodes.failed", "Nodes on which the last run failed."),
+    Column::new("Removed", "integer", ".status.lastRun.removed", "What the last run removed, images and log files."),
+    Column::new("Last run", "date", ".status.lastRun.startedAt", "When the last run began."),
+    // As a date, kubectl would say how long ago it was.
+    Column::new("Next run", "string", ".status.nextScheduleTime", "When the next run is due.").wide(),
+    Column::new(
+        "Ready",
+        "string",
+        ".status.conditions[?(@.type=='Ready')].status",
+        "Whether the cluster does what it says.",
+    ),
+    Column::new("Age", "date", ".metadata.creationTimestamp", ""),
 ];
 
 /// The definition, as it is applied to a cluster.
 pub fn crd() -> Value {
-    let columns = COLUMNS.map(|(name, kind, path, description)| {
-        let mut column = json!({ "name": name, "type": kind, "jsonPath": path });
-        if !description.is_empty() {
-            column["description"] = description.into();
-        }
-        column
-    });
+    let columns: Vec<Value> = COLUMNS.iter().map(Column::to_json).collect();
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -50,6 +89,7 @@ pub fn crd() -> Value {
                 "plural": "nodecleanups",
                 "singular": "nodecleanup",
                 "shortNames": ["ncl"],
+                "categories": ["holystone"],
             },
             "scope": "Namespaced",
             "versions": [{

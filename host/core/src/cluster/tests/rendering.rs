@@ -450,6 +450,27 @@ fn the_definition_is_structural() {
     let version = &crd["spec"]["versions"][0];
     walk(&version["schema"]["openAPIV3Schema"], "");
     assert_eq!(version["subresources"]["status"], json!({}));
+    assert_eq!(crd["spec"]["names"]["categories"], json!(["holystone"]));
+    let columns = version["additionalPrinterColumns"].as_array().unwrap();
+    let shown: Vec<(&str, u64)> = columns
+        .iter()
+        .map(|column| (column["name"].as_str().unwrap(), column["priority"].as_u64().unwrap_or_default()))
+        .collect();
+    let expected = [
+        ("Schedule", 0),
+        ("Mode", 0),
+        ("Phase", 1),
+        ("Nodes", 0),
+        ("Failed", 0),
+        ("Removed", 0),
+        ("Last run", 0),
+        ("Next run", 1),
+        ("Ready", 0),
+        ("Age", 0),
+    ];
+    assert_eq!(shown, expected);
+    // Of a date that is to come, kubectl says that it is invalid.
+    assert_eq!(columns[7]["type"], "string");
     let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
     assert_eq!(spec["properties"]["mode"]["default"], "DryRun");
     assert_eq!(spec["properties"]["mode"]["enum"], json!(["DryRun", "Enforce"]));
