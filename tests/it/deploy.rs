@@ -251,6 +251,18 @@ fn what_is_allowed_is_what_the_operator_allows_by_itself() -> anyhow::Result<()>
     let given = allowed(&chart(&other));
     assert_eq!((given[0].as_str(), given[3].as_str()), ("--allow-log-roots=", "--allow-priority-classes=a,b"));
     assert_eq!(given[4], "--allow-log-content");
+    let pods = r#"allowed={"serviceAccounts":["a","b"],"seLinuxTypes":["spc_t"],"podAnnotations":["a/b","c.d/*"],"hostPID":true}"#;
+    assert_eq!(
+        allowed(&chart(&["--set-json", pods]))[4..],
+        [
+            "--allow-service-accounts=a,b",
+            "--allow-selinux-types=spc_t",
+            "--allow-pod-annotations=a/b,c.d/*",
+            "--allow-host-pid"
+        ]
+    );
+    let lists = [usual.service_accounts, usual.selinux_types, usual.pod_annotations];
+    assert!(lists.iter().all(Vec::is_empty) && !usual.host_pid, "nothing of it without an option");
     Ok(())
 }
 
@@ -268,10 +280,11 @@ fn the_admission_policy_of_the_chart_is_that_of_the_component() -> anyhow::Resul
     assert_same(&chart(&[]), &objects(&read("deploy/kustomize/components/admission-policy/policy.yaml")));
     let variables = |chart: &Objects| {
         let variables = chart[NAME]["spec"]["variables"].as_array().unwrap().clone();
-        variables.iter().take(5).map(|variable| text(&variable["expression"])).collect::<Vec<_>>()
+        variables.iter().take(9).map(|variable| text(&variable["expression"])).collect::<Vec<_>>()
     };
-    let other = r#"allowed={"logRoots":[],"sockets":["/x"],"imageRoots":["/a","/b"],"priorityClasses":["c"],"logContent":true}"#;
-    assert_eq!(variables(&chart(&["--set-json", other])), ["[]", "['/x']", "['/a', '/b']", "['c']", "true"]);
+    let other = r#"allowed={"logRoots":[],"sockets":["/x"],"imageRoots":["/a","/b"],"priorityClasses":["c"],"logContent":true,"serviceAccounts":["d"],"seLinuxTypes":["e_t"],"podAnnotations":["f/*"],"hostPID":true}"#;
+    let expected = ["[]", "['/x']", "['/a', '/b']", "['c']", "true", "['d']", "['e_t']", "['f/*']", "true"];
+    assert_eq!(variables(&chart(&["--set-json", other])), expected);
     let here = chart(&["--set", "watchNamespace=node-ops"]);
     let selector = &here[NAME]["spec"]["matchConstraints"]["namespaceSelector"];
     assert_eq!(*selector, json!({ "matchLabels": { "kubernetes.io/metadata.name": "node-ops" } }));

@@ -471,6 +471,7 @@ impl Suite {
             runtime("unix:/run/crio/crio.sock", "/var/lib/docker"),
             runtime("/run/k3s/containerd/containerd.sock", "/var/lib/containerd"),
             json!({ "rollout": { "priorityClassName": "system-node-critical" } }),
+            json!({ "rollout": { "podTemplate": { "labels": { "a": "b" }, "hostPID": false } } }),
         ] {
             self.create_as_tenant("taken", spec.clone(), server)
                 .await
@@ -1121,11 +1122,28 @@ fn beyond() -> Vec<(Value, &'static str, &'static str)> {
     let image_roots = ["/etc", "/var/lib/containerd/io.containerd.content.v1.content"]
         .map(|path| (runtime("imageRoot", path), "spec.runtime.imageRoot", "--allow-image-roots"));
     let class = json!({ "rollout": { "engine": "DaemonSet", "priorityClassName": "system-cluster-critical" } });
+    let pod = |template: Value| json!({ "rollout": { "engine": "DaemonSet", "podTemplate": template } });
     let plugin = json!({ "rollout": { "engine": "DaemonSet" }, "logRoots": [{ "name": "a", "hostPath": "/var/log" }],
         "plugins": [{ "name": "p", "source": { "builtin": "log-retention" }, "capabilities": ["logs", "log-content"],
             "config": { "rules": [{ "files": ["**"], "maxAge": "1d" }] } }] });
     let others = [
         (class, "spec.rollout.priorityClassName", "--allow-priority-classes"),
+        (
+            pod(json!({ "serviceAccountName": "node-agent" })),
+            "spec.rollout.podTemplate.serviceAccountName",
+            "--allow-service-accounts",
+        ),
+        (
+            pod(json!({ "seLinuxOptions": { "type": "spc_t" } })),
+            "spec.rollout.podTemplate.seLinuxOptions.type",
+            "--allow-selinux-types",
+        ),
+        (
+            pod(json!({ "annotations": { "a.b/c": "d" } })),
+            "spec.rollout.podTemplate.annotations",
+            "--allow-pod-annotations",
+        ),
+        (pod(json!({ "hostPID": true })), "spec.rollout.podTemplate.hostPID", "--allow-host-pid"),
         (plugin, "spec.plugins[0].capabilities", "--allow-log-content"),
     ];
     roots.into_iter().chain(sockets).chain(image_roots).chain(others).collect()

@@ -39,12 +39,13 @@ pub use problem::Problem;
 pub use reference::{Entry, explain, markdown};
 pub use schema::schema;
 pub use spec::{
-    ApiVersion, BuiltIn, Capability, CompletionPolicy, CompletionType, ConfigMapKey, FailurePolicy, FailurePolicyType,
-    GuardRails, ImagePath, Kind, LogRoot, MaxDeletions, Metadata, Mode, NodeCleanup, NodeCleanupSpec, OnFailure, Pace,
-    Plugin, PluginLimits, PluginSource, Pressure, Rollout, RolloutEngine, Runtime, SocketMount, TaintEffect,
-    Toleration, TolerationOperator,
+    Affinity, Amounts, ApiVersion, BuiltIn, Capability, CompletionPolicy, CompletionType, ConfigMapKey, FailurePolicy,
+    FailurePolicyType, GuardRails, ImagePath, Kind, LogRoot, MaxDeletions, Metadata, Mode, NodeAffinity, NodeCleanup,
+    NodeCleanupSpec, NodeExpression, NodeOperator, NodeSelector, NodeSelectorTerm, OnFailure, Pace, Plugin,
+    PluginLimits, PluginSource, PodTemplate, Pressure, PullSecret, Resources, Rollout, RolloutEngine, Runtime,
+    SeLinuxOptions, SocketMount, TaintEffect, Toleration, TolerationOperator,
 };
-pub use value::{Bytes, Duration, Parallelism, Percent, ValueError};
+pub use value::{Bytes, Cpu, Duration, Parallelism, Percent, ValueError};
 
 /// The longest text that is read, in bytes; far more than a cluster would store.
 pub const MAX_LENGTH: usize = 4 << 20;

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::check::{choices, key_format, key_message, longest, text_format};
 use super::format::Format;
+
 use super::rules::RULES;
 use super::{schema, status};
 
@@ -195,10 +196,15 @@ fn structural(schema: &Value, repeats: Repeats) -> Value {
     if !description.is_empty() {
         out.insert("description".to_owned(), description.into());
     }
-    if let Some(default) = schema.get("default") {
+    // What is empty when it is left out need not be written into every object.
+    if let Some(default) = schema.get("default").filter(|default| !is_empty(default)) {
         out.insert("default".to_owned(), default.clone());
     }
     Value::Object(out)
+}
+
+fn is_empty(default: &Value) -> bool {
+    default.as_object().is_some_and(Map::is_empty) || default.as_array().is_some_and(Vec::is_empty)
 }
 
 /// Everything but what is told of in words and choices.

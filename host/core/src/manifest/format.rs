@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::value::{Bytes, Duration, Parallelism, Percent};
+use super::value::{Bytes, Cpu, Duration, Parallelism, Percent};
 use crate::pattern::Pattern;
 use crate::pressure::Disk;
 use crate::reference::Reference;
@@ -77,6 +77,9 @@ impl Format {
             "bytes" => number(Bytes::EXPECTED, "self >= 0", parses::<Bytes>, || {
                 r"^[0-9]+(\.[0-9]+)?(Ti|Gi|Mi|Ki|T|G|M|K|k)?B?$".to_owned()
             }),
+            "cpu" => number(Cpu::EXPECTED, "self >= 0 && self <= 999999999", parses::<Cpu>, || {
+                r"^([0-9]{1,9}(\.[0-9]{1,3})?|[0-9]{1,9}m)$".to_owned()
+            }),
             "percent" => number(Percent::EXPECTED, "self >= 0 && self <= 100", parses::<Percent>, || {
                 "^0*([0-9]{1,2}|100)%?$".to_owned()
             }),
@@ -110,6 +113,12 @@ impl Format {
                                 at both ends";
                 text(expected, 63, label_value, || format!("^({LABEL_PART})?$"))
             }
+            "selinux-word" => {
+                text("a word of SELinux, such as spc_t", 63, selinux_word, || "^[A-Za-z][A-Za-z0-9_.]*$".to_owned())
+            }
+            "selinux-level" => text("a level of SELinux, such as s0 or s0:c1,c2", 255, selinux_level, || {
+                "^s[0-9][-s0-9.,:c]*$".to_owned()
+            }),
             "digest" => text("\"sha256:\" and 64 lower-case hexadecimal digits", 71, digest, || {
                 "^sha256:[0-9a-f]{64}$".to_owned()
             }),
@@ -222,6 +231,19 @@ fn label_value(text: &str) -> Result<(), Fault> {
     let inside = text.bytes().all(|byte| outside(&byte) || b"-_.".contains(&byte));
     let ends = [text.as_bytes().first(), text.as_bytes().last()];
     expect(text.len() <= 63 && inside && ends.into_iter().flatten().all(outside))
+}
+
+/// A user, role or type.
+fn selinux_word(text: &str) -> Result<(), Fault> {
+    let inside = |byte: u8| byte.is_ascii_alphanumeric() || b"_.".contains(&byte);
+    expect(text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic()) && text.bytes().all(inside))
+}
+
+/// Sensitivities and categories, of which the node knows more.
+fn selinux_level(text: &str) -> Result<(), Fault> {
+    let inside = |byte: u8| byte.is_ascii_digit() || b"-s.,:c".contains(&byte);
+    let begins = text.strip_prefix('s').and_then(|rest| rest.bytes().next()).is_some_and(|byte| byte.is_ascii_digit());
+    expect(begins && text.bytes().all(inside))
 }
 
 fn digest(text: &str) -> Result<(), Fault> {

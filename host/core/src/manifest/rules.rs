@@ -6,7 +6,7 @@ use super::check::{child, unknown};
 use super::document::{Content, Node};
 use super::problem::Problem;
 use super::spec::{LEAST_MEMORY, MOST_MEMORY};
-use super::value::{Bytes, Duration, Percent};
+use super::value::{Bytes, Cpu, Duration, Percent};
 use crate::schedule::Schedule;
 use crate::text;
 
@@ -229,7 +229,7 @@ const COMPLETION: &str = "spec.rollout.completionPolicy";
 const TOLERATIONS: &str = "spec.rollout.tolerations[]";
 
 /// All rules but those about names that are given twice, which the API server keeps by the keys of the lists.
-pub(super) const RULES: [Rule; 27] = [
+pub(super) const RULES: [Rule; 33] = [
     Rule::new(
         "",
         "",
@@ -445,7 +445,85 @@ pub(super) const RULES: [Rule; 27] = [
         "!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",
         |toleration| toleration.get("tolerationSeconds").is_none() || text(toleration, "effect") == "NoExecute",
     ),
+    Rule::new(
+        POD_TEMPLATE,
+        ".labels",
+        "must have none that Holystone or OpenKruise sets: holystone.dev/…, app.kubernetes.io/name, \
+         app.kubernetes.io/component, app.kubernetes.io/managed-by, broadcastjob-name, broadcastjob-controller-uid, \
+         controller-revision-hash, pod-template-generation",
+        "!has(self.labels) || self.labels.all(key, !key.startsWith('holystone.dev/') && !(key in ['app.kubernetes.io/name', 'app.kubernetes.io/component', 'app.kubernetes.io/managed-by', 'broadcastjob-name', 'broadcastjob-controller-uid', 'controller-revision-hash', 'pod-template-generation']))",
+        |template| {
+            let mut labels = template.get("labels").into_iter().flat_map(Node::fields);
+            labels.all(|label| !label.name.starts_with(OWN_PREFIX) && !OWN_LABELS.contains(&label.name.as_str()))
+        },
+    ),
+    Rule::new(
+        POD_TEMPLATE,
+        ".annotations",
+        "must have none of holystone.dev/…, which are for Holystone itself",
+        "!has(self.annotations) || self.annotations.all(key, !key.startsWith('holystone.dev/'))",
+        |template| {
+            let mut annotations = template.get("annotations").into_iter().flat_map(Node::fields);
+            annotations.all(|annotation| !annotation.name.starts_with(OWN_PREFIX))
+        },
+    ),
+    Rule::new(
+        REQUESTS,
+        ".cpu",
+        "must be at most 1: the pods' priority evicts others",
+        "!has(self.cpu) || type(self.cpu) != int || self.cpu <= 1",
+        |requests| parsed::<Cpu>(requests, "cpu").is_none_or(|cpu| cpu.get() <= MOST_REQUESTED_CPU),
+    ),
+    Rule::new(
+        REQUESTS,
+        ".memory",
+        "must be at most 1Gi: the pods' priority evicts others",
+        "!has(self.memory) || type(self.memory) != int || self.memory <= 1073741824",
+        |requests| parsed::<Bytes>(requests, "memory").is_none_or(|memory| memory.get() <= MOST_REQUESTED_MEMORY),
+    ),
+    // Amounts with units are not compared in CEL.
+    Rule::new("spec.rollout.podTemplate.resources", ".limits", "must not be less than what is requested", "", |resources| {
+        let fits = |limit: Option<u64>, request: Option<u64>| limit.is_none_or(|limit| request.unwrap_or(0) <= limit);
+        let cpu = |path: &str| parsed::<Cpu>(resources, path).map(Cpu::get);
+        let memory = |path: &str| parsed::<Bytes>(resources, path).map(Bytes::get);
+        fits(cpu("limits.cpu"), cpu("requests.cpu")) && fits(memory("limits.memory"), memory("requests.memory"))
+    })
+    .not_in_cel(),
+    Rule::new(
+        EXPRESSIONS,
+        ".values",
+        "must have at least one entry with operator In or NotIn, and none with Exists or DoesNotExist",
+        "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+        |expression| {
+            let is_given = expression.get("values").is_some_and(|values| !values.items().is_empty());
+            match text(expression, "operator") {
+                "In" | "NotIn" => is_given,
+                "Exists" | "DoesNotExist" => !is_given,
+                _ => true,
+            }
+        },
+    ),
 ];
+
+const POD_TEMPLATE: &str = "spec.rollout.podTemplate";
+const REQUESTS: &str = "spec.rollout.podTemplate.resources.requests";
+const EXPRESSIONS: &str = "spec.rollout.podTemplate.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchExpressions[]";
+/// How labels and annotations begin that only Holystone sets.
+const OWN_PREFIX: &str = "holystone.dev/";
+/// Labels by which Holystone, OpenKruise and Kubernetes find pods.
+const OWN_LABELS: [&str; 7] = [
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/component",
+    "app.kubernetes.io/managed-by",
+    "broadcastjob-name",
+    "broadcastjob-controller-uid",
+    "controller-revision-hash",
+    "pod-template-generation",
+];
+/// In thousandths.
+const MOST_REQUESTED_CPU: u64 = 1000;
+/// In bytes.
+const MOST_REQUESTED_MEMORY: u64 = 1 << 30;
 
 /// The labels that say what a node runs.
 const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];

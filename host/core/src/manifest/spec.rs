@@ -1,6 +1,8 @@
 //! The format itself. Doc comments are the reference that users read: `holystone explain`, the page in `docs/` and the
 //! CRD are made from them.
 
+mod pod_template;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -8,6 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::value::{Bytes, Duration, Parallelism, Percent};
+pub use pod_template::{
+    Affinity, Amounts, NodeAffinity, NodeExpression, NodeOperator, NodeSelector, NodeSelectorTerm, PodTemplate,
+    PullSecret, Resources, SeLinuxOptions,
+};
+
 use crate::pattern::Pattern;
 use crate::pressure::Disk;
 use crate::schedule::ConcurrencyPolicy;
@@ -417,6 +424,9 @@ pub struct Rollout {
     pub priority_class_name: String,
     /// What brings runs to the nodes of a cluster. Means nothing on one machine.
     pub engine: RolloutEngine,
+    /// What the pods have besides what Holystone gives them. Means nothing on one machine.
+    #[serde(skip_serializing_if = "PodTemplate::is_empty")]
+    pub pod_template: PodTemplate,
 }
 
 /// What brings runs to the nodes of a cluster.
@@ -574,6 +584,7 @@ impl Default for Rollout {
             tolerations: Vec::new(),
             priority_class_name: "system-node-critical".to_owned(),
             engine: RolloutEngine::default(),
+            pod_template: PodTemplate::default(),
         }
     }
 }

@@ -388,6 +388,91 @@ fn a_run_without_a_schedule_is_the_same_until_what_it_does_changes() {
 }
 
 #[test]
+fn pods_get_what_the_template_says_and_keep_what_is_holystones() {
+    let affinity = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
+        { "matchExpressions": [{ "key": "zone", "operator": "In", "values": ["a"] }] }
+    ] } } });
+    let given = json!({
+        "labels": { "team": "platform" },
+        "annotations": { "example.com/owner": "platform" },
+        "imagePullSecrets": [{ "name": "registry" }],
+        "serviceAccountName": "agent",
+        "hostPID": true,
+        "seLinuxOptions": { "type": "spc_t", "level": "s0" },
+        "resources": { "requests": { "cpu": "1", "memory": "128Mi" }, "limits": { "cpu": 2 } },
+        "affinity": affinity,
+    });
+    let spec = |given: &Value| json!({ "mode": "Enforce", "logRoots": [{ "name": "a", "hostPath": "/var/log" }], "rollout": { "podTemplate": given } });
+    for engine in ["BroadcastJob", "DaemonSet"] {
+        let template = |given: &Value| {
+            let mut spec = spec(given);
+            spec["rollout"]["engine"] = engine.into();
+            render(&manifest(spec), site()).workload["spec"]["template"].clone()
+        };
+        let (plain, pod) = (template(&json!({})), template(&given));
+        let mut labels = plain["metadata"]["labels"].clone();
+        labels["team"] = "platform".into();
+        assert_eq!(pod["metadata"], json!({ "labels": labels, "annotations": { "example.com/owner": "platform" } }));
+        let mut expected = plain["spec"].clone();
+        expected["imagePullSecrets"] = json!([{ "name": "registry" }]);
+        expected["serviceAccountName"] = "agent".into();
+        expected["hostPID"] = true.into();
+        expected["affinity"] = affinity.clone();
+        expected["securityContext"]["seLinuxOptions"] = json!({ "type": "spc_t", "level": "s0" });
+        let container = &mut expected["containers"][0];
+        container["resources"]["requests"] = json!({ "cpu": "1", "memory": "128Mi" });
+        container["resources"]["limits"]["cpu"] = "2".into();
+        container["securityContext"]["capabilities"]["add"] = json!(["DAC_OVERRIDE", "FOWNER", "SYS_PTRACE"]);
+        assert_eq!(pod["spec"], expected, "{engine}");
+        assert_eq!(plain["metadata"].as_object().unwrap().len(), 1, "no annotations without any");
+        for absent in ["imagePullSecrets", "serviceAccountName", "hostPID", "affinity"] {
+            assert!(plain["spec"][absent].is_null(), "{absent}");
+        }
+    }
+    let without_roots = pod(json!({ "rollout": { "podTemplate": { "hostPID": true } } }));
+    assert_eq!(without_roots["containers"][0]["securityContext"]["capabilities"], json!({ "drop": ["ALL"] }));
+}
+
+#[test]
+fn no_pod_requests_more_than_its_limits() {
+    let resources = |given: Value| {
+        pod(json!({ "rollout": { "podTemplate": { "resources": given } } }))["containers"][0]["resources"].clone()
+    };
+    let usual = json!({ "limits": { "memory": "832Mi" }, "requests": { "cpu": "10m", "memory": "64Mi" } });
+    assert_eq!(resources(json!({})), usual);
+    assert_eq!(
+        resources(json!({ "requests": { "memory": "1Gi" } })),
+        json!({ "limits": { "memory": "1024Mi" }, "requests": { "cpu": "10m", "memory": "1Gi" } })
+    );
+    assert_eq!(
+        resources(json!({ "limits": { "cpu": "5m", "memory": "32Mi" } })),
+        json!({ "limits": { "cpu": "5m", "memory": "32Mi" }, "requests": { "cpu": "5m", "memory": "32Mi" } })
+    );
+}
+
+#[test]
+fn a_run_that_is_done_is_not_run_again_for_labels_of_its_pods() {
+    let name = |template: Value| {
+        let spec = json!({ "schedule": null, "rollout": { "podTemplate": template } });
+        render(&manifest(spec), site()).workload["metadata"]["name"].clone()
+    };
+    let base = name(json!({}));
+    for same in [
+        json!({ "labels": { "a": "b" } }),
+        json!({ "resources": { "limits": { "cpu": 1 } } }),
+        json!({ "serviceAccountName": "a" }),
+    ] {
+        assert_eq!(name(same.clone()), base, "{same}");
+    }
+    let affinity = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
+        { "matchExpressions": [{ "key": "zone", "operator": "Exists" }] }
+    ] } } });
+    for other in [json!({ "hostPID": true }), json!({ "affinity": affinity })] {
+        assert_ne!(name(other.clone()), base, "{other}");
+    }
+}
+
+#[test]
 fn another_operating_system_is_a_problem() {
     let told =
         |label: &str, value: &str| messages(json!({ "rollout": { "nodeSelector": { label: value, "a": "windows" } } }));

@@ -140,7 +140,7 @@ fn every_text_list_and_map_of_the_definition_that_has_a_rule_is_bounded() {
 }
 
 /// Formats, with whether their patterns are as strict as the reader.
-const FORMATS: [(&str, bool); 19] = [
+const FORMATS: [(&str, bool); 22] = [
     ("cron", false),
     ("time-zone", false),
     ("image-pattern", false),
@@ -157,13 +157,16 @@ const FORMATS: [(&str, bool); 19] = [
     ("taint-key", true),
     ("label-value", true),
     ("digest", true),
+    ("cpu", true),
+    ("selinux-word", true),
+    ("selinux-level", true),
     ("endpoint", true),
     ("host-path", true),
     ("relative-path", true),
 ];
 
 /// Texts that are something, and what is near them.
-const TEXTS: [&str; 96] = [
+const TEXTS: [&str; 105] = [
     "",
     " ",
     "a",
@@ -260,6 +263,15 @@ const TEXTS: [&str; 96] = [
     "a:b@sha256:0000000000000000000000000000000000000000000000000000000000000000",
     "sha256:0000000000000000000000000000000000000000000000000000000000000000",
     "sha256:00",
+    "spc_t",
+    "1_t",
+    "s0",
+    "s0:c1,c2",
+    "s",
+    "1m",
+    "0.5",
+    "0.5001",
+    "1234567890",
 ];
 
 #[test]
