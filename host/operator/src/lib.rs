@@ -7,6 +7,7 @@
 //! - `claims`: leaves alone what another operator looks after.
 //! - `daemons`: asks the daemons of DaemonSets what has come of their runs.
 //! - [`lease`]: replicas agree on the one that acts.
+//! - `reach`: says when the API server does not answer, and puts its refusals into sentences.
 //!
 //! Nothing is decided here but when to look again: decisions are in [`holystone_core::cluster`].
 
@@ -15,11 +16,17 @@ mod daemons;
 mod hands;
 pub mod lease;
 pub mod operator;
+mod reach;
 mod watch;
 pub mod world;
 
 pub use daemons::{Ask, MOST_ANSWER};
 pub use kube::Client;
+
+use kube::Config;
+use kube::client::ClientBuilder;
+
+use crate::reach::ReachLayer;
 pub use lease::{Lease, LeaseError};
 pub use operator::{Check, Operator, OperatorError, Settings, Standing};
 
@@ -31,5 +38,8 @@ pub const MANAGER: &str = "holystone";
 /// # Errors
 /// When neither is there, or is of no use.
 pub async fn connect() -> Result<Client, OperatorError> {
-    Client::try_default().await.map_err(|error| OperatorError::connect(&error))
+    let config = Config::infer().await.map_err(|error| OperatorError::no_cluster(&error))?;
+    let reach = ReachLayer::new(config.cluster_url.to_string());
+    let client = ClientBuilder::try_from(config).map_err(|error| OperatorError::connect(&error))?;
+    Ok(client.with_layer(&reach).build())
 }
