@@ -212,8 +212,8 @@ fn identity(manifest: &NodeCleanup) -> String {
     spec.rollout.failure_policy = FailurePolicy::default();
     spec.rollout.completion_policy.active_deadline_seconds = None;
     // Of the pods counts on which nodes they run, and what they see there.
-    let PodTemplate { affinity, host_pid, .. } = spec.rollout.pod_template;
-    spec.rollout.pod_template = PodTemplate { affinity, host_pid, ..PodTemplate::default() };
+    let PodTemplate { host_pid, affinity, .. } = spec.rollout.pod_template;
+    spec.rollout.pod_template = PodTemplate { host_pid, affinity, ..PodTemplate::default() };
     serde_json::to_string(&spec).unwrap_or_default()
 }
 

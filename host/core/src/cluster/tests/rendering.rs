@@ -182,6 +182,7 @@ fn a_version_that_every_release_serves_is_named() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one pod, looked at from all sides")]
 fn pods_get_what_the_manifest_names_and_no_more() {
     let digest = format!("sha256:{}", "0".repeat(64));
     let pod = pod(json!({

@@ -26,6 +26,7 @@ struct Bad {
     api: Option<String>,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the type of the field")]
 fn same() -> Option<String> {
     Some(String::new())
 }
