@@ -3,7 +3,7 @@
 //! These need `kustomize` and `helm`, in `target/tools/bin` (where `.ci/run` puts them) or on `PATH`.
 //! `HOLYSTONE_BLESS=1 cargo test -p holystone --test it deploy` writes the golden file anew; read the diff.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -123,7 +123,7 @@ fn the_chart_comes_to_the_objects_of_the_base() -> anyhow::Result<()> {
     const TEST: &str = "the_chart_comes_to_the_objects_of_the_base";
     let Some([kustomize, helm]) = tools(TEST, ["kustomize", "helm"])? else { return Ok(()) };
     let chart = objects(&helm.template(&[]).expect(0).stdout);
-    assert_eq!(chart.len(), 9, "{:?}", chart.keys());
+    assert_eq!(chart.len(), 11, "{:?}", chart.keys());
     assert_same(&chart, &objects(&kustomize.build(BASE)));
     Ok(())
 }
@@ -132,11 +132,68 @@ fn the_chart_comes_to_the_objects_of_the_base() -> anyhow::Result<()> {
 fn the_chart_monitors_as_the_overlay_does() -> anyhow::Result<()> {
     const TEST: &str = "the_chart_monitors_as_the_overlay_does";
     let Some([kustomize, helm]) = tools(TEST, ["kustomize", "helm"])? else { return Ok(()) };
-    let on = ["--set", "podMonitor.enabled=true,dashboard.enabled=true"];
+    let on = ["--set", "podMonitor.enabled=true,prometheusRule.enabled=true,dashboard.enabled=true"];
     let chart = objects(&helm.template(&on).expect(0).stdout);
     let dashboard = &chart["ConfigMap holystone-system/holystone-dashboard"];
     assert_eq!(dashboard["data"]["holystone.json"], read("deploy/grafana/holystone.json"));
     assert_same(&chart, &objects(&kustomize.build(MONITORING)));
+    Ok(())
+}
+
+/// The alerts are those that the document explains: expression and duration.
+#[test]
+fn the_alerts_are_those_of_the_document() {
+    let rules: Value = serde_saphyr::from_str(&read("deploy/kustomize/monitoring/prometheusrule.yaml")).unwrap();
+    let rules = rules["spec"]["groups"][0]["rules"].as_array().unwrap();
+    let document = read("deploy/README.md");
+    assert_eq!(rules.len(), 4);
+    for rule in rules {
+        let row = format!("| `{}` | `{}` | {} |", text(&rule["alert"]), text(&rule["expr"]), text(&rule["for"]));
+        assert!(document.contains(&row), "deploy/README.md has no row {row}");
+        for annotation in ["summary", "description"] {
+            assert!(text(&rule["annotations"][annotation]).ends_with('.'), "{rule:#}");
+        }
+    }
+}
+
+#[test]
+fn users_see_and_edit_node_cleanups_by_the_roles_that_they_have() -> anyhow::Result<()> {
+    const TEST: &str = "users_see_and_edit_node_cleanups_by_the_roles_that_they_have";
+    let Some([helm]) = tools(TEST, ["helm"])? else { return Ok(()) };
+    let chart = objects(&helm.template(&[]).expect(0).stdout);
+    let aggregated = |name: &str| -> Vec<String> {
+        let labels = chart[&format!("ClusterRole /{name}")]["metadata"]["labels"].as_object().unwrap();
+        labels.keys().filter_map(|label| Some(label.split_once("aggregate-to-")?.1.to_owned())).collect()
+    };
+    assert_eq!(
+        aggregated("holystone-viewer").into_iter().collect::<BTreeSet<_>>(),
+        ["admin", "edit", "view"].map(str::to_owned).into()
+    );
+    assert_eq!(
+        aggregated("holystone-editor").into_iter().collect::<BTreeSet<_>>(),
+        ["admin", "edit"].map(str::to_owned).into()
+    );
+    let without = objects(&helm.template(&["--set", "aggregatedRoles=false"]).expect(0).stdout);
+    assert!(
+        !without.contains_key("ClusterRole /holystone-viewer")
+            && !without.contains_key("ClusterRole /holystone-editor")
+    );
+    Ok(())
+}
+
+#[test]
+fn the_namespace_for_node_cleanups_is_that_of_the_chart() -> anyhow::Result<()> {
+    const TEST: &str = "the_namespace_for_node_cleanups_is_that_of_the_chart";
+    const NAME: &str = "NetworkPolicy holystone-nodes/holystone-nodes";
+    let Some([helm]) = tools(TEST, ["helm"])? else { return Ok(()) };
+    let spec = r#"nodeCleanups={"a":{"plugins":[]}}"#;
+    let chart = objects(&helm.template(&["--set-json", spec]).expect(0).stdout);
+    let component = objects(&read("deploy/kustomize/components/node-namespace/namespace.yaml"));
+    assert_eq!(chart[NAME], component[NAME]);
+    let monitored = helm.template(&["--set-json", spec, "--set", "podMonitor.enabled=true"]).expect(0).stdout;
+    let peers = &objects(&monitored)[NAME]["spec"]["ingress"][0]["from"];
+    let prometheus = json!({ "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "monitoring" } } });
+    assert_eq!((peers.as_array().map(Vec::len), &peers[1]), (Some(2), &prometheus));
     Ok(())
 }
 
@@ -194,6 +251,18 @@ fn what_is_allowed_is_what_the_operator_allows_by_itself() -> anyhow::Result<()>
     let given = allowed(&chart(&other));
     assert_eq!((given[0].as_str(), given[3].as_str()), ("--allow-log-roots=", "--allow-priority-classes=a,b"));
     assert_eq!(given[4], "--allow-log-content");
+    let pods = r#"allowed={"serviceAccounts":["a","b"],"seLinuxTypes":["spc_t"],"podAnnotations":["a/b","c.d/*"],"hostPID":true}"#;
+    assert_eq!(
+        allowed(&chart(&["--set-json", pods]))[4..],
+        [
+            "--allow-service-accounts=a,b",
+            "--allow-selinux-types=spc_t",
+            "--allow-pod-annotations=a/b,c.d/*",
+            "--allow-host-pid"
+        ]
+    );
+    let lists = [usual.service_accounts, usual.selinux_types, usual.pod_annotations];
+    assert!(lists.iter().all(Vec::is_empty) && !usual.host_pid, "nothing of it without an option");
     Ok(())
 }
 
@@ -211,10 +280,11 @@ fn the_admission_policy_of_the_chart_is_that_of_the_component() -> anyhow::Resul
     assert_same(&chart(&[]), &objects(&read("deploy/kustomize/components/admission-policy/policy.yaml")));
     let variables = |chart: &Objects| {
         let variables = chart[NAME]["spec"]["variables"].as_array().unwrap().clone();
-        variables.iter().take(5).map(|variable| text(&variable["expression"])).collect::<Vec<_>>()
+        variables.iter().take(9).map(|variable| text(&variable["expression"])).collect::<Vec<_>>()
     };
-    let other = r#"allowed={"logRoots":[],"sockets":["/x"],"imageRoots":["/a","/b"],"priorityClasses":["c"],"logContent":true}"#;
-    assert_eq!(variables(&chart(&["--set-json", other])), ["[]", "['/x']", "['/a', '/b']", "['c']", "true"]);
+    let other = r#"allowed={"logRoots":[],"sockets":["/x"],"imageRoots":["/a","/b"],"priorityClasses":["c"],"logContent":true,"serviceAccounts":["d"],"seLinuxTypes":["e_t"],"podAnnotations":["f/*"],"hostPID":true}"#;
+    let expected = ["[]", "['/x']", "['/a', '/b']", "['c']", "true", "['d']", "['e_t']", "['f/*']", "true"];
+    assert_eq!(variables(&chart(&["--set-json", other])), expected);
     let here = chart(&["--set", "watchNamespace=node-ops"]);
     let selector = &here[NAME]["spec"]["matchConstraints"]["namespaceSelector"];
     assert_eq!(*selector, json!({ "matchLabels": { "kubernetes.io/metadata.name": "node-ops" } }));

@@ -109,6 +109,9 @@ impl User {
                 "nextScheduleTime": "2026-11-03T00:00:00Z",
                 "lastRun": { "name": "a-1", "phase": "Running", "startedAt": created, "removed": 12, "refused": 4,
                     "nodes": { "summary": "2/3", "desired": 3 }, "sizeRemovedBytes": 2 << 20,
+                    "planned": 15, "sizePlannedBytes": 3 << 20,
+                    "plannedRepositories": [{ "name": "docker.io/a/b", "count": 9, "sizeBytes": 1 << 20 }],
+                    "refusals": [{ "code": "InUse", "count": 4 }],
                     "errors": [{ "message": "the disk is on fire", "count": 1, "nodes": ["n2"] }] },
                 "plugins": [{ "name": "p", "digest": "sha256:12" }, { "name": "q" }],
             });
@@ -139,15 +142,15 @@ async fn status_shows_all_or_one() {
     assert_eq!(
         lines(&user.expect("status", 0).await),
         [
-            "NAME MODE SCHEDULE READY PHASE NODES REMOVED LAST RUN NEXT RUN",
-            "a Enforce @daily Applied Running 2/3 12 2026-11-02T00:00:00Z 2026-11-03T00:00:00Z",
+            "NAME MODE SCHEDULE READY PHASE NODES PLANNED REMOVED LAST RUN NEXT RUN",
+            "a Enforce @daily Applied Running 2/3 15 12 2026-11-02T00:00:00Z 2026-11-03T00:00:00Z",
             "b DryRun once (paused)",
         ]
     );
     assert_eq!(
         lines(&user.expect("status -A", 0).await)[1..],
         [
-            "ops a Enforce @daily Applied Running 2/3 12 2026-11-02T00:00:00Z 2026-11-03T00:00:00Z",
+            "ops a Enforce @daily Applied Running 2/3 15 12 2026-11-02T00:00:00Z 2026-11-03T00:00:00Z",
             "ops b DryRun once (paused)",
             "other c Enforce @daily",
         ]
@@ -162,6 +165,9 @@ async fn status_shows_all_or_one() {
             "Next run: 2026-11-03T00:00:00Z",
             "Last run: a-1, Running, 2/3 nodes, started 2026-11-02T00:00:00Z",
             "12 removed (2.0 MiB), 4 refused, 0 failed",
+            "15 planned (3.0 MiB)",
+            "9 of docker.io/a/b (1.0 MiB)",
+            "4 refused: InUse",
             "on 1 nodes (n2): the disk is on fire",
             "Plugin p: sha256:12",
             "Plugin q: not loaded",
@@ -178,7 +184,7 @@ async fn a_report_has_a_row_for_each_node_that_the_run_has_a_pod_on() {
     let job = user.with_a_run();
     let expected = [
         "Run a-1",
-        "NODE RESULT REMOVED REFUSED FAILED SIZE ERROR",
+        "NODE RESULT PLANNED REMOVED REFUSED FAILED SIZE ERROR",
         "n1 Succeeded 7 2 0 1.0 MiB",
         "n2 Failed 5 2 0 1.0 MiB the disk is on fire (and 1 more)",
         "n3 Active 0 0 0 0 B",
@@ -250,7 +256,7 @@ async fn mistakes_are_named() {
         ("pause x", 2, "NodeCleanup ops/x: "),
         ("report x", 2, "NodeCleanup ops/x: "),
         ("status --context other", 2, "other"),
-        ("status --context nowhere", 2, "NodeCleanups: the API server cannot be asked: "),
+        ("status --context nowhere", 2, "NodeCleanups: the API server does not answer: "),
         (&format!("status --kubeconfig {}", missing.display()), 2, "missing cannot be used: "),
         ("status -A -n x", 64, "--all-namespaces"),
         ("reports a", 64, "'report'"),

@@ -40,6 +40,7 @@ async fn nodes_are_cleaned_by_kubernetes() -> anyhow::Result<()> {
     suite.definition().await?;
     suite.install().await?;
     suite.dry_run().await?;
+    suite.roles_of_users().await?;
     suite.daemons().await?;
     suite.last_words_of_daemons().await?;
     suite.held().await?;
@@ -134,7 +135,6 @@ impl Suite {
         Ok(())
     }
 
-    #[expect(clippy::too_many_lines, reason = "a table")]
     /// The definition is taken, and refuses what it should, with the field's path and a sentence.
     async fn definition(&self) -> anyhow::Result<()> {
         let crd = root().join("deploy/crd/nodecleanups.holystone.dev.yaml");
@@ -145,67 +145,23 @@ impl Suite {
             .await?;
         let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
         self.cluster.apply(&namespace.to_string()).await?;
-        let plugin = |source: Value| json!({ "plugins": [{ "name": "p", "source": source }] });
-        let toleration = |toleration: Value| json!({ "rollout": { "tolerations": [toleration] } });
-        let completion = |policy: Value| json!({ "rollout": { "completionPolicy": policy } });
-        let refused = [
-            (json!({ "concurrencyPolicy": "Allow" }), "spec.concurrencyPolicy", "must be Forbid or Replace"),
-            (json!({ "schedule": "TZ=UTC * * * * *", "timeZone": "UTC" }), "spec.timeZone", "names a time zone itself"),
-            (plugin(json!({ "file": "/a.wasm" })), "spec.plugins[0].source.file", "is a file of one machine"),
+        self.inputs().await?;
+        // What is no rule of ours.
+        for (spec, path, sentence) in [
             (
-                plugin(json!({ "builtin": "a", "configMap": { "name": "a", "key": "b" } })),
+                json!({ "plugins": [{ "name": "p", "source": { "builtin": "a", "configMap": { "name": "a", "key": "b" } } }] }),
                 "spec.plugins[0].source",
-                "exactly one",
+                "must have exactly one of the fields builtin, file, configMap, imageVolume",
             ),
             (
-                plugin(json!({})),
+                json!({ "plugins": [{ "name": "p", "source": {} }] }),
                 "spec.plugins[0].source",
-                "exactly one of the fields builtin, file, configMap, imageVolume",
-            ),
-            (
-                plugin(json!({ "imageVolume": { "reference": "a:1", "path": "b" } })),
-                "spec.plugins[0].digest",
-                "has no digest",
-            ),
-            (
-                plugin(json!({ "configMap": { "name": "a", "key": "b" } })),
-                "spec.plugins[0].digest",
-                "whoever may edit the ConfigMap could change the plugin",
-            ),
-            (
-                json!({ "rollout": { "nodeSelector": { "kubernetes.io/os": "windows" } } }),
-                "spec.rollout.nodeSelector",
-                "must not ask for another kubernetes.io/os than linux",
-            ),
-            (
-                json!({ "plugins": [{ "name": "p", "source": { "builtin": "a" }, "digest": "sha256:1" }] }),
-                "spec.plugins[0].digest",
-                "should match",
+                "must have exactly one of the fields builtin, file, configMap, imageVolume",
             ),
             (json!({ "plugins": [] }), "spec.plugins", "should have at least 1 items"),
-            (json!({ "pressure": {} }), "spec.pressure", "above, until or both"),
             (json!({ "mode": "Everything" }), "spec.mode", "\"DryRun\", \"Enforce\""),
-            (completion(json!({ "type": "Never" })), "spec.rollout.completionPolicy.type", "no run would ever be over"),
-            (completion(json!({ "ttlSecondsAfterFinished": 1 })), "ttlSecondsAfterFinished", "the history limits"),
-            (
-                json!({ "schedule": null, "rollout": { "completionPolicy": { "type": "Never", "activeDeadlineSeconds": 1 } } }),
-                "activeDeadlineSeconds",
-                "must be left out",
-            ),
-            (toleration(json!({ "value": "a" })), "tolerations[0].operator", "must be Exists"),
-            (
-                toleration(json!({ "key": "a", "operator": "Exists", "value": "b" })),
-                "tolerations[0].value",
-                "must be left out",
-            ),
-            (
-                toleration(json!({ "key": "a", "tolerationSeconds": 3 })),
-                "tolerationSeconds",
-                "unless effect is NoExecute",
-            ),
             (json!({ "unknown": 1 }), "spec.unknown", "unknown field"),
-        ];
-        for (spec, path, sentence) in refused {
+        ] {
             let said = self.apply("refused", spec.clone()).await.map_err(|error| format!("{error:#}"));
             let Err(said) = said else { anyhow::bail!("{spec} was taken") };
             ensure!(said.contains(path) && said.contains(sentence), "{spec}: {said}");
@@ -224,6 +180,43 @@ impl Suite {
         }
         self.said("the definition takes and refuses what it should");
         Ok(())
+    }
+
+    /// Each input of the table that the reader's tests have is refused with its field and its sentence, or taken.
+    async fn inputs(&self) -> anyhow::Result<()> {
+        let table = fs::read_to_string(root().join("host/core/src/manifest/tests/inputs.yaml"))?;
+        let table: Value = serde_saphyr::from_str(&table)?;
+        let list = |name: &str| table[name].as_array().cloned().unwrap_or_default();
+        for bad in list("bad") {
+            let said = self.dry_run(bad["spec"].clone()).await.map_err(|error| format!("{error:#}"));
+            let sentence = bad.get("api").unwrap_or(&bad["says"]);
+            let Some(sentence) = sentence.as_str() else {
+                ensure!(said.is_ok(), "{bad}: {said:?}");
+                continue;
+            };
+            // A key of a map is written in brackets.
+            let at = bad["at"].as_str().unwrap_or_default().replace("nodeSelector.a", "nodeSelector[a]");
+            let expected = format!("{at}: Invalid value");
+            let Err(said) = said else { anyhow::bail!("{bad} was taken") };
+            ensure!(said.contains(&expected) && said.contains(sentence) && !said.contains("\n* "), "{bad}: {said}");
+        }
+        for good in list("good") {
+            self.dry_run(good.clone()).await.with_context(|| good.to_string())?;
+        }
+        self.said("the API server takes and refuses what the reader does");
+        Ok(())
+    }
+
+    /// Asks the API server about a NodeCleanup without a schedule, in which nothing else is given.
+    async fn dry_run(&self, spec: Value) -> anyhow::Result<()> {
+        let file = crate::support::scratch().join("input.json");
+        let mut object = node_cleanup("input", spec.clone());
+        if spec["schedule"].is_null() {
+            object["spec"].as_object_mut().context("a spec")?.remove("schedule");
+        }
+        fs::write(&file, object.to_string())?;
+        let file = file.to_str().context("a path in UTF-8")?;
+        self.cluster.kubectl(&["create", "--dry-run=server", "--filename", file]).await.map(drop)
     }
 
     async fn install(&self) -> anyhow::Result<()> {
@@ -387,6 +380,37 @@ impl Suite {
             .await?;
         self.cluster.kubectl(&label("pod-security.kubernetes.io/enforce-")).await?;
         self.delete("secured").await
+    }
+
+    /// Whoever has a usual role in a namespace sees or edits its NodeCleanups, and no others.
+    async fn roles_of_users(&self) -> anyhow::Result<()> {
+        for role in ["view", "edit", "admin"] {
+            let (role_flag, user) = (format!("--clusterrole={role}"), format!("--user=user-{role}"));
+            let binding = ["--namespace", NAMESPACE, "create", "rolebinding", role, &role_flag, &user];
+            self.cluster.kubectl(&binding).await?;
+        }
+        for (role, verb, namespace, expected) in [
+            ("view", "list", NAMESPACE, true),
+            ("view", "create", NAMESPACE, false),
+            ("edit", "create", NAMESPACE, true),
+            ("edit", "delete", NAMESPACE, true),
+            ("edit", "create", "default", false),
+            ("admin", "watch", NAMESPACE, true),
+            ("admin", "patch", NAMESPACE, true),
+            ("admin", "list", "default", false),
+        ] {
+            let user = format!("--as=user-{role}");
+            let question =
+                ["auth", "can-i", verb, "nodecleanups.holystone.dev", "--namespace", namespace, user.as_str()];
+            let begun = Instant::now();
+            // A controller adds the rules, which takes a moment; a no ends kubectl with a code of its own.
+            while self.cluster.kubectl(&question).await.is_ok() != expected {
+                ensure!(begun.elapsed() < PATIENCE, "{role}: {verb} in {namespace} is not {expected}");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+        self.said("users have rights by the roles view, edit and admin");
+        Ok(())
     }
 
     /// A DaemonSet sweeps both nodes: images by a builtin, logs by a plugin from a ConfigMap.
@@ -639,6 +663,7 @@ impl Suite {
             runtime("unix:/run/crio/crio.sock", "/var/lib/docker"),
             runtime("/run/k3s/containerd/containerd.sock", "/var/lib/containerd"),
             json!({ "rollout": { "priorityClassName": "system-node-critical" } }),
+            json!({ "rollout": { "podTemplate": { "labels": { "a": "b" }, "hostPID": false } } }),
         ] {
             self.create_as_tenant("taken", spec.clone(), server)
                 .await
@@ -820,7 +845,7 @@ impl Suite {
         let plugin = |builtin: &str, capabilities: Value, config: Value| json!({ "plugins": [{ "name": "p", "source": { "builtin": builtin }, "capabilities": capabilities, "config": config }] });
         let (images, repositories) = (json!(["images"]), json!({ "repositories": ["docker.io/a/*"] }));
         for (spec, words) in [
-            (json!({ "schedule": "61 * * * *" }), "spec.schedule:"),
+            (json!({ "schedule": "0 0 30 2 *" }), "spec.schedule:"),
             (
                 plugin("unusedimages", images.clone(), repositories.clone()),
                 "spec.plugins[0].source.builtin: there is no builtin of this name",
@@ -1320,11 +1345,28 @@ fn beyond() -> Vec<(Value, &'static str, &'static str)> {
     let image_roots = ["/etc", "/var/lib/containerd/io.containerd.content.v1.content"]
         .map(|path| (runtime("imageRoot", path), "spec.runtime.imageRoot", "--allow-image-roots"));
     let class = json!({ "rollout": { "engine": "DaemonSet", "priorityClassName": "system-cluster-critical" } });
+    let pod = |template: Value| json!({ "rollout": { "engine": "DaemonSet", "podTemplate": template } });
     let plugin = json!({ "rollout": { "engine": "DaemonSet" }, "logRoots": [{ "name": "a", "hostPath": "/var/log" }],
         "plugins": [{ "name": "p", "source": { "builtin": "log-retention" }, "capabilities": ["logs", "log-content"],
             "config": { "rules": [{ "files": ["**"], "maxAge": "1d" }] } }] });
     let others = [
         (class, "spec.rollout.priorityClassName", "--allow-priority-classes"),
+        (
+            pod(json!({ "serviceAccountName": "node-agent" })),
+            "spec.rollout.podTemplate.serviceAccountName",
+            "--allow-service-accounts",
+        ),
+        (
+            pod(json!({ "seLinuxOptions": { "type": "spc_t" } })),
+            "spec.rollout.podTemplate.seLinuxOptions.type",
+            "--allow-selinux-types",
+        ),
+        (
+            pod(json!({ "annotations": { "a.b/c": "d" } })),
+            "spec.rollout.podTemplate.annotations",
+            "--allow-pod-annotations",
+        ),
+        (pod(json!({ "hostPID": true })), "spec.rollout.podTemplate.hostPID", "--allow-host-pid"),
         (plugin, "spec.plugins[0].capabilities", "--allow-log-content"),
     ];
     roots.into_iter().chain(spelt).chain(sockets).chain(image_roots).chain(others).collect()

@@ -39,7 +39,14 @@ impl Drop for Operator {
 impl Operator {
     async fn start(api: &FakeApi, directory: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = format!("http://{}", listener.local_addr().unwrap());
+        let server = listener.local_addr().unwrap();
+        tokio::spawn(api.clone().serve(listener));
+        Self::start_at(server, directory)
+    }
+
+    /// One whose API server has this address, whether or not it is there.
+    fn start_at(server: SocketAddr, directory: &Path) -> Self {
+        let server = format!("http://{server}");
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
             "clusters": [{ "name": "test", "cluster": { "server": server } }],
@@ -48,7 +55,6 @@ impl Operator {
         });
         let kubeconfig = directory.join("kubeconfig");
         fs::write(&kubeconfig, config.to_string()).unwrap();
-        tokio::spawn(api.clone().serve(listener));
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
@@ -252,4 +258,45 @@ async fn probes_of_the_operator_are_answered_while_strangers_hold_on() {
         let (answer, took) = operator.probe().unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && took < PROBE, "{answer} after {took:?}");
     }
+}
+
+/// All who speak with an API server that is away fail, again and again; that is one line, with its address and the cause.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_is_away_is_said_once_and_once_when_it_is_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = free.local_addr().unwrap();
+    drop(free);
+    let _operator = Operator::start_at(server, directory.path());
+    let lines = || -> Vec<String> {
+        let log = fs::read_to_string(directory.path().join("operator.log")).unwrap();
+        log.lines().map(|line| line.split_once(" WARN ").map_or(line, |(_, said)| said).to_owned()).collect()
+    };
+    let away = format!(
+        "the API server http://{server}/ does not answer: Connection refused (os error 111); retrying until it does"
+    );
+    until("it is said that it is away", || (!lines().is_empty()).then_some(())).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(lines(), [away.clone()]);
+    let listener = TcpListener::bind(server).await.unwrap();
+    tokio::spawn(FakeApi::new(false).serve(listener));
+    until("it is said that it is back", || (lines().len() > 1).then_some(())).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let said = lines();
+    assert_eq!((said.len(), &said[0]), (2, &away), "{said:?}");
+    assert!(said[1].starts_with(&format!("the API server http://{server}/ answers again, after ")), "{said:?}");
+}
+
+#[test]
+fn without_a_cluster_the_operator_says_what_it_looked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = holystone();
+    command.args(["operator", "--listen", "none"]).env_remove("KUBECONFIG").env("HOME", directory.path());
+    command.env_remove("KUBERNETES_SERVICE_HOST");
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = "holystone: no cluster is named: this is no pod with a service account, and the kubeconfig \
+                    (KUBECONFIG, or ~/.kube/config) cannot be used: ";
+    assert!(said.starts_with(expected) && said.lines().count() == 1, "{said}");
+    assert_eq!(output.status.code(), Some(2));
 }

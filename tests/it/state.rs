@@ -596,3 +596,40 @@ async fn the_pod_of_others_makes_no_image_our_own() {
     node.run(&["--pod-uid", ""]).expect(0);
     assert_eq!(node.gone(), small_planned());
 }
+
+/// Daemons of a cluster have directories of their own on each node. Those of NodeCleanups that are gone go after a month.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_daemons_that_are_gone_go_and_those_of_others_stay() {
+    let node = TestNode::small(Faults::none());
+    let daemons = node.state_dir().join("daemons");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_hours(40 * 24);
+    let directory = |name: &str| StateDir::make(&daemons.join(name)).unwrap();
+    // Since when nobody has been seen there; files are as old.
+    let unclaimed = |name: &str, days: i64| {
+        let directory = directory(name);
+        directory.keep("daemon.json", b"{}").unwrap();
+        directory.keep("unclaimed", (Timestamp::now() - (days * 24).hours()).to_string().as_bytes()).unwrap();
+        let file = fs::File::options().write(true).open(daemons.join(name).join("daemon.json")).unwrap();
+        file.set_modified(old).unwrap();
+    };
+    StateDir::make(&node.state_dir()).unwrap();
+    for name in ["ops.gone", "ops.waits", "ops.new", "ops.lives"] {
+        drop(directory(name).lock_daemon().unwrap());
+    }
+    let _living = directory("ops.lives").lock_daemon().unwrap();
+    unclaimed("ops.gone", 31);
+    unclaimed("ops.waits", 29);
+    unclaimed("ops.lives", 31);
+    let kept = || {
+        let names = fs::read_dir(&daemons).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<BTreeSet<String>>()
+    };
+    node.plan(CONFIG, &[]);
+    assert_eq!(kept().len(), 4, "a plan touches nothing");
+    node.run(&[]).expect(0);
+    assert_eq!(kept(), ["ops.lives", "ops.new", "ops.waits"].map(str::to_owned).into());
+    assert!(daemons.join("ops.new/unclaimed").exists(), "from now on it waits");
+    assert!(daemons.join("ops.lives/daemon.json").exists());
+    node.run(&[]).expect(0);
+    assert_eq!(kept().len(), 3);
+}

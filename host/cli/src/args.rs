@@ -490,13 +490,38 @@ pub(crate) struct AllowedArguments {
     /// Let plugins have log-content: read the content of files beneath log roots, and say what is in them.
     #[arg(long)]
     allow_log_content: bool,
+
+    /// Service accounts that pods may have (rollout.podTemplate.serviceAccountName). Default: none.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    allow_service_accounts: Option<Vec<String>>,
+
+    /// Types of SELinux that pods may run as (rollout.podTemplate.seLinuxOptions), such as spc_t. Default: none.
+    #[arg(long, value_name = "TYPE,…", value_delimiter = ',')]
+    allow_selinux_types: Option<Vec<String>>,
+
+    /// Annotations that pods may have (rollout.podTemplate.annotations): keys, or a domain and /* such as example.com/*.
+    /// Default: none.
+    #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
+    allow_pod_annotations: Option<Vec<String>>,
+
+    /// Let pods share the process ids of their node (rollout.podTemplate.hostPID), to see which log files are in use.
+    #[arg(long)]
+    allow_host_pid: bool,
 }
 
 impl AllowedArguments {
     /// Whether anything is said of it.
     pub(crate) fn is_given(&self) -> bool {
-        let lists = [&self.allow_log_roots, &self.allow_sockets, &self.allow_image_roots, &self.allow_priority_classes];
-        self.allow_log_content || lists.into_iter().any(Option::is_some)
+        let lists = [
+            &self.allow_log_roots,
+            &self.allow_sockets,
+            &self.allow_image_roots,
+            &self.allow_priority_classes,
+            &self.allow_service_accounts,
+            &self.allow_selinux_types,
+            &self.allow_pod_annotations,
+        ];
+        self.allow_log_content || self.allow_host_pid || lists.into_iter().any(Option::is_some)
     }
 
     /// The lists; of those that are not given, the usual ones.
@@ -511,6 +536,10 @@ impl AllowedArguments {
             image_roots: list(&self.allow_image_roots, usual.image_roots),
             priority_classes: list(&self.allow_priority_classes, usual.priority_classes),
             log_content: self.allow_log_content,
+            service_accounts: list(&self.allow_service_accounts, usual.service_accounts),
+            selinux_types: list(&self.allow_selinux_types, usual.selinux_types),
+            pod_annotations: list(&self.allow_pod_annotations, usual.pod_annotations),
+            host_pid: self.allow_host_pid,
         }
     }
 }

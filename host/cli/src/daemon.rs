@@ -8,7 +8,7 @@
 //! - `shared`, `metrics`: what those are told who ask.
 //! - `notify`: what systemd is told.
 
-mod books;
+pub(crate) mod books;
 mod charge;
 mod metrics;
 mod notify;

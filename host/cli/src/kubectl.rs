@@ -102,7 +102,7 @@ async fn one(access: &Access, name: &str, format: Format) -> anyhow::Result<()> 
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeReport {
     pub(crate) node: String,
-    /// `Succeeded`, `Failed`, `Active`, or `NoReport`.
+    /// `Succeeded`, `Failed`, `Active`, `Waiting` for its time or for its pod to start, or `NoReport`.
     pub(crate) result: &'static str,
     #[serde(flatten)]
     pub(crate) sums: NodeSums,
@@ -115,6 +115,8 @@ pub(crate) struct NodeReport {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeSums {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) planned: Option<u64>,
     pub(crate) removed: u64,
     pub(crate) refused: u64,
     pub(crate) failed: u64,
@@ -125,18 +127,19 @@ pub(crate) struct NodeSums {
 
 impl NodeReport {
     fn of(state: &NodeState) -> Self {
-        let LastRun { nodes, removed, refused, failed, size_removed_bytes, filesystem_freed_bytes, .. } =
-            fold(1, [state]).run;
+        let LastRun { nodes, planned, removed, refused, failed, size_removed_bytes, filesystem_freed_bytes, .. } =
+            fold(1, [state], Timestamp::now()).run;
         let result = match &state.word {
             NodeWord::Ended(_) if nodes.failed > 0 => "Failed",
             NodeWord::Ended(_) => "Succeeded",
             NodeWord::Active => "Active",
+            NodeWord::Idle | NodeWord::Waiting(_) => "Waiting",
             NodeWord::Silent(_) => "NoReport",
         };
         Self {
             node: state.node.clone(),
             result,
-            sums: NodeSums { removed, refused, failed, size_removed_bytes, filesystem_freed_bytes },
+            sums: NodeSums { planned, removed, refused, failed, size_removed_bytes, filesystem_freed_bytes },
             errors: state.errors().into_iter().map(str::to_owned).collect(),
         }
     }

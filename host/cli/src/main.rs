@@ -117,6 +117,7 @@ fn start_log(verbose: u8) {
     let parsed = wanted.as_deref().map(EnvFilter::try_new).transpose();
     let problem = parsed.as_ref().err().map(ToString::to_string);
     let filter = parsed.ok().flatten().unwrap_or_else(|| EnvFilter::new(default));
+    let filter = if wanted.is_some_and(|wanted| wanted.contains("kube")) { filter } else { without_kube(filter) };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -127,6 +128,13 @@ fn start_log(verbose: u8) {
     if let Some(problem) = problem {
         tracing::warn!("HOLYSTONE_LOG is ignored: {problem}");
     }
+}
+
+/// Leaves out what the libraries say of the API server: the operator says it as well, once and in sentences.
+fn without_kube(filter: EnvFilter) -> EnvFilter {
+    let directives = ["kube_client::client=off", "kube_client::client::tls=warn", "kube_runtime::watcher=off"];
+    let directives = directives.into_iter().filter_map(|directive| directive.parse().ok());
+    directives.fold(filter, EnvFilter::add_directive)
 }
 
 /// Writes a message, or a field of one. Whoever made its content, it stays on its line and moves no cursor.

@@ -162,8 +162,12 @@ fn time(time: Option<Timestamp>) -> String {
     time.map_or_else(String::new, |time| format!("{time:.0}"))
 }
 
+fn number(number: Option<u64>) -> String {
+    number.map_or_else(String::new, |number| number.to_string())
+}
+
 fn node_cleanups_table(out: &mut impl Write, shown: &[Shown], with_namespace: bool) -> anyhow::Result<()> {
-    let head = ["NAME", "MODE", "SCHEDULE", "READY", "PHASE", "NODES", "REMOVED", "LAST RUN", "NEXT RUN"];
+    let head = ["NAME", "MODE", "SCHEDULE", "READY", "PHASE", "NODES", "PLANNED", "REMOVED", "LAST RUN", "NEXT RUN"];
     let mut table = columns(with_namespace.then_some("NAMESPACE").into_iter().chain(head));
     for Shown { namespace, name, mode, schedule, paused, status, .. } in shown {
         let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
@@ -176,7 +180,8 @@ fn node_cleanups_table(out: &mut impl Write, shown: &[Shown], with_namespace: bo
             ready.map_or_else(String::new, |ready| text::shown(&ready.reason)),
             run.map_or_else(String::new, |run| text::shown(&run.phase)),
             run.map_or_else(String::new, |run| text::shown(&run.nodes.summary)),
-            run.map_or_else(String::new, |run| run.removed.to_string()),
+            number(run.and_then(|run| run.planned)),
+            number(run.map(|run| run.removed)),
             time(run.and_then(|run| run.finished_at.or(run.started_at))),
             time(status.next_schedule_time),
         ];
@@ -208,6 +213,16 @@ fn node_cleanup_lines(out: &mut impl Write, shown: &Shown) -> anyhow::Result<()>
         let freed = measured.map_or_else(String::new, |_| format!("; filesystems {}", freed(measured)));
         let size = bytes(run.size_removed_bytes);
         writeln!(out, "  {} removed ({size}), {} refused, {} failed{freed}", run.removed, run.refused, run.failed)?;
+        if let Some(planned) = run.planned {
+            let size = run.size_planned_bytes.map_or_else(String::new, |size| format!(" ({})", bytes(size)));
+            writeln!(out, "  {planned} planned{size}")?;
+        }
+        for sum in &run.planned_repositories {
+            writeln!(out, "    {} of {} ({})", sum.count, text::shown(&sum.name), bytes(sum.size_bytes))?;
+        }
+        for refusal in &run.refusals {
+            writeln!(out, "  {} refused: {}", refusal.count, text::shown(&refusal.code))?;
+        }
         for error in &run.errors {
             let names: Vec<String> = error.nodes.iter().map(|node| text::shown(node)).collect();
             writeln!(out, "  on {} nodes ({}): {}", error.count, names.join(", "), escaped(&error.message))?;
@@ -221,13 +236,14 @@ fn node_cleanup_lines(out: &mut impl Write, shown: &Shown) -> anyhow::Result<()>
 }
 
 fn node_reports_table(out: &mut impl Write, run: &str, reports: &[NodeReport]) -> anyhow::Result<()> {
-    let mut table = columns(["NODE", "RESULT", "REMOVED", "REFUSED", "FAILED", "SIZE", "ERROR"]);
+    let mut table = columns(["NODE", "RESULT", "PLANNED", "REMOVED", "REFUSED", "FAILED", "SIZE", "ERROR"]);
     for NodeReport { node, result, sums, errors } in reports {
         let more = errors.len().saturating_sub(1);
         let first = errors.first().map_or_else(String::new, |error| text::shown(error));
         table.add_row([
             text::shown(node),
             (*result).to_owned(),
+            number(sums.planned),
             sums.removed.to_string(),
             sums.refused.to_string(),
             sums.failed.to_string(),

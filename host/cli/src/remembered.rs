@@ -15,6 +15,7 @@ use holystone_node::{Found, Lock, StateDir, StateDirError};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::args::StateDirArguments;
+use crate::daemon::books;
 use crate::logs::Logs;
 
 /// The file that says where an interrupted run may have left files that it had taken aside.
@@ -142,6 +143,19 @@ impl Remembered {
             self.tell(format!(
                 "{error}; if this run is interrupted, files that it has taken aside keep their other names"
             ));
+        }
+    }
+
+    /// Forgets daemons that were not started on this node for long: their NodeCleanups are gone, or run elsewhere.
+    pub(crate) fn forget_unclaimed_daemons(&self, now: Timestamp) {
+        let Some(state_dir) = &self.kept else { return };
+        match state_dir.forget_unclaimed_daemons(books::is_record, now) {
+            Ok(forgotten) => {
+                for name in forgotten {
+                    tracing::info!("the records of the daemon {name} are forgotten: it has not run here for long");
+                }
+            }
+            Err(error) => tracing::warn!("records of daemons that are gone stay: {error}"),
         }
     }
 

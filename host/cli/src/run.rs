@@ -263,6 +263,7 @@ async fn enforce(prepared: &mut Prepared, how: How<'_>, stop: &Stop) -> anyhow::
     let job = Job { node: &node, rails: &policy.rails, pace: &policy.pace, stop };
     let mut report = carry_out(job, planned, &mut remembered, clock).await;
     report.interrupted = interrupted;
+    remembered.forget_unclaimed_daemons(jiff::Timestamp::now());
     Ok(report)
 }
 

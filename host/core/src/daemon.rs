@@ -16,6 +16,7 @@
 
 mod record;
 pub mod status;
+pub mod unclaimed;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

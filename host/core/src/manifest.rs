@@ -8,7 +8,7 @@
 //!
 //! 1. `document`: YAML or JSON becomes trees that know their lines.
 //! 2. `check`: each tree is held against the schema: fields, types, and what the `format` of a text asks for.
-//! 3. `rules`: what no schema says, such as names that are given twice.
+//! 3. `rules`: what no schema says, such as names that are given twice, and how fields go together.
 //! 4. Only a tree without problems becomes a [`NodeCleanup`].
 
 mod check;
@@ -39,12 +39,13 @@ pub use problem::Problem;
 pub use reference::{Entry, explain, markdown};
 pub use schema::schema;
 pub use spec::{
-    ApiVersion, BuiltIn, Capability, CompletionPolicy, CompletionType, ConfigMapKey, FailurePolicy, FailurePolicyType,
-    GuardRails, ImagePath, Kind, LogRoot, MaxDeletions, Metadata, Mode, NodeCleanup, NodeCleanupSpec, OnFailure, Pace,
-    Plugin, PluginLimits, PluginSource, Pressure, Rollout, RolloutEngine, Runtime, SocketMount, TaintEffect,
-    Toleration, TolerationOperator,
+    Affinity, Amounts, ApiVersion, BuiltIn, Capability, CompletionPolicy, CompletionType, ConfigMapKey, FailurePolicy,
+    FailurePolicyType, GuardRails, ImagePath, Kind, LogRoot, MaxDeletions, Metadata, Mode, NodeAffinity, NodeCleanup,
+    NodeCleanupSpec, NodeExpression, NodeOperator, NodeSelector, NodeSelectorTerm, OnFailure, Pace, Plugin,
+    PluginLimits, PluginSource, PodTemplate, Pressure, PullSecret, Resources, Rollout, RolloutEngine, Runtime,
+    SeLinuxOptions, SocketMount, TaintEffect, Toleration, TolerationOperator,
 };
-pub use value::{Bytes, Duration, Parallelism, Percent, ValueError};
+pub use value::{Bytes, Cpu, Duration, Parallelism, Percent, ValueError};
 
 /// The longest text that is read, in bytes; far more than a cluster would store.
 pub const MAX_LENGTH: usize = 4 << 20;
@@ -214,6 +215,15 @@ pub fn from_value(value: &Value) -> Result<NodeCleanup, Vec<Problem>> {
         Some(manifest) if problems.is_empty() => Ok(manifest),
         _ => Err(problems),
     }
+}
+
+/// Finds what keeps a manifest from any cluster.
+pub fn problems_on_cluster(manifest: &NodeCleanup) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    // Nothing in it cannot be written.
+    let value = serde_json::to_value(manifest).unwrap_or_default();
+    rules::check_on_cluster(&Node::from(&value), &mut problems);
+    problems
 }
 
 /// The manifest in a tree, unless there is a problem with it.

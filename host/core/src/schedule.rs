@@ -34,6 +34,7 @@ mod decision;
 mod every;
 mod field;
 mod history;
+mod pattern;
 mod zone;
 
 use std::fmt;
@@ -46,6 +47,7 @@ use calendar::Calendar;
 
 pub use decision::{ConcurrencyPolicy, Decision, Progress, Timetable};
 pub use history::{HistoryLimits, Past, RunState};
+pub(crate) use pattern::pattern;
 pub use zone::{ZoneError, zone};
 
 /// When runs are due. Remembers how it was written.

@@ -7,6 +7,7 @@
 //! that happens.
 
 mod reserve;
+mod unclaimed;
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -33,6 +34,8 @@ const LOCK: &str = "lock";
 const DAEMON_LOCK: &str = "daemon.lock";
 /// The largest state that is read, in bytes: more than the most images that are remembered come to.
 const MAX_FILE: u64 = 64 << 20;
+/// For how long a daemon tries to get its lock: far longer than it takes a run to look who is there.
+const LOOK: Duration = Duration::from_secs(1);
 /// How often a lock that another run holds is tried again.
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
@@ -187,14 +190,26 @@ impl StateDir {
         }
     }
 
-    /// Takes the lock of daemons, of which a node has one.
+    /// Takes the lock of daemons, of which a node has one, and the mark that says that none has it. Tries for a moment,
+    /// because a run that looks whether a daemon lives holds the lock for as long.
     ///
     /// # Errors
     /// When another daemon has it, or the lock's file cannot be opened.
     pub fn lock_daemon(&self) -> Result<Lock, StateDirError> {
-        let second =
-            || StateDirError::SecondDaemon { lock: self.path.join(DAEMON_LOCK), holder: self.holder(DAEMON_LOCK) };
-        self.try_lock(DAEMON_LOCK)?.ok_or_else(second)
+        let start = Instant::now();
+        loop {
+            if let Some(lock) = self.try_lock(DAEMON_LOCK)? {
+                if let Err(error) = self.unlink(unclaimed::MARK) {
+                    tracing::debug!("the mark of a daemon that is gone stays: {error}");
+                }
+                return Ok(lock);
+            }
+            if start.elapsed() >= LOOK {
+                let (lock, holder) = (self.path.join(DAEMON_LOCK), self.holder(DAEMON_LOCK));
+                return Err(StateDirError::SecondDaemon { lock, holder });
+            }
+            std::thread::sleep(BETWEEN_TRIES);
+        }
     }
 
     /// Takes a lock if nobody has it.

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::MANAGER;
 use crate::daemons::{self, Ask, MOST_ANSWER, Whereabouts};
+use crate::reach::Sentence;
 use crate::watch::{api, value};
 use crate::world::{Change, Key, Kind, World};
 
@@ -32,8 +33,7 @@ impl AccessError {
             Error::Api(status) if status.code == 404 && status.reason != "NotFound" => {
                 "this cluster knows no NodeCleanups: install the definition first, see deploy/README.md".to_owned()
             }
-            Error::Api(status) => status.message.clone(),
-            error => format!("the API server cannot be asked: {error}"),
+            error => Sentence(error).to_string(),
         };
         Self { what: what.into(), why }
     }
@@ -160,7 +160,7 @@ impl Access {
             let (client, namespace) = (client.clone(), namespace.clone());
             Box::pin(async move {
                 let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{}/proxy/status?runs=1", address.port());
-                let request = http::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
+                let request = hyper::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
                 let answer = client.request_stream(request).await.map_err(|error| error.to_string())?;
                 // One byte more shows that an answer is too long.
                 let mut bytes = Vec::new();

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::Client;
 use kube::api::Api;
-use kube::{Client, Error};
+
+use crate::reach::Sentence;
 
 /// How often a Lease is read.
 const EVERY: Duration = Duration::from_secs(10);
@@ -51,7 +53,7 @@ impl Claims {
                 Ok(lease) => lease.and_then(|lease| lease.metadata.resource_version),
                 // What cannot be read cannot be seen to be gone.
                 Err(error) => {
-                    tracing::debug!("the lease {claimant} cannot be read: {}", text(&error));
+                    tracing::debug!("the lease {claimant} cannot be read: {}", Sentence(&error));
                     self.others.remove(claimant);
                     return true;
                 }
@@ -60,12 +62,5 @@ impl Claims {
             self.others.insert(claimant.to_owned(), Other { version, since, read: now });
         }
         self.others.get(claimant).is_none_or(|other| other.since.elapsed() < GONE_AFTER)
-    }
-}
-
-fn text(error: &Error) -> String {
-    match error {
-        Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
     }
 }

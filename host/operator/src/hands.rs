@@ -9,6 +9,7 @@ use kube::{Client, Error};
 use serde_json::{Value, json};
 
 use crate::MANAGER;
+use crate::reach::{Sentence, is_away};
 use crate::watch::{api, value};
 use crate::world::{Change, Key, Kind};
 
@@ -121,7 +122,12 @@ impl Hands {
             }),
         };
         if let Err(error) = self.recorder.publish(&event, &reference).await {
-            tracing::warn!("an event could not be written: {error}");
+            let why = Sentence(&error);
+            if is_away(&error) {
+                tracing::debug!("an event could not be written: {why}");
+            } else {
+                tracing::warn!("an event could not be written: {why}");
+            }
         }
     }
 }

@@ -11,6 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 
+use crate::reach::{Sentence, Trouble, is_away};
+
 /// The name of the Lease.
 pub const NAME: &str = "holystone-operator";
 /// How long a lease lasts without being renewed.
@@ -61,11 +63,17 @@ impl Lease {
 
     /// Waits until the lease is ours.
     pub async fn acquire(&mut self) {
+        let mut trouble = Trouble::default();
         loop {
             match self.turn().await {
                 Ok(true) => return,
-                Ok(false) => {}
-                Err(error) => tracing::warn!("the lease {NAME} cannot be had: {error}"),
+                Ok(false) => drop(trouble.is_over()),
+                Err(error) => {
+                    let why = Sentence(&error).to_string();
+                    if !is_away(&error) && trouble.is_news(&why) {
+                        tracing::warn!("the lease {NAME} cannot be had: {why}");
+                    }
+                }
             }
             tokio::time::sleep(EVERY).await;
         }
@@ -81,7 +89,7 @@ impl Lease {
             match tokio::time::timeout(time_left, self.turn()).await {
                 Ok(Ok(true)) => renewed = Instant::now(),
                 Ok(Ok(false)) => return LeaseError::Taken("another replica".to_owned()),
-                Ok(Err(error)) => problem = error.to_string(),
+                Ok(Err(error)) => problem = Sentence(&error).to_string(),
                 Err(_) => "the API server does not answer".clone_into(&mut problem),
             }
             if renewed.elapsed() >= LOST_AFTER {

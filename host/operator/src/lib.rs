@@ -9,6 +9,7 @@
 //! - `daemons`: asks the daemons of DaemonSets what has come of their runs.
 //! - `access`: NodeCleanups and the reports of their nodes, with a user's own rights.
 //! - [`lease`]: replicas agree on the one that acts.
+//! - `reach`: says when the API server does not answer, and puts its refusals into sentences.
 //!
 //! Nothing is decided here but when to look again: decisions are in [`holystone_core::cluster`].
 
@@ -19,6 +20,7 @@ mod events;
 mod hands;
 pub mod lease;
 pub mod operator;
+mod reach;
 mod watch;
 pub mod world;
 
@@ -26,7 +28,10 @@ use std::fmt::Display;
 use std::path::Path;
 
 use kube::Config;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::reach::ReachLayer;
 
 pub use access::{Access, AccessError, NodeReports};
 pub use daemons::{Ask, MOST_ANSWER, Whereabouts};
@@ -42,7 +47,10 @@ pub const MANAGER: &str = "holystone";
 /// # Errors
 /// When neither is there, or is of no use.
 pub async fn connect() -> Result<Client, OperatorError> {
-    Client::try_default().await.map_err(|error| OperatorError::connect(&error))
+    let config = Config::infer().await.map_err(|error| OperatorError::no_cluster(&error))?;
+    let reach = ReachLayer::new(config.cluster_url.to_string());
+    let client = ClientBuilder::try_from(config).map_err(|error| OperatorError::connect(&error))?;
+    Ok(client.with_layer(&reach).build())
 }
 
 /// Connects to the cluster of a kubeconfig file, by one of its contexts or by the current one. Without a file, reads

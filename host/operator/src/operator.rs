@@ -12,7 +12,9 @@ use holystone_core::cluster::{
 };
 use holystone_core::manifest::Problem;
 use holystone_core::manifest::status::NodeCleanupStatus;
+use holystone_core::text;
 use jiff::{SignedDuration, Timestamp};
+use kube::config::InferConfigError;
 use kube::{Client, Error};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -23,6 +25,7 @@ use crate::claims::Claims;
 use crate::daemons::{self, Ask};
 use crate::events;
 use crate::hands::Hands;
+use crate::reach::{Sentence, is_away};
 use crate::watch::{News, watch, watch_kruise};
 use crate::world::{Daemon, Key, Kind, World};
 
@@ -55,10 +58,13 @@ const STUCK: Duration = Duration::from_mins(5);
 pub struct OperatorError(String);
 
 impl OperatorError {
-    pub(crate) fn connect(error: &Error) -> Self {
+    /// Neither a pod's service account nor a kubeconfig names a cluster.
+    pub(crate) fn no_cluster(error: &InferConfigError) -> Self {
+        let kubeconfig = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
         Self(format!(
-            "there is no cluster to be reached: {error}; run this in a pod with a service account, or name a cluster \
-             with KUBECONFIG"
+            "no cluster is named: this is no pod with a service account, and the kubeconfig (KUBECONFIG, or \
+             ~/.kube/config) cannot be used: {}",
+            text::shown(&kubeconfig)
         ))
     }
 
@@ -66,6 +72,10 @@ impl OperatorError {
         let file =
             file.map_or_else(|| "the kubeconfig".to_owned(), |file| format!("the kubeconfig {}", file.display()));
         Self(format!("{file} cannot be used: {error}"))
+    }
+
+    pub(crate) fn connect(error: &Error) -> Self {
+        Self(format!("the cluster cannot be spoken to: {}", Sentence(error)))
     }
 }
 
@@ -365,8 +375,8 @@ impl Operator {
         let failure = tokio::time::timeout(PATIENCE, self.carry_out(key, &object, decided, world, hands)).await;
         let failure = match failure {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some("the API server does not answer".to_owned()),
+            Ok(Err(error)) => Some((Sentence(&error).to_string(), is_away(&error))),
+            Err(_) => Some((format!("the API server has not answered for {} seconds", PATIENCE.as_secs()), false)),
         };
         let mut shared = lock(&self.shared);
         shared.standing.cleanups.insert((key.namespace.clone(), key.name.clone()), status);
@@ -380,10 +390,14 @@ impl Operator {
                     agenda.by(key.clone(), Instant::now() + wait);
                 }
             }
-            Some(error) => {
+            Some((why, is_away)) => {
                 shared.standing.failed += 1;
                 let wait = agenda.failed(key);
-                tracing::warn!("{key} is looked at again in {} seconds: {error}", wait.as_secs());
+                if is_away {
+                    tracing::debug!("{key} is looked at again in {} seconds: {why}", wait.as_secs());
+                } else {
+                    tracing::warn!("{key} is looked at again in {} seconds: {why}", wait.as_secs());
+                }
                 agenda.by(key.clone(), Instant::now() + wait);
             }
         }
@@ -442,7 +456,7 @@ impl Operator {
                 Err(Error::Api(status)) if status.reason == "Conflict" => return Err(Error::Api(status)),
                 Err(error) => {
                     let is_there_already = matches!(&error, Error::Api(status) if status.reason == "AlreadyExists");
-                    failure = Some((action.obstacle(is_there_already, error.to_string()), error));
+                    failure = Some((action.obstacle(is_there_already, Sentence(&error).to_string()), error));
                     break;
                 }
             }

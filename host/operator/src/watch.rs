@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc::Sender;
 
+use crate::reach::{Sentence, Trouble, interruption, is_away};
 use crate::world::{Change, Kind};
 
 /// How many objects are asked for at a time: few enough that a list of five thousand pods does not count.
@@ -92,14 +93,20 @@ where
         object["kind"] = resource.kind.as_str().into();
         object
     };
+    let mut trouble = Trouble::default();
     while let Some(event) = events.next().await {
+        if event.as_ref().is_ok_and(is_progress) && trouble.is_over() {
+            tracing::warn!("{kind:?}s can be watched again");
+        }
         let change = match event {
             Ok(Event::Init) => Change::Begin,
             Ok(Event::InitApply(object) | Event::Apply(object)) => Change::Is(typed(&object)),
             Ok(Event::Delete(object)) => Change::Gone(typed(&object)),
             Ok(Event::InitDone) => Change::Complete,
             Err(error) => {
-                tracing::warn!("watching {kind:?}s is interrupted: {error}");
+                if let Some(why) = interruption(&error).filter(|why| trouble.is_news(why)) {
+                    tracing::warn!("{kind:?}s cannot be watched: {why}");
+                }
                 continue;
             }
         };
@@ -109,16 +116,28 @@ where
     }
 }
 
+/// Whether an event comes from the API server: that a list begins is said before it is asked for.
+fn is_progress<K>(event: &Event<K>) -> bool {
+    !matches!(event, Event::Init)
+}
+
 /// Asks again and again whether OpenKruise is there.
 pub(crate) async fn watch_kruise(client: Client, news: Sender<News>) {
+    let mut trouble = Trouble::default();
     loop {
         match has_kruise(&client).await {
             Ok(is_there) => {
+                trouble.is_over();
                 if news.send(News::Kruise(is_there)).await.is_err() {
                     return;
                 }
             }
-            Err(error) => tracing::warn!("the API server does not say whether OpenKruise is installed: {error}"),
+            Err(error) => {
+                let why = Sentence(&error).to_string();
+                if !is_away(&error) && trouble.is_news(&why) {
+                    tracing::warn!("the API server does not say whether OpenKruise is installed: {why}");
+                }
+            }
         }
         tokio::time::sleep(ASK_AGAIN).await;
     }

@@ -187,6 +187,11 @@ impl Books {
     }
 }
 
+/// Whether a file is one that daemons keep.
+pub(crate) fn is_record(file: &str) -> bool {
+    file == FILE || is_run(file)
+}
+
 fn is_run(file: &str) -> bool {
     file.strip_prefix(RUN).is_some_and(|rest| rest.rsplit_once('.').is_some_and(|(_, ending)| ending == "json"))
 }

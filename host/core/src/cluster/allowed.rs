@@ -1,7 +1,7 @@
 //! What a NodeCleanup may ask of nodes, whoever may create one. The one who runs the operator decides: who writes a
 //! NodeCleanup need not be trusted with the nodes.
 
-use crate::manifest::{Capability, NodeCleanup, Problem};
+use crate::manifest::{Capability, NodeCleanup, PodTemplate, Problem};
 
 use super::pod;
 
@@ -18,6 +18,14 @@ pub struct Allowed {
     pub priority_classes: Vec<String>,
     /// Whether plugins may read the content of log files.
     pub log_content: bool,
+    /// Service accounts that pods may have.
+    pub service_accounts: Vec<String>,
+    /// Types of SELinux that pods may run as.
+    pub selinux_types: Vec<String>,
+    /// Annotations that pods may have: keys, or beginnings of keys with `/*` at the end.
+    pub pod_annotations: Vec<String>,
+    /// Whether pods may share the process ids of their node.
+    pub host_pid: bool,
 }
 
 /// One of the lists.
@@ -39,6 +47,16 @@ const IMAGE_ROOTS: List = List { what: "image roots", option: "--allow-image-roo
 /// The list of priority classes.
 const PRIORITY_CLASSES: List =
     List { what: "priority classes", option: "--allow-priority-classes", value: "allowed.priorityClasses" };
+
+/// The list of service accounts.
+const SERVICE_ACCOUNTS: List =
+    List { what: "service accounts", option: "--allow-service-accounts", value: "allowed.serviceAccounts" };
+/// The list of types of SELinux.
+const SELINUX_TYPES: List =
+    List { what: "types of SELinux", option: "--allow-selinux-types", value: "allowed.seLinuxTypes" };
+/// The list of annotations.
+const POD_ANNOTATIONS: List =
+    List { what: "annotations of pods", option: "--allow-pod-annotations", value: "allowed.podAnnotations" };
 
 impl List {
     /// Says that something is not in it, and what to do.
@@ -81,6 +99,10 @@ impl Default for Allowed {
             ]),
             priority_classes: owned(&["system-node-critical"]),
             log_content: false,
+            service_accounts: Vec::new(),
+            selinux_types: Vec::new(),
+            pod_annotations: Vec::new(),
+            host_pid: false,
         }
     }
 }
@@ -118,7 +140,40 @@ impl Allowed {
                 add(&format!("spec.plugins[{index}].capabilities"), message.to_owned());
             }
         }
+        problems.extend(self.pod_problems(&spec.rollout.pod_template));
         problems
+    }
+
+    /// Finds everything that a manifest asks of its pods and is not allowed.
+    fn pod_problems(&self, template: &PodTemplate) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut add = |field: &str, message: String| {
+            problems.push(Problem::new(None, &format!("spec.rollout.podTemplate.{field}"), message));
+        };
+        if let Some(name) = template.service_account_name.as_ref().filter(|name| !self.service_accounts.contains(name))
+        {
+            add("serviceAccountName", SERVICE_ACCOUNTS.lacks(&self.service_accounts, name));
+        }
+        if let Some(options) = template.se_linux_options.as_ref().filter(|it| !self.selinux_types.contains(&it.kind)) {
+            add("seLinuxOptions.type", SELINUX_TYPES.lacks(&self.selinux_types, &options.kind));
+        }
+        for key in template.annotations.keys().filter(|key| !self.has_annotation(key)) {
+            add("annotations", format!("{key} {}", POD_ANNOTATIONS.lacks(&self.pod_annotations, key)));
+        }
+        if template.host_pid && !self.host_pid {
+            let message = "may not be true, because the operator does not allow pods to share the process ids of their \
+                           nodes; whoever runs it can do so by its option --allow-host-pid (in the chart allowed.hostPID)";
+            add("hostPID", message.to_owned());
+        }
+        problems
+    }
+
+    fn has_annotation(&self, key: &str) -> bool {
+        let is = |allowed: &String| match allowed.strip_suffix('*') {
+            Some(beginning) => beginning.ends_with('/') && key.starts_with(beginning),
+            None => allowed == key,
+        };
+        self.pod_annotations.iter().any(is)
     }
 
     /// The listed directory that a log root is, or lies beneath.

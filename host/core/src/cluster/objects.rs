@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 use super::KRUISE_API;
 use super::pod::{self, MANIFEST_KEY, Site};
 use crate::manifest::{
-    CompletionPolicy, CompletionType, FailurePolicy, FailurePolicyType, Metadata, NodeCleanup, Rollout, RolloutEngine,
-    Runtime,
+    CompletionPolicy, CompletionType, FailurePolicy, FailurePolicyType, Metadata, NodeCleanup, PodTemplate, Rollout,
+    RolloutEngine, Runtime,
 };
 use crate::schedule::Schedule;
 
@@ -216,6 +216,9 @@ fn identity(manifest: &NodeCleanup) -> String {
     spec.rollout.parallelism = None;
     spec.rollout.failure_policy = FailurePolicy::default();
     spec.rollout.completion_policy.active_deadline_seconds = None;
+    // Of the pods counts on which nodes they run, and what they see there.
+    let PodTemplate { host_pid, affinity, .. } = spec.rollout.pod_template;
+    spec.rollout.pod_template = PodTemplate { host_pid, affinity, ..PodTemplate::default() };
     serde_json::to_string(&spec).unwrap_or_default()
 }
 

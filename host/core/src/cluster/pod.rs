@@ -7,7 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::objects::PodManifest;
 use super::{Allowed, DAEMON_PORT, MANAGED_BY, NAME_LABEL};
-use crate::manifest::{CompletionPolicy, Mode, NodeCleanup, PluginSource, RolloutEngine, SocketMount};
+use crate::manifest::{
+    Amounts, Bytes, CompletionPolicy, Cpu, Mode, NodeCleanup, PluginSource, PodTemplate, Resources, RolloutEngine,
+    SocketMount,
+};
 use crate::pressure::Disk;
 use crate::worker::{COMPILE_MEMORY, WORKERS};
 
@@ -29,6 +32,9 @@ const MANIFEST_VOLUME: &str = "manifest";
 pub(super) const MANIFEST_KEY: &str = "node-cleanup.yaml";
 /// The memory that the host takes besides the plugin and the workers that compile: a run on a node of thousands of images.
 const HOST_MEMORY: u64 = 256 << 20;
+/// What a pod requests of the node when the manifest does not say.
+const REQUESTED_CPU: Cpu = Cpu::from_thousandths(10);
+const REQUESTED_MEMORY: Bytes = Bytes::new(64 << 20);
 /// The taints that Kubernetes lets the pods of a DaemonSet tolerate. BroadcastJobs add none of their own, and a full
 /// disk is what this is for.
 const TOLERATED: [(&str, &str); 6] = [
@@ -95,11 +101,65 @@ pub(super) fn template(manifest: &NodeCleanup, site: Site<'_>, source: &PodManif
         "tolerations": tolerations(manifest),
         "volumes": volumes,
     });
+    add_given(&mut spec, &rollout.pod_template);
     if engine == RolloutEngine::BroadcastJob {
         // OpenKruise refuses every other policy but OnFailure, with which a pod that keeps failing never ends.
         spec["restartPolicy"] = "Never".into();
     }
-    json!({ "metadata": { "labels": labels(manifest) }, "spec": spec })
+    json!({ "metadata": metadata(manifest), "spec": spec })
+}
+
+/// The labels and annotations of the pods. Those of Holystone are never those of the manifest, which may not name them.
+fn metadata(manifest: &NodeCleanup) -> Value {
+    let PodTemplate { labels: given, annotations, .. } = &manifest.spec.rollout.pod_template;
+    let mut metadata = json!({ "labels": given });
+    for (label, value) in labels(manifest).as_object().into_iter().flatten() {
+        metadata["labels"][label] = value.clone();
+    }
+    if !annotations.is_empty() {
+        metadata["annotations"] = json!(annotations);
+    }
+    metadata
+}
+
+/// Adds what the manifest says of its pods; what it does not say is left out, as the API server leaves it out.
+fn add_given(spec: &mut Value, template: &PodTemplate) {
+    if !template.image_pull_secrets.is_empty() {
+        spec["imagePullSecrets"] = json!(template.image_pull_secrets);
+    }
+    if let Some(name) = &template.service_account_name {
+        spec["serviceAccountName"] = name.as_str().into();
+    }
+    if template.host_pid {
+        spec["hostPID"] = true.into();
+    }
+    if let Some(options) = &template.se_linux_options {
+        spec["securityContext"]["seLinuxOptions"] = json!(options);
+    }
+    if let Some(affinity) = &template.affinity {
+        spec["affinity"] = json!(affinity);
+    }
+}
+
+/// What a pod requests, and may take at most. What the manifest does not say fits what it says: no request is larger
+/// than its limit, or the API server would refuse each pod.
+fn resources(manifest: &NodeCleanup) -> Value {
+    let Resources { requests, limits } = manifest.spec.rollout.pod_template.resources;
+    let usual = Amounts {
+        cpu: Some(limits.cpu.map_or(REQUESTED_CPU, |limit| limit.min(REQUESTED_CPU))),
+        memory: Some(limits.memory.map_or(REQUESTED_MEMORY, |limit| limit.min(REQUESTED_MEMORY))),
+    };
+    let most = memory(manifest).max(requests.memory.map_or(0, Bytes::get));
+    let mut resources = json!({
+        "limits": { "memory": format!("{}Mi", most.div_ceil(1 << 20)) },
+        "requests": usual,
+    });
+    for (kind, amounts) in [("requests", requests), ("limits", limits)] {
+        for (name, amount) in json!(amounts).as_object().into_iter().flatten() {
+            resources[kind][name] = amount.clone();
+        }
+    }
+    resources
 }
 
 /// The ConfigMap that the pods of a template read their manifest from.
@@ -123,9 +183,14 @@ fn container(
 ) -> Value {
     let field = |path: &str| json!({ "fieldRef": { "apiVersion": "v1", "fieldPath": path } });
     let mounts: Vec<&Value> = mounts.iter().map(|mount| &mount.mount).collect();
-    let mebibytes = memory(manifest).div_ceil(1 << 20);
     // Whoever owns a log file, and whatever sticky directory it is in, root without these could not remove it.
-    let capabilities: &[&str] = if manifest.spec.log_roots.is_empty() { &[] } else { &["DAC_OVERRIDE", "FOWNER"] };
+    let capabilities: &[&str] = match (manifest.spec.log_roots.is_empty(), manifest.spec.rollout.pod_template.host_pid)
+    {
+        (true, _) => &[],
+        (false, false) => &["DAC_OVERRIDE", "FOWNER"],
+        // To see which files the processes of the node have open.
+        (false, true) => &["DAC_OVERRIDE", "FOWNER", "SYS_PTRACE"],
+    };
     let mut dropped = json!({ "drop": ["ALL"] });
     if !capabilities.is_empty() {
         dropped["add"] = json!(capabilities);
@@ -140,10 +205,7 @@ fn container(
             { "name": "POD_UID", "valueFrom": field("metadata.uid") },
             { "name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace") },
         ],
-        "resources": {
-            "limits": { "memory": format!("{mebibytes}Mi") },
-            "requests": { "cpu": "10m", "memory": "64Mi" },
-        },
+        "resources": resources(manifest),
         "securityContext": {
             "allowPrivilegeEscalation": false,
             "capabilities": dropped,

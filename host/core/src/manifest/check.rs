@@ -85,11 +85,17 @@ impl<'a> Check<'a> {
     fn formatted(&mut self, node: &Node, format: Format, schema: &Value, path: &str) {
         let text = match &node.content {
             Content::Text(text) => text.clone(),
-            Content::Number(number) if format.takes_numbers && !number.is_f64() => number.to_string(),
+            Content::Number(number) if format.numbers.is_some() && !number.is_f64() => number.to_string(),
+            // YAML takes a text such as true or 1 for something else.
+            Content::Number(_) | Content::Bool(_)
+                if format.numbers.is_none() && format.judge(&node.shown()).is_ok() =>
+            {
+                return self.unquoted(node, path);
+            }
             _ => return self.unexpected(node, schema, path),
         };
         match format.judge(&text) {
-            Ok(()) => self.length(node, &text, schema, path),
+            Ok(()) => self.length(node, &text, longest(schema), path),
             Err(Fault::Unexpected) => self.unexpected(node, schema, path),
             Err(Fault::Because(message)) => self.problems.push(Problem::new(node.line, path, message)),
         }
@@ -97,18 +103,20 @@ impl<'a> Check<'a> {
 
     fn text(&mut self, node: &Node, schema: &Value, path: &str) {
         match &node.content {
-            Content::Text(text) => self.length(node, text, schema, path),
-            Content::Number(_) | Content::Bool(_) => {
-                let quoted = format!("\"{}\"", node.shown());
-                let problem = Problem::new(node.line, path, "must be text").found(node.shown());
-                self.problems.push(problem.meant(Some(&quoted)));
-            }
+            Content::Text(text) => self.length(node, text, longest(schema), path),
+            Content::Number(_) | Content::Bool(_) => self.unquoted(node, path),
             _ => self.unexpected(node, schema, path),
         }
     }
 
-    fn length(&mut self, node: &Node, text: &str, schema: &Value, path: &str) {
-        let (longest, length) = (schema["maxLength"].as_u64().unwrap_or(u64::MAX), text.chars().count() as u64);
+    fn unquoted(&mut self, node: &Node, path: &str) {
+        let quoted = format!("\"{}\"", node.shown());
+        let problem = Problem::new(node.line, path, "must be text").found(node.shown());
+        self.problems.push(problem.meant(Some(&quoted)));
+    }
+
+    fn length(&mut self, node: &Node, text: &str, longest: u64, path: &str) {
+        let length = text.chars().count() as u64;
         if length > longest {
             let message = format!("must have at most {longest} characters");
             self.problems.push(Problem::new(node.line, path, message).found(format!("{length}: {}", node.shown())));
@@ -149,6 +157,7 @@ impl<'a> Check<'a> {
     fn map(&mut self, node: &Node, schema: &Value, parent: &str) {
         let Content::Map(fields) = &node.content else { return self.unexpected(node, schema, parent) };
         self.distinct(fields, parent);
+        self.keys(node, fields, schema, parent);
         let nothing = Map::new();
         let known = schema["properties"].as_object().unwrap_or(&nothing);
         for field in fields {
@@ -170,6 +179,20 @@ impl<'a> Check<'a> {
                 let message = format!("is missing; it must be {}", expected(&schema["properties"][name]));
                 self.problems.push(Problem::new(node.line, &child(parent, name), message));
             }
+        }
+    }
+
+    /// Checks what a map of names and values has on its left.
+    fn keys(&mut self, node: &Node, fields: &[Field], schema: &Value, path: &str) {
+        let most = schema["maxProperties"].as_u64().unwrap_or(u64::MAX);
+        if fields.len() as u64 > most {
+            let message = format!("must have at most {most} entries");
+            self.problems.push(Problem::new(node.line, path, message).found(fields.len().to_string()));
+        }
+        let Some(format) = key_format(schema) else { return };
+        for field in fields.iter().filter(|field| format.judge(&field.name).is_err()) {
+            let found = format!("{:?}", text::shown(&field.name));
+            self.problems.push(Problem::new(field.line, path, key_message(format)).found(found));
         }
     }
 
@@ -258,8 +281,25 @@ fn only_field(choice: &Value) -> Option<(&str, &Value)> {
     choice["properties"].as_object()?.iter().next().map(|(name, schema)| (name.as_str(), schema))
 }
 
-fn text_format(schema: &Value) -> Option<Format> {
+/// The format of a text, or of a number that is as good as one.
+pub(super) fn text_format(schema: &Value) -> Option<Format> {
     Format::named(schema["format"].as_str()?)
+}
+
+/// The most characters that a text may have.
+pub(super) fn longest(schema: &Value) -> u64 {
+    let of_format = || text_format(schema).map(|format| format.longest);
+    schema["maxLength"].as_u64().or_else(of_format).unwrap_or(u64::MAX)
+}
+
+/// The format of the keys of a map, if any will not do.
+pub(super) fn key_format(schema: &Value) -> Option<Format> {
+    text_format(&schema["propertyNames"])
+}
+
+/// Says what the keys of a map are to be.
+pub(super) fn key_message(format: Format) -> String {
+    format!("each key must be {}", format.expected)
 }
 
 fn one_of(words: &[&str]) -> String {

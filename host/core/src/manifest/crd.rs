@@ -1,156 +1,89 @@
 //! The `CustomResourceDefinition`, made from the schema.
 //!
-//! Kubernetes takes a part of JSON Schema ("structural schemas"), so the schema is reshaped: what it calls by a `format`
-//! of ours becomes a pattern where there is one, alternatives become fields with a rule, and what no schema says becomes
-//! a rule in CEL. `rules` and [`crate::cluster::problems`] judge what passes here and is wrong all the same.
+//! Kubernetes takes a part of JSON Schema ("structural schemas"), so the schema is reshaped: alternatives become fields
+//! with a rule, and what a `format` of ours asks for and how fields go together become rules in CEL, from the tables that
+//! the reader goes by (`format` and `rules`) and with its sentences. What passes here and is wrong all the same, the
+//! operator finds with the reader itself.
+//!
+//! The API server estimates what a rule may cost before it takes a definition. So every text has a length, every list
+//! and map a size.
 
 use serde_json::{Map, Value, json};
 
-use super::check::choices;
+use super::check::{choices, key_format, key_message, longest, text_format};
+use super::format::Format;
+
+use super::rules::RULES;
 use super::{schema, status};
 
 /// The name of the definition.
 pub const NAME: &str = "nodecleanups.holystone.dev";
 
-/// Names of plugins, log roots and objects.
-const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// A column of `kubectl get`.
+struct Column {
+    name: &'static str,
+    kind: &'static str,
+    path: &'static str,
+    description: &'static str,
+    /// 0 for every list, 1 for `-o wide`.
+    priority: u8,
+}
 
-/// What a `format` of ours is as a regular expression. Those that are not here are judged by the operator alone.
-const PATTERNS: [(&str, &str); 8] = [
-    ("name", LABEL),
-    ("object-name", r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"),
-    ("config-map-key", "^[-._a-zA-Z0-9]+$"),
-    ("digest", "^sha256:[0-9a-f]{64}$"),
-    ("endpoint", "^(auto|none|(unix:(//)?)?/.*[^/])$"),
-    ("host-path", "^/.*[^/.].*$"),
-    ("filesystem", "^(images|logs:[-a-z0-9]+)$"),
-    ("filled", r"\S"),
-];
+impl Column {
+    const fn new(name: &'static str, kind: &'static str, path: &'static str, description: &'static str) -> Self {
+        Self { name, kind, path, description, priority: 0 }
+    }
 
-/// A rule in CEL: the field that it is about, the rule, what it says to people, and the field that is shown with it.
-type Rule = (&'static str, &'static str, &'static str, &'static str);
+    const fn wide(self) -> Self {
+        Self { priority: 1, ..self }
+    }
 
-/// How fields go together. Paths are those of the schema: `[]` stands for the entries of a list.
-const RULES: [Rule; 16] = [
-    (
-        "",
-        "self.metadata.name.size() <= 52",
-        "metadata.name must have at most 52 characters, because OpenKruise names each run after it and adds eleven",
-        "",
-    ),
-    (
-        "",
-        "!self.metadata.name.contains('.')",
-        "metadata.name must have no dots, because pods carry it as the value of a label",
-        "",
-    ),
-    (
-        "spec",
-        "!has(self.timeZone) || !has(self.schedule) || !self.schedule.contains('TZ')",
-        "must be left out, because the schedule names a time zone itself",
-        ".timeZone",
-    ),
-    (
-        "spec",
-        "!has(self.concurrencyPolicy) || self.concurrencyPolicy != 'Allow'",
-        "must be Forbid or Replace on a cluster: two sweeps on one node only get into each other's way",
-        ".concurrencyPolicy",
-    ),
-    (
-        "spec",
-        "!has(self.schedule) || !has(self.rollout) || !has(self.rollout.completionPolicy) || !has(self.rollout.completionPolicy.type) || self.rollout.completionPolicy.type != 'Never'",
-        "must not be Never with a schedule, because no run would ever be over",
-        ".rollout.completionPolicy.type",
-    ),
-    (
-        "spec",
-        "!has(self.schedule) || !has(self.rollout) || !has(self.rollout.completionPolicy) || !has(self.rollout.completionPolicy.ttlSecondsAfterFinished)",
-        "must be left out with a schedule: OpenKruise starts the last run again when it is forgotten; use the history limits",
-        ".rollout.completionPolicy.ttlSecondsAfterFinished",
-    ),
-    (
-        "spec.plugins[]",
-        "!has(self.source.imageVolume) || has(self.digest) || self.source.imageVolume.reference.contains('@sha256:')",
-        "must be given, because the reference of the image has no digest (@sha256:…)",
-        ".digest",
-    ),
-    (
-        "spec.plugins[]",
-        "!has(self.source.configMap) || has(self.digest)",
-        "must be given, because whoever may edit the ConfigMap could change the plugin",
-        ".digest",
-    ),
-    (
-        "spec.plugins[].source",
-        "!has(self.file)",
-        "is a file of one machine; on a cluster use configMap or imageVolume",
-        ".file",
-    ),
-    (
-        "spec.pressure",
-        "has(self.above) || has(self.until)",
-        "must have above, until or both; without them it says nothing",
-        "",
-    ),
-    (
-        "spec.rollout",
-        "!has(self.nodeSelector) || ['kubernetes.io/os', 'beta.kubernetes.io/os'].all(key, !(key in self.nodeSelector) || self.nodeSelector[key] == 'linux')",
-        "must not ask for another kubernetes.io/os than linux, because the pods run on Linux nodes only",
-        ".nodeSelector",
-    ),
-    (
-        "spec.rollout.completionPolicy",
-        "!has(self.type) || self.type != 'Never' || !has(self.activeDeadlineSeconds)",
-        "must be left out when type is Never",
-        ".activeDeadlineSeconds",
-    ),
-    (
-        "spec.rollout.completionPolicy",
-        "!has(self.type) || self.type != 'Never' || !has(self.ttlSecondsAfterFinished)",
-        "must be left out when type is Never",
-        ".ttlSecondsAfterFinished",
-    ),
-    (
-        "spec.rollout.tolerations[]",
-        "has(self.key) && self.key != '' || has(self.operator) && self.operator == 'Exists'",
-        "must be Exists when there is no key",
-        ".operator",
-    ),
-    (
-        "spec.rollout.tolerations[]",
-        "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",
-        "must be left out when operator is Exists",
-        ".value",
-    ),
-    (
-        "spec.rollout.tolerations[]",
-        "!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",
-        "must be left out unless effect is NoExecute",
-        ".tolerationSeconds",
-    ),
-];
+    fn to_json(&self) -> Value {
+        let mut column = json!({ "name": self.name, "type": self.kind, "jsonPath": self.path });
+        if !self.description.is_empty() {
+            column["description"] = self.description.into();
+        }
+        if self.priority > 0 {
+            column["priority"] = self.priority.into();
+        }
+        column
+    }
+}
 
-/// What `kubectl get` shows: name, type, where it is.
-const COLUMNS: [(&str, &str, &str, &str); 8] = [
-    ("Schedule", "string", ".spec.schedule", "When it runs; empty when it runs once."),
-    ("Mode", "string", ".spec.mode", "Whether it removes anything."),
-    ("Nodes", "string", ".status.lastRun.nodes.summary", "Nodes of the last run that were done, of how many."),
-    ("Planned", "integer", ".status.lastRun.planned", "What the last run would remove, if it was a dry run."),
-    ("Removed", "integer", ".status.lastRun.removed", "What the last run removed, images and log files."),
-    ("Last run", "date", ".status.lastRun.startedAt", "When the last run began."),
-    ("Ready", "string", ".status.conditions[?(@.type=='Ready')].status", "Whether the cluster does what it says."),
-    ("Age", "date", ".metadata.creationTimestamp", ""),
+/// What `kubectl get` shows, from left to right.
+const COLUMNS: [Column; 11] = [
+    Column::new("Schedule", "string", ".spec.schedule", "When it runs; empty when it runs once."),
+    Column::new("Mode", "string", ".spec.mode", "Whether it removes anything."),
+    Column::new("Phase", "string", ".status.lastRun.phase", "Whether the last run is over, and went well.").wide(),
+    Column::new(
+        "Nodes",
+        "string",
+        ".status.lastRun.nodes.summary",
+        "Nodes of the last run that were done, of how many.",
+    ),
+    Column::new("Failed", "integer", ".status.lastRun.nodes.failed", "Nodes on which the last run failed."),
+    Column::new(
+        "Planned",
+        "integer",
+        ".status.lastRun.planned",
+        "What the last run would remove, if it was a dry run.",
+    ),
+    Column::new("Removed", "integer", ".status.lastRun.removed", "What the last run removed, images and log files."),
+    Column::new("Last run", "date", ".status.lastRun.startedAt", "When the last run began."),
+    // As a date, kubectl would say how long ago it was.
+    Column::new("Next run", "string", ".status.nextScheduleTime", "When the next run is due.").wide(),
+    Column::new(
+        "Ready",
+        "string",
+        ".status.conditions[?(@.type=='Ready')].status",
+        "Whether the cluster does what it says.",
+    ),
+    Column::new("Age", "date", ".metadata.creationTimestamp", ""),
 ];
 
 /// The definition, as it is applied to a cluster.
 pub fn crd() -> Value {
-    let columns = COLUMNS.map(|(name, kind, path, description)| {
-        let mut column = json!({ "name": name, "type": kind, "jsonPath": path });
-        if !description.is_empty() {
-            column["description"] = description.into();
-        }
-        column
-    });
+    let columns: Vec<Value> = COLUMNS.iter().map(Column::to_json).collect();
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -163,6 +96,7 @@ pub fn crd() -> Value {
                 "plural": "nodecleanups",
                 "singular": "nodecleanup",
                 "shortNames": ["ncl"],
+                "categories": ["holystone"],
             },
             "scope": "Namespaced",
             "versions": [{
@@ -178,13 +112,13 @@ pub fn crd() -> Value {
 }
 
 fn definition() -> Value {
-    let mut definition = structural(schema::schema());
+    let mut definition = structural(schema::schema(), Repeats::No);
     let properties = &mut definition["properties"];
     // The API server looks after these itself.
     properties["apiVersion"] = json!({ "type": "string" });
     properties["kind"] = json!({ "type": "string" });
     properties["metadata"] = json!({ "type": "object" });
-    properties["status"] = structural(&without_defaults(status::schema()));
+    properties["status"] = structural(&without_defaults(status::schema()), Repeats::No);
     for list in ["plugins", "logRoots"] {
         let list = &mut properties["spec"]["properties"][list];
         list["x-kubernetes-list-type"] = "map".into();
@@ -192,9 +126,9 @@ fn definition() -> Value {
     }
     properties["status"]["properties"]["conditions"]["x-kubernetes-list-type"] = "map".into();
     properties["status"]["properties"]["conditions"]["x-kubernetes-list-map-keys"] = json!(["type"]);
-    for (path, rule, message, field) in RULES {
-        if let Some(part) = at(&mut definition, path) {
-            add_rule(part, rule, message, field);
+    for rule in &RULES {
+        if let (Some(part), Some(cel)) = (at(&mut definition, rule.place), rule.cel) {
+            add_rule(part, cel, rule.message, rule.field);
         }
     }
     definition
@@ -232,8 +166,15 @@ fn add_rule(schema: &mut Value, rule: &str, message: &str, field: &str) {
     }
 }
 
+/// Whether a part of the schema is that of entries of a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeats {
+    No,
+    Yes,
+}
+
 /// A schema as Kubernetes takes it.
-fn structural(schema: &Value) -> Value {
+fn structural(schema: &Value, repeats: Repeats) -> Value {
     let mut out = Map::new();
     let mut description = schema["description"].as_str().map(unwrapped).unwrap_or_default();
     if let Some(words) = words_with_meanings(schema) {
@@ -245,7 +186,7 @@ fn structural(schema: &Value) -> Value {
         }
     } else if let Some(choices) = choices(schema) {
         let fields: Map<String, Value> =
-            choices.iter().map(|(name, schema)| ((*name).to_owned(), structural(schema))).collect();
+            choices.iter().map(|(name, schema)| ((*name).to_owned(), structural(schema, repeats))).collect();
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         out.insert("type".to_owned(), "object".into());
         out.insert("properties".to_owned(), fields.into());
@@ -256,19 +197,24 @@ fn structural(schema: &Value) -> Value {
         add_rule(&mut with_rule, &rule, &message, "");
         out = with_rule.as_object().cloned().unwrap_or_default();
     } else {
-        plain(schema, &mut out);
+        plain(schema, repeats, &mut out);
     }
     if !description.is_empty() {
         out.insert("description".to_owned(), description.into());
     }
-    if let Some(default) = schema.get("default") {
+    // What is empty when it is left out need not be written into every object.
+    if let Some(default) = schema.get("default").filter(|default| !is_empty(default)) {
         out.insert("default".to_owned(), default.clone());
     }
     Value::Object(out)
 }
 
+fn is_empty(default: &Value) -> bool {
+    default.as_object().is_some_and(Map::is_empty) || default.as_array().is_some_and(Vec::is_empty)
+}
+
 /// Everything but what is told of in words and choices.
-fn plain(schema: &Value, out: &mut Map<String, Value>) {
+fn plain(schema: &Value, repeats: Repeats, out: &mut Map<String, Value>) {
     let kept = [
         "type",
         "anyOf",
@@ -278,6 +224,7 @@ fn plain(schema: &Value, out: &mut Map<String, Value>) {
         "maximum",
         "minItems",
         "maxItems",
+        "maxProperties",
         "maxLength",
         "x-kubernetes-int-or-string",
         "x-kubernetes-preserve-unknown-fields",
@@ -296,22 +243,52 @@ fn plain(schema: &Value, out: &mut Map<String, Value>) {
             }
         }
         "date-time" => drop(out.insert("format".to_owned(), "date-time".into())),
-        ours => {
-            if let Some((_, pattern)) = PATTERNS.iter().find(|(format, _)| *format == ours) {
-                out.insert("pattern".to_owned(), (*pattern).into());
-            }
-        }
+        _ => {}
     }
     if let Some(fields) = schema["properties"].as_object() {
         let fields: Map<String, Value> =
-            fields.iter().map(|(name, schema)| (name.clone(), structural(schema))).collect();
+            fields.iter().map(|(name, schema)| (name.clone(), structural(schema, repeats))).collect();
         out.insert("properties".to_owned(), fields.into());
     } else if schema["additionalProperties"].is_object() {
-        out.insert("additionalProperties".to_owned(), structural(&schema["additionalProperties"]));
+        out.insert("additionalProperties".to_owned(), structural(&schema["additionalProperties"], repeats));
     }
     if schema["items"].is_object() {
-        out.insert("items".to_owned(), structural(&schema["items"]));
+        out.insert("items".to_owned(), structural(&schema["items"], Repeats::Yes));
     }
+    if let Some(format) = text_format(schema) {
+        formatted(schema, format, repeats, out);
+    }
+    if let Some(format) = key_format(schema) {
+        let mut map = Value::Object(std::mem::take(out));
+        let rule = format!("self.all(key, key.size() <= {} && {})", format.longest, matches("key", format));
+        add_rule(&mut map, &rule, &key_message(format), "");
+        *out = map.as_object().cloned().unwrap_or_default();
+    }
+}
+
+/// What a format asks for, as a rule with the sentence of the reader.
+fn formatted(schema: &Value, format: Format, repeats: Repeats, out: &mut Map<String, Value>) {
+    let rule = match (format.numbers, repeats) {
+        (None, _) => {
+            out.insert("maxLength".to_owned(), longest(schema).into());
+            matches("self", format)
+        }
+        (Some(numbers), Repeats::No) => format!("type(self) == int ? {numbers} : {}", matches("self", format)),
+        // Of such a text the API server takes the longest request for its length. Once for each entry of a list, every
+        // rule is too dear, and a pattern costs nothing.
+        (Some(_), Repeats::Yes) => {
+            out.insert("pattern".to_owned(), format.pattern().into());
+            return;
+        }
+    };
+    let mut text = Value::Object(std::mem::take(out));
+    add_rule(&mut text, &rule, &format!("must be {}", format.expected), "");
+    *out = text.as_object().cloned().unwrap_or_default();
+}
+
+/// That a text has a format, in CEL.
+fn matches(text: &str, format: Format) -> String {
+    format!("{text}.matches(r'{}')", format.pattern())
 }
 
 /// The words of an enum, each with its meaning.

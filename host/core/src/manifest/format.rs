@@ -1,11 +1,12 @@
-//! What the `format` of a field asks of its text.
+//! The formats of texts: what the reader asks of them, and the same as the API server can ask it.
 
 use std::str::FromStr;
 
-use super::value::{Bytes, Duration, Parallelism, Percent};
+use super::value::{Bytes, Cpu, Duration, Parallelism, Percent};
 use crate::pattern::Pattern;
 use crate::pressure::Disk;
-use crate::schedule::{Schedule, zone};
+use crate::reference::Reference;
+use crate::schedule::{self, Schedule, zone};
 
 /// Why a text does not have a format.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,47 +22,141 @@ pub(super) enum Fault {
 pub(super) struct Format {
     /// What a text of this format is, in words.
     pub(super) expected: &'static str,
-    /// Whether whole numbers are as good as texts.
-    pub(super) takes_numbers: bool,
+    /// The most characters that it may have.
+    pub(super) longest: u64,
+    /// What whole numbers have to be, in CEL; absent where numbers are not as good as texts.
+    pub(super) numbers: Option<&'static str>,
     judge: fn(&str) -> Result<(), Fault>,
+    pattern: fn() -> String,
 }
 
+/// The longest path of a file. The API server estimates what a rule may cost by this, once for each entry of a list.
+const LONGEST_PATH: u64 = 1024;
+/// The longest number or duration; far longer than anyone writes one.
+const LONGEST_NUMBER: u64 = 64;
+
+/// A part of a path, other than `.` and `..`.
+const PATH_PART: &str = r"([^/.\x00][^/\x00]*|\.[^/.\x00][^/\x00]*|\.\.[^/\x00]+)";
+/// A DNS label, but for its length.
+const DNS_LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+/// What names of labels have after their prefix, and what values of labels are.
+const LABEL_PART: &str = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?";
+
 impl Format {
-    /// The format with this name. Formats of numbers are not among them.
+    /// Returns the format with this name. Formats of numbers are not among them.
     pub(super) fn named(name: &str) -> Option<Self> {
-        let text = |expected, judge| Some(Self { expected, takes_numbers: false, judge });
-        let number = |expected, judge| Some(Self { expected, takes_numbers: true, judge });
+        let text = |expected, longest, judge, pattern| Some(Self { expected, longest, numbers: None, judge, pattern });
+        let number = |expected, numbers, judge, pattern| {
+            Some(Self { expected, longest: LONGEST_NUMBER, numbers: Some(numbers), judge, pattern })
+        };
         match name {
-            "cron" => text("five cron fields, or one of @hourly, @daily, @weekly, @monthly, @every 90m", cron),
-            "time-zone" => text("the IANA name of a time zone, such as Europe/Berlin", time_zone),
-            "image-pattern" => text("an image pattern, such as docker.io/minchou/*", image_pattern),
-            "duration" => text(Duration::EXPECTED, parses::<Duration>),
-            "bytes" => number(Bytes::EXPECTED, parses::<Bytes>),
-            "percent" => number(Percent::EXPECTED, parses::<Percent>),
-            "parallelism" => number(Parallelism::EXPECTED, parses::<Parallelism>),
-            "filesystem" => text("images, or logs: with the name of a log root", parses::<Disk>),
+            "cron" => {
+                let expected = "five cron fields, or one of @hourly, @daily, @weekly, @monthly, @every 90m";
+                text(expected, 1024, cron, schedule::pattern)
+            }
+            "time-zone" => text("the IANA name of a time zone, such as Europe/Berlin", 64, time_zone, || {
+                "^[A-Za-z][-+A-Za-z0-9_/]*$".to_owned()
+            }),
+            // Colons stand before tags, digests and ports, so none is the last character, and none is before a slash.
+            "image-pattern" => text("an image pattern, such as docker.io/minchou/*", 1024, image_pattern, || {
+                r"^([-A-Za-z0-9._/@+*?\[\]]|:[-A-Za-z0-9._@+*?\[\]:])+$".to_owned()
+            }),
+            "image-reference" => {
+                let expected = "an image reference, such as registry.example.com/cleaners@sha256:…";
+                text(expected, 512, image_reference, || r"^([-A-Za-z0-9._/@+\[\]]|:[-A-Za-z0-9._@+\[\]:])+$".to_owned())
+            }
+            "duration" => text(Duration::EXPECTED, LONGEST_NUMBER, parses::<Duration>, || {
+                let units = ["w", "d", "h", "m", "s", "ms"];
+                // At least one of them: it is the first one that is there.
+                let from = |first: usize| {
+                    let rest = units[first + 1..].iter().map(|unit| format!("([0-9]+{unit})?"));
+                    format!("[0-9]+{}{}", units[first], rest.collect::<String>())
+                };
+                format!("^({})$", (0..units.len()).map(from).collect::<Vec<_>>().join("|"))
+            }),
+            "bytes" => number(Bytes::EXPECTED, "self >= 0", parses::<Bytes>, || {
+                r"^[0-9]+(\.[0-9]+)?(Ti|Gi|Mi|Ki|T|G|M|K|k)?B?$".to_owned()
+            }),
+            "cpu" => number(Cpu::EXPECTED, "self >= 0 && self <= 999999999", parses::<Cpu>, || {
+                r"^([0-9]{1,9}(\.[0-9]{1,3})?|[0-9]{1,9}m)$".to_owned()
+            }),
+            "percent" => number(Percent::EXPECTED, "self >= 0 && self <= 100", parses::<Percent>, || {
+                "^0*([0-9]{1,2}|100)%?$".to_owned()
+            }),
+            "parallelism" => {
+                number(Parallelism::EXPECTED, "self >= 1 && self <= 4294967295", parses::<Parallelism>, || {
+                    "^0*([1-9][0-9]{0,9}|([1-9][0-9]?|100)%)$".to_owned()
+                })
+            }
+            "filesystem" => text("images, or logs: with the name of a log root", 68, parses::<Disk>, || {
+                r"^(images|logs:[^\x00]+)$".to_owned()
+            }),
             "name" => {
-                text("a name of lower-case letters, digits and '-', with a letter or digit at both ends", name_part)
+                let expected = "a name of lower-case letters, digits and '-', with a letter or digit at both ends";
+                text(expected, 63, name_part, || format!("^{DNS_LABEL}$"))
             }
             "object-name" => {
-                text("the name of a Kubernetes object: lower-case letters, digits, '-' and '.'", object_name)
+                let expected = "the name of a Kubernetes object: lower-case letters, digits, '-' and '.'";
+                text(expected, 253, object_name, || format!(r"^{DNS_LABEL}(\.{DNS_LABEL})*$"))
             }
-            "config-map-key" => text("a key of letters, digits, '-', '_' and '.'", config_map_key),
-            "digest" => text("\"sha256:\" and 64 lower-case hexadecimal digits", digest),
+            "config-map-key" => text("a key of letters, digits, '-', '_' and '.'", 253, config_map_key, || {
+                r"^(\.?[-_A-Za-z0-9][-._A-Za-z0-9]*)$".to_owned()
+            }),
+            "label-key" => {
+                text(LABEL_KEY, 317, label_key, || format!(r"^({DNS_LABEL}(\.{DNS_LABEL})*/)?{LABEL_PART}$"))
+            }
+            "taint-key" => {
+                text(LABEL_KEY, 317, taint_key, || format!(r"^(({DNS_LABEL}(\.{DNS_LABEL})*/)?{LABEL_PART})?$"))
+            }
+            "label-value" => {
+                let expected = "the value of a label: up to 63 letters, digits, '-', '_' and '.', with a letter or digit \
+                                at both ends";
+                text(expected, 63, label_value, || format!("^({LABEL_PART})?$"))
+            }
+            "selinux-word" => {
+                text("a word of SELinux, such as spc_t", 63, selinux_word, || "^[A-Za-z][A-Za-z0-9_.]*$".to_owned())
+            }
+            "selinux-level" => text("a level of SELinux, such as s0 or s0:c1,c2", 255, selinux_level, || {
+                "^s[0-9][-s0-9.,:c]*$".to_owned()
+            }),
+            "digest" => text("\"sha256:\" and 64 lower-case hexadecimal digits", 71, digest, || {
+                "^sha256:[0-9a-f]{64}$".to_owned()
+            }),
             "endpoint" => {
-                text("auto, none, or the absolute path of a socket with or without unix:// in front", endpoint)
+                let expected = "auto, none, or the absolute path of a socket with or without unix:// in front";
+                text(expected, LONGEST_PATH, endpoint, || {
+                    r"^(auto|none|(unix://)?/[^\x00]*[^/\x00]|unix:/[^/\x00]([^\x00]*[^/\x00])?)$".to_owned()
+                })
             }
-            "host-path" => text("an absolute path below /, without . and .. in it", host_path),
-            "relative-path" => text("a relative path without . and .. in it", relative_path),
-            "filled" => text("text that is not empty", filled),
+            "host-path" => text("an absolute path below /, without . and .. in it", LONGEST_PATH, host_path, || {
+                format!("^(/{PATH_PART})+/?$")
+            }),
+            "relative-path" => text("a relative path without . and .. in it", LONGEST_PATH, relative_path, || {
+                format!("^{PATH_PART}(/{PATH_PART})*/?$")
+            }),
+            "filled" => text("text that is not empty", LONGEST_PATH, filled, || {
+                r"^[^\x00]*[^\x00\t-\r\x{85}\p{Z}][^\x00]*$".to_owned()
+            }),
             _ => None,
         }
     }
 
+    /// Judges a text, but for its length.
     pub(super) fn judge(self, text: &str) -> Result<(), Fault> {
         (self.judge)(text)
     }
+
+    /// Returns a regular expression that every text of this format matches, in the syntax that RE2 and the crate
+    /// `regex` share. A few texts may match it and be refused by [`Format::judge`] all the same: a time zone that does
+    /// not exist, a number that is too large.
+    pub(super) fn pattern(self) -> String {
+        (self.pattern)()
+    }
 }
+
+/// What a label is called by.
+const LABEL_KEY: &str = "the name of a label, such as kubernetes.io/arch: up to 63 letters, digits, '-', '_' and '.', with \
+                         a letter or digit at both ends, and in front of it, if need be, a DNS name and a '/'";
 
 fn expect(fits: bool) -> Result<(), Fault> {
     if fits { Ok(()) } else { Err(Fault::Unexpected) }
@@ -89,7 +184,11 @@ fn image_pattern(text: &str) -> Result<(), Fault> {
     text.parse::<Pattern>().map(drop).map_err(|error| Fault::Because(error.to_string()))
 }
 
-/// A DNS label, but for its length, which the schema limits.
+fn image_reference(text: &str) -> Result<(), Fault> {
+    Reference::parse(text).map(drop).map_err(|error| Fault::Because(error.to_string()))
+}
+
+/// A DNS label, but for its length, which is limited for itself.
 fn name_part(text: &str) -> Result<(), Fault> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let inside = text.bytes().all(|byte| plain(byte) || byte == b'-');
@@ -111,6 +210,40 @@ fn object_name(text: &str) -> Result<(), Fault> {
 fn config_map_key(text: &str) -> Result<(), Fault> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     expect((1..=253).contains(&text.len()) && text.bytes().all(allowed) && text != "." && !text.starts_with(".."))
+}
+
+/// The name of a label, as Kubernetes takes it.
+fn label_key(text: &str) -> Result<(), Fault> {
+    let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+    prefix.map_or(Ok(()), object_name)?;
+    expect(!name.is_empty())?;
+    label_value(name)
+}
+
+/// The key of a taint. An empty one stands for every taint, as none does.
+fn taint_key(text: &str) -> Result<(), Fault> {
+    if text.is_empty() { Ok(()) } else { label_key(text) }
+}
+
+/// The value of a label, which may be empty.
+fn label_value(text: &str) -> Result<(), Fault> {
+    let outside = |byte: &u8| byte.is_ascii_alphanumeric();
+    let inside = text.bytes().all(|byte| outside(&byte) || b"-_.".contains(&byte));
+    let ends = [text.as_bytes().first(), text.as_bytes().last()];
+    expect(text.len() <= 63 && inside && ends.into_iter().flatten().all(outside))
+}
+
+/// A user, role or type.
+fn selinux_word(text: &str) -> Result<(), Fault> {
+    let inside = |byte: u8| byte.is_ascii_alphanumeric() || b"_.".contains(&byte);
+    expect(text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic()) && text.bytes().all(inside))
+}
+
+/// Sensitivities and categories, of which the node knows more.
+fn selinux_level(text: &str) -> Result<(), Fault> {
+    let inside = |byte: u8| byte.is_ascii_digit() || b"-s.,:c".contains(&byte);
+    let begins = text.strip_prefix('s').and_then(|rest| rest.bytes().next()).is_some_and(|byte| byte.is_ascii_digit());
+    expect(begins && text.bytes().all(inside))
 }
 
 fn digest(text: &str) -> Result<(), Fault> {

@@ -95,6 +95,7 @@ impl NodeCleanup {
             ("spec.rollout.tolerations", !rollout.tolerations.is_empty()),
             ("spec.rollout.priorityClassName", rollout.priority_class_name != usual.0.priority_class_name),
             ("spec.rollout.engine", rollout.engine != usual.0.engine),
+            ("spec.rollout.podTemplate", !rollout.pod_template.is_empty()),
             ("spec.runtime.mount", runtime.mount.is_some()),
             ("spec.runtime.imageRoot", runtime.image_root != usual.1.image_root),
         ];

@@ -1,11 +1,12 @@
-//! What no schema says: how fields go together.
+//! What no schema says: how fields go together, for the reader and, in CEL, for the API server.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::check::{child, unknown};
 use super::document::{Content, Node};
 use super::problem::Problem;
-use super::value::{Bytes, Duration, Percent};
+use super::spec::{LEAST_MEMORY, MOST_MEMORY};
+use super::value::{Bytes, Cpu, Duration, Percent};
 use crate::schedule::Schedule;
 use crate::text;
 
@@ -92,23 +93,22 @@ pub(super) fn distinct(document: &Node, origin: &str, names: &mut Names, problem
     }
 }
 
-/// Everything else. Values that do not fit the schema are passed over here; they are problems already.
+/// Checks everything else. Values that do not fit the schema are passed over here; they are problems already.
 pub(super) fn check(document: &Node, problems: &mut Vec<Problem>) {
     metadata(document, problems);
     let Some(spec) = document.get("spec") else { return };
-    time(spec, problems);
     for list in ["plugins", "logRoots"] {
         distinct_names(spec, list, problems);
     }
-    for (index, plugin) in spec.get("plugins").into_iter().flat_map(Node::items).enumerate() {
-        let path = format!("spec.plugins[{index}]");
-        limits(plugin, &child(&path, "limits"), problems);
-        pinned(plugin, &path, problems);
+    for rule in RULES.iter().filter(|rule| rule.scope == Scope::Everywhere) {
+        rule.check(document, problems);
     }
-    pressure(spec, problems);
-    completion(spec, problems);
-    for (index, toleration) in spec.at("rollout.tolerations").into_iter().flat_map(Node::items).enumerate() {
-        tolerates(toleration, &format!("spec.rollout.tolerations[{index}]"), problems);
+}
+
+/// Checks what is wrong on a cluster only.
+pub(super) fn check_on_cluster(document: &Node, problems: &mut Vec<Problem>) {
+    for rule in RULES.iter().filter(|rule| rule.scope == Scope::Cluster) {
+        rule.check(document, problems);
     }
 }
 
@@ -119,48 +119,6 @@ fn metadata(document: &Node, problems: &mut Vec<Problem>) {
         if !known.contains(&name) && !OTHER_METADATA.contains(&name) {
             problems.push(unknown(field, &known, "metadata"));
         }
-    }
-}
-
-fn time(spec: &Node, problems: &mut Vec<Problem>) {
-    if spec.get("schedule").is_none() {
-        // One that is misspelt is told of already.
-        let is_misspelt = spec.fields().iter().any(|field| text::closest(&field.name, ["schedule"]).is_some());
-        let is_null = spec.fields().iter().any(|field| field.name == "schedule");
-        if !is_misspelt || is_null {
-            without_schedule(spec, problems);
-        }
-        return;
-    }
-    let Some(schedule) = spec.get("schedule").and_then(Node::text) else { return };
-    if let Some(zone) = spec.get("timeZone").filter(|_| schedule.contains("TZ")) {
-        let message = "must be left out, because the schedule names a time zone itself";
-        problems.push(Problem::new(zone.line, "spec.timeZone", message).found(zone.shown()));
-    }
-    let period = Schedule::parse(schedule, None).ok().and_then(|schedule| schedule.period());
-    let deadline = spec.get("startingDeadlineSeconds").and_then(|node| Some((node, node.number()?)));
-    if let (Some(period), Some((node, seconds))) = (period, deadline)
-        && seconds < period.as_secs().unsigned_abs()
-    {
-        let message = format!(
-            "must be at least the period of the schedule, {} seconds; no run would ever start",
-            period.as_secs()
-        );
-        problems.push(Problem::new(node.line, "spec.startingDeadlineSeconds", message).found(node.shown()));
-    }
-}
-
-/// Fields that only a schedule gives a meaning. The policy of concurrency has one for runs that a full disk starts, and
-/// its default is written out wherever a manifest is stored.
-fn without_schedule(spec: &Node, problems: &mut Vec<Problem>) {
-    let fills = spec.at("pressure.above").is_some();
-    for name in ["timeZone", "startingDeadlineSeconds", "concurrencyPolicy"] {
-        let Some(node) = spec.get(name) else { continue };
-        if name == "concurrencyPolicy" && (fills || !matches!(node.text(), Some("Allow" | "Replace"))) {
-            continue;
-        }
-        let message = "has no effect without a schedule; leave it out, or give spec.schedule";
-        problems.push(Problem::new(node.line, &child("spec", name), message).found(node.shown()));
     }
 }
 
@@ -175,124 +133,444 @@ fn distinct_names(spec: &Node, list: &str, problems: &mut Vec<Problem>) {
     }
 }
 
-fn limits(plugin: &Node, path: &str, problems: &mut Vec<Problem>) {
-    let timeout: Option<(&Node, Duration)> = parsed(plugin, "limits.timeout");
-    if let Some((node, _)) = timeout.filter(|(_, timeout)| timeout.get().is_zero()) {
-        problems
-            .push(Problem::new(node.line, &child(path, "timeout"), "must be longer than nothing").found(node.shown()));
-    }
-    let memory: Option<(&Node, Bytes)> = parsed(plugin, "limits.memory");
-    if let Some((node, _)) = memory.filter(|(_, memory)| !(1 << 20..=4 << 30).contains(&memory.get())) {
-        problems.push(Problem::new(node.line, &child(path, "memory"), "must be from 1Mi to 4Gi").found(node.shown()));
-    }
+/// Where a rule is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Wherever a manifest is read, and by the API server.
+    Everywhere,
+    /// By what acts on a cluster, and by the API server.
+    Cluster,
+    /// By the API server alone. The schema of metadata is its own; the reader has a format for it.
+    ApiServer,
 }
 
-/// What an image's tag names, and what a ConfigMap holds, can change from run to run, so that nobody would know which
-/// plugin decides.
-fn pinned(plugin: &Node, path: &str, problems: &mut Vec<Problem>) {
-    if plugin.get("digest").is_some() {
-        return;
-    }
-    if let Some(config_map) = plugin.at("source.configMap") {
-        let message = "must be given, because whoever may edit the ConfigMap could change the plugin";
-        problems.push(Problem::new(config_map.line, &child(path, "digest"), message));
-    }
-    let Some(reference) = plugin.at("source.imageVolume.reference") else { return };
-    let is_pinned = reference.text().is_some_and(|text| text.contains("@sha256:"));
-    if !is_pinned {
-        let message = "must be given, because the reference of the image has no digest (@sha256:…)";
-        problems.push(Problem::new(reference.line, &child(path, "digest"), message));
-    }
+/// How fields go together, once for the reader and once for the API server. Fields that are wrong by themselves break no
+/// rule: they are problems already.
+pub(super) struct Rule {
+    /// What is judged, by its path in the schema: `[]` stands for the entries of a list.
+    pub(super) place: &'static str,
+    /// The field that the sentence is about, by its path from there.
+    pub(super) field: &'static str,
+    /// The sentence.
+    pub(super) message: &'static str,
+    /// The rule in CEL; absent when CEL cannot say it.
+    pub(super) cel: Option<&'static str>,
+    scope: Scope,
+    holds: fn(&Node) -> bool,
+    meant: fn(&Node) -> Option<String>,
 }
 
-fn pressure(spec: &Node, problems: &mut Vec<Problem>) {
-    let Some(pressure) = spec.get("pressure").filter(|node| matches!(node.content, Content::Map(_))) else { return };
-    if pressure.get("above").is_none() && pressure.get("until").is_none() {
-        let message = "must have above, until or both; without them it says nothing";
-        problems.push(Problem::new(pressure.line, "spec.pressure", message));
+impl Rule {
+    const fn new(
+        place: &'static str,
+        field: &'static str,
+        message: &'static str,
+        cel: &'static str,
+        holds: fn(&Node) -> bool,
+    ) -> Self {
+        Self { place, field, message, cel: Some(cel), scope: Scope::Everywhere, holds, meant: |_| None }
     }
-    measured(spec, pressure, problems);
-    bounds(pressure, problems);
-    let (above, until) = (parsed::<Percent>(pressure, "above"), parsed::<Percent>(pressure, "until"));
-    if let (Some((_, above)), Some((node, until))) = (above, until)
-        && until > above
-    {
-        let message = format!("must not be more than above, which is {above}; it would stop before it begins");
-        problems.push(Problem::new(node.line, "spec.pressure.until", message).found(node.shown()));
-    }
-}
 
-/// No filesystem is fuller than full, and every one is no fuller than that.
-fn bounds(pressure: &Node, problems: &mut Vec<Problem>) {
-    for (name, message) in [
-        ("above", "must be less than 100%: no filesystem is ever fuller, so nothing would ever be removed"),
-        ("until", "must be less than 100%: no filesystem is ever fuller, so every run would stop before it begins"),
-    ] {
-        if let Some((node, _)) = parsed::<Percent>(pressure, name).filter(|(_, percent)| percent.get() >= 100) {
-            problems.push(Problem::new(node.line, &child("spec.pressure", name), message).found(node.shown()));
+    const fn within(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
+    const fn not_in_cel(self) -> Self {
+        Self { cel: None, ..self }
+    }
+
+    const fn suggesting(self, meant: fn(&Node) -> Option<String>) -> Self {
+        Self { meant, ..self }
+    }
+
+    fn check(&self, document: &Node, problems: &mut Vec<Problem>) {
+        for (path, node) in places(document, self.place) {
+            if !(self.holds)(node) {
+                problems.push(self.problem(document, &path, node));
+            }
+        }
+    }
+
+    fn problem(&self, document: &Node, path: &str, node: &Node) -> Problem {
+        let field = format!("{path}{}", self.field);
+        let given = if self.field.is_empty() { None } else { node.at(self.field.trim_start_matches('.')) };
+        let scalar = given.filter(|given| !matches!(given.content, Content::Map(_) | Content::List(_)));
+        let problem = Problem::new(document.nearest_line(&field), &field, self.message);
+        let problem = problem.meant((self.meant)(node).as_deref());
+        match scalar {
+            Some(scalar) => problem.found(scalar.shown()),
+            None => problem,
         }
     }
 }
 
-/// Only a declared log root has a filesystem, and only a runtime one of images.
-fn measured(spec: &Node, pressure: &Node, problems: &mut Vec<Problem>) {
-    let no_runtime = spec.at("runtime.endpoint").and_then(Node::text) == Some("none");
-    let disk = pressure.get("filesystem").and_then(Node::text).unwrap_or("images");
-    if no_runtime && disk == "images" {
-        let line = pressure.get("filesystem").map_or(pressure.line, |node| node.line);
-        let message = "must be that of a log root, because spec.runtime.endpoint is none and images are never measured";
-        problems.push(Problem::new(line, "spec.pressure.filesystem", message));
+/// Finds what is at a path of the schema, with the path of each.
+fn places<'a>(document: &'a Node, place: &str) -> Vec<(String, &'a Node)> {
+    let mut found = vec![(String::new(), document)];
+    for step in place.split('.').filter(|step| !step.is_empty()) {
+        let (name, is_list) = step.strip_suffix("[]").map_or((step, false), |name| (name, true));
+        let fields = found.into_iter().filter_map(|(path, node)| Some((child(&path, name), node.get(name)?)));
+        found = if is_list {
+            let items = fields.flat_map(|(path, node)| {
+                node.items().iter().enumerate().map(move |(index, item)| (format!("{path}[{index}]"), item))
+            });
+            items.collect()
+        } else {
+            fields.collect()
+        };
     }
-    let Some(node) = pressure.get("filesystem") else { return };
-    let Some(disk) = node.text().filter(|disk| disk.starts_with("logs:")) else { return };
+    found
+}
+
+const SPEC: &str = "spec";
+const WITHOUT_SCHEDULE: &str = "has no effect without a schedule; leave it out, or give spec.schedule";
+const LEFT_OUT_OF_NEVER: &str = "must be left out when type is Never";
+const COMPLETION: &str = "spec.rollout.completionPolicy";
+const TOLERATIONS: &str = "spec.rollout.tolerations[]";
+
+/// All rules but those about names that are given twice, which the API server keeps by the keys of the lists.
+pub(super) const RULES: [Rule; 33] = [
+    Rule::new(
+        "",
+        "",
+        "metadata.name must have at most 52 characters, because OpenKruise names each run after it and adds eleven",
+        "self.metadata.name.size() <= 52",
+        |_| true,
+    )
+    .within(Scope::ApiServer),
+    Rule::new(
+        "",
+        "",
+        "metadata.name must have no dots, because pods carry it as the value of a label",
+        "!self.metadata.name.contains('.')",
+        |_| true,
+    )
+    .within(Scope::ApiServer),
+    Rule::new(
+        SPEC,
+        ".timeZone",
+        "must be left out, because the schedule names a time zone itself",
+        "!has(self.timeZone) || !has(self.schedule) || !self.schedule.contains('TZ')",
+        |spec| spec.get("timeZone").is_none() || !text(spec, "schedule").contains("TZ"),
+    ),
+    Rule::new(
+        SPEC,
+        ".startingDeadlineSeconds",
+        "must be at least the period of the schedule; no run would ever start",
+        "!has(self.startingDeadlineSeconds) || !has(self.schedule) || !self.schedule.matches(r'^@every ([0-9]{1,6}(h|m|s))+$') || self.startingDeadlineSeconds >= duration(self.schedule.substring(7)).getSeconds()",
+        outlasts_the_period,
+    ),
+    Rule::new(
+        SPEC,
+        ".timeZone",
+        WITHOUT_SCHEDULE,
+        "has(self.schedule) || !has(self.timeZone)",
+        |spec| has_schedule(spec) || spec.get("timeZone").is_none(),
+    ),
+    Rule::new(
+        SPEC,
+        ".startingDeadlineSeconds",
+        WITHOUT_SCHEDULE,
+        "has(self.schedule) || !has(self.startingDeadlineSeconds)",
+        |spec| has_schedule(spec) || spec.get("startingDeadlineSeconds").is_none(),
+    ),
+    // A full disk starts runs as well, and the default is written out wherever a manifest is stored.
+    Rule::new(
+        SPEC,
+        ".concurrencyPolicy",
+        WITHOUT_SCHEDULE,
+        "has(self.schedule) || has(self.pressure) && has(self.pressure.above) || !has(self.concurrencyPolicy) || self.concurrencyPolicy == 'Forbid'",
+        |spec| {
+            let policy = text(spec, "concurrencyPolicy");
+            has_schedule(spec) || spec.at("pressure.above").is_some() || !["Allow", "Replace"].contains(&policy)
+        },
+    ),
+    Rule::new(
+        SPEC,
+        ".concurrencyPolicy",
+        "must be Forbid or Replace on a cluster: two sweeps on one node only get into each other's way",
+        "!has(self.concurrencyPolicy) || self.concurrencyPolicy != 'Allow'",
+        |spec| text(spec, "concurrencyPolicy") != "Allow",
+    )
+    .within(Scope::Cluster),
+    Rule::new(
+        SPEC,
+        ".pressure.filesystem",
+        "must be that of a log root, because spec.runtime.endpoint is none and images are never measured",
+        "!has(self.pressure) || !has(self.runtime) || !has(self.runtime.endpoint) || self.runtime.endpoint != 'none' || has(self.pressure.filesystem) && self.pressure.filesystem != 'images'",
+        |spec| {
+            let is_of_images = spec.get("pressure").is_some_and(is_map) && matches!(disk(spec), "images" | "");
+            !is_of_images || text(spec, "runtime.endpoint") != "none"
+        },
+    ),
+    Rule::new(
+        SPEC,
+        ".pressure.filesystem",
+        "must be that of a log root in spec.logRoots",
+        "!has(self.pressure) || !has(self.pressure.filesystem) || !self.pressure.filesystem.startsWith('logs:') || has(self.logRoots) && self.logRoots.exists(root, self.pressure.filesystem == 'logs:' + root.name)",
+        |spec| !disk(spec).starts_with("logs:") || declared_disks(spec).iter().any(|root| root == disk(spec)),
+    )
+    .suggesting(|spec| {
+        text::closest(disk(spec), declared_disks(spec).iter().map(String::as_str)).map(str::to_owned)
+    }),
+    Rule::new(
+        "spec.pressure",
+        "",
+        "must have above, until or both; without them it says nothing",
+        "has(self.above) || has(self.until)",
+        |pressure| !is_map(pressure) || ["above", "until"].iter().any(|name| pressure.get(name).is_some()),
+    ),
+    Rule::new(
+        "spec.pressure",
+        ".above",
+        "must be less than 100%: no filesystem is ever fuller, so nothing would ever be removed",
+        "!has(self.above) || !(self.above in [dyn(100), dyn('100'), dyn('100%')])",
+        |pressure| percent(pressure, "above").is_none_or(|percent| percent.get() < 100),
+    ),
+    Rule::new(
+        "spec.pressure",
+        ".until",
+        "must be less than 100%: no filesystem is ever fuller, so every run would stop before it begins",
+        "!has(self.until) || !(self.until in [dyn(100), dyn('100'), dyn('100%')])",
+        |pressure| percent(pressure, "until").is_none_or(|percent| percent.get() < 100),
+    ),
+    Rule::new(
+        "spec.pressure",
+        ".until",
+        "must not be more than above; it would stop before it begins",
+        "!has(self.until) || !has(self.above) || (type(self.until) == int ? int(self.until) : self.until.matches(r'^[0-9]{1,3}%?$') ? int(self.until.replace('%', '')) : 0) <= (type(self.above) == int ? int(self.above) : self.above.matches(r'^[0-9]{1,3}%?$') ? int(self.above.replace('%', '')) : 100)",
+        |pressure| match (percent(pressure, "above"), percent(pressure, "until")) {
+            (Some(above), Some(until)) => until <= above,
+            _ => true,
+        },
+    ),
+    Rule::new(
+        "spec.plugins[]",
+        ".digest",
+        "must be given, because whoever may edit the ConfigMap could change the plugin",
+        "has(self.digest) || !has(self.source.configMap)",
+        |plugin| plugin.get("digest").is_some() || plugin.at("source.configMap").is_none(),
+    ),
+    // What a tag names can change from run to run.
+    Rule::new(
+        "spec.plugins[]",
+        ".digest",
+        "must be given, because the reference of the image has no digest (@sha256:…)",
+        "has(self.digest) || !has(self.source.imageVolume) || self.source.imageVolume.reference.contains('@sha256:')",
+        |plugin| {
+            let reference = plugin.at("source.imageVolume.reference").and_then(Node::text);
+            plugin.get("digest").is_some() || reference.is_none_or(|text| text.contains("@sha256:"))
+        },
+    ),
+    Rule::new(
+        "spec.plugins[].source",
+        ".file",
+        "is a file of one machine; on a cluster use configMap or imageVolume",
+        "!has(self.file)",
+        |source| source.get("file").is_none(),
+    )
+    .within(Scope::Cluster),
+    Rule::new(
+        "spec.plugins[].limits",
+        ".timeout",
+        "must be longer than nothing",
+        "!has(self.timeout) || !self.timeout.matches(r'^(0+[a-z]+)+$')",
+        |limits| parsed::<Duration>(limits, "timeout").is_none_or(|timeout| !timeout.get().is_zero()),
+    ),
+    // The schema bounds numbers. Of a text in a list the API server takes the longest request for its length, so that
+    // every rule would be too dear.
+    Rule::new("spec.plugins[].limits", ".memory", "must be from 1Mi to 4Gi", "", |limits| {
+        parsed::<Bytes>(limits, "memory").is_none_or(|memory| (LEAST_MEMORY..=MOST_MEMORY).contains(&memory.get()))
+    })
+    .not_in_cel(),
+    Rule::new(
+        "spec.rollout",
+        ".nodeSelector",
+        "must not ask for another kubernetes.io/os than linux, because the pods run on Linux nodes only",
+        "!has(self.nodeSelector) || ['kubernetes.io/os', 'beta.kubernetes.io/os'].all(key, !(key in self.nodeSelector) || self.nodeSelector[key] == 'linux')",
+        |rollout| {
+            let labels = rollout.get("nodeSelector").map(Node::fields).unwrap_or_default();
+            let mut systems = labels.iter().filter(|label| OS_LABELS.contains(&label.name.as_str()));
+            systems.all(|label| label.value.text() == Some("linux"))
+        },
+    )
+    .within(Scope::Cluster),
+    Rule::new(
+        SPEC,
+        ".rollout.completionPolicy.type",
+        "must not be Never with a schedule, because no run would ever be over",
+        "!has(self.schedule) || !has(self.rollout) || !has(self.rollout.completionPolicy) || !has(self.rollout.completionPolicy.type) || self.rollout.completionPolicy.type != 'Never'",
+        |spec| spec.get("schedule").is_none() || text(spec, "rollout.completionPolicy.type") != "Never",
+    ),
+    Rule::new(
+        SPEC,
+        ".rollout.completionPolicy.ttlSecondsAfterFinished",
+        "must be left out with a schedule: OpenKruise starts the last run again when it is forgotten; use the history limits",
+        "!has(self.schedule) || !has(self.rollout) || !has(self.rollout.completionPolicy) || !has(self.rollout.completionPolicy.ttlSecondsAfterFinished)",
+        |spec| spec.get("schedule").is_none() || spec.at("rollout.completionPolicy.ttlSecondsAfterFinished").is_none(),
+    )
+    .within(Scope::Cluster),
+    Rule::new(
+        COMPLETION,
+        ".activeDeadlineSeconds",
+        LEFT_OUT_OF_NEVER,
+        "!has(self.type) || self.type != 'Never' || !has(self.activeDeadlineSeconds)",
+        |policy| text(policy, "type") != "Never" || policy.get("activeDeadlineSeconds").is_none(),
+    ),
+    Rule::new(
+        COMPLETION,
+        ".ttlSecondsAfterFinished",
+        LEFT_OUT_OF_NEVER,
+        "!has(self.type) || self.type != 'Never' || !has(self.ttlSecondsAfterFinished)",
+        |policy| text(policy, "type") != "Never" || policy.get("ttlSecondsAfterFinished").is_none(),
+    ),
+    Rule::new(
+        TOLERATIONS,
+        ".operator",
+        "must be Exists when there is no key",
+        "has(self.key) && self.key != '' || has(self.operator) && self.operator == 'Exists'",
+        |toleration| !text(toleration, "key").is_empty() || text(toleration, "operator") == "Exists",
+    ),
+    Rule::new(
+        TOLERATIONS,
+        ".value",
+        "must be left out when operator is Exists",
+        "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",
+        |toleration| text(toleration, "operator") != "Exists" || text(toleration, "value").is_empty(),
+    ),
+    Rule::new(
+        TOLERATIONS,
+        ".tolerationSeconds",
+        "must be left out unless effect is NoExecute",
+        "!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",
+        |toleration| toleration.get("tolerationSeconds").is_none() || text(toleration, "effect") == "NoExecute",
+    ),
+    Rule::new(
+        POD_TEMPLATE,
+        ".labels",
+        "must have none that Holystone or OpenKruise sets: holystone.dev/…, app.kubernetes.io/name, \
+         app.kubernetes.io/component, app.kubernetes.io/managed-by, broadcastjob-name, broadcastjob-controller-uid, \
+         controller-revision-hash, pod-template-generation",
+        "!has(self.labels) || self.labels.all(key, !key.startsWith('holystone.dev/') && !(key in ['app.kubernetes.io/name', 'app.kubernetes.io/component', 'app.kubernetes.io/managed-by', 'broadcastjob-name', 'broadcastjob-controller-uid', 'controller-revision-hash', 'pod-template-generation']))",
+        |template| {
+            let mut labels = template.get("labels").into_iter().flat_map(Node::fields);
+            labels.all(|label| !label.name.starts_with(OWN_PREFIX) && !OWN_LABELS.contains(&label.name.as_str()))
+        },
+    ),
+    Rule::new(
+        POD_TEMPLATE,
+        ".annotations",
+        "must have none of holystone.dev/…, which are for Holystone itself",
+        "!has(self.annotations) || self.annotations.all(key, !key.startsWith('holystone.dev/'))",
+        |template| {
+            let mut annotations = template.get("annotations").into_iter().flat_map(Node::fields);
+            annotations.all(|annotation| !annotation.name.starts_with(OWN_PREFIX))
+        },
+    ),
+    Rule::new(
+        REQUESTS,
+        ".cpu",
+        "must be at most 1: the pods' priority evicts others",
+        "!has(self.cpu) || type(self.cpu) != int || self.cpu <= 1",
+        |requests| parsed::<Cpu>(requests, "cpu").is_none_or(|cpu| cpu.get() <= MOST_REQUESTED_CPU),
+    ),
+    Rule::new(
+        REQUESTS,
+        ".memory",
+        "must be at most 1Gi: the pods' priority evicts others",
+        "!has(self.memory) || type(self.memory) != int || self.memory <= 1073741824",
+        |requests| parsed::<Bytes>(requests, "memory").is_none_or(|memory| memory.get() <= MOST_REQUESTED_MEMORY),
+    ),
+    // Amounts with units are not compared in CEL.
+    Rule::new("spec.rollout.podTemplate.resources", ".limits", "must not be less than what is requested", "", |resources| {
+        let fits = |limit: Option<u64>, request: Option<u64>| limit.is_none_or(|limit| request.unwrap_or(0) <= limit);
+        let cpu = |path: &str| parsed::<Cpu>(resources, path).map(Cpu::get);
+        let memory = |path: &str| parsed::<Bytes>(resources, path).map(Bytes::get);
+        fits(cpu("limits.cpu"), cpu("requests.cpu")) && fits(memory("limits.memory"), memory("requests.memory"))
+    })
+    .not_in_cel(),
+    Rule::new(
+        EXPRESSIONS,
+        ".values",
+        "must have at least one entry with operator In or NotIn, and none with Exists or DoesNotExist",
+        "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+        |expression| {
+            let is_given = expression.get("values").is_some_and(|values| !values.items().is_empty());
+            match text(expression, "operator") {
+                "In" | "NotIn" => is_given,
+                "Exists" | "DoesNotExist" => !is_given,
+                _ => true,
+            }
+        },
+    ),
+];
+
+const POD_TEMPLATE: &str = "spec.rollout.podTemplate";
+const REQUESTS: &str = "spec.rollout.podTemplate.resources.requests";
+const EXPRESSIONS: &str = "spec.rollout.podTemplate.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchExpressions[]";
+/// How labels and annotations begin that only Holystone sets.
+const OWN_PREFIX: &str = "holystone.dev/";
+/// Labels by which Holystone, OpenKruise and Kubernetes find pods.
+const OWN_LABELS: [&str; 7] = [
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/component",
+    "app.kubernetes.io/managed-by",
+    "broadcastjob-name",
+    "broadcastjob-controller-uid",
+    "controller-revision-hash",
+    "pod-template-generation",
+];
+/// In thousandths.
+const MOST_REQUESTED_CPU: u64 = 1000;
+/// In bytes.
+const MOST_REQUESTED_MEMORY: u64 = 1 << 30;
+
+/// The labels that say what a node runs.
+const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
+
+/// Whether there is a schedule, or one that is misspelt and a problem already.
+fn has_schedule(spec: &Node) -> bool {
+    let is_misspelt = spec.fields().iter().any(|field| text::closest(&field.name, ["schedule"]).is_some());
+    let is_null = spec.fields().iter().any(|field| field.name == "schedule");
+    spec.get("schedule").is_some() || is_misspelt && !is_null
+}
+
+fn outlasts_the_period(spec: &Node) -> bool {
+    let period = Schedule::parse(text(spec, "schedule"), None).ok().and_then(|schedule| schedule.period());
+    let deadline = spec.get("startingDeadlineSeconds").and_then(Node::number);
+    match (period, deadline) {
+        (Some(period), Some(seconds)) => seconds >= period.as_secs().unsigned_abs(),
+        _ => true,
+    }
+}
+
+/// The filesystem that is measured, as it is written.
+fn disk(spec: &Node) -> &str {
+    text(spec, "pressure.filesystem")
+}
+
+/// The filesystems of log roots.
+fn declared_disks(spec: &Node) -> Vec<String> {
     let roots = spec.get("logRoots").into_iter().flat_map(Node::items);
-    let declared: Vec<String> = roots.filter_map(|root| Some(format!("logs:{}", root.get("name")?.text()?))).collect();
-    if !declared.iter().any(|root| root == disk) {
-        let message = "must be that of a log root in spec.logRoots";
-        let problem = Problem::new(node.line, "spec.pressure.filesystem", message).found(node.shown());
-        problems.push(problem.meant(text::closest(disk, declared.iter().map(String::as_str))));
-    }
+    roots.filter_map(|root| Some(format!("logs:{}", root.get("name")?.text()?))).collect()
 }
 
-/// A run that is never over has no end to count from.
-fn completion(spec: &Node, problems: &mut Vec<Problem>) {
-    let Some(policy) = spec.at("rollout.completionPolicy") else { return };
-    if policy.get("type").and_then(Node::text) != Some("Never") {
-        return;
-    }
-    for name in ["activeDeadlineSeconds", "ttlSecondsAfterFinished"] {
-        if let Some(node) = policy.get(name) {
-            let path = format!("spec.rollout.completionPolicy.{name}");
-            problems.push(Problem::new(node.line, &path, "must be left out when type is Never").found(node.shown()));
-        }
-    }
-    if spec.get("schedule").is_some() {
-        let message = "must not be Never with a schedule, because no run would ever be over";
-        problems.push(Problem::new(policy.line, "spec.rollout.completionPolicy.type", message));
-    }
+fn is_map(node: &Node) -> bool {
+    matches!(node.content, Content::Map(_))
 }
 
-fn tolerates(toleration: &Node, path: &str, problems: &mut Vec<Problem>) {
-    let text = |name: &str| toleration.get(name).and_then(Node::text).unwrap_or_default();
-    let mut problem = |name: &str, message: &str| {
-        let line = toleration.get(name).map_or(toleration.line, |node| node.line);
-        problems.push(Problem::new(line, &child(path, name), message));
-    };
-    let exists = text("operator") == "Exists";
-    if text("key").is_empty() && !exists {
-        problem("operator", "must be Exists when there is no key");
-    }
-    if exists && !text("value").is_empty() {
-        problem("value", "must be left out when operator is Exists");
-    }
-    if toleration.get("tolerationSeconds").is_some() && text("effect") != "NoExecute" {
-        problem("tolerationSeconds", "must be left out unless effect is NoExecute");
-    }
+/// The text at a path; empty when there is none.
+fn text<'a>(node: &'a Node, path: &str) -> &'a str {
+    node.at(path).and_then(Node::text).unwrap_or_default()
+}
+
+fn percent(node: &Node, path: &str) -> Option<Percent> {
+    parsed(node, path)
 }
 
 /// The value at a path, if it is one of this kind.
-fn parsed<'a, T: std::str::FromStr>(node: &'a Node, path: &str) -> Option<(&'a Node, T)> {
+fn parsed<T: std::str::FromStr>(node: &Node, path: &str) -> Option<T> {
     let node = node.at(path)?;
     let text = node.text().map_or_else(|| node.number().map(|number| number.to_string()), |text| Some(text.to_owned()));
-    Some((node, text?.parse().ok()?))
+    text?.parse().ok()
 }

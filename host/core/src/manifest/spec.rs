@@ -1,6 +1,8 @@
 //! The format itself. Doc comments are the reference that users read: `holystone explain`, the page in `docs/` and the
 //! CRD are made from them.
 
+mod pod_template;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -8,6 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::value::{Bytes, Duration, Parallelism, Percent};
+pub use pod_template::{
+    Affinity, Amounts, NodeAffinity, NodeExpression, NodeOperator, NodeSelector, NodeSelectorTerm, PodTemplate,
+    PullSecret, Resources, SeLinuxOptions,
+};
+
 use crate::pattern::Pattern;
 use crate::pressure::Disk;
 use crate::schedule::ConcurrencyPolicy;
@@ -247,7 +254,7 @@ pub struct ConfigMapKey {
 pub struct ImagePath {
     /// The image, for example `registry.example.com/cleaners@sha256:…`. What a tag names can change, so without a digest
     /// here the plugin must have one in its field `digest`.
-    #[schemars(extend("format" = "filled", "maxLength" = 512))]
+    #[schemars(extend("format" = "image-reference"))]
     pub reference: String,
     /// The file in the image, for example `cleaner.wasm`.
     #[schemars(extend("format" = "relative-path"))]
@@ -277,8 +284,14 @@ pub struct PluginLimits {
     /// How long one call may take.
     pub timeout: Duration,
     /// How much memory it may have, from 1Mi to 4Gi. Plugins in JavaScript or Python need 256Mi and more.
+    #[schemars(extend("minimum" = LEAST_MEMORY, "maximum" = MOST_MEMORY))]
     pub memory: Bytes,
 }
+
+/// The least memory that a plugin may be given, in bytes.
+pub(super) const LEAST_MEMORY: u64 = 1 << 20;
+/// The most memory that a plugin may be given, in bytes.
+pub(super) const MOST_MEMORY: u64 = 4 << 30;
 
 /// What becomes of the run when a plugin fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -297,6 +310,7 @@ pub struct GuardRails {
     /// Images to keep, by pattern: `docker.io/minchou/base` is every tag and digest of a repository, `*` stands for any
     /// characters and `?` for one; a digest or an image id works too. One protected tag protects the image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
     pub protect_images: Vec<Pattern>,
     /// Built-in patterns that do not protect on this node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -392,6 +406,11 @@ pub struct Rollout {
     pub failure_policy: FailurePolicy,
     /// Run on nodes with all of these labels only. Means nothing on one machine.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend(
+        "propertyNames" = { "format": "label-key" },
+        "additionalProperties" = { "type": "string", "format": "label-value" },
+        "maxProperties" = 64,
+    ))]
     pub node_selector: BTreeMap<String, String>,
     /// Run on nodes with these taints as well. The taints that a DaemonSet's pods tolerate are tolerated in any case:
     /// nodes under pressure for disk, memory or process ids, and nodes that are unschedulable. Means nothing on one
@@ -405,6 +424,9 @@ pub struct Rollout {
     pub priority_class_name: String,
     /// What brings runs to the nodes of a cluster. Means nothing on one machine.
     pub engine: RolloutEngine,
+    /// What the pods have besides what Holystone gives them. Means nothing on one machine.
+    #[serde(skip_serializing_if = "PodTemplate::is_empty")]
+    pub pod_template: PodTemplate,
 }
 
 /// What brings runs to the nodes of a cluster.
@@ -475,12 +497,14 @@ pub enum FailurePolicyType {
 pub struct Toleration {
     /// The key of the taint; without one, with operator `Exists`, every taint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "taint-key"))]
     pub key: Option<String>,
     /// How key and value are compared.
     #[serde(default)]
     pub operator: TolerationOperator,
     /// The value of the taint, with operator `Equal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "label-value"))]
     pub value: Option<String>,
     /// The effect of the taint; without one, every effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -560,6 +584,7 @@ impl Default for Rollout {
             tolerations: Vec::new(),
             priority_class_name: "system-node-critical".to_owned(),
             engine: RolloutEngine::default(),
+            pod_template: PodTemplate::default(),
         }
     }
 }

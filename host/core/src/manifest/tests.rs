@@ -8,6 +8,7 @@ use super::*;
 use crate::guard;
 use crate::schedule::{ConcurrencyPolicy, HistoryLimits, Schedule};
 
+mod inputs;
 mod problems;
 mod properties;
 mod reference;
@@ -113,6 +114,23 @@ fn everything_that_is_written_arrives() {
     assert_eq!(rollout.node_selector["kubernetes.io/os"], "linux");
     assert_eq!(rollout.tolerations[0].operator, TolerationOperator::Exists);
     assert_eq!(rollout.tolerations[1].effect, Some(TaintEffect::NoExecute));
+    let pod = rollout.pod_template;
+    assert_eq!((pod.labels["team"].as_str(), pod.annotations["example.com/owner"].as_str()), ("platform", "platform"));
+    assert_eq!(pod.image_pull_secrets, [PullSecret { name: "registry".to_owned() }]);
+    assert_eq!((pod.service_account_name.as_deref(), pod.host_pid), (Some("node-agent"), true));
+    let options = pod.se_linux_options.unwrap();
+    assert_eq!(
+        (options.kind.as_str(), options.level.as_deref(), options.role.as_deref()),
+        ("spc_t", Some("s0"), Some("system_r"))
+    );
+    assert_eq!(options.user.as_deref(), Some("system_u"));
+    let amounts = |cpu: &str, memory: &str| Amounts { cpu: cpu.parse().ok(), memory: memory.parse().ok() };
+    assert_eq!(pod.resources, Resources { requests: amounts("0.5", "128Mi"), limits: amounts("2000m", "1Gi") });
+    let terms =
+        pod.affinity.unwrap().node_affinity.required_during_scheduling_ignored_during_execution.node_selector_terms;
+    let [NodeSelectorTerm { match_expressions }] = &terms[..] else { panic!("{terms:?}") };
+    assert_eq!(match_expressions[0].values, ["a", "b"]);
+    assert_eq!((match_expressions[1].operator, match_expressions[1].values.len()), (NodeOperator::DoesNotExist, 0));
 }
 
 #[test]
@@ -196,7 +214,7 @@ fn a_manifest_means_a_timetable_limits_and_rails() {
     assert_eq!((rails.min_age, rails.confirmations), (SignedDuration::from_hours(1), 3));
     let pressure = crate::pressure::Pressure { above: Some(85), until: Some(70), ..Default::default() };
     assert_eq!(full.pressure(), pressure);
-    let fleet = ["parallelism", "failurePolicy.type", "nodeSelector", "tolerations"];
+    let fleet = ["parallelism", "failurePolicy.type", "nodeSelector", "tolerations", "podTemplate"];
     assert_eq!(full.only_on_a_fleet(), fleet.map(|field| format!("spec.rollout.{field}")));
 
     let least = only(LEAST);

@@ -193,6 +193,61 @@ impl TryFrom<Scalar> for Bytes {
     }
 }
 
+/// A number of CPUs, such as `500m` or `2`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "Scalar")]
+pub struct Cpu(u64);
+
+impl Cpu {
+    /// What is a number of CPUs.
+    pub const EXPECTED: &str = "a number of CPUs such as 2, 0.5 or 500m (thousandths of one)";
+
+    /// The most digits of whole numbers; more CPUs than any machine has.
+    const DIGITS: usize = 9;
+
+    /// So many thousandths of a CPU.
+    pub const fn from_thousandths(thousandths: u64) -> Self {
+        Self(thousandths)
+    }
+
+    /// Thousandths of a CPU.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    fn thousandths(text: &str) -> Option<u64> {
+        let short = |digits: &str, most: usize| (1..=most).contains(&digits.len()).then(|| whole(digits)).flatten();
+        if let Some(digits) = text.strip_suffix('m') {
+            return short(digits, Self::DIGITS);
+        }
+        let (units, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let scale = 10_u64.pow(u32::try_from(3_usize.checked_sub(fraction.len())?).ok()?);
+        Some(short(units, Self::DIGITS)? * 1000 + short(fraction, 3)? * scale)
+    }
+}
+
+impl FromStr for Cpu {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        Self::thousandths(text).map(Self).ok_or_else(|| ValueError::new(text, Self::EXPECTED))
+    }
+}
+
+impl fmt::Display for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_multiple_of(1000) { write!(f, "{}", self.0 / 1000) } else { write!(f, "{}m", self.0) }
+    }
+}
+
+impl TryFrom<Scalar> for Cpu {
+    type Error = ValueError;
+
+    fn try_from(scalar: Scalar) -> Result<Self, ValueError> {
+        scalar.to_string().parse()
+    }
+}
+
 /// A share, from `0%` to `100%`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "Scalar")]
@@ -304,7 +359,7 @@ macro_rules! written_as_text {
     )*};
 }
 
-written_as_text!(Duration, Bytes, Percent);
+written_as_text!(Duration, Bytes, Cpu, Percent);
 
 macro_rules! schema_with_format {
     ($($name:ident: $schema:ident($format:literal)),* $(,)?) => {$(
@@ -327,6 +382,7 @@ macro_rules! schema_with_format {
 schema_with_format! {
     Duration: text("duration"),
     Bytes: number_or_text("bytes"),
+    Cpu: number_or_text("cpu"),
     Percent: number_or_text("percent"),
     Parallelism: number_or_text("parallelism"),
     Pattern: text("image-pattern"),

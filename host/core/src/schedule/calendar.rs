@@ -24,6 +24,9 @@ const WEEKDAY: Bounds = Bounds {
     hint: " (Sunday is 0)",
 };
 
+/// What the five fields may hold, in their order.
+pub(super) const FIELDS: [Bounds; 5] = [MINUTE, HOUR, DAY, MONTH, WEEKDAY];
+
 /// How many calendar years after the current one are searched.
 const YEARS: i16 = 5;
 

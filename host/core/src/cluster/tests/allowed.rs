@@ -121,6 +121,69 @@ fn what_is_in_no_list_is_refused_with_the_option_that_would_allow_it() {
 }
 
 #[test]
+fn pods_have_of_their_node_what_is_allowed_and_nothing_by_default() {
+    let usual = Allowed::default();
+    let template = |template: Value| json!({ "rollout": { "podTemplate": template } });
+    let lacks = |what: &str, wanted: &str, option: &str, value: &str| {
+        format!(
+            "is not among the {what} that the operator allows (none); whoever runs it can add {wanted} to its option \
+             {option} (in the chart allowed.{value})"
+        )
+    };
+    for (given, field, message) in [
+        (
+            json!({ "serviceAccountName": "agent" }),
+            "serviceAccountName",
+            lacks("service accounts", "agent", "--allow-service-accounts", "serviceAccounts"),
+        ),
+        (
+            json!({ "seLinuxOptions": { "type": "spc_t", "level": "s0" } }),
+            "seLinuxOptions.type",
+            lacks("types of SELinux", "spc_t", "--allow-selinux-types", "seLinuxTypes"),
+        ),
+        (
+            json!({ "annotations": { "a.b/c": "d" } }),
+            "annotations",
+            format!("a.b/c {}", lacks("annotations of pods", "a.b/c", "--allow-pod-annotations", "podAnnotations")),
+        ),
+        (
+            json!({ "hostPID": true }),
+            "hostPID",
+            "may not be true, because the operator does not allow pods to share the process ids of their nodes; whoever \
+             runs it can do so by its option --allow-host-pid (in the chart allowed.hostPID)"
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(refused(template(given), &usual), [format!("spec.rollout.podTemplate.{field}: {message}")]);
+    }
+    for free in [json!({}), json!({ "labels": { "a": "b" }, "imagePullSecrets": [{ "name": "a" }], "hostPID": false })]
+    {
+        assert_eq!(refused(template(free), &usual), [""; 0]);
+    }
+    let open = Allowed {
+        service_accounts: list(&["agent"]),
+        selinux_types: list(&["spc_t"]),
+        pod_annotations: list(&["a.b/c", "d.e/*", "f*"]),
+        host_pid: true,
+        ..Allowed::default()
+    };
+    let all = json!({ "serviceAccountName": "agent", "seLinuxOptions": { "type": "spc_t" }, "hostPID": true,
+        "annotations": { "a.b/c": "", "d.e/f": "", "d.e/g": "" } });
+    assert_eq!(refused(template(all), &open), [""; 0]);
+    for key in ["a.b/cd", "a.b/d", "d.ef/g", "xd.e/f", "f", "fg", "f*"] {
+        // What is no key at all does not come this far.
+        let Ok(manifest) = crate::manifest::from_value(&super::object(template(json!({ "annotations": { key: "" } }))))
+        else {
+            continue;
+        };
+        assert_eq!(problems(&manifest, &open).len(), 1, "{key}");
+    }
+    let others =
+        refused(template(json!({ "serviceAccountName": "agents", "seLinuxOptions": { "type": "spc" } })), &open);
+    assert_eq!(others.len(), 2, "{others:?}");
+}
+
+#[test]
 fn lists_that_are_given_take_the_place_of_the_usual_ones() {
     let other = Allowed {
         sockets: list(&["/x.sock"]),

@@ -166,7 +166,7 @@ fn schedules_and_zones_are_checked_as_what_they_are() {
         ),
         (
             "schedule: '@every 1h'\n  startingDeadlineSeconds: 60",
-            "spec.startingDeadlineSeconds: must be at least the period of the schedule, 3600 seconds; no run would ever start",
+            "spec.startingDeadlineSeconds: must be at least the period of the schedule; no run would ever start, found 60",
         ),
     ] {
         let problem = one(schedule, &format!("{other}\n"));
@@ -268,7 +268,7 @@ fn each_kind_of_value_is_checked() {
         (
             "nodeSelector: {kubernetes.io/os: linux}",
             "nodeSelector: {a.b/c: true}",
-            "nodeSelector[\"a.b/c\"]: must be text",
+            "nodeSelector[\"a.b/c\"]: must be text, found true; did you mean \"true\"?",
         ),
         (
             "nodeSelector: {kubernetes.io/os: linux}",
@@ -326,7 +326,7 @@ fn each_kind_of_value_is_checked() {
 fn v4_and_v5_a_run_that_is_never_over_has_no_deadline_and_no_ttl_and_no_schedule() {
     let problems = instead("type: Always", "type: Never");
     assert_eq!(problems.len(), 3);
-    for (problem, path) in problems.iter().zip(["activeDeadlineSeconds", "ttlSecondsAfterFinished", "type"]) {
+    for (problem, path) in problems.iter().zip(["type", "activeDeadlineSeconds", "ttlSecondsAfterFinished"]) {
         assert!(problem.contains(&format!("spec.rollout.completionPolicy.{path}: must ")), "{problem}");
     }
 }

@@ -144,7 +144,11 @@ fn rollout() -> impl Strategy<Value = Rollout> {
         });
     let failure = (sample::select(vec![Continue, FailFast, Pause]), any::<u32>())
         .prop_map(|(kind, restart_limit)| FailurePolicy { kind, restart_limit });
-    let labels = collection::btree_map("[a-z./]{1,8}", "[ -~]{0,5}", 0..3);
+    let labels = collection::btree_map(
+        "([a-z]{1,3}(\\.[a-z]{1,3})?/)?[a-zA-Z0-9]{1,8}",
+        "([A-Za-z0-9]([-A-Za-z0-9_.]{0,9}[A-Za-z0-9])?)?",
+        0..3,
+    );
     (option::of(parallelism), completion, failure, labels, tolerations()).prop_map(
         |(parallelism, completion_policy, failure_policy, node_selector, tolerations)| Rollout {
             parallelism,

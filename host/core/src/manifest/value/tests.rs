@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use proptest::prelude::any;
 use proptest::{prop_assert_eq, proptest};
 
-use super::{Bytes, Duration, Parallelism, Percent};
+use super::{Bytes, Cpu, Duration, Parallelism, Percent};
 
 /// Reads a text, and what is written of it again.
 fn written<T: FromStr<Err: Debug> + Display>(text: &str) -> (T, String) {
@@ -143,5 +143,25 @@ proptest! {
     #[test]
     fn no_text_makes_a_value_panic(text in "[-+.0-9a-zA-Z%µ]{0,24}") {
         let _ = (text.parse::<Duration>(), text.parse::<Bytes>(), text.parse::<Percent>(), text.parse::<Parallelism>());
+    }
+}
+
+#[test]
+fn cpus_are_counted_in_thousandths() {
+    for (text, thousandths, shown) in [
+        ("2", 2000, "2"),
+        ("0", 0, "0"),
+        ("500m", 500, "500m"),
+        ("0.5", 500, "500m"),
+        ("1.25", 1250, "1250m"),
+        ("0.001", 1, "1m"),
+        ("1000m", 1000, "1"),
+    ] {
+        let cpu: Cpu = text.parse().unwrap();
+        assert_eq!((cpu.get(), cpu.to_string()), (thousandths, shown.to_owned()), "{text}");
+        assert_eq!(cpu.to_string().parse(), Ok(cpu));
+    }
+    for text in ["", "m", "-1", "+1", "0.5m", ".5", "1.", "0.0001", "1e3", "1 ", "1234567890", "1k"] {
+        assert!(text.parse::<Cpu>().is_err(), "{text}");
     }
 }

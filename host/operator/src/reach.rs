@@ -1,0 +1,326 @@
+//! Whether the API server answers: said once when it stops answering, and once when it does again.
+//!
+//! Everything that speaks with the API server fails at once when it is away, and again with each try. So the client
+//! itself looks at each answer, and all others leave what it says to it.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use holystone_core::text;
+use hyper::{Response, StatusCode};
+use kube::Error;
+use kube::core::Status;
+use kube::runtime::watcher;
+use tower::{BoxError, Layer, Service};
+
+/// What those who stand before the API server answer while it is away.
+const GATEWAY: [StatusCode; 3] =
+    [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
+
+/// Looks at each answer on its way.
+#[derive(Clone)]
+pub(crate) struct ReachLayer(Arc<Reach>);
+
+/// The API server, as its answers show it.
+struct Reach {
+    address: String,
+    away_since: Mutex<Option<Instant>>,
+}
+
+/// What has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Change {
+    /// It does not answer any more.
+    Away(String),
+    /// It answers again, after so long.
+    Back(Duration),
+}
+
+impl ReachLayer {
+    /// Looks at what the API server at this address answers.
+    pub(crate) fn new(address: String) -> Self {
+        Self(Arc::new(Reach { address, away_since: Mutex::new(None) }))
+    }
+}
+
+impl Reach {
+    /// Takes in an answer, or why there is none, and says what has changed by it.
+    fn hear(&self, answer: Result<(), String>) {
+        match self.change(answer) {
+            Some(Change::Away(cause)) => {
+                tracing::warn!("the API server {} does not answer: {cause}; retrying until it does", self.address);
+            }
+            Some(Change::Back(after)) => {
+                // As loud as the other line, which would otherwise stand alone in a log of warnings.
+                tracing::warn!("the API server {} answers again, after {} seconds", self.address, after.as_secs());
+            }
+            None => {}
+        }
+    }
+
+    fn change(&self, answer: Result<(), String>) -> Option<Change> {
+        let mut away_since = self.away_since.lock().unwrap_or_else(PoisonError::into_inner);
+        match (answer, *away_since) {
+            (Ok(()), None) | (Err(_), Some(_)) => None,
+            (Ok(()), Some(since)) => {
+                *away_since = None;
+                Some(Change::Back(since.elapsed()))
+            }
+            (Err(cause), None) => {
+                *away_since = Some(Instant::now());
+                Some(Change::Away(cause))
+            }
+        }
+    }
+}
+
+impl<S> Layer<S> for ReachLayer {
+    type Service = ReachService<S>;
+
+    fn layer(&self, inner: S) -> ReachService<S> {
+        ReachService { inner, reach: Arc::clone(&self.0) }
+    }
+}
+
+/// A client of which each answer is looked at.
+pub(crate) struct ReachService<S> {
+    inner: S,
+    reach: Arc<Reach>,
+}
+
+impl<S, R, B> Service<R> for ReachService<S>
+where
+    S: Service<R, Response = Response<B>, Error = BoxError>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let (answer, reach) = (self.inner.call(request), Arc::clone(&self.reach));
+        Box::pin(async move {
+            let answer = answer.await;
+            reach.hear(match &answer {
+                Ok(response) if GATEWAY.contains(&response.status()) => Err(response.status().to_string()),
+                Ok(_) => Ok(()),
+                Err(error) => Err(cause(error.as_ref())),
+            });
+            answer
+        })
+    }
+}
+
+/// Why something failed, in a sentence for people.
+pub(crate) struct Sentence<'a>(pub(crate) &'a Error);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Error::Api(status) => f.write_str(&refusal(status)),
+            error if is_away(error) => write!(f, "the API server does not answer: {}", cause(error)),
+            Error::SerdeError(error) => write!(f, "the API server's answer cannot be read: {error}"),
+            error => f.write_str(&cause(error)),
+        }
+    }
+}
+
+/// What the API server said, with its code.
+fn refusal(status: &Status) -> String {
+    let said = if status.message.is_empty() { &status.reason } else { &status.message };
+    let reason = StatusCode::from_u16(status.code).ok().and_then(|code| code.canonical_reason()).unwrap_or_default();
+    let code = format!("{} {reason}", status.code);
+    match text::shown(said) {
+        said if said.is_empty() => format!("the API server answers {}", code.trim_end()),
+        said => format!("{said} ({})", code.trim_end()),
+    }
+}
+
+/// Whether the API server was not reached. The client has said so already.
+pub(crate) fn is_away(error: &Error) -> bool {
+    match error {
+        Error::HyperError(_) | Error::Service(_) | Error::ReadEvents(_) => true,
+        Error::Api(status) => GATEWAY.iter().any(|code| code.as_u16() == status.code),
+        _ => false,
+    }
+}
+
+/// Why a watch was interrupted, if that is worth a line: neither that the API server is away nor that it has forgotten
+/// where the watch was.
+pub(crate) fn interruption(error: &watcher::Error) -> Option<String> {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => (!is_away(error)).then(|| Sentence(error).to_string()),
+        watcher::Error::WatchError(status) if status.code == StatusCode::GONE.as_u16() => None,
+        watcher::Error::WatchError(status) => Some(refusal(status)),
+        watcher::Error::NoResourceVersion => Some("the API server's list has no version".to_owned()),
+    }
+}
+
+/// What lies at the bottom of an error, which is the part that people can do something about.
+fn cause(error: &(dyn StdError + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    text::shown(&deepest.to_string())
+}
+
+/// Something that fails again and again: said when it begins, and when it fails in another way.
+#[derive(Default)]
+pub(crate) struct Trouble(Option<String>);
+
+impl Trouble {
+    /// Takes in that it failed. Returns whether that is news.
+    pub(crate) fn is_news(&mut self, why: &str) -> bool {
+        self.0.replace(why.to_owned()).as_deref() != Some(why)
+    }
+
+    /// Takes in that it went well. Returns whether that is news.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.0.take().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use kube::core::response::StatusSummary;
+
+    use super::*;
+
+    fn status(code: u16, reason: &str, message: &str) -> Box<Status> {
+        Box::new(Status {
+            status: Some(StatusSummary::Failure),
+            code,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            ..Status::default()
+        })
+    }
+
+    fn refused() -> io::Error {
+        io::Error::from_raw_os_error(111)
+    }
+
+    /// An error within an error, as clients have them.
+    #[derive(Debug, thiserror::Error)]
+    #[error("client error (Connect)")]
+    struct Connect(#[source] io::Error);
+
+    #[test]
+    fn each_change_is_said_once() {
+        let ReachLayer(reach) = ReachLayer::new("https://api:6443/".to_owned());
+        let away = || Err("Connection refused (os error 111)".to_owned());
+        assert_eq!(reach.change(Ok(())), None);
+        assert_eq!(reach.change(away()), Some(Change::Away("Connection refused (os error 111)".to_owned())));
+        for _ in 0..100 {
+            assert_eq!(reach.change(away()), None);
+        }
+        assert_eq!(reach.change(Err("another cause".to_owned())), None);
+        assert!(matches!(reach.change(Ok(())), Some(Change::Back(_))));
+        assert_eq!(reach.change(Ok(())), None);
+        assert!(matches!(reach.change(away()), Some(Change::Away(_))));
+    }
+
+    #[tokio::test]
+    async fn answers_pass_as_they_are_and_are_looked_at() {
+        let layer = ReachLayer::new("https://api:6443/".to_owned());
+        let is_away = || layer.0.away_since.lock().unwrap().is_some();
+        let ask = async |answer: Result<u16, io::Error>| {
+            let service = tower::service_fn(move |(): ()| {
+                let answer = match &answer {
+                    Ok(code) => Ok(Response::builder().status(*code).body(()).unwrap()),
+                    Err(error) => Err(BoxError::from(Connect(io::Error::from(error.kind())))),
+                };
+                async move { answer }
+            });
+            layer
+                .layer(service)
+                .call(())
+                .await
+                .map(|response| response.status().as_u16())
+                .map_err(|error| error.to_string())
+        };
+        for code in [200, 404, 403, 409, 500] {
+            assert_eq!(ask(Ok(code)).await, Ok(code));
+            assert!(!is_away(), "{code} is an answer");
+        }
+        assert_eq!(ask(Err(refused())).await, Err("client error (Connect)".to_owned()));
+        assert!(is_away());
+        assert_eq!(ask(Ok(403)).await, Ok(403));
+        assert!(!is_away(), "a refusal is an answer, too");
+        for code in [502, 503, 504] {
+            assert_eq!(ask(Ok(code)).await, Ok(code));
+            assert!(is_away(), "{code} comes from what stands before it");
+            assert_eq!(ask(Ok(200)).await, Ok(200));
+        }
+    }
+
+    #[test]
+    fn errors_are_sentences() {
+        let forbidden = "pods is forbidden: User \"system:serviceaccount:a:b\" cannot list resource \"pods\"";
+        for (error, sentence) in [
+            (Error::Api(status(403, "Forbidden", forbidden)), format!("{forbidden} (403 Forbidden)")),
+            (Error::Api(status(409, "Conflict", "")), "Conflict (409 Conflict)".to_owned()),
+            (Error::Api(status(500, "", "")), "the API server answers 500 Internal Server Error".to_owned()),
+            (Error::Api(status(599, "", "odd")), "odd (599)".to_owned()),
+            (
+                Error::Service(BoxError::from(Connect(refused()))),
+                "the API server does not answer: Connection refused (os error 111)".to_owned(),
+            ),
+            (
+                Error::ReadEvents(refused()),
+                "the API server does not answer: Connection refused (os error 111)".to_owned(),
+            ),
+            (
+                Error::SerdeError(serde_json::from_str::<u8>("x").unwrap_err()),
+                "the API server's answer cannot be read: expected value at line 1 column 1".to_owned(),
+            ),
+        ] {
+            assert_eq!(Sentence(&error).to_string(), sentence);
+            assert!(!sentence.contains("Status {") && !sentence.contains("ApiError"), "{sentence}");
+        }
+        let forged = Error::Api(status(400, "", "a\n\u{1b}[2Jb"));
+        assert!(!Sentence(&forged).to_string().chars().any(char::is_control));
+    }
+
+    #[test]
+    fn a_watch_is_interrupted_with_a_line_only_for_what_the_client_has_not_said() {
+        use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+
+        let away = || Error::Service(BoxError::from(Connect(refused())));
+        let forbidden = || status(403, "Forbidden", "pods is forbidden");
+        for (error, line) in [
+            (InitialListFailed(away()), None),
+            (WatchStartFailed(away()), None),
+            (WatchFailed(Error::ReadEvents(refused())), None),
+            (WatchError(status(410, "Expired", "too old resource version")), None),
+            (InitialListFailed(Error::Api(status(503, "", ""))), None),
+            (InitialListFailed(Error::Api(forbidden())), Some("pods is forbidden (403 Forbidden)")),
+            (WatchError(forbidden()), Some("pods is forbidden (403 Forbidden)")),
+            (NoResourceVersion, Some("the API server's list has no version")),
+        ] {
+            assert_eq!(interruption(&error).as_deref(), line, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn trouble_is_news_when_it_begins_changes_and_ends() {
+        let mut trouble = Trouble::default();
+        assert!(!trouble.is_over());
+        assert!(trouble.is_news("a") && !trouble.is_news("a") && trouble.is_news("b") && trouble.is_news("a"));
+        assert!(trouble.is_over() && !trouble.is_over());
+        assert!(trouble.is_news("a"));
+    }
+}
