@@ -134,7 +134,7 @@ impl Access {
         }
         if let Some(daemons) = world.daemons().remove(key) {
             let states = daemons::ask(key, daemons, &self.ask()).await;
-            world.hear(key, states);
+            world.hear(key, &states);
         }
         Ok(world)
     }

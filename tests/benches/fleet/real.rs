@@ -66,7 +66,7 @@ impl Fleet {
         let cleanup = node_cleanup("fleet", &json!({}));
         self.write("POST", &collection("holystone.dev/v1alpha1", "nodecleanups"), &cleanup).await;
         let operator = self.operator(directory.path());
-        self.until("applied", |object| object["status"]["conditions"].is_array()).await;
+        self.until("applied", |object| object["status"]["conditions"][0]["reason"] == "Applied").await;
         let mut rows =
             vec![row(["5000 nodes, real API server", "final status, s", "status writes", "resident, MiB", "peak"])];
         let mut worst = (0.0_f64, 0.0_f64, 0.0_f64);

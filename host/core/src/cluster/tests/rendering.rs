@@ -566,6 +566,7 @@ fn the_definition_is_structural() {
         ("Phase", 1),
         ("Nodes", 0),
         ("Failed", 0),
+        ("Planned", 0),
         ("Removed", 0),
         ("Last run", 0),
         ("Next run", 1),
@@ -574,7 +575,7 @@ fn the_definition_is_structural() {
     ];
     assert_eq!(shown, expected);
     // Of a date that is to come, kubectl says that it is invalid.
-    assert_eq!(columns[7]["type"], "string");
+    assert_eq!(columns[8]["type"], "string");
     let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
     assert_eq!(spec["properties"]["mode"]["default"], "DryRun");
     assert_eq!(spec["properties"]["mode"]["enum"], json!(["DryRun", "Enforce"]));
