@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::percent::rounded_up;
+
 /// How many characters of a foreign text are shown.
 const SHOWN: usize = 200;
 
@@ -81,16 +83,11 @@ pub fn share(part: usize, whole: usize, one: &str, several: &str) -> String {
     percent(part, whole).map_or_else(|| of.clone(), |percent| format!("{of} ({percent} %)"))
 }
 
-/// Returns the share in whole percent, rounded; 0 and 100 are kept for none and all.
+/// Returns the share in whole percent, rounded up as the limits in percent are; 0 and 100 are kept for none and all.
 pub fn percent(part: usize, whole: usize) -> Option<u8> {
-    let (part, whole) = (part as u128, whole as u128);
-    match part {
-        _ if whole == 0 => None,
-        0 => Some(0),
-        _ if part >= whole => Some(100),
-        // In 128 bits, so that no number overflows.
-        _ => u8::try_from(((part * 200 + whole) / (whole * 2)).clamp(1, 99)).ok(),
-    }
+    let rounded = rounded_up(part as u64, whole as u64)?;
+    let most = if part < whole { 99 } else { 100 };
+    u8::try_from(rounded.min(most)).ok()
 }
 
 /// Writes a size in the largest binary unit of which there is one, with one decimal.
@@ -159,7 +156,8 @@ mod tests {
         for (part, whole, expected) in [
             (39, 42, Some(93)),
             (1, 2, Some(50)),
-            (1, 3, Some(33)),
+            (1, 3, Some(34)),
+            (851, 1_000, Some(86)),
             (2, 3, Some(67)),
             (0, 5, Some(0)),
             (5, 5, Some(100)),
