@@ -188,7 +188,7 @@ impl Suite {
         let table: Value = serde_saphyr::from_str(&table)?;
         let list = |name: &str| table[name].as_array().cloned().unwrap_or_default();
         for bad in list("bad") {
-            let said = self.dry_run(bad["spec"].clone()).await.map_err(|error| format!("{error:#}"));
+            let said = self.try_create(bad["spec"].clone()).await.map_err(|error| format!("{error:#}"));
             let sentence = bad.get("api").unwrap_or(&bad["says"]);
             let Some(sentence) = sentence.as_str() else {
                 ensure!(said.is_ok(), "{bad}: {said:?}");
@@ -201,14 +201,14 @@ impl Suite {
             ensure!(said.contains(&expected) && said.contains(sentence) && !said.contains("\n* "), "{bad}: {said}");
         }
         for good in list("good") {
-            self.dry_run(good.clone()).await.with_context(|| good.to_string())?;
+            self.try_create(good.clone()).await.with_context(|| good.to_string())?;
         }
         self.said("the API server takes and refuses what the reader does");
         Ok(())
     }
 
     /// Asks the API server about a NodeCleanup without a schedule, in which nothing else is given.
-    async fn dry_run(&self, spec: Value) -> anyhow::Result<()> {
+    async fn try_create(&self, spec: Value) -> anyhow::Result<()> {
         let file = crate::support::scratch().join("input.json");
         let mut object = node_cleanup("input", spec.clone());
         if spec["schedule"].is_null() {
