@@ -289,18 +289,21 @@ impl Suite {
 
     /// What only the pod can find out to be wrong reaches the status, though the daemon ends again and again.
     async fn last_words_of_daemons(&self) -> anyhow::Result<()> {
+        // The operator has no plugins from ConfigMaps, so it cannot check their configs.
         let plugin = json!({
-            "name": "images", "source": { "configMap": { "name": "plugins", "key": "cleaner.wasm" } },
-            "digest": format!("sha256:{:064}", 0), "capabilities": ["images"],
+            "name": "logs", "source": { "configMap": { "name": "plugins", "key": "cleaner.wasm" } },
+            "digest": digest(&component("log_retention.wasm"))?, "capabilities": ["logs"], "config": { "ruls": [] },
         });
-        self.apply("crashing", json!({ "rollout": { "engine": "DaemonSet" }, "plugins": [plugin] })).await?;
+        let roots = json!([{ "name": "all", "hostPath": "/var/log" }]);
+        let spec = json!({ "rollout": { "engine": "DaemonSet" }, "plugins": [plugin], "logRoots": roots });
+        self.apply("crashing", spec).await?;
         let object = self
             .until("nodecleanup", "crashing", "the daemon's last words are in the status", |object| {
                 object["status"]["lastRun"]["errors"].to_string().contains("the container ends again and again")
             })
             .await?;
         let said = object["status"]["lastRun"]["errors"].to_string();
-        ensure!(said.contains("exit code 64") && said.contains("spec.plugins[0]"), "{object:#}");
+        ensure!(said.contains("exit code 64") && said.contains("spec.plugins[0].config.ruls"), "{object:#}");
         self.delete("crashing").await
     }
 

@@ -234,7 +234,7 @@ pub(super) struct Step<'a> {
     actions: Vec<Action>,
     pub(super) events: Vec<EventNote>,
     again: Option<SignedDuration>,
-    /// Whether no pod of the run that goes on has started, and all have had the time to.
+    /// Whether no pod of the current run has started, though all have had the time to.
     pub(super) is_stuck: bool,
 }
 

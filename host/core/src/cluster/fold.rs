@@ -37,7 +37,7 @@ pub struct NodeState {
 /// What came of a run on one node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeWord {
-    /// It goes on, or is about to begin.
+    /// The run is under way, or about to start.
     Active,
     /// A daemon waits for the time of its first run.
     Idle,
@@ -234,7 +234,7 @@ pub struct Folded {
     pub plugins: Vec<ResolvedPlugin>,
     /// Plugins of which not all nodes have the same bytes, or some have none.
     pub unlike: Vec<String>,
-    /// Nodes on which it goes on, and that neither wait for their time nor for their pod to start.
+    /// Nodes on which the run is under way, and that neither wait for their time nor for their pod to start.
     pub running: u32,
     /// These, and nodes whose pod has started before or may still start.
     pub moving: u32,

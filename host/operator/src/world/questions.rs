@@ -103,7 +103,7 @@ impl Pod {
     }
 }
 
-/// Whether pods should be there by now that are not, and nothing goes on that has to end before they are made.
+/// Whether pods are missing that should exist by now, and no other pod has to end first.
 fn lacks_pods(kind: Kind, object: &Value, pods: Option<&Pods>, is_known: bool, now: Timestamp) -> bool {
     let status = &object["status"];
     let number = |name: &str| status[name].as_u64().unwrap_or_default();

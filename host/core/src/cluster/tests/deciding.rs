@@ -1155,12 +1155,12 @@ fn a_run_that_waits_for_a_person_says_so_and_what_to_do() {
         cluster.is_settled();
         cluster.jobs.get_mut("stale-1").unwrap()["status"]["phase"] = "running".into();
         let (decided, _) = cluster.step();
-        assert_eq!((ready(&decided.status).1, warnings(&decided)), ("Applied", Vec::new()), "somebody has looked");
+        assert_eq!((ready(&decided.status).1, warnings(&decided)), ("Applied", Vec::new()), "a person has looked");
     }
 }
 
 #[test]
-fn a_run_that_the_spec_pauses_waits_for_nobody() {
+fn a_run_that_the_spec_pauses_does_not_wait_for_a_person() {
     let mut cluster = once();
     let name = cluster.jobs.keys().next().unwrap().clone();
     cluster.edit("paused", json!(true));
@@ -1291,7 +1291,7 @@ fn pods_that_are_not_made_are_told_in_the_words_of_events() {
     let nodes = decided.status.last_run.unwrap().nodes;
     assert_eq!((nodes.desired, nodes.active, nodes.waiting), (2, 2, 2));
     cluster.is_settled();
-    // While one goes on, the others wait for their turn.
+    // While one is running, the others wait for their turn.
     let active = NodeState { node: "a".to_owned(), times: None, word: NodeWord::Active };
     cluster.pod("stale-1", "a", active);
     assert_eq!(errors(&cluster.look().status), [] as [(&str, u32, Vec<&str>); 0]);
