@@ -385,7 +385,7 @@ impl Suite {
         self.delete("secured").await
     }
 
-    /// Whoever has a usual role in a namespace sees or edits its NodeCleanups, and no others.
+    /// Users with a usual role in a namespace see or edit its NodeCleanups, and no others.
     async fn roles_of_users(&self) -> anyhow::Result<()> {
         for role in ["view", "edit", "admin"] {
             let (role_flag, user) = (format!("--clusterrole={role}"), format!("--user=user-{role}"));

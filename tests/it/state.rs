@@ -604,7 +604,7 @@ async fn records_of_daemons_that_are_gone_go_and_those_of_others_stay() {
     let daemons = node.state_dir().join("daemons");
     let old = std::time::SystemTime::now() - std::time::Duration::from_hours(40 * 24);
     let directory = |name: &str| StateDir::make(&daemons.join(name)).unwrap();
-    // Since when nobody has been seen there; files are as old.
+    // A mark of this age, and records that are older.
     let unclaimed = |name: &str, days: i64| {
         let directory = directory(name);
         directory.keep("daemon.json", b"{}").unwrap();

@@ -1,9 +1,9 @@
 //! What daemons have left behind of NodeCleanups that are gone.
 //!
 //! Each daemon of a cluster keeps its records in a directory of its own, and nothing on the node knows whether its
-//! NodeCleanup still exists. So runs look who is there. A daemon that lives holds the lock of its directory; where nobody
-//! does, a run leaves a mark with the time, which a daemon that starts takes away. What has carried a mark for long enough
-//! was not started in all that time.
+//! NodeCleanup still exists. So runs check which daemons live. A daemon that lives holds the lock of its directory; where no
+//! daemon does, a run leaves a mark with the time, which a daemon removes when it starts. A directory that has carried a
+//! mark for long enough had no daemon in all that time.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,4 +1,4 @@
-//! One table of inputs for whoever judges them: the reader, and the definition that the API server goes by. The real API
+//! One table of inputs for all that judge them: the reader, and the definition that the API server uses. The real API
 //! server is asked by `tests/it/kubernetes.rs`.
 
 use regex::Regex;
