@@ -399,7 +399,8 @@ impl Suite {
             fs::write(&victim, SECRET)?;
             let time = std::time::SystemTime::now() - Duration::from_hours(168);
             fs::File::options().write(true).open(&victim)?.set_modified(time)?;
-            let file = directory.join("log/app/old.log.1");
+            // The daemons of another NodeCleanup clean `*.log.*` there, every ten seconds.
+            let file = directory.join("log/app/kept.old.1");
             fs::write(&file, SECRET)?;
             fs::File::options().write(true).open(&file)?.set_modified(time)?;
             victims.extend([victim, file]);
@@ -415,7 +416,7 @@ impl Suite {
                 "schedule": "@every 10s", "mode": "Enforce", "logRoots": [{ "name": "app", "hostPath": root }],
                 "guardRails": { "minAge": "0s", "unknownOpenAge": "0s", "settleTime": "0s" },
                 "plugins": [{ "name": "logs", "source": { "builtin": "log-retention" }, "capabilities": ["logs"],
-                    "config": { "rules": [{ "files": ["**/*.log.*"], "maxAge": "1d" }] } }],
+                    "config": { "rules": [{ "files": ["**/*.log.*", "**/*.old.*"], "maxAge": "1d" }] } }],
                 "rollout": { "engine": "DaemonSet" },
             });
             self.create_as_tenant(&name, spec, &[]).await?;
@@ -432,7 +433,7 @@ impl Suite {
         }
         for victim in victims {
             ensure!(fs::read_to_string(&victim)? == SECRET, "{} was touched", victim.display());
-            if victim.ends_with("log/app/old.log.1") {
+            if victim.ends_with("log/app/kept.old.1") {
                 fs::remove_file(victim)?;
             }
         }
