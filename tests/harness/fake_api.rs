@@ -462,7 +462,7 @@ pub fn event(about: &Value, name: &str, reason: &str, note: &str) -> Value {
     })
 }
 
-/// A pod of a BroadcastJob or a DaemonSet; without a message it goes on.
+/// A pod of a run or of daemons; without a message it is still running.
 pub fn pod(owner: &Value, node: &str, created: &str, message: Option<&str>) -> Value {
     let status = match message {
         Some(message) => json!({

@@ -277,7 +277,7 @@ async fn an_api_server_that_is_away_is_said_once_and_once_when_it_is_back() {
     );
     until("it is said that it is away", || (!lines().is_empty()).then_some(())).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(lines(), [away.clone()]);
+    assert_eq!(lines(), std::slice::from_ref(&away));
     let listener = TcpListener::bind(server).await.unwrap();
     tokio::spawn(FakeApi::new(false).serve(listener));
     until("it is said that it is back", || (lines().len() > 1).then_some(())).await;

@@ -470,6 +470,7 @@ pub(crate) struct OperatorArguments {
 /// What NodeCleanups may ask of the nodes of a cluster, whoever writes them.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "What NodeCleanups may ask of nodes")]
+#[expect(clippy::struct_field_names, reason = "the names of the options")]
 pub(crate) struct AllowedArguments {
     /// Directories that log roots may be, or lie in; separated by commas, and empty for none. Default: /var/log.
     #[arg(long, value_name = "DIRECTORY,…", value_delimiter = ',', value_parser = allowed_path)]

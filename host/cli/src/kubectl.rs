@@ -32,7 +32,7 @@ pub(crate) async fn kubectl(arguments: &KubectlArguments) -> anyhow::Result<Exit
     match &arguments.command {
         KubectlCommand::Status { name: Some(name), output, .. } => one(&access, name, *output).await?,
         KubectlCommand::Status { name: None, all_namespaces, output } => {
-            list(&access, *all_namespaces, *output).await?
+            list(&access, *all_namespaces, *output).await?;
         }
         KubectlCommand::Report { name, node, output } => report(&access, name, node.as_deref(), *output).await?,
         KubectlCommand::RunNow { name } => run_now(&access, name).await?,

@@ -5,7 +5,7 @@
 //! one of them twelve times on five thousand nodes, the others on fifty nodes each. Pods are as large as on a cluster.
 //! `cargo bench -p holystone --bench fleet -- real` runs the part on a real API server alone: see `real`.
 
-#![allow(clippy::similar_names, clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+#![allow(clippy::panic, clippy::similar_names, clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 #[path = "../measure.rs"]
 mod measure;
@@ -107,7 +107,7 @@ fn folding() {
             let states: Vec<NodeState> = reading.time(|| {
                 messages.iter().enumerate().map(|(at, message)| NodeState::ended(&node(at), message)).collect()
             });
-            let folded = folding.time(|| fold(u32::try_from(NODES).unwrap(), &states));
+            let folded = folding.time(|| fold(u32::try_from(NODES).unwrap(), &states, jiff::Timestamp::now()));
             size = serde_json::to_string(&folded.run).unwrap().len();
         }
         rows.push(row([title, &milliseconds(reading.median()), &folding.both(), &size.to_string()]));

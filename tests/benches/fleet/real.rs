@@ -117,22 +117,12 @@ impl Fleet {
         let job = self.write("POST", &jobs, &job).await;
         let job_name = job["metadata"]["name"].as_str().unwrap().to_owned();
         let (job_status, before) = (format!("{jobs}/{job_name}/status"), self.status_writes());
-        let counted = |ended: usize, phase: &str| {
-            let mut status = status.clone();
-            status["startTime"] = format!("2026-11-0{}T00:00:00Z", number + 1).into();
-            status["phase"] = phase.into();
-            status["succeeded"] = ended.into();
-            status["active"] = (NODES - ended).into();
-            if phase == "completed" {
-                status["completionTime"] = format!("2026-11-0{}T00:10:00Z", number + 1).into();
-            }
-            json!({ "status": status })
-        };
+        let counted = |ended: usize, phase: &str| counted(&status, number, ended, phase);
         self.write("PATCH", &job_status, &counted(0, "running")).await;
         let pods = collection("v1", "pods");
         let template = &job["spec"]["template"]["spec"];
         let created = format!("2026-11-0{}T00:00:00Z", number + 1);
-        let made: Vec<Value> = (0..NODES).map(|at| self.pod(&job, at, &created, template)).collect();
+        let made: Vec<Value> = (0..NODES).map(|at| made_pod(&job, at, &created, template)).collect();
         self.all(made.iter().map(|pod| ("POST", pods.clone(), pod.clone()))).await;
 
         let ended = Arc::new(AtomicUsize::new(0));
@@ -172,21 +162,6 @@ impl Fleet {
         Shown { late, writes: self.status_writes() - before, memory }
     }
 
-    fn pod(&self, job: &Value, at: usize, created: &str, template: &Value) -> Value {
-        let mut made = pod(job, &node(at), created, None);
-        let fields = made.as_object_mut().unwrap();
-        fields.remove("status");
-        for field in ["uid", "creationTimestamp"] {
-            made["metadata"].as_object_mut().unwrap().remove(field);
-        }
-        made["metadata"]["ownerReferences"][0]["uid"] = job["metadata"]["uid"].clone();
-        made["spec"] = template.clone();
-        made["spec"]["nodeName"] = node(at).into();
-        // The API server has no such class, and no controller that would make it.
-        made["spec"].as_object_mut().unwrap().remove("priorityClassName");
-        made
-    }
-
     async fn all(&self, writes: impl Iterator<Item = (&'static str, String, Value)>) {
         stream::iter(writes)
             .for_each_concurrent(AT_ONCE, |(method, path, body)| async move {
@@ -223,6 +198,35 @@ impl Fleet {
             .filter(|line| line.contains("\"subresource\":\"status\"") && line.contains("nodecleanups"))
             .count()
     }
+}
+
+/// A pod of a run as it is created: on its node, and not ended yet.
+fn made_pod(job: &Value, at: usize, created: &str, template: &Value) -> Value {
+    let mut made = pod(job, &node(at), created, None);
+    let fields = made.as_object_mut().unwrap();
+    fields.remove("status");
+    for field in ["uid", "creationTimestamp"] {
+        made["metadata"].as_object_mut().unwrap().remove(field);
+    }
+    made["metadata"]["ownerReferences"][0]["uid"] = job["metadata"]["uid"].clone();
+    made["spec"] = template.clone();
+    made["spec"]["nodeName"] = node(at).into();
+    // The API server has no such class, and no controller that would make it.
+    made["spec"].as_object_mut().unwrap().remove("priorityClassName");
+    made
+}
+
+/// The status of the job of a run when so many of its pods have ended.
+fn counted(status: &Value, number: usize, ended: usize, phase: &str) -> Value {
+    let mut status = status.clone();
+    status["startTime"] = format!("2026-11-0{}T00:00:00Z", number + 1).into();
+    status["phase"] = phase.into();
+    status["succeeded"] = ended.into();
+    status["active"] = (NODES - ended).into();
+    if phase == "completed" {
+        status["completionTime"] = format!("2026-11-0{}T00:10:00Z", number + 1).into();
+    }
+    json!({ "status": status })
 }
 
 fn collection(version: &str, plural: &str) -> String {

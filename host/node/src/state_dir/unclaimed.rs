@@ -58,7 +58,6 @@ impl StateDir {
         let mark = directory.kept(MARK, MAX_MARK)?.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok());
         match judge(mark, directory.last_change(&records), now) {
             Verdict::Mark => directory.keep(MARK, now.to_string().as_bytes())?,
-            Verdict::Wait => {}
             Verdict::Forget if records.iter().all(|record| is_record(record.strip_suffix(NEW).unwrap_or(record))) => {
                 for file in records.iter().map(String::as_str).chain([MARK, DAEMON_LOCK]) {
                     directory.forget(file)?;
@@ -67,7 +66,8 @@ impl StateDir {
                 drop(lock);
                 return Ok(rustix::fs::unlinkat(&self.handle, name, AtFlags::REMOVEDIR).is_ok());
             }
-            Verdict::Forget => {}
+            // The host removes no files but its own.
+            Verdict::Wait | Verdict::Forget => {}
         }
         Ok(false)
     }
