@@ -48,6 +48,7 @@ async fn nodes_are_cleaned_by_kubernetes() -> anyhow::Result<()> {
     suite.a_tenant_reads_and_removes_nothing_else().await?;
     suite.admission_policy().await?;
     suite.drift_and_deletion().await?;
+    suite.two_operators().await?;
     suite.names_of_others().await?;
     suite.manifest_of_somebody().await?;
     suite.invalid().await?;
@@ -56,6 +57,16 @@ async fn nodes_are_cleaned_by_kubernetes() -> anyhow::Result<()> {
     suite.rights()?;
     suite.said("closing");
     suite.cluster.close()
+}
+
+/// A process that ends with the test.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 impl Suite {
@@ -743,6 +754,33 @@ impl Suite {
             ensure!(begun.elapsed() < PATIENCE, "{maps:?} are not {left:?}");
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+
+    /// Of two operators that watch one namespace, the second leaves alone what the first looks after, and says so.
+    async fn two_operators(&self) -> anyhow::Result<()> {
+        self.apply("claimed", json!({ "rollout": { "engine": "DaemonSet" } })).await?;
+        let cleanup =
+            self.until("nodecleanup", "claimed", "it is applied", |object| ready(object) == "Applied").await?;
+        let first = "holystone-system/holystone-operator";
+        ensure!(cleanup["status"]["operator"] == first, "{cleanup:#}");
+        let before = self.get("daemonset", "holystone-claimed").await?;
+        let mut command = crate::support::holystone();
+        command.args(["operator", "--identity=second", "--listen=none", "--namespace", NAMESPACE]);
+        // It would make its pods run another image.
+        command.arg("--image=docker.io/holystone/second:1").env("KUBECONFIG", self.cluster.kubeconfig());
+        let mut second = Killed(command.env("NO_PROXY", "*").stderr(std::process::Stdio::null()).spawn()?);
+        self.told("claimed", "OtherOperator", &format!("the operator {first} looks after it, so the operator second"))
+            .await?;
+        // Long enough for whatever it would do after that.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        ensure!(second.0.try_wait()?.is_none(), "the second operator has ended");
+        let after = self.get("daemonset", "holystone-claimed").await?;
+        ensure!(after["metadata"]["uid"] == before["metadata"]["uid"], "it was made again");
+        ensure!(after["spec"] == before["spec"], "{after:#} was {before:#}");
+        ensure!(self.get("nodecleanup", "claimed").await?["status"]["operator"] == first, "it was claimed");
+        drop(second);
+        self.said("a second operator leaves alone what the first looks after");
+        self.delete("claimed").await
     }
 
     /// Objects of somebody else that have the names of a NodeCleanup's are left as they are, and the NodeCleanup says so.

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use http_body_util::{BodyExt as _, Empty, Full, Limited};
@@ -23,6 +23,10 @@ use tokio::task::AbortHandle;
 /// How many connections are open at the same time. One more closes the oldest that has not asked for anything yet, so
 /// that whoever asks at once is answered, however many others only hold on.
 const CONNECTIONS: usize = 64;
+/// How long a connection stays open at least, so that a request that follows it at once is read, however fast others
+/// connect. Meanwhile no further connection is accepted; much longer, and the kernel's queue of those that wait would
+/// overflow.
+const GRACE: Duration = Duration::from_millis(2);
 /// How long the head of a request may take.
 const HEAD_PATIENCE: Duration = Duration::from_secs(2);
 /// How long one request may take, from its first byte to the last of the answer.
@@ -65,7 +69,7 @@ pub(crate) async fn serve(listener: TcpListener, who: Arc<impl Answers>) {
     let mut open = Open::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => open.take(stream, Arc::clone(&who)),
+            Ok((stream, _)) => open.take(stream, Arc::clone(&who)).await,
             Err(error) => {
                 // No file handle is left, for example: it may be there a moment later.
                 tracing::debug!("a connection was not accepted: {error}");
@@ -83,24 +87,35 @@ struct Open(VecDeque<Connection>);
 struct Connection {
     /// Whether its request has been read.
     has_asked: Arc<AtomicBool>,
+    since: Instant,
     task: AbortHandle,
 }
 
 impl Open {
-    fn take(&mut self, stream: TcpStream, who: Arc<impl Answers>) {
-        self.0.retain(|connection| !connection.task.is_finished());
-        while self.0.len() >= CONNECTIONS {
-            self.make_room();
+    async fn take(&mut self, stream: TcpStream, who: Arc<impl Answers>) {
+        loop {
+            self.0.retain(|connection| !connection.task.is_finished());
+            if self.0.len() < CONNECTIONS {
+                break;
+            }
+            match self.first_to_close().map(|at| GRACE.saturating_sub(self.0[at].since.elapsed())) {
+                Some(wait) if !wait.is_zero() => tokio::time::sleep(wait).await,
+                _ => self.make_room(),
+            }
         }
         let has_asked = Arc::new(AtomicBool::new(false));
         let task = tokio::spawn(answered(stream, who, Arc::clone(&has_asked))).abort_handle();
-        self.0.push_back(Connection { has_asked, task });
+        self.0.push_back(Connection { has_asked, since: Instant::now(), task });
     }
 
-    /// Closes the oldest connection that has not asked yet; where all have, the oldest.
-    fn make_room(&mut self) {
+    /// The place of the oldest connection that has not asked yet; where all have, of the oldest.
+    fn first_to_close(&self) -> Option<usize> {
         let idle = self.0.iter().position(|connection| !connection.has_asked.load(Ordering::Relaxed));
-        if let Some(connection) = self.0.remove(idle.unwrap_or(0)) {
+        idle.or((!self.0.is_empty()).then_some(0))
+    }
+
+    fn make_room(&mut self) {
+        if let Some(connection) = self.first_to_close().and_then(|at| self.0.remove(at)) {
             connection.task.abort();
         }
     }

@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
@@ -117,17 +115,24 @@ async fn strangers_who_come_back_at_once_keep_no_probe_from_its_answer() {
             }
         }
     });
-    for _ in 0..10 {
-        is_fine(address, "strangers come and go").await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    // A kubelet acts on the third failure in a row. Strangers who use up all of a machine may cost it one.
+    let mut failures = Vec::new();
+    for _ in 0..50 {
+        match probe(address).await {
+            Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => failures.clear(),
+            other => failures.push(other),
+        }
+        assert!(failures.len() < 3, "{failures:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     strangers.iter().for_each(tokio::task::JoinHandle::abort);
     writer.abort();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_read_the_answer_keeps_no_probe_from_its_own() {
-    let address = serving(8 << 20).await;
+    // More than the buffers of a socket take.
+    let address = serving(2 << 20).await;
     let mut held = Vec::new();
     for _ in 0..150 {
         held.push(wrote(address, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await);
