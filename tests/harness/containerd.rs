@@ -199,11 +199,7 @@ impl Containerd {
     /// Makes and imports images, all in one archive, and waits until the CRI lists them. The answer has the order
     /// of the images.
     pub async fn import(&self, images: &[TestImage]) -> anyhow::Result<Vec<Imported>> {
-        let number = self.archives.fetch_add(1, Ordering::Relaxed);
-        let archive = self.places.archives().join(format!("{number}.tar"));
-        let (wanted, target) = (images.to_vec(), archive.clone());
-        // Making gigabytes of images takes seconds of computation, which do not belong among asynchronous tasks.
-        let imported = tokio::task::spawn_blocking(move || layout::write(&wanted, &target)).await??;
+        let (archive, imported) = self.archive(images).await?;
         self.ctr(&["images", "import", &archive.to_string_lossy()]).await?;
         fs::remove_file(&archive).with_context(|| format!("remove {}", archive.display()))?;
         self.wait_until_listed(&imported).await?;
@@ -213,6 +209,16 @@ impl Containerd {
             }
         }
         Ok(imported)
+    }
+
+    /// Writes an archive of images beneath this containerd's directory, for `ctr images import`.
+    pub async fn archive(&self, images: &[TestImage]) -> anyhow::Result<(PathBuf, Vec<Imported>)> {
+        let number = self.archives.fetch_add(1, Ordering::Relaxed);
+        let archive = self.places.archives().join(format!("{number}.tar"));
+        let (wanted, target) = (images.to_vec(), archive.clone());
+        // Making gigabytes of images takes seconds of computation, which do not belong among asynchronous tasks.
+        let imported = tokio::task::spawn_blocking(move || layout::write(&wanted, &target)).await??;
+        Ok((archive, imported))
     }
 
     /// Imports an archive of images, and waits until the CRI lists every image that there is.

@@ -1291,7 +1291,7 @@ impl Suite {
         tokio::time::sleep(Duration::from_secs(5)).await;
         self.cluster.start_api_server().await?;
         self.cluster.wait_until_ready().await?;
-        self.apply("after", json!({ "schedule": "nonsense" })).await?;
+        self.apply("after", json!({ "schedule": "0 0 30 2 *" })).await?;
         self.until("nodecleanup", "after", "the operator is there after the API server was away", |object| {
             ready(object) == "InvalidSpec"
         })
@@ -1299,7 +1299,7 @@ impl Suite {
         let name = self.cluster.nodes()[1].name().to_owned();
         self.cluster.nodes_mut()[1].containerd_mut().freeze()?;
         self.cluster.stop_node(&name)?;
-        self.apply("meanwhile", json!({ "schedule": "nonsense" })).await?;
+        self.apply("meanwhile", json!({ "schedule": "0 0 30 2 *" })).await?;
         self.until("nodecleanup", "meanwhile", "the operator goes on while a node is away", |object| {
             ready(object) == "InvalidSpec"
         })

@@ -154,10 +154,8 @@ async fn containers_of_ctr_keep_their_images_on_a_real_containerd() -> anyhow::R
         create(&containerd, "k8s.io", HELD, "held").await?;
         create(&containerd, "k8s.io", FORGOTTEN[0], "forgetful").await?;
         containerd.ctr(&["images", "rm", FORGOTTEN[0]]).await?;
-        let archive = containerd.directory().join("elsewhere.tar");
-        let archive = archive.to_str().unwrap();
-        containerd.ctr(&["images", "export", archive, ELSEWHERE]).await?;
-        containerd.ctr(&["-n", "other", "images", "import", archive]).await?;
+        let (archive, _) = containerd.archive(&[image(ELSEWHERE, 3)]).await?;
+        containerd.ctr(&["-n", "other", "images", "import", archive.to_str().unwrap()]).await?;
         create(&containerd, "other", ELSEWHERE, "theirs").await?;
 
         let endpoint = containerd.endpoint();
