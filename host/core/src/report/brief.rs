@@ -1,5 +1,7 @@
 //! A report in few bytes: what a pod on a node ends with. Kubernetes keeps 4096 bytes of a container's last words.
 
+#![allow(clippy::unnecessary_min_or_max, reason = "counts can be larger only where usize has 64 bits")]
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
