@@ -319,6 +319,14 @@ impl Containerd {
         for name in image.tags.iter().chain(&image.repo_digests) {
             self.ctr(&["images", "label", name, PINNED]).await?;
         }
+        // The CRI takes note of labels by an event; a test sees for itself when it never does.
+        let (start, cri) = (Instant::now(), self.cri()?);
+        while self.can_pin()
+            && start.elapsed() < NOTICE_PATIENCE
+            && !cri.image_status(&image.id).await?.unwrap_or_default().pinned
+        {
+            tokio::time::sleep(POLL).await;
+        }
         Ok(())
     }
 
