@@ -1016,22 +1016,9 @@ impl Suite {
             if phase != "running" {
                 status["completionTime"] = "2026-11-26T00:01:00Z".into();
             }
-            json!({ "status": status }).to_string()
+            status
         };
-        let patch = async |status: String| {
-            let arguments = [
-                "--namespace",
-                NAMESPACE,
-                "patch",
-                "broadcastjob",
-                name,
-                "--subresource=status",
-                "--type=merge",
-                "--patch",
-                &status,
-            ];
-            self.cluster.kubectl(&arguments).await
-        };
+        let patch = async |status: Value| self.write_job_status(name, &status).await;
         patch(status("running", 0)).await?;
         for node in self.cluster.nodes() {
             let pod = format!("{name}-{}", node.name());
@@ -1162,6 +1149,10 @@ impl Suite {
             status["active"] = 0.into();
             status["completionTime"] = "2026-11-26T10:01:00Z".into();
         }
+        self.write_job_status(name, &status).await
+    }
+
+    async fn write_job_status(&self, name: &str, status: &Value) -> anyhow::Result<()> {
         let patch = json!({ "status": status }).to_string();
         let arguments = [
             "--namespace",
@@ -1218,7 +1209,7 @@ impl Suite {
     async fn made_anew(&self, before: &Value) -> anyhow::Result<()> {
         self.patch("cron", r#"{"spec":{"rollout":{"nodeSelector":{"kubernetes.io/arch":"amd64"}}}}"#).await?;
         let uid = &before["metadata"]["uid"];
-        self.until("advancedcronjob", "cron", "an AdvancedCronJob is made anew", |object| {
+        self.until("advancedcronjob", "cron", "an AdvancedCronJob is recreated", |object| {
             object["metadata"]["uid"] != *uid
         })
         .await?;
@@ -1257,7 +1248,7 @@ impl Suite {
         self.cluster
             .kubectl(&["--namespace", NAMESPACE, "patch", "nodecleanup", "cron", "--type=merge", "--patch", patch])
             .await?;
-        self.until("advancedcronjob", "cron", "a template that changed is made anew", |object| {
+        self.until("advancedcronjob", "cron", "a template that changed is recreated", |object| {
             object.to_string().contains("kubernetes.io/arch")
         })
         .await?;

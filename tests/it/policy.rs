@@ -339,8 +339,8 @@ fn what_a_cluster_allows_is_said_by_options() {
     let directory = files(&[("app.yaml", &app)]);
     let path = directory.path().join("app.yaml");
     let told = |arguments: &[&str]| end(holystone().args(arguments).arg("-f").arg(&path));
-    let refused = "spec.logRoots[0].hostPath: is not among the log roots that the operator allows (/var/log); whoever runs \
-                   it can add /data/logs to its option --allow-log-roots (in the chart allowed.logRoots)";
+    let refused = "spec.logRoots[0].hostPath: is not among the log roots that the operator allows (/var/log); its \
+                   administrator can add /data/logs to its option --allow-log-roots (in the chart allowed.logRoots)";
     told(&["validate"]).expect(0);
     for arguments in [&["render"][..], &["validate", "--cluster"], &["render", "--allow-log-roots=/var/log"]] {
         let ended = told(arguments).expect(64);

@@ -257,7 +257,7 @@ pub(crate) struct DaemonArguments {
     pub(crate) books: Option<PathBuf>,
 
     /// Write what the daemon ends with into this file, as JSON of at most 4096 bytes: the termination message of a pod.
-    /// That is why it could not go on, or else what came of its last run.
+    /// That is why the daemon ended, or else the result of its last run.
     #[arg(long, value_name = "FILE", requires = "filenames")]
     pub(crate) brief: Option<PathBuf>,
 
@@ -467,7 +467,7 @@ pub(crate) struct OperatorArguments {
     pub(crate) identity: Option<String>,
 }
 
-/// What NodeCleanups may ask of the nodes of a cluster, whoever writes them.
+/// The limits of what NodeCleanups may ask of the nodes of a cluster.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "What NodeCleanups may ask of nodes")]
 #[expect(clippy::struct_field_names, reason = "the names of the options")]
@@ -511,7 +511,7 @@ pub(crate) struct AllowedArguments {
 }
 
 impl AllowedArguments {
-    /// Whether anything is said of it.
+    /// Returns whether any of these options is given.
     pub(crate) fn is_given(&self) -> bool {
         let lists = [
             &self.allow_log_roots,

@@ -20,14 +20,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-/// How many connections are open at the same time. One more closes the oldest that has not asked for anything yet, so
-/// that whoever asks at once is answered, however many others only hold on.
+/// The most connections that are open at the same time. One more closes the oldest without a request, so that a client
+/// that sends its request at once is answered, however many others only hold on.
 const CONNECTIONS: usize = 64;
-/// How long a connection stays open at least, so that a request that follows it at once is read, however fast others
+/// The least time that a connection stays open, so that a request that follows it at once is read, however fast others
 /// connect. Meanwhile no further connection is accepted; much longer, and the kernel's queue of those that wait would
 /// overflow.
 const GRACE: Duration = Duration::from_millis(2);
-/// How long the head of a request may take.
+/// The longest time that the head of a request may take.
 const HEAD_PATIENCE: Duration = Duration::from_secs(2);
 /// How long one request may take, from its first byte to the last of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,11 +47,11 @@ pub(crate) trait Answers: Send + Sync + 'static {
     fn is_ready(&self) -> bool;
     /// What it counts, in the text format of Prometheus.
     fn metrics(&self) -> String;
-    /// Whether it tells how it stands.
+    /// Returns whether there is a `/status`.
     fn has_status(&self) -> bool {
         false
     }
-    /// How it stands, as JSON, with so many runs of each manifest.
+    /// Returns the status as JSON, with so many runs of each manifest.
     fn status(&self, _runs: usize) -> String {
         String::new()
     }
@@ -85,7 +85,7 @@ pub(crate) async fn serve(listener: TcpListener, who: Arc<impl Answers>) {
 struct Open(VecDeque<Connection>);
 
 struct Connection {
-    /// Whether its request has been read.
+    /// Set once its request has been read.
     has_asked: Arc<AtomicBool>,
     since: Instant,
     task: AbortHandle,
@@ -98,7 +98,8 @@ impl Open {
             if self.0.len() < CONNECTIONS {
                 break;
             }
-            match self.first_to_close().map(|at| GRACE.saturating_sub(self.0[at].since.elapsed())) {
+            let first = self.first_to_close().and_then(|at| self.0.get(at));
+            match first.map(|connection| GRACE.saturating_sub(connection.since.elapsed())) {
                 Some(wait) if !wait.is_zero() => tokio::time::sleep(wait).await,
                 _ => self.make_room(),
             }
@@ -162,7 +163,7 @@ fn answer(request: &Request<Incoming>, who: &impl Answers) -> Response<Full<Byte
     }
 }
 
-/// How many runs are asked for: all, or those that `runs=` says.
+/// Reads the number of runs that are asked for: all, or those that `runs=` says.
 fn runs(query: Option<&str>) -> Option<usize> {
     query.map_or(Some(usize::MAX), |query| query.strip_prefix("runs=")?.parse().ok())
 }

@@ -20,7 +20,7 @@ use crate::output;
 /// The name by which kubectl finds this program.
 const NAME: &str = "kubectl-holystone";
 
-/// Whether this program was started by kubectl, or by the name that kubectl uses.
+/// Returns whether this program was started by kubectl, or by the name that kubectl uses.
 pub(crate) fn is_plugin(program: Option<&OsStr>) -> bool {
     program.is_some_and(|program| Path::new(program).file_stem() == Some(OsStr::new(NAME)))
 }
@@ -97,7 +97,7 @@ async fn one(access: &Access, name: &str, format: Format) -> anyhow::Result<()> 
     output::node_cleanup(&Shown::of(&access.get(name).await?)?, format)
 }
 
-/// What one node reported.
+/// The report of one node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeReport {

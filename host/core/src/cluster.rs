@@ -1,7 +1,7 @@
 //! What a NodeCleanup becomes on a cluster, and what comes of it there. Values only: nothing here talks to a cluster.
 //!
 //! - `objects`: from a manifest to the Kubernetes objects that carry it out, with `pod` for the pods among them.
-//! - `allowed`: what may be asked of nodes, whoever asks.
+//! - `allowed`: the limits of what NodeCleanups may ask of nodes.
 //! - `problems`: what is wrong with a manifest on a cluster only.
 //! - `held`: what keeps pods from being made and from starting.
 //! - `fold`: from what pods and daemons report to the last run of a status.

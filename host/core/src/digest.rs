@@ -1,4 +1,4 @@
-//! What bytes are recognised by.
+//! Digests of bytes.
 
 use std::fmt::Write as _;
 

@@ -15,7 +15,7 @@ use crate::reach::Sentence;
 use crate::watch::{api, value};
 use crate::world::{Change, Key, Kind, World};
 
-/// How many objects a page of a list has.
+/// The number of objects of a page of a list.
 const PAGE: u32 = 500;
 
 /// Why a request was refused or failed. The sentence names the object and, if a right is missing, the right.

@@ -1,4 +1,4 @@
-//! Of several operators that watch one namespace, one looks after a NodeCleanup: the one that its status names.
+//! Claims: one of several operators on a namespace looks after a NodeCleanup, the one that its status names.
 //!
 //! An operator is known by the Lease of its replicas. The others read that Lease, and leave the NodeCleanup alone as long
 //! as it is renewed; clocks are not compared. One without a Lease cannot be seen to be there, so it makes way for any that
@@ -13,9 +13,9 @@ use kube::api::Api;
 
 use crate::reach::Sentence;
 
-/// How often a Lease is read.
+/// The interval at which a Lease is read.
 const EVERY: Duration = Duration::from_secs(10);
-/// How long a Lease is not renewed before its operator counts as gone: longer than replacing one takes.
+/// The time without renewal of its Lease after which an operator counts as gone: longer than replacing one takes.
 const GONE_AFTER: Duration = Duration::from_mins(1);
 
 /// Another operator, as far as its Lease shows it.
@@ -26,7 +26,7 @@ struct Other {
     read: Instant,
 }
 
-/// What is known of other operators.
+/// The known Leases of other operators.
 pub(crate) struct Claims {
     client: Client,
     own: String,
@@ -39,7 +39,7 @@ impl Claims {
         Self { client, own: own.to_owned(), others: BTreeMap::new() }
     }
 
-    /// Whether another operator looks after what this one has claimed.
+    /// Returns whether another operator looks after what this one has claimed.
     pub(crate) async fn is_taken(&mut self, claimant: &str) -> bool {
         if claimant == self.own {
             return false;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::watch::value;
 
-/// How many events are asked for: more about one object say nothing new.
+/// The most events that are asked for: more about one object say nothing new.
 const MOST: u32 = 100;
 
 /// The warnings about the object with this uid.

@@ -33,21 +33,21 @@ use crate::world::{Daemon, Key, Kind, World};
 const CHANNEL: usize = 256;
 /// How long to wait after a change before acting on it: changes come in swarms.
 const SETTLE: Duration = Duration::from_millis(200);
-/// How long to wait after a change that only says how far a run has got: a run on thousands of nodes changes thousands
+/// The delay after a change that only says how far a run has got: a run on thousands of nodes changes thousands
 /// of pods and the counts of its job as often, and its status is written at most this often.
 const SETTLE_PROGRESS: Duration = Duration::from_secs(10);
 /// How often the daemons of DaemonSets are asked, and how much longer it takes for each of them: of five thousand, a
 /// hundred a second.
 const ASK_EVERY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_millis(10));
-/// How often events are asked for about one NodeCleanup, at most.
+/// The shortest interval between requests for events about one NodeCleanup.
 const ASK_EVENTS: Duration = Duration::from_secs(25);
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long before the first retry, and the longest before a later one.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
-/// How long nothing has to be done for what had to be done before to be forgotten.
+/// The time without any action after which earlier ones are forgotten.
 const CALM: Duration = Duration::from_mins(10);
-/// How often to ask whether another operator still looks after a NodeCleanup.
+/// The interval at which the operator asks whether another one still looks after a NodeCleanup.
 const ASK_CLAIMANT: Duration = Duration::from_secs(15);
 /// How long a turn of the loop may take before it counts as stuck.
 const STUCK: Duration = Duration::from_mins(5);
@@ -86,11 +86,11 @@ pub struct Settings {
     pub namespace: Option<String>,
     /// The image that pods on the nodes run.
     pub image: String,
-    /// What NodeCleanups may ask of nodes.
+    /// The limits of what NodeCleanups may ask of nodes.
     pub allowed: Allowed,
     /// What this replica is called.
     pub identity: String,
-    /// What all replicas together are called: `NAMESPACE/NAME` of their Lease, or what the only one is called.
+    /// The name of all replicas together: `NAMESPACE/NAME` of their Lease, or the name of the only one.
     pub installation: String,
     /// How daemons are asked.
     pub ask: Ask,
@@ -157,9 +157,9 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 struct Agenda {
     due: BTreeMap<Key, Instant>,
     failures: BTreeMap<Key, u32>,
-    /// What had to be done lately.
+    /// Recent actions.
     acts: BTreeMap<Key, Acts>,
-    /// What other operators look after, and which.
+    /// NodeCleanups that other operators look after, and their names.
     others: BTreeMap<Key, String>,
     /// When events were last asked for.
     inquired: BTreeMap<Key, Instant>,
@@ -167,8 +167,8 @@ struct Agenda {
     checked: BTreeMap<Key, (Value, Vec<Problem>)>,
 }
 
-/// What had to be done for one spec, and how often each of it. Whoever undoes it may wait in between, as another operator
-/// does that replaces the same objects, so a look with nothing to do forgets none of it.
+/// The actions for one spec, with the number of times of each. A writer that undoes them may wait in between, as
+/// another operator does that replaces the same objects, so a look with nothing to do forgets none of it.
 struct Acts {
     generation: Value,
     times: BTreeMap<String, u32>,
@@ -218,14 +218,14 @@ impl Agenda {
         Some(self.settle(key, SETTLE))
     }
 
-    /// How often the same had to be done lately.
+    /// Returns the largest number of recent repetitions of one action.
     fn acts(&self, key: &Key) -> u32 {
         let acts = self.acts.get(key).filter(|acts| !acts.is_over());
         acts.and_then(|acts| acts.times.values().max().copied()).unwrap_or_default()
     }
 
-    /// How long to wait after a change: the longer, the more often the same had to be done, because then somebody else
-    /// undoes it.
+    /// Returns the delay after a change: the longer, the more often the same had to be done, because then another
+    /// writer undoes it.
     fn settle(&self, key: &Key, time: Duration) -> Duration {
         doubled(time, self.acts(key).saturating_sub(1))
     }
@@ -337,7 +337,7 @@ impl Operator {
         }
     }
 
-    /// Whether no other operator looks after a NodeCleanup. If one does, that is told once, and asked again later.
+    /// Returns whether no other operator looks after a NodeCleanup. Reports another one once, and asks again later.
     async fn is_ours(&self, key: &Key, world: &World, agenda: &mut Agenda, claims: &mut Claims, hands: &Hands) -> bool {
         let Some(object) = world.node_cleanup(key) else { return true };
         let Some(claimant) = object["status"]["operator"].as_str() else { return true };
@@ -452,7 +452,7 @@ impl Operator {
             match hands.act(action).await {
                 Ok(Some((kind, change))) => drop::<BTreeSet<Key>>(world.take(kind, change)),
                 Ok(None) => {}
-                // Somebody was quicker, as the watch will tell.
+                // Another writer was quicker, as the watch will show.
                 Err(Error::Api(status)) if status.reason == "Conflict" => return Err(Error::Api(status)),
                 Err(error) => {
                     let is_there_already = matches!(&error, Error::Api(status) if status.reason == "AlreadyExists");

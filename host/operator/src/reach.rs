@@ -1,4 +1,4 @@
-//! Whether the API server answers: said once when it stops answering, and once when it does again.
+//! Reports that the API server is away, once when it stops answering and once when it answers again.
 //!
 //! Everything that speaks with the API server fails at once when it is away, and again with each try. So the client
 //! itself looks at each answer, and all others leave what it says to it.
@@ -17,7 +17,7 @@ use kube::core::Status;
 use kube::runtime::watcher;
 use tower::{BoxError, Layer, Service};
 
-/// What those who stand before the API server answer while it is away.
+/// The answers of proxies in front of an API server that is away.
 const GATEWAY: [StatusCode; 3] =
     [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
 
@@ -34,9 +34,9 @@ struct Reach {
 /// What has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Change {
-    /// It does not answer any more.
+    /// The API server has stopped answering.
     Away(String),
-    /// It answers again, after so long.
+    /// The API server answers again, after this time.
     Back(Duration),
 }
 
@@ -133,7 +133,7 @@ impl fmt::Display for Sentence<'_> {
     }
 }
 
-/// What the API server said, with its code.
+/// Renders a refusal of the API server, with its code.
 fn refusal(status: &Status) -> String {
     let said = if status.message.is_empty() { &status.reason } else { &status.message };
     let reason = StatusCode::from_u16(status.code).ok().and_then(|code| code.canonical_reason()).unwrap_or_default();
@@ -144,7 +144,7 @@ fn refusal(status: &Status) -> String {
     }
 }
 
-/// Whether the API server was not reached. The client has said so already.
+/// Returns whether the API server was not reached, which the client has reported already.
 pub(crate) fn is_away(error: &Error) -> bool {
     match error {
         Error::HyperError(_) | Error::Service(_) | Error::ReadEvents(_) => true,
@@ -166,7 +166,7 @@ pub(crate) fn interruption(error: &watcher::Error) -> Option<String> {
     }
 }
 
-/// What lies at the bottom of an error, which is the part that people can do something about.
+/// Returns the innermost cause of an error, which is the part that users can act on.
 fn cause(error: &(dyn StdError + 'static)) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {

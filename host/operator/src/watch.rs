@@ -65,7 +65,7 @@ pub(crate) async fn watch(client: Client, kind: Kind, namespace: Option<String>,
     let config = match kind {
         Kind::ConfigMap => config.labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)),
         Kind::Pod => config.labels(NAME_LABEL),
-        // An object of the same name that belongs to somebody else has to be seen.
+        // An object of the same name that belongs to another owner has to be seen.
         Kind::NodeCleanup | Kind::AdvancedCronJob | Kind::BroadcastJob | Kind::DaemonSet => config,
     };
     match kind {
@@ -116,7 +116,7 @@ where
     }
 }
 
-/// Whether an event comes from the API server: that a list begins is said before it is asked for.
+/// Returns whether an event comes from the API server: a list begins before it is asked for.
 fn is_progress<K>(event: &Event<K>) -> bool {
     !matches!(event, Event::Init)
 }

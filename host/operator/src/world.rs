@@ -18,9 +18,9 @@ pub use questions::Question;
 
 /// How many runs of a NodeCleanup are known node by node: the last one, and the one that takes its place.
 const RUNS: usize = 2;
-/// How many pods of one run or DaemonSet are kept: more than four on each node of the largest clusters.
+/// The most pods of one run or DaemonSet that are kept: more than four on each node of the largest clusters.
 const MOST_PODS: usize = 20_000;
-/// How many pods are kept whose owner is not known yet: as many as two runs of the largest clusters have.
+/// The most pods that are kept while their owner is unknown: as many as two runs of the largest clusters have.
 const MOST_WAITING: usize = 10_000;
 
 /// A namespace and a name.
@@ -105,9 +105,9 @@ pub struct Daemon {
 struct Pod {
     created: Option<Timestamp>,
     uid: Box<str>,
-    /// What came of it; of a daemon, what it said when it was last asked.
+    /// The result of the pod; of a daemon, its last answer.
     state: NodeState,
-    /// What stands in the place of that while it does not start.
+    /// The state that takes the place of the result while the pod does not start.
     held: Option<Box<NodeState>>,
     /// Why it does not start, as its events say.
     explained: Option<Box<str>>,
@@ -135,7 +135,7 @@ impl Pod {
         seen
     }
 
-    /// What there is to say of it.
+    /// Returns the state to report.
     fn word(&self) -> &NodeState {
         self.held.as_deref().unwrap_or(&self.state)
     }
@@ -157,7 +157,7 @@ impl Pods {
         self.by_name.values().filter_map(|pod| pod.created).min()
     }
 
-    /// What is known of the nodes; of several pods on one, what the latest came to.
+    /// Returns the states of the nodes; of several pods on one, that of the latest.
     fn states(&self) -> Vec<&NodeState> {
         let mut latest: BTreeMap<&str, (&Pod, &str)> = BTreeMap::new();
         let mut unbound = Vec::new();
@@ -175,7 +175,7 @@ impl Pods {
     }
 }
 
-/// What a pod names as its owner.
+/// The owner that a pod names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Owner {
     kind: Kind,
@@ -189,7 +189,7 @@ impl Owner {
         Self { kind, key: Key::of(object), uid: uid(object).to_owned() }
     }
 
-    /// Whether it is a run, and not a set of daemons.
+    /// Returns whether the owner is a run, and not a set of daemons.
     fn is_run(&self) -> bool {
         self.kind == Kind::BroadcastJob
     }
@@ -213,7 +213,7 @@ pub struct World {
     pods: BTreeMap<Owner, Pods>,
     /// Why pods are not made, by the BroadcastJob or DaemonSet.
     complaints: BTreeMap<Owner, Vec<String>>,
-    /// How many pods were seen.
+    /// The number of pods that were seen.
     seen: u64,
     /// What has been told since a watch began anew.
     fresh: BTreeMap<Kind, BTreeSet<Key>>,
@@ -240,8 +240,8 @@ impl World {
         }
     }
 
-    /// Whether a change, which is not taken in yet, only says how far a run or a rollout of daemons has got. The end of
-    /// a run is more than that, and so is what its last pods report after it.
+    /// Returns whether a change that is not taken in yet only says how far a run or a rollout of daemons has got. The
+    /// end of a run is more than that, and so is what its last pods report after it.
     pub fn is_progress(&self, kind: Kind, change: &Change) -> bool {
         match (kind, change) {
             (Kind::Pod, Change::Is(pod)) => !Owner::of(pod, &POD_OWNERS).is_some_and(|owner| self.has_ended(&owner)),
@@ -253,7 +253,7 @@ impl World {
         }
     }
 
-    /// Whether an owner of pods is a run that has ended.
+    /// Returns whether an owner of pods is a run that has ended.
     fn has_ended(&self, owner: &Owner) -> bool {
         let phase = owner.is_run().then(|| self.owner(owner)).flatten().map(|job| &job["status"]["phase"]);
         phase.is_some_and(|phase| phase == "completed" || phase == "failed")
@@ -496,7 +496,7 @@ impl World {
         about
     }
 
-    /// What a pod of a run ended with stays, though it is deleted, or why it never started: pods vanish with their nodes.
+    /// Keeps the result of a deleted pod of a run, or why it never started: pods vanish with their nodes.
     fn remove_pod(&mut self, pod: &Value, name: &str) -> BTreeSet<Key> {
         let Some(owner) = Owner::of(pod, &POD_OWNERS) else { return BTreeSet::new() };
         let Some(pods) = self.pods.get_mut(&owner) else { return BTreeSet::new() };
@@ -556,7 +556,7 @@ fn about(kind: Kind, object: &Value) -> BTreeSet<Key> {
 /// Whose pods are asked for what came of them.
 const POD_OWNERS: [Kind; 2] = [Kind::BroadcastJob, Kind::DaemonSet];
 
-/// Whether two states of one BroadcastJob or DaemonSet have the same spec, metadata and phase.
+/// Returns whether two states of one BroadcastJob or DaemonSet have the same spec, metadata and phase.
 fn differ_in_counts(known: &Value, now: &Value) -> bool {
     let metadata = ["uid", "generation", "deletionTimestamp", "labels", "annotations", "ownerReferences"];
     metadata.iter().all(|field| known["metadata"][field] == now["metadata"][field])

@@ -161,8 +161,8 @@ async fn what_the_operator_does_not_allow_is_an_invalid_spec_and_pauses_what_the
     });
     until("refused", || ready(&api, "a") == "InvalidSpec").await;
     let status = api.get("nodecleanups", "a").unwrap()["status"].to_string();
-    let message = "spec.logRoots[0].hostPath: is not among the log roots that the operator allows (/var/log); whoever runs \
-                   it can add /etc to its option --allow-log-roots (in the chart allowed.logRoots)";
+    let message = "spec.logRoots[0].hostPath: is not among the log roots that the operator allows (/var/log); its \
+                   administrator can add /etc to its option --allow-log-roots (in the chart allowed.logRoots)";
     assert!(status.contains(message), "{status}");
     until("paused", || api.get("advancedcronjobs", "a").unwrap()["spec"]["paused"] == true).await;
     assert!(!api.get("advancedcronjobs", "a").unwrap().to_string().contains("\"/etc\""));
@@ -263,7 +263,7 @@ async fn what_belongs_to_somebody_else_is_neither_overwritten_nor_deleted() {
         until(kind, || ready(&api, "a") == "NameTaken").await;
         let status = api.get("nodecleanups", "a").unwrap()["status"].to_string();
         assert!(
-            status.contains(&format!("there is the {kind} {name} already that belongs to somebody else")),
+            status.contains(&format!("there is the {kind} {name} already, which belongs to another owner")),
             "{status}"
         );
         is_quiet_but_for(&api, "POST configmaps/").await;
@@ -300,7 +300,7 @@ async fn a_run_whose_name_is_taken_starts_when_it_is_free() {
     until("started", || api.list("broadcastjobs").iter().any(is_by_hand)).await;
     let name = api.list("broadcastjobs").remove(0)["metadata"]["name"].as_str().unwrap().to_owned();
     api.delete("broadcastjobs", &name);
-    // The same value once more, when the name belongs to somebody else.
+    // The same value once more, when the name belongs to another owner.
     api.put(
         "broadcastjobs",
         json!({ "kind": "BroadcastJob", "metadata": { "name": name, "namespace": "ops" }, "spec": {} }),

@@ -187,7 +187,7 @@ impl Books {
     }
 }
 
-/// Whether a file is one that daemons keep.
+/// Returns whether a file is one that daemons keep.
 pub(crate) fn is_record(file: &str) -> bool {
     file == FILE || is_run(file)
 }

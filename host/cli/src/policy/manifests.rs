@@ -20,7 +20,7 @@ use crate::files;
 use crate::plugins::{self, CacheDir, Choice, Complaint, Loaded, Source};
 use crate::sweep::Pace;
 
-/// How much of a digest is shown.
+/// The length of a digest as it is shown.
 const SHOWN_OF_DIGEST: usize = "sha256:".len() + 16;
 /// What the name of a file has to end in, for it to be read from a directory.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
@@ -39,7 +39,7 @@ pub(crate) struct Manifests {
     log_root_dir: Option<PathBuf>,
     /// Where log roots may be; anywhere without any.
     log_roots_in: Vec<Elsewhere>,
-    /// What plugins must not be given.
+    /// The capabilities that plugins must not have.
     deny: Vec<Capability>,
 }
 

@@ -1,4 +1,4 @@
-//! What a NodeCleanup may ask of nodes, whoever may create one. The one who runs the operator decides: who writes a
+//! The limits of what a NodeCleanup may ask of nodes. The administrator of the operator decides: who writes a
 //! NodeCleanup need not be trusted with the nodes.
 
 use crate::manifest::{Capability, NodeCleanup, PodTemplate, Problem};
@@ -16,7 +16,7 @@ pub struct Allowed {
     pub image_roots: Vec<String>,
     /// Priority classes of pods.
     pub priority_classes: Vec<String>,
-    /// Whether plugins may read the content of log files.
+    /// Lets plugins read the content of log files.
     pub log_content: bool,
     /// Service accounts that pods may have.
     pub service_accounts: Vec<String>,
@@ -24,13 +24,13 @@ pub struct Allowed {
     pub selinux_types: Vec<String>,
     /// Annotations that pods may have: keys, or beginnings of keys with `/*` at the end.
     pub pod_annotations: Vec<String>,
-    /// Whether pods may share the process ids of their node.
+    /// Lets pods share the process ids of their node.
     pub host_pid: bool,
 }
 
 /// One of the lists.
 struct List {
-    /// What stands in it.
+    /// The name of its entries.
     what: &'static str,
     /// The option.
     option: &'static str,
@@ -64,8 +64,8 @@ impl List {
         let Self { what, option, value } = self;
         let now = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
         format!(
-            "is not among the {what} that the operator allows ({now}); whoever runs it can add {wanted} to its option \
-             {option} (in the chart {value})"
+            "is not among the {what} that the operator allows ({now}); its administrator can add {wanted} to its \
+             option {option} (in the chart {value})"
         )
     }
 }
@@ -135,7 +135,7 @@ impl Allowed {
         for (index, plugin) in spec.plugins.iter().enumerate() {
             if plugin.capabilities.contains(&Capability::LogContent) && !self.log_content {
                 let message = "may not have log-content, because the operator does not allow plugins to read files; \
-                               whoever runs it can do so by its option --allow-log-content (in the chart \
+                               its administrator can do so by its option --allow-log-content (in the chart \
                                allowed.logContent)";
                 add(&format!("spec.plugins[{index}].capabilities"), message.to_owned());
             }
@@ -162,7 +162,8 @@ impl Allowed {
         }
         if template.host_pid && !self.host_pid {
             let message = "may not be true, because the operator does not allow pods to share the process ids of their \
-                           nodes; whoever runs it can do so by its option --allow-host-pid (in the chart allowed.hostPID)";
+                           nodes; its administrator can do so by its option --allow-host-pid (in the chart \
+                           allowed.hostPID)";
             add("hostPID", message.to_owned());
         }
         problems
@@ -185,12 +186,12 @@ impl Allowed {
     }
 }
 
-/// Whether a path is that of a directory, or of something beneath it.
+/// Returns whether a path is that of a directory, or of something beneath it.
 fn is_or_lies_beneath(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether a path is absolute, below `/`, and spelt in the one way that there is.
+/// Returns whether a path is absolute, below `/`, and without redundant parts.
 pub fn is_plain_path(path: &str) -> bool {
     path.strip_prefix('/').is_some_and(|path| path.split('/').all(|part| !["", ".", ".."].contains(&part)))
 }

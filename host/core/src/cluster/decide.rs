@@ -25,9 +25,9 @@ const AFTER: &str = "holystone.dev/after";
 
 /// How long to wait for something that is about to happen: an object that is going, a run that is to end.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
-/// How long after the end of a run the last of its pods may be heard.
+/// The longest time after the end of a run at which the report of its last pod may arrive.
 const LAST_WORDS: SignedDuration = SignedDuration::from_secs(10);
-/// How often the same has to be done before somebody seems to undo it.
+/// The number of repetitions of one action at which another writer seems to undo it.
 const UNDONE: u32 = 3;
 /// How often to ask whether OpenKruise has appeared.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
@@ -37,7 +37,7 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 pub struct Observed<'a> {
     /// The NodeCleanup as the API server hands it out.
     pub object: &'a Value,
-    /// What the operator adds to it.
+    /// The image and the limits that the operator adds to it.
     pub site: Site<'a>,
     /// Whether the API server knows AdvancedCronJob and BroadcastJob.
     pub has_kruise: bool,
@@ -55,9 +55,9 @@ pub struct Observed<'a> {
     pub complaints: BTreeMap<&'a str, &'a [String]>,
     /// What is wrong with it beyond its text: with its plugins and log roots.
     pub problems: &'a [Problem],
-    /// What the operator is called that looks: the Lease of its replicas.
+    /// The name of this operator: the Lease of its replicas.
     pub operator: &'a str,
-    /// How often the same had to be done lately.
+    /// The number of recent repetitions of one action.
     pub acts: u32,
     /// The time.
     pub now: Timestamp,
@@ -110,7 +110,7 @@ impl Action {
     }
 }
 
-/// What is done to which object.
+/// Names the action and its object.
 impl std::fmt::Display for Action {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let verb = match self {
@@ -234,7 +234,7 @@ pub(super) struct Step<'a> {
     actions: Vec<Action>,
     pub(super) events: Vec<EventNote>,
     again: Option<SignedDuration>,
-    /// Whether no pod of the current run has started, though all have had the time to.
+    /// Set when no pod of the current run has started, though all have had the time to.
     pub(super) is_stuck: bool,
 }
 
@@ -330,14 +330,14 @@ impl Step<'_> {
         if problem.is_some() || contains(live, &want) {
             return problem;
         }
-        // It cannot be changed, so somebody has put it there. Pods would refuse it by its digest.
+        // An immutable ConfigMap of other content was created by another writer. Pods would refuse it by its digest.
         self.actions.push(Action::Delete(live.clone()));
         self.wait(SOON);
         let message = format!("ConfigMap {name} has other content than its name says, and is made again");
         Some(Outlook::bad("Replacing", message))
     }
 
-    /// What keeps an object that is there from being the NodeCleanup's: another owner, or that it is going.
+    /// Finds what keeps an existing object from being the NodeCleanup's: another owner, or its pending deletion.
     fn is_in_the_way(&mut self, live: &Value, kind: &str) -> Option<Outlook> {
         let name = name_of(live);
         let is_former = owners(live)
@@ -489,13 +489,13 @@ impl Step<'_> {
         None
     }
 
-    /// OpenKruise does not let the template of an AdvancedCronJob change, so it is made anew. A run that is going on ends
+    /// OpenKruise does not let the template of an AdvancedCronJob change, so it is recreated. A current run ends
     /// first, and none is started before it has gone. The new one counts from its own beginning, so no time of the
     /// schedule comes twice.
     fn replace(&mut self, live: &Value, name: &str, because: &str) -> Outlook {
         let running = self.runs_of(live).find(|run| !is_over(run)).map(|run| name_of(run).to_owned());
         if let Some(run) = running {
-            let message = format!("AdvancedCronJob {name} is made anew when its run {run} has ended");
+            let message = format!("AdvancedCronJob {name} is recreated when its run {run} has ended");
             if live["spec"]["paused"] != true {
                 self.actions.push(Action::Pause(live.clone()));
             }
@@ -506,13 +506,13 @@ impl Step<'_> {
         let ended = self.runs_of(live).filter_map(|run| time_of(&run["status"]["completionTime"])).max();
         if ended.is_some_and(|ended| ended <= now && now < ended + LAST_WORDS) {
             self.wait(SOON);
-            let message = format!("AdvancedCronJob {name} is made anew when all pods of its run have been heard");
+            let message = format!("AdvancedCronJob {name} is recreated when all pods of its run have been heard");
             return Outlook::bad("WaitingForRun", message);
         }
         self.actions.push(Action::Delete(live.clone()));
-        self.note("Replaced", format!("deleted AdvancedCronJob {name} to make it anew, because {because}"));
+        self.note("Replaced", format!("deleted AdvancedCronJob {name} to recreate it, because {because}"));
         self.wait(SOON);
-        Outlook::bad("Replacing", format!("AdvancedCronJob {name} is going, to be made anew"))
+        Outlook::bad("Replacing", format!("AdvancedCronJob {name} is being deleted, to be recreated"))
     }
 
     /// What carried it out before the engine was another one, or before it had a schedule or none.
@@ -633,8 +633,8 @@ fn marked(mut object: Value) -> Value {
     object
 }
 
-/// Whether OpenKruise would start a run at once, for a time that has passed, if the AdvancedCronJob became what it should
-/// be. It looks back from what it is then, and not from what it was at that time.
+/// Returns whether OpenKruise would start a run at once, for a time that has passed, if the AdvancedCronJob became what
+/// it should be. It looks back from what it is then, and not from what it was at that time.
 fn makes_up(live: &Value, want: &Value, manifest: &NodeCleanup, now: Timestamp) -> bool {
     let [was, is] = [live, want].map(|object| &object["spec"]);
     let changes = was["paused"] == true || was["startingDeadlineSeconds"] != is["startingDeadlineSeconds"];
@@ -649,8 +649,9 @@ fn makes_up(live: &Value, want: &Value, manifest: &NodeCleanup, now: Timestamp) 
     timetable.schedule.next(from).is_some_and(|tick| tick <= now)
 }
 
-/// How an object that is there is made what it should be. A DaemonSet is replaced, because applying would leave what is
-/// wanted no more: a label of its node selector for example. Of an AdvancedCronJob only values change in place.
+/// Chooses the action that makes an existing object what it should be. A DaemonSet is replaced, because applying would
+/// leave what is wanted no more: a label of its node selector for example. Of an AdvancedCronJob only values change in
+/// place.
 fn brought_up_to(live: &Value, want: &Value, engine: Engine) -> Action {
     let mut object = want.clone();
     object["metadata"]["uid"] = live["metadata"]["uid"].clone();
@@ -667,7 +668,7 @@ fn brought_up_to(live: &Value, want: &Value, engine: Engine) -> Action {
     Action::Replace(object)
 }
 
-/// Whether all pods of a DaemonSet are of its template.
+/// Returns whether all pods of a DaemonSet are of its template.
 fn is_rolled_out(daemon_set: &Value) -> bool {
     let status = &daemon_set["status"];
     let updated = status["updatedNumberScheduled"].as_u64().unwrap_or_default();

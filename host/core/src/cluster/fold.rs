@@ -18,9 +18,9 @@ pub(super) const ERRORS: usize = 10;
 const NAMES: usize = 5;
 /// How many errors of one node are kept.
 const OF_ONE_NODE: usize = 3;
-/// How many repositories a status names.
+/// The most repositories that a status names.
 const REPOSITORIES: usize = 5;
-/// How many codes of refusals a status names, and how many of one node are kept.
+/// The most codes of refusals that a status names, and that are kept of one node.
 const CODES: (usize, usize) = (10, 16);
 
 /// What is known of one node of a run.
@@ -64,7 +64,7 @@ pub struct Told {
 #[derive(Clone, Debug, PartialEq)]
 struct Tally {
     names: Arc<[Box<str>]>,
-    /// How many, and how many bytes.
+    /// Counts and bytes, in the order of the names.
     figures: Box<[Figures]>,
 }
 
@@ -91,7 +91,7 @@ impl Tally {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Sums {
-    /// How many removals a dry run planned, and how many bytes; absent when none was dry.
+    /// The number and the bytes of removals that dry runs planned; absent when none was dry.
     planned: Option<Figures>,
     removed: u64,
     refused: u64,
@@ -101,7 +101,7 @@ struct Sums {
 }
 
 impl Told {
-    /// Of a report, whoever wrote it.
+    /// Keeps what counts of a report, after cleaning it.
     pub fn of(brief: Brief) -> Self {
         let brief = brief.cleaned();
         let mut sums = Sums { planned: planned(&brief), ..Sums::default() };
@@ -135,7 +135,7 @@ impl Told {
     }
 }
 
-/// What a dry run would remove, images and beneath log roots.
+/// Sums up what a dry run would remove, images and beneath log roots.
 fn planned(brief: &Brief) -> Option<Figures> {
     let images = brief.outcome.totals.map_or(0, |totals| totals.planned);
     let logs = brief.outcome.log_totals.map_or(0, |totals| totals.planned);
@@ -201,7 +201,7 @@ impl NodeState {
         Self { node: node.to_owned(), times: None, word }
     }
 
-    /// What went wrong on the node, in its report's order.
+    /// Returns the errors of the node, in its report's order.
     pub fn errors(&self) -> Vec<&str> {
         match &self.word {
             NodeWord::Active | NodeWord::Idle => Vec::new(),

@@ -1,4 +1,5 @@
-//! What keeps the pods of a run from being made, or from starting: in the words of the cluster, with what to do about it.
+//! Reasons that keep the pods of a run from being made, or from starting: in the words of the cluster, with what to do
+//! about it.
 //!
 //! Whatever comes in here others have written, so every text is cleaned and cut, and so is their number.
 
@@ -11,17 +12,17 @@ use super::objects::object_name;
 use crate::report::Brief;
 use crate::text::shown;
 
-/// How long pods may take to be made and to start before that is worth a word.
+/// The time that pods may take to be made and to start before that is reported.
 pub const PATIENCE: SignedDuration = SignedDuration::from_secs(15);
-/// How often to ask for events while nothing else says what is wrong.
+/// The interval at which events are asked for while nothing else says what is wrong.
 pub const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
-/// How many different sentences of events are kept for one object.
+/// The most different sentences of events that are kept for one object.
 const SENTENCES: usize = 2;
-/// How many events of one object are looked at.
+/// The most events of one object that are read.
 const EVENTS: usize = 100;
-/// What containers say while nothing is wrong yet, or while the reason is only in events.
+/// Waiting reasons of containers while nothing is wrong yet, or while the reason is only in events.
 const SAYS_NOTHING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
-/// What the kubelet says besides, again and again, about a volume that another event says more of.
+/// The kubelet's repeated words about a volume of which another event says more.
 const TIMED_OUT: &str = "timed out waiting for the condition";
 
 /// A pod that has not started, or does not stay started.
@@ -31,7 +32,7 @@ pub struct Held {
     pub since: Option<Timestamp>,
     /// Why, with what to do about it; absent as long as that is not known.
     pub why: Option<Box<str>>,
-    /// Whether it is a daemon, which never ends by itself.
+    /// Set for daemons, which never end by themselves.
     pub is_daemon: bool,
 }
 
@@ -49,7 +50,7 @@ impl Held {
         Some(Self { since, why: why.map(String::into_boxed_str), is_daemon })
     }
 
-    /// How much longer it may take before it is worth a word; nothing when it has taken too long.
+    /// Returns the time that is left before this is reported; none when it has taken too long.
     pub(super) fn patience(&self, now: Timestamp) -> Option<SignedDuration> {
         let left = PATIENCE - self.since?.duration_until(now);
         (left > SignedDuration::ZERO).then_some(left)
@@ -98,7 +99,7 @@ fn reason_and_message(said: &Value) -> String {
     [reason, message].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
-/// What a container ended with: the sentences of its report, or else what there is.
+/// Reads the last words of a container: the sentences of its report, or else what there is.
 fn last_words(ended: &Value) -> String {
     let message = ended["message"].as_str().unwrap_or_default();
     let code = ended["exitCode"].as_i64().unwrap_or_default();
@@ -162,7 +163,7 @@ fn without_suffix(text: &str, name: &str) -> String {
     parts.fold(first, |out, part| out + &prefix + "…" + part.trim_start_matches(is_suffix))
 }
 
-/// With what to do about it, where that is known.
+/// Adds what to do about it, where that is known.
 fn advised(text: &str) -> String {
     advice(text).map_or_else(|| text.to_owned(), |advice| format!("{text}; {advice}"))
 }

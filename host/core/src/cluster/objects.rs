@@ -75,7 +75,7 @@ pub struct Rendered {
     pub workload: Value,
 }
 
-/// How many digits of its digest the name of a ConfigMap carries. The whole of it is in the arguments of the pods.
+/// The number of digits of its digest in the name of a ConfigMap. The arguments of the pods have all of them.
 const DIGITS_IN_NAME: usize = 16;
 
 /// The manifest as the pods of one engine read it, and the ConfigMap that holds exactly this text.
@@ -96,7 +96,7 @@ impl PodManifest {
         Self { config_map: format!("{}-{digits}", object_name(&manifest.metadata.name)), digest, text }
     }
 
-    /// The ConfigMap. Nobody can change what is immutable, so a run that has begun with it ends with it.
+    /// Renders the ConfigMap. It is immutable, so a run that has begun with it ends with it.
     fn object(&self, manifest: &NodeCleanup) -> Value {
         let mut object = object("v1", "ConfigMap", manifest, &self.config_map);
         object["data"] = json!({ MANIFEST_KEY: self.text });
@@ -139,7 +139,7 @@ fn object(api_version: &str, kind: &str, manifest: &NodeCleanup, name: &str) -> 
 }
 
 /// The manifest as the pods read it: without what the API server stores with it, without what it says of the rollout,
-/// which means nothing on one node, and without what only concerns whoever starts runs.
+/// which means nothing on one node, and without what only concerns the start of runs.
 fn plain(manifest: &NodeCleanup) -> NodeCleanup {
     let mut plain = manifest.clone();
     plain.metadata = Metadata {
@@ -207,8 +207,8 @@ fn once(manifest: &NodeCleanup, site: Site<'_>, source: &PodManifest) -> Value {
     broadcast_job(manifest, site, source, &format!("{}-o{}", manifest.metadata.name, digest(&identity(manifest))))
 }
 
-/// What a run without a schedule is recognised by: what it does, and on which nodes. When it may start, how fast it goes,
-/// when it is given up and how long it is kept make no other run of it.
+/// Returns the identity of a run without a schedule: what it does, and on which nodes. When it may start, how fast it
+/// goes, when it is given up and how long it is kept make no other run of it.
 fn identity(manifest: &NodeCleanup) -> String {
     let mut spec = manifest.spec.clone();
     spec.forget_starts();
@@ -253,7 +253,7 @@ fn broadcast_job_spec(manifest: &NodeCleanup, site: Site<'_>, source: &PodManife
 fn daemon_set(manifest: &NodeCleanup, site: Site<'_>, source: &PodManifest) -> Value {
     let mut object = object("apps/v1", "DaemonSet", manifest, &object_name(&manifest.metadata.name));
     let selector: Map<String, Value> = pod::labels(manifest).as_object().cloned().unwrap_or_default();
-    // Whoever pauses wants no further run on any node, and not on one tenth of them after the other.
+    // A pause is for all nodes at once, and not for one tenth of them after the other.
     let unavailable = if manifest.spec.paused { "100%" } else { "10%" };
     object["spec"] = json!({
         "selector": { "matchLabels": selector },

@@ -32,7 +32,7 @@ const MANIFEST_VOLUME: &str = "manifest";
 pub(super) const MANIFEST_KEY: &str = "node-cleanup.yaml";
 /// The memory that the host takes besides the plugin and the workers that compile: a run on a node of thousands of images.
 const HOST_MEMORY: u64 = 256 << 20;
-/// What a pod requests of the node when the manifest does not say.
+/// The requests of a pod when the manifest does not say.
 const REQUESTED_CPU: Cpu = Cpu::from_thousandths(10);
 const REQUESTED_MEMORY: Bytes = Bytes::new(64 << 20);
 /// The taints that Kubernetes lets the pods of a DaemonSet tolerate. BroadcastJobs add none of their own, and a full
@@ -46,12 +46,12 @@ const TOLERATED: [(&str, &str); 6] = [
     ("node.kubernetes.io/unreachable", "NoExecute"),
 ];
 
-/// What the operator adds to what a manifest says.
+/// The operator's part of the pods: image and limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
     /// The image that pods run.
     pub image: &'a str,
-    /// What may be asked of nodes.
+    /// The limits of what may be asked of nodes.
     pub allowed: &'a Allowed,
 }
 
@@ -141,7 +141,7 @@ fn add_given(spec: &mut Value, template: &PodTemplate) {
     }
 }
 
-/// What a pod requests, and may take at most. What the manifest does not say fits what it says: no request is larger
+/// Renders requests and limits of a pod. Defaults fit what the manifest says: no request is larger
 /// than its limit, or the API server would refuse each pod.
 fn resources(manifest: &NodeCleanup) -> Value {
     let Resources { requests, limits } = manifest.spec.rollout.pod_template.resources;
@@ -243,7 +243,7 @@ fn arguments(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, en
             RolloutEngine::DaemonSet => "daemon".to_owned(),
         },
         format!("--filename={MANIFEST_DIR}/{MANIFEST_KEY}"),
-        // Whoever may change ConfigMaps may put another one in its place; then this pod does nothing.
+        // A user who may change ConfigMaps may put another one in its place; then this pod does nothing.
         format!("--manifest-digest={}", source.digest),
     ];
     if has_source(manifest, |source| matches!(source, PluginSource::ConfigMap(_))) {

@@ -1,4 +1,4 @@
-//! What is wrong with a manifest on a cluster only: what the operator does not allow, the rules of [`crate::manifest`]
+//! Problems of a manifest on a cluster only: what the operator does not allow, the rules of [`crate::manifest`]
 //! that hold on a cluster, and what OpenKruise would never come back from.
 
 use jiff::Timestamp;

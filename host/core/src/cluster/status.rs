@@ -13,13 +13,13 @@ use crate::manifest::NodeCleanup;
 use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, NodeError, ResolvedPlugin};
 use crate::text::{beginning, counted, shown, size};
 
-/// How far the clocks of two nodes may be apart.
+/// The largest difference between the clocks of two nodes.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(1);
 /// Reasons that are about a run.
 const OF_RUNS: [&str; 3] = ["RunPaused", "NoNodeMatches", "PodsNotStarted"];
-/// How many labels of a node selector a message names.
+/// The most labels of a node selector that a message names.
 const LABELS_TOLD: usize = 5;
-/// How many codes of refusals an event names.
+/// The most codes of refusals that an event names.
 const CODES_TOLD: usize = 3;
 /// The longest message of a condition, in characters.
 const LONGEST_MESSAGE: usize = 4_096;
@@ -113,7 +113,7 @@ impl<'a> Step<'a> {
         folded
     }
 
-    /// Whether the status knows of a later run than this one, or more of the same.
+    /// Returns whether the status has a later run than this one, or more of the same.
     fn knows_better(&self, run: &LastRun, is_of_daemons: bool) -> bool {
         let Some(before) = &self.before.last_run else { return false };
         let reports = |run: &LastRun| (run.nodes.succeeded + run.nodes.failed).saturating_sub(run.nodes.unreported);
@@ -129,7 +129,7 @@ impl<'a> Step<'a> {
         !is_later && (reports(before) > reports(run) || is_less)
     }
 
-    /// The run that the status knows, with what its BroadcastJob has come to since.
+    /// Returns the run of the status, updated by its BroadcastJob.
     fn kept_run(&self, is_of_daemons: bool) -> Option<LastRun> {
         let mut run = self.before.last_run.clone()?;
         if has_ended(&run) || is_of_daemons || run.name == object_name(name_of(self.observed.object)) {
@@ -428,7 +428,7 @@ fn sentence(run: &LastRun) -> String {
     )
 }
 
-/// Whether a run is over.
+/// Returns whether a run is over.
 fn has_ended(run: &LastRun) -> bool {
     !matches!(run.phase.as_str(), "Running" | "Paused" | "Waiting")
 }
@@ -520,8 +520,8 @@ pub enum Obstacle {
 /// Says that a name is taken, and what to do about it.
 pub(super) fn name_taken(kind: &str, name: &str) -> String {
     format!(
-        "there is the {kind} {name} already that belongs to somebody else, and it is left as it is; delete or rename it, or \
-         give this NodeCleanup another name"
+        "there is the {kind} {name} already, which belongs to another owner and is left as it is; delete or rename it, \
+         or give this NodeCleanup another name"
     )
 }
 

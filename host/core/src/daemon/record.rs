@@ -65,7 +65,7 @@ pub struct Record {
     pub started_at: Timestamp,
     /// When it was over.
     pub finished_at: Timestamp,
-    /// What came of it, in as few bytes as a pod ends with.
+    /// The result of the run, in as few bytes as a termination message has.
     #[serde(flatten)]
     pub brief: Brief,
 }

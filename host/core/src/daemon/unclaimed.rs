@@ -1,4 +1,4 @@
-//! What daemons have left behind of NodeCleanups that are gone.
+//! Records that daemons have left behind of NodeCleanups that are gone.
 //!
 //! Each daemon of a cluster keeps its records in a directory of its own, and nothing on the node knows whether its
 //! NodeCleanup still exists. So runs check which daemons live. A daemon that lives holds the lock of its directory; where no
@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 /// For how long a directory has to be without a daemon. A daemon that misses its records starts as a new one.
 pub const UNCLAIMED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// What to do with a directory that no daemon holds.
+/// The decision about a directory that no daemon holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Note that it was found so now.

@@ -50,7 +50,7 @@ impl Column {
     }
 }
 
-/// What `kubectl get` shows, from left to right.
+/// The columns of `kubectl get`, from left to right.
 const COLUMNS: [Column; 11] = [
     Column::new("Schedule", "string", ".spec.schedule", "When it runs; empty when it runs once."),
     Column::new("Mode", "string", ".spec.mode", "Whether it removes anything."),
@@ -166,7 +166,7 @@ fn add_rule(schema: &mut Value, rule: &str, message: &str, field: &str) {
     }
 }
 
-/// Whether a part of the schema is that of entries of a list.
+/// Returns whether a part of the schema is that of entries of a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Repeats {
     No,
@@ -266,7 +266,7 @@ fn plain(schema: &Value, repeats: Repeats, out: &mut Map<String, Value>) {
     }
 }
 
-/// What a format asks for, as a rule with the sentence of the reader.
+/// Renders a format as a rule, with the sentence of the reader.
 fn formatted(schema: &Value, format: Format, repeats: Repeats, out: &mut Map<String, Value>) {
     let rule = match (format.numbers, repeats) {
         (None, _) => {

@@ -24,7 +24,7 @@ pub(super) struct Format {
     pub(super) expected: &'static str,
     /// The most characters that it may have.
     pub(super) longest: u64,
-    /// What whole numbers have to be, in CEL; absent where numbers are not as good as texts.
+    /// The condition on whole numbers, in CEL; absent where numbers are not as good as texts.
     pub(super) numbers: Option<&'static str>,
     judge: fn(&str) -> Result<(), Fault>,
     pattern: fn() -> String,
@@ -39,7 +39,7 @@ const LONGEST_NUMBER: u64 = 64;
 const PATH_PART: &str = r"([^/.\x00][^/\x00]*|\.[^/.\x00][^/\x00]*|\.\.[^/\x00]+)";
 /// A DNS label, but for its length.
 const DNS_LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
-/// What names of labels have after their prefix, and what values of labels are.
+/// The pattern of names of labels after their prefix, and of values of labels.
 const LABEL_PART: &str = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?";
 
 impl Format {
@@ -154,7 +154,7 @@ impl Format {
     }
 }
 
-/// What a label is called by.
+/// The judge of label keys.
 const LABEL_KEY: &str = "the name of a label, such as kubernetes.io/arch: up to 63 letters, digits, '-', '_' and '.', with \
                          a letter or digit at both ends, and in front of it, if need be, a DNS name and a '/'";
 

@@ -1,4 +1,4 @@
-//! What no schema says: how fields go together, for the reader and, in CEL, for the API server.
+//! Rules that no schema says: how fields go together, for the reader and, in CEL, for the API server.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -144,10 +144,10 @@ pub(super) enum Scope {
     ApiServer,
 }
 
-/// How fields go together, once for the reader and once for the API server. Fields that are wrong by themselves break no
-/// rule: they are problems already.
+/// A rule on how fields go together, once for the reader and once for the API server. Fields that are wrong by
+/// themselves break no rule: they are problems already.
 pub(super) struct Rule {
-    /// What is judged, by its path in the schema: `[]` stands for the entries of a list.
+    /// The field that is judged, by its path in the schema: `[]` stands for the entries of a list.
     pub(super) place: &'static str,
     /// The field that the sentence is about, by its path from there.
     pub(super) field: &'static str,
@@ -347,7 +347,7 @@ pub(super) const RULES: [Rule; 33] = [
     Rule::new(
         "spec.plugins[]",
         ".digest",
-        "must be given, because whoever may edit the ConfigMap could change the plugin",
+        "must be given, because a user who may edit the ConfigMap could change the plugin",
         "has(self.digest) || !has(self.source.configMap)",
         |plugin| plugin.get("digest").is_some() || plugin.at("source.configMap").is_none(),
     ),
@@ -508,7 +508,7 @@ pub(super) const RULES: [Rule; 33] = [
 const POD_TEMPLATE: &str = "spec.rollout.podTemplate";
 const REQUESTS: &str = "spec.rollout.podTemplate.resources.requests";
 const EXPRESSIONS: &str = "spec.rollout.podTemplate.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchExpressions[]";
-/// How labels and annotations begin that only Holystone sets.
+/// The prefixes of labels and annotations that only Holystone sets.
 const OWN_PREFIX: &str = "holystone.dev/";
 /// Labels by which Holystone, OpenKruise and Kubernetes find pods.
 const OWN_LABELS: [&str; 7] = [
@@ -528,7 +528,7 @@ const MOST_REQUESTED_MEMORY: u64 = 1 << 30;
 /// The labels that say what a node runs.
 const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
 
-/// Whether there is a schedule, or one that is misspelt and a problem already.
+/// Returns whether there is a schedule, or one that is misspelt and a problem already.
 fn has_schedule(spec: &Node) -> bool {
     let is_misspelt = spec.fields().iter().any(|field| text::closest(&field.name, ["schedule"]).is_some());
     let is_null = spec.fields().iter().any(|field| field.name == "schedule");

@@ -226,9 +226,9 @@ pub enum PluginSource {
     /// A component on this machine, by the path of its file. A relative path starts at the directory of the manifest.
     /// Not on a cluster.
     File(#[schemars(extend("format" = "filled"))] String),
-    /// A component in a ConfigMap. Whoever may edit the ConfigMap could change it, so the plugin must have a `digest`:
-    /// `sha256:` and what `sha256sum` prints for the file. Outside of a cluster it is the file `NAME/KEY` in the directory that
-    /// `--config-map-dir` names.
+    /// A component in a ConfigMap. A user who may edit the ConfigMap could change it, so the plugin must have a
+    /// `digest`: `sha256:` and what `sha256sum` prints for the file. Outside of a cluster it is the file `NAME/KEY` in
+    /// the directory that `--config-map-dir` names.
     ConfigMap(ConfigMapKey),
     /// A component in a container image, which the kubelet mounts into the pods (Kubernetes 1.33 and containerd 2.1 or
     /// later). Outside of a cluster it is the file `PLUGIN/PATH` in the directory that `--image-volume-dir` names, where
@@ -424,7 +424,7 @@ pub struct Rollout {
     pub priority_class_name: String,
     /// What brings runs to the nodes of a cluster. Means nothing on one machine.
     pub engine: RolloutEngine,
-    /// What the pods have besides what Holystone gives them. Means nothing on one machine.
+    /// Additions to the pods on the nodes. Means nothing on one machine.
     #[serde(skip_serializing_if = "PodTemplate::is_empty")]
     pub pod_template: PodTemplate,
 }

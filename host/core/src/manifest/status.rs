@@ -133,7 +133,7 @@ pub struct Nodes {
     pub succeeded: u32,
     /// Nodes on which something failed, or on which it did not take place.
     pub failed: u32,
-    /// Of the nodes that succeeded, those of which no report is left: the BroadcastJob counts them as done. What was
+    /// Nodes that succeeded and of which no report is left: the BroadcastJob counts them as done. What was
     /// removed there is not in the sums.
     #[serde(skip_serializing_if = "is_zero")]
     pub unreported: u32,
@@ -147,19 +147,19 @@ pub struct Nodes {
 pub struct RepositorySum {
     /// Its name.
     pub name: String,
-    /// How many images, each counted on every node that has it.
+    /// Number of images, each counted on every node that has it.
     pub count: u64,
     /// Sum of their sizes, as runtimes count them.
     pub size_bytes: u64,
 }
 
-/// How often the guard rails refused wishes for one reason.
+/// The number of wishes that the guard rails refused for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RefusalCount {
     /// The code of the reason, as reports have it.
     pub code: String,
-    /// How often, on all nodes together.
+    /// Number of refusals, on all nodes together.
     pub count: u64,
 }
 

@@ -199,7 +199,7 @@ impl TryFrom<Scalar> for Bytes {
 pub struct Cpu(u64);
 
 impl Cpu {
-    /// What is a number of CPUs.
+    /// The form of a number of CPUs.
     pub const EXPECTED: &str = "a number of CPUs such as 2, 0.5 or 500m (thousandths of one)";
 
     /// The most digits of whole numbers; more CPUs than any machine has.

@@ -19,11 +19,11 @@ const MOST: usize = u32::MAX as usize;
 /// The most bytes that a report is believed, 1 PiB: no node has such a disk, and the sum over all nodes of a cluster still
 /// is a number that Kubernetes stores.
 const MOST_BYTES: i64 = 1 << 50;
-/// How many plugins a report names, as many as a manifest has at most.
+/// The most plugins that a report names, as many as a manifest may have.
 const MOST_PLUGINS: usize = 64;
 /// The longest code of a refusal.
 const LONGEST_CODE: usize = 64;
-/// How many repositories a report names.
+/// The most repositories that a report names.
 const MOST_REPOSITORIES: usize = 10;
 
 /// What came of a run on one node.
@@ -45,7 +45,7 @@ pub struct Brief {
     /// How many wishes each rail refused, by the codes of the refusals.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refusals: BTreeMap<String, usize>,
-    /// What a run would remove that only planned; absent when it was to remove. How many is in the totals.
+    /// The removals that a dry run planned; absent when the run was to remove. Their number is in the totals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<Planned>,
     /// Whether something was left out for want of room.
@@ -53,7 +53,7 @@ pub struct Brief {
     pub shortened: bool,
 }
 
-/// What a run would remove.
+/// The removals that a dry run planned.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Planned {
@@ -70,7 +70,7 @@ pub struct Planned {
 pub struct PlannedRepository {
     /// Its name.
     pub name: String,
-    /// How many images.
+    /// Number of images.
     pub count: usize,
     /// Sum of their sizes, as the runtime counts them.
     pub size_bytes: u64,
@@ -183,8 +183,8 @@ impl Brief {
         }
     }
 
-    /// Makes it fit to be kept, shown and summed up, whoever wrote it: texts as every foreign text, numbers no larger than
-    /// there can be, digests and codes that are some. Cleaning twice is cleaning once.
+    /// Makes a report from any writer fit to be kept, shown and summed up: texts as every foreign text, numbers no
+    /// larger than there can be, digests and codes that are some. Cleaning twice is cleaning once.
     #[must_use]
     pub fn cleaned(mut self) -> Self {
         self.outcome.message = self.outcome.message.map(|message| shown(&message));
@@ -255,7 +255,7 @@ impl Brief {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads a termination message, whoever wrote it.
+    /// Reads a termination message from any writer.
     ///
     /// # Errors
     /// When it is not one of ours.
@@ -267,7 +267,7 @@ impl Brief {
     }
 }
 
-/// How much of each list is kept.
+/// The length of each list that is kept.
 #[derive(Clone, Copy)]
 struct Room {
     errors: usize,

@@ -24,7 +24,7 @@ const WEEKDAY: Bounds = Bounds {
     hint: " (Sunday is 0)",
 };
 
-/// What the five fields may hold, in their order.
+/// The bounds of the five fields, in their order.
 pub(super) const FIELDS: [Bounds; 5] = [MINUTE, HOUR, DAY, MONTH, WEEKDAY];
 
 /// How many calendar years after the current one are searched.

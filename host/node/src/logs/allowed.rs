@@ -1,4 +1,4 @@
-//! Whether a log root is in a directory that log roots may be in, whatever leads to it.
+//! Checks that a log root is in a directory that log roots may be in, whatever leads to it.
 //!
 //! In a pod, the kubelet has followed every link on the path of a root before the pod could look: the path says nothing
 //! about what is mounted. So the directories that roots may be in are mounted as well, and the root is looked for beneath

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::{Key, Kind, Owner, Pod, Pods, World};
 
-/// How many pods of one run or DaemonSet are asked about: the others nearly always have the same to say.
+/// The most pods of one run or DaemonSet that are asked about: the others nearly always have the same to say.
 const PODS: usize = 10;
-/// How many of them at a time.
+/// The most of them at a time.
 const PODS_AT_A_TIME: usize = 3;
 
 /// An object to ask about.
@@ -92,7 +92,7 @@ impl Pod {
         }
     }
 
-    /// What is left of a pod that is gone: what it ended with, or why it never started. Returns whether that is anything.
+    /// Keeps what is left of a deleted pod: its result, or why it never started. Returns whether that is anything.
     pub(super) fn leaves_something(&mut self) -> bool {
         let why = self.waiting().and_then(|held| held.why.clone());
         if let Some(why) = why.filter(|_| self.state.word == NodeWord::Active) {
@@ -103,7 +103,7 @@ impl Pod {
     }
 }
 
-/// Whether pods are missing that should exist by now, and no other pod has to end first.
+/// Returns whether pods are missing that should exist by now, and no other pod has to end first.
 fn lacks_pods(kind: Kind, object: &Value, pods: Option<&Pods>, is_known: bool, now: Timestamp) -> bool {
     let status = &object["status"];
     let number = |name: &str| status[name].as_u64().unwrap_or_default();

@@ -47,7 +47,7 @@ fn log_roots_are_taken_in_the_allowed_directories_only() {
         let said: Vec<String> = problems(&manifest, &allowed).iter().map(ToString::to_string).collect();
         let message = format!(
             "spec.logRoots[0].hostPath: is not among the log roots that the operator allows (/var/log, /data/app.d); \
-             whoever runs it can add {path} to its option --allow-log-roots (in the chart allowed.logRoots)"
+             its administrator can add {path} to its option --allow-log-roots (in the chart allowed.logRoots)"
         );
         assert_eq!(said, [message]);
     }
@@ -126,7 +126,7 @@ fn pods_have_of_their_node_what_is_allowed_and_nothing_by_default() {
     let template = |template: Value| json!({ "rollout": { "podTemplate": template } });
     let lacks = |what: &str, wanted: &str, option: &str, value: &str| {
         format!(
-            "is not among the {what} that the operator allows (none); whoever runs it can add {wanted} to its option \
+            "is not among the {what} that the operator allows (none); its administrator can add {wanted} to its option \
              {option} (in the chart allowed.{value})"
         )
     };
@@ -149,8 +149,8 @@ fn pods_have_of_their_node_what_is_allowed_and_nothing_by_default() {
         (
             json!({ "hostPID": true }),
             "hostPID",
-            "may not be true, because the operator does not allow pods to share the process ids of their nodes; whoever \
-             runs it can do so by its option --allow-host-pid (in the chart allowed.hostPID)"
+            "may not be true, because the operator does not allow pods to share the process ids of their nodes; its \
+             administrator can do so by its option --allow-host-pid (in the chart allowed.hostPID)"
                 .to_owned(),
         ),
     ] {
@@ -203,7 +203,7 @@ fn content_of_files_is_for_plugins_only_where_it_is_allowed() {
         |capabilities: Value| json!({ "name": "p", "source": { "builtin": "x" }, "capabilities": capabilities });
     let spec = json!({ "plugins": [plugin(json!(["logs"])), { "name": "q", "source": { "builtin": "x" }, "capabilities": ["logs", "log-content"] }] });
     let message = "spec.plugins[1].capabilities: may not have log-content, because the operator does not allow plugins \
-                   to read files; whoever runs it can do so by its option --allow-log-content (in the chart \
+                   to read files; its administrator can do so by its option --allow-log-content (in the chart \
                    allowed.logContent)";
     assert_eq!(refused(spec.clone(), &Allowed::default()), [message]);
     let allowed = Allowed { log_content: true, ..Allowed::default() };

@@ -491,7 +491,7 @@ fn an_object_of_somebody_else_is_left_alone() {
     assert_eq!(condition(&decided.status, "Ready"), ("False", "NameTaken"));
     let message = &decided.status.conditions[0].message;
     assert!(
-        message.starts_with("there is the AdvancedCronJob stale already that belongs to somebody else"),
+        message.starts_with("there is the AdvancedCronJob stale already, which belongs to another owner"),
         "{message}"
     );
     assert_eq!(decided.events.iter().map(|event| event.reason).collect::<Vec<_>>(), ["NameTaken"]);
@@ -977,7 +977,7 @@ fn the_status_never_goes_back_to_an_earlier_run() {
         let (decided, _) = cluster.step();
         assert_eq!(decided.status.last_run.as_ref().map(|run| (run.name.as_str(), run.removed)), Some(("stale-2", 7)));
         let kept = decided.status.last_run;
-        // The AdvancedCronJob is made anew, and takes its runs along. That by hand stays.
+        // The AdvancedCronJob is recreated, and takes its runs along. That by hand stays.
         cluster.now += 1_000;
         cluster.edit("mode", json!("DryRun"));
         for _ in 0..4 {
@@ -1569,8 +1569,8 @@ fn what_could_not_be_done_is_not_taken_for_done() {
     assert_eq!(
         event.unwrap().note,
         format!(
-            "there is the ConfigMap {name} already that belongs to somebody else, and it is left as it is; delete or rename \
-             it, or give this NodeCleanup another name"
+            "there is the ConfigMap {name} already, which belongs to another owner and is left as it is; delete or \
+             rename it, or give this NodeCleanup another name"
         )
     );
     let refused = Action::Apply(create.object().clone()).obstacle(true, "a conflict".to_owned());

@@ -515,7 +515,7 @@ fn a_plugin_in_a_config_map_that_anybody_could_change_is_a_problem() {
     let told: Vec<String> = spec(&plugin).unwrap_err().iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
-        ["spec.plugins[0].digest: must be given, because whoever may edit the ConfigMap could change the plugin"]
+        ["spec.plugins[0].digest: must be given, because a user who may edit the ConfigMap could change the plugin"]
     );
     plugin["digest"] = format!("sha256:{}", "0".repeat(64)).into();
     assert!(spec(&plugin).is_ok());

@@ -1,4 +1,4 @@
-//! What users may say of the pods on the nodes.
+//! The part of a manifest about the pods on the nodes.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::value::{Bytes, Cpu};
 
-/// What the pods have besides what Holystone gives them: a part of Kubernetes' pod template, within what the operator
+/// Additions to the pods on the nodes: a part of Kubernetes' pod template, within what the operator
 /// allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -42,11 +42,11 @@ pub struct PodTemplate {
     /// the capability `SYS_PTRACE` as well, and see which log files are in use.
     #[serde(rename = "hostPID", skip_serializing_if = "std::ops::Not::not")]
     pub host_pid: bool,
-    /// How SELinux confines the pods, if the operator allows the type (`--allow-selinux-types`).
+    /// The SELinux context of the pods, if the operator allows the type (`--allow-selinux-types`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub se_linux_options: Option<SeLinuxOptions>,
-    /// What the pods request of a node, and may take at most. By default they request 10m of CPU and 64Mi of memory, and may
-    /// take as much memory as the limits of the plugins come to.
+    /// Requests and limits of the pods. By default they request 10m of CPU and 64Mi of memory, and may
+    /// take as much memory as the limits of the plugins add up to.
     #[serde(skip_serializing_if = "Resources::is_empty")]
     pub resources: Resources,
     /// Which nodes the pods run on, besides `nodeSelector`.
@@ -55,7 +55,7 @@ pub struct PodTemplate {
 }
 
 impl PodTemplate {
-    /// Whether nothing is said.
+    /// Returns whether nothing is given.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -70,7 +70,7 @@ pub struct PullSecret {
     pub name: String,
 }
 
-/// How SELinux confines pods.
+/// The SELinux context of pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SeLinuxOptions {
@@ -92,14 +92,15 @@ pub struct SeLinuxOptions {
     pub user: Option<String>,
 }
 
-/// What pods request, and may take at most.
+/// Requests and limits of pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Resources {
-    /// What is kept free for a pod: at most one CPU and 1Gi of memory, because pods of this priority evict others.
+    /// Amounts that are kept free for a pod: at most one CPU and 1Gi of memory, because pods of this priority evict
+    /// others.
     #[serde(skip_serializing_if = "Amounts::is_empty")]
     pub requests: Amounts,
-    /// What a pod may take at most. With too little memory a run is killed.
+    /// The most that a pod may take. With too little memory a run is killed.
     #[serde(skip_serializing_if = "Amounts::is_empty")]
     pub limits: Amounts,
 }
@@ -114,10 +115,10 @@ impl Resources {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Amounts {
-    /// Of its CPUs.
+    /// CPUs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Cpu>,
-    /// Of its memory.
+    /// Memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Bytes>,
 }
@@ -140,7 +141,7 @@ pub struct Affinity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeAffinity {
-    /// What a node has to have. What is merely preferred means nothing to a run on every node.
+    /// Terms of which a node must meet one. Preferences mean nothing to a run on every node.
     pub required_during_scheduling_ignored_during_execution: NodeSelector,
 }
 
@@ -169,23 +170,23 @@ pub struct NodeExpression {
     /// The label.
     #[schemars(extend("format" = "label-key"))]
     pub key: String,
-    /// How it is compared.
+    /// The comparison.
     pub operator: NodeOperator,
-    /// What it is compared with: at least one value with `In` and `NotIn`, and none otherwise.
+    /// The values that the label is compared with: at least one value with `In` and `NotIn`, and none otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("items" = { "type": "string", "format": "label-value" }))]
     pub values: Vec<String>,
 }
 
-/// How a label is compared.
+/// A comparison of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NodeOperator {
-    /// It has one of the values.
+    /// The label has one of the values.
     In,
-    /// It has none of the values, or is not there.
+    /// The label has none of the values, or is absent.
     NotIn,
-    /// It is there.
+    /// The label is present.
     Exists,
-    /// It is not there.
+    /// The label is absent.
     DoesNotExist,
 }
