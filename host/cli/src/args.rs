@@ -14,6 +14,7 @@ use holystone_core::manifest;
 use holystone_core::pattern::Pattern;
 use holystone_core::pressure::Disk;
 use holystone_core::reference::Reference;
+use holystone_core::sweep::Pace;
 use holystone_core::text;
 use holystone_node::simulated::Flavour;
 use holystone_node::{Clock, Elsewhere, OwnDirectory, RootSpec};
@@ -21,7 +22,6 @@ use holystone_runtime::Capability;
 use jiff::SignedDuration;
 
 use crate::plugins::CacheDir;
-use crate::sweep::Pace;
 
 /// Scrubs the disks of Kubernetes nodes: WebAssembly plugins decide what to remove, guard rails that they cannot get
 /// around review every wish, and the host removes what is left.

@@ -6,9 +6,8 @@ use holystone_core::guard::Clearance;
 use holystone_core::report::Outcome;
 use holystone_core::snapshot::{Filesystem, Snapshot, share_figures};
 use holystone_core::state::State;
-use holystone_node::{
-    Attempt, Clock, Cri, Endpoint, NodeError, Options, OwnDirectory, RootSpec, Surroundings, Visibility,
-};
+use holystone_core::sweep::Attempt;
+use holystone_node::{Clock, Cri, Endpoint, NodeError, Options, OwnDirectory, RootSpec, Surroundings, Visibility};
 use jiff::Timestamp;
 
 use crate::args::NodeArguments;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use holystone_core::guard::GuardRails;
 use holystone_core::manifest::{Mode, OnFailure};
 use holystone_core::pressure::Disk;
+use holystone_core::sweep::Pace;
 use holystone_core::text;
 use holystone_node::RootSpec;
 use holystone_runtime::{Capability, Grants, Limits};
@@ -23,7 +24,6 @@ use crate::args::{NodeArguments, PaceArguments, PlanArguments, PolicyArguments, 
 use crate::exit::{Problems, Usage};
 use crate::files;
 use crate::plugins::{self, CacheDir, Choice, Complaint, Loaded, Source};
-use crate::sweep::Pace;
 
 pub(crate) use self::check::{Checker, builtin};
 pub(crate) use self::manifests::{Checked, Manifests, Validated};

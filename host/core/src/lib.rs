@@ -42,6 +42,7 @@ pub mod report;
 pub mod schedule;
 pub mod snapshot;
 pub mod state;
+pub mod sweep;
 pub mod text;
 pub mod usage;
 pub mod worker;

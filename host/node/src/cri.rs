@@ -21,6 +21,7 @@ use holystone_core::container::{Container, OutsideContainer, Sandbox, UNKNOWN_IM
 use holystone_core::guard::Clearance;
 use holystone_core::image::Image;
 use holystone_core::snapshot::{FORMAT, Filesystem, Memory as Remembered, Node, Snapshot};
+use holystone_core::sweep::Attempt;
 use holystone_core::text::shown;
 use jiff::Timestamp;
 use k8s_cri::v1;
@@ -37,7 +38,6 @@ use crate::filesystem::Elsewhere;
 use call::Failure;
 use convert::Details;
 use memory::{ContainerDetails, Memory, SandboxImages};
-pub use removal::Attempt;
 
 /// The largest message taken or sent. 10 000 images come to some 5 MB; a runtime that sends this much is broken.
 const MAX_MESSAGE: usize = 256 << 20;

@@ -20,7 +20,7 @@ pub mod simulated;
 pub mod state_dir;
 
 pub use clock::Clock;
-pub use cri::{Attempt, Cri, Options};
+pub use cri::{Cri, Options};
 pub use endpoint::{Endpoint, EndpointError, Surroundings, discover};
 pub use error::NodeError;
 pub use filesystem::Elsewhere;

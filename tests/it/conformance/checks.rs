@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use holystone_core::container::ContainerState;
 use holystone_core::guard::Refusal;
 use holystone_core::image::Image;
-use holystone_node::Attempt;
+use holystone_core::sweep::Attempt;
 
 use super::lookalike::{DANGLING, JOB, MAIN, NAMED, PAUSE, TWINS, UNUSED, WAITING};
 use super::subject::{Subject, Ways, timeless, uses, without_digest};

@@ -8,6 +8,7 @@ use holystone_core::cluster::{self, Allowed};
 use holystone_core::manifest::{
     self, Found, LogRoot, MAX_LENGTH, NodeCleanup, PluginDraft, PluginSource, Problem, Text,
 };
+use holystone_core::sweep::Pace;
 use holystone_core::{digest, text};
 use holystone_node::{Elsewhere, RootSpec};
 use holystone_runtime::{Capability, Limits};
@@ -18,7 +19,6 @@ use crate::args::ManifestArguments;
 use crate::exit::{Problems, Usage};
 use crate::files;
 use crate::plugins::{self, CacheDir, Choice, Complaint, Loaded, Source};
-use crate::sweep::Pace;
 
 /// The length of a digest as it is shown.
 const SHOWN_OF_DIGEST: usize = "sha256:".len() + 16;

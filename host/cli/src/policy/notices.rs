@@ -2,11 +2,11 @@
 
 use holystone_core::guard::GuardRails;
 use holystone_core::manifest::NodeCleanup;
+use holystone_core::sweep::Pace;
 use holystone_runtime::Capability;
 
 use super::Policy;
 use crate::plugins::{Choice, Loaded};
-use crate::sweep::Pace;
 
 /// Says what of a policy has no effect with these plugins.
 pub(crate) fn without_effect(policy: &Policy, loaded: &[Loaded]) -> Vec<String> {

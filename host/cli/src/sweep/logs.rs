@@ -12,11 +12,12 @@ use holystone_core::guard::logs::{LogGuard, LogRails, LogRefusal, LogStep};
 use holystone_core::report::{EndReason, Ending, LogOutcome, LogSwept};
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
+use holystone_core::sweep::not_needed;
 use holystone_core::text;
 use holystone_node::{LogAttempt, OpenFiles};
 use jiff::Timestamp;
 
-use super::{Job, goal_met, not_needed};
+use super::{Job, goal_met};
 use crate::logs::Logs;
 
 /// The least time for which one look at pods and open files serves.

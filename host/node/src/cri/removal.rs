@@ -5,6 +5,7 @@
 
 use holystone_core::guard::{Clearance, Refusal};
 use holystone_core::report::Outcome;
+use holystone_core::sweep::Attempt;
 use holystone_core::text::both_ends;
 use tonic::Code;
 
@@ -26,21 +27,6 @@ const HAS_CHILDREN: &str = "has dependent child images";
 
 /// How containers/storage words that it does not have the image, or not where it may write.
 const NOT_ITS_OWN: [&str; 3] = ["image not known", "read-only store", "read only store"];
-
-/// How a try to remove an image ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attempt {
-    /// The runtime says that it removed the image. The next look shows whether that is so.
-    Accepted,
-    /// With an outcome.
-    Over(Outcome),
-    /// The runtime refuses because other images were built on it, and has taken its names before. The image goes with
-    /// the last of the others, so only a look after all removals shows what became of it. The text is the runtime's.
-    HasChildren(String),
-    /// Nobody was there to answer, or the connection broke before the answer: it may have been carried out or not.
-    /// Whoever wants to try again has to look at the node again, for it may have been a while. The text says what happened.
-    Unanswered(String),
-}
 
 pub(super) async fn remove(cri: &Cri, clearance: &Clearance) -> Attempt {
     match cri.request_removal(clearance.asked()).await {

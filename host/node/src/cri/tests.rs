@@ -5,6 +5,7 @@ use std::time::Instant;
 use holystone_core::container::ContainerState;
 use holystone_core::guard::Refusal;
 use holystone_core::report::Outcome;
+use holystone_core::sweep::Attempt;
 use holystone_core::usage::Usage;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;

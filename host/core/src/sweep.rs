@@ -1,0 +1,457 @@
+//! The removal of a plan's images as a value: [`Sweep::next`] says what to do, [`Sweep::on`] takes the result. It never
+//! waits, asks or measures; its driver does, and hands every removal to the runtime in a task of its own.
+//!
+//! No image is removed by an old look. Each look permits a batch of removals that start at once; an image counts as
+//! removed when a later look does not show it, whatever the runtime answered. The last looks are in `settle`.
+
+mod settle;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::guard::{Clearance, Guard, GuardRails, Refusal, Step};
+use crate::pressure::{Disk, Need, Pressure};
+use crate::report::{EndReason, Ending, Outcome, Remark, Swept};
+use crate::snapshot::{Filesystem, Snapshot};
+use crate::text;
+
+use settle::Settling;
+
+/// How many removals start on the first look, and at most on a later one. The number doubles with each look and falls
+/// back after a failure, so that a runtime that fails is noticed early. A smaller batch costs more looks; in a larger
+/// one a look grows old.
+const FIRST_BATCH: usize = 32;
+const LARGEST_BATCH: usize = 512;
+
+/// How many removals start between two measurements, where there is a goal.
+const MEASURED_BATCH: usize = 8;
+
+/// How often a removal is tried that is not answered, as while the runtime restarts.
+const TRIES: u32 = 4;
+
+/// How many removals of images may be in flight by default. containerd ends each with a collection of its whole store,
+/// which removals in flight share: one at a time is quadratic in the number of images. The benchmark `sweep` measures it.
+pub const IN_FLIGHT: u16 = 1024;
+
+/// After how many failures in a row a sweep ends by default.
+pub const MAX_FAILURES: u32 = 20;
+
+/// How fast to remove, and how far to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How many removals of images may be in flight. Files are removed one by one.
+    pub in_flight: usize,
+    /// How long to wait after each removal has started; zero does not wait.
+    pub pause: Duration,
+    /// Whether to begin, and when to stop.
+    pub pressure: Pressure,
+    /// After how many failures in a row to stop.
+    pub max_failures: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            in_flight: IN_FLIGHT.into(),
+            pause: Duration::ZERO,
+            pressure: Pressure::default(),
+            max_failures: MAX_FAILURES,
+        }
+    }
+}
+
+/// The answer to a request to remove an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The runtime says that it removed the image; a later look shows whether it did.
+    Accepted,
+    /// The request is settled with this outcome.
+    Over(Outcome),
+    /// The runtime refuses because other images were built on this one, after it has taken the image's names. The image
+    /// goes with the last of the others, so a look after all removals shows its outcome. The text is the runtime's.
+    HasChildren(String),
+    /// The runtime was not there, or the connection broke before the answer: the image may be removed or not. A retry
+    /// needs a new look, because the request may have taken a while. The text says what happened.
+    Unanswered(String),
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Action {
+    /// Measure the filesystems; answered by [`Event::Measured`].
+    Measure,
+    /// Look at the node; answered by [`Event::Looked`].
+    Look,
+    /// Ask the runtime to remove the image of the step at this place. The answer, [`Event::Answered`], may come at any
+    /// later time; the sweep goes on meanwhile.
+    Remove(usize, Clearance),
+    /// Wait for the next answer; [`Event::Lost`] says that there is none.
+    Wait,
+    /// Let this time pass; answered by [`Event::Rested`].
+    Rest(Duration),
+    /// The sweep is over: [`Sweep::swept`] has the outcomes.
+    Done,
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The filesystems were measured, or could not be.
+    Measured(Result<Vec<Filesystem>, String>),
+    /// The node was looked at, or could not be.
+    Looked(Result<Box<Snapshot>, String>),
+    /// The removal of the step at this place was answered.
+    Answered(usize, Attempt),
+    /// No removal in flight will be answered.
+    Lost,
+    /// The time of a rest has passed.
+    Rested,
+    /// Nothing more may start.
+    Stopped(Ending),
+    /// Nothing may be waited for, except for the last looks.
+    Overdue(Ending),
+    /// There is no time left for the last looks.
+    OutOfTime,
+}
+
+/// A change that is worth a line in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The step at this place has this outcome, or has it instead of an earlier one.
+    Outcome(usize, Outcome),
+    /// The image of the step at this place lost these names to a removal that did not succeed.
+    LostNames(usize, Vec<String>),
+    /// A removal was not answered, for this reason, and is tried again after another look.
+    Retry(String),
+    /// The sweep ends before its plan does.
+    Ending(Ending),
+}
+
+/// The removal of a plan's images.
+#[derive(Debug)]
+pub struct Sweep<'a> {
+    steps: &'a [Step],
+    rails: &'a GuardRails,
+    pace: &'a Pace,
+    /// Steps to start, by place, with the number of earlier tries.
+    waiting: BTreeMap<usize, u32>,
+    /// Steps that the last look permits and that have not started yet.
+    cleared: VecDeque<(usize, u32, Clearance)>,
+    /// Steps in flight, with the number of earlier tries.
+    in_flight: BTreeMap<usize, u32>,
+    /// Images that the runtime says are gone and no look has confirmed, with their outcome if it is true.
+    accepted: BTreeMap<usize, Outcome>,
+    /// Removals that were not waited for to the end, and why; a look shows whether they were carried out.
+    abandoned: BTreeMap<usize, String>,
+    /// Steps that the runtime was asked about at least once.
+    asked: BTreeSet<usize>,
+    /// Images on which others were built, with the runtime's words.
+    parents: BTreeMap<usize, String>,
+    remarks: BTreeMap<usize, Remark>,
+    outcomes: Vec<Option<Outcome>>,
+    /// How many removals may start on the next look.
+    batch: usize,
+    /// How many removals failed since the last one that did not.
+    failures: u32,
+    /// Whether the filesystems were measured since the last removal started.
+    is_measured: bool,
+    /// Whether to rest before the next look.
+    is_tired: bool,
+    /// Whether a look is under way. What was not answered meanwhile needs another one.
+    is_looking: bool,
+    /// Steps to try again that a look under way may not permit.
+    late: BTreeMap<usize, u32>,
+    ending: Option<Ending>,
+    /// The last looks, once nothing is left to start or to wait for.
+    settling: Option<Settling>,
+    news: Vec<News>,
+}
+
+impl<'a> Sweep<'a> {
+    /// Begins with the filesystems as they were when the plan was made; ends at once if they are not full enough.
+    pub fn new(steps: &'a [Step], rails: &'a GuardRails, pace: &'a Pace, filesystems: &[Filesystem]) -> Self {
+        let mut sweep = Self {
+            steps,
+            rails,
+            pace,
+            waiting: (0..steps.len()).map(|place| (place, 0)).collect(),
+            cleared: VecDeque::new(),
+            in_flight: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            abandoned: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            parents: BTreeMap::new(),
+            remarks: BTreeMap::new(),
+            outcomes: vec![None; steps.len()],
+            batch: FIRST_BATCH,
+            failures: 0,
+            is_measured: false,
+            is_tired: false,
+            is_looking: false,
+            late: BTreeMap::new(),
+            ending: None,
+            settling: None,
+            news: Vec::new(),
+        };
+        if let Some(ending) = not_needed(pace.pressure.to_begin(filesystems), &pace.pressure) {
+            sweep.end(ending);
+        }
+        sweep
+    }
+
+    /// Says what to do next. The same until something has happened, except that each removal is handed out once.
+    pub fn next(&mut self) -> Action {
+        if let Some((place, before, clearance)) = self.cleared.pop_front() {
+            return self.start(place, before, clearance);
+        }
+        if !self.has_more() && self.in_flight.is_empty() && self.settling.is_none() {
+            self.settling = Some(Settling::default());
+        }
+        match &self.settling {
+            Some(_) => self.settle_next(),
+            None if self.room() == 0 => Action::Wait,
+            None if self.is_tired => Action::Rest(self.pace.pause),
+            None if self.has_goal() && !self.is_measured => Action::Measure,
+            None => {
+                self.is_looking = true;
+                Action::Look
+            }
+        }
+    }
+
+    /// Takes what has happened. A step that fails stops no other; what ends a sweep early is an [`Ending`], for example
+    /// a node that cannot be looked at: what cannot be checked is not removed.
+    pub fn on(&mut self, event: Event) {
+        match event {
+            Event::Answered(place, attempt) => self.answered(place, attempt),
+            Event::Lost => self.lose(),
+            Event::Stopped(ending) => self.end(ending),
+            Event::Overdue(ending) => self.abandon(ending),
+            Event::Rested => self.rested(),
+            Event::OutOfTime => self.give_up("the run was over before the node could be looked at"),
+            Event::Measured(measured) => self.measured(measured),
+            Event::Looked(looked) if self.settling.is_some() => self.looked_at_last(looked),
+            Event::Looked(Ok(snapshot)) => self.clear(&snapshot),
+            Event::Looked(Err(problem)) => self.end(Ending {
+                reason: EndReason::NodeUnseen,
+                message: format!("the node could not be looked at again: {problem}"),
+            }),
+        }
+    }
+
+    /// Whether [`Event::Stopped`] would change anything.
+    pub fn can_stop(&self) -> bool {
+        self.ending.is_none() && (self.has_more() || self.is_asking_by_name())
+    }
+
+    /// Whether nothing is left but the last looks.
+    pub fn is_settling(&self) -> bool {
+        self.settling.is_some()
+    }
+
+    /// Takes what is worth a line in the log since the last call.
+    pub fn news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// The outcome of every step.
+    pub fn swept(mut self) -> Swept {
+        for (place, why) in std::mem::take(&mut self.abandoned) {
+            self.note(place, Outcome::Failed(why));
+        }
+        let never_tried = || Outcome::NotAttempted("the sweep was not carried to its end".to_owned());
+        let outcomes = self.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(never_tried)).collect();
+        Swept { outcomes, remarks: self.remarks, ending: self.ending }
+    }
+
+    fn start(&mut self, place: usize, before: u32, clearance: Clearance) -> Action {
+        self.in_flight.insert(place, before);
+        self.asked.insert(place);
+        self.is_measured = false;
+        Action::Remove(place, clearance)
+    }
+
+    /// Whether steps are left to start.
+    fn has_more(&self) -> bool {
+        !(self.waiting.is_empty() && self.cleared.is_empty() && self.late.is_empty())
+    }
+
+    fn has_goal(&self) -> bool {
+        self.pace.pressure.until.is_some()
+    }
+
+    /// How many removals may start on the next look.
+    fn room(&self) -> usize {
+        // Whether a goal is met shows only when everything that was started has ended.
+        if self.waiting.is_empty() || self.has_goal() && !self.in_flight.is_empty() {
+            return 0;
+        }
+        let batch = match () {
+            () if !self.pace.pause.is_zero() => 1,
+            () if self.has_goal() => MEASURED_BATCH.min(self.batch),
+            () => self.batch,
+        };
+        self.pace.in_flight.saturating_sub(self.in_flight.len()).min(batch)
+    }
+
+    fn rested(&mut self) {
+        self.is_tired = false;
+        self.rested_at_last();
+    }
+
+    /// Ends the sweep where its goal is met, or where that cannot be known any more.
+    fn measured(&mut self, measured: Result<Vec<Filesystem>, String>) {
+        let pressure = &self.pace.pressure;
+        let ending = match measured {
+            Ok(filesystems) => not_needed(pressure.to_go_on(&filesystems), pressure),
+            Err(problem) => Some(Ending {
+                reason: EndReason::NodeUnseen,
+                message: format!("{} could not be measured again: {problem}", pressure.disk.subject()),
+            }),
+        };
+        self.is_measured = true;
+        if let Some(ending) = ending {
+            self.end(ending);
+        }
+    }
+
+    /// Permits the next steps by this look. Steps that may not be performed any more get their outcome here.
+    fn clear(&mut self, snapshot: &Snapshot) {
+        self.confirm(snapshot);
+        self.is_looking = false;
+        let guard = Guard::new(snapshot, self.rails);
+        for _ in 0..self.room() {
+            let Some((place, before)) = self.waiting.pop_first() else { break };
+            match guard.clear(&self.steps[place]) {
+                Ok(clearance) => self.cleared.push_back((place, before, clearance)),
+                // The try that was not answered was carried out after all.
+                Err(Refusal::NotFound) if before > 0 => self.note(place, Outcome::Removed),
+                Err(Refusal::NotFound) => self.note(place, Outcome::AlreadyGone),
+                Err(refusal) => self.note(place, Outcome::NoLongerAllowed(refusal)),
+            }
+        }
+        self.waiting.append(&mut self.late);
+        self.batch = (self.batch * 2).min(LARGEST_BATCH);
+        self.is_tired = !self.pace.pause.is_zero() && !self.waiting.is_empty();
+    }
+
+    fn answered(&mut self, place: usize, attempt: Attempt) {
+        if self.is_asking_by_name() {
+            return self.answered_by_name(place, &attempt);
+        }
+        // What was abandoned is settled by the last looks.
+        let Some(before) = self.in_flight.remove(&place) else { return };
+        let tries = before + 1;
+        match attempt {
+            Attempt::Accepted => self.accept(place, Outcome::Removed),
+            // The code for it may mean anything else that is missing.
+            Attempt::Over(Outcome::AlreadyGone) => self.accept(place, Outcome::AlreadyGone),
+            Attempt::Over(outcome) => self.note_answer(place, outcome),
+            Attempt::HasChildren(words) => {
+                self.failures = 0;
+                self.parents.insert(place, words);
+            }
+            Attempt::Unanswered(why) if tries < TRIES && self.ending.is_none() => {
+                self.batch = FIRST_BATCH;
+                let again = if self.is_looking { &mut self.late } else { &mut self.waiting };
+                again.insert(place, tries);
+                self.news.push(News::Retry(why));
+            }
+            Attempt::Unanswered(why) => self.note_answer(place, Outcome::Failed(why)),
+        }
+    }
+
+    fn accept(&mut self, place: usize, outcome: Outcome) {
+        self.failures = 0;
+        self.accepted.insert(place, outcome);
+    }
+
+    /// Notes the outcome of a removal, and ends the sweep after too many failures in a row.
+    fn note_answer(&mut self, place: usize, outcome: Outcome) {
+        self.failures = if outcome.is_failure() { self.failures.saturating_add(1) } else { 0 };
+        if outcome.is_failure() {
+            self.batch = FIRST_BATCH;
+        }
+        if self.failures >= self.pace.max_failures && self.has_more() {
+            let last = if let Outcome::Failed(why) = &outcome { text::shown(why) } else { String::new() };
+            let message = format!("{} removals failed in a row, the last with: {last}", self.failures);
+            self.end(Ending { reason: EndReason::RuntimeFailing, message });
+        }
+        self.note(place, outcome);
+    }
+
+    /// Counts as gone what was accepted or abandoned before this look and is not in it.
+    fn confirm(&mut self, snapshot: &Snapshot) {
+        let places: Vec<usize> = self.accepted.keys().chain(self.abandoned.keys()).copied().collect();
+        for place in places {
+            if snapshot.image(self.steps[place].image().as_str()).is_none() {
+                self.abandoned.remove(&place);
+                let outcome = self.accepted.remove(&place).unwrap_or(Outcome::Removed);
+                self.note(place, outcome);
+            }
+        }
+    }
+
+    /// Leaves everything that has not started.
+    fn end(&mut self, ending: Ending) {
+        if self.ending.is_none() {
+            self.news.push(News::Ending(ending.clone()));
+        }
+        let mut left = std::mem::take(&mut self.waiting);
+        left.append(&mut self.late);
+        left.extend(std::mem::take(&mut self.cleared).into_iter().map(|(place, before, _)| (place, before)));
+        for (place, before) in left {
+            let outcome = match before {
+                0 => ending.of_a_step(),
+                _ => Outcome::Failed(format!("its removal was not answered, and {}", ending.message)),
+            };
+            self.note(place, outcome);
+        }
+        self.ending.get_or_insert(ending);
+    }
+
+    /// Waits for nothing any more.
+    fn abandon(&mut self, ending: Ending) {
+        let why = format!("{} before the runtime answered; it may still remove the image", ending.message);
+        let in_flight = std::mem::take(&mut self.in_flight);
+        self.abandoned.extend(in_flight.into_keys().map(|place| (place, why.clone())));
+        self.end(ending);
+    }
+
+    /// Counts what will never be answered as failed, unless a look finds that it is gone.
+    fn lose(&mut self) {
+        self.lose_request_by_name();
+        for place in std::mem::take(&mut self.in_flight).into_keys() {
+            self.note(place, Outcome::Failed("the removal ended without an answer".to_owned()));
+        }
+    }
+
+    fn note(&mut self, place: usize, outcome: Outcome) {
+        self.news.push(News::Outcome(place, outcome.clone()));
+        self.outcomes[place] = Some(outcome);
+    }
+}
+
+/// The ending of a sweep that need not begin or go on; nothing where it has to.
+pub fn not_needed(need: Need, pressure: &Pressure) -> Option<Ending> {
+    let subject = pressure.disk.subject();
+    let (reason, message) = match need {
+        Need::Yes => return None,
+        Need::No { used, measure, bound } => (
+            EndReason::NotNeeded,
+            format!("{subject} is {used} % full (by {}), and removal is wanted above {bound} %", measure.as_str()),
+        ),
+        Need::Unknown => {
+            let advice = match pressure.disk {
+                Disk::Images => "mount the runtime's directory at the same path",
+                Disk::LogRoot(_) => "declare that log root",
+            };
+            let what = "cannot be seen from here, and --above or --until ask for it";
+            (EndReason::NodeUnseen, format!("how full {subject} is {what}: {advice}, or leave them out"))
+        }
+    };
+    Some(Ending { reason, message })
+}
+
+#[cfg(test)]
+mod tests;
