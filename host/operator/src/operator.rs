@@ -35,7 +35,7 @@ const CHANNEL: usize = 256;
 const SETTLE: Duration = Duration::from_millis(200);
 /// The delay after a change that only says how far a run has got: a run on thousands of nodes changes thousands
 /// of pods and the counts of its job as often, and its status is written at most this often.
-const SETTLE_PROGRESS: Duration = Duration::from_secs(10);
+const SETTLE_PROGRESS: Duration = Duration::from_secs(15);
 /// How often the daemons of DaemonSets are asked, and how much longer it takes for each of them: of five thousand, a
 /// hundred a second.
 const ASK_EVERY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_millis(10));

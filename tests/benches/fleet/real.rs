@@ -23,6 +23,8 @@ const AT_ONCE: usize = 32;
 /// How long the pods of the first and of the second run take to end.
 const SPREADS: [Duration; 2] = [Duration::from_mins(5), Duration::from_secs(30)];
 const PATIENCE: Duration = Duration::from_mins(2);
+/// The seconds of a run that the goal for status writes is about.
+const LONG: f64 = 300.0;
 
 pub(crate) async fn measure() {
     let cluster = Cluster::start_api_server_only("the fleet on a real API server").await.unwrap();
@@ -55,6 +57,8 @@ struct Fleet {
 struct Shown {
     /// From the end of the last pod to the final status.
     late: Duration,
+    /// From the start of the job to the end of its last pod; a machine that is busy may take longer than the spread.
+    took: Duration,
     /// Status writes.
     writes: usize,
     memory: Memory,
@@ -67,20 +71,27 @@ impl Fleet {
         self.write("POST", &collection("holystone.dev/v1alpha1", "nodecleanups"), &cleanup).await;
         let operator = self.operator(directory.path());
         self.until("applied", |object| object["status"]["conditions"][0]["reason"] == "Applied").await;
-        let mut rows =
-            vec![row(["5000 nodes, real API server", "final status, s", "status writes", "resident, MiB", "peak"])];
+        let mut rows = vec![row([
+            "5000 nodes, real API server",
+            "took, s",
+            "final status, s",
+            "status writes",
+            "resident, MiB",
+            "peak",
+        ])];
         let mut worst = (0.0_f64, 0.0_f64, 0.0_f64);
         for (at, spread) in SPREADS.into_iter().enumerate() {
             let shown = self.run(at, spread, &operator).await;
             rows.push(row([
-                &format!("full reports, within {} s", spread.as_secs()),
+                &format!("full reports, ends spread over {} s", spread.as_secs()),
+                &format!("{:.0}", shown.took.as_secs_f64()),
                 &format!("{:.1}", shown.late.as_secs_f64()),
                 &shown.writes.to_string(),
                 &format!("{:.1}", shown.memory.resident),
                 &format!("{:.1}", shown.memory.peak),
             ]));
             #[expect(clippy::cast_precision_loss, reason = "they are few")]
-            let writes = shown.writes as f64;
+            let writes = shown.writes as f64 / shown.took.as_secs_f64().max(LONG) * LONG;
             worst = (worst.0.max(shown.late.as_secs_f64()), worst.1.max(writes), worst.2.max(shown.memory.resident));
         }
         drop(operator);
@@ -91,13 +102,14 @@ impl Fleet {
         rows.push(row([
             "restarted",
             "",
+            "",
             &again.to_string(),
             &format!("{:.1}", memory.resident),
             &format!("{:.1}", memory.peak),
         ]));
         table("A fleet on a real API server", &rows);
         goal("final status after the last pod", worst.0, 5.0, "s");
-        goal("status writes of a run", worst.1, 40.0, "");
+        goal("status writes, in five minutes of a run", worst.1, 40.0, "");
         goal("resident memory, two runs with full reports", worst.2.max(memory.resident), 64.0, "MiB");
         #[expect(clippy::cast_precision_loss, reason = "they are few")]
         goal("status writes after a restart", again as f64, 0.0, "");
@@ -117,6 +129,7 @@ impl Fleet {
         let job = self.write("POST", &jobs, &job).await;
         let job_name = job["metadata"]["name"].as_str().unwrap().to_owned();
         let (job_status, before) = (format!("{jobs}/{job_name}/status"), self.status_writes());
+        let started = Instant::now();
         let counted = |ended: usize, phase: &str| counted(&status, number, ended, phase);
         self.write("PATCH", &job_status, &counted(0, "running")).await;
         let pods = collection("v1", "pods");
@@ -159,7 +172,7 @@ impl Fleet {
         let late = last.elapsed();
         tokio::time::sleep(Duration::from_secs(15)).await;
         let memory = Memory::of(operator.0.id()).unwrap();
-        Shown { late, writes: self.status_writes() - before, memory }
+        Shown { took: last - started, late, writes: self.status_writes() - before, memory }
     }
 
     async fn all(&self, writes: impl Iterator<Item = (&'static str, String, Value)>) {
