@@ -284,12 +284,8 @@ impl Step<'_> {
         };
         self.prune(name_of(&rendered.config_map));
         self.trim(manifest, once.name.as_deref());
-        // What goes by another manifest stops before this one is there, and what goes by this one begins after it.
-        self.actions.sort_by_key(|action| match action {
-            Action::Pause(_) | Action::Delete(_) => 0,
-            Action::Create(object) if object["kind"] == "ConfigMap" => 1,
-            Action::Create(_) | Action::Apply(_) | Action::Replace(_) | Action::Adjust { .. } => 2,
-        });
+        // What goes by another manifest stops before this one is there; what goes by this one comes after it already.
+        self.actions.sort_by_key(|action| !matches!(action, Action::Pause(_) | Action::Delete(_)));
         let (next, scheduled) = self.next(manifest, &ready);
         let ready = self.unless_undone(ready);
         let (last_run, plugins, resolved) = self.last_run(Some(rendered.engine));

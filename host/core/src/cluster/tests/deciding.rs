@@ -1573,8 +1573,11 @@ fn what_could_not_be_done_is_not_taken_for_done() {
              rename it, or give this NodeCleanup another name"
         )
     );
-    let refused = Action::Apply(create.object().clone()).obstacle(true, "a conflict".to_owned());
-    assert_eq!(refused, Obstacle::Refused("a conflict".to_owned()));
+    let apply = Action::Apply(create.object().clone());
+    for (action, is_there_already) in [(create, false), (&apply, true), (&apply, false)] {
+        let refused = action.obstacle(is_there_already, "a conflict".to_owned());
+        assert_eq!(refused, Obstacle::Refused("a conflict".to_owned()), "{action}, {is_there_already}");
+    }
 }
 
 fn name_of_config_map(action: &Action) -> String {
