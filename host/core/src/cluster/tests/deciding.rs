@@ -496,6 +496,12 @@ fn an_object_of_somebody_else_is_left_alone() {
     );
     assert_eq!(decided.events.iter().map(|event| event.reason).collect::<Vec<_>>(), ["NameTaken"]);
     cluster.is_settled();
+    // Neither another NodeCleanup nor another object of the same name has anything to do with this one.
+    for owner in [json!({ "kind": "NodeCleanup", "name": "x" }), json!({ "kind": "ReplicaSet", "name": "stale" })] {
+        cluster.cron_job.as_mut().unwrap()["metadata"]["ownerReferences"] = json!([owner]);
+        assert_eq!(condition(&cluster.look().status, "Ready"), ("False", "NameTaken"), "{owner}");
+    }
+    cluster.cron_job = Some(theirs.clone());
     for (field, value) in
         [("schedule", json!("nonsense")), ("schedule", Value::Null), ("rollout", json!({ "engine": "DaemonSet" }))]
     {
@@ -846,6 +852,71 @@ fn a_run_that_goes_on_follows_what_may_change_of_it() {
 }
 
 #[test]
+fn only_its_own_run_follows_an_edit() {
+    let mut cluster = once();
+    let name = cluster.jobs.keys().next().unwrap().clone();
+    let own = cluster.jobs[&name].clone();
+    let (mut theirs, mut going) = (own.clone(), own.clone());
+    theirs["metadata"]["ownerReferences"][0]["uid"] = "u-2".into();
+    going["metadata"]["deletionTimestamp"] = "2026-05-28T20:26:40Z".into();
+    cluster.edit("paused", json!(true));
+    for other in [theirs, going] {
+        cluster.jobs.insert(name.clone(), other);
+        assert_eq!(cluster.look().actions, []);
+    }
+    // An earlier run that is kept on record is none either.
+    cluster.jobs.insert(name.clone(), own.clone());
+    let mut earlier = own;
+    earlier["metadata"]["name"] = "stale-a".into();
+    earlier["status"] = json!({ "phase": "completed", "desired": 2, "completionTime": "2026-05-28T20:00:00Z" });
+    cluster.jobs.insert("stale-a".to_owned(), earlier);
+    assert_eq!(cluster.step().1, [format!("adjust BroadcastJob {name}")]);
+}
+
+#[test]
+fn what_others_change_of_a_run_is_put_right() {
+    let mut cluster = once();
+    let name = cluster.jobs.keys().next().unwrap().clone();
+    for (path, value) in [("/spec/paused", json!(true)), ("/metadata/annotations", json!({}))] {
+        let before = cluster.jobs[&name].clone();
+        *cluster.jobs.get_mut(&name).unwrap().pointer_mut(path).unwrap() = value;
+        assert_eq!(cluster.step().1, [format!("adjust BroadcastJob {name}")], "{path}");
+        let after = &cluster.jobs[&name];
+        assert_eq!(after["spec"], before["spec"], "{path}");
+        let digest = |job: &Value| job["metadata"]["annotations"]["holystone.dev/spec-digest"].clone();
+        assert_eq!(digest(after), digest(&before), "{path}");
+        cluster.is_settled();
+    }
+}
+
+#[test]
+fn pausing_a_run_that_is_decided_says_that_it_is_applied() {
+    let mut cluster = once();
+    cluster.edit("paused", json!(true));
+    let status = cluster.step().0.status;
+    let ready = status.conditions.iter().find(|condition| condition.kind == "Ready").unwrap();
+    assert!(ready.message.ends_with("does what the spec says"), "{}", ready.message);
+}
+
+#[test]
+fn a_run_that_an_operator_does_not_remember_is_not_started_again() {
+    for (phase, after) in [(Value::Null, "another"), (json!("completed"), ""), (json!("completed"), "another")] {
+        let mut cluster = once();
+        let name = cluster.jobs.keys().next().unwrap().clone();
+        let job = cluster.jobs.get_mut(&name).unwrap();
+        job["metadata"]["annotations"]["holystone.dev/after"] = after.into();
+        if phase != Value::Null {
+            job["status"] = json!({ "phase": phase, "desired": 2, "completionTime": "2026-05-28T20:26:40Z" });
+        }
+        cluster.object["status"] = json!({ "operator": OPERATOR });
+        let makes_room = phase != Value::Null && !after.is_empty();
+        let done: Vec<String> = cluster.step().1.into_iter().filter(|done| !done.starts_with("adjust")).collect();
+        let expected = if makes_room { vec![format!("delete BroadcastJob {name}")] } else { Vec::new() };
+        assert_eq!(done, expected, "{phase}, after {after:?}");
+    }
+}
+
+#[test]
 fn a_run_that_is_paused_from_the_start_waits_for_that() {
     let mut cluster = Cluster::new(json!({ "mode": "Enforce", "paused": true }));
     let (decided, done) = cluster.step();
@@ -1010,16 +1081,18 @@ fn of_two_runs_that_began_together_one_is_the_last_in_whatever_order_they_are_se
 
 #[test]
 fn the_reports_of_a_run_are_waited_for_before_it_goes_with_its_advanced_cron_job() {
-    let mut cluster = scheduled();
-    cluster.settle();
-    cluster.run("stale-1", "completed", cluster.now - 61);
-    cluster.edit("mode", json!("DryRun"));
-    let (decided, done) = cluster.step();
-    assert_eq!(done, ["create ConfigMap holystone-stale"]);
-    assert_eq!(condition(&decided.status, "Ready"), ("False", "WaitingForRun"));
-    assert!(decided.again.is_some());
-    cluster.now += 9;
-    assert!(cluster.step().1.contains(&"delete AdvancedCronJob stale".to_owned()));
+    // A run ends sixty seconds after it began; one that ends ahead of this clock says nothing.
+    for (began, waits) in [(-71, false), (-70, false), (-69, true), (-60, true), (-59, false)] {
+        let mut cluster = scheduled();
+        cluster.settle();
+        cluster.run("stale-1", "completed", cluster.now + began);
+        cluster.edit("mode", json!("DryRun"));
+        let (decided, done) = cluster.step();
+        assert_eq!(!done.contains(&"delete AdvancedCronJob stale".to_owned()), waits, "{began}: {done:?}");
+        let reason = if waits { "WaitingForRun" } else { "Replacing" };
+        assert_eq!(condition(&decided.status, "Ready"), ("False", reason), "{began}");
+        assert!(decided.again.is_some());
+    }
 }
 
 #[test]
@@ -1452,6 +1525,68 @@ fn runs_of_its_own_are_kept_as_the_limits_say() {
     }
     cluster.step();
     assert_eq!(cluster.jobs.len(), 1);
+}
+
+#[test]
+fn successful_and_failed_runs_are_kept_apart_and_those_of_others_are_no_runs() {
+    let mut cluster = scheduled();
+    cluster.edit("successfulJobsHistoryLimit", json!(1));
+    cluster.edit("failedJobsHistoryLimit", json!(2));
+    cluster.settle();
+    let mut put = |name: &str, phase: &str, started: i64, uid: &str, is_going: bool| {
+        let time = Timestamp::from_second(1_780_000_000 + started).unwrap().to_string();
+        let mut job = json!({
+            "apiVersion": "apps.kruise.io/v1alpha1", "kind": "BroadcastJob",
+            "metadata": { "name": name, "uid": name, "ownerReferences": [{ "kind": "NodeCleanup", "name": "stale", "uid": uid }] },
+            "status": { "phase": phase, "startTime": time, "completionTime": time },
+        });
+        if is_going {
+            job["metadata"]["deletionTimestamp"] = time.into();
+        }
+        cluster.jobs.insert(name.to_owned(), job);
+    };
+    for (place, name) in ["f1", "f2", "f3"].into_iter().enumerate() {
+        put(name, "failed", i64::try_from(place).unwrap(), "u-1", false);
+    }
+    put("s1", "completed", 1, "u-1", false);
+    put("s2", "completed", 2, "u-1", false);
+    put("theirs", "completed", 0, "u-2", false);
+    put("going", "completed", 0, "u-1", true);
+    put("running", "running", 9, "u-1", false);
+    let gone: Vec<String> = cluster.look().actions.iter().map(ToString::to_string).collect();
+    assert_eq!(gone, ["delete BroadcastJob f1", "delete BroadcastJob s1"]);
+}
+
+#[test]
+fn only_a_run_of_the_advanced_cron_job_is_waited_for() {
+    for (kind, name, waits) in
+        [("AdvancedCronJob", "stale", true), ("AdvancedCronJob", "other", false), ("ReplicaSet", "stale", false)]
+    {
+        let mut cluster = scheduled();
+        cluster.settle();
+        cluster.run("stale-1", "running", cluster.now);
+        cluster.jobs.get_mut("stale-1").unwrap()["metadata"]["ownerReferences"] =
+            json!([{ "kind": kind, "name": name }]);
+        cluster.edit("mode", json!("DryRun"));
+        let reason = if waits { "WaitingForRun" } else { "Replacing" };
+        assert_eq!(condition(&cluster.step().0.status, "Ready"), ("False", reason), "{kind} {name}");
+    }
+}
+
+#[test]
+fn a_digest_of_a_run_leaves_out_the_template_which_stays() {
+    let job = once().jobs.into_values().next().unwrap();
+    let mut spec = job["spec"].clone();
+    spec["template"] = Value::Null;
+    assert_eq!(
+        job["metadata"]["annotations"]["holystone.dev/spec-digest"],
+        super::super::objects::digest(&spec.to_string())
+    );
+    let mut cluster = scheduled();
+    cluster.settle();
+    let cron_job = cluster.cron_job.unwrap();
+    let whole = super::super::objects::digest(&cron_job["spec"].to_string());
+    assert_eq!(cron_job["metadata"]["annotations"]["holystone.dev/spec-digest"], whole);
 }
 
 #[test]
