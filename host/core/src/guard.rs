@@ -427,8 +427,9 @@ impl<'a> Guard<'a> {
         if let Some(user) = self.usage.users(place).first() {
             return Err(in_use(user));
         }
-        if self.snapshot.untags_first() && !self.rails.allow_partial_untag && image.has_several_names() {
-            return Err(Refusal::NamesAtRisk { names: image.references().count() });
+        let names = image.removable_names();
+        if self.snapshot.untags_first() && !self.rails.allow_partial_untag && names > 1 {
+            return Err(Refusal::NamesAtRisk { names });
         }
         if image.pinned {
             return Err(Refusal::Pinned);

@@ -1,6 +1,6 @@
 //! An image as the container runtime lists it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -82,19 +82,16 @@ impl Image {
         self.repo_tags.iter().chain(&self.repo_digests).map(String::as_str)
     }
 
-    /// Whether the image has more than one tag, or names in more than one repository. A tag and the digests of its own
-    /// repository are one name: Docker refuses or removes them together.
-    pub fn has_several_names(&self) -> bool {
+    /// Counts the names that a runtime takes one by one: the tags, and each repository that has digests alone. A tag and
+    /// the digests of its own repository are one name: Docker refuses or removes them together.
+    pub fn removable_names(&self) -> usize {
         let is_name = |reference: &&str| !reference.contains(NO_NAME);
-        let repository = |reference| {
-            let name = str::split_once(reference, '@').map_or(reference, |(name, _)| name);
-            crate::reference::split_tag(name).0
-        };
-        let tags = self.repo_tags.iter().map(String::as_str).filter(is_name).count();
-        let mut repositories: Vec<&str> = self.references().filter(is_name).map(repository).collect();
-        repositories.sort_unstable();
-        repositories.dedup();
-        tags > 1 || repositories.len() > 1
+        let tags: Vec<&str> = self.repo_tags.iter().map(String::as_str).filter(is_name).collect();
+        let tagged: BTreeSet<&str> = tags.iter().map(|tag| crate::reference::split_tag(tag).0).collect();
+        let digests = self.repo_digests.iter().map(String::as_str).filter(is_name);
+        let digested: BTreeSet<&str> =
+            digests.map(|name| name.split_once('@').map_or(name, |(name, _)| name)).collect();
+        tags.len() + digested.difference(&tagged).count()
     }
 
     /// What to call the image in a message: its first tag, else its first digest, else its id.
@@ -128,25 +125,21 @@ mod tests {
 
     #[test]
     fn a_tag_and_the_digests_of_its_repository_are_one_name() {
-        let one: [(&[&str], &[&str]); 6] = [
-            (&[], &[]),
-            (&["a/b:1"], &[]),
-            (&["a/b:1"], &["a/b@sha256:1", "a/b@sha256:2"]),
-            (&[], &["reg:5000/a/b@sha256:1", "reg:5000/a/b@sha256:2"]),
-            (&["<none>:<none>"], &["a/b@sha256:1"]),
-            (&["a/b:1"], &["<none>@<none>"]),
+        let cases: [(usize, &[&str], &[&str]); 11] = [
+            (0, &[], &[]),
+            (1, &["a/b:1"], &[]),
+            (1, &["a/b:1"], &["a/b@sha256:1", "a/b@sha256:2"]),
+            (1, &[], &["reg:5000/a/b@sha256:1", "reg:5000/a/b@sha256:2"]),
+            (1, &["<none>:<none>"], &["a/b@sha256:1"]),
+            (1, &["a/b:1"], &["<none>@<none>"]),
+            (2, &["a/b:1", "a/b:2"], &["a/b@sha256:1", "a/b@sha256:2"]),
+            (2, &["a/b:1"], &["mirror/b@sha256:1"]),
+            (2, &[], &["a/b@sha256:1", "mirror/b@sha256:1"]),
+            (2, &["reg:5000/a:1", "reg:5001/a:1"], &[]),
+            (4, &["a/b:1", "a/b:2", "c:1"], &["mirror/b@sha256:1", "mirror/b@sha256:2", "c@sha256:1"]),
         ];
-        for (tags, digests) in one {
-            assert!(!image(tags, digests).has_several_names(), "{tags:?} {digests:?}");
-        }
-        let several: [(&[&str], &[&str]); 4] = [
-            (&["a/b:1", "a/b:2"], &[]),
-            (&["a/b:1"], &["mirror/b@sha256:1"]),
-            (&[], &["a/b@sha256:1", "mirror/b@sha256:1"]),
-            (&["reg:5000/a:1", "reg:5001/a:1"], &[]),
-        ];
-        for (tags, digests) in several {
-            assert!(image(tags, digests).has_several_names(), "{tags:?} {digests:?}");
+        for (names, tags, digests) in cases {
+            assert_eq!(image(tags, digests).removable_names(), names, "{tags:?} {digests:?}");
         }
     }
 }

@@ -52,7 +52,7 @@ pub enum Refusal {
     /// Rail 2: the runtime takes an image's names one by one before it finds out whether the image is in use, and this
     /// one has several.
     NamesAtRisk {
-        /// How many tags and digests it has.
+        /// How many it has, by [`Image::removable_names`](crate::image::Image::removable_names).
         names: usize,
     },
     /// Rail 3: pinned by the runtime.
