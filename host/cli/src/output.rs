@@ -494,6 +494,7 @@ fn totals(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
             (totals.refused, "refused"),
             (totals.no_longer_allowed, "no longer allowed"),
             (totals.not_needed, "not needed"),
+            (totals.not_attempted, "not attempted"),
             (totals.failed, "failed"),
         ],
     )?;

@@ -384,7 +384,9 @@ pub struct Totals {
     pub no_longer_allowed: usize,
     /// Steps that were not tried because there was nothing more to be gained.
     pub not_needed: usize,
-    /// Steps that failed, were not attempted, or left the image listed.
+    /// Steps that were not attempted, because the run ended before.
+    pub not_attempted: usize,
+    /// Steps that failed, or left the image listed.
     pub failed: usize,
     /// Sum of the sizes of the removed images, as the runtime counts them: not what the filesystem gained.
     pub size_removed_bytes: u64,
@@ -484,8 +486,9 @@ impl Report {
 
     /// Whether something did not go as planned: a step or a plugin failed.
     pub fn has_failures(&self) -> bool {
-        let failed_logs = self.logs.as_ref().map_or(0, |logs| logs.totals.failed);
-        self.totals.failed + failed_logs > 0 || self.plugins.iter().any(|plugin| plugin.failure.is_some())
+        let logs = self.logs.as_ref().map_or(0, |logs| logs.totals.failed + logs.totals.not_attempted);
+        self.totals.failed + self.totals.not_attempted + logs > 0
+            || self.plugins.iter().any(|plugin| plugin.failure.is_some())
     }
 }
 
@@ -501,7 +504,8 @@ impl Totals {
                 Outcome::AlreadyGone => totals.already_gone += 1,
                 Outcome::NoLongerAllowed(_) => totals.no_longer_allowed += 1,
                 Outcome::NotNeeded(_) => totals.not_needed += 1,
-                Outcome::StillListed | Outcome::Failed(_) | Outcome::NotAttempted(_) => totals.failed += 1,
+                Outcome::NotAttempted(_) => totals.not_attempted += 1,
+                Outcome::StillListed | Outcome::Failed(_) => totals.failed += 1,
             }
         }
         totals

@@ -69,6 +69,7 @@ pub(super) fn totals(out: &mut impl Write, report: &LogReport, filesystems: &[Fi
             (totals.refused, "refused"),
             (totals.no_longer_allowed, "no longer allowed"),
             (totals.not_needed, "not needed"),
+            (totals.not_attempted, "not attempted"),
             (totals.failed, "failed"),
         ],
     )?;

@@ -340,11 +340,13 @@ fn clean_totals(totals: &mut Totals) {
         refused,
         no_longer_allowed,
         not_needed,
+        not_attempted,
         failed,
         size_removed_bytes,
         filesystem_freed_bytes,
     } = totals;
-    for count in [planned, removed, already_gone, refused, no_longer_allowed, not_needed, failed] {
+    let rest = [not_needed, not_attempted, failed];
+    for count in [planned, removed, already_gone, refused, no_longer_allowed].into_iter().chain(rest) {
         *count = (*count).min(MOST);
     }
     *size_removed_bytes = (*size_removed_bytes).min(MOST_BYTES.unsigned_abs());
@@ -360,11 +362,13 @@ fn clean_log_totals(totals: &mut LogTotals) {
         refused,
         no_longer_allowed,
         not_needed,
+        not_attempted,
         failed,
         entries,
         size_removed_bytes,
     } = totals;
-    for count in [planned, removed, truncated, already_gone, refused, no_longer_allowed, not_needed, failed] {
+    let rest = [not_needed, not_attempted, failed];
+    for count in [planned, removed, truncated, already_gone, refused, no_longer_allowed].into_iter().chain(rest) {
         *count = (*count).min(MOST);
     }
     *entries = (*entries).min(MOST as u64);

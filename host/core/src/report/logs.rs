@@ -166,7 +166,9 @@ pub struct LogTotals {
     pub no_longer_allowed: usize,
     /// Steps that were not tried because there was nothing more to be gained.
     pub not_needed: usize,
-    /// Steps that failed or were not attempted.
+    /// Steps that were not attempted, because the run ended before.
+    pub not_attempted: usize,
+    /// Steps that failed.
     pub failed: usize,
     /// Files, links and directories removed or truncated, with all that was in directories.
     pub entries: u64,
@@ -207,7 +209,8 @@ impl LogTotals {
                 LogOutcome::AlreadyGone => totals.already_gone += 1,
                 LogOutcome::NoLongerAllowed(_) => totals.no_longer_allowed += 1,
                 LogOutcome::NotNeeded(_) => totals.not_needed += 1,
-                LogOutcome::Failed(_) | LogOutcome::NotAttempted(_) => totals.failed += 1,
+                LogOutcome::NotAttempted(_) => totals.not_attempted += 1,
+                LogOutcome::Failed(_) => totals.failed += 1,
             }
             if matches!(outcome, LogOutcome::Removed | LogOutcome::Truncated) {
                 totals.entries = totals.entries.saturating_add(step.entries());

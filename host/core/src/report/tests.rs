@@ -4,7 +4,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{EndReason, Ending, LogSwept, Milliseconds, Outcome, PlanReport, Remark, Report, Swept};
+use super::{
+    EndReason, Ending, LogPlanReport, LogReport, LogSwept, LogTotals, Milliseconds, Outcome, PlanReport, Remark,
+    Report, Swept, Totals,
+};
+use crate::guard::logs::LogPlan;
 use crate::guard::{Guard, GuardRails, Refusal};
 use crate::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use crate::snapshot::{Filesystem, Snapshot};
@@ -59,7 +63,7 @@ fn images(available: Option<u64>, used: Option<u64>) -> Filesystem {
 fn every_outcome_is_counted_as_what_it_is() {
     let totals = report(images(None, None), images(None, None)).totals;
     assert_eq!((totals.planned, totals.removed, totals.already_gone), (7, 1, 1));
-    assert_eq!((totals.no_longer_allowed, totals.failed, totals.not_needed), (1, 3, 1));
+    assert_eq!((totals.no_longer_allowed, totals.not_needed, totals.not_attempted, totals.failed), (1, 1, 1, 2));
     assert_eq!(totals.size_removed_bytes, 10, "only what was really removed");
 }
 
@@ -118,8 +122,23 @@ fn the_document_is_stable() {
 
 #[test]
 fn failures_show() {
-    let mut report = report(images(None, None), images(None, None));
-    assert!(report.has_failures());
-    report.totals.failed = 0;
-    assert!(!report.has_failures());
+    let with = |totals: Totals, logs: Option<LogTotals>| {
+        let report = report(images(None, None), images(None, None));
+        let logs = logs.map(|totals| LogReport {
+            totals,
+            ..LogReport::new(LogPlanReport::new(vec![], LogPlan::default()), LogSwept::default())
+        });
+        Report { totals, logs, ..report }.has_failures()
+    };
+    let (none, no_logs) = (Totals::default(), LogTotals::default());
+    assert!(report(images(None, None), images(None, None)).has_failures());
+    assert!(!with(
+        Totals { planned: 7, removed: 1, already_gone: 1, refused: 1, no_longer_allowed: 1, not_needed: 1, ..none },
+        None
+    ));
+    assert!(with(Totals { failed: 1, ..none }, None) && with(Totals { not_attempted: 1, ..none }, None));
+    assert!(!with(none, Some(LogTotals { removed: 1, truncated: 1, not_needed: 1, ..no_logs })));
+    assert!(with(none, Some(LogTotals { failed: 1, ..no_logs })));
+    assert!(with(none, Some(LogTotals { not_attempted: 1, ..no_logs })));
+    assert!(with(Totals { failed: 2, ..none }, Some(LogTotals { failed: 2, ..no_logs })), "they do not cancel out");
 }
