@@ -5,6 +5,7 @@ mod images;
 mod logs;
 
 use holystone_core::guard::GuardRails;
+use holystone_core::pressure::Excess;
 use holystone_core::report::{EndReason, Ending, LogSwept, PlanReport, Swept};
 use holystone_core::state::State;
 use holystone_core::sweep::{Pace, not_needed};
@@ -34,17 +35,20 @@ pub(crate) async fn sweep(job: Job<'_>, state: &State, planned: &PlanReport) -> 
     }
 }
 
-/// Where there is a goal, the end of a sweep that has met it, or of which nobody can tell any more.
-async fn goal_met(job: Job<'_>) -> Option<Ending> {
+/// Returns what has to become free, where there is a goal.
+///
+/// # Errors
+/// With the end of the sweep, when the goal is met or the filesystem cannot be measured.
+async fn excess(job: Job<'_>) -> Result<Option<Excess>, Ending> {
     let pressure = &job.pace.pressure;
-    pressure.until?;
-    match job.node.filesystems().await {
-        Ok(filesystems) => not_needed(pressure.to_go_on(&filesystems), pressure),
-        Err(error) => {
-            let message = format!("{} could not be measured again: {error}", pressure.disk.subject());
-            Some(Ending { reason: EndReason::NodeUnseen, message })
-        }
+    if pressure.until.is_none() {
+        return Ok(None);
     }
+    let filesystems = job.node.filesystems().await.map_err(|error| Ending {
+        reason: EndReason::NodeUnseen,
+        message: format!("{} could not be measured again: {error}", pressure.disk.subject()),
+    })?;
+    not_needed(pressure.to_go_on(&filesystems), pressure).map_or_else(|| Ok(pressure.excess(&filesystems)), Err)
 }
 
 /// Logs why a sweep ends.

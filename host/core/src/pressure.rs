@@ -126,6 +126,28 @@ impl Measure {
     }
 }
 
+/// How much has to become free until a goal is met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Excess {
+    /// In bytes.
+    pub bytes: u64,
+    /// In inodes.
+    pub inodes: u64,
+}
+
+impl Excess {
+    /// Returns whether what should become free is enough.
+    pub fn is_covered_by(self, expected: Self) -> bool {
+        expected.bytes >= self.bytes && expected.inodes >= self.inodes
+    }
+
+    /// Adds what else should become free.
+    pub fn add(&mut self, bytes: u64, inodes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.inodes = self.inodes.saturating_add(inodes);
+    }
+}
+
 /// Returns how full a filesystem is, in percent, and of what: the fuller of bytes and inodes. Nothing where the bytes are unknown.
 pub fn fullness(filesystem: &Filesystem) -> Option<(u64, Measure)> {
     let bytes = (filesystem.bytes_used()?, Measure::Bytes);
@@ -149,6 +171,22 @@ impl Pressure {
         }
     }
 
+    /// Returns how much is in use beyond the goal, of several filesystems the most; nothing where there is no goal.
+    pub fn excess(&self, filesystems: &[Filesystem]) -> Option<Excess> {
+        let bound = u128::from(self.until?);
+        let beyond = |total: Option<u64>, free: Option<u64>| {
+            let (total, free) = (total.unwrap_or(0), free.unwrap_or(0));
+            let allowed = u64::try_from(u128::from(total) * bound / 100).unwrap_or(total);
+            total.saturating_sub(free).saturating_sub(allowed)
+        };
+        let mut most = Excess::default();
+        for filesystem in filesystems.iter().filter(|filesystem| self.disk.is(&filesystem.name)) {
+            most.bytes = most.bytes.max(beyond(filesystem.capacity_bytes, filesystem.available_bytes));
+            most.inodes = most.inodes.max(beyond(filesystem.inodes, filesystem.inodes_free));
+        }
+        Some(most)
+    }
+
     fn compare(&self, filesystems: &[Filesystem], bound: u8) -> Need {
         match self.fullest(filesystems) {
             Some((used, _)) if used > u64::from(bound) => Need::Yes,
@@ -166,7 +204,7 @@ impl Pressure {
 
 #[cfg(test)]
 mod tests {
-    use super::{Disk, DiskError, Measure, Need, Pressure};
+    use super::{Disk, DiskError, Excess, Measure, Need, Pressure};
     use crate::snapshot::Filesystem;
 
     fn disk(name: &str, capacity: u64, available: u64) -> Filesystem {
@@ -248,6 +286,39 @@ mod tests {
         for pair in [[with(870, 870), with(870, 0)], [with(870, 0), with(870, 870)]] {
             assert_eq!(pressure.to_begin(&pair), Need::Yes, "of several the fullest");
         }
+    }
+
+    #[test]
+    fn what_is_in_use_beyond_the_goal_is_what_has_to_go() {
+        let pressure = Pressure { above: Some(85), until: Some(70), ..Pressure::default() };
+        let with = |available, inodes_free| Filesystem {
+            inodes: Some(200),
+            inodes_free: Some(inodes_free),
+            ..disk("images", 1_001, available)
+        };
+        let excess = |bytes, inodes| Some(Excess { bytes, inodes });
+        // Of 1001 bytes 700 may be in use, of 200 inodes 140.
+        assert_eq!(pressure.excess(&[with(301, 60)]), excess(0, 0));
+        assert_eq!(pressure.excess(&[with(300, 59)]), excess(1, 1));
+        assert_eq!(pressure.excess(&[with(0, 0)]), excess(301, 60));
+        for pair in [[with(0, 60), with(301, 0)], [with(301, 0), with(0, 60)]] {
+            assert_eq!(pressure.excess(&pair), excess(301, 60), "of several the most");
+        }
+        assert_eq!(pressure.excess(&[disk("containers", 100, 0)]), excess(0, 0), "it is another filesystem");
+        assert_eq!(pressure.excess(&[disk("images", u64::MAX, 0)]), excess(u64::MAX - u64::MAX / 10 * 7 - 3, 0));
+        assert_eq!(Pressure { until: None, ..pressure }.excess(&[with(0, 0)]), None);
+    }
+
+    #[test]
+    fn an_excess_is_covered_when_bytes_and_inodes_are() {
+        let excess = Excess { bytes: 10, inodes: 2 };
+        let mut expected = Excess::default();
+        assert!(Excess::default().is_covered_by(expected) && !excess.is_covered_by(expected));
+        expected.add(10, 1);
+        assert!(!excess.is_covered_by(expected), "the inodes are not");
+        expected.add(u64::MAX, 1);
+        assert!(excess.is_covered_by(expected));
+        assert!(!excess.is_covered_by(Excess { bytes: 9, inodes: 2 }));
     }
 
     #[test]

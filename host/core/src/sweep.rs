@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::guard::{Clearance, Guard, GuardRails, Refusal, Step};
-use crate::pressure::{Disk, Need, Pressure};
+use crate::pressure::{Disk, Excess, Need, Pressure};
 use crate::report::{EndReason, Ending, Outcome, Remark, Swept};
 use crate::snapshot::{Filesystem, Snapshot};
 use crate::text;
@@ -23,7 +23,8 @@ use settle::Settling;
 const FIRST_BATCH: usize = 32;
 const LARGEST_BATCH: usize = 512;
 
-/// How many removals start between two measurements, where there is a goal.
+/// How many removals start between two measurements at most, where there is a goal. Fewer do where the sizes of fewer
+/// images should be enough.
 const MEASURED_BATCH: usize = 8;
 
 /// How often a removal is tried that is not answered, as while the runtime restarts.
@@ -153,8 +154,8 @@ pub struct Sweep<'a> {
     batch: usize,
     /// How many removals failed since the last one that did not.
     failures: u32,
-    /// Whether the filesystems were measured since the last removal started.
-    is_measured: bool,
+    /// What has to become free, where there is a goal and the filesystems were measured since the last removal started.
+    excess: Option<Excess>,
     /// Whether to rest before the next look.
     is_tired: bool,
     /// Whether a look is under way. What was not answered meanwhile needs another one.
@@ -185,7 +186,7 @@ impl<'a> Sweep<'a> {
             outcomes: vec![None; steps.len()],
             batch: FIRST_BATCH,
             failures: 0,
-            is_measured: false,
+            excess: None,
             is_tired: false,
             is_looking: false,
             late: BTreeMap::new(),
@@ -211,7 +212,7 @@ impl<'a> Sweep<'a> {
             Some(_) => self.settle_next(),
             None if self.room() == 0 => Action::Wait,
             None if self.is_tired => Action::Rest(self.pace.pause),
-            None if self.has_goal() && !self.is_measured => Action::Measure,
+            None if self.has_goal() && self.excess.is_none() => Action::Measure,
             None => {
                 self.is_looking = true;
                 Action::Look
@@ -267,7 +268,7 @@ impl<'a> Sweep<'a> {
     fn start(&mut self, place: usize, before: u32, clearance: Clearance) -> Action {
         self.in_flight.insert(place, before);
         self.asked.insert(place);
-        self.is_measured = false;
+        self.excess = None;
         Action::Remove(place, clearance)
     }
 
@@ -303,13 +304,15 @@ impl<'a> Sweep<'a> {
     fn measured(&mut self, measured: Result<Vec<Filesystem>, String>) {
         let pressure = &self.pace.pressure;
         let ending = match measured {
-            Ok(filesystems) => not_needed(pressure.to_go_on(&filesystems), pressure),
+            Ok(filesystems) => {
+                self.excess = pressure.excess(&filesystems);
+                not_needed(pressure.to_go_on(&filesystems), pressure)
+            }
             Err(problem) => Some(Ending {
                 reason: EndReason::NodeUnseen,
                 message: format!("{} could not be measured again: {problem}", pressure.disk.subject()),
             }),
         };
-        self.is_measured = true;
         if let Some(ending) = ending {
             self.end(ending);
         }
@@ -320,10 +323,18 @@ impl<'a> Sweep<'a> {
         self.confirm(snapshot);
         self.is_looking = false;
         let guard = Guard::new(snapshot, self.rails);
+        let mut expected = Excess::default();
         for _ in 0..self.room() {
+            if self.excess.is_some_and(|excess| !self.cleared.is_empty() && excess.is_covered_by(expected)) {
+                break;
+            }
             let Some((place, before)) = self.waiting.pop_first() else { break };
             match guard.clear(&self.steps[place]) {
-                Ok(clearance) => self.cleared.push_back((place, before, clearance)),
+                Ok(clearance) => {
+                    // How many inodes an image has is not known: one may be enough.
+                    expected.add(self.steps[place].size_bytes(), u64::MAX);
+                    self.cleared.push_back((place, before, clearance));
+                }
                 // The try that was not answered was carried out after all.
                 Err(Refusal::NotFound) if before > 0 => self.note(place, Outcome::Removed),
                 Err(Refusal::NotFound) => self.note(place, Outcome::AlreadyGone),

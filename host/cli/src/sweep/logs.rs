@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use holystone_core::guard::logs::{LogGuard, LogRails, LogRefusal, LogStep};
+use holystone_core::pressure::Excess;
 use holystone_core::report::{EndReason, Ending, LogOutcome, LogSwept};
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
@@ -17,7 +18,7 @@ use holystone_core::text;
 use holystone_node::{LogAttempt, OpenFiles};
 use jiff::Timestamp;
 
-use super::{Job, goal_met};
+use super::{Job, excess};
 use crate::logs::Logs;
 
 /// The least time for which one look at pods and open files serves.
@@ -27,7 +28,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// time on looking at them.
 const SERVES: u32 = 4;
 
-/// How many steps there are between two measurements, where there is a goal to be met.
+/// How many steps there are between two measurements at most, where there is a goal. There are fewer where what fewer of
+/// them take on disk should be enough.
 const MEASURED: usize = 64;
 
 /// Performs the steps in order and says what became of each. A step that fails stops no other, unless one after the
@@ -63,13 +65,12 @@ impl Sweep<'_> {
     async fn advance(&mut self) {
         let last = self.look.take();
         let look = async {
-            if let Some(ending) = goal_met(self.job).await {
-                return Err(ending);
-            }
-            match last.filter(|look| look.serves()) {
-                Some(look) => Ok(look),
-                None => Look::take(self.job, self.state).await.map(Arc::new),
-            }
+            let excess = excess(self.job).await?;
+            let look = match last.filter(|look| look.serves()) {
+                Some(look) => look,
+                None => Look::take(self.job, self.state).await.map(Arc::new)?,
+            };
+            Ok((look, excess))
         };
         let looked = tokio::select! {
             biased;
@@ -77,15 +78,15 @@ impl Sweep<'_> {
             looked = look => looked,
         };
         match looked {
-            Ok(look) => {
+            Ok((look, excess)) => {
                 self.look = Some(Arc::clone(&look));
-                self.carry_out(look).await;
+                self.carry_out(look, excess).await;
             }
             Err(ending) => self.end(ending),
         }
     }
 
-    async fn carry_out(&mut self, look: Arc<Look>) {
+    async fn carry_out(&mut self, look: Arc<Look>, excess: Option<Excess>) {
         let pace = self.job.pace;
         let slice = Slice {
             logs: self.job.node.logs.clone(),
@@ -93,7 +94,7 @@ impl Sweep<'_> {
             look,
             steps: Arc::clone(&self.steps),
             first: self.outcomes.len(),
-            most: if pace.pressure.until.is_some() { MEASURED } else { usize::MAX },
+            excess,
             pause: pace.pause,
             max_failures: pace.max_failures,
             failures: self.failures,
@@ -203,7 +204,8 @@ struct Slice {
     look: Arc<Look>,
     steps: Arc<[LogStep]>,
     first: usize,
-    most: usize,
+    /// What has to become free, where there is a goal.
+    excess: Option<Excess>,
     /// How long to wait after each step.
     pause: Duration,
     max_failures: u32,
@@ -223,8 +225,12 @@ impl Slice {
             Some(snapshot) => guard.on(snapshot),
             None => guard,
         };
-        for step in self.steps.iter().skip(self.first).take(self.most) {
-            if self.is_halted() || !self.look.serves() || self.failures >= self.max_failures {
+        let most = self.excess.map_or(usize::MAX, |_| MEASURED);
+        let mut expected = Excess::default();
+        for step in self.steps.iter().skip(self.first).take(most) {
+            let is_enough =
+                expected != Excess::default() && self.excess.is_some_and(|excess| excess.is_covered_by(expected));
+            if self.is_halted() || !self.look.serves() || self.failures >= self.max_failures || is_enough {
                 return;
             }
             let outcome = match guard.clear(step, self.logs.roots.look(step.target(), open_files)) {
@@ -233,6 +239,11 @@ impl Slice {
                 Err(refusal) => LogOutcome::NoLongerAllowed(refusal),
             };
             self.failures = if outcome.is_failure() { self.failures + 1 } else { 0 };
+            match outcome {
+                LogOutcome::Removed => expected.add(step.freeable_bytes(), step.entries()),
+                LogOutcome::Truncated => expected.add(step.freeable_bytes(), 0),
+                _ => {}
+            }
             self.done.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
             self.rest();
         }

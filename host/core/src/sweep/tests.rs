@@ -49,12 +49,17 @@ fn ending(reason: EndReason) -> Ending {
     Ending { reason, message: "it is enough".to_owned() }
 }
 
-/// A filesystem of images that is this full, in percent.
+/// A filesystem of images that is this full, in percent. A percent of it is the size of ten images.
 fn full(percent: u64) -> Vec<Filesystem> {
+    in_use(percent * 1_000)
+}
+
+/// The same with so many bytes in use.
+fn in_use(bytes: u64) -> Vec<Filesystem> {
     vec![Filesystem {
         name: "images".to_owned(),
-        capacity_bytes: Some(100),
-        available_bytes: Some(100 - percent),
+        capacity_bytes: Some(100_000),
+        available_bytes: Some(100_000 - bytes),
         ..Filesystem::default()
     }]
 }
@@ -196,15 +201,34 @@ fn a_goal_is_measured_before_each_batch_and_ends_the_sweep() {
         assert!(matches!(sweep.next(), Action::Wait), "whether it is met shows when all have ended");
         sweep.on(Event::Answered(place, Attempt::Accepted));
     }
+    for (bytes, batch) in [(70_201, 8..11), (70_001, 11..12)] {
+        assert!(matches!(sweep.next(), Action::Measure));
+        sweep.on(Event::Measured(Ok(in_use(bytes))));
+        sweep.on(looked(node(8..20)));
+        assert_eq!(started(&mut sweep), batch.clone().collect::<Vec<_>>(), "no more than should be enough");
+        batch.for_each(|place| sweep.on(Event::Answered(place, Attempt::Accepted)));
+    }
     assert!(matches!(sweep.next(), Action::Measure));
     sweep.on(Event::Measured(Ok(full(70))));
-    sweep.on(looked(node(8..20)));
+    sweep.on(looked(node(12..20)));
     assert!(matches!(sweep.next(), Action::Done));
     let swept = sweep.swept();
     let message = "the filesystem of the images is 70 % full (by bytes), and removal is wanted above 70 %";
     assert_eq!(swept.ending, Some(Ending { reason: EndReason::NotNeeded, message: message.to_owned() }));
-    assert_eq!(swept.outcomes[..8], vec![Outcome::Removed; 8]);
-    assert_eq!(swept.outcomes[8..], vec![Outcome::NotNeeded(message.to_owned()); 12]);
+    assert_eq!(swept.outcomes[..12], vec![Outcome::Removed; 12]);
+    assert_eq!(swept.outcomes[12..], vec![Outcome::NotNeeded(message.to_owned()); 8]);
+}
+
+#[test]
+fn without_inodes_one_image_goes_after_the_other() {
+    let pressure = Pressure { until: Some(70), ..Pressure::default() };
+    let pace = Pace { pressure, ..Pace::default() };
+    let few = |free| vec![Filesystem { inodes: Some(100), inodes_free: Some(free), ..full(10).remove(0) }];
+    let (steps, rails) = (steps(3), GuardRails::default());
+    let mut sweep = Sweep::new(&steps, &rails, &pace, &few(5));
+    sweep.on(Event::Measured(Ok(few(5))));
+    sweep.on(looked(node(0..3)));
+    assert_eq!(started(&mut sweep), [0], "how many inodes it has is not known");
 }
 
 #[test]
