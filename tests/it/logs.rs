@@ -190,6 +190,9 @@ async fn orphan_pod_logs_removes_the_logs_of_pods_that_are_gone() {
     node.snapshot.sandboxes.clear();
     let told = node.wishes(plugin(), "{}").await.unwrap_err();
     assert!(told.contains("lists no pod at all"), "{told}");
+    node.snapshot.node.runtime_name.clear();
+    let told = node.wishes(plugin(), "{}").await.unwrap_err();
+    assert!(told.contains("no container runtime is asked, so which pods exist is not known"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

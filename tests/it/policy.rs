@@ -394,7 +394,9 @@ fn what_has_no_effect_on_a_run_is_a_notice() {
 ";
     let rails = "{maxDeletions: {percent: 100, count: 0}}";
     let granted = manifest("much", more).replace("[images]", "[images, pods, logs]").replace("{minAge: 0s}", rails);
-    let directory = files(&[("much.yaml", &granted), ("least.yaml", &manifest("least", ""))]);
+    let files_only = manifest("files", "").replace("{minAge: 0s}", "{settleTime: 1h, unknownOpenAge: 2h}");
+    let directory =
+        files(&[("much.yaml", &granted), ("least.yaml", &manifest("least", "")), ("files.yaml", &files_only)]);
     let plan = |file: &str| on_recorded(&[&directory.path().join(file)], &[]).expect(0).json();
     let expected = [
         "plugin much does not use what it is granted: pods, logs",
@@ -406,17 +408,23 @@ fn what_has_no_effect_on_a_run_is_a_notice() {
     ];
     assert_eq!(plan("much.yaml")["notices"], serde_json::json!(expected));
     assert!(plan("least.yaml")["notices"].is_null());
+    let expected = "without a log root there are no log files, so these have no effect: the settle time, the age of \
+                    files whose uses are unknown";
+    assert_eq!(plan("files.yaml")["notices"], serde_json::json!([expected]));
 
     let logs = manifest_of("logs", "{builtin: log-retention}", "{rules: [{files: ['**'], maxAge: 1d}]}", "")
         .replace("[images]", "[logs]")
-        .replace("{minAge: 0s}", "{minAge: 1h, protectImages: [a/b], unprotectImages: ['*pause*']}");
+        .replace(
+            "{minAge: 0s}",
+            "{minAge: 1h, protectImages: [a/b], unprotectImages: ['*pause*'], allowPartialUntag: true}",
+        );
     let logs = format!("{logs}  runtime: {{endpoint: none}}\n  logRoots: [{{name: app, hostPath: LOGS}}]\n");
     let place = directory.path().canonicalize().unwrap();
     fs::write(place.join("logs.yaml"), logs.replace("LOGS", place.to_str().unwrap())).unwrap();
     let notices =
         end(command("plan", &[&place.join("logs.yaml")]).args(["-o", "json"])).expect(0).json()["notices"].clone();
     let expected = "without a container runtime there are no images, so these have no effect: patterns to protect, \
-                    patterns not to protect, the least age";
+                    patterns not to protect, leave to remove only some names of an image";
     assert_eq!(notices[0], expected);
 }
 
@@ -426,7 +434,9 @@ fn a_plugin_that_can_never_have_an_effect_is_told() {
     let logs = manifest_of("logs", "{builtin: log-retention}", logs, "").replace("[images]", "[logs]");
     let pods = manifest_of("pods", "{builtin: orphan-pod-logs}", "{}", "").replace("[images]", "[logs, pods]");
     let none = manifest("none", "  runtime: {endpoint: none}\n");
-    let directory = files(&[("logs.yaml", &logs), ("pods.yaml", &pods), ("none.yaml", &none)]);
+    let roots = "  logRoots: [{name: pods, hostPath: /var/log/pods}]\n";
+    let alone = format!("{pods}  runtime: {{endpoint: none}}\n{roots}");
+    let directory = files(&[("logs.yaml", &logs), ("pods.yaml", &pods), ("none.yaml", &none), ("alone.yaml", &alone)]);
     for (file, words) in [
         (
             "logs.yaml",
@@ -436,6 +446,10 @@ fn a_plugin_that_can_never_have_an_effect_is_told() {
         (
             "none.yaml",
             "spec.plugins[0].source.builtin: looks at images and containers alone, and no container runtime is asked",
+        ),
+        (
+            "alone.yaml",
+            "spec.plugins[0].source.builtin: keeps the logs of pods that exist, and no container runtime is asked which do",
         ),
     ] {
         for command in [&["validate"][..], &["render"], &["plan"]] {

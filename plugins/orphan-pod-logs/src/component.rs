@@ -44,12 +44,16 @@ impl Guest for bindings::OrphanPodLogs {
 
     fn plan(config: String) -> Result<Decision, String> {
         let config = Config::parse(&config).map_err(|problems| config::Problem::line(&problems))?;
+        let node = host::node();
+        if node.runtime_name.is_empty() {
+            return Err("no container runtime is asked, so which pods exist is not known".to_owned());
+        }
         let pods: HashSet<String> = pods::list().into_iter().map(|sandbox| sandbox.pod_uid).collect();
         if pods.is_empty() {
             return Err("the runtime lists no pod at all, so that every pod would count as gone".to_owned());
         }
         let grace_period = i64::try_from(config.grace_period.get().as_nanos()).unwrap_or(i64::MAX);
-        let now = host::node().snapshot_time;
+        let now = node.snapshot_time;
         let roots = roots(&config)?;
         let (mut removals, mut kept, mut of_pods) = (Vec::new(), Kept::default(), Vec::new());
         for root in &roots {

@@ -60,10 +60,15 @@ pub(crate) fn without_effect(loaded: &[Loaded], has_log_roots: bool, has_runtime
         let any = |wanted: &[Capability]| uses.iter().any(|used| wanted.contains(used));
         let logs = any(&[Capability::Logs, Capability::LogContent]);
         let images = any(&[Capability::Images, Capability::Containers]);
+        // Another plugin may look at pods where there are any, and do without.
+        let needs_pods = matches!(one.source, Source::Builtin(_)) && any(&[Capability::Pods]);
         let message = if logs && !images && !has_log_roots {
             format!("looks at log files alone, and there is no log root; {add}")
         } else if images && !logs && !has_runtime {
             "looks at images and containers alone, and no container runtime is asked (the endpoint is none)".to_owned()
+        } else if needs_pods && !has_runtime {
+            "keeps the logs of pods that exist, and no container runtime is asked which do (the endpoint is none)"
+                .to_owned()
         } else {
             return None;
         };

@@ -24,6 +24,9 @@ pub(crate) fn without_effect(policy: &Policy, loaded: &[Loaded]) -> Vec<String> 
     if policy.endpoint == "none" {
         notices.extend(of_images(&policy.rails));
     }
+    if policy.log_roots.is_empty() {
+        notices.extend(of_log_files(&policy.rails));
+    }
     notices.extend(of_limits(&policy.rails));
     notices.extend(of_pace(&policy.pace));
     notices
@@ -52,16 +55,28 @@ fn unused(choice: &Choice, loaded: &Loaded) -> Option<String> {
 
 /// Rails about images, of which there are none without a container runtime.
 fn of_images(rails: &GuardRails) -> Option<String> {
-    let usual = GuardRails::default();
     let set = [
         ("patterns to protect", !rails.protect.is_empty()),
         ("patterns not to protect", !rails.lift.is_empty()),
-        ("the least age", rails.min_age != usual.min_age),
+        ("leave to remove only some names of an image", rails.allow_partial_untag),
     ];
-    let set: Vec<&str> = set.into_iter().filter_map(|(what, is_set)| is_set.then_some(what)).collect();
-    let sentence =
-        format!("without a container runtime there are no images, so these have no effect: {}", set.join(", "));
-    (!set.is_empty()).then_some(sentence)
+    idle("without a container runtime there are no images", &set)
+}
+
+/// Rails about log files, of which there are none without a log root.
+fn of_log_files(rails: &GuardRails) -> Option<String> {
+    let usual = GuardRails::default();
+    let set = [
+        ("the settle time", rails.settle_time != usual.settle_time),
+        ("the age of files whose uses are unknown", rails.unknown_open_age != usual.unknown_open_age),
+    ];
+    idle("without a log root there are no log files", &set)
+}
+
+/// Says that these rails have no effect, as far as they are set.
+fn idle(because: &str, rails: &[(&str, bool)]) -> Option<String> {
+    let set: Vec<&str> = rails.iter().filter_map(|(what, is_set)| is_set.then_some(*what)).collect();
+    (!set.is_empty()).then(|| format!("{because}, so these have no effect: {}", set.join(", ")))
 }
 
 fn of_limits(rails: &GuardRails) -> Vec<String> {
