@@ -128,7 +128,7 @@ impl Store {
         if !self.images.contains_key(id) {
             return Ok(());
         }
-        let is_single = !self.images.get(id).is_some_and(Image::has_several_names);
+        let is_single = !self.images.get(id).is_some_and(|image| image.removable_names() > 1);
         if is_single && self.find(name).is_some_and(|image| image.id.as_str() == id) {
             self.docker_delete(id, false)?;
         }
@@ -141,7 +141,7 @@ impl Store {
             return Ok(());
         }
         let hex: String = image.id.hex().chars().take(SHORT).collect();
-        if let (false, Some(user)) = (image.has_several_names(), self.user(id)) {
+        if let (false, Some(user)) = (image.removable_names() > 1, self.user(id)) {
             let user: String = user.chars().take(SHORT).collect();
             return Err(docker(&format!(
                 "unable to remove repository reference \"{reference}\" (must force) - container {user} is using its referenced image {hex}"
