@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use holystone_core::cluster::{ConditionReason, EventReason};
+
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
@@ -146,6 +148,20 @@ fn the_documents_know_every_rail() {
         ["NotAComponent", "IncompatibleApi", "CapabilityDenied", "ConfigInvalid", "Timeout", "MemoryLimit", "Trapped"]
     {
         assert!(readme.contains(reason), "README.md does not tell of {reason}");
+    }
+}
+
+#[test]
+fn the_page_of_the_operator_knows_every_reason() {
+    let page = read("deploy/README.md");
+    let conditions = ConditionReason::ALL.iter().map(|reason| reason.as_str());
+    let events = EventReason::ALL.iter().map(|reason| reason.as_str());
+    let section = |from: &str, to: &str| page.split(from).nth(1).and_then(|rest| rest.split(to).next()).unwrap();
+    let table = section("| Condition | Reason |", "What came of the last run");
+    let list = section("Events report the same.", "Each run has events of its own.");
+    for (words, text) in [(conditions.collect::<Vec<_>>(), table), (events.collect(), list)] {
+        let missing: Vec<&str> = words.into_iter().filter(|word| !text.contains(&format!("`{word}`"))).collect();
+        assert!(missing.is_empty(), "deploy/README.md does not explain {missing:?}");
     }
 }
 

@@ -6,6 +6,7 @@
 //! - `held`: what keeps pods from being made and from starting.
 //! - `fold`: from what pods and daemons report to the last run of a status.
 //! - `decide`: from what is there to what is to be done.
+//! - `reasons`: the words of conditions and events.
 
 mod allowed;
 mod decide;
@@ -14,6 +15,7 @@ mod held;
 mod objects;
 mod pod;
 mod problems;
+mod reasons;
 mod status;
 
 pub use allowed::{Allowed, is_plain_path};
@@ -23,6 +25,7 @@ pub use held::{ASK_AGAIN, Held, PATIENCE, not_made, not_started};
 pub use objects::{Engine, Rendered, object_name, render, run_now};
 pub use pod::{Site, manifest_of};
 pub use problems::problems;
+pub use reasons::{ConditionReason, EventReason};
 pub use status::{Obstacle, is_news, not_applied, other_operator};
 
 /// The label that everything of a NodeCleanup carries, with its name.

@@ -111,7 +111,7 @@ impl Hands {
         };
         let event = Event {
             type_: if event.is_warning { EventType::Warning } else { EventType::Normal },
-            reason: event.reason.to_owned(),
+            reason: event.reason.to_string(),
             note: Some(cut(&event.note)),
             action: "Reconcile".to_owned(),
             secondary: event.run.as_ref().map(|(kind, name)| ObjectReference {

@@ -12,6 +12,7 @@ use super::RUN_NOW;
 use super::fold::NodeState;
 use super::objects::{Engine, Rendered, digest, render, run_now};
 use super::pod::{self, Site};
+use super::reasons::{ConditionReason, EventReason};
 use super::status::{Obstacle, name_taken};
 use crate::manifest::status::NodeCleanupStatus;
 use crate::manifest::{self, NodeCleanup, Problem};
@@ -131,7 +132,7 @@ pub struct EventNote {
     /// Whether it is a warning.
     pub is_warning: bool,
     /// One word.
-    pub reason: &'static str,
+    pub reason: EventReason,
     /// A sentence.
     pub note: String,
     /// Kind and name of the run that it is about: what is said of two runs is not one event.
@@ -140,12 +141,12 @@ pub struct EventNote {
 
 impl EventNote {
     /// An event that all is well with.
-    pub(super) fn normal(reason: &'static str, note: String) -> Self {
+    pub(super) fn normal(reason: EventReason, note: String) -> Self {
         Self { is_warning: false, reason, note, run: None }
     }
 
     /// A warning.
-    pub(super) fn warning(reason: &'static str, note: String) -> Self {
+    pub(super) fn warning(reason: EventReason, note: String) -> Self {
         Self { is_warning: true, reason, note, run: None }
     }
 }
@@ -169,16 +170,16 @@ pub struct Decided {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outlook {
     pub(super) is_true: bool,
-    pub(super) reason: &'static str,
+    pub(super) reason: ConditionReason,
     pub(super) message: String,
 }
 
 impl Outlook {
-    pub(super) fn good(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn good(reason: ConditionReason, message: impl Into<String>) -> Self {
         Self { is_true: true, reason, message: message.into() }
     }
 
-    pub(super) fn bad(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn bad(reason: ConditionReason, message: impl Into<String>) -> Self {
         Self { is_true: false, reason, message: message.into() }
     }
 }
@@ -248,11 +249,11 @@ impl Step<'_> {
         if let Some(daemon_set) = self.observed.daemon_set.filter(|object| self.owns(object) && !is_going(object)) {
             self.actions.push(Action::Delete(daemon_set.clone()));
             let note = format!("deleted DaemonSet {} until the spec can be used", name_of(daemon_set));
-            self.note("Deleted", note);
+            self.note(EventReason::Deleted, note);
         }
-        let ready = Outlook::bad("InvalidSpec", message.clone());
+        let ready = Outlook::bad(ConditionReason::InvalidSpec, message.clone());
         let (last_run, plugins, resolved) = self.last_run(None);
-        let scheduled = Outlook::bad("InvalidSpec", "nothing is started while the spec cannot be used");
+        let scheduled = Outlook::bad(ConditionReason::InvalidSpec, "nothing is started while the spec cannot be used");
         self.status(
             None,
             &[("Ready", ready), ("Scheduled", scheduled), ("PluginsResolved", resolved)],
@@ -275,7 +276,7 @@ impl Step<'_> {
             self.wait(PATIENCE);
             let message = "OpenKruise is not installed: there is no AdvancedCronJob and BroadcastJob in the group \
                            apps.kruise.io; install it, or set spec.rollout.engine to DaemonSet";
-            Outlook::bad("OpenKruiseMissing", message)
+            Outlook::bad(ConditionReason::OpenKruiseMissing, message)
         } else {
             rendered.workload = self.owned(marked(rendered.workload));
             let ready = self.workload(manifest, &rendered, &mut once);
@@ -312,7 +313,7 @@ impl Step<'_> {
              metadata.managedFields tell who",
             objects.join(" and ")
         );
-        Outlook::bad("Undone", message)
+        Outlook::bad(ConditionReason::Undone, message)
     }
 
     /// Makes the ConfigMap of the manifest; what is in the way of that, if anything is.
@@ -330,7 +331,7 @@ impl Step<'_> {
         self.actions.push(Action::Delete(live.clone()));
         self.wait(SOON);
         let message = format!("ConfigMap {name} has other content than its name says, and is made again");
-        Some(Outlook::bad("Replacing", message))
+        Some(Outlook::bad(ConditionReason::Replacing, message))
     }
 
     /// Finds what keeps an existing object from being the NodeCleanup's: another owner, or its pending deletion.
@@ -343,9 +344,9 @@ impl Step<'_> {
         }
         if self.owns(live) || is_former {
             self.wait(SOON);
-            return Some(Outlook::bad("Replacing", format!("{kind} {name} is going, to be made again")));
+            return Some(Outlook::bad(ConditionReason::Replacing, format!("{kind} {name} is going, to be made again")));
         }
-        Some(Outlook::bad("NameTaken", name_taken(kind, name)))
+        Some(Outlook::bad(ConditionReason::NameTaken, name_taken(kind, name)))
     }
 
     /// Keeps what goes by another manifest from starting anything.
@@ -391,8 +392,8 @@ impl Step<'_> {
         let kind = rendered.engine.kind();
         let Some(live) = live else {
             self.actions.push(Action::Create(want.clone()));
-            self.note("Created", format!("created {kind} {name}"));
-            return Outlook::good("Applied", format!("{kind} {name} does what the spec says"));
+            self.note(EventReason::Created, format!("created {kind} {name}"));
+            return Outlook::good(ConditionReason::Applied, format!("{kind} {name} does what the spec says"));
         };
         if let Some(problem) = self.is_in_the_way(live, kind) {
             return problem;
@@ -408,9 +409,9 @@ impl Step<'_> {
         }
         if !is_same(SPEC_DIGEST) || !contains(live, want) {
             self.actions.push(brought_up_to(live, want, rendered.engine));
-            self.note("Updated", format!("updated {kind} {name}"));
+            self.note(EventReason::Updated, format!("updated {kind} {name}"));
         }
-        Outlook::good("Applied", format!("{kind} {name} does what the spec says"))
+        Outlook::good(ConditionReason::Applied, format!("{kind} {name} does what the spec says"))
     }
 
     /// The one run of a NodeCleanup without a schedule. The same spec is the same run, whether or not it is still there to
@@ -433,11 +434,14 @@ impl Step<'_> {
             self.adjust(live, want);
         }
         if !is_decided && manifest.spec.paused {
-            return Outlook::good("Applied", format!("spec.paused is set, so BroadcastJob {name} is not started"));
+            return Outlook::good(
+                ConditionReason::Applied,
+                format!("spec.paused is set, so BroadcastJob {name} is not started"),
+            );
         }
         once.generation = generation;
         let name = once.name.as_deref().unwrap_or(&name);
-        Outlook::good("Applied", format!("BroadcastJob {name} does what the spec says"))
+        Outlook::good(ConditionReason::Applied, format!("BroadcastJob {name} does what the spec says"))
     }
 
     /// Brings what may change of a run that has been started to what the spec says. Its template stays, so that its last
@@ -475,13 +479,13 @@ impl Step<'_> {
             if is_earlier || is_going(live) {
                 self.wait(SOON);
                 let message = format!("BroadcastJob {name} of an earlier run is going, to make room for the next one");
-                return Some(Outlook::bad("Replacing", message));
+                return Some(Outlook::bad(ConditionReason::Replacing, message));
             }
             return None;
         }
         job["metadata"]["annotations"][AFTER] = before.into();
         self.actions.push(Action::Create(job));
-        self.note("RunStarted", note);
+        self.note(EventReason::RunStarted, note);
         None
     }
 
@@ -495,7 +499,7 @@ impl Step<'_> {
             if live["spec"]["paused"] != true {
                 self.actions.push(Action::Pause(live.clone()));
             }
-            return Outlook::bad("WaitingForRun", message);
+            return Outlook::bad(ConditionReason::WaitingForRun, message);
         }
         // It takes its runs and their pods along, so what they say has to be known before.
         let now = self.observed.now;
@@ -503,12 +507,12 @@ impl Step<'_> {
         if ended.is_some_and(|ended| ended <= now && now < ended + LAST_WORDS) {
             self.wait(SOON);
             let message = format!("AdvancedCronJob {name} is recreated when all pods of its run have been heard");
-            return Outlook::bad("WaitingForRun", message);
+            return Outlook::bad(ConditionReason::WaitingForRun, message);
         }
         self.actions.push(Action::Delete(live.clone()));
-        self.note("Replaced", format!("deleted AdvancedCronJob {name} to recreate it, because {because}"));
+        self.note(EventReason::Replaced, format!("deleted AdvancedCronJob {name} to recreate it, because {because}"));
         self.wait(SOON);
-        Outlook::bad("Replacing", format!("AdvancedCronJob {name} is being deleted, to be recreated"))
+        Outlook::bad(ConditionReason::Replacing, format!("AdvancedCronJob {name} is being deleted, to be recreated"))
     }
 
     /// What carried it out before the engine was another one, or before it had a schedule or none.
@@ -519,7 +523,10 @@ impl Step<'_> {
             if self.owns(object) && !is_going(object) {
                 self.actions.push(Action::Delete(object.clone()));
                 let (kind, name) = (object["kind"].as_str().unwrap_or("object"), name_of(object));
-                self.note("Deleted", format!("deleted {kind} {name}, which the spec does not ask for any more"));
+                self.note(
+                    EventReason::Deleted,
+                    format!("deleted {kind} {name}, which the spec does not ask for any more"),
+                );
             }
         }
     }
@@ -538,7 +545,7 @@ impl Step<'_> {
         };
         if let Some(reason) = ignored {
             let note = format!("the annotation {RUN_NOW} is ignored: {reason}");
-            self.events.push(EventNote::warning("RunNowIgnored", note));
+            self.events.push(EventNote::warning(EventReason::RunNowIgnored, note));
         } else {
             let job = self.owned(marked(run_now(manifest, self.observed.site, word)));
             let note = format!("started BroadcastJob {}, as the annotation {RUN_NOW} asks", name_of(&job));
@@ -587,7 +594,7 @@ impl Step<'_> {
         jobs.filter(move |job| owners(job).any(|owner| owner["kind"] == "AdvancedCronJob" && owner["name"] == *name))
     }
 
-    fn note(&mut self, reason: &'static str, note: String) {
+    fn note(&mut self, reason: EventReason, note: String) {
         self.events.push(EventNote::normal(reason, note));
     }
 
@@ -673,7 +680,7 @@ fn is_rolled_out(daemon_set: &Value) -> bool {
 }
 
 /// Whether everything that is wanted is there. More may be there: what the API server and others add.
-fn contains(live: &Value, want: &Value) -> bool {
+pub(super) fn contains(live: &Value, want: &Value) -> bool {
     match (live, want) {
         (Value::Object(live), Value::Object(want)) => want.iter().all(|(name, want)| match live.get(name) {
             Some(live) => contains(live, want),

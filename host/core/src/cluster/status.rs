@@ -9,14 +9,13 @@ use super::decide::{EventNote, Outlook, Step, began, is_over, name_of, time_of};
 use super::fold::{ERRORS, Folded, NodeState, fold, summary};
 use super::held::{ASK_AGAIN, PATIENCE};
 use super::objects::{Engine, object_name};
+use super::reasons::{ConditionReason, EventReason};
 use crate::manifest::NodeCleanup;
 use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, NodeError, ResolvedPlugin};
 use crate::text::{beginning, counted, shown, size};
 
 /// The largest difference between the clocks of two nodes.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(1);
-/// Reasons that are about a run.
-const OF_RUNS: [&str; 3] = ["RunPaused", "NoNodeMatches", "PodsNotStarted"];
 /// The most labels of a node selector that a message names.
 const LABELS_TOLD: usize = 5;
 /// The most codes of refusals that an event names.
@@ -31,11 +30,14 @@ impl<'a> Step<'a> {
         let Ok(Some(timetable)) = manifest.timetable() else {
             return (
                 None,
-                Outlook::good("Once", "there is no schedule: it runs once, and again when the spec changes"),
+                Outlook::good(
+                    ConditionReason::Once,
+                    "there is no schedule: it runs once, and again when the spec changes",
+                ),
             );
         };
         if manifest.spec.paused {
-            return (None, Outlook::bad("Paused", "spec.paused is set, so nothing is started"));
+            return (None, Outlook::bad(ConditionReason::Paused, "spec.paused is set, so nothing is started"));
         }
         if !ready.is_true {
             return (None, Outlook::bad(ready.reason, "nothing is started before Ready is true"));
@@ -47,7 +49,7 @@ impl<'a> Step<'a> {
             _ => None,
         };
         let Some(next) = next.or_else(|| timetable.schedule.next(now)) else {
-            return (None, Outlook::bad("Never", "the schedule never comes"));
+            return (None, Outlook::bad(ConditionReason::Never, "the schedule never comes"));
         };
         // What was told before stays as long as it is to come, so that asking twice comes to the same.
         let told = self.before.next_schedule_time.filter(|told| *told > now && self.is_same_generation());
@@ -55,7 +57,10 @@ impl<'a> Step<'a> {
         self.wait(now.duration_until(next).max(SignedDuration::ZERO) + SignedDuration::from_secs(1));
         (
             Some(next),
-            Outlook::good("Scheduled", format!("runs at {}", manifest.spec.schedule.as_deref().unwrap_or_default())),
+            Outlook::good(
+                ConditionReason::Scheduled,
+                format!("runs at {}", manifest.spec.schedule.as_deref().unwrap_or_default()),
+            ),
         )
     }
 
@@ -84,10 +89,10 @@ impl<'a> Step<'a> {
         let Some(Folded { run, plugins, unlike, .. }) = found else {
             let kept = self.before.conditions.iter().find(|condition| condition.kind == "PluginsResolved");
             let resolved = kept.map_or_else(
-                || Outlook::bad("NoRunYet", "no node has loaded the plugins yet"),
+                || Outlook::bad(ConditionReason::NoRunYet, "no node has loaded the plugins yet"),
                 |kept| Outlook {
                     is_true: kept.status == "True",
-                    reason: known(&kept.reason),
+                    reason: ConditionReason::parse(&kept.reason).unwrap_or(ConditionReason::NoRunYet),
                     message: kept.message.clone(),
                 },
             );
@@ -95,11 +100,11 @@ impl<'a> Step<'a> {
         };
         let resolved = if !unlike.is_empty() {
             let message = format!("not all nodes have the same bytes, or some have none, of: {}", unlike.join(", "));
-            Outlook::bad("Different", message)
+            Outlook::bad(ConditionReason::Different, message)
         } else if plugins.is_empty() {
-            Outlook::bad("NoRunYet", "no node has loaded the plugins yet")
+            Outlook::bad(ConditionReason::NoRunYet, "no node has loaded the plugins yet")
         } else {
-            Outlook::good("Resolved", "all nodes have loaded the same plugins")
+            Outlook::good(ConditionReason::Resolved, "all nodes have loaded the same plugins")
         };
         (Some(run), plugins, resolved)
     }
@@ -279,7 +284,7 @@ impl<'a> Step<'a> {
         let known = self.before.last_run.as_ref().is_some_and(|before| before.name == run.name && has_ended(before));
         let is_told = self.before.conditions.iter().any(|condition| {
             condition.kind == "Ready"
-                && condition.reason == held.reason
+                && condition.reason == held.reason.as_str()
                 && condition.observed_generation == self.generation()
         });
         if has_ended(run) && known && !is_told { ready } else { held }
@@ -292,16 +297,19 @@ impl<'a> Step<'a> {
             return self.waits_for_a_person(run);
         }
         if nodes.desired == 0 && !run.errors.is_empty() {
-            return Some(Outlook::bad("NoNodeMatches", format!("{} has nowhere to run: {}", run.name, why())));
+            return Some(Outlook::bad(
+                ConditionReason::NoNodeMatches,
+                format!("{} has nowhere to run: {}", run.name, why()),
+            ));
         }
         if self.is_stuck {
             let nodes = counted(nodes.waiting as usize, "node", "nodes");
             let message = format!("no pod of {} has started, on {nodes}: {}", run.name, why());
-            return Some(Outlook::bad("PodsNotStarted", message));
+            return Some(Outlook::bad(ConditionReason::PodsNotStarted, message));
         }
         let has_nothing = has_ended(run) && nodes.desired > 0 && nodes.succeeded + nodes.failed == 0;
         (has_nothing && !run.errors.is_empty())
-            .then(|| Outlook::bad("NoNodeDone", format!("{} was done on no node: {}", run.name, why())))
+            .then(|| Outlook::bad(ConditionReason::NoNodeDone, format!("{} was done on no node: {}", run.name, why())))
     }
 
     /// Says why a run is paused that spec.paused does not pause, and what to do.
@@ -316,7 +324,7 @@ impl<'a> Step<'a> {
                 "BroadcastJob {name} is paused by its own spec.paused, and waits for a person: set that to false, or delete \
                  the BroadcastJob to give its run up"
             );
-            return Some(Outlook::bad("RunPaused", message));
+            return Some(Outlook::bad(ConditionReason::RunPaused, message));
         }
         let failed = counted(count(&job["status"]["failed"]) as usize, "pod", "pods");
         let why = run.errors.first().map(|error| format!(" ({})", error.message)).unwrap_or_default();
@@ -325,7 +333,7 @@ impl<'a> Step<'a> {
              mend what is wrong and delete its failed pods, which are then made again, or delete the BroadcastJob to give \
              its run up"
         );
-        Some(Outlook::bad("RunPaused", message))
+        Some(Outlook::bad(ConditionReason::RunPaused, message))
     }
 
     pub(super) fn status(
@@ -342,7 +350,7 @@ impl<'a> Step<'a> {
             Condition {
                 kind: (*kind).to_owned(),
                 status: status.to_owned(),
-                reason: outlook.reason.to_owned(),
+                reason: outlook.reason.to_string(),
                 message: beginning(&outlook.message, LONGEST_MESSAGE),
                 last_transition_time: before
                     .map_or(whole_second(self.observed.now), |before| before.last_transition_time),
@@ -368,19 +376,10 @@ impl<'a> Step<'a> {
             let before = self.before.conditions.iter().find(|before| before.kind == condition.kind);
             let is_new =
                 before.is_none_or(|before| (&before.status, &before.reason) != (&condition.status, &condition.reason));
-            let reason = match condition.reason.as_str() {
-                "InvalidSpec" => "InvalidSpec",
-                "OpenKruiseMissing" => "OpenKruiseMissing",
-                "NameTaken" => "NameTaken",
-                "Undone" => "Undone",
-                "Different" => "PluginsDiffer",
-                "RunPaused" => "RunPaused",
-                "NoNodeMatches" => "NoNodeMatches",
-                "PodsNotStarted" => "PodsNotStarted",
-                _ => continue,
-            };
+            let reason = ConditionReason::parse(&condition.reason).and_then(EventReason::of_condition);
+            let Some(reason) = reason else { continue };
             if is_new && condition.status == "False" && condition.kind != "Scheduled" {
-                let run = status.last_run.as_ref().filter(|_| OF_RUNS.contains(&reason)).map(|run| self.reference(run));
+                let run = status.last_run.as_ref().filter(|_| reason.is_of_run()).map(|run| self.reference(run));
                 self.events.push(EventNote { run, ..EventNote::warning(reason, condition.message.clone()) });
             }
         }
@@ -391,7 +390,7 @@ impl<'a> Step<'a> {
         if !is_told {
             let is_warning = run.phase == "Failed";
             let note = sentence(run);
-            let reason = if is_warning { "RunFailed" } else { "RunCompleted" };
+            let reason = if is_warning { EventReason::RunFailed } else { EventReason::RunCompleted };
             self.events.push(EventNote { is_warning, reason, note, run: Some(self.reference(run)) });
         }
     }
@@ -485,22 +484,13 @@ fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-/// The reason of a condition that is kept.
-fn known(reason: &str) -> &'static str {
-    match reason {
-        "Resolved" => "Resolved",
-        "Different" => "Different",
-        _ => "NoRunYet",
-    }
-}
-
 /// Says that another operator looks after a NodeCleanup, and what to do about it.
 pub fn other_operator(other: &str, own: &str) -> EventNote {
     let note = format!(
         "the operator {} looks after it, so the operator {own} leaves it alone; let each operator watch other namespaces",
         shown(other)
     );
-    EventNote::warning("OtherOperator", note)
+    EventNote::warning(EventReason::OtherOperator, note)
 }
 
 /// Why something that was decided could not be done.
@@ -535,8 +525,8 @@ pub fn not_applied(
 ) -> (NodeCleanupStatus, Option<EventNote>) {
     let before: NodeCleanupStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
     let (reason, message) = match obstacle {
-        Obstacle::NameTaken { kind, name } => ("NameTaken", name_taken(kind, &shown(name))),
-        Obstacle::Refused(problem) => ("ApplyFailed", shown(problem)),
+        Obstacle::NameTaken { kind, name } => (EventReason::NameTaken, name_taken(kind, &shown(name))),
+        Obstacle::Refused(problem) => (EventReason::ApplyFailed, shown(problem)),
     };
     let mut status = decided.clone();
     (status.once, status.once_generation) = (before.once, before.once_generation);
@@ -545,11 +535,12 @@ pub fn not_applied(
     for condition in status.conditions.iter_mut().filter(|condition| condition.kind == "Ready") {
         condition.last_transition_time = was.map_or(whole_second(now), |was| was.last_transition_time);
         "False".clone_into(&mut condition.status);
-        reason.clone_into(&mut condition.reason);
+        reason.as_str().clone_into(&mut condition.reason);
         condition.message.clone_from(&message);
     }
     // The API server's words may be others each time.
-    let is_new = was.is_none_or(|was| was.reason != reason || reason == "NameTaken" && was.message != message);
+    let is_new = was
+        .is_none_or(|was| was.reason != reason.as_str() || reason == EventReason::NameTaken && was.message != message);
     (status, is_new.then(|| EventNote::warning(reason, message)))
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::super::decide::contains;
 use super::super::*;
 use super::{object, site};
 use crate::manifest::status::NodeCleanupStatus;
@@ -236,7 +237,7 @@ fn nothing_is_done_before_it_is_known_who_does_it() {
     }
     let event = other_operator("a/b", OPERATOR);
     assert_eq!(
-        (event.reason, event.note.as_str()),
+        (event.reason.as_str(), event.note.as_str()),
         (
             "OtherOperator",
             "the operator a/b looks after it, so the operator holystone-system/holystone-operator leaves it alone; let each \
@@ -677,7 +678,8 @@ fn a_dry_run_says_what_it_would_remove_in_the_status_and_in_an_event() {
     let run = decided.status.last_run.unwrap();
     assert_eq!((run.phase.as_str(), run.planned, run.removed), ("Complete", Some(7), 0));
     assert_eq!(run.size_planned_bytes, Some((6 << 30) + (2 << 20)));
-    let told: Vec<(&str, &str)> = decided.events.iter().map(|event| (event.reason, event.note.as_str())).collect();
+    let told: Vec<(&str, &str)> =
+        decided.events.iter().map(|event| (event.reason.as_str(), event.note.as_str())).collect();
     let note = "stale-1: 2/2 nodes done, a dry run would remove 7 (6.0 GiB, most of it in docker.io/a/b), 0 removed, 10 \
                 refused (8 InUse, 2 TooYoung), 0 failed";
     assert_eq!(told, [("RunCompleted", note)]);
@@ -747,7 +749,7 @@ fn a_run_that_is_asked_for_while_paused_is_refused_and_told_once() {
     let (decided, done) = cluster.step();
     assert_eq!(done, Vec::<String>::new());
     assert_eq!(
-        decided.events.iter().map(|event| (event.reason, event.note.as_str())).collect::<Vec<_>>(),
+        decided.events.iter().map(|event| (event.reason.as_str(), event.note.as_str())).collect::<Vec<_>>(),
         [(
             "RunNowIgnored",
             "the annotation holystone.dev/run-now is ignored: spec.paused is set; give the annotation another value when it \
@@ -1007,7 +1009,7 @@ fn times_that_pass_while_paused_are_not_made_up_for() {
     for (field, before, after) in
         [("paused", json!(true), json!(false)), ("startingDeadlineSeconds", json!(10), json!(3_600))]
     {
-        for (seconds, is_made_anew) in [(60, false), (400, true)] {
+        for (seconds, is_made_anew) in [(60, false), (199, false), (200, true), (400, true)] {
             let mut cluster = scheduled();
             cluster.edit(field, before.clone());
             cluster.settle();
@@ -1054,7 +1056,7 @@ fn the_status_never_goes_back_to_an_earlier_run() {
         for _ in 0..4 {
             let (decided, _) = cluster.step();
             assert_eq!(decided.status.last_run, kept);
-            assert_eq!(decided.events.iter().filter(|event| event.reason.starts_with("RunC")).count(), 0);
+            assert_eq!(decided.events.iter().filter(|event| event.reason == EventReason::RunCompleted).count(), 0);
             cluster.collect();
         }
         assert!(cluster.jobs.contains_key(&by_hand) && !cluster.jobs.contains_key("stale-2"));
@@ -1200,7 +1202,12 @@ fn ready(status: &NodeCleanupStatus) -> (&str, &str, &str) {
 }
 
 fn warnings(decided: &Decided) -> Vec<(&str, &str)> {
-    decided.events.iter().filter(|event| event.is_warning).map(|event| (event.reason, event.note.as_str())).collect()
+    decided
+        .events
+        .iter()
+        .filter(|event| event.is_warning)
+        .map(|event| (event.reason.as_str(), event.note.as_str()))
+        .collect()
 }
 
 #[test]
@@ -1688,7 +1695,7 @@ fn what_could_not_be_done_is_not_taken_for_done() {
     let refused = Obstacle::Refused("forbidden".to_owned());
     let (status, event) = not_applied(&cluster.object, &decided.status, &refused, now);
     assert_eq!(condition(&status, "Ready"), ("False", "ApplyFailed"));
-    assert_eq!(event.map(|event| (event.reason, event.note)), Some(("ApplyFailed", "forbidden".to_owned())));
+    assert_eq!(event.map(|event| (event.reason.as_str(), event.note)), Some(("ApplyFailed", "forbidden".to_owned())));
     assert_eq!((status.once.as_ref(), status.run_now.as_ref()), (None, None));
     cluster.object["status"] = serde_json::to_value(&status).unwrap();
     assert!(!is_news(&cluster.object, &status));
@@ -1712,6 +1719,36 @@ fn what_could_not_be_done_is_not_taken_for_done() {
     for (action, is_there_already) in [(create, false), (&apply, true), (&apply, false)] {
         let refused = action.obstacle(is_there_already, "a conflict".to_owned());
         assert_eq!(refused, Obstacle::Refused("a conflict".to_owned()), "{action}, {is_there_already}");
+    }
+}
+
+#[test]
+fn what_is_wanted_is_there_beside_what_others_add() {
+    let live = json!({ "a": 1, "list": [{ "b": 2, "more": 3 }], "empty": {}, "more": 4 });
+    for want in [
+        json!({}),
+        json!({ "a": 1 }),
+        json!({ "list": [{ "b": 2 }] }),
+        // What an API server leaves out.
+        json!({ "none": null, "off": false, "object": {}, "array": [] }),
+        json!({ "list": [{ "b": 2, "none": null }], "empty": { "array": [] } }),
+    ] {
+        assert!(contains(&live, &want), "{want}");
+    }
+    for want in [
+        json!({ "a": 2 }),
+        json!({ "a": null }),
+        json!({ "list": [] }),
+        json!({ "list": [{ "b": 2 }, {}] }),
+        json!({ "list": [{ "b": 3 }] }),
+        json!({ "none": true }),
+        json!({ "none": 0 }),
+        json!({ "object": { "x": {} } }),
+        json!({ "array": [null] }),
+        json!({ "empty": [] }),
+        json!([]),
+    ] {
+        assert!(!contains(&live, &want), "{want}");
     }
 }
 
