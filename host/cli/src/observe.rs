@@ -7,7 +7,7 @@ use holystone_core::report::Outcome;
 use holystone_core::snapshot::{Filesystem, Snapshot, share_figures};
 use holystone_core::state::State;
 use holystone_core::sweep::Attempt;
-use holystone_node::{Clock, Cri, Endpoint, NodeError, Options, OwnDirectory, RootSpec, Surroundings, Visibility};
+use holystone_node::{Clock, Cri, DiscoveryEnv, Endpoint, NodeError, Options, OwnDirectory, RootSpec, Visibility};
 use jiff::Timestamp;
 
 use crate::args::NodeArguments;
@@ -46,7 +46,7 @@ impl LiveNode {
         }
         let endpoint = match endpoint {
             "none" => None,
-            "auto" => Some(holystone_node::discover(&Surroundings::from_environment()).await?),
+            "auto" => Some(holystone_node::discover(&DiscoveryEnv::from_environment()).await?),
             given => Some(given.parse::<Endpoint>().map_err(|error| Usage(format!("--endpoint: {error}")))?),
         };
         let options = Options { image_root: arguments.image_root.clone(), ..Options::default() };

@@ -8,12 +8,12 @@ mod call;
 mod connect;
 pub(crate) mod convert;
 mod memory;
+mod options;
 mod outside;
 mod removal;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use containerd_client::services::v1::containers_client::ContainersClient;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -34,56 +34,16 @@ use tonic::{Code, Response, Status};
 
 use crate::endpoint::Endpoint;
 use crate::error::NodeError;
-use crate::filesystem::Elsewhere;
 use call::Failure;
 use convert::Details;
 use memory::{ContainerDetails, Memory, SandboxImages};
+pub use options::Options;
 
 /// The largest message taken or sent. 10 000 images come to some 5 MB; a runtime that sends this much is broken.
 const MAX_MESSAGE: usize = 256 << 20;
 
 /// How often a second look starts over because it found something new.
 const ROUNDS: u32 = 3;
-
-/// How long to wait, and how often to try.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// For opening the connection.
-    pub connect_timeout: Duration,
-    /// For every call but a removal, each time it is tried.
-    pub call_timeout: Duration,
-    /// For a removal: an image of many files on a busy disk takes its time, and being slow is no failure.
-    pub removal_timeout: Duration,
-    /// How often a call is tried while nobody answers, the first time included.
-    pub tries: u32,
-    /// The pause before the second try; it doubles from try to try.
-    pub back_off: Duration,
-    /// How many containers and sandboxes are asked about at a time.
-    pub concurrency: usize,
-    /// Where a part of the image filesystem is for this process, if its mount point is elsewhere: in a pod.
-    pub image_root: Option<Elsewhere>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(5),
-            call_timeout: Duration::from_secs(30),
-            removal_timeout: Duration::from_mins(10),
-            tries: 4,
-            back_off: Duration::from_millis(250),
-            concurrency: 16,
-            image_root: None,
-        }
-    }
-}
-
-impl Options {
-    /// For finding out whether a runtime answers at all: one short try.
-    pub fn probe(timeout: Duration) -> Self {
-        Self { connect_timeout: timeout, call_timeout: timeout, tries: 1, ..Self::default() }
-    }
-}
 
 /// A connection to a container runtime. Clones share it, and what it remembers.
 #[derive(Clone, Debug)]
@@ -187,7 +147,8 @@ impl Cri {
     /// Asks the runtime to remove the cleared image, with all its tags. Tries once: a clearance is good for now, not
     /// for after a pause.
     pub async fn remove_image(&self, clearance: Clearance) -> Attempt {
-        removal::remove(self, &clearance).await
+        let answer = self.request_removal(clearance.asked()).await;
+        answer.map_or_else(|failure| removal::refused(&failure, &self.endpoint), |()| Attempt::Accepted)
     }
 
     async fn take(&self, now: Timestamp, node_name: &str, depth: Depth) -> Result<Snapshot, NodeError> {
@@ -234,6 +195,31 @@ impl Cri {
             }
             round += 1;
         }
+    }
+
+    /// Lists all containers of CRI's namespace that use an image, of CRI and of others; none if this runtime does not
+    /// answer such questions.
+    async fn list_namespace(&self) -> Result<Option<Vec<OutsideContainer>>, NodeError> {
+        if self.memory().answers_as_containerd == Some(false) {
+            return Ok(None);
+        }
+        let answer = self.ask("ListStream of containerd's containers", || outside::list(self.containers.clone())).await;
+        match answer {
+            Ok(listed) => {
+                self.memory().answers_as_containerd = Some(true);
+                Ok(Some(listed))
+            }
+            Err(failure) if self.never_answers(&failure) => {
+                self.memory().answers_as_containerd = Some(false);
+                Ok(None)
+            }
+            Err(failure) => Err(self.error(failure)),
+        }
+    }
+
+    /// Says whether a failure means that there is no such service. A runtime that answered before has one.
+    fn never_answers(&self, failure: &Failure) -> bool {
+        failure.is(Code::Unimplemented) && self.memory().answers_as_containerd.is_none()
     }
 
     /// Drops containers that have no status because they have vanished, which only a fresh list can say. One that is

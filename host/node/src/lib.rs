@@ -1,6 +1,6 @@
 //! The edge to one node: what Holystone sees of it and does to it.
 //!
-//! [`endpoint`] finds the container runtime's socket, [`cri`] speaks with the runtime behind it, [`simulated`] is a
+//! [`discovery`] finds the container runtime's socket, [`cri`] speaks with the runtime behind it, [`simulated`] is a
 //! node in memory that answers the same way. [`state_dir`] keeps what is remembered of the node, and the lock by which
 //! runs make way for each other; [`own_pod`](own_pod()) tells where this process itself runs. [`logs`] walks log directories.
 //! The only things here that delete are [`cri::Cri::remove_image`] and [`logs::LogRoots::perform`], and they take a
@@ -10,6 +10,7 @@
 
 mod clock;
 pub mod cri;
+pub mod discovery;
 pub mod endpoint;
 pub mod error;
 mod filesystem;
@@ -21,7 +22,8 @@ pub mod state_dir;
 
 pub use clock::Clock;
 pub use cri::{Cri, Options};
-pub use endpoint::{Endpoint, EndpointError, Surroundings, discover};
+pub use discovery::{DiscoveryEnv, DiscoveryError, discover};
+pub use endpoint::{Endpoint, MalformedEndpoint};
 pub use error::NodeError;
 pub use filesystem::Elsewhere;
 pub use logs::{

@@ -11,7 +11,7 @@ use std::time::Duration;
 use holystone_core::text::{both_ends, shown};
 use tonic::{Code, Response, Status};
 
-use super::Options;
+use super::options::Options;
 use crate::endpoint::Endpoint;
 use crate::error::NodeError;
 

@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint as Address, Uri};
 use tower::service_fn;
 
-use super::Options;
+use super::options::Options;
 use crate::endpoint::Endpoint;
 use crate::error::NodeError;
 

@@ -9,55 +9,27 @@
 use std::collections::HashSet;
 
 use containerd_client::services::v1::ListContainersRequest;
+use containerd_client::services::v1::containers_client::ContainersClient;
 use futures_util::TryStreamExt;
 use holystone_core::container::{Container, OutsideContainer, Sandbox};
 use tonic::metadata::MetadataValue;
-use tonic::{Code, Request, Response};
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
 
-use super::call::Failure;
-use super::{Cri, convert};
-use crate::error::NodeError;
+use super::convert;
 
 /// The namespace of CRI: fixed in containerd.
 const NAMESPACE: &str = "k8s.io";
 
-impl Cri {
-    /// Lists all containers of CRI's namespace, of CRI and of others, that use an image; none if this runtime does not
-    /// answer such questions.
-    pub(super) async fn list_namespace(&self) -> Result<Option<Vec<OutsideContainer>>, NodeError> {
-        if self.memory().answers_as_containerd == Some(false) {
-            return Ok(None);
-        }
-        // One by one: all of them in one message, with their specs, may be more than containerd is willing to send.
-        let answer = self
-            .ask("ListStream of containerd's containers", || {
-                let mut client = self.containers.clone();
-                let mut request = Request::new(ListContainersRequest::default());
-                request.metadata_mut().insert("containerd-namespace", MetadataValue::from_static(NAMESPACE));
-                async move {
-                    let listed = client.list_stream(request).await?.into_inner();
-                    let user = |message| async move { Ok(convert::outside(message, NAMESPACE)) };
-                    listed.try_filter_map(user).try_collect::<Vec<_>>().await.map(Response::new)
-                }
-            })
-            .await;
-        match answer {
-            Ok(listed) => {
-                self.memory().answers_as_containerd = Some(true);
-                Ok(Some(listed))
-            }
-            Err(failure) if self.never_answers(&failure) => {
-                self.memory().answers_as_containerd = Some(false);
-                Ok(None)
-            }
-            Err(failure) => Err(self.error(failure)),
-        }
-    }
-
-    /// Says whether a failure means that there is no such service. A runtime that answered before has one.
-    fn never_answers(&self, failure: &Failure) -> bool {
-        failure.is(Code::Unimplemented) && self.memory().answers_as_containerd.is_none()
-    }
+/// Lists all containers of CRI's namespace, of CRI and of others, that use an image.
+///
+/// One by one: all of them in one message, with their specs, may be more than containerd is willing to send.
+pub(super) async fn list(mut client: ContainersClient<Channel>) -> Result<Response<Vec<OutsideContainer>>, Status> {
+    let mut request = Request::new(ListContainersRequest::default());
+    request.metadata_mut().insert("containerd-namespace", MetadataValue::from_static(NAMESPACE));
+    let listed = client.list_stream(request).await?.into_inner();
+    let user = |message| async move { Ok(convert::outside(message, NAMESPACE)) };
+    listed.try_filter_map(user).try_collect::<Vec<_>>().await.map(Response::new)
 }
 
 /// Picks those that CRI does not list.

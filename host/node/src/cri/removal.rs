@@ -3,14 +3,14 @@
 //! Runtimes differ in how they refuse, so a refusal is told apart from a failure here, by all of what the runtime said.
 //! Some report success and keep the image: whether it is gone is for the next look to say.
 
-use holystone_core::guard::{Clearance, Refusal};
+use holystone_core::guard::Refusal;
 use holystone_core::report::Outcome;
 use holystone_core::sweep::Attempt;
 use holystone_core::text::both_ends;
 use tonic::Code;
 
-use super::Cri;
 use super::call::{Failure, KEPT_WORDS};
+use crate::endpoint::Endpoint;
 
 /// How CRI-O, cri-dockerd and others word it. There is no code of its own for it.
 const IN_USE: [&str; 6] = [
@@ -28,14 +28,8 @@ const HAS_CHILDREN: &str = "has dependent child images";
 /// How containers/storage words that it does not have the image, or not where it may write.
 const NOT_ITS_OWN: [&str; 3] = ["image not known", "read-only store", "read only store"];
 
-pub(super) async fn remove(cri: &Cri, clearance: &Clearance) -> Attempt {
-    match cri.request_removal(clearance.asked()).await {
-        Ok(()) => Attempt::Accepted,
-        Err(failure) => answered(cri, &failure),
-    }
-}
-
-fn answered(cri: &Cri, failure: &Failure) -> Attempt {
+/// Reads the answer to a request that was refused or failed, by all of its words.
+pub(super) fn refused(failure: &Failure, endpoint: &Endpoint) -> Attempt {
     let words = failure.words().to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
     if failure.is(Code::NotFound) || says(&NOT_ITS_OWN) {
@@ -46,8 +40,8 @@ fn answered(cri: &Cri, failure: &Failure) -> Attempt {
         let message = both_ends(failure.words(), KEPT_WORDS);
         Attempt::Over(Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message }))
     } else if failure.is_unanswered() {
-        Attempt::Unanswered(failure.in_its_words(cri.endpoint()))
+        Attempt::Unanswered(failure.in_its_words(endpoint))
     } else {
-        Attempt::Over(Outcome::Failed(failure.in_its_words(cri.endpoint())))
+        Attempt::Over(Outcome::Failed(failure.in_its_words(endpoint)))
     }
 }

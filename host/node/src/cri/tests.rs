@@ -1,6 +1,6 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use holystone_core::container::ContainerState;
 use holystone_core::guard::Refusal;

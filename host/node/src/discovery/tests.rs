@@ -2,8 +2,8 @@ use super::*;
 use crate::simulated::fixture::snapshot;
 use crate::simulated::{Code, Faults, Method, SimulatedNode};
 
-fn surroundings(root: &Path) -> Surroundings {
-    Surroundings { variable: None, crictl_yaml: root.join("crictl.yaml"), root: root.to_owned() }
+fn env(root: &Path) -> DiscoveryEnv {
+    DiscoveryEnv { variable: None, crictl_yaml: root.join("crictl.yaml"), root: root.to_owned() }
 }
 
 fn node(root: &Path, path: &str, faults: Faults) -> SimulatedNode {
@@ -16,37 +16,11 @@ fn old() -> Faults {
     Faults::none().error(Method::Version, Code::Unimplemented, "unknown service runtime.v1.RuntimeService")
 }
 
-#[test]
-fn endpoints_are_parsed() {
-    for text in ["unix:///run/c.sock", "/run/c.sock", "unix:/run/c.sock"] {
-        assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), "unix:///run/c.sock");
-    }
-}
-
-#[test]
-fn what_is_no_endpoint_is_refused_with_a_reason() {
-    let cases = [
-        ("", "absolute"),
-        ("run/c.sock", "absolute"),
-        ("unix://run/c.sock", "absolute"),
-        ("tcp://127.0.0.1:1234", "not over the network"),
-        ("https://a", "not over the network"),
-        ("npipe:////./pipe/containerd", "Windows"),
-        ("dockershim:///a", "only unix://"),
-        ("/run/", "not the path of a socket"),
-        ("/run/\0c", "not the path of a socket"),
-    ];
-    for (text, reason) in cases {
-        let error = text.parse::<Endpoint>().unwrap_err().to_string();
-        assert!(error.contains(reason), "{text:?}: {error}");
-    }
-}
-
 #[tokio::test]
 async fn the_variable_comes_first() {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("crictl.yaml"), "runtime-endpoint: /from/yaml\n").unwrap();
-    let mut around = surroundings(root.path());
+    let mut around = env(root.path());
     around.variable = Some("unix:///from/variable".to_owned());
     assert_eq!(discover(&around).await.unwrap().path(), Path::new("/from/variable"));
     around.variable = Some(" ".to_owned());
@@ -82,7 +56,7 @@ async fn the_only_runtime_that_answers_is_found() {
     let root = tempfile::tempdir().unwrap();
     let _old = node(root.path(), WELL_KNOWN[0], old());
     let new = node(root.path(), WELL_KNOWN[2], Faults::none());
-    assert_eq!(discover(&surroundings(root.path())).await.unwrap(), *new.endpoint());
+    assert_eq!(discover(&env(root.path())).await.unwrap(), *new.endpoint());
 }
 
 #[tokio::test]
@@ -91,14 +65,14 @@ async fn two_paths_to_one_socket_are_one_runtime() {
     let new = node(root.path(), WELL_KNOWN[0], Faults::none());
     std::fs::create_dir(root.path().join("var")).unwrap();
     std::os::unix::fs::symlink("../run", root.path().join("var/run")).unwrap();
-    assert_eq!(discover(&surroundings(root.path())).await.unwrap(), *new.endpoint());
+    assert_eq!(discover(&env(root.path())).await.unwrap(), *new.endpoint());
 }
 
 #[tokio::test]
 async fn several_runtimes_are_a_question() {
     let root = tempfile::tempdir().unwrap();
     let nodes = [WELL_KNOWN[0], WELL_KNOWN[5]].map(|path| node(root.path(), path, Faults::none()));
-    let error = discover(&surroundings(root.path())).await.unwrap_err().to_string();
+    let error = discover(&env(root.path())).await.unwrap_err().to_string();
     for node in &nodes {
         assert!(error.contains(&node.endpoint().to_string()), "{error}");
     }
@@ -112,7 +86,7 @@ async fn no_runtime_is_explained_socket_by_socket() {
     let stale = root.path().join(WELL_KNOWN[5]);
     std::fs::create_dir_all(stale.parent().unwrap()).unwrap();
     drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
-    let error = discover(&surroundings(root.path())).await.unwrap_err().to_string();
+    let error = discover(&env(root.path())).await.unwrap_err().to_string();
     for part in ["does not offer CRI", "nobody listens", "there is nothing at", "microk8s", "--endpoint"] {
         assert!(error.contains(part), "{part}: {error}");
     }

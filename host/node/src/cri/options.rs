@@ -1,0 +1,45 @@
+//! The time limits, repetitions and paths by which a runtime is asked.
+
+use std::time::Duration;
+
+use crate::filesystem::Elsewhere;
+
+/// How long to wait, and how often to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// For opening the connection.
+    pub connect_timeout: Duration,
+    /// For every call but a removal, each time it is tried.
+    pub call_timeout: Duration,
+    /// For a removal: an image of many files on a busy disk takes its time, and being slow is no failure.
+    pub removal_timeout: Duration,
+    /// How often a call is tried while nobody answers, the first time included.
+    pub tries: u32,
+    /// The pause before the second try; it doubles from try to try.
+    pub back_off: Duration,
+    /// How many containers and sandboxes are asked about at a time.
+    pub concurrency: usize,
+    /// Where a part of the image filesystem is for this process, if its mount point is elsewhere: in a pod.
+    pub image_root: Option<Elsewhere>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            call_timeout: Duration::from_secs(30),
+            removal_timeout: Duration::from_mins(10),
+            tries: 4,
+            back_off: Duration::from_millis(250),
+            concurrency: 16,
+            image_root: None,
+        }
+    }
+}
+
+impl Options {
+    /// Returns options for finding out whether a runtime answers at all: one short try.
+    pub fn probe(timeout: Duration) -> Self {
+        Self { connect_timeout: timeout, call_timeout: timeout, tries: 1, ..Self::default() }
+    }
+}

@@ -1,0 +1,175 @@
+//! How a container runtime's socket is found.
+//!
+//! [`discover`] goes by what crictl goes by, then by the well-known places. Only a socket that answers CRI v1 counts,
+//! and where several do it refuses to guess: cleaning the wrong runtime is worse than asking. It does not look at
+//! processes or at the kubelet's configuration.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde::Deserialize;
+
+use crate::cri::{Cri, Options};
+use crate::endpoint::{Endpoint, MalformedEndpoint};
+
+/// Where runtimes listen unless told otherwise, most common first, relative to the root.
+pub const WELL_KNOWN: [&str; 8] = [
+    "run/containerd/containerd.sock",
+    "var/run/containerd/containerd.sock",
+    // k3s and rke2.
+    "run/k3s/containerd/containerd.sock",
+    "run/k0s/containerd.sock",
+    "var/snap/microk8s/common/run/containerd.sock",
+    "run/crio/crio.sock",
+    "var/run/crio/crio.sock",
+    "run/cri-dockerd.sock",
+];
+
+/// How long a well-known socket may take to answer when all of them are tried.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The reason why discovery found no endpoint to use.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoveryError {
+    /// `CONTAINER_RUNTIME_ENDPOINT` does not hold an endpoint.
+    #[error("the environment variable CONTAINER_RUNTIME_ENDPOINT: {0}")]
+    Variable(#[source] MalformedEndpoint),
+    /// crictl's configuration cannot be used.
+    #[error("{}: {problem}; correct it, or choose with --endpoint", .file.display())]
+    CrictlYaml {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Several runtimes answer.
+    #[error("several container runtimes answer here: {}; choose one with --endpoint", list(.0))]
+    Several(
+        /// Those that answer.
+        Vec<Endpoint>,
+    ),
+    /// No runtime answers.
+    #[error("no container runtime answers here; {}; name its socket with --endpoint", tried(.failed, .missing))]
+    None {
+        /// Sockets that are there, and why each does not count.
+        failed: Vec<String>,
+        /// Sockets that are not there.
+        missing: Vec<PathBuf>,
+    },
+}
+
+fn list(endpoints: &[Endpoint]) -> String {
+    endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn tried(failed: &[String], missing: &[PathBuf]) -> String {
+    let missing: Vec<_> = missing.iter().map(|path| path.display().to_string()).collect();
+    let missing = format!("there is nothing at {}", missing.join(", "));
+    if failed.is_empty() { missing } else { format!("{}; {missing}", failed.join("; ")) }
+}
+
+/// The places where [`discover`] looks.
+#[derive(Clone, Debug)]
+pub struct DiscoveryEnv {
+    /// Value of `CONTAINER_RUNTIME_ENDPOINT`, the variable that crictl reads.
+    pub variable: Option<String>,
+    /// crictl's configuration file.
+    pub crictl_yaml: PathBuf,
+    /// Root under which the well-known sockets are looked for.
+    pub root: PathBuf,
+}
+
+impl Default for DiscoveryEnv {
+    fn default() -> Self {
+        Self { variable: None, crictl_yaml: PathBuf::from("/etc/crictl.yaml"), root: PathBuf::from("/") }
+    }
+}
+
+impl DiscoveryEnv {
+    /// Returns those of this process.
+    pub fn from_environment() -> Self {
+        Self { variable: std::env::var("CONTAINER_RUNTIME_ENDPOINT").ok(), ..Self::default() }
+    }
+}
+
+/// Finds the runtime: what the environment or crictl's configuration says, which is taken at its word, else the one
+/// well-known socket that answers CRI v1.
+///
+/// # Errors
+/// When a setting cannot be read, or when not exactly one runtime answers.
+pub async fn discover(env: &DiscoveryEnv) -> Result<Endpoint, DiscoveryError> {
+    if let Some(value) = env.variable.as_deref().filter(|value| !value.trim().is_empty()) {
+        return value.trim().parse().map_err(DiscoveryError::Variable);
+    }
+    match from_crictl_yaml(&env.crictl_yaml)? {
+        Some(endpoint) => Ok(endpoint),
+        None => probe(&env.root).await,
+    }
+}
+
+/// The one setting of crictl's that matters here; the others are none of our business.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct CrictlYaml {
+    runtime_endpoint: Option<String>,
+}
+
+fn from_crictl_yaml(file: &Path) -> Result<Option<Endpoint>, DiscoveryError> {
+    let broken = |problem: String| DiscoveryError::CrictlYaml { file: file.to_owned(), problem };
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) => return Err(broken(format!("cannot be read: {error}"))),
+    };
+    let settings: Option<CrictlYaml> =
+        serde_saphyr::from_str(&text).map_err(|error| broken(format!("is not crictl's configuration: {error}")))?;
+    let value = settings.and_then(|settings| settings.runtime_endpoint).unwrap_or_default();
+    match value.trim() {
+        "" => Ok(None),
+        value => value.parse().map(Some).map_err(|error: MalformedEndpoint| broken(error.to_string())),
+    }
+}
+
+async fn probe(root: &Path) -> Result<Endpoint, DiscoveryError> {
+    let (present, missing) = well_known(root);
+    let answers = join_all(present.iter().map(|endpoint| Cri::connect(endpoint, Options::probe(PROBE_TIMEOUT)))).await;
+    let (mut answering, mut failed) = (Vec::new(), Vec::new());
+    for (endpoint, answer) in present.into_iter().zip(answers) {
+        match answer {
+            Ok(_) => answering.push(endpoint),
+            Err(error) => failed.push(error.to_string()),
+        }
+    }
+    match answering.len() {
+        0 => Err(DiscoveryError::None { failed, missing }),
+        1 => Ok(answering.remove(0)),
+        _ => Err(DiscoveryError::Several(answering)),
+    }
+}
+
+/// The well-known sockets that are there, each file once however many paths lead to it, and those that are not.
+fn well_known(root: &Path) -> (Vec<Endpoint>, Vec<PathBuf>) {
+    let (mut present, mut missing, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+    for path in WELL_KNOWN.map(|path| root.join(path)) {
+        let file = match std::fs::metadata(&path) {
+            Ok(metadata) => Some((metadata.dev(), metadata.ino())),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                missing.push(path);
+                continue;
+            }
+            // It is there but may not be looked at: trying it gives the better message.
+            Err(_) => None,
+        };
+        if file.is_none_or(|file| !seen.contains(&file)) {
+            seen.extend(file);
+            present.push(Endpoint::new(path));
+        }
+    }
+    (present, missing)
+}
+
+#[cfg(test)]
+mod tests;
