@@ -1,6 +1,6 @@
 //! The rules of the house that no compiler holds. Each test names the invariant of ARCHITECTURE.md that it keeps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -60,12 +60,79 @@ fn edges_know_the_core_and_never_each_other() {
         ("host/node", ["wasmtime", "wasmtime-wasi", "kube", "clap", "holystone-runtime"]),
         ("host/runtime", ["tonic", "k8s-cri", "kube", "clap", "holystone-node"]),
         ("host/operator", ["tonic", "k8s-cri", "wasmtime", "holystone-node", "holystone-runtime"]),
+        ("host/agent", ["tonic", "wasmtime", "kube", "clap", "holystone-operator"]),
         ("host/cli", ["tonic", "k8s-cri", "wasmtime", "wasmtime-wasi", "kube"]),
     ] {
         let dependencies = dependencies(edge);
         for name in foreign {
             assert!(!dependencies.contains(name), "{edge} depends on {name}");
         }
+    }
+}
+
+/// Writes out a tree of imports: `a::{b, c::D}` as `a::b` and `a::c::D`.
+fn flat(prefix: &str, tree: &str) -> Vec<String> {
+    let Some((head, rest)) = tree.split_once('{') else { return vec![format!("{prefix}{}", tree.trim())] };
+    let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
+    let (mut depth, mut items) = (0, vec![String::new()]);
+    for character in inner.chars() {
+        match character {
+            ',' if depth == 0 => items.push(String::new()),
+            _ => {
+                depth += i32::from(character == '{') - i32::from(character == '}');
+                items.last_mut().unwrap().push(character);
+            }
+        }
+    }
+    items.iter().flat_map(|item| flat(&format!("{prefix}{}", head.trim()), item)).collect()
+}
+
+/// For each module of a crate, by its path, the modules of the crate that it names outside of tests.
+fn imports(directory: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let files = sources(directory).into_iter().filter(|file| !file.contains("tests"));
+    let module = |file: &str| file[directory.len() + 1..].trim_end_matches(".rs").replace('/', "::");
+    let texts: BTreeMap<String, String> = files.map(|file| (module(&file), read(&file))).collect();
+    let of = |(module, text): (&String, &String)| {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let trees = code.split("use ").skip(1).filter_map(|rest| rest.split(';').next());
+        let named =
+            code.match_indices("crate::").map(|(at, _)| code[at..].split([';', '(', '{', ' ', ',']).next().unwrap());
+        let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+        let absolute = |path: String| match path.split_once("::") {
+            Some(("crate", rest)) => Some(rest.to_owned()),
+            Some(("super", rest)) => Some(format!("{parent}::{rest}").trim_start_matches("::").to_owned()),
+            Some(("self", rest)) => Some(format!("{module}::{rest}")),
+            _ => None,
+        };
+        // What is named in a module, or the module itself.
+        let owner = |path: String| {
+            let ends = path.match_indices("::").map(|(at, _)| at).chain([path.len()]);
+            let known: Vec<&str> = ends.map(|end| &path[..end]).filter(|path| texts.contains_key(*path)).collect();
+            known.last().map(|&path| path.to_owned()).filter(|owner| owner != module)
+        };
+        let paths = trees.flat_map(|tree| flat("", tree)).chain(named.map(str::to_owned));
+        (module.clone(), paths.filter_map(absolute).filter_map(owner).collect())
+    };
+    texts.iter().map(of).collect()
+}
+
+#[test]
+fn no_two_files_import_each_other() {
+    for directory in ["host/agent/src", "host/cli/src"] {
+        let imports = imports(directory);
+        for start in imports.keys() {
+            let (mut seen, mut open) = (BTreeSet::new(), vec![start]);
+            while let Some(module) = open.pop() {
+                for next in &imports[module] {
+                    assert_ne!(next, start, "{directory}: {start} imports itself by way of {module}");
+                    if seen.insert(next) {
+                        open.push(next);
+                    }
+                }
+            }
+        }
+        assert!(imports.values().any(|imported| imported.len() > 3), "{imports:?}");
     }
 }
 

@@ -2,26 +2,25 @@
 
 #![expect(clippy::doc_markdown, reason = "these doc comments are the help texts")]
 
+mod values;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use holystone_core::cluster::{Allowed, is_plain_path};
-use holystone_core::guard::{GuardRails, LIFTABLE, RailPattern};
-use holystone_core::manifest;
+use holystone_core::guard::LIFTABLE;
 use holystone_core::pattern::Pattern;
 use holystone_core::pressure::Disk;
-use holystone_core::reference::Reference;
-use holystone_core::sweep::Pace;
-use holystone_core::text;
-use holystone_node::simulated::Flavour;
-use holystone_node::{Clock, Elsewhere, OwnDirectory, RootSpec};
+use holystone_node::{Elsewhere, RootSpec};
 use holystone_runtime::Capability;
 use jiff::SignedDuration;
 
-use crate::plugins::CacheDir;
+pub(crate) use self::values::Listen;
+use self::values::{
+    absolute, age, allowed_path, digest, elsewhere, image, image_root, images, listen, log_root, memory, percent,
+};
 
 /// Scrubs the disks of Kubernetes nodes: WebAssembly plugins decide what to remove, guard rails that they cannot get
 /// around review every wish, and the host removes what is left.
@@ -275,13 +274,6 @@ pub(crate) struct DaemonArguments {
     pub(crate) watch_interval: Option<Duration>,
 }
 
-/// Whether and where to listen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Listen {
-    At(SocketAddr),
-    Nowhere,
-}
-
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArguments {
@@ -348,16 +340,6 @@ pub(crate) enum RuntimeWord {
     /// Docker behind cri-dockerd: name by name.
     #[value(alias = "cri-dockerd")]
     Docker,
-}
-
-impl From<RuntimeWord> for Flavour {
-    fn from(word: RuntimeWord) -> Self {
-        match word {
-            RuntimeWord::Containerd => Self::Containerd,
-            RuntimeWord::CriO => Self::CriO,
-            RuntimeWord::Docker => Self::Docker,
-        }
-    }
 }
 
 /// Arguments of `explain`.
@@ -431,15 +413,6 @@ pub(crate) enum EngineWord {
     DaemonSet,
 }
 
-impl From<EngineWord> for manifest::RolloutEngine {
-    fn from(word: EngineWord) -> Self {
-        match word {
-            EngineWord::BroadcastJob => Self::BroadcastJob,
-            EngineWord::DaemonSet => Self::DaemonSet,
-        }
-    }
-}
-
 /// Arguments of `operator`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct OperatorArguments {
@@ -474,40 +447,40 @@ pub(crate) struct OperatorArguments {
 pub(crate) struct AllowedArguments {
     /// Directories that log roots may be, or lie in; separated by commas, and empty for none. Default: /var/log.
     #[arg(long, value_name = "DIRECTORY,…", value_delimiter = ',', value_parser = allowed_path)]
-    allow_log_roots: Option<Vec<String>>,
+    pub(crate) allow_log_roots: Option<Vec<String>>,
 
     /// Sockets of container runtimes that may be used. Default: those of the known runtimes in their usual places.
     #[arg(long, value_name = "SOCKET,…", value_delimiter = ',', value_parser = allowed_path)]
-    allow_sockets: Option<Vec<String>>,
+    pub(crate) allow_sockets: Option<Vec<String>>,
 
     /// Directories that may be given as runtime.imageRoot. Default: those of the known runtimes.
     #[arg(long, value_name = "DIRECTORY,…", value_delimiter = ',', value_parser = allowed_path)]
-    allow_image_roots: Option<Vec<String>>,
+    pub(crate) allow_image_roots: Option<Vec<String>>,
 
     /// Priority classes that pods may have. Default: system-node-critical, which is that of NodeCleanups that name none.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
-    allow_priority_classes: Option<Vec<String>>,
+    pub(crate) allow_priority_classes: Option<Vec<String>>,
 
     /// Let plugins have log-content: read the content of files beneath log roots, and say what is in them.
     #[arg(long)]
-    allow_log_content: bool,
+    pub(crate) allow_log_content: bool,
 
     /// Service accounts that pods may have (rollout.podTemplate.serviceAccountName). Default: none.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
-    allow_service_accounts: Option<Vec<String>>,
+    pub(crate) allow_service_accounts: Option<Vec<String>>,
 
     /// Types of SELinux that pods may run as (rollout.podTemplate.seLinuxOptions), such as spc_t. Default: none.
     #[arg(long, value_name = "TYPE,…", value_delimiter = ',')]
-    allow_selinux_types: Option<Vec<String>>,
+    pub(crate) allow_selinux_types: Option<Vec<String>>,
 
     /// Annotations that pods may have (rollout.podTemplate.annotations): keys, or a domain and /* such as example.com/*.
     /// Default: none.
     #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
-    allow_pod_annotations: Option<Vec<String>>,
+    pub(crate) allow_pod_annotations: Option<Vec<String>>,
 
     /// Let pods share the process ids of their node (rollout.podTemplate.hostPID), to see which log files are in use.
     #[arg(long)]
-    allow_host_pid: bool,
+    pub(crate) allow_host_pid: bool,
 }
 
 impl AllowedArguments {
@@ -523,25 +496,6 @@ impl AllowedArguments {
             &self.allow_pod_annotations,
         ];
         self.allow_log_content || self.allow_host_pid || lists.into_iter().any(Option::is_some)
-    }
-
-    /// The lists; of those that are not given, the usual ones.
-    pub(crate) fn lists(&self) -> Allowed {
-        let usual = Allowed::default();
-        let list = |given: &Option<Vec<String>>, usual: Vec<String>| {
-            given.as_ref().map_or(usual, |given| given.iter().filter(|text| !text.is_empty()).cloned().collect())
-        };
-        Allowed {
-            log_roots: list(&self.allow_log_roots, usual.log_roots),
-            sockets: list(&self.allow_sockets, usual.sockets),
-            image_roots: list(&self.allow_image_roots, usual.image_roots),
-            priority_classes: list(&self.allow_priority_classes, usual.priority_classes),
-            log_content: self.allow_log_content,
-            service_accounts: list(&self.allow_service_accounts, usual.service_accounts),
-            selinux_types: list(&self.allow_selinux_types, usual.selinux_types),
-            pod_annotations: list(&self.allow_pod_annotations, usual.pod_annotations),
-            host_pid: self.allow_host_pid,
-        }
     }
 }
 
@@ -626,14 +580,6 @@ pub(crate) struct NodeArguments {
 
     #[command(flatten)]
     pub(crate) state: StateDirArguments,
-
-    /// Where the time comes from, in tests; else from this machine.
-    #[arg(skip)]
-    pub(crate) clock: Option<Clock>,
-
-    /// Directories of Holystone itself that other arguments name: see [`Command::note_own_directories`].
-    #[arg(skip)]
-    pub(crate) own: Vec<OwnDirectory>,
 }
 
 /// How fast to remove, and how far to go.
@@ -642,39 +588,27 @@ pub(crate) struct PaceArguments {
     /// How many removals may be under way at once. One by one takes several times as long: runtimes clean up after
     /// each removal, and removals that are under way together share that. Default: 1024.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    concurrency: Option<u16>,
+    pub(crate) concurrency: Option<u16>,
 
     /// Wait so long after each removal has been started, and start them one by one.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    pause: Option<Duration>,
+    pub(crate) pause: Option<Duration>,
 
     /// The filesystem that --above and --until are about: images, the default, or that of a log root.
     #[arg(long, value_name = "images|logs:NAME")]
-    filesystem: Option<Disk>,
+    pub(crate) filesystem: Option<Disk>,
 
     /// Remove only if the filesystem of the images, or --filesystem, is fuller than this.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    above: Option<u8>,
+    pub(crate) above: Option<u8>,
 
     /// Stop when that filesystem is no fuller than this.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    until: Option<u8>,
+    pub(crate) until: Option<u8>,
 
     /// Stop when so many removals in a row have failed. Default: 20.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    max_failures: Option<u32>,
-}
-
-impl PaceArguments {
-    /// Replaces what these arguments say.
-    pub(crate) fn replace(&self, pace: &mut Pace) {
-        set(&mut pace.in_flight, self.concurrency.map(usize::from));
-        set(&mut pace.pause, self.pause);
-        set(&mut pace.pressure.disk, self.filesystem.clone());
-        pace.pressure.above = self.above.or(pace.pressure.above);
-        pace.pressure.until = self.until.or(pace.pressure.until);
-        set(&mut pace.max_failures, self.max_failures);
-    }
+    pub(crate) max_failures: Option<u32>,
 }
 
 /// Who decides, and within what.
@@ -715,37 +649,11 @@ pub(crate) struct CacheArguments {
     /// Directory for compiled plugins; it must be this user's alone. Default: /var/lib/holystone/cache for root,
     /// else ~/.cache/holystone.
     #[arg(long, value_name = "DIRECTORY")]
-    cache_dir: Option<PathBuf>,
+    pub(crate) cache_dir: Option<PathBuf>,
 
     /// Compile plugins anew at every run.
     #[arg(long, conflicts_with = "cache_dir")]
-    no_cache: bool,
-}
-
-impl Command {
-    /// Takes note of which directories are Holystone's own, so that none of them becomes a log root.
-    pub(crate) fn note_own_directories(&mut self) {
-        let (node, cache, history) = match self {
-            Self::Plan(arguments) => (&mut arguments.node, &arguments.policy.cache, None),
-            Self::Run(arguments) => (&mut arguments.node, &arguments.policy.cache, None),
-            Self::Daemon(arguments) => (&mut arguments.node, &arguments.cache, arguments.books.as_ref()),
-            _ => return,
-        };
-        let own = |what: &str, path: &PathBuf| OwnDirectory { what: what.to_owned(), path: path.clone() };
-        node.own.extend(cache.cache_dir.iter().map(|path| own("the cache of compiled plugins", path)));
-        node.own.extend(history.map(|path| own("the daemon's history", path)));
-    }
-}
-
-impl CacheArguments {
-    /// Where these arguments say.
-    pub(crate) fn directory(&self) -> CacheDir {
-        match &self.cache_dir {
-            Some(directory) => CacheDir::At(directory.clone()),
-            None if self.no_cache => CacheDir::Nowhere,
-            None => CacheDir::Usual,
-        }
-    }
+    pub(crate) no_cache: bool,
 }
 
 /// The guard rails that the operator sets.
@@ -754,84 +662,50 @@ pub(crate) struct RailArguments {
     /// Keep every image with a reference that matches, for example docker.io/minchou/base:* or an image id. May be
     /// repeated; adds to what a manifest protects. Images in use, pinned, or of pods' sandboxes are kept in any case.
     #[arg(long, value_name = "PATTERN")]
-    protect: Vec<Pattern>,
+    pub(crate) protect: Vec<Pattern>,
 
     /// Do not keep what this built-in pattern keeps: localhost/* or *pause*. May be repeated.
     #[arg(long, value_name = "PATTERN", value_parser = clap::builder::PossibleValuesParser::new(LIFTABLE))]
-    unprotect: Vec<String>,
+    pub(crate) unprotect: Vec<String>,
 
     /// Remove images of several names also by a runtime that takes the names one by one and may then refuse the rest
     /// (Docker with cri-dockerd). Without it they are refused there.
     #[arg(long)]
-    allow_partial_untag: bool,
+    pub(crate) allow_partial_untag: bool,
 
     /// Keep images that were first seen less than this ago. While nobody knows how old the images are, because this
     /// node has not been seen before, they are kept only while a pod younger than this may be starting. 0s keeps none.
     /// Default: 10m.
     #[arg(long, value_name = "DURATION", value_parser = age, overrides_with = "min_age")]
-    min_age: Option<SignedDuration>,
+    pub(crate) min_age: Option<SignedDuration>,
 
     /// Remove an image only when the same plugin wished it in so many runs in a row, this one included. Default: 1.
     #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u32).range(1..))]
-    confirmations: Option<u32>,
+    pub(crate) confirmations: Option<u32>,
 
     /// Where it cannot be seen which log files are in use, as in a pod without hostPID, keep those that changed less than
     /// this ago. Default: 1d.
     #[arg(long, value_name = "DURATION", value_parser = age)]
-    unknown_open_age: Option<SignedDuration>,
+    pub(crate) unknown_open_age: Option<SignedDuration>,
 
     /// Keep log files and directories that changed, were moved, unpacked or restored less than this ago, whatever their
     /// dates say. 0s keeps none. Default: 10m.
     #[arg(long, value_name = "DURATION", value_parser = age)]
-    settle_time: Option<SignedDuration>,
+    pub(crate) settle_time: Option<SignedDuration>,
 
     /// Remove at most so many images per run, and at most so many log files.
     #[arg(long, value_name = "N")]
-    max_count: Option<u64>,
+    pub(crate) max_count: Option<u64>,
 
     /// Remove images of at most so many bytes per run, by the runtime's sizes, for example 20Gi; and log files of at
     /// most so many.
     #[arg(long, value_name = "SIZE")]
-    max_bytes: Option<ByteSize>,
+    pub(crate) max_bytes: Option<ByteSize>,
 
     /// Reject a plugin's whole proposal when it comes to more than this share of all images, or of everything beneath
     /// the log roots.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    max_percent: Option<u8>,
-}
-
-impl RailArguments {
-    /// Protects this pattern, if the user protects none.
-    pub(crate) fn or_protect(mut self, pattern: Pattern) -> Self {
-        if self.protect.is_empty() {
-            self.protect.push(pattern);
-        }
-        self
-    }
-
-    /// Adds the patterns of these arguments, and replaces what else they say. A flag never takes protection from an
-    /// image that a manifest protects.
-    pub(crate) fn replace(&self, rails: &mut GuardRails) {
-        let protect = self.protect.iter().cloned();
-        let lift = self.unprotect.iter().filter_map(|text| text.parse().ok());
-        rails.protect.extend(protect.map(|pattern| RailPattern::new("--protect", pattern)));
-        rails.lift.extend(lift.map(|pattern| RailPattern::new("--unprotect", pattern)));
-        rails.allow_partial_untag |= self.allow_partial_untag;
-        set(&mut rails.min_age, self.min_age);
-        set(&mut rails.confirmations, self.confirmations);
-        set(&mut rails.unknown_open_age, self.unknown_open_age);
-        set(&mut rails.settle_time, self.settle_time);
-        rails.limits.count = self.max_count.or(rails.limits.count);
-        rails.limits.bytes = self.max_bytes.map(|size| size.as_u64()).or(rails.limits.bytes);
-        rails.limits.percent = self.max_percent.or(rails.limits.percent);
-    }
-}
-
-/// Replaces a value by what was given, if anything was.
-fn set<T>(value: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *value = given;
-    }
+    pub(crate) max_percent: Option<u8>,
 }
 
 /// Whether to remove anything.
@@ -844,15 +718,6 @@ pub(crate) enum Mode {
     Enforce,
 }
 
-impl From<Mode> for manifest::Mode {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::DryRun => Self::DryRun,
-            Mode::Enforce => Self::Enforce,
-        }
-    }
-}
-
 /// How to print a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -863,97 +728,6 @@ pub(crate) enum Format {
     Json,
     /// For programs and people.
     Yaml,
-}
-
-/// 0 to 100, with or without a percent sign.
-fn percent(text: &str) -> Result<u8, String> {
-    let number = text.strip_suffix('%').unwrap_or(text);
-    let percent = number.parse::<u8>().ok().filter(|percent| *percent <= 100);
-    percent.ok_or_else(|| "a share is a whole number from 0 to 100, for example 85%".to_owned())
-}
-
-/// As many as a snapshot of can be read again.
-fn images(text: &str) -> Result<usize, String> {
-    let number = text.parse::<usize>().ok().filter(|number| *number <= 100_000);
-    number.ok_or_else(|| "give a whole number, at most 100000".to_owned())
-}
-
-fn listen(text: &str) -> Result<Listen, String> {
-    if text == "none" {
-        return Ok(Listen::Nowhere);
-    }
-    let address = text.parse().map_err(|_| "give an address and a port such as 127.0.0.1:9823, or none".to_owned())?;
-    Ok(Listen::At(address))
-}
-
-/// Two runs that start in different directories have to mean the same one, or they would not know of each other.
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if path.is_absolute() { Ok(path) } else { Err("give an absolute path, one that begins with /".to_owned()) }
-}
-
-/// A name and a path, with what else is wrong with them said when they are opened.
-fn log_root(text: &str) -> Result<RootSpec, String> {
-    match text.split_once('=') {
-        Some((name, path)) if manifest::is_name(name) && !path.is_empty() => Ok(RootSpec::new(name, path)),
-        Some((name, path)) if !path.is_empty() => Err(format!(
-            "{} is no name: use lower-case letters, digits and -, at most 63, with a letter or digit at both ends",
-            text::shown(name)
-        )),
-        _ => Err("give a name and a path, for example app=/var/log/app".to_owned()),
-    }
-}
-
-fn digest(text: &str) -> Result<String, String> {
-    let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    match text.strip_prefix("sha256:") {
-        Some(hex) if hex.len() == 64 && hex.bytes().all(hexadecimal) => Ok(text.to_owned()),
-        _ => Err("give sha256: and 64 lower-case hexadecimal digits".to_owned()),
-    }
-}
-
-/// As it is written: one that is no reference at all would only be refused on each node.
-fn image(text: &str) -> Result<String, String> {
-    Reference::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
-}
-
-/// A path of nodes in a list; empty stands for a list without any.
-fn allowed_path(text: &str) -> Result<String, String> {
-    if text.is_empty() || is_plain_path(text) {
-        return Ok(text.to_owned());
-    }
-    Err("give an absolute path below /, without . and .., doubled slashes and a slash at its end".to_owned())
-}
-
-fn elsewhere(text: &str) -> Result<Elsewhere, String> {
-    match text.split_once('=') {
-        Some((host, mounted)) if is_plain_path(host) && is_plain_path(mounted) => {
-            Ok(Elsewhere { host_path: host.into(), mounted_at: mounted.into() })
-        }
-        _ => Err("give two absolute paths without . and .., for example /var/log=/host/allowed/0".to_owned()),
-    }
-}
-
-fn image_root(text: &str) -> Result<Elsewhere, String> {
-    match text.split_once('=') {
-        Some((host, mounted)) if host.starts_with('/') && mounted.starts_with('/') => {
-            Ok(Elsewhere { host_path: host.into(), mounted_at: mounted.into() })
-        }
-        _ => Err("give two absolute paths, for example /var/lib/containerd=/host/images".to_owned()),
-    }
-}
-
-fn age(text: &str) -> Result<SignedDuration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    SignedDuration::try_from(duration).map_err(|error| error.to_string())
-}
-
-fn memory(text: &str) -> Result<ByteSize, String> {
-    let size: ByteSize = text.parse()?;
-    if size < ByteSize::mib(1) || size > ByteSize::gib(4) {
-        return Err("a plugin can have between 1Mi and 4Gi".to_owned());
-    }
-    Ok(size)
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use holystone_agent::UsageError;
 use holystone_core::text;
 
-/// What came of a command that did what it was asked to.
+/// The end of a command that did what it was asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// The run took place, also when there was nothing to do or wishes were refused: 0.
@@ -13,21 +14,6 @@ pub(crate) enum Exit {
     SomeFailed,
     /// What was to be checked is wrong, and the result says so: 64.
     Invalid,
-}
-
-/// Marks an error as one of usage: a flag, a config or a file that the user has to mend.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Usage(pub(crate) String);
-
-/// Marks an error as several of usage, which are told on a line each.
-#[derive(Debug, thiserror::Error)]
-#[error("{title} {}", .problems.join("; "))]
-pub(crate) struct Problems {
-    /// What they are about, with a colon at its end.
-    pub(crate) title: String,
-    /// One sentence each.
-    pub(crate) problems: Vec<String>,
 }
 
 /// Wrong usage: 64, as in BSD's sysexits.
@@ -44,19 +30,19 @@ pub(crate) fn code(result: anyhow::Result<Exit>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&error);
-            ExitCode::from(if error.is::<Usage>() || error.is::<Problems>() { USAGE } else { NOTHING_DONE })
+            ExitCode::from(if error.is::<UsageError>() { USAGE } else { NOTHING_DONE })
         }
     }
 }
 
 /// Prints an error to standard error.
 pub(crate) fn tell(error: &anyhow::Error) {
-    let lines = match error.downcast_ref::<Problems>() {
-        Some(Problems { title, problems }) => {
+    let lines = match error.downcast_ref::<UsageError>() {
+        Some(UsageError::Problems { title, problems }) => {
             let problems = problems.iter().map(|problem| format!("  {}", text::escaped(problem)));
             std::iter::once(text::escaped(title).into_owned()).chain(problems).collect::<Vec<_>>().join("\n")
         }
-        None => text::escaped(&format!("{error:#}")).into_owned(),
+        _ => text::escaped(&format!("{error:#}")).into_owned(),
     };
     eprint(&format!("holystone: {lines}\n"));
 }

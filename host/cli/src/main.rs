@@ -1,36 +1,16 @@
 //! `holystone`: scrubs the disks of Kubernetes nodes. Plugins decide, the guard rails review, the host removes.
 //!
-//! This is the composition root: it parses the command line, wires the crates together and prints what they come to.
+//! This is the composition root: it parses the command line, wires the crates together and prints results.
 //! Results go to standard output, everything else to standard error.
 
 mod args;
-mod builtin;
-mod daemon;
-mod demo;
+mod commands;
 mod exit;
-mod explain;
-mod files;
-mod http;
-mod kubectl;
-mod logs;
-mod observe;
-mod operator;
+mod options;
 mod output;
-mod page;
-mod plan;
-mod plugins;
-mod policy;
-mod remembered;
-mod render;
-mod run;
-mod series;
-mod simulate;
-mod snapshot;
-mod state;
-mod status;
-mod stop;
-mod sweep;
-mod validate;
+mod question;
+mod results;
+mod termination_message;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -43,10 +23,13 @@ use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{self, Writer};
 
 use crate::args::{Arguments, Command, KubectlArguments};
+use crate::commands::{
+    daemon, demo, explain, kubectl, operator, plan, render, run, simulate, snapshot, state, status, validate,
+};
 use crate::exit::Exit;
 
-/// What this program does when it is started as a worker.
-const TASKS: [worker::Task; 2] = [holystone_runtime::COMPILE, plugins::SCHEMA];
+/// The tasks of this program when it is started as a worker.
+const TASKS: [worker::Task; 2] = [holystone_runtime::COMPILE, holystone_agent::SCHEMA];
 
 fn main() -> ExitCode {
     if let Some(code) = worker::main(&TASKS) {
@@ -61,17 +44,16 @@ fn main() -> ExitCode {
             Err(error) => exit::usage(&error),
         };
     }
-    let mut arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             if error.use_stderr() {
                 let command_line: Vec<_> = std::env::args_os().collect();
-                run::write_brief_of_usage(&command_line, &error);
+                termination_message::write_usage(&command_line, &error);
             }
             return exit::usage(&error);
         }
     };
-    arguments.command.note_own_directories();
     start_log(arguments.verbose);
     exit::code(dispatch(arguments.command))
 }
@@ -111,8 +93,9 @@ fn start_log(verbose: u8) {
         2 => "debug",
         _ => "trace",
     };
-    let default =
-        format!("warn,holystone={level},holystone_core={level},holystone_node={level},holystone_runtime={level}");
+    let default = format!(
+        "warn,holystone={level},holystone_agent={level},holystone_core={level},holystone_node={level},holystone_runtime={level}"
+    );
     let wanted = std::env::var("HOLYSTONE_LOG").ok().filter(|filter| !filter.is_empty());
     let parsed = wanted.as_deref().map(EnvFilter::try_new).transpose();
     let problem = parsed.as_ref().err().map(ToString::to_string);

@@ -1,32 +1,42 @@
 //! Printing results: a table for people, JSON and YAML for programs. All of it goes out through [`Lines`].
 
+mod cluster;
 mod lines;
 mod logs;
+mod tables;
 
 use std::io::{BufWriter, IsTerminal, Write};
 
 use anyhow::Context as _;
-use bytesize::ByteSize;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
+use holystone_agent::RunOutput;
 use holystone_core::clock::Doubt;
 use holystone_core::confirmation::Confirmations;
+use holystone_core::daemon::status::{Status, sentence};
 use holystone_core::guard::Refused;
 use holystone_core::report::{Interrupted, Outcome, PlanReport, PluginFailure, PluginRun, Remark, Report, StepResult};
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
 use holystone_core::text::{self, escaped};
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub(crate) use self::cluster::{NodeReport, Shown};
 use self::lines::Lines;
+use self::tables::{bytes, columns, freed, new_table, number, others, print_table, time};
 use crate::args::{Format, OutputArguments};
-use crate::kubectl::{NodeReport, Shown};
-use holystone_core::daemon::status::{Status, sentence};
 
-/// Whether to colour what goes to this stream.
+/// Returns whether to colour what goes to this stream.
 pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Prints the result of a run to standard output.
+pub(crate) fn run(output: &RunOutput, how: OutputArguments) -> anyhow::Result<()> {
+    match output {
+        RunOutput::Planned(planned) => plan(planned, how),
+        RunOutput::Swept(swept) => report(swept, how),
+    }
 }
 
 /// Prints a plan to standard output.
@@ -156,14 +166,6 @@ pub(crate) fn node_reports(run: &str, reports: &[NodeReport], format: Format) ->
         Format::Json => json(out, &all),
         Format::Yaml => yaml(out, &all),
     })
-}
-
-fn time(time: Option<Timestamp>) -> String {
-    time.map_or_else(String::new, |time| format!("{time:.0}"))
-}
-
-fn number(number: Option<u64>) -> String {
-    number.map_or_else(String::new, |number| number.to_string())
 }
 
 fn node_cleanups_table(out: &mut impl Write, shown: &[Shown], with_namespace: bool) -> anyhow::Result<()> {
@@ -502,22 +504,6 @@ fn totals(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
     Ok(writeln!(out, "filesystem {}", freed(totals.filesystem_freed_bytes))?)
 }
 
-/// What else was counted, as far as there is any.
-fn others<const N: usize>(out: &mut impl Write, counts: [(usize, &str); N]) -> anyhow::Result<()> {
-    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
-        write!(out, ", {count} {what}")?;
-    }
-    Ok(())
-}
-
-fn freed(measured: Option<i64>) -> String {
-    match measured {
-        Some(freed) if freed >= 0 => format!("freed {} (measured)", bytes(freed.unsigned_abs())),
-        Some(lost) => format!("fuller by {} (measured; others write to it, too)", bytes(lost.unsigned_abs())),
-        None => "freed: unknown, it cannot be measured from here".to_owned(),
-    }
-}
-
 /// Every tag of an image, for all of them go or stay together; what else it is called when it has none.
 fn names(references: &[String], otherwise: &str) -> String {
     let tags = references.iter().filter(|reference| !reference.contains('@'));
@@ -609,36 +595,6 @@ fn disk_use(names: &[&Filesystem]) -> String {
     let stores = stores.map(|used| format!("the runtime says that its store uses {}", bytes(used)));
     let parts: Vec<String> = whole.into_iter().chain(inodes).chain(stores).collect();
     if parts.is_empty() { "no figures".to_owned() } else { parts.join(", ") }
-}
-
-/// A size for people.
-fn bytes(size: u64) -> String {
-    ByteSize::b(size).display().iec().to_string()
-}
-
-fn new_table(header: [&str; 4]) -> Table {
-    let mut table = columns(header);
-    if let Some(column) = table.column_mut(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
-/// A table of columns that are all aligned to the left.
-fn columns<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table
-}
-
-fn print_table(out: &mut impl Write, table: &Table) -> anyhow::Result<()> {
-    if !table.is_empty() {
-        writeln!(out, "\n{}\n", table.trim_fmt())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

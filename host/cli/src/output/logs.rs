@@ -9,7 +9,7 @@ use holystone_core::report::{LogOutcome, LogPlanReport, LogReport, LogStepResult
 use holystone_core::snapshot::Filesystem;
 use holystone_core::text;
 
-use super::{bytes, freed, new_table, others, print_table};
+use super::tables::{bytes, freed, new_table, others, print_table};
 
 /// How many lines are shown one by one.
 const LINES: usize = 36;

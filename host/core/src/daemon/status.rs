@@ -23,13 +23,13 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload_problem: Option<String>,
     /// The manifests.
-    pub node_cleanups: Vec<Charged>,
+    pub node_cleanups: Vec<CleanupStatus>,
 }
 
 /// How one manifest stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Charged {
+pub struct CleanupStatus {
     /// Namespace and name.
     pub name: String,
     /// Whether it removes anything.

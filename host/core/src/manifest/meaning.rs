@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::spec::{CompletionType, FailurePolicyType, NodeCleanup, Rollout, Runtime};
-use crate::guard;
+use crate::{guard, sweep};
 use crate::pattern::Pattern;
 use crate::pressure::Pressure;
 use crate::schedule::{HistoryLimits, Schedule, ScheduleError, Timetable, ZoneError, zone};
@@ -81,6 +81,17 @@ impl NodeCleanup {
             above: percent(pressure.above),
             until: percent(pressure.until),
         })
+    }
+
+    /// How fast to remove, and how far to go.
+    pub fn pace(&self) -> sweep::Pace {
+        let pace = self.spec.pace;
+        sweep::Pace {
+            in_flight: pace.concurrency.into(),
+            pause: pace.pause.get().unsigned_abs(),
+            pressure: self.pressure(),
+            max_failures: pace.max_failures,
+        }
     }
 
     /// The fields that are set and mean nothing on one machine, by their paths; worth a notice, and no problem.

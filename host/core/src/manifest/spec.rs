@@ -18,6 +18,7 @@ pub use pod_template::{
 use crate::pattern::Pattern;
 use crate::pressure::Disk;
 use crate::schedule::ConcurrencyPolicy;
+use crate::sweep::{IN_FLIGHT, MAX_FAILURES};
 
 /// Says what is to be cleaned from nodes, when, and within what limits.
 ///
@@ -612,7 +613,7 @@ impl Default for GuardRails {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { concurrency: 1024, pause: Duration::from_secs(0), max_failures: 20 }
+        Self { concurrency: IN_FLIGHT, pause: Duration::from_secs(0), max_failures: MAX_FAILURES }
     }
 }
 

@@ -1,0 +1,125 @@
+//! What is wrong with a manifest beyond its own text: plugins that are not there, configs that they object to, what they
+//! are not granted, what could never have an effect, log roots that are never opened. One check for every command that
+//! reads manifests and for the operator; it looks into documents that have other problems as well, so that everything
+//! is reported at once.
+
+use std::collections::BTreeMap;
+
+use holystone_core::manifest::{Draft, PluginDraft, PluginSource, Problem};
+use holystone_core::text;
+use holystone_node::RootSpec;
+use holystone_runtime::Capability;
+use tokio::sync::Mutex;
+
+use crate::plugins::{self, CacheDir, ConfigProblem, LoadedPlugin, PluginSpec, Source, capability};
+
+/// The advice about a missing log root in a manifest.
+pub(crate) const ADD_LOG_ROOT: &str = "add one to spec.logRoots";
+
+/// A check of documents. Plugins that come with Holystone are compiled once.
+pub struct Checker {
+    cache: CacheDir,
+    builtins: Mutex<BTreeMap<String, LoadedPlugin>>,
+}
+
+impl Checker {
+    /// Makes a checker that keeps compiled plugins here.
+    pub fn new(cache: CacheDir) -> Self {
+        Self { cache, builtins: Mutex::default() }
+    }
+
+    /// Finds everything that is wrong with the log roots of a document and with its plugins that come with Holystone:
+    /// others are not there on a machine that no pod runs on.
+    ///
+    /// # Errors
+    /// When no plugin can be compiled on this machine.
+    pub async fn problems_of_builtins(&self, draft: &Draft<'_>) -> anyhow::Result<Vec<Problem>> {
+        self.problems(draft, builtin).await
+    }
+
+    /// Finds everything that is wrong with the plugins and log roots of a document. `source` says where a plugin is on
+    /// this machine, if it is here at all.
+    ///
+    /// # Errors
+    /// When no plugin can be compiled on this machine.
+    pub(crate) async fn problems(
+        &self,
+        draft: &Draft<'_>,
+        source: impl Fn(&PluginDraft) -> Option<Source>,
+    ) -> anyhow::Result<Vec<Problem>> {
+        let mut problems = log_roots(draft);
+        for plugin in draft.plugins() {
+            let Some(source) = source(&plugin) else { continue };
+            let config = serde_json::Value::Object(plugin.config.clone()).to_string();
+            let loaded = self.load(&plugin.name, source).await?.with_config(config);
+            let mut found = plugins::config_problems(std::slice::from_ref(&loaded)).await;
+            let granted = plugin.capabilities.iter().flatten().copied().map(capability);
+            let granted: Vec<Capability> = granted.collect();
+            if plugin.capabilities.is_some() {
+                found.extend(plugins::denied(&loaded, &granted));
+            }
+            let (has_roots, has_runtime) = (!draft.log_roots().is_empty(), draft.has_runtime());
+            found.extend(plugins::without_effect(&[loaded], has_roots, has_runtime, ADD_LOG_ROOT));
+            let placed =
+                |found| of_plugin(&plugin.source, plugin.index, found, |path, message| draft.problem(path, message));
+            problems.extend(found.into_iter().map(placed));
+        }
+        Ok(problems)
+    }
+
+    /// Loads a plugin with every capability, to ask it about a config.
+    async fn load(&self, name: &str, source: Source) -> anyhow::Result<LoadedPlugin> {
+        let builtin = match &source {
+            Source::Builtin(builtin) => Some(builtin.clone()),
+            Source::File(_) => None,
+        };
+        // Held while it is compiled, so that nobody compiles it a second time.
+        let mut builtins = self.builtins.lock().await;
+        if let Some(known) = builtin.as_ref().and_then(|builtin| builtins.get(builtin)) {
+            return Ok(known.clone());
+        }
+        let spec = PluginSpec::for_questions(name, source);
+        let loaded = plugins::load(&[spec], &self.cache).await?.remove(0);
+        if let Some(builtin) = builtin {
+            builtins.insert(builtin, loaded.clone());
+        }
+        Ok(loaded)
+    }
+}
+
+/// Returns the source of a plugin that comes with Holystone.
+pub(crate) fn builtin(plugin: &PluginDraft) -> Option<Source> {
+    match &plugin.source {
+        PluginSource::Builtin(name) => Some(Source::Builtin(name.clone())),
+        _ => None,
+    }
+}
+
+fn log_roots(draft: &Draft<'_>) -> Vec<Problem> {
+    let problem = |(index, path): (usize, String)| {
+        // What is no absolute path is a problem of the text already.
+        let sentence = RootSpec::new("root", &path).problem().filter(|_| path.starts_with('/'))?;
+        let message = format!("{} is never opened as a log root: {sentence}", text::shown(&path));
+        Some(draft.problem(&format!("spec.logRoots[{index}].hostPath"), message))
+    };
+    draft.log_roots().into_iter().filter_map(problem).collect()
+}
+
+/// Turns what is wrong with a plugin into a problem of its manifest.
+pub(crate) fn of_plugin(
+    source: &PluginSource,
+    index: usize,
+    found: ConfigProblem,
+    problem: impl Fn(&str, String) -> Problem,
+) -> Problem {
+    let path = match (found.path.as_str(), source) {
+        ("source", PluginSource::Builtin(_)) => "source.builtin",
+        ("source", PluginSource::File(_)) => "source.file",
+        ("source", PluginSource::ConfigMap(_)) => "source.configMap",
+        ("source", PluginSource::ImageVolume(_)) => "source.imageVolume",
+        (path, _) => path,
+    };
+    let mut problem = problem(&format!("spec.plugins[{index}].{path}"), found.message);
+    (problem.found, problem.suggestion) = (found.found, found.suggestion);
+    problem
+}

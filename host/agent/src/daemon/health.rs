@@ -1,0 +1,73 @@
+//! The status and the liveness of the daemon, which its loop publishes and its HTTP server answers with.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use holystone_core::daemon::status::Status;
+
+use super::metrics::Counters;
+use crate::http::Answers;
+
+/// How long the loop may take for one turn; it does nothing that takes long itself.
+const TURN: Duration = Duration::from_mins(1);
+
+/// The status of the daemon as it was last published.
+pub(crate) struct Health(Mutex<State>);
+
+struct State {
+    status: Status,
+    counters: Counters,
+    turned: Instant,
+}
+
+impl Health {
+    /// Starts with this status.
+    pub(crate) fn new(status: Status) -> Self {
+        Self(Mutex::new(State { status, counters: Counters::default(), turned: Instant::now() }))
+    }
+
+    /// Publishes the status, with the time of this turn of the loop.
+    pub(crate) fn publish(&self, status: Status) {
+        let mut state = self.lock();
+        state.status = status;
+        state.turned = Instant::now();
+    }
+
+    /// Changes the counters.
+    pub(crate) fn count(&self, count: impl FnOnce(&mut Counters)) {
+        count(&mut self.lock().counters);
+    }
+
+    /// Locks the state. A panic elsewhere leaves whole values behind.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answers for Health {
+    fn is_alive(&self) -> bool {
+        self.lock().turned.elapsed() < TURN
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.lock().status.stopping
+    }
+
+    fn metrics(&self) -> String {
+        let state = self.lock();
+        state.counters.text(&state.status)
+    }
+
+    fn has_status(&self) -> bool {
+        true
+    }
+
+    fn status(&self, runs: usize) -> String {
+        let mut status = self.lock().status.clone();
+        for cleanup in &mut status.node_cleanups {
+            cleanup.runs.truncate(runs);
+        }
+        // Nothing in it cannot be written.
+        serde_json::to_string_pretty(&status).unwrap_or_default() + "\n"
+    }
+}

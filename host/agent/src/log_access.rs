@@ -1,0 +1,81 @@
+//! The log roots of one run: opened once, shown to plugins, looked at for the guard rails, and swept.
+//!
+//! Looking at files blocks, so it is done on threads that may.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use holystone_core::guard::logs::{LogTarget, Sights};
+use holystone_core::logs::{AsideRecord, LogSource};
+use holystone_core::proposal::Proposal;
+use holystone_core::snapshot::Filesystem;
+use holystone_node::{LogLimits, LogRoots, LogView, OpenFiles, OwnDirectory, Processes, Recovered, RootSpec};
+use jiff::SignedDuration;
+
+use crate::error::UsageError;
+
+/// The open log roots of one run.
+#[derive(Clone)]
+pub(crate) struct LogAccess {
+    pub(crate) roots: Arc<LogRoots>,
+    pub(crate) processes: Processes,
+}
+
+impl LogAccess {
+    /// Opens all roots, or none. No directory of Holystone itself is, holds or lies in one.
+    pub(crate) fn open(specs: &[RootSpec], own: &[OwnDirectory]) -> anyhow::Result<Self> {
+        let roots = LogRoots::open_apart_from(own, specs, LogLimits::default(), None);
+        let roots = roots.map_err(|error| UsageError::new(error.to_string()))?;
+        Ok(Self { roots: Arc::new(roots), processes: Processes::default() })
+    }
+
+    /// Returns their names, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.roots.names().map(str::to_owned).collect()
+    }
+
+    /// Measures the filesystems that they are on.
+    pub(crate) fn filesystems(&self) -> Vec<Filesystem> {
+        self.roots.filesystems()
+    }
+
+    /// Returns what plugins see of them.
+    pub(crate) async fn source(&self) -> anyhow::Result<Arc<dyn LogSource>> {
+        let logs = self.clone();
+        blocking(move || -> Arc<dyn LogSource> { Arc::new(LogView::new(logs.roots.clone(), logs.open_files())) }).await
+    }
+
+    /// Looks at everything that is proposed. `counted` asks how much there is in all.
+    pub(crate) async fn sights(&self, proposals: &[Proposal], counted: bool) -> anyhow::Result<Sights> {
+        let wishes = proposals.iter().flat_map(|proposal| &proposal.wishes);
+        let targets: Vec<LogTarget> = wishes.filter_map(|wish| LogTarget::of(wish).ok()).collect();
+        if targets.is_empty() {
+            return Ok(Sights::default());
+        }
+        let logs = self.clone();
+        blocking(move || {
+            let entries = counted.then(|| logs.roots.count()).flatten();
+            Sights { targets: logs.roots.look_at(targets, &logs.open_files()), entries }
+        })
+        .await
+    }
+
+    /// Finishes, or undoes, what interrupted runs have begun to remove.
+    pub(crate) async fn recover(
+        &self,
+        record: AsideRecord,
+        unknown_open_age: SignedDuration,
+    ) -> anyhow::Result<Recovered> {
+        let logs = self.clone();
+        blocking(move || logs.roots.recover(record, &logs.open_files(), unknown_open_age)).await
+    }
+
+    /// Finds the files that are in use now.
+    pub(crate) fn open_files(&self) -> Arc<OpenFiles> {
+        if self.roots.is_empty() { Arc::default() } else { Arc::new(self.roots.open_files(&self.processes)) }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("looking at log directories ended early")
+}

@@ -1,0 +1,391 @@
+//! What is wrong with the plugins of a manifest, told before anything runs: one that is not there, a config that does
+//! not fit the plugin's JSON Schema, a config that the plugin itself finds a problem with.
+//!
+//! Both look at the same fields. Where the plugin has something to say about a field its words count, because they say
+//! more; the schema tells the rest.
+
+use std::fmt;
+use std::time::Duration;
+
+use holystone_core::config::Problem;
+use holystone_core::manifest::field_path;
+use holystone_core::text::{self, shown};
+use holystone_runtime::worker::{Allowance, Prepared, Task};
+use holystone_runtime::{Capability, Plugin, PluginError, Reason, Worker};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::loaded::LoadedPlugin;
+use super::source::{Schema, Source};
+use crate::builtin;
+
+/// How many problems a schema may have with one config.
+const MOST: usize = 20;
+/// What checking a config against the schema of a plugin may take, besides the plugin's own time: a few lines of
+/// schema can ask for more than any machine has.
+const SCHEMA_MEMORY: u64 = 128 << 20;
+/// How many bytes the problems may have that are found.
+const PROBLEMS: usize = 1 << 20;
+
+/// The task of a worker process that checks a config against a schema that may come from anybody.
+pub const SCHEMA: Task = Task { name: "schema", prepare: checker };
+
+/// A problem with what a manifest says of a plugin.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ConfigProblem {
+    /// Which plugin, counted from 0.
+    pub(crate) plugin: usize,
+    /// The field of the plugin, for example `config.keepLast`; `source` wherever it comes from.
+    pub(crate) path: String,
+    pub(crate) message: String,
+    pub(crate) found: Option<String>,
+    pub(crate) suggestion: Option<String>,
+}
+
+impl ConfigProblem {
+    fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { plugin: 0, path: path.into(), message: message.into(), found: None, suggestion: None }
+    }
+}
+
+/// Finds everything that is wrong with these plugins and their configs.
+pub(crate) async fn config_problems(loaded: &[LoadedPlugin]) -> Vec<ConfigProblem> {
+    let mut all = Vec::new();
+    for (plugin, one) in loaded.iter().enumerate() {
+        all.extend(of_one(one).await.into_iter().map(|problem| ConfigProblem { plugin, ..problem }));
+    }
+    all
+}
+
+/// Says why a plugin could never wish anything: what it looks at is not there. `add` says how to add a log root.
+pub(crate) fn without_effect(
+    loaded: &[LoadedPlugin],
+    has_log_roots: bool,
+    has_runtime: bool,
+    add: &str,
+) -> Vec<ConfigProblem> {
+    let of_one = |(plugin, one): (usize, &LoadedPlugin)| {
+        let uses = one.plugin.as_ref().map_or(&[][..], Plugin::uses);
+        let any = |wanted: &[Capability]| uses.iter().any(|used| wanted.contains(used));
+        let logs = any(&[Capability::Logs, Capability::LogContent]);
+        let images = any(&[Capability::Images, Capability::Containers]);
+        // Another plugin may look at pods where there are any, and do without.
+        let needs_pods = matches!(one.source, Source::Builtin(_)) && any(&[Capability::Pods]);
+        let message = if logs && !images && !has_log_roots {
+            format!("looks at log files alone, and there is no log root; {add}")
+        } else if images && !logs && !has_runtime {
+            "looks at images and containers alone, and no container runtime is asked (the endpoint is none)".to_owned()
+        } else if needs_pods && !has_runtime {
+            "keeps the logs of pods that exist, and no container runtime is asked which do (the endpoint is none)"
+                .to_owned()
+        } else {
+            return None;
+        };
+        Some(ConfigProblem { plugin, ..ConfigProblem::new("source", message) })
+    };
+    loaded.iter().enumerate().filter_map(of_one).collect()
+}
+
+/// Returns whether this is a plugin that comes with Holystone and was not granted what it looks at.
+pub(crate) fn is_denied_builtin(one: &LoadedPlugin) -> bool {
+    let is_denied = one.plugin.as_ref().is_err_and(|error| error.reason == Reason::CapabilityDenied);
+    is_denied && matches!(one.source, Source::Builtin(_))
+}
+
+/// Says which capabilities a plugin looks at and is not granted.
+pub(crate) fn denied(one: &LoadedPlugin, granted: &[Capability]) -> Option<ConfigProblem> {
+    let uses = one.plugin.as_ref().map_or(&[][..], Plugin::uses);
+    let missing: Vec<&str> =
+        uses.iter().filter(|used| !granted.contains(used)).map(|capability| capability.as_str()).collect();
+    let message = format!("must have {}, which the plugin looks at", missing.join(", "));
+    (!missing.is_empty()).then(|| ConfigProblem::new("capabilities", message))
+}
+
+async fn of_one(one: &LoadedPlugin) -> Vec<ConfigProblem> {
+    let schema = by_schema(&one.source, &one.config, one.limits.timeout).await;
+    let problems = match &one.plugin {
+        Ok(plugin) => plugin.problems(&one.config).await,
+        Err(error) if error.reason == Reason::FetchFailed => return vec![not_there(&one.source, error)],
+        Err(error) => Err(error.clone()),
+    };
+    // What else fails is no matter of the manifest: the plugin fails in the run as well, and is told of there.
+    merged(schema, problems.unwrap_or_default().into_iter().map(by_plugin).collect())
+}
+
+fn not_there(source: &Source, error: &PluginError) -> ConfigProblem {
+    let suggestion = match source {
+        Source::Builtin(name) => text::closest(name, builtin::names()).map(str::to_owned),
+        // A builtin without its `builtin:`.
+        Source::File(path) => {
+            let name = path.to_str().filter(|name| !name.contains('/')).unwrap_or_default();
+            text::closest(name, builtin::names()).map(|name| format!("builtin:{name}"))
+        }
+    };
+    ConfigProblem { suggestion, ..ConfigProblem::new("source", &error.message) }
+}
+
+fn by_plugin(Problem { field, message }: Problem) -> ConfigProblem {
+    match field.as_str() {
+        "" => ConfigProblem::new("config", message),
+        field if field.starts_with('[') => ConfigProblem::new(format!("config{field}"), message),
+        field => ConfigProblem::new(format!("config.{field}"), message),
+    }
+}
+
+async fn by_schema(source: &Source, config: &str, time: Duration) -> Vec<ConfigProblem> {
+    let Schema { text, place } = match source.schema() {
+        Ok(Some(schema)) => schema,
+        Ok(None) => return Vec::new(),
+        Err(problem) => return vec![ConfigProblem::new("source", problem)],
+    };
+    if let Source::Builtin(_) = source {
+        return judge(&text, &place, config);
+    }
+    let failed = |error: &dyn fmt::Display| {
+        vec![ConfigProblem::new("source", format!("checking the config against its schema, {place}, {error}"))]
+    };
+    let allowance = Allowance { memory: SCHEMA_MEMORY, time, answer: PROBLEMS };
+    let input = json!([text, place, config]).to_string();
+    match Box::pin(Worker::this_program().run(SCHEMA.name, input.as_bytes(), allowance)).await {
+        Ok(found) => serde_json::from_slice(&found).unwrap_or_else(|error| failed(&error)),
+        Err(error) => failed(&error),
+    }
+}
+
+/// The worker's part: gets ready. Hash tables ask for random bytes once, which a worker cannot do later.
+#[allow(clippy::unnecessary_wraps, reason = "other tasks fail to get ready")]
+fn checker(_: usize) -> Result<Prepared, String> {
+    judge(r#"{"type":"object"}"#, "", "{}");
+    Ok(Box::new(|input| check(&input)))
+}
+
+fn check(input: &[u8]) -> Result<Vec<u8>, String> {
+    let words = |error: serde_json::Error| error.to_string();
+    let (text, place, config): (String, String, String) = serde_json::from_slice(input).map_err(words)?;
+    serde_json::to_vec(&judge(&text, &place, &config)).map_err(words)
+}
+
+fn judge(text: &str, place: &str, config: &str) -> Vec<ConfigProblem> {
+    let schema: Value = match serde_json::from_str(text) {
+        Ok(schema) => schema,
+        Err(error) => {
+            return vec![ConfigProblem::new(
+                "source",
+                format!("the schema of its config, {place}, is not JSON: {error}"),
+            )];
+        }
+    };
+    match jsonschema::options().offline().build(&schema) {
+        Ok(validator) => violations(&validator, &schema, config),
+        Err(error) => {
+            let message =
+                format!("the schema of its config, {place}, is no JSON Schema: {}", shown(&error.to_string()));
+            vec![ConfigProblem::new("source", message)]
+        }
+    }
+}
+
+fn violations(validator: &Validator, schema: &Value, config: &str) -> Vec<ConfigProblem> {
+    // The config was made from a manifest, so it is JSON.
+    let config: Value = serde_json::from_str(config).unwrap_or_default();
+    let mut found: Vec<ConfigProblem> =
+        validator.iter_errors(&config).flat_map(|error| violation(&error, schema, &config)).take(MOST).collect();
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+fn violation(error: &ValidationError<'_>, schema: &Value, config: &Value) -> Vec<ConfigProblem> {
+    let path = path_of(error.instance_path().as_str(), config);
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let known = known_fields(error, schema);
+            unexpected.iter().take(MOST).map(|name| unknown(&field_path(&path, name), name, &known)).collect()
+        }
+        ValidationErrorKind::Required { property } => {
+            vec![ConfigProblem::new(field_path(&path, &shown(property.as_str().unwrap_or_default())), "is missing")]
+        }
+        _ => {
+            let message = shown(&error.masked_with("it").to_string());
+            vec![ConfigProblem {
+                found: Some(shown(&error.instance().to_string())),
+                ..ConfigProblem::new(path, message)
+            }]
+        }
+    }
+}
+
+fn unknown(path: &str, name: &str, known: &[&str]) -> ConfigProblem {
+    let suggestion = text::closest(name, known.iter().copied()).map(str::to_owned);
+    let message = match (&suggestion, known) {
+        (Some(_), _) | (None, []) => "there is no such field".to_owned(),
+        (None, known) => format!("there is no such field; there are {}", shown(&known.join(", "))),
+    };
+    ConfigProblem { suggestion, ..ConfigProblem::new(path, message) }
+}
+
+/// The fields that the schema has where a violation is.
+fn known_fields<'a>(error: &ValidationError<'_>, schema: &'a Value) -> Vec<&'a str> {
+    let keyword = error.schema_path().as_str();
+    let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let fields = schema.pointer(parent).and_then(|part| part["properties"].as_object());
+    fields.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+}
+
+/// From a JSON Pointer to a path as it is written everywhere else.
+fn path_of(pointer: &str, config: &Value) -> String {
+    let mut path = "config".to_owned();
+    let mut value = Some(config);
+    for step in pointer.split('/').skip(1) {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        path = match value {
+            Some(Value::Array(_)) => format!("{path}[{step}]"),
+            _ => field_path(&path, &step),
+        };
+        value = value.and_then(|value| match value {
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+            other => other.get(&step),
+        });
+    }
+    path
+}
+
+/// Both, without what the schema says about fields that the plugin has spoken of.
+fn merged(schema: Vec<ConfigProblem>, plugin: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
+    // Of the config as a whole a schema can only say that some alternative is not met.
+    let more = !plugin.is_empty() || schema.iter().any(|problem| within(&problem.path, "config"));
+    let covered = |problem: &ConfigProblem| {
+        let about = |other: &ConfigProblem| other.path == problem.path || within(&other.path, &problem.path);
+        problem.path == "config" && more || plugin.iter().any(about)
+    };
+    let mut all: Vec<ConfigProblem> = schema.into_iter().filter(|problem| !covered(problem)).collect();
+    all.extend(plugin);
+    all
+}
+
+fn within(path: &str, parent: &str) -> bool {
+    path.strip_prefix(parent).is_some_and(|rest| rest.starts_with(['.', '[']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(problems: Vec<ConfigProblem>) -> Vec<String> {
+        let found = |found: Option<String>| found.map_or_else(String::new, |found| format!(" [{found}]"));
+        let meant = |meant: Option<String>| meant.map_or_else(String::new, |meant| format!(" ({meant}?)"));
+        problems
+            .into_iter()
+            .map(|it| format!("{}: {}{}{}", it.path, it.message, found(it.found), meant(it.suggestion)))
+            .collect()
+    }
+
+    fn judged(schema: &Value, config: &Value) -> Vec<String> {
+        let input = json!([schema.to_string(), "cleaner.schema.json", config.to_string()]).to_string();
+        told(serde_json::from_slice(&check(input.as_bytes()).unwrap()).unwrap())
+    }
+
+    #[test]
+    fn a_schema_tells_everything_with_paths_and_what_was_meant() {
+        let schema = json!({
+            "type": "object", "additionalProperties": false, "required": ["root"],
+            "properties": {
+                "root": { "type": "string" },
+                "keepLast": { "type": "integer", "minimum": 0 },
+                "rules": { "type": "array", "items": { "type": "object", "properties": { "a/b": { "type": "string" } } } }
+            }
+        });
+        let config = json!({ "keeplast": 1, "keepLast": -1, "xyz": 2, "rules": [{}, { "a/b": 7 }] });
+        let mut told = judged(&schema, &config);
+        told.sort();
+        assert_eq!(
+            told,
+            [
+                "config.keepLast: it is less than the minimum of 0 [-1]",
+                "config.keeplast: there is no such field (keepLast?)",
+                "config.root: is missing",
+                "config.rules[1][\"a/b\"]: it is not of type \"string\" [7]",
+                "config.xyz: there is no such field; there are keepLast, root, rules",
+            ]
+        );
+        assert_eq!(judged(&schema, &json!({ "root": "/" })), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_schema_that_is_none_is_told_and_fetches_nothing() {
+        for (schema, words) in [
+            (json!({ "type": "frob" }), "is no JSON Schema"),
+            (json!({ "$ref": "https://schemas.example/a.json" }), "is no JSON Schema"),
+            (json!({ "$ref": "file:///etc/hostname" }), "is no JSON Schema"),
+            (json!(7), "is no JSON Schema"),
+        ] {
+            let told = judged(&schema, &json!({}));
+            assert!(told.len() == 1 && told[0].starts_with("source: ") && told[0].contains(words), "{told:?}");
+        }
+        for endless in [json!({ "$ref": "#" }), json!({ "allOf": [{ "$ref": "#" }] })] {
+            assert_eq!(judged(&endless, &json!({})), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn what_a_schema_makes_the_host_say_is_short() {
+        let many =
+            |name: &str| (0..5_000).map(|n| (format!("{name}{n}"), json!({}))).collect::<serde_json::Map<_, _>>();
+        let long = "x".repeat(100_000);
+        for (schema, config) in [
+            (json!({ "additionalProperties": false, "properties": many("known") }), Value::Object(many("other"))),
+            (json!({ "required": [long] }), json!({})),
+            (json!({ "properties": { "a": { "enum": [long] } } }), json!({ "a": 1 })),
+            (json!({ "properties": { "a": { "const": long } } }), json!({ "a": "y".repeat(100_000) })),
+            (
+                json!({ "required": (0..5_000).collect::<Vec<_>>().iter().map(ToString::to_string).collect::<Vec<_>>() }),
+                json!({}),
+            ),
+            (json!({ "type": long }), json!({})),
+        ] {
+            let told = judged(&schema, &config);
+            assert!((1..=MOST).contains(&told.len()), "{} problems", told.len());
+            assert!(told.iter().all(|problem| problem.len() < 1_000), "{}", told[0].len());
+        }
+    }
+
+    #[test]
+    fn the_shipped_schemas_are_schemas() {
+        for builtin in builtin::BUILTINS {
+            let schema: Value = serde_json::from_str(builtin.schema).unwrap();
+            assert!(jsonschema::options().offline().build(&schema).is_ok(), "{}", builtin.name);
+        }
+    }
+
+    #[test]
+    fn the_words_of_the_plugin_count_and_the_schema_tells_the_rest() {
+        let schema =
+            ["config", "config.a", "config.b", "config.list"].map(|path| ConfigProblem::new(path, "by the schema"));
+        let problem = |(field, message): (&str, &str)| Problem { field: field.to_owned(), message: message.to_owned() };
+        let plugin = [
+            ("a", "by the plugin"),
+            ("list[3].x", "by the plugin"),
+            ("", "something is wrong: all of it"),
+            ("bb", "by the plugin"),
+            ("[\"a b\"]", "by the plugin"),
+        ];
+        let all = merged(schema.into(), plugin.into_iter().map(problem).map(by_plugin).collect());
+        assert_eq!(
+            told(all),
+            [
+                "config.b: by the schema",
+                "config.a: by the plugin",
+                "config.list[3].x: by the plugin",
+                "config: something is wrong: all of it",
+                "config.bb: by the plugin",
+                "config[\"a b\"]: by the plugin",
+            ]
+        );
+        assert_eq!(
+            told(merged(vec![ConfigProblem::new("config", "by the schema")], Vec::new())),
+            ["config: by the schema"]
+        );
+    }
+}

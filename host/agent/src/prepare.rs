@@ -1,0 +1,124 @@
+//! Policies that are checked and ready to run, from what flags and manifests ask for.
+
+use std::time::Duration;
+
+use holystone_core::manifest::Mode;
+
+use crate::error::UsageError;
+use crate::manifests::{Checked, Manifests};
+use crate::plugins::{self, CacheDir, ConfigProblem, LoadedPlugin};
+use crate::policy::{Overrides, Policy};
+use crate::stop::{Stop, StopToken};
+
+/// How long reading and checking of manifests may take, with all of their plugins.
+const PREPARATION: Duration = Duration::from_mins(30);
+
+/// A request for policies: manifests, or plugins and configs that flags name, and what overrides them.
+#[derive(Clone, Debug)]
+pub struct PolicyRequest {
+    /// The manifests. Without any, `plugins` decide.
+    pub manifests: Manifests,
+    /// The plugins that flags name: `builtin:NAME`, or the path of a component.
+    pub plugins: Vec<String>,
+    /// Their configs, in the same order: JSON, or `@FILE`.
+    pub configs: Vec<String>,
+    /// The flags that override manifests or defaults.
+    pub overrides: Overrides,
+    /// Where compiled plugins are kept.
+    pub cache: CacheDir,
+}
+
+/// A policy and its plugins. Those of a manifest are loaded before anything runs, to check it; those of flags while the
+/// node is looked at.
+pub struct Prepared {
+    pub(crate) policy: Policy,
+    plugins: Option<Vec<LoadedPlugin>>,
+    cache: CacheDir,
+}
+
+impl Prepared {
+    /// Returns namespace and name of the manifest; nothing when flags alone say what to do.
+    pub fn name(&self) -> Option<&str> {
+        self.policy.name.as_deref()
+    }
+
+    /// Returns whether a run removes anything.
+    pub fn removes(&self) -> bool {
+        self.policy.mode == Mode::Enforce
+    }
+
+    /// Prepares a policy whose plugins are loaded when they are needed.
+    pub(crate) fn later(policy: Policy, cache: CacheDir) -> Self {
+        Self { policy, plugins: None, cache }
+    }
+
+    /// Returns the plugins, loaded.
+    pub(crate) async fn plugins(&mut self) -> anyhow::Result<Vec<LoadedPlugin>> {
+        match self.plugins.take() {
+            Some(loaded) => Ok(loaded),
+            None => plugins::load(&self.policy.plugins, &self.cache).await,
+        }
+    }
+}
+
+/// Reads and checks what is asked for.
+///
+/// # Errors
+/// With everything that is wrong, as a [`UsageError`].
+pub async fn prepare(request: &PolicyRequest) -> anyhow::Result<Vec<Prepared>> {
+    let PolicyRequest { manifests, overrides, cache, .. } = request;
+    if manifests.is_empty() {
+        let specs = plugins::specs(&request.plugins, &request.configs)?;
+        let policy = overrides.apply(Policy::of_plugins(specs))?;
+        let loaded = plugins::load(&policy.plugins, cache).await?;
+        check_flags(&policy, &loaded).await?;
+        return Ok(vec![Prepared { policy, plugins: Some(loaded), cache: cache.clone() }]);
+    }
+    let checked = manifests.read(overrides, cache).await?;
+    let prepared =
+        |checked: Checked| Prepared { policy: checked.policy, plugins: Some(checked.plugins), cache: cache.clone() };
+    Ok(checked.into_iter().map(prepared).collect())
+}
+
+/// Reads and checks what is asked for, unless that takes too long or is asked to end.
+///
+/// # Errors
+/// As [`prepare`].
+pub async fn prepare_until(request: &PolicyRequest, token: &StopToken) -> anyhow::Result<Vec<Prepared>> {
+    Stop::within(PREPARATION, token).before_removals(Box::pin(prepare(request))).await
+}
+
+/// Checks the plugins and configs that flags name, as those of a manifest are checked.
+async fn check_flags(policy: &Policy, loaded: &[LoadedPlugin]) -> anyhow::Result<()> {
+    let specs = &policy.plugins;
+    let mut found = plugins::config_problems(loaded).await;
+    let (has_roots, has_runtime) = (!policy.log_roots.is_empty(), policy.has_runtime());
+    found.extend(plugins::without_effect(loaded, has_roots, has_runtime, "add one with --log-root NAME=PATH"));
+    let several = specs.len() > 1;
+    let problem = |found: ConfigProblem| {
+        let spec = &specs[found.plugin];
+        let flag = match found.path.strip_prefix("config") {
+            _ if found.path == "source" => format!("--plugin {}", spec.source.shown()),
+            Some("") | None if several => format!("--config of {}", spec.name),
+            Some("") | None => "--config".to_owned(),
+            Some(path) if several => format!("--config of {}: {}", spec.name, path.trim_start_matches('.')),
+            Some(path) => format!("--config: {}", path.trim_start_matches('.')),
+        };
+        let value = found.found.map(|value| format!(", found {value}")).unwrap_or_default();
+        let meant = found.suggestion.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+        format!("{flag}: {}{value}{meant}", found.message)
+    };
+    let problems: Vec<String> = found.into_iter().map(problem).collect();
+    match problems.len() {
+        0 => Ok(()),
+        1 => Err(UsageError::Invalid(problems.concat()).into()),
+        number => Err(UsageError::Problems {
+            title: format!("the flags cannot be used, there are {number} problems:"),
+            problems,
+        }
+        .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! Carrying out the part of a plan that lies beneath log roots: look again, check again, remove or truncate.
+//!
+//! Steps are carried out one after the other, some at a time on a thread that may block. The runtime is asked again every
+//! second which pods there are, and the processes which files they use; each target is looked at right before its own
+//! step.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use holystone_core::guard::logs::{LogGuard, LogRails, LogRefusal, LogStep};
+use holystone_core::pressure::Excess;
+use holystone_core::report::{EndReason, Ending, LogOutcome, LogSwept};
+use holystone_core::snapshot::{Filesystem, Snapshot};
+use holystone_core::state::State;
+use holystone_core::sweep::not_needed;
+use holystone_core::text;
+use holystone_node::{LogAttempt, OpenFiles};
+use jiff::Timestamp;
+
+use super::context::{SweepContext, excess, tell};
+use crate::log_access::LogAccess;
+
+/// The least time for which one look at pods and open files serves.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// A look serves this many times as long as it took, so that on a node with very many threads a sweep does not spend its
+/// time on looking at them.
+const SERVES: u32 = 4;
+
+/// How many steps there are between two measurements at most, where there is a goal. There are fewer where what fewer of
+/// them take on disk should be enough.
+const MEASURED: usize = 64;
+
+/// Performs the steps in order and says what became of each. A step that fails stops no other, unless one after the
+/// other does.
+pub(super) async fn sweep(
+    context: SweepContext<'_>,
+    state: &State,
+    steps: &[LogStep],
+    filesystems: &[Filesystem],
+) -> LogSwept {
+    if steps.is_empty() {
+        return LogSwept::default();
+    }
+    let mut sweep =
+        Sweep { context, state, steps: steps.into(), look: None, outcomes: Vec::new(), failures: 0, ending: None };
+    sweep.ending = not_needed(context.pace.pressure.to_begin(filesystems), &context.pace.pressure);
+    while sweep.ending.is_none() && sweep.outcomes.len() < steps.len() {
+        sweep.advance().await;
+    }
+    sweep.swept()
+}
+
+struct Sweep<'a> {
+    context: SweepContext<'a>,
+    state: &'a State,
+    steps: Arc<[LogStep]>,
+    /// The last one, which may still serve.
+    look: Option<Arc<Look>>,
+    /// Of the steps so far.
+    outcomes: Vec<LogOutcome>,
+    /// How many failed since the last one that did not.
+    failures: u32,
+    ending: Option<Ending>,
+}
+
+impl Sweep<'_> {
+    /// Carries out the next steps, as many as one look serves and, where there is a goal, one measurement.
+    async fn advance(&mut self) {
+        let last = self.look.take();
+        let look = async {
+            let excess = excess(self.context).await?;
+            let look = match last.filter(|look| look.serves()) {
+                Some(look) => look,
+                None => Look::take(self.context, self.state).await.map(Arc::new)?,
+            };
+            Ok((look, excess))
+        };
+        let looked = tokio::select! {
+            biased;
+            ending = self.context.stop.requested() => Err(ending),
+            looked = look => looked,
+        };
+        match looked {
+            Ok((look, excess)) => {
+                self.look = Some(Arc::clone(&look));
+                self.carry_out(look, excess).await;
+            }
+            Err(ending) => self.end(ending),
+        }
+    }
+
+    async fn carry_out(&mut self, look: Arc<Look>, excess: Option<Excess>) {
+        let pace = self.context.pace;
+        let slice = Slice {
+            logs: self.context.node.logs.clone(),
+            rails: self.context.rails.for_logs(),
+            look,
+            steps: Arc::clone(&self.steps),
+            first: self.outcomes.len(),
+            excess,
+            pause: pace.pause,
+            max_failures: pace.max_failures,
+            failures: self.failures,
+            done: Arc::default(),
+            halt: Arc::default(),
+        };
+        let (done, halt, roots) = (Arc::clone(&slice.done), Arc::clone(&slice.halt), Arc::clone(&slice.logs.roots));
+        let mut work = tokio::task::spawn_blocking(move || slice.run());
+        let stopped = tokio::select! {
+            biased;
+            _ = &mut work => None,
+            ending = self.context.stop.requested() => Some(ending),
+        };
+        let mut is_lost = false;
+        if stopped.is_some() {
+            halt.store(true, Ordering::Relaxed);
+            let overdue = async {
+                self.context.stop.overdue().await;
+                roots.end();
+                std::future::pending::<()>().await;
+            };
+            is_lost = tokio::select! {
+                biased;
+                ended = self.context.stop.at_the_end(&mut work) => ended.is_none(),
+                () = overdue => true,
+            };
+        }
+        self.take(std::mem::take(&mut *done.lock().unwrap_or_else(PoisonError::into_inner)));
+        if let Some(ending) = stopped {
+            // Whatever is done to it from now on is not waited for.
+            if is_lost && self.outcomes.len() < self.steps.len() {
+                self.take(vec![LogOutcome::Failed(format!("{} before the system answered", ending.message))]);
+            }
+            self.end(ending);
+        }
+    }
+
+    fn take(&mut self, outcomes: Vec<LogOutcome>) {
+        for outcome in outcomes {
+            let step = &self.steps[self.outcomes.len()];
+            let (log, plugin, reason) = (step.name(), step.plugin(), step.reason().kind.as_str());
+            tracing::info!(log, plugin, reason, outcome = outcome.as_str());
+            self.failures = if outcome.is_failure() { self.failures.saturating_add(1) } else { 0 };
+            if self.failures >= self.context.pace.max_failures {
+                let last = if let LogOutcome::Failed(why) = &outcome { text::shown(why) } else { String::new() };
+                let message =
+                    format!("{} removals beneath the log roots failed in a row, the last with: {last}", self.failures);
+                self.end(Ending { reason: EndReason::LogsFailing, message });
+            }
+            self.outcomes.push(outcome);
+        }
+    }
+
+    /// Leaves all that has not been started.
+    fn end(&mut self, ending: Ending) {
+        if self.outcomes.len() < self.steps.len() {
+            self.ending.get_or_insert(ending);
+        }
+    }
+
+    fn swept(mut self) -> LogSwept {
+        if let Some(ending) = &self.ending {
+            tell(ending);
+            self.outcomes.resize_with(self.steps.len(), || LogOutcome::of_ending(ending));
+        }
+        LogSwept { outcomes: self.outcomes, ending: self.ending }
+    }
+}
+
+/// One look at the pods of the node, and at the files in use.
+struct Look {
+    /// Absent when it is not known which pods there are.
+    snapshot: Option<Snapshot>,
+    open_files: Arc<OpenFiles>,
+    /// Until when it serves.
+    until: Instant,
+}
+
+impl Look {
+    /// Looks now.
+    ///
+    /// # Errors
+    /// With the end of the sweep, when the files in use cannot be looked at.
+    async fn take(context: SweepContext<'_>, state: &State) -> Result<Self, Ending> {
+        let begun = Instant::now();
+        // Without it every pod counts as there.
+        let looked = context.node.look(state).await;
+        let snapshot = looked.inspect_err(|error| tracing::warn!("the pods of the node are not known: {error}")).ok();
+        let logs = context.node.logs.clone();
+        let open_files = tokio::task::spawn_blocking(move || logs.open_files()).await.map_err(|error| Ending {
+            reason: EndReason::NodeUnseen,
+            message: format!("the files in use could not be looked at: {error}"),
+        })?;
+        let until = Instant::now() + FRESH.max(begun.elapsed() * SERVES);
+        Ok(Self { snapshot, open_files, until })
+    }
+
+    fn serves(&self) -> bool {
+        Instant::now() <= self.until
+    }
+}
+
+/// Some steps, on a thread that may block.
+struct Slice {
+    logs: LogAccess,
+    rails: LogRails,
+    look: Arc<Look>,
+    steps: Arc<[LogStep]>,
+    first: usize,
+    /// What has to become free, where there is a goal.
+    excess: Option<Excess>,
+    /// How long to wait after each step.
+    pause: Duration,
+    max_failures: u32,
+    failures: u32,
+    /// What became of the steps so far.
+    done: Arc<Mutex<Vec<LogOutcome>>>,
+    /// Set when nothing more is to be started.
+    halt: Arc<AtomicBool>,
+}
+
+impl Slice {
+    fn run(mut self) {
+        let Look { snapshot, open_files, .. } = &*self.look;
+        let known = snapshot.as_ref().filter(|snapshot| snapshot.has_runtime());
+        let guard = LogGuard::new(self.rails, Timestamp::now(), known);
+        let guard = match snapshot {
+            Some(snapshot) => guard.on(snapshot),
+            None => guard,
+        };
+        let most = self.excess.map_or(usize::MAX, |_| MEASURED);
+        let mut expected = Excess::default();
+        for step in self.steps.iter().skip(self.first).take(most) {
+            let is_enough =
+                expected != Excess::default() && self.excess.is_some_and(|excess| excess.is_covered_by(expected));
+            if self.is_halted() || !self.look.serves() || self.failures >= self.max_failures || is_enough {
+                return;
+            }
+            let outcome = match guard.clear(step, self.logs.roots.look(step.target(), open_files)) {
+                Ok(clearance) => outcome(step, self.logs.roots.perform(clearance)),
+                Err(LogRefusal::NotFound) => LogOutcome::AlreadyGone,
+                Err(refusal) => LogOutcome::NoLongerAllowed(refusal),
+            };
+            self.failures = if outcome.is_failure() { self.failures + 1 } else { 0 };
+            match outcome {
+                LogOutcome::Removed => expected.add(step.freeable_bytes(), step.entries()),
+                LogOutcome::Truncated => expected.add(step.freeable_bytes(), 0),
+                _ => {}
+            }
+            self.done.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+            self.rest();
+        }
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halt.load(Ordering::Relaxed)
+    }
+
+    /// Waits between two steps, but not for long when there is to be no other.
+    fn rest(&self) {
+        let until = Instant::now() + self.pause;
+        while !self.is_halted() && Instant::now() < until {
+            std::thread::sleep(until.saturating_duration_since(Instant::now()).min(Duration::from_millis(20)));
+        }
+    }
+}
+
+fn outcome(step: &LogStep, attempt: LogAttempt) -> LogOutcome {
+    match attempt {
+        LogAttempt::Done(_) => LogOutcome::of_done(step.verb()),
+        LogAttempt::AlreadyGone => LogOutcome::AlreadyGone,
+        LogAttempt::NoLongerAllowed(refusal) => LogOutcome::NoLongerAllowed(refusal),
+        LogAttempt::Failed(why) => LogOutcome::Failed(why),
+    }
+}

@@ -1,0 +1,110 @@
+//! The values of flags, from what people write.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use holystone_core::cluster::is_plain_path;
+use holystone_core::manifest;
+use holystone_core::reference::Reference;
+use holystone_core::text;
+use holystone_node::{Elsewhere, RootSpec};
+use jiff::SignedDuration;
+
+/// Whether and where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listen {
+    At(SocketAddr),
+    Nowhere,
+}
+
+/// 0 to 100, with or without a percent sign.
+pub(super) fn percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    let percent = number.parse::<u8>().ok().filter(|percent| *percent <= 100);
+    percent.ok_or_else(|| "a share is a whole number from 0 to 100, for example 85%".to_owned())
+}
+
+/// As many as a snapshot of can be read again.
+pub(super) fn images(text: &str) -> Result<usize, String> {
+    let number = text.parse::<usize>().ok().filter(|number| *number <= 100_000);
+    number.ok_or_else(|| "give a whole number, at most 100000".to_owned())
+}
+
+pub(super) fn listen(text: &str) -> Result<Listen, String> {
+    if text == "none" {
+        return Ok(Listen::Nowhere);
+    }
+    let address = text.parse().map_err(|_| "give an address and a port such as 127.0.0.1:9823, or none".to_owned())?;
+    Ok(Listen::At(address))
+}
+
+/// Two runs that start in different directories have to mean the same one, or they would not know of each other.
+pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("give an absolute path, one that begins with /".to_owned()) }
+}
+
+/// A name and a path, with what else is wrong with them said when they are opened.
+pub(super) fn log_root(text: &str) -> Result<RootSpec, String> {
+    match text.split_once('=') {
+        Some((name, path)) if manifest::is_name(name) && !path.is_empty() => Ok(RootSpec::new(name, path)),
+        Some((name, path)) if !path.is_empty() => Err(format!(
+            "{} is no name: use lower-case letters, digits and -, at most 63, with a letter or digit at both ends",
+            text::shown(name)
+        )),
+        _ => Err("give a name and a path, for example app=/var/log/app".to_owned()),
+    }
+}
+
+pub(super) fn digest(text: &str) -> Result<String, String> {
+    let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    match text.strip_prefix("sha256:") {
+        Some(hex) if hex.len() == 64 && hex.bytes().all(hexadecimal) => Ok(text.to_owned()),
+        _ => Err("give sha256: and 64 lower-case hexadecimal digits".to_owned()),
+    }
+}
+
+/// As it is written: one that is no reference at all would only be refused on each node.
+pub(super) fn image(text: &str) -> Result<String, String> {
+    Reference::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// A path of nodes in a list; empty stands for a list without any.
+pub(super) fn allowed_path(text: &str) -> Result<String, String> {
+    if text.is_empty() || is_plain_path(text) {
+        return Ok(text.to_owned());
+    }
+    Err("give an absolute path below /, without . and .., doubled slashes and a slash at its end".to_owned())
+}
+
+pub(super) fn elsewhere(text: &str) -> Result<Elsewhere, String> {
+    match text.split_once('=') {
+        Some((host, mounted)) if is_plain_path(host) && is_plain_path(mounted) => {
+            Ok(Elsewhere { host_path: host.into(), mounted_at: mounted.into() })
+        }
+        _ => Err("give two absolute paths without . and .., for example /var/log=/host/allowed/0".to_owned()),
+    }
+}
+
+pub(super) fn image_root(text: &str) -> Result<Elsewhere, String> {
+    match text.split_once('=') {
+        Some((host, mounted)) if host.starts_with('/') && mounted.starts_with('/') => {
+            Ok(Elsewhere { host_path: host.into(), mounted_at: mounted.into() })
+        }
+        _ => Err("give two absolute paths, for example /var/lib/containerd=/host/images".to_owned()),
+    }
+}
+
+pub(super) fn age(text: &str) -> Result<SignedDuration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    SignedDuration::try_from(duration).map_err(|error| error.to_string())
+}
+
+pub(super) fn memory(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse()?;
+    if size < ByteSize::mib(1) || size > ByteSize::gib(4) {
+        return Err("a plugin can have between 1Mi and 4Gi".to_owned());
+    }
+    Ok(size)
+}

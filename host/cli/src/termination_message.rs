@@ -1,0 +1,28 @@
+//! The termination message of a pod: what a command ends with, in a file of few bytes.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use holystone_core::report::Brief;
+
+/// Writes the message. One that cannot be written must not undo the run.
+pub(crate) fn write(path: &Path, brief: &Brief) {
+    if let Err(error) = std::fs::write(path, brief.to_message()) {
+        tracing::error!("--brief: {} cannot be written: {error}", path.display());
+    }
+}
+
+/// Writes the message that a command line asks for that cannot be parsed.
+pub(crate) fn write_usage(command_line: &[OsString], error: &clap::Error) {
+    let next = |place: usize| command_line.get(place + 1).map(PathBuf::from);
+    let path = command_line.iter().enumerate().find_map(|(place, argument)| match argument.to_str() {
+        Some("--brief") => next(place),
+        Some(argument) => argument.strip_prefix("--brief=").map(PathBuf::from),
+        None => None,
+    });
+    if let Some(path) = path {
+        let text = error.to_string();
+        let sentence: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+        write(&path, &Brief::not_run(&sentence.join(" ")));
+    }
+}
