@@ -8,6 +8,7 @@ use holystone_core::image::{Image, ImageId};
 use holystone_core::snapshot::Snapshot;
 use holystone_node::Faults;
 use holystone_node::simulated::{Code, Method, Moment};
+use serde_json::Value;
 
 use crate::simulated::{CONFIG, OLD, TestNode, container_of, id, planned, whole};
 use crate::support::{result, state_dir, sweep, text, unused_images};
@@ -151,7 +152,10 @@ async fn what_cannot_be_listed_is_not_swept() {
 async fn what_cannot_be_looked_at_again_is_not_removed() {
     let node = TestNode::start(Faults::none().disconnect(Method::ListContainers, 2, Duration::from_mins(2)));
     let report = node.run(&[]).expect(1).json();
-    assert_eq!((&report["totals"]["failed"], &report["totals"]["notAttempted"]), (&Value::from(0), &Value::from(planned().len())));
+    assert_eq!(
+        (&report["totals"]["failed"], &report["totals"]["notAttempted"]),
+        (&Value::from(0), &Value::from(planned().len()))
+    );
     assert_eq!(result(&report, &id(OLD))["result"], "notAttempted");
     assert!(node.gone().is_empty());
 }

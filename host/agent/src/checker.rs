@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 use holystone_core::manifest::{Draft, PluginDraft, PluginSource, Problem};
 use holystone_core::text;
 use holystone_node::RootSpec;
-use holystone_runtime::Capability;
 use tokio::sync::Mutex;
 
-use crate::plugins::{self, CacheDir, ConfigProblem, LoadedPlugin, PluginSpec, Source, capability};
+use crate::plugins::{self, CacheDir, ConfigProblem, LoadedPlugin, PluginSpec, Source};
 
 /// The advice about a missing log root in a manifest.
 pub(crate) const ADD_LOG_ROOT: &str = "add one to spec.logRoots";
@@ -53,10 +52,8 @@ impl Checker {
             let config = serde_json::Value::Object(plugin.config.clone()).to_string();
             let loaded = self.load(&plugin.name, source).await?.with_config(config);
             let mut found = plugins::config_problems(std::slice::from_ref(&loaded)).await;
-            let granted = plugin.capabilities.iter().flatten().copied().map(capability);
-            let granted: Vec<Capability> = granted.collect();
-            if plugin.capabilities.is_some() {
-                found.extend(plugins::denied(&loaded, &granted));
+            if let Some(granted) = &plugin.capabilities {
+                found.extend(plugins::denied(&loaded, granted));
             }
             let (has_roots, has_runtime) = (!draft.log_roots().is_empty(), draft.has_runtime());
             found.extend(plugins::without_effect(&[loaded], has_roots, has_runtime, ADD_LOG_ROOT));

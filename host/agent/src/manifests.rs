@@ -14,7 +14,7 @@ use holystone_runtime::Capability;
 use crate::checker::{self, Checker};
 use crate::error::UsageError;
 use crate::notices::notices_of_manifest;
-use crate::plugins::{self, CacheDir, ConfigProblem, LoadedPlugin, PluginSpec, Source, capability};
+use crate::plugins::{self, CacheDir, ConfigProblem, LoadedPlugin, PluginSpec, Source};
 use crate::policy::{Overrides, Policy};
 
 /// The places of manifests, and of what they refer to on this machine.
@@ -186,8 +186,7 @@ impl Manifests {
         let before = problems.len();
         let mut plugins = Vec::new();
         for (index, plugin) in manifest.spec.plugins.iter().enumerate() {
-            let mut grants = plugin.capabilities.iter().copied().map(capability);
-            if let Some(denied) = grants.find(|capability| self.deny.contains(capability)) {
+            if let Some(denied) = plugin.capabilities.iter().find(|capability| self.deny.contains(capability)) {
                 let field = format!("spec.plugins[{index}].capabilities");
                 problems.push(found.problem(&field, format!("must not have {denied}, which --deny forbids")));
             }

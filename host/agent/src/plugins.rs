@@ -20,4 +20,4 @@ pub(crate) use self::config::{ConfigProblem, config_problems, denied, is_denied_
 pub(crate) use self::flags::specs;
 pub(crate) use self::loaded::{LoadedPlugin, Proposed, load, propose};
 pub(crate) use self::source::Source;
-pub(crate) use self::spec::{PluginSpec, capability};
+pub(crate) use self::spec::PluginSpec;

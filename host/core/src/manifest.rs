@@ -11,6 +11,7 @@
 //! 3. `rules`: what no schema says, such as names that are given twice, and how fields go together.
 //! 4. Only a tree without problems becomes a [`NodeCleanup`].
 
+mod capability;
 mod check;
 mod crd;
 mod document;
@@ -31,6 +32,7 @@ use serde_json::Value;
 use check::Check;
 use document::Node;
 
+pub use capability::Capability;
 pub use check::child as field_path;
 pub use crd::{NAME as CRD_NAME, crd};
 pub use format::is_name;
@@ -39,7 +41,7 @@ pub use problem::Problem;
 pub use reference::{Entry, explain, markdown};
 pub use schema::schema;
 pub use spec::{
-    Affinity, Amounts, ApiVersion, BuiltIn, Capability, CompletionPolicy, CompletionType, ConfigMapKey, FailurePolicy,
+    Affinity, Amounts, ApiVersion, BuiltIn, CompletionPolicy, CompletionType, ConfigMapKey, FailurePolicy,
     FailurePolicyType, GuardRails, ImagePath, Kind, LogRoot, MaxDeletions, Metadata, Mode, NodeAffinity, NodeCleanup,
     NodeCleanupSpec, NodeExpression, NodeOperator, NodeSelector, NodeSelectorTerm, OnFailure, Pace, Plugin,
     PluginLimits, PluginSource, PodTemplate, Pressure, PullSecret, Resources, Rollout, RolloutEngine, Runtime,

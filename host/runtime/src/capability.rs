@@ -4,58 +4,11 @@
 //! imports is looked at here before any of its code runs.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::str::FromStr;
 
+use holystone_core::manifest::Capability;
+
 use crate::error::Reason;
-
-/// Something of the node that a plugin may be allowed to see. Each is one interface of the WIT package.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Capability {
-    /// The list of images.
-    Images,
-    /// The list of containers.
-    Containers,
-    /// The list of pod sandboxes.
-    Pods,
-    /// Names, sizes and times of files in the declared log directories.
-    Logs,
-    /// The content of those files.
-    LogContent,
-}
-
-impl Capability {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Images, Self::Containers, Self::Pods, Self::Logs, Self::LogContent];
-
-    /// Its name, which is that of its WIT interface.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Images => "images",
-            Self::Containers => "containers",
-            Self::Pods => "pods",
-            Self::Logs => "logs",
-            Self::LogContent => "log-content",
-        }
-    }
-}
-
-impl fmt::Display for Capability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Capability {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|capability| capability.as_str() == name).ok_or_else(|| {
-            let all: Vec<&str> = Self::ALL.into_iter().map(Self::as_str).collect();
-            format!("{name:?} is not a capability; there are {}", all.join(", "))
-        })
-    }
-}
 
 /// The capabilities that a plugin is granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

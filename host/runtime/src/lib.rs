@@ -25,10 +25,11 @@ mod v0_1;
 mod wasi;
 pub mod worker;
 
-pub use capability::{Capability, Grants};
+pub use capability::Grants;
 pub use code::{COMPILE, CacheError};
 pub use engine::{Engine, EngineError};
 pub use error::{PluginError, Reason};
+pub use holystone_core::manifest::Capability;
 pub use limits::Limits;
 pub use plugin::{Answer, Plugin};
 pub use v0_1::View;

@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use holystone_core::config;
+use holystone_core::manifest::Capability;
 use holystone_core::matches::PatternMatch;
 use holystone_core::proposal::Proposal;
 use holystone_core::text;
@@ -15,7 +16,7 @@ use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::capability::{self, Capability, Grants};
+use crate::capability::{self, Grants};
 use crate::code;
 use crate::engine::Engine;
 use crate::error::{PluginError, Reason};

@@ -45,7 +45,7 @@ impl PluginSpec {
             name: plugin.name.clone(),
             source,
             digest: plugin.digest.clone(),
-            grants: plugin.capabilities.iter().copied().map(capability).collect(),
+            grants: plugin.capabilities.iter().copied().collect(),
             config: serde_json::Value::Object(plugin.config.clone()).to_string(),
             limits: Limits { timeout, memory, ..Limits::default() },
             on_failure: plugin.on_failure,
@@ -70,16 +70,5 @@ impl PluginSpec {
             }
         }
         Plugin::load(engine, &self.name, bytes, &self.grants, self.limits).await
-    }
-}
-
-/// Converts a capability to the plugin runtime's type, which core does not know.
-pub(crate) fn capability(capability: manifest::Capability) -> Capability {
-    match capability {
-        manifest::Capability::Images => Capability::Images,
-        manifest::Capability::Containers => Capability::Containers,
-        manifest::Capability::Pods => Capability::Pods,
-        manifest::Capability::Logs => Capability::Logs,
-        manifest::Capability::LogContent => Capability::LogContent,
     }
 }

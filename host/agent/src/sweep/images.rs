@@ -13,7 +13,12 @@ use super::context::{SweepContext, tell};
 use crate::stop::Stop;
 
 /// Performs the steps in order and returns the outcome of each.
-pub(super) async fn sweep(context: SweepContext<'_>, state: &State, steps: &[Step], filesystems: &[Filesystem]) -> Swept {
+pub(super) async fn sweep(
+    context: SweepContext<'_>,
+    state: &State,
+    steps: &[Step],
+    filesystems: &[Filesystem],
+) -> Swept {
     let mut sweep = Sweep::new(steps, context.rails, context.pace, filesystems);
     // Removals go on while the node is looked at for the next ones.
     let mut removals = JoinSet::new();

@@ -3,10 +3,10 @@
 use jiff::SignedDuration;
 
 use super::spec::{CompletionType, FailurePolicyType, NodeCleanup, Rollout, Runtime};
-use crate::{guard, sweep};
 use crate::pattern::Pattern;
 use crate::pressure::Pressure;
 use crate::schedule::{HistoryLimits, Schedule, ScheduleError, Timetable, ZoneError, zone};
+use crate::{guard, sweep};
 
 /// Why there is no timetable; [`super::read`] lets no such manifest through.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

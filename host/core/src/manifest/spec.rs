@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::capability::Capability;
 use super::value::{Bytes, Duration, Parallelism, Percent};
 pub use pod_template::{
     Affinity, Amounts, NodeAffinity, NodeExpression, NodeOperator, NodeSelector, NodeSelectorTerm, PodTemplate,
@@ -260,22 +261,6 @@ pub struct ImagePath {
     /// The file in the image, for example `cleaner.wasm`.
     #[schemars(extend("format" = "relative-path"))]
     pub path: String,
-}
-
-/// Something that a plugin may see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Capability {
-    /// The images: tags, digests, size, pinned, who uses them.
-    Images,
-    /// The containers in every state: pod, image, state, times, exit code, labels.
-    Containers,
-    /// The pod sandboxes.
-    Pods,
-    /// The log roots and the files beneath them.
-    Logs,
-    /// The content of files beneath the log roots.
-    LogContent,
 }
 
 /// What a plugin may take.

@@ -1,7 +1,8 @@
+use holystone_core::manifest::Capability;
 use tokio::runtime::Runtime;
 
 use super::{Plugin, PluginError, check_bytes};
-use crate::capability::{Capability, Grants};
+use crate::capability::Grants;
 use crate::engine::Engine;
 use crate::error::Reason;
 use crate::limits::Limits;
