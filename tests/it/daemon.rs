@@ -383,7 +383,7 @@ async fn a_tick_does_not_run_twice_when_the_daemon_is_killed_in_a_run() {
 async fn what_a_daemon_ends_with_is_in_its_last_words() {
     let node = TestNode::small(Faults::none());
     let last_words = node.directory().join("termination-log");
-    let brief_argument = format!("--brief={}", last_words.display());
+    let brief_argument = format!("--termination-message={}", last_words.display());
     let left = || Brief::from_message(&fs::read_to_string(&last_words).unwrap()).unwrap();
     let wrong = manifest("wrong", "").replace("unused-images", "unusedimages").replace("[images]", "[image]");
     let directory = write(&node, "a.yaml", &wrong);

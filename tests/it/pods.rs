@@ -36,7 +36,15 @@ fn run(node: &TestNode, spec: &str, more: &[&str]) -> (Ended, Brief) {
     let path = written(&node.directory(), spec);
     let last_words = node.directory().join("termination-log");
     let mut command = holystone();
-    command.arg("run").arg("-f").arg(path).arg("--cache-dir").arg(cache()).arg("--brief").arg(&last_words).args(more);
+    command
+        .arg("run")
+        .arg("-f")
+        .arg(path)
+        .arg("--cache-dir")
+        .arg(cache())
+        .arg("--termination-message")
+        .arg(&last_words)
+        .args(more);
     let ended = end(on(&mut command, &node.endpoint()));
     let text = fs::read_to_string(last_words).unwrap();
     assert!(text.len() <= MAX_BRIEF, "{}", text.len());

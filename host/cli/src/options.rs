@@ -64,9 +64,9 @@ impl DaemonArguments {
         DaemonOptions {
             manifests: self.manifests.manifests(),
             overrides: Overrides { mode: self.mode.map(manifest::Mode::from), ..self.node.overrides() },
-            node: self.node.options(own_directories(&self.cache, self.books.as_ref())),
+            node: self.node.options(own_directories(&self.cache, self.history_dir.as_ref())),
             cache: self.cache.directory(),
-            history_dir: self.books.clone(),
+            history_dir: self.history_dir.clone(),
             listen: self.listen.address(),
             jitter: self.jitter,
             watch_interval: self.watch_interval,

@@ -8,7 +8,7 @@ use holystone_core::report::Brief;
 /// Writes the message. One that cannot be written must not undo the run.
 pub(crate) fn write(path: &Path, brief: &Brief) {
     if let Err(error) = std::fs::write(path, brief.to_message()) {
-        tracing::error!("--brief: {} cannot be written: {error}", path.display());
+        tracing::error!("--termination-message: {} cannot be written: {error}", path.display());
     }
 }
 
@@ -16,8 +16,8 @@ pub(crate) fn write(path: &Path, brief: &Brief) {
 pub(crate) fn write_usage(command_line: &[OsString], error: &clap::Error) {
     let next = |place: usize| command_line.get(place + 1).map(PathBuf::from);
     let path = command_line.iter().enumerate().find_map(|(place, argument)| match argument.to_str() {
-        Some("--brief") => next(place),
-        Some(argument) => argument.strip_prefix("--brief=").map(PathBuf::from),
+        Some("--termination-message") => next(place),
+        Some(argument) => argument.strip_prefix("--termination-message=").map(PathBuf::from),
         None => None,
     });
     if let Some(path) = path {

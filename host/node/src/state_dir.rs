@@ -93,7 +93,7 @@ pub enum StateDirError {
         holder: String,
     },
     /// Another daemon holds its lock.
-    #[error("another daemon is under way on this node ({holder}holds {}): stop it, or give this one --books of its own", .lock.display())]
+    #[error("another daemon is under way on this node ({holder}holds {}): stop it, or give this one --history-dir of its own", .lock.display())]
     SecondDaemon {
         /// The lock's file.
         lock: PathBuf,

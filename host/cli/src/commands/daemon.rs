@@ -13,7 +13,7 @@ pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> 
         Ok(last) => last.clone(),
         Err(error) => Some(not_run(error)),
     };
-    if let (Some(path), Some(brief)) = (&arguments.brief, brief) {
+    if let (Some(path), Some(brief)) = (&arguments.termination_message, brief) {
         termination_message::write(path, &brief);
     }
     ended.map(|_| Exit::Done)

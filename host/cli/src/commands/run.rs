@@ -13,7 +13,7 @@ use crate::termination_message;
 /// Runs once on this node, by one policy after the other.
 pub(crate) async fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let prepared = Box::pin(prepare(arguments)).await.inspect_err(|error| {
-        if let Some(path) = &arguments.brief {
+        if let Some(path) = &arguments.termination_message {
             termination_message::write(path, &not_run(error));
         }
     });
@@ -21,10 +21,11 @@ pub(crate) async fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let node = arguments.node_options();
     let confirm: Option<&dyn Confirm> = if asks { Some(&Terminal) } else { None };
     let options = RunOptions { node: &node, wait: arguments.wait, confirm };
-    let mut results = Results::new(prepared.len(), arguments.output).hiding_failures(arguments.brief.is_some());
+    let mut results =
+        Results::new(prepared.len(), arguments.output).hiding_failures(arguments.termination_message.is_some());
     for mut one in prepared {
         let result = holystone_agent::run(&mut one, options, arguments.retries, &token).await;
-        if let Some(path) = &arguments.brief {
+        if let Some(path) = &arguments.termination_message {
             termination_message::write(path, &result.as_ref().map_or_else(not_run, RunOutput::brief));
         }
         results.add(one.name(), result)?;

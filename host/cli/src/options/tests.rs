@@ -65,7 +65,7 @@ fn every_flag_overrides_its_setting() {
 
 #[test]
 fn directories_that_are_named_are_holystones_own() {
-    let arguments = ["holystone", "daemon", "-f", "a.yaml", "--cache-dir", "/c", "--books", "/h"];
+    let arguments = ["holystone", "daemon", "-f", "a.yaml", "--cache-dir", "/c", "--history-dir", "/h"];
     let Command::Daemon(daemon) = Arguments::try_parse_from(arguments).unwrap().command else { panic!() };
     let own: Vec<PathBuf> = daemon.options().node.own_directories.into_iter().map(|own| own.path).collect();
     assert_eq!(own, [PathBuf::from("/c"), PathBuf::from("/h")]);

@@ -267,7 +267,7 @@ fn arguments(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, en
     if let Some(socket) = socket(manifest) {
         arguments.push(format!("--endpoint={socket}"));
     }
-    arguments.push(format!("--brief={TERMINATION_LOG}"));
+    arguments.push(format!("--termination-message={TERMINATION_LOG}"));
     match engine {
         RolloutEngine::BroadcastJob => {
             let deadline = active_deadline_seconds(&spec.rollout.completion_policy);
@@ -279,7 +279,7 @@ fn arguments(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, en
         RolloutEngine::DaemonSet => {
             arguments.push(format!("--listen=0.0.0.0:{DAEMON_PORT}"));
             // Several daemons share the state of the node, and each has its own records.
-            arguments.push(format!("--books={STATE_DIR}/daemons/$(POD_NAMESPACE).{}", manifest.metadata.name));
+            arguments.push(format!("--history-dir={STATE_DIR}/daemons/$(POD_NAMESPACE).{}", manifest.metadata.name));
         }
     }
     arguments

@@ -233,7 +233,7 @@ fn pods_get_what_the_manifest_names_and_no_more() {
         "--image-volume-dir=/etc/holystone/image-volumes",
         "--log-root-dir=/host/logs",
         "--image-root=/var/lib/containerd=/host/images",
-        "--brief=/dev/termination-log",
+        "--termination-message=/dev/termination-log",
         "--endpoint=/run/containerd/containerd.sock",
         "--time-limit=1800s",
     ] {
@@ -267,7 +267,7 @@ fn whatever_a_pod_ends_with_is_its_termination_message() {
             if engine == "DaemonSet" { &workload["spec"]["template"] } else { &job_spec(&workload)["template"] };
         let container = &template["spec"]["containers"][0];
         let arguments = container["args"].as_array().unwrap();
-        assert!(arguments.contains(&json!("--brief=/dev/termination-log")), "{engine}: {arguments:?}");
+        assert!(arguments.contains(&json!("--termination-message=/dev/termination-log")), "{engine}: {arguments:?}");
         assert_eq!(container["terminationMessagePath"], "/dev/termination-log", "{engine}");
         assert_eq!(
             container["terminationMessagePolicy"], "FallbackToLogsOnError",
