@@ -406,6 +406,23 @@ mod tests {
     }
 
     #[test]
+    fn each_node_has_its_own_errors() {
+        let errors =
+            |message: &str| NodeState::ended("a", message).errors().into_iter().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(errors(""), ["the pod ended without a report"]);
+        assert_eq!(errors("out of\nmemory"), ["the pod ended with out of\\nmemory"]);
+        assert_eq!(
+            errors(&Brief::not_run("the runtime does not answer").to_message()),
+            ["the runtime does not answer"]
+        );
+        assert_eq!(node(3, true).errors()[..2], ["error 0 of 3", "error 1 of 3"]);
+        assert_eq!(node(3, false).errors(), [""; 0]);
+        for word in [NodeWord::Active, NodeWord::Idle] {
+            assert_eq!(NodeState { node: String::new(), times: None, word }.errors(), [""; 0]);
+        }
+    }
+
+    #[test]
     fn sums_names_and_plugins_of_all_nodes() {
         let states = [
             node(0, false),
