@@ -11,7 +11,7 @@ use holystone_node::{Faults, SimulatedNode};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::Value;
 
-use crate::support::{cache, end, end_within, holystone, run, scratch, unused_images};
+use crate::support::{cache, end, end_within, holystone, run, scratch, text, unused_images};
 
 const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/snapshots/rollout-node.json");
 const CONFIG: &str = r#"{"repositories":["docker.io/minchou/*"]}"#;
@@ -356,5 +356,23 @@ fn help_names_every_command_and_the_exit_codes() {
     for words in ["demo", "plan", "run", "snapshot", "Exit codes"] {
         assert!(help.contains(words), "{words} is missing: {help}");
     }
-    assert!(run(&["--version"]).expect(0).stdout.starts_with("holystone 0."));
+    let short = run(&["--version"]).expect(0).stdout;
+    assert!(short.starts_with("holystone 0."));
+    let version = run(&["version", "-o", "json"]).expect(0).json();
+    assert_eq!(format!("holystone {}\n", text(&version["version"])), short);
+    assert_eq!(
+        (text(&version["wit"]), text(&version["commit"])),
+        ("holystone:node@0.1.0".to_owned(), "unknown".to_owned())
+    );
+    let names: Vec<&String> = version["builtins"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["log-retention", "orphan-pod-logs", "unused-images"]);
+    let table = run(&["version"]).expect(0).stdout;
+    assert!(
+        table.contains(&text(&version["builtins"]["unused-images"])) && table.contains("engine wasmtime 48."),
+        "{table}"
+    );
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completion", shell]).expect(0).stdout;
+        assert!(script.contains("log-root") && script.contains("unprotect"), "{shell}");
+    }
 }

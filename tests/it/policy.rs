@@ -463,6 +463,54 @@ fn a_plugin_that_can_never_have_an_effect_is_told() {
 }
 
 #[test]
+fn log_roots_that_are_none_or_overlap_are_told_wherever_a_manifest_is_read() {
+    let config = "{rules: [{files: ['**'], maxAge: 1d, roots: [apps]}, {files: ['*'], maxAge: 1d, roots: [other]}]}";
+    let named = manifest_of("named", "{builtin: log-retention}", config, "").replace("[images]", "[logs]");
+    let root = |name: &str, path: &str| format!("{{name: {name}, hostPath: {path}}}");
+    let with = |text: &str, roots: &[String]| format!("{text}  logRoots: [{}]\n", roots.join(", "));
+    let good = named.replace("[apps]", "[app]").replace("[other]", "[app]");
+    let named = with(&named, &[root("app", "/var/log/app")]);
+    let nested = with(&good, &[root("inner", "/var/log/app/x/"), root("app", "/var/log/app")]);
+    let twice = with(&good, &[root("app", "/var/log/app"), root("again", "/var/log/app/")]);
+    let apart = with(&good, &[root("app", "/var/log/app"), root("apps", "/var/log/apps")]);
+    let directory =
+        files(&[("named.yaml", &named), ("nested.yaml", &nested), ("twice.yaml", &twice), ("apart.yaml", &apart)]);
+    let ended =
+        |command: &[&str], file: &str| end(holystone().args(command).arg("-f").arg(directory.path().join(file)));
+    let unknown = [
+        (
+            "named.yaml",
+            "config.rules[0].roots[0]: there is no log root of this name, found \"apps\"; did you mean app?",
+        ),
+        ("named.yaml", "config.rules[1].roots[0]: there is no log root of this name; there are app, found \"other\""),
+    ];
+    let overlapping = [
+        (
+            "nested.yaml",
+            "spec.logRoots[0].hostPath: it lies in spec.logRoots[1], /var/log/app; declare the outer one alone and pick \
+             by globs, or two that lie apart",
+        ),
+        (
+            "twice.yaml",
+            "spec.logRoots[1].hostPath: it is the same directory as spec.logRoots[0], /var/log/app; declare it once",
+        ),
+    ];
+    // A run finds out by what the directories are.
+    for (command, cases) in [
+        (&["validate"][..], [unknown, overlapping].concat()),
+        (&["validate", "--cluster"], [unknown, overlapping].concat()),
+        (&["render"], [unknown, overlapping].concat()),
+        (&["plan", "--endpoint", "none"], unknown.to_vec()),
+    ] {
+        for (file, words) in cases {
+            let told = ended(command, file).expect(64).stderr;
+            assert!(told.contains(words), "{command:?}: {words} is missing: {told}");
+        }
+    }
+    ended(&["validate", "--cluster"], "apart.yaml").expect(0);
+}
+
+#[test]
 fn what_can_have_no_effect_is_said_without_a_node() {
     let idle =
         "  guardRails: {minAge: 0s, maxDeletions: {percent: 100, count: 0}}\n  pace: {pause: 1s, concurrency: 8}\n";

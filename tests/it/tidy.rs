@@ -219,6 +219,29 @@ fn the_documents_know_every_rail() {
 }
 
 #[test]
+fn every_decision_is_listed_and_has_its_title() {
+    let page = read("ARCHITECTURE.md");
+    let directory = root().join("docs/decisions");
+    let mut files: Vec<String> =
+        fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    for file in &files {
+        let text = read(&format!("docs/decisions/{file}"));
+        let title = text.lines().next().unwrap().trim_start_matches("# ");
+        assert!(page.contains(&format!("- [{title}](docs/decisions/{file})")), "ARCHITECTURE.md does not list {file}");
+    }
+    assert_eq!(page.matches("](docs/decisions/").count(), files.len(), "ARCHITECTURE.md lists what is not there");
+}
+
+#[test]
+fn versions_are_those_of_the_lock_file_and_of_the_interface() {
+    let lock = read("Cargo.lock");
+    let wasmtime = lock.split("\nname = \"wasmtime\"\nversion = \"").nth(1).and_then(|rest| rest.split('"').next());
+    assert_eq!(holystone_runtime::ENGINE, format!("wasmtime {}", wasmtime.unwrap()));
+    assert!(read("wit/holystone-node.wit").contains(&format!("package {};", holystone_runtime::WIT)));
+}
+
+#[test]
 fn the_page_of_the_operator_knows_every_reason() {
     let page = read("deploy/README.md");
     let conditions = ConditionReason::ALL.iter().map(|reason| reason.as_str());

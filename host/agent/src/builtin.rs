@@ -1,5 +1,7 @@
 //! The shipped plugins, embedded as components.
 
+use holystone_core::digest;
+
 /// A plugin that comes with the binary.
 pub(crate) struct Builtin {
     /// Its name, which is that of its folder in `plugins/`.
@@ -16,6 +18,11 @@ pub(crate) const BUILTINS: &[Builtin] = &include!(concat!(env!("OUT_DIR"), "/bui
 /// The one of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|builtin| builtin.name == name)
+}
+
+/// Returns the names and digests of the plugins that come with the binary, sorted by name.
+pub fn builtins() -> impl Iterator<Item = (&'static str, String)> {
+    BUILTINS.iter().map(|builtin| (builtin.name, digest::of(builtin.component)))
 }
 
 /// Their names.

@@ -10,7 +10,7 @@ use holystone_core::text;
 use holystone_node::RootSpec;
 use tokio::sync::Mutex;
 
-use crate::plugins::{self, CacheDir, ConfigProblem, LoadedPlugin, PluginSpec, Source};
+use crate::plugins::{self, CacheDir, ConfigProblem, LoadedPlugin, PluginSpec, Source, Supplies};
 
 /// The advice about a missing log root in a manifest.
 pub(crate) const ADD_LOG_ROOT: &str = "add one to spec.logRoots";
@@ -47,6 +47,12 @@ impl Checker {
         source: impl Fn(&PluginDraft) -> Option<Source>,
     ) -> anyhow::Result<Vec<Problem>> {
         let mut problems = log_roots(draft);
+        let names = draft.log_root_names();
+        let supplies = Supplies {
+            log_roots: names.iter().map(String::as_str).collect(),
+            has_runtime: draft.has_runtime(),
+            add_log_root: ADD_LOG_ROOT,
+        };
         for plugin in draft.plugins() {
             let Some(source) = source(&plugin) else { continue };
             let config = serde_json::Value::Object(plugin.config.clone()).to_string();
@@ -55,8 +61,7 @@ impl Checker {
             if let Some(granted) = &plugin.capabilities {
                 found.extend(plugins::denied(&loaded, granted));
             }
-            let (has_roots, has_runtime) = (!draft.log_roots().is_empty(), draft.has_runtime());
-            found.extend(plugins::without_effect(&[loaded], has_roots, has_runtime, ADD_LOG_ROOT));
+            found.extend(supplies.problems(&[loaded]));
             let placed =
                 |found| of_plugin(&plugin.source, plugin.index, found, |path, message| draft.problem(path, message));
             problems.extend(found.into_iter().map(placed));
@@ -93,13 +98,36 @@ pub(crate) fn builtin(plugin: &PluginDraft) -> Option<Source> {
 }
 
 fn log_roots(draft: &Draft<'_>) -> Vec<Problem> {
-    let problem = |(index, path): (usize, String)| {
+    let roots = draft.log_roots();
+    let problem = |(index, path): &(usize, String)| {
         // What is no absolute path is a problem of the text already.
-        let sentence = RootSpec::new("root", &path).problem().filter(|_| path.starts_with('/'))?;
-        let message = format!("{} is never opened as a log root: {sentence}", text::shown(&path));
+        let sentence = RootSpec::new("root", path).problem().filter(|_| path.starts_with('/'));
+        let never = sentence.map(|sentence| format!("{} is never opened as a log root: {sentence}", text::shown(path)));
+        let message = never.or_else(|| overlap(&roots, *index, path))?;
         Some(draft.problem(&format!("spec.logRoots[{index}].hostPath"), message))
     };
-    draft.log_roots().into_iter().filter_map(problem).collect()
+    roots.iter().filter_map(problem).collect()
+}
+
+/// Says that a log root lies in another one, or is an earlier one. Where links and mounts lead shows on the node.
+fn overlap(roots: &[(usize, String)], index: usize, path: &str) -> Option<String> {
+    let plain = |path: &str| path.trim_end_matches('/').to_owned();
+    let path = plain(path);
+    let holds = |(other, holder): &&(usize, String)| {
+        let rest = path.strip_prefix(&plain(holder));
+        match rest {
+            Some("") => *other < index,
+            Some(rest) => rest.starts_with('/'),
+            None => false,
+        }
+    };
+    let (other, holder) = roots.iter().filter(|(other, _)| *other != index).find(holds)?;
+    let (how, advice) = if plain(holder) == path {
+        ("is the same directory as", "declare it once")
+    } else {
+        ("lies in", "declare the outer one alone and pick by globs, or two that lie apart")
+    };
+    Some(format!("it {how} spec.logRoots[{other}], {}; {advice}", text::shown(holder)))
 }
 
 /// Turns what is wrong with a plugin into a problem of its manifest.

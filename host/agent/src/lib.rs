@@ -32,6 +32,7 @@ mod stop;
 mod stopwatch;
 mod sweep;
 
+pub use builtin::builtins;
 pub use checker::Checker;
 pub use daemon::{DaemonOptions, run_daemon};
 pub use demo::{Demo, PlannedDemo};

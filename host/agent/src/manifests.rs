@@ -236,8 +236,7 @@ fn beneath(directory: Option<&Path>, file: &Path) -> Option<Source> {
 /// Finds what is wrong with the plugins of a manifest, which are loaded with what it grants them.
 async fn of_loaded(found: &Found<'_>, policy: &Policy, loaded: &[LoadedPlugin]) -> Vec<Problem> {
     let mut problems = plugins::config_problems(loaded).await;
-    let (has_roots, has_runtime) = (!policy.log_roots.is_empty(), policy.has_runtime());
-    problems.extend(plugins::without_effect(loaded, has_roots, has_runtime, checker::ADD_LOG_ROOT));
+    problems.extend(policy.supplies(checker::ADD_LOG_ROOT).problems(loaded));
     let placed = |problem: ConfigProblem| {
         let plugin = problem.plugin;
         let source = &found.manifest.spec.plugins[plugin].source;

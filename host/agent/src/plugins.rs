@@ -4,6 +4,7 @@
 //! - `spec`: a plugin that was chosen, and what it is given; `flags` reads those that flags name.
 //! - `cache`: where compiled plugins are kept.
 //! - `loaded`: loading and asking them.
+//! - `supplies`: whether there is what they look at.
 //! - `config`: a config that a manifest gives, held against the plugin's schema and shown to the plugin itself.
 
 mod cache;
@@ -12,12 +13,14 @@ mod flags;
 mod loaded;
 mod source;
 mod spec;
+mod supplies;
 
 pub use self::cache::CacheDir;
 pub(crate) use self::cache::usual_cache;
 pub use self::config::SCHEMA;
-pub(crate) use self::config::{ConfigProblem, config_problems, denied, is_denied_builtin, without_effect};
+pub(crate) use self::config::{ConfigProblem, config_problems, denied, is_denied_builtin};
 pub(crate) use self::flags::specs;
 pub(crate) use self::loaded::{LoadedPlugin, Proposed, load, propose};
 pub(crate) use self::source::Source;
 pub(crate) use self::spec::PluginSpec;
+pub(crate) use self::supplies::Supplies;

@@ -13,7 +13,7 @@ use holystone_runtime::Capability;
 use jiff::SignedDuration;
 
 use crate::error::UsageError;
-use crate::plugins::PluginSpec;
+use crate::plugins::{PluginSpec, Supplies};
 
 /// How long a run may take by default.
 const TIME_LIMIT: Duration = Duration::from_mins(30);
@@ -69,6 +69,12 @@ impl Policy {
             time_limit: deadline.map_or(TIME_LIMIT, |seconds| Duration::from_secs(seconds.into())),
             notices: ignored_fields(manifest).into_iter().collect(),
         }
+    }
+
+    /// Returns what its plugins have to look at; `add_log_root` says how to add a log root.
+    pub(crate) fn supplies<'a>(&'a self, add_log_root: &'a str) -> Supplies<'a> {
+        let log_roots = self.log_roots.iter().map(|root| root.name.as_str()).collect();
+        Supplies { log_roots, has_runtime: self.has_runtime(), add_log_root }
     }
 
     /// Returns whether a container runtime is asked.

@@ -92,8 +92,7 @@ pub async fn prepare_until(request: &PolicyRequest, token: &StopToken) -> anyhow
 async fn check_flags(policy: &Policy, loaded: &[LoadedPlugin]) -> anyhow::Result<()> {
     let specs = &policy.plugins;
     let mut found = plugins::config_problems(loaded).await;
-    let (has_roots, has_runtime) = (!policy.log_roots.is_empty(), policy.has_runtime());
-    found.extend(plugins::without_effect(loaded, has_roots, has_runtime, "add one with --log-root NAME=PATH"));
+    found.extend(policy.supplies("add one with --log-root NAME=PATH").problems(loaded));
     let several = specs.len() > 1;
     let problem = |found: ConfigProblem| {
         let spec = &specs[found.plugin];

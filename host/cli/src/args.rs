@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use holystone_core::guard::LIFTABLE;
 use holystone_core::pattern::Pattern;
 use holystone_core::pressure::Disk;
@@ -68,6 +69,10 @@ pub(crate) enum Command {
     Crd,
     /// Carry out the NodeCleanups of a Kubernetes cluster.
     Operator(OperatorArguments),
+    /// Print a script that completes commands and options in a shell.
+    Completion(CompletionArguments),
+    /// Print the version, with that of the plugin interface, of the engine, and of the plugins that come with Holystone.
+    Version(VersionArguments),
 }
 
 /// See and steer the NodeCleanups of a cluster, with your own rights.
@@ -204,7 +209,7 @@ pub(crate) struct RunArguments {
     /// Write what came of the run into this file as well, as JSON of at most 4096 bytes: the termination message of a
     /// pod. The exit code is 0 then whenever the run took place, because the file says what failed.
     #[arg(long, value_name = "FILE", requires = "filenames")]
-    pub(crate) brief: Option<PathBuf>,
+    pub(crate) termination_message: Option<PathBuf>,
 
     /// How often to try again when no run could take place, for example because the runtime does not answer.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
@@ -253,12 +258,12 @@ pub(crate) struct DaemonArguments {
     /// Directory for the daemon's own records: what it has run and when. Each daemon on a machine needs one of its own;
     /// the state directory by default, which they share with all runs.
     #[arg(long, value_name = "DIRECTORY", value_parser = absolute)]
-    pub(crate) books: Option<PathBuf>,
+    pub(crate) history_dir: Option<PathBuf>,
 
     /// Write what the daemon ends with into this file, as JSON of at most 4096 bytes: the termination message of a pod.
     /// That is why the daemon ended, or else the result of its last run.
     #[arg(long, value_name = "FILE", requires = "filenames")]
-    pub(crate) brief: Option<PathBuf>,
+    pub(crate) termination_message: Option<PathBuf>,
 
     /// Address for /healthz, /readyz, /metrics and /status, or none. Whoever reaches it can read the names of images.
     #[arg(long, value_name = "ADDRESS:PORT|none", default_value = ADDRESS, value_parser = listen)]
@@ -718,6 +723,31 @@ pub(crate) enum Mode {
     Enforce,
 }
 
+/// Arguments of `completion`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionArguments {
+    /// The shell: source the script where it starts, for example `source <(holystone completion bash)`.
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+impl CompletionArguments {
+    /// Returns the script.
+    pub(crate) fn script(&self) -> Vec<u8> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Arguments::command(), "holystone", &mut script);
+        script
+    }
+}
+
+/// Arguments of `version`.
+#[derive(Debug, Args)]
+pub(crate) struct VersionArguments {
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Format,
+}
+
 /// How to print a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -729,6 +759,9 @@ pub(crate) enum Format {
     /// For programs and people.
     Yaml,
 }
+
+#[cfg(test)]
+mod reference;
 
 #[cfg(test)]
 mod tests {

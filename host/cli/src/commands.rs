@@ -1,5 +1,6 @@
 //! The commands, one in each file: from arguments to output.
 
+pub(crate) mod completion;
 pub(crate) mod daemon;
 pub(crate) mod demo;
 pub(crate) mod explain;
@@ -13,3 +14,4 @@ pub(crate) mod snapshot;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod validate;
+pub(crate) mod version;

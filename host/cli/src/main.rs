@@ -24,7 +24,8 @@ use tracing_subscriber::fmt::format::{self, Writer};
 
 use crate::args::{Arguments, Command, KubectlArguments};
 use crate::commands::{
-    daemon, demo, explain, kubectl, operator, plan, render, run, simulate, snapshot, state, status, validate,
+    completion, daemon, demo, explain, kubectl, operator, plan, render, run, simulate, snapshot, state, status,
+    validate, version,
 };
 use crate::exit::Exit;
 
@@ -82,6 +83,8 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
             Command::Render(arguments) => render::render(&arguments).await,
             Command::Crd => render::crd(),
             Command::Operator(arguments) => operator::operator(&arguments).await,
+            Command::Completion(arguments) => completion::completion(&arguments),
+            Command::Version(arguments) => version::version(&arguments),
         }
     })
 }

@@ -182,7 +182,13 @@ impl<'a> Draft<'a> {
         roots.filter_map(|(index, root)| Some((index, root.get("hostPath")?.text()?.to_owned()))).collect()
     }
 
-    /// Whether it asks no container runtime.
+    /// Reads the names of the log roots that have one.
+    pub fn log_root_names(&self) -> Vec<String> {
+        let roots = self.document.at("spec.logRoots").into_iter().flat_map(Node::items);
+        roots.filter_map(|root| Some(root.get("name")?.text()?.to_owned())).collect()
+    }
+
+    /// Whether it asks a container runtime.
     pub fn has_runtime(&self) -> bool {
         self.document.at("spec.runtime.endpoint").and_then(Node::text) != Some("none")
     }

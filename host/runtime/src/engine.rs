@@ -11,6 +11,12 @@ use crate::code::{Cache, CacheError};
 use crate::v0_1::{self, State};
 use crate::worker::Worker;
 
+/// The engine, with its version. Compiled plugins are kept for one engine.
+pub const ENGINE: &str = "wasmtime 48.0.8";
+
+/// The package and version of the interface that plugins see.
+pub const WIT: &str = "holystone:node@0.1.0";
+
 /// How often running plugins give the host a chance to look at the clock.
 const TICK: Duration = Duration::from_millis(10);
 

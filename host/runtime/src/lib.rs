@@ -27,7 +27,7 @@ pub mod worker;
 
 pub use capability::Grants;
 pub use code::{COMPILE, CacheError};
-pub use engine::{Engine, EngineError};
+pub use engine::{ENGINE, Engine, EngineError, WIT};
 pub use error::{PluginError, Reason};
 pub use holystone_core::manifest::Capability;
 pub use limits::Limits;

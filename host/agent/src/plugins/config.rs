@@ -45,7 +45,7 @@ pub(crate) struct ConfigProblem {
 }
 
 impl ConfigProblem {
-    fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(super) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { plugin: 0, path: path.into(), message: message.into(), found: None, suggestion: None }
     }
 }
@@ -57,35 +57,6 @@ pub(crate) async fn config_problems(loaded: &[LoadedPlugin]) -> Vec<ConfigProble
         all.extend(of_one(one).await.into_iter().map(|problem| ConfigProblem { plugin, ..problem }));
     }
     all
-}
-
-/// Says why a plugin could never wish anything: what it looks at is not there. `add` says how to add a log root.
-pub(crate) fn without_effect(
-    loaded: &[LoadedPlugin],
-    has_log_roots: bool,
-    has_runtime: bool,
-    add: &str,
-) -> Vec<ConfigProblem> {
-    let of_one = |(plugin, one): (usize, &LoadedPlugin)| {
-        let uses = one.plugin.as_ref().map_or(&[][..], Plugin::uses);
-        let any = |wanted: &[Capability]| uses.iter().any(|used| wanted.contains(used));
-        let logs = any(&[Capability::Logs, Capability::LogContent]);
-        let images = any(&[Capability::Images, Capability::Containers]);
-        // Another plugin may look at pods where there are any, and do without.
-        let needs_pods = matches!(one.source, Source::Builtin(_)) && any(&[Capability::Pods]);
-        let message = if logs && !images && !has_log_roots {
-            format!("looks at log files alone, and there is no log root; {add}")
-        } else if images && !logs && !has_runtime {
-            "looks at images and containers alone, and no container runtime is asked (the endpoint is none)".to_owned()
-        } else if needs_pods && !has_runtime {
-            "keeps the logs of pods that exist, and no container runtime is asked which do (the endpoint is none)"
-                .to_owned()
-        } else {
-            return None;
-        };
-        Some(ConfigProblem { plugin, ..ConfigProblem::new("source", message) })
-    };
-    loaded.iter().enumerate().filter_map(of_one).collect()
 }
 
 /// Returns whether this is a plugin that comes with Holystone and was not granted what it looks at.
@@ -235,7 +206,7 @@ fn known_fields<'a>(error: &ValidationError<'_>, schema: &'a Value) -> Vec<&'a s
 }
 
 /// From a JSON Pointer to a path as it is written everywhere else.
-fn path_of(pointer: &str, config: &Value) -> String {
+pub(super) fn path_of(pointer: &str, config: &Value) -> String {
     let mut path = "config".to_owned();
     let mut value = Some(config);
     for step in pointer.split('/').skip(1) {

@@ -23,8 +23,8 @@ pub(super) async fn sweep(
     // Removals go on while the node is looked at for the next ones.
     let mut removals = JoinSet::new();
     loop {
-        sweep.news().iter().for_each(|news| log(news, steps));
         let action = sweep.next();
+        sweep.news().iter().for_each(|news| log(news, steps));
         let until = Until { stop: context.stop, can_stop: sweep.can_stop(), is_settling: sweep.is_settling() };
         let event = match action {
             Action::Done => break,
