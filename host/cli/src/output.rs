@@ -4,6 +4,7 @@ mod cluster;
 mod lines;
 mod logs;
 mod tables;
+mod version;
 
 use std::io::{BufWriter, IsTerminal, Write};
 
@@ -24,8 +25,8 @@ use serde_json::{Value, json};
 pub(crate) use self::cluster::{NodeReport, Shown};
 use self::lines::Lines;
 use self::tables::{bytes, columns, freed, new_table, number, others, print_table, time};
+pub(crate) use self::version::{Version, version};
 use crate::args::{Format, OutputArguments};
-use crate::commands::version::Version;
 
 /// Returns whether to colour what goes to this stream.
 pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
@@ -356,25 +357,6 @@ fn print<W: Write>(
 ) -> anyhow::Result<()> {
     let mut out = Lines::new(BufWriter::new(out), format);
     content(&mut out)?;
-    Ok(out.flush()?)
-}
-
-/// Prints the versions of this binary and of what it is made of.
-pub(crate) fn version(version: &Version, format: Format) -> anyhow::Result<()> {
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    match format {
-        Format::Json => json(&mut out, version)?,
-        Format::Yaml => {
-            serde_saphyr::to_io_writer(&mut out, version).context("the result cannot be written as YAML")?;
-        }
-        Format::Table => {
-            writeln!(out, "holystone {} (commit {})", version.version, version.commit)?;
-            writeln!(out, "plugin interface {}, engine {}", version.wit, version.engine)?;
-            for (name, digest) in &version.builtins {
-                writeln!(out, "builtin:{name} {digest}")?;
-            }
-        }
-    }
     Ok(out.flush()?)
 }
 

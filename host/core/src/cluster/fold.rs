@@ -410,7 +410,7 @@ mod tests {
         let errors =
             |message: &str| NodeState::ended("a", message).errors().into_iter().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(errors(""), ["the pod ended without a report"]);
-        assert_eq!(errors("out of\nmemory"), ["the pod ended with out of\\nmemory"]);
+        assert_eq!(errors("out of\nmemory"), ["the pod ended with out of\\u{a}memory"]);
         assert_eq!(
             errors(&Brief::not_run("the runtime does not answer").to_message()),
             ["the runtime does not answer"]

@@ -1,0 +1,39 @@
+//! The versions of this binary and of what it is made of.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::{json, yaml};
+use crate::args::Format;
+
+/// What this binary is.
+#[derive(Debug, Serialize)]
+pub(crate) struct Version {
+    pub(crate) version: &'static str,
+    /// The commit that it was built from; `unknown` unless `HOLYSTONE_COMMIT` was set during the build.
+    pub(crate) commit: &'static str,
+    /// The package and version of the interface that plugins see.
+    pub(crate) wit: &'static str,
+    /// The engine that runs them; compiled plugins are kept for one engine.
+    pub(crate) engine: &'static str,
+    /// The plugins that come with it, with their digests.
+    pub(crate) builtins: BTreeMap<&'static str, String>,
+}
+
+/// Prints the versions.
+pub(crate) fn version(version: &Version, format: Format) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match format {
+        Format::Json => return json(&mut out, version),
+        Format::Yaml => return yaml(&mut out, version),
+        Format::Table => {}
+    }
+    writeln!(out, "holystone {} (commit {})", version.version, version.commit)?;
+    writeln!(out, "plugin interface {}, engine {}", version.wit, version.engine)?;
+    for (name, digest) in &version.builtins {
+        writeln!(out, "builtin:{name} {digest}")?;
+    }
+    Ok(())
+}
