@@ -9,7 +9,7 @@ use holystone_core::guard::logs::{LogTarget, Sights};
 use holystone_core::logs::{AsideRecord, LogSource};
 use holystone_core::proposal::Proposal;
 use holystone_core::snapshot::Filesystem;
-use holystone_node::{LogLimits, LogRoots, LogView, OpenFiles, OwnDirectory, Processes, Recovered, RootSpec};
+use holystone_node::{Cri, LogLimits, LogRoots, LogView, OpenFiles, OwnDirectory, Processes, Recovered, RootSpec};
 use jiff::SignedDuration;
 
 use crate::error::UsageError;
@@ -27,6 +27,16 @@ impl LogAccess {
         let roots = LogRoots::open_apart_from(own, specs, LogLimits::default(), None);
         let roots = roots.map_err(|error| UsageError::new(error.to_string()))?;
         Ok(Self { roots: Arc::new(roots), processes: Processes::default() })
+    }
+
+    /// Makes sure that none is, holds or lies in a directory of the container runtime.
+    pub(crate) async fn keep_apart_from(&self, runtime: &Cri) -> anyhow::Result<()> {
+        if self.roots.is_empty() {
+            return Ok(());
+        }
+        let (logs, directories) = (self.clone(), runtime.directories().await?);
+        let apart = blocking(move || logs.roots.keep_apart_from(&directories)).await?;
+        Ok(apart.map_err(|error| UsageError::Invalid(error.to_string()))?)
     }
 
     /// Returns their names, sorted.

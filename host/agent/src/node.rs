@@ -66,7 +66,9 @@ impl LiveNode {
         let cri = match &endpoint {
             Some(endpoint) => {
                 tracing::info!(%endpoint, "connecting");
-                Some(Cri::connect(endpoint, cri_options).await?)
+                let cri = Cri::connect(endpoint, cri_options).await?;
+                logs.keep_apart_from(&cri).await?;
+                Some(cri)
             }
             None => None,
         };

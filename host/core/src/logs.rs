@@ -18,6 +18,7 @@ pub mod in_use;
 pub mod path;
 pub mod place;
 pub mod reserved;
+pub mod runtime_directory;
 pub mod source;
 pub mod walk;
 
@@ -28,6 +29,7 @@ pub use glob::{Glob, GlobError};
 pub use in_use::{InUse, Use};
 pub use path::{LogPath, PathError};
 pub use place::{Place, PodDirectory};
+pub use runtime_directory::{Relation, RuntimeDirectory};
 pub use source::{LogSource, LogWalk};
 pub use walk::{GlobCounts, Reach, WalkOptions};
 

@@ -20,6 +20,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use holystone_core::container::{Container, OutsideContainer, Sandbox, UNKNOWN_IMAGE};
 use holystone_core::guard::Clearance;
 use holystone_core::image::Image;
+use holystone_core::logs::RuntimeDirectory;
 use holystone_core::snapshot::{FORMAT, Filesystem, Memory as Remembered, Node, Snapshot};
 use holystone_core::sweep::Attempt;
 use holystone_core::text::shown;
@@ -34,6 +35,7 @@ use tonic::{Code, Response, Status};
 
 use crate::endpoint::Endpoint;
 use crate::error::NodeError;
+use crate::logs::RuntimeDirectories;
 use call::Failure;
 use convert::Details;
 use memory::{ContainerDetails, Memory, SandboxImages};
@@ -129,6 +131,29 @@ impl Cri {
     /// # Errors
     /// When the runtime cannot be asked.
     pub async fn filesystems(&self) -> Result<Vec<Filesystem>, NodeError> {
+        let filesystems = self.named_filesystems().await?;
+        let image_root = self.options.image_root.clone();
+        let measured = move |filesystem| crate::filesystem::measured(filesystem, image_root.as_ref());
+        let measure = || filesystems.into_iter().map(measured).collect();
+        // A filesystem behind a dead server would hold up everything else on this thread.
+        Ok(tokio::task::spawn_blocking(measure).await.unwrap_or_default())
+    }
+
+    /// Asks the runtime which directories are its own.
+    ///
+    /// # Errors
+    /// When the runtime cannot be asked.
+    pub async fn directories(&self) -> Result<RuntimeDirectories, NodeError> {
+        let filesystems = self.named_filesystems().await?;
+        let status = self.status().await.map_err(|failure| self.error(failure))?;
+        let parts = filesystems.into_iter().map(|filesystem| filesystem.mountpoint);
+        let parts = parts.chain(convert::own_directories(&status.info));
+        let mut directories: Vec<_> = parts.filter_map(|part| RuntimeDirectory::of_part(&part)).collect();
+        directories.extend(self.endpoint.path().to_str().and_then(RuntimeDirectory::of_socket));
+        Ok(RuntimeDirectories { directories, process: connect::listener(&self.endpoint).await })
+    }
+
+    async fn named_filesystems(&self) -> Result<Vec<Filesystem>, NodeError> {
         let answer = self
             .ask("ImageFsInfo", || {
                 let mut client = self.images.clone();
@@ -136,12 +161,7 @@ impl Cri {
             })
             .await
             .map_err(|failure| self.error(failure))?;
-        let filesystems = convert::filesystems(answer);
-        let image_root = self.options.image_root.clone();
-        let measured = move |filesystem| crate::filesystem::measured(filesystem, image_root.as_ref());
-        let measure = || filesystems.into_iter().map(measured).collect();
-        // A filesystem behind a dead server would hold up everything else on this thread.
-        Ok(tokio::task::spawn_blocking(measure).await.unwrap_or_default())
+        Ok(convert::filesystems(answer))
     }
 
     /// Asks the runtime to remove the cleared image, with all its tags. Tries once: a clearance is good for now, not
@@ -261,18 +281,21 @@ impl Cri {
 
     async fn ask_node(&self) -> Result<Node, Failure> {
         let version = self.version().await?;
-        let status = self
-            .ask("Status", || {
-                let mut client = self.runtime.clone();
-                async move { client.status(v1::StatusRequest { verbose: true }).await }
-            })
-            .await?;
+        let status = self.status().await?;
         Ok(Node {
             runtime_name: version.runtime_name,
             runtime_version: version.runtime_version,
             sandbox_images: convert::sandbox_images(&status.info),
             ..Node::default()
         })
+    }
+
+    async fn status(&self) -> Result<v1::StatusResponse, Failure> {
+        self.ask("Status", || {
+            let mut client = self.runtime.clone();
+            async move { client.status(v1::StatusRequest { verbose: true }).await }
+        })
+        .await
     }
 
     async fn version(&self) -> Result<v1::VersionResponse, Failure> {

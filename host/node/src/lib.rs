@@ -28,7 +28,7 @@ pub use error::NodeError;
 pub use filesystem::Elsewhere;
 pub use logs::{
     LogAttempt, LogLimits, LogRoots, LogView, OpenFiles, OwnDirectory, Processes, Recovered, RootError, RootSpec,
-    Visibility,
+    RuntimeDirectories, Visibility,
 };
 pub use own_pod::own_pod;
 pub use simulated::{Faults, SimulatedNode};

@@ -5,6 +5,7 @@
 //! through a symbolic link, never onto another filesystem.
 //!
 //! - [`root`]: from what the operator declared to an open root.
+//! - `runtime_directories`: which roots are a container runtime's own directories.
 //! - `beneath`: from an open directory to what is beneath it; by one call of the kernel where it has that, by
 //!   one step at a time where it does not.
 //! - `stat`: what the system says about a file, as the core's types.
@@ -25,6 +26,7 @@ mod look;
 pub mod open_files;
 pub mod perform;
 pub mod root;
+mod runtime_directories;
 mod stat;
 pub mod walk;
 
@@ -45,6 +47,7 @@ pub(crate) use beneath::mount_id;
 pub use open_files::{OpenFiles, Processes, Visibility};
 pub use perform::{LogAttempt, Removed};
 pub use root::{OwnDirectory, RootError, RootSpec};
+pub use runtime_directories::RuntimeDirectories;
 pub use walk::Walk;
 
 use crate::filesystem;

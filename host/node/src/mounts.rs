@@ -5,11 +5,11 @@
 //! filesystem is the same each time: the device of the mount, and the path within it that the kernel's table gives.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, Result};
 
 use crate::logs::mount_id;
@@ -109,6 +109,30 @@ impl Table {
         let on = |mount: &&Mount| mount.point == proc.as_os_str().as_bytes();
         let mounted = self.mounts.iter().rfind(on);
         mounted.is_none_or(|mount| mount.options.split(|byte| *byte == b',').any(hides))
+    }
+}
+
+/// The files of a node as another process sees them.
+#[derive(Debug)]
+pub(crate) struct View {
+    root: OwnedFd,
+    table: Table,
+}
+
+impl View {
+    /// Opens the view of a process; none where it may not be looked at.
+    pub(crate) fn of(process: u32) -> Option<Self> {
+        let table = Table::read(Path::new(&format!("/proc/{process}/mountinfo"))).ok()?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(format!("/proc/{process}/root"), flags, Mode::empty()).ok()?;
+        Some(Self { root, table })
+    }
+
+    /// Finds where the directory is that the process knows by this path, whatever links lead there.
+    pub(crate) fn find(&self, path: &Path) -> Option<Spot> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let handle = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?;
+        self.table.spot(handle.as_fd())
     }
 }
 

@@ -116,11 +116,26 @@ pub fn objection(path: &str) -> Option<String> {
         return Some(format!("it holds more than logs{example}; give the directory of the logs themselves"));
     }
     match rule {
-        Some((directory, Rule::Logs)) if !beneath.iter().any(|part| says_logs(part)) => Some(format!(
+        Some((directory, Rule::Logs)) if !has_logs_on_path(&beneath.join("/")) => Some(format!(
             "it lies in {directory}, which holds more than logs: there, log roots are taken only with a directory called log or logs on their path"
         )),
         _ => None,
     }
+}
+
+/// Returns whether the directory at this path is kept for more than one thing: there may be log roots in it, or it holds
+/// a directory that there is a rule for.
+pub(super) fn is_shared(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let of = |path: &'static str| path.split('/').skip(1).collect::<Vec<_>>();
+    let closed =
+        |(other, rule): &(&'static str, Rule)| matches!(rule, Rule::Closed(_)) && parts.starts_with(&of(other));
+    !RULES.iter().any(closed) && RULES.iter().any(|(other, _)| of(other).starts_with(&parts))
+}
+
+/// Returns whether a directory on this path says that logs are kept there.
+pub(super) fn has_logs_on_path(path: &str) -> bool {
+    path.split('/').any(says_logs)
 }
 
 /// Returns whether a name says that logs are kept there: `logs`, `app-log`, `LOGS.old`.

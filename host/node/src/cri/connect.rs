@@ -45,6 +45,12 @@ pub(super) async fn open(endpoint: &Endpoint, options: &Options) -> Result<Chann
     }
 }
 
+/// Finds the process that listens on the socket, as the kernel knows it; none if it is in no pid namespace of ours.
+pub(super) async fn listener(endpoint: &Endpoint) -> Option<u32> {
+    let socket = UnixStream::connect(endpoint.path()).await.ok()?;
+    u32::try_from(socket.peer_cred().ok()?.pid()?).ok().filter(|id| *id != 0)
+}
+
 fn check_file(endpoint: &Endpoint) -> Result<(), NodeError> {
     let file = std::fs::metadata(endpoint.path()).map_err(|error| by_system(endpoint, &error))?;
     match not_a_socket(file.file_type()) {

@@ -210,6 +210,13 @@ pub(crate) fn sandbox_images(info: &HashMap<String, String>) -> Vec<String> {
     images
 }
 
+/// The directories that a runtime names as its own in the details of its status, as containerd does.
+pub(crate) fn own_directories(info: &HashMap<String, String>) -> Vec<String> {
+    let config = info.get("config").and_then(|text| serde_json::from_str::<Value>(text).ok()).unwrap_or_default();
+    let named = ["containerdRootDir", "rootDir", "stateDir"].map(|field| config.get(field).and_then(Value::as_str));
+    named.into_iter().flatten().map(str::to_owned).collect()
+}
+
 /// containerd has room for one sandbox image; further ones go where its pinned images are set.
 pub(crate) fn runtime_info(sandbox_images: &[String]) -> HashMap<String, String> {
     let pinned: BTreeMap<String, &String> =

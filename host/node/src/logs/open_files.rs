@@ -280,4 +280,4 @@ fn last(path: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

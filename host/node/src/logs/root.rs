@@ -53,8 +53,13 @@ impl RootSpec {
     }
 
     pub(super) fn error(&self, problem: impl Into<String>) -> RootError {
-        let path = text::shown(&self.path().to_string_lossy());
-        RootError { name: text::shown(&self.name), path, problem: problem.into() }
+        RootError::new(&self.name, self.path(), problem.into())
+    }
+}
+
+impl RootError {
+    fn new(name: &str, path: &Path, problem: String) -> Self {
+        Self { name: text::shown(name), path: text::shown(&path.to_string_lossy()), problem }
     }
 }
 
@@ -128,6 +133,8 @@ impl<'a> Reserved<'a> {
 #[derive(Debug)]
 pub(super) struct Root {
     name: String,
+    /// Where it was opened.
+    opened_at: PathBuf,
     host_path: Vec<u8>,
     /// It is where it is on the node, so paths that files name mean the same here.
     is_at_home: bool,
@@ -164,7 +171,8 @@ impl Root {
         let is_at_home = spec.path() == spec.host_path;
         // Without doubled slashes, since the kubelet's places are told by their paths.
         let host_path = spec.host_path.components().collect::<PathBuf>().into_os_string().into_encoded_bytes();
-        Ok(Self { name: spec.name.clone(), host_path, is_at_home, handle, identity, spot, beneath })
+        let (name, opened_at) = (spec.name.clone(), spec.path().to_owned());
+        Ok(Self { name, opened_at, host_path, is_at_home, handle, identity, spot, beneath })
     }
 
     /// Says how this root and another overlap, if they do: everything in both would be counted and removed twice.
@@ -179,6 +187,21 @@ impl Root {
             return Some(format!("it lies in the log root {name}; {advice}"));
         }
         other.spot.beneath(&self.spot).map(|_| format!("the log root {name} lies in it; {advice}"))
+    }
+
+    /// Names a problem with it.
+    pub(super) fn error(&self, problem: String) -> RootError {
+        RootError::new(&self.name, &self.opened_at, problem)
+    }
+
+    /// Its path on the node.
+    pub(super) fn host_path(&self) -> &Path {
+        Path::new(std::ffi::OsStr::from_bytes(&self.host_path))
+    }
+
+    /// Where it is on its filesystem.
+    pub(super) fn spot(&self) -> &Spot {
+        &self.spot
     }
 
     /// Names the filesystem that it is on, the same for all roots there.
@@ -218,8 +241,7 @@ impl Root {
 
     /// The path beneath it that the node knows by this path, if it is one.
     pub(super) fn relative(&self, host_path: &[u8]) -> Option<LogPath> {
-        let own = Path::new(std::ffi::OsStr::from_bytes(&self.host_path));
-        let relative = Path::new(std::ffi::OsStr::from_bytes(host_path)).strip_prefix(own).ok()?;
+        let relative = Path::new(std::ffi::OsStr::from_bytes(host_path)).strip_prefix(self.host_path()).ok()?;
         LogPath::from_bytes(relative.as_os_str().as_bytes()).ok()
     }
 }

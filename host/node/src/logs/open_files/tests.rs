@@ -5,7 +5,7 @@ use super::*;
 use crate::logs::Confinement;
 use crate::logs::tests::{Scene, is_root, path};
 
-mod real;
+pub(in crate::logs) mod real;
 
 /// A made-up proc filesystem with one process, and a root with files to use.
 struct Proc {

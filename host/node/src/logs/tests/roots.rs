@@ -5,11 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use holystone_core::logs::{FileKind, Identity, WalkOptions};
+use holystone_core::logs::{FileKind, Identity, RuntimeDirectory, WalkOptions};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
 use super::attacks::in_own_mounts;
 use super::*;
+use crate::logs::open_files::tests::real::Holder;
 
 fn open(own: &[OwnDirectory], specs: &[RootSpec]) -> Result<LogRoots, String> {
     LogRoots::open_apart_from(own, specs, LogLimits::default(), None).map_err(|error| error.to_string())
@@ -238,6 +239,98 @@ fn directories_of_runtimes_and_the_kubelet_are_none() {
         let told = open(&[], &[mounted]).unwrap_err();
         assert!(told.contains(start), "{told}");
     }
+}
+
+/// A scene with a runtime's store and state in directories that no rule knows.
+fn scene_with_runtime() -> (Scene, RuntimeDirectories) {
+    let scene = Scene::new(Confinement::OneCall);
+    for path in ["data/store/io.containerd.content.v1.content/blobs", "data/run/io.containerd.grpc.v1.cri", "data/app"]
+    {
+        fs::create_dir_all(scene.outside.join(path)).unwrap();
+    }
+    fs::create_dir(scene.outside.join("data/run/logs")).unwrap();
+    fs::write(scene.outside.join("data/run/c.sock"), "").unwrap();
+    let path = |path: &str| scene.outside.join(path).to_str().unwrap().to_owned();
+    let store = RuntimeDirectory::of_part(&path("data/store/io.containerd.snapshotter.v1.overlayfs")).unwrap();
+    let run = RuntimeDirectory::of_socket(&path("data/run/c.sock")).unwrap();
+    (scene, RuntimeDirectories { directories: vec![store, run], process: None })
+}
+
+/// Why a root is none beside a runtime with these directories.
+#[track_caller]
+fn refused(spec: RootSpec, runtime: &RuntimeDirectories) -> String {
+    open(&[], &[spec]).unwrap().keep_apart_from(runtime).unwrap_err().to_string()
+}
+
+#[test]
+fn what_the_runtime_names_as_its_own_is_no_root_wherever_it_is() {
+    let (scene, runtime) = scene_with_runtime();
+    let store = scene.outside.join("data/store").display().to_string();
+    for (path, words) in [
+        ("data", format!(": it holds {store}, where the runtime keeps its own files; give ")),
+        ("data/store", format!(": it is {store}, where the runtime keeps its own files; give ")),
+        ("data/store/io.containerd.content.v1.content/blobs", format!(": it lies in {store}, where the runtime keeps")),
+        ("data/run", ", where the runtime's socket is; give ".to_owned()),
+        ("data/run/io.containerd.grpc.v1.cri", ", where the runtime's socket is: there, log roots are".to_owned()),
+    ] {
+        let told = refused(RootSpec::new("app", scene.outside.join(path)), &runtime);
+        assert!(told.starts_with("log root app (") && told.contains(&words), "{path}: {told}");
+    }
+    for path in ["data/app", "data/run/logs"] {
+        let roots = open(&[], &[RootSpec::new("app", scene.outside.join(path))]).unwrap();
+        assert_eq!(roots.keep_apart_from(&runtime), Ok(()), "{path}");
+    }
+}
+
+#[test]
+fn what_is_the_runtimes_is_no_root_whatever_path_leads_there() {
+    in_own_mounts("what_is_the_runtimes_is_no_root", || {
+        let (scene, mut runtime) = scene_with_runtime();
+        let at = scene.outside.join("mounted");
+        fs::create_dir(&at).unwrap();
+        // As in a pod: declared by one path, and mounted at another.
+        let mounted = || RootSpec { mounted_at: Some(at.clone()), ..RootSpec::new("app", "/data/logs") };
+        for path in ["data", "data/store", "data/store/io.containerd.content.v1.content/blobs", "data/run"] {
+            mount_bind(scene.outside.join(path), &at).unwrap();
+            for spec in [RootSpec::new("app", &at), mounted()] {
+                assert!(refused(spec, &runtime).contains(", where the runtime"), "{path}");
+            }
+            unmount(&at, UnmountFlags::DETACH).unwrap();
+        }
+        // In a pod that has only the socket of it, its directory is known all the same.
+        let socket = scene.outside.join("socket");
+        fs::write(&socket, "").unwrap();
+        mount_bind(scene.outside.join("data/run/c.sock"), &socket).unwrap();
+        let path = format!("{}/nowhere/c.sock", scene.outside.display());
+        fs::create_dir(scene.outside.join("nowhere")).unwrap();
+        std::os::unix::fs::symlink(&socket, &path).unwrap();
+        runtime.directories = vec![RuntimeDirectory::of_socket(&path).unwrap()];
+        assert!(
+            refused(RootSpec::new("app", scene.outside.join("data/run")), &runtime).contains("the runtime's socket")
+        );
+        unmount(&socket, UnmountFlags::DETACH).unwrap();
+    });
+}
+
+#[test]
+fn the_runtime_means_its_directories_as_its_own_process_sees_them() {
+    let (scene, mut runtime) = scene_with_runtime();
+    let there = scene.outside.join("there");
+    fs::create_dir(&there).unwrap();
+    let (store, at) = (scene.outside.join("data/store"), there.display());
+    let script = format!("mount --bind {} {at} && echo ready && exec sleep 1000", store.display());
+    let mut process = std::process::Command::new("unshare");
+    process.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
+    let Some(process) = Holder::start(&mut process).filter(|_| is_root()) else {
+        can("the_runtime_means_its_directories", "it takes root, unshare and mount", false);
+        return;
+    };
+    runtime.directories = vec![RuntimeDirectory::of_part(there.to_str().unwrap()).unwrap()];
+    let root = || open(&[], &[RootSpec::new("app", &store)]).unwrap();
+    assert_eq!(root().keep_apart_from(&runtime), Ok(()), "here it is another directory");
+    runtime.process = Some(process.id());
+    let told = root().keep_apart_from(&runtime).unwrap_err().to_string();
+    assert!(told.contains(&format!("it is {at}, where the runtime keeps its own files")), "{told}");
 }
 
 #[test]

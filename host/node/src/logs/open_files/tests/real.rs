@@ -13,11 +13,11 @@ use crate::logs::Confinement;
 use crate::logs::tests::{Scene, can, directory, file, is_root, truncation};
 
 /// A process that uses a file until it is dropped.
-struct Holder(Child);
+pub(in crate::logs) struct Holder(Child);
 
 impl Holder {
     /// Starts it, and waits until it says `ready`.
-    fn start(command: &mut Command) -> Option<Self> {
+    pub(in crate::logs) fn start(command: &mut Command) -> Option<Self> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take()?).read_line(&mut line).ok()?;
@@ -25,7 +25,7 @@ impl Holder {
         (line.trim() == "ready").then_some(holder)
     }
 
-    fn id(&self) -> u32 {
+    pub(in crate::logs) fn id(&self) -> u32 {
         self.0.id()
     }
 }

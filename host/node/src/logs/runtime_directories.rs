@@ -1,0 +1,71 @@
+//! Keeps log roots apart from the directories that a container runtime names as its own.
+//!
+//! A directory of the runtime is known by its path on the node, and by where it is on its filesystem, as this process and
+//! the runtime's process see it: in a pod, and for a runtime with mounts of its own, these differ.
+
+use std::path::Path;
+
+use holystone_core::logs::{Relation, RuntimeDirectory};
+
+use super::LogRoots;
+use super::root::{Root, RootError};
+use crate::mounts::{Spot, Table, View};
+
+/// The directories that a container runtime names as its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuntimeDirectories {
+    /// The directories.
+    pub directories: Vec<RuntimeDirectory>,
+    /// The process that listens on the runtime's socket, if it can be seen.
+    pub process: Option<u32>,
+}
+
+impl LogRoots {
+    /// Makes sure that no root is, holds or lies in a directory of the runtime, whatever path or mount leads there.
+    ///
+    /// # Errors
+    /// With the first root that is, holds or lies in one.
+    pub fn keep_apart_from(&self, runtime: &RuntimeDirectories) -> Result<(), RootError> {
+        let own = Table::own().unwrap_or_default();
+        let process = runtime.process.and_then(View::of);
+        for directory in &runtime.directories {
+            let spots = spots(directory, &own, process.as_ref());
+            for root in &self.roots {
+                if let Some(problem) = objection(root, directory, &spots) {
+                    return Err(root.error(problem));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Finds where a directory of the runtime may be: as this process sees it, and as the runtime does.
+fn spots(directory: &RuntimeDirectory, own: &Table, process: Option<&View>) -> Vec<Spot> {
+    let path = Path::new(directory.path());
+    // In a pod the socket alone may be mounted, which still tells where it lies.
+    let socket = directory.socket().and_then(|socket| own.find(Path::new(socket)));
+    let of_socket = socket.and_then(|spot| Some(Spot { path: spot.path.parent()?.to_owned(), ..spot }));
+    let of_process = process.and_then(|process| process.find(path));
+    [own.find(path), of_socket, of_process].into_iter().flatten().collect()
+}
+
+fn objection(root: &Root, directory: &RuntimeDirectory, spots: &[Spot]) -> Option<String> {
+    let path = Path::new(directory.path());
+    let by_path =
+        related(directory, root.host_path().strip_prefix(path).ok(), path.strip_prefix(root.host_path()).ok());
+    let by_spot = |spot: &Spot| related(directory, root.spot().beneath(spot), spot.beneath(root.spot()));
+    by_path.or_else(|| spots.iter().find_map(by_spot))
+}
+
+/// Judges by the ways from one to the other: from the directory down to the root, and from the root to the directory.
+fn related(directory: &RuntimeDirectory, to_root: Option<&Path>, from_root: Option<&Path>) -> Option<String> {
+    let beneath = to_root.map(Path::to_string_lossy).unwrap_or_default();
+    let relation = match (to_root, from_root) {
+        (Some(_), Some(_)) => Relation::Same,
+        (Some(_), None) => Relation::LiesIn(&beneath),
+        (None, Some(_)) => Relation::Holds,
+        (None, None) => return None,
+    };
+    directory.objection(relation)
+}
