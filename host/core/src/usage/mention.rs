@@ -43,7 +43,10 @@ impl<'a> Mention<'a> {
         }
         // An algorithm that is not known is the name of a repository, and what follows a tag.
         let hash = Hash::read(text).filter(|hash| hash.algorithm.is_none() || hash.is_no_name());
-        let is_hash_alone = hash.as_ref().is_some_and(Hash::is_no_name);
+        // With too many digits, or with others, it is no hash and still no name.
+        let names_algorithm = |(algorithm, _)| reference::digest_length(&reference::lower_case(algorithm)).is_some();
+        let is_hash_alone =
+            hash.as_ref().is_some_and(Hash::is_no_name) || text.split_once(':').is_some_and(names_algorithm);
         let name = if is_hash_alone { None } else { Reference::parse(text).ok() };
         Self { text, hash, name, is_digest: false }
     }

@@ -152,7 +152,11 @@ fn an_unresolved_reference_protects_what_it_could_mean() {
         ("%%%", "abcd"),
         ("quay.io/team/b:", "abcd"),
         ("quay.io/team/b:<none>", "abcd"),
-        (&format!("sha256:{}", "9".repeat(65)), "d"),
+        // No id, and no repository that is called like an algorithm either.
+        (&format!("sha256:{}", "9".repeat(65)), "abcd"),
+        (&format!("SHA256:{}", "9".repeat(65)), "abcd"),
+        (&format!("sha512:{}", "g".repeat(128)), "abcd"),
+        ("docker.io/library/sha256:7", "d"),
     ];
     for (mention, expected) in cases {
         assert_eq!(used_by(mention), expected, "{mention}");
