@@ -28,6 +28,9 @@ const FILE: &str = "state.json";
 const RESERVE: &str = "state.reserve";
 /// What the name of a file ends in before it takes its place.
 const NEW: &str = ".new";
+/// Says that the node is known: it is made with the first state, so that a state that was deleted is not one that never
+/// was.
+const KNOWN: &str = "known";
 /// The lock of runs; the process id of the holder is in it, for people.
 const LOCK: &str = "lock";
 /// The lock of daemons.
@@ -240,12 +243,12 @@ impl StateDir {
 
     /// Reads the state: the newer one of the file and its reserve, or a new one, and says what is wrong with the file.
     ///
-    /// A file that is damaged or missing, though there is a reserve, is a loss, which [`State::observe`] notes: then
-    /// times are those of the reserve.
+    /// A file that is damaged, or missing on a node that is known, is a loss, which [`State::observe`] notes: then times are
+    /// those of the reserve, if there is one.
     pub fn load(&self, now: Timestamp) -> Found {
         let reserve = self.load_reserve();
         let (state, problem) = match self.read(FILE, MAX_FILE) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && reserve.is_none() => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && reserve.is_none() && !self.is_known() => {
                 return Found { state: State::new(now), notice: None };
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Some("it is missing".to_owned())),
@@ -263,6 +266,18 @@ impl StateDir {
         let notice = format!("the state {} is damaged, so that ages are unknown: {}", file.display(), shown(&problem));
         let state = reserve.or(state).unwrap_or_else(|| State::new(now)).damaged();
         Found { state, notice: Some(notice) }
+    }
+
+    /// Whether a state was written here before. What cannot be looked at may be there.
+    fn is_known(&self) -> bool {
+        !matches!(rustix::fs::statat(&self.handle, KNOWN, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT))
+            || self.open_file(RESERVE, OFlags::RDONLY).is_ok()
+    }
+
+    fn note_known(&self) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.handle, KNOWN, flags, Mode::RUSR | Mode::WUSR)?;
+        Ok(())
     }
 
     /// Reads the copy in the reserve, if there is one that is whole.
@@ -286,6 +301,11 @@ impl StateDir {
         let reserved = self.save_reserve(state, &text);
         if let Err(error) = &reserved {
             tracing::debug!("the state could not be written to its reserve: {error}");
+        }
+        if (written.is_ok() || reserved.is_ok())
+            && let Err(error) = self.note_known()
+        {
+            tracing::debug!("that the node is known could not be noted: {error}");
         }
         match (written, reserved) {
             (Ok(()), _) => Ok(()),

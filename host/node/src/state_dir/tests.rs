@@ -34,7 +34,11 @@ fn what_is_saved_is_found_again_and_is_for_this_user_alone() {
     let found = StateDir::open(&path).unwrap().load(now());
     assert_eq!((found.state, found.notice), (state, None));
     assert_eq!((mode(&path), mode(&state_dir.file())), (0o700, 0o600));
-    assert_eq!(state_dir.names().unwrap().split_off(2), ["state.json", "state.reserve"], "nothing else is left");
+    assert_eq!(
+        state_dir.names().unwrap().split_off(2),
+        ["known", "state.json", "state.reserve"],
+        "nothing else is left"
+    );
 }
 
 #[test]
@@ -99,6 +103,27 @@ fn remembered(revision: u64, images: usize) -> State {
     let seen = holystone_core::state::Seen { first: now() - 9.hours(), used: None, in_use: false };
     state.images = (0..images).map(|number| (format!("sha256:{number:064}"), seen)).collect();
     state
+}
+
+#[test]
+fn a_state_that_was_deleted_with_its_reserve_is_a_loss() {
+    let (_directory, path, state_dir) = made();
+    state_dir.save(&remembered(3, 5)).unwrap();
+    for file in ["state.json", "state.reserve"] {
+        fs::remove_file(path.join(file)).unwrap();
+    }
+    let found = state_dir.load(now());
+    assert_eq!(found.state, State::new(now()).damaged());
+    assert!(found.notice.unwrap().ends_with("ages are unknown: it is missing"));
+    // A reserve that is of no use says as much.
+    let (_directory, path, state_dir) = made();
+    fs::write(path.join("state.reserve"), "x").unwrap();
+    assert_eq!(state_dir.load(now()).state, State::new(now()).damaged());
+    // A lock alone says only that a run was here.
+    let (_directory, _, state_dir) = made();
+    let _lock = state_dir.try_lock("lock").unwrap();
+    let found = state_dir.load(now());
+    assert_eq!((found.state, found.notice), (State::new(now()), None));
 }
 
 #[test]
