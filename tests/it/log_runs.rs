@@ -284,6 +284,29 @@ fn mistakes_with_log_roots_are_told() {
     assert!(told.contains("cannot be used with"), "{told}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_directories_of_the_runtime_that_is_asked_are_no_log_roots() -> anyhow::Result<()> {
+    const TEST: &str = "the_directories_of_the_runtime_that_is_asked_are_no_log_roots";
+    on_each_containerd(TEST, async |containerd| {
+        let base = containerd.socket().parent().unwrap().canonicalize()?;
+        let logs = base.join("app/logs");
+        fs::create_dir_all(&logs)?;
+        let plan = |path: &Path| {
+            let mut plan = policy("plan", "builtin:log-retention", OLD);
+            plan.arg(format!("--log-root=app={}", path.display()));
+            end(on(&mut plan, &containerd.endpoint()))
+        };
+        let parts = ["", "root", "root/io.containerd.content.v1.content", "state", "state/io.containerd.grpc.v1.cri"];
+        for path in parts.map(|part| base.join(part)).iter().filter(|path| path.exists()) {
+            let told = plan(path).expect(64).stderr;
+            assert!(told.contains(", where the runtime"), "{}: {told}", path.display());
+        }
+        plan(&logs).expect(0);
+        containerd.close()
+    })
+    .await
+}
+
 /// Ten names of one file of 100 kB, and a file of 50 kB that is older.
 fn snapshots(scene: &Scene) {
     let first = scene.file("snap.0", 1);

@@ -116,7 +116,7 @@ pub fn objection(path: &str) -> Option<String> {
         return Some(format!("it holds more than logs{example}; give the directory of the logs themselves"));
     }
     match rule {
-        Some((directory, Rule::Logs)) if !has_logs_on_path(&beneath.join("/")) => Some(format!(
+        Some((directory, Rule::Logs)) if !beneath.iter().any(|part| says_logs(part)) => Some(format!(
             "it lies in {directory}, which holds more than logs: there, log roots are taken only with a directory called log or logs on their path"
         )),
         _ => None,
@@ -131,11 +131,6 @@ pub(super) fn is_shared(path: &str) -> bool {
     let closed =
         |(other, rule): &(&'static str, Rule)| matches!(rule, Rule::Closed(_)) && parts.starts_with(&of(other));
     !RULES.iter().any(closed) && RULES.iter().any(|(other, _)| of(other).starts_with(&parts))
-}
-
-/// Returns whether a directory on this path says that logs are kept there.
-pub(super) fn has_logs_on_path(path: &str) -> bool {
-    path.split('/').any(says_logs)
 }
 
 /// Returns whether a name says that logs are kept there: `logs`, `app-log`, `LOGS.old`.

@@ -27,7 +27,8 @@ impl RuntimeDirectory {
     /// Finds the directory of which the runtime names a part; none where more than the runtime's files are kept.
     pub fn of_part(path: &str) -> Option<Self> {
         let path = path.trim_end_matches('/');
-        let whole = is_part(path).then(|| parent(path)).filter(|whole| !reserved::is_shared(whole)).unwrap_or(path);
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let whole = is_part(name).then(|| parent(path)).filter(|whole| !reserved::is_shared(whole)).unwrap_or(path);
         let is_known = whole.starts_with('/') && !reserved::is_shared(whole);
         is_known.then(|| Self { path: whole.to_owned(), socket: None })
     }
@@ -57,9 +58,7 @@ impl RuntimeDirectory {
         match relation {
             Relation::Holds => Some(format!("it holds {whose}; give the directory of the logs themselves")),
             // What is beside a socket need not be the runtime's.
-            Relation::LiesIn(beneath) if self.socket.is_some() => (!reserved::has_logs_on_path(beneath)).then(|| {
-                format!("it lies in {whose}: there, log roots are taken only with a directory called log or logs on their path")
-            }),
+            Relation::LiesIn(beneath) if self.socket.is_some() && !beneath.split('/').any(is_part) => None,
             Relation::Same | Relation::LiesIn(_) => {
                 let relation = if relation == Relation::Same { "is" } else { "lies in" };
                 Some(format!("it {relation} {whose}; give a directory of logs such as /var/log/app"))
@@ -68,10 +67,9 @@ impl RuntimeDirectory {
     }
 }
 
-/// Returns whether a path names a part of a runtime's directory: a plugin of containerd, or CRI-O's record of images or
-/// containers.
-fn is_part(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or_default();
+/// Returns whether a directory of this name is a part of a runtime's: a plugin of containerd, or CRI-O's record of images
+/// or containers.
+fn is_part(name: &str) -> bool {
     name.starts_with("io.containerd.") || ["-images", "-containers"].iter().any(|end| name.ends_with(end))
 }
 
@@ -136,11 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn beside_a_socket_only_what_is_called_logs_is_a_root() {
+    fn beside_a_socket_only_parts_of_the_runtime_are_its_own() {
         let directory = RuntimeDirectory::of_socket("/data/run/c.sock").unwrap();
         assert!(directory.objection(Relation::Same).is_some() && directory.objection(Relation::Holds).is_some());
-        let told = directory.objection(Relation::LiesIn("io.containerd.runtime.v2.task")).unwrap();
-        assert!(told.starts_with("it lies in /data/run, where the runtime's socket is: there, "), "{told}");
-        assert_eq!(directory.objection(Relation::LiesIn("app/logs")), None);
+        let told = directory.objection(Relation::LiesIn("io.containerd.runtime.v2.task/k8s.io")).unwrap();
+        assert!(told.starts_with("it lies in /data/run, where the runtime's socket is; give "), "{told}");
+        assert_eq!(directory.objection(Relation::LiesIn("app")), None);
     }
 }

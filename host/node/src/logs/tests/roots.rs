@@ -248,7 +248,7 @@ fn scene_with_runtime() -> (Scene, RuntimeDirectories) {
     {
         fs::create_dir_all(scene.outside.join(path)).unwrap();
     }
-    fs::create_dir(scene.outside.join("data/run/logs")).unwrap();
+    fs::create_dir(scene.outside.join("data/run/app")).unwrap();
     fs::write(scene.outside.join("data/run/c.sock"), "").unwrap();
     let path = |path: &str| scene.outside.join(path).to_str().unwrap().to_owned();
     let store = RuntimeDirectory::of_part(&path("data/store/io.containerd.snapshotter.v1.overlayfs")).unwrap();
@@ -271,12 +271,12 @@ fn what_the_runtime_names_as_its_own_is_no_root_wherever_it_is() {
         ("data/store", format!(": it is {store}, where the runtime keeps its own files; give ")),
         ("data/store/io.containerd.content.v1.content/blobs", format!(": it lies in {store}, where the runtime keeps")),
         ("data/run", ", where the runtime's socket is; give ".to_owned()),
-        ("data/run/io.containerd.grpc.v1.cri", ", where the runtime's socket is: there, log roots are".to_owned()),
+        ("data/run/io.containerd.grpc.v1.cri", ", where the runtime's socket is; give ".to_owned()),
     ] {
         let told = refused(RootSpec::new("app", scene.outside.join(path)), &runtime);
         assert!(told.starts_with("log root app (") && told.contains(&words), "{path}: {told}");
     }
-    for path in ["data/app", "data/run/logs"] {
+    for path in ["data/app", "data/run/app"] {
         let roots = open(&[], &[RootSpec::new("app", scene.outside.join(path))]).unwrap();
         assert_eq!(roots.keep_apart_from(&runtime), Ok(()), "{path}");
     }
