@@ -33,6 +33,8 @@ pub(crate) struct Mount {
     pub(crate) point: Vec<u8>,
     /// The type of the filesystem.
     pub(crate) kind: Vec<u8>,
+    /// What is mounted, as the mounter named it.
+    source: Vec<u8>,
     /// Options of the mount and of the filesystem.
     options: Vec<u8>,
 }
@@ -100,6 +102,16 @@ impl Table {
         Some(spot)
     }
 
+    /// Returns whether something is mounted over a process, or a table of the kernel, in the proc filesystem here.
+    pub(crate) fn covers_processes(&self, proc: &Path) -> bool {
+        let covers = |mount: &Mount| {
+            let point = Path::new(OsStr::from_bytes(&mount.point)).strip_prefix(proc).ok()?;
+            let first = point.components().next()?.as_os_str().as_bytes();
+            Some(first == b"swaps" || first.iter().all(u8::is_ascii_digit))
+        };
+        self.mounts.iter().any(|mount| covers(mount).unwrap_or_default())
+    }
+
     /// Returns whether the proc filesystem here hides processes from users who may not trace them, or leaves out other files.
     pub(crate) fn hides_processes(&self, proc: &Path) -> bool {
         let hides = |option: &[u8]| {
@@ -112,27 +124,35 @@ impl Table {
     }
 }
 
-/// The files of a node as another process sees them.
+/// The files of a node as another task sees them.
 #[derive(Debug)]
 pub(crate) struct View {
+    /// The directory of the task in a proc filesystem.
+    task: PathBuf,
     root: OwnedFd,
-    table: Table,
 }
 
 impl View {
-    /// Opens the view of a process; none where it may not be looked at.
-    pub(crate) fn of(process: u32) -> Option<Self> {
-        let table = Table::read(Path::new(&format!("/proc/{process}/mountinfo"))).ok()?;
+    /// Opens the view of the task that has this directory in a proc filesystem; none where it may not be looked at.
+    pub(crate) fn of(task: PathBuf) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(format!("/proc/{process}/root"), flags, Mode::empty()).ok()?;
-        Some(Self { root, table })
+        let root = rustix::fs::open(task.join("root"), flags, Mode::empty()).ok()?;
+        Some(Self { task, root })
     }
 
-    /// Finds where the directory is that the process knows by this path, whatever links lead there.
-    pub(crate) fn find(&self, path: &Path) -> Option<Spot> {
+    /// Finds where the directory is that the task knows by this path, whatever links lead there. `own` has the mounts of
+    /// this thread.
+    pub(crate) fn find(&self, path: &Path, own: &Table) -> Option<Spot> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let handle = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?;
-        self.table.spot(handle.as_fd())
+        // The kernel shows the path of a file from our root, or else from the root of the mount namespace that it is in.
+        let in_its_namespace = || self.shows_all_mounts().then(|| Table::read(&self.task.join("mountinfo")).ok());
+        own.spot(handle.as_fd()).or_else(|| in_its_namespace()??.spot(handle.as_fd()))
+    }
+
+    /// Returns whether the table of the task has all mounts of its mount namespace, and with their whole paths.
+    fn shows_all_mounts(&self) -> bool {
+        rustix::fs::readlink(self.task.join("root"), Vec::new()).is_ok_and(|path| path.to_bytes() == b"/")
     }
 }
 
@@ -155,6 +175,7 @@ impl Mount {
             root: unescape(fields.get(3)?),
             point: unescape(fields.get(4)?),
             kind: fields.get(dash + 1)?.to_vec(),
+            source: unescape(fields.get(dash + 2)?),
             options: [*fields.get(5)?, *fields.get(dash + 3)?].join(&b','),
         })
     }
@@ -173,11 +194,47 @@ impl Mount {
         Some(if joined.is_empty() { b"/".to_vec() } else { joined })
     }
 
+    /// Lists the directories whose content this mount shows under other identities, as the mounter named them.
+    pub(crate) fn layers(&self) -> Vec<Vec<u8>> {
+        match self.kind.as_slice() {
+            b"overlay" => self.options.split(|byte| *byte == b',').flat_map(layers_of_option).collect(),
+            b"ecryptfs" => vec![self.source.clone()],
+            _ => Vec::new(),
+        }
+    }
+
     /// The number of a mount namespace that this mount keeps.
     pub(crate) fn pinned_namespace(&self) -> Option<u64> {
         let number = self.root.strip_prefix(b"mnt:[")?.strip_suffix(b"]")?;
         std::str::from_utf8(number).ok()?.parse().ok().filter(|_| self.kind == b"nsfs")
     }
+}
+
+/// Lists the directories that an option of an overlay names. In a list, colons are parted by; a colon in a path has a
+/// backslash in front.
+fn layers_of_option(option: &[u8]) -> Vec<Vec<u8>> {
+    let Some(at) = option.iter().position(|byte| *byte == b'=') else { return Vec::new() };
+    let value = unescape(&option[at + 1..]);
+    match &option[..at] {
+        b"lowerdir" => parted_by_colons(&value),
+        b"lowerdir+" | b"datadir+" | b"upperdir" | b"workdir" => vec![value],
+        _ => Vec::new(),
+    }
+}
+
+fn parted_by_colons(list: &[u8]) -> Vec<Vec<u8>> {
+    let (mut paths, mut bytes) = (vec![Vec::new()], list.iter());
+    while let Some(byte) = bytes.next() {
+        match (byte, paths.last_mut()) {
+            (b':', _) => paths.push(Vec::new()),
+            (b'\\', Some(path)) => path.extend(bytes.next()),
+            (other, Some(path)) => path.push(*other),
+            (_, None) => {}
+        }
+    }
+    // Two colons part the layers that have data alone.
+    paths.retain(|path| !path.is_empty());
+    paths
 }
 
 /// Reads a path as the kernel writes it in tables, with blanks and backslashes as `\040`.
@@ -225,6 +282,22 @@ mod tests {
             assert_eq!(found.as_deref(), expected, "{path}");
         }
         assert_eq!(unescape(br"a\040b\134c\9\04"), br"a b\c\9\04");
+    }
+
+    #[test]
+    fn the_layers_of_a_mount_are_read_as_kernels_write_them() {
+        let layers = |line: &str| {
+            let table = Table::parse(line.as_bytes());
+            let text = |path: &Vec<u8>| String::from_utf8(path.clone()).unwrap();
+            table.mounts[0].layers().iter().map(text).collect::<Vec<_>>()
+        };
+        let overlay = |options: &str| layers(&format!("50 27 0:40 / /m rw - overlay overlay rw,{options}\n"));
+        assert_eq!(overlay("lowerdir=/a:/b,upperdir=/u,workdir=/w,uuid=on"), ["/a", "/b", "/u", "/w"]);
+        assert_eq!(overlay("lowerdir=12/fs:11/fs::/data"), ["12/fs", "11/fs", "/data"]);
+        assert_eq!(overlay(r"lowerdir=/a\134:b\040c:/d\054e"), ["/a:b c", "/d,e"]);
+        assert_eq!(overlay("lowerdir+=/a:b,lowerdir+=/c,datadir+=/d"), ["/a:b", "/c", "/d"]);
+        assert_eq!(layers("51 27 0:41 / /home/x rw - ecryptfs /home/.x rw\n"), ["/home/.x"]);
+        assert_eq!(layers("27 1 254:0 / / rw - ext4 /dev/vda rw,lowerdir=/a\n"), [] as [&str; 0]);
     }
 
     #[test]

@@ -18,10 +18,14 @@ pub enum Use {
     MountPoint,
     /// The source of a bind mount.
     MountSource,
+    /// A layer of an overlay mount, in a layer or above one: who uses the file there uses it by another identity.
+    Layer,
     /// A mapping into memory: its process dies of SIGBUS when the file is truncated.
     Mapping,
     /// A running executable.
     Executable,
+    /// Perhaps the backing file of a loop device, of which it cannot be told.
+    MayBackLoopDevice,
     /// The backing file of a loop device.
     LoopDevice,
     /// An active swap file.
@@ -39,10 +43,10 @@ impl Use {
         match self {
             Self::Descriptor | Self::WorkingDirectory | Self::RootDirectory => "HeldOpen",
             Self::MountPoint => "MountPoint",
-            Self::MountSource => "MountSource",
+            Self::MountSource | Self::Layer => "MountSource",
             Self::Executable => "Executing",
             Self::Mapping => "Mapped",
-            Self::LoopDevice => "LoopDevice",
+            Self::LoopDevice | Self::MayBackLoopDevice => "LoopDevice",
             Self::Swap => "SwapFile",
         }
     }
@@ -71,6 +75,13 @@ impl fmt::Display for InUse {
             Use::MountSource => write!(f, "it is the source of a bind mount in the mount namespace of {by}"),
             Use::Executable => write!(f, "{by} executes it"),
             Use::Mapping => write!(f, "{by} maps it into memory"),
+            Use::Layer => write!(
+                f,
+                "it is, holds or lies in a layer of an overlay mount in the mount namespace of {by}, which shows the files under other identities"
+            ),
+            Use::MayBackLoopDevice => {
+                write!(f, "the loop device {by} may be backed by it: the kernel does not say by which file it is")
+            }
             Use::LoopDevice => write!(f, "the loop device {by} is backed by it, or by a file of the same name"),
             Use::Swap => write!(f, "the kernel swaps to it, or to a file of the same name ({by})"),
         }

@@ -133,12 +133,12 @@ impl Recovery<'_> {
             Err(Errno::NOENT) => return End::Gone,
             Err(error) => return End::Left(sentence(error)),
         };
-        let entry = status.entry(LogPath::root());
+        let entry = status.entry(LogPath::from_bytes(name.to_bytes()).unwrap_or_else(|_| LogPath::root()));
         let is_same = entry.identity.inode == aside.inode
             && matches!(entry.kind, FileKind::File | FileKind::Symlink)
             && root.beneath().is_on_mount(status.mount());
         let age = self.started_at.duration_since(entry.modified);
-        let why = match self.open_files.state(&entry.identity, name.to_bytes()) {
+        let why = match self.open_files.state(root.name(), &entry) {
             _ if !is_same => "it is not the file that was to be removed",
             _ if entry.modified > self.started_at => "it has changed since",
             OpenState::Open => "it is in use",

@@ -73,7 +73,7 @@ impl LogRoots {
         }
         let mut entry = status.entry(target.path.clone());
         self.undo_unlinked([&mut entry]);
-        entry.open = open_files.state(&entry.identity, name);
+        entry.open = open_files.state(root.name(), &entry);
         entry.pod_uid = place.pod_uid().map(str::to_owned);
         let leads_somewhere = match entry.kind {
             FileKind::Symlink => self.leads_somewhere(root, parent.as_fd(), name),
@@ -85,7 +85,7 @@ impl LogRoots {
             }
             _ => None,
         };
-        let in_use = open_files.usage(&entry.identity, name).cloned();
+        let in_use = open_files.usage(root.name(), &entry).cloned();
         let (all_uses_seen, seen_at) = (open_files.is_complete(), Timestamp::now());
         Ok(Sight { entry, place, leads_somewhere, tree, in_use, all_uses_seen, seen_at })
     }
@@ -101,7 +101,7 @@ impl LogRoots {
     ) -> Result<Tree, Unseen> {
         let name = directory.path.name().unwrap_or_default();
         let mut tree = Tree::of(directory, Timestamp::now());
-        if let Some(in_use) = open_files.usage(&directory.identity, name) {
+        if let Some(in_use) = open_files.usage(root.name(), directory) {
             tree.add_use(&directory.path, in_use.clone());
         }
         if self.is_root(directory) {
@@ -115,13 +115,13 @@ impl LogRoots {
         let (shared, budget) = (Arc::clone(open_files), self.budget.clone());
         let walk = Walk::from_handle(Arc::clone(root), options, shared, self.limits, budget, handle);
         match walk {
-            Ok(mut walk) => self.add_up(&mut tree, &mut walk, is_in_pod, open_files),
+            Ok(mut walk) => self.add_up(&mut tree, &mut walk, is_in_pod, (root.name(), open_files)),
             Err(error) => tree.hinder(stopped(directory.path.clone(), error)),
         }
         Ok(tree)
     }
 
-    fn add_up(&self, tree: &mut Tree, walk: &mut Walk, is_in_pod: bool, open_files: &OpenFiles) {
+    fn add_up(&self, tree: &mut Tree, walk: &mut Walk, is_in_pod: bool, (root, open_files): (&str, &OpenFiles)) {
         let mut last = walk.prefix().clone();
         loop {
             let mut batch = match walk.next(BATCH) {
@@ -134,7 +134,7 @@ impl LogRoots {
             let seen_at = Timestamp::now();
             for entry in &batch.entries {
                 tree.add(entry, is_in_pod, seen_at);
-                if let Some(in_use) = open_files.usage(&entry.identity, entry.path.name().unwrap_or_default()) {
+                if let Some(in_use) = open_files.usage(root, entry) {
                     tree.add_use(&entry.path, in_use.clone());
                 }
                 if self.is_root(entry) {

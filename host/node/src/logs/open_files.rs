@@ -4,8 +4,8 @@
 //! at other users' processes. A process that cannot be looked at in full may use any file that nobody else seems to use.
 //!
 //! - `tasks`: descriptors, directories, executables and mappings of processes.
-//! - `mounts`: tables of mounts, and what of them concerns a log root.
-//! - `backing`: loop devices and swap files, which no process has open.
+//! - `overlays`: layers of overlays, whose files are used by other identities.
+//! - `backing`: loop devices and swap files, which no process has open, and files that io_uring keeps for a process.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use holystone_core::logs::{Identity, InUse, LogPath, OpenState, Use};
+use holystone_core::logs::{FileEntry, Identity, InUse, LogPath, OpenState, Use};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, StatxFlags};
 use rustix::io::{Errno, Result};
 use rustix::thread::CapabilitySet;
@@ -25,7 +25,11 @@ use super::stat;
 use crate::mounts::{Mount, Table};
 
 mod backing;
+mod overlays;
 mod tasks;
+
+use backing::{Kept, Unidentified};
+use overlays::{Layers, Overlay};
 
 /// Where to look for processes, and whether those of the whole node are there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +96,9 @@ pub struct OpenFiles {
     /// Files that only the kernel has open, by the last component of their path: the path may be one of a mount
     /// namespace that no process is in any more.
     names: HashMap<Vec<u8>, InUse>,
+    /// Loop devices of which the file is not known.
+    unidentified: Vec<Unidentified>,
+    layers: Layers,
     /// All users of the node's files have been looked at.
     is_complete: bool,
 }
@@ -103,19 +110,21 @@ impl OpenFiles {
         let is_complete = own.is_ok() && processes.are_all_visible(own.as_ref().unwrap_or(&Table::default()));
         let regions = roots.iter().filter_map(|root| Region::of(root, own.as_ref().ok()?)).collect::<Vec<_>>();
         let found = Self { is_complete: is_complete && regions.len() == roots.len(), ..Self::default() };
-        let mut scan = Scan { regions, found, pinned: HashSet::new(), seen: HashSet::new(), views: Vec::new() };
-        if scan.all(processes).is_err() {
+        let mut scan = Scan::new(regions, found);
+        if scan.all(processes, own.as_ref().unwrap_or(&Table::default())).is_err() {
             scan.found.is_complete = false;
         }
-        // A mount namespace that is kept without a process in it has mounts that cannot be seen.
-        scan.found.is_complete &= scan.pinned.iter().all(|pinned| scan.seen.contains(pinned));
+        // A mount namespace that is kept without a process in it has mounts that cannot be seen, and so has one in which
+        // no process has its root directory for its own.
+        let mut namespaces = scan.pinned.iter().chain(&scan.inhabited);
+        scan.found.is_complete &= namespaces.all(|namespace| scan.seen.contains(namespace));
         tracing::debug!(uses = scan.found.uses.len(), complete = scan.found.is_complete, "looked for files in use");
         scan.found
     }
 
-    /// Whether this file, or directory, of this name was in use.
-    pub fn state(&self, identity: &Identity, name: &[u8]) -> OpenState {
-        match self.usage(identity, name) {
+    /// Whether this file, or directory, beneath a root of this name was in use.
+    pub fn state(&self, root: &str, entry: &FileEntry) -> OpenState {
+        match self.usage(root, entry) {
             Some(_) => OpenState::Open,
             None if self.is_complete => OpenState::Closed,
             None => OpenState::Unknown,
@@ -123,8 +132,11 @@ impl OpenFiles {
     }
 
     /// How it was in use, as far as that is known.
-    pub fn usage(&self, identity: &Identity, name: &[u8]) -> Option<&InUse> {
-        self.uses.get(&(identity.device, identity.inode)).or_else(|| self.names.get(name))
+    pub fn usage(&self, root: &str, entry: &FileEntry) -> Option<&InUse> {
+        let by_identity = self.uses.get(&(entry.identity.device, entry.identity.inode));
+        let by_name = || self.names.get(entry.path.name()?);
+        let by_exclusion = || self.unidentified.iter().find_map(|file| file.usage(entry));
+        by_identity.or_else(by_name).or_else(|| self.layers.usage(root, &entry.path)).or_else(by_exclusion)
     }
 
     /// Whether whatever is not known to have been in use was not.
@@ -174,16 +186,31 @@ struct Scan<'a> {
     found: OpenFiles,
     /// Mount namespaces that something keeps.
     pinned: HashSet<u64>,
-    /// Mount namespaces with a process in them.
+    /// Mount namespaces with a task in them.
+    inhabited: HashSet<u64>,
+    /// Mount namespaces of which all mounts were seen.
     seen: HashSet<u64>,
-    /// One process for each mount namespace and root directory in it, and its description.
-    views: Vec<(Vec<u8>, Arc<str>)>,
+    /// One task for each mount namespace and root directory in it, as a path in the proc filesystem.
+    views: Vec<String>,
+    /// Overlays, by their devices.
+    overlays: HashMap<u64, Overlay>,
+    /// Files that the kernel keeps for processes.
+    kept: Vec<Kept>,
 }
 
-impl Scan<'_> {
-    fn all(&mut self, processes: &Processes) -> Result<()> {
+impl<'a> Scan<'a> {
+    fn new(regions: Vec<Region<'a>>, found: OpenFiles) -> Self {
+        let (pinned, inhabited, seen) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let (views, overlays, kept) = (Vec::new(), HashMap::new(), Vec::new());
+        Self { regions, found, pinned, inhabited, seen, views, overlays, kept }
+    }
+
+    fn all(&mut self, processes: &Processes, own: &Table) -> Result<()> {
         let proc = rustix::fs::open(&processes.proc, LIST, Mode::empty())?;
+        // What is mounted over a process makes it look as if it had ended.
+        self.found.is_complete &= !own.covers_processes(&processes.proc);
         self.processes(proc.as_fd())?;
+        self.layers(&processes.proc, own);
         self.backing_files(proc.as_fd(), &processes.sys)
     }
 
@@ -205,9 +232,10 @@ impl Scan<'_> {
         }
     }
 
-    /// Adds what is mounted in a mount namespace.
-    fn mounted(&mut self, table: &Table, by: &Arc<str>) {
+    /// Adds what is mounted in the mount namespace of a task.
+    fn mounted(&mut self, table: &Table, task: &str, by: &Arc<str>) {
         for mount in &table.mounts {
+            self.overlay(mount, task, by);
             if let Some(namespace) = mount.pinned_namespace() {
                 self.pinned.insert(namespace);
             }
@@ -245,6 +273,11 @@ fn follow(directory: BorrowedFd<'_>, link: &CStr) -> Result<(u64, u64, u64)> {
     let wanted = StatxFlags::INO | StatxFlags::MNT_ID;
     let status = rustix::fs::statx(directory, link, AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT, wanted)?;
     Ok((rustix::fs::makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino, status.stx_mnt_id))
+}
+
+/// Follows a link of a process to a file as [`follow`] does, and says what is known of it.
+fn follow_file(directory: BorrowedFd<'_>, link: &CStr) -> Result<FileEntry> {
+    stat::by_link(directory, link).map(|status| status.entry(LogPath::root()))
 }
 
 fn read(directory: BorrowedFd<'_>, name: &CStr, into: &mut Vec<u8>) -> Result<()> {

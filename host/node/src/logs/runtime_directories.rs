@@ -27,7 +27,7 @@ impl LogRoots {
     /// With the first root that is, holds or lies in one.
     pub fn keep_apart_from(&self, runtime: &RuntimeDirectories) -> Result<(), RootError> {
         let own = Table::own().unwrap_or_default();
-        let process = runtime.process.and_then(View::of);
+        let process = runtime.process.and_then(|id| View::of(format!("/proc/{id}").into()));
         for directory in &runtime.directories {
             let spots = spots(directory, &own, process.as_ref());
             for root in &self.roots {
@@ -46,7 +46,7 @@ fn spots(directory: &RuntimeDirectory, own: &Table, process: Option<&View>) -> V
     // In a pod the socket alone may be mounted, which still tells where it lies.
     let socket = directory.socket().and_then(|socket| own.find(Path::new(socket)));
     let of_socket = socket.and_then(|spot| Some(Spot { path: spot.path.parent()?.to_owned(), ..spot }));
-    let of_process = process.and_then(|process| process.find(path));
+    let of_process = process.and_then(|process| process.find(path, own));
     [own.find(path), of_socket, of_process].into_iter().flatten().collect()
 }
 

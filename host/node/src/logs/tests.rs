@@ -3,7 +3,7 @@
 
 mod allowed;
 mod aside;
-mod attacks;
+pub(super) mod attacks;
 mod content;
 mod names;
 mod performing;

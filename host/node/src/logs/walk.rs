@@ -186,7 +186,7 @@ impl Walk {
                 return Ok(Step::Nothing);
             }
         };
-        entry.open = self.open_files.state(&entry.identity, entry.path.name().unwrap_or_default());
+        entry.open = self.open_files.state(self.root.name(), &entry);
         entry.pod_uid.clone_from(&level.pod_uid);
         if entry.kind == FileKind::Directory {
             self.directory(&mut entry)?;

@@ -6,11 +6,12 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use holystone_core::logs::Use;
+use holystone_core::logs::{FileKind, Use};
 use rustix::io::Result;
 
-use super::{Scan, follow, is_gone, is_number, names, open_directory, read};
-use crate::mounts::Table;
+use super::backing::Kept;
+use super::{Scan, follow, follow_file, is_gone, is_number, names, open_directory, read};
+use crate::mounts::{Table, unescape};
 
 /// What is kept while all processes are looked at.
 #[derive(Default)]
@@ -26,10 +27,20 @@ struct Sweep {
 struct Process<'a> {
     directory: BorrowedFd<'a>,
     id: &'a [u8],
+    /// The name of the task that is being looked at.
+    task: CString,
     by: Option<Arc<str>>,
 }
 
+/// How often a ring that is busy is looked at.
+const TRIES: u32 = 5;
+
 impl Process<'_> {
+    /// The directory of the task in the proc filesystem.
+    fn path(&self) -> String {
+        format!("{}/task/{}", String::from_utf8_lossy(self.id), self.task.to_string_lossy())
+    }
+
     /// What to call it in a sentence.
     fn by(&mut self) -> Arc<str> {
         let (directory, id) = (self.directory, self.id);
@@ -61,12 +72,14 @@ impl Scan<'_> {
     fn process(&mut self, proc: BorrowedFd<'_>, id: &CString, sweep: &mut Sweep) -> Result<()> {
         let directory = open_directory(proc, id)?;
         let tasks = open_directory(directory.as_fd(), c"task")?;
-        let mut process = Process { directory: directory.as_fd(), id: id.as_bytes(), by: None };
+        let mut process =
+            Process { directory: directory.as_fd(), id: id.as_bytes(), task: CString::default(), by: None };
         let mut has_memory = false;
-        for task in names(tasks.as_fd())? {
-            let Ok(task) = open_directory(tasks.as_fd(), &task).inspect_err(|error| self.missed(Err(*error))) else {
+        for name in names(tasks.as_fd())? {
+            let Ok(task) = open_directory(tasks.as_fd(), &name).inspect_err(|error| self.missed(Err(*error))) else {
                 continue;
             };
+            process.task = name;
             // Our own handles on log directories are none that keep a file.
             if id.as_bytes() != std::process::id().to_string().as_bytes() {
                 let looked = self.descriptors(task.as_fd(), &mut process, sweep);
@@ -74,7 +87,7 @@ impl Scan<'_> {
             }
             for (link, how) in [(c"cwd", Use::WorkingDirectory), (c"root", Use::RootDirectory)] {
                 let looked = self.link(task.as_fd(), link, how, &mut process, sweep);
-                self.missed(looked);
+                self.missed(looked.map(drop));
             }
             let looked = self.namespace(task.as_fd(), &mut process, sweep);
             self.missed(looked);
@@ -91,11 +104,43 @@ impl Scan<'_> {
         let handles = open_directory(task, c"fd")?;
         for handle in names(handles.as_fd())? {
             let looked = self.link(handles.as_fd(), &handle, Use::Descriptor, process, sweep);
-            self.missed(looked);
+            self.missed(looked.as_ref().map(drop).map_err(|error| *error));
+            if looked.is_ok_and(|is_nameless| is_nameless) {
+                let looked = self.registered(task, handles.as_fd(), &handle, process);
+                self.missed(looked);
+            }
         }
         Ok(())
     }
 
+    /// Adds the files that io_uring keeps for a process, by a descriptor of it.
+    fn registered(
+        &mut self,
+        task: BorrowedFd<'_>,
+        handles: BorrowedFd<'_>,
+        handle: &CStr,
+        process: &mut Process<'_>,
+    ) -> Result<()> {
+        let name = rustix::fs::readlinkat(handles, handle, Vec::new())?;
+        if name.to_bytes() != b"anon_inode:[io_uring]" {
+            return Ok(());
+        }
+        let (mut text, by) = (Vec::new(), process.by());
+        let path = CString::new([b"fdinfo/", handle.to_bytes()].concat()).unwrap_or_default();
+        for _ in 0..TRIES {
+            read(task, &path, &mut text)?;
+            if let Some(paths) = registered_files(&text) {
+                let kept = |path| Kept { path, how: Use::Descriptor, by: Arc::clone(&by) };
+                self.kept.extend(paths.into_iter().map(kept));
+                return Ok(());
+            }
+        }
+        // The ring was busy each time, and then the kernel lists nothing.
+        self.found.is_complete = false;
+        Ok(())
+    }
+
+    /// Adds what a link of a process stands for, and returns whether that is of no kind that files have.
     fn link(
         &mut self,
         directory: BorrowedFd<'_>,
@@ -103,8 +148,9 @@ impl Scan<'_> {
         how: Use,
         process: &mut Process<'_>,
         sweep: &Sweep,
-    ) -> Result<()> {
-        let (device, inode, _) = follow(directory, link)?;
+    ) -> Result<bool> {
+        let file = follow_file(directory, link)?;
+        let (device, inode) = (file.identity.device, file.identity.inode);
         self.add(device, inode, how, || process.by());
         if Some(device) == sweep.namespaces {
             let name = rustix::fs::readlinkat(directory, link, Vec::new())?;
@@ -112,22 +158,28 @@ impl Scan<'_> {
                 self.pinned.insert(inode);
             }
         }
-        Ok(())
+        Ok(file.kind == FileKind::Other)
     }
 
     /// Reads the mounts of a task's mount namespace, once for each root directory that tasks have in it: a table shows
-    /// only what can be reached from there.
+    /// only what can be reached from there, and all that is mounted if that is the root of the namespace.
     fn namespace(&mut self, task: BorrowedFd<'_>, process: &mut Process<'_>, sweep: &mut Sweep) -> Result<()> {
         let (_, namespace, _) = follow(task, c"ns/mnt")?;
         let (_, inode, mount) = follow(task, c"root")?;
-        self.seen.insert(namespace);
+        self.inhabited.insert(namespace);
         if !sweep.read.insert((namespace, mount, inode)) {
             return Ok(());
         }
         read(task, c"mountinfo", &mut sweep.buffer)?;
-        let by = process.by();
-        self.mounted(&Table::parse(&sweep.buffer), &by);
-        self.views.push((process.id.to_owned(), by));
+        let (table, by, path) = (Table::parse(&sweep.buffer), process.by(), process.path());
+        // A root that was unmounted, or that lies beneath that of the namespace, has a table of its own.
+        let is_whole = rustix::fs::readlinkat(task, c"root", Vec::new())?.to_bytes() == b"/"
+            && table.mounts.iter().any(|shown| shown.id == mount && shown.point == b"/");
+        if is_whole {
+            self.seen.insert(namespace);
+        }
+        self.mounted(&table, &path, &by);
+        self.views.push(path);
         Ok(())
     }
 
@@ -159,6 +211,23 @@ impl Scan<'_> {
         }
         Ok(!buffer.is_empty())
     }
+}
+
+/// Lists the files that a ring keeps, by what the kernel shows of it; none if it shows only part of it. What has no path,
+/// as a socket, is left out.
+pub(super) fn registered_files(text: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut lines = text.split(|byte| *byte == b'\n').skip_while(|line| !line.starts_with(b"UserFiles:"));
+    let count = lines.next()?.strip_prefix(b"UserFiles:")?.trim_ascii();
+    let count: usize = std::str::from_utf8(count).ok()?.parse().ok()?;
+    let files: Vec<&[u8]> = lines.map_while(registered_file).collect();
+    let paths = files.iter().filter(|path| path.starts_with(b"/")).map(|path| unescape(path)).collect();
+    (files.len() == count).then_some(paths)
+}
+
+/// Reads `    0: /path`.
+fn registered_file(line: &[u8]) -> Option<&[u8]> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    is_number(line[..colon].trim_ascii()).then(|| line[colon + 1..].trim_ascii())
 }
 
 /// The range, device and inode of a line of `maps`, if a file is mapped.

@@ -46,17 +46,17 @@ impl Proc {
 
     fn states(&self) -> [OpenState; 3] {
         let scanned = self.scan();
-        ["open", "closed", "work"].map(|name| scanned.state(&self.identity(name), name.as_bytes()))
+        ["open", "closed", "work"].map(|name| scanned.state("app", &self.entry(name)))
     }
 
-    fn identity(&self, name: &str) -> Identity {
+    fn entry(&self, name: &str) -> FileEntry {
         let root = &self.scene.roots.roots[0];
         let parent = root.reach(&path(name).parent().unwrap(), PASSAGE).unwrap();
-        stat::by_name(parent.as_fd(), &c_name(path(name).name().unwrap())).unwrap().identity()
+        stat::by_name(parent.as_fd(), &c_name(path(name).name().unwrap())).unwrap().entry(path(name))
     }
 
     fn usage(&self, name: &str) -> Option<InUse> {
-        self.scan().usage(&self.identity(name), last(name.as_bytes())).cloned()
+        self.scan().usage("app", &self.entry(name)).cloned()
     }
 }
 
@@ -123,6 +123,34 @@ fn in_the_first_namespace_all_processes_are_seen_unless_proc_hides_some() {
 }
 
 #[test]
+fn what_is_mounted_over_a_process_hides_what_it_uses() {
+    let own = |point: &str| Table::parse(format!("60 22 0:99 / {point} rw - tmpfs none rw\n").as_bytes());
+    for point in ["/proc/17", "/proc/17/fd", "/proc/17/task/17/maps", "/proc/swaps"] {
+        assert!(own(point).covers_processes(Path::new("/proc")), "{point}");
+    }
+    // As container runtimes cover parts of it, and what systemd mounts there.
+    for point in ["/proc", "/proc/sys/fs/binfmt_misc", "/proc/kcore", "/proc/scsi", "/process/17", "/"] {
+        assert!(!own(point).covers_processes(Path::new("/proc")), "{point}");
+    }
+}
+
+#[test]
+fn the_files_that_a_ring_keeps_are_read_in_full_or_not_at_all() {
+    let read = |text: &str| {
+        let paths = tasks::registered_files(text.as_bytes())?;
+        Some(paths.into_iter().map(|path| String::from_utf8(path).unwrap()).collect::<Vec<_>>())
+    };
+    let files =
+        "pos:\t0\nUserFiles:\t3\n    0: /var/log/a\\040b\n    1: socket:[17]\n    2: /x (deleted)\nUserBufs:\t0\n";
+    assert_eq!(read(files).unwrap(), ["/var/log/a b", "/x (deleted)"]);
+    assert_eq!(read("UserFiles:\t0\nUserBufs:\t0\n").unwrap(), [] as [&str; 0]);
+    // A ring that is busy shows less.
+    for busy in ["", "pos:\t0\n", "UserFiles:\t2\nUserBufs:\t0\n", "UserFiles:\t2\n    0: /a\n"] {
+        assert_eq!(read(busy), None, "{busy:?}");
+    }
+}
+
+#[test]
 fn one_process_that_cannot_be_looked_at_in_full_makes_all_the_rest_unknown() {
     for part in ["fd", "maps", "cwd/x", "exe/x", "ns/mnt/x"] {
         let proc = Proc::new();
@@ -156,7 +184,7 @@ fn without_proc_or_sys_nothing_is_known() {
 #[test]
 fn mappings_are_known_by_device_and_inode() {
     let proc = Proc::new();
-    let Identity { device, inode, .. } = proc.identity("closed");
+    let Identity { device, inode, .. } = proc.entry("closed").identity;
     let device = format!("{:02x}:{:02x}", rustix::fs::major(device), rustix::fs::minor(device));
     let maps = format!(
         "7f00-7f01 rw-p 00000000 00:00 0 \n7f02-7f03 rw-s 00000000 {device} {inode} /some where/else (deleted)\n"

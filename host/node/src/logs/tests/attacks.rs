@@ -210,7 +210,7 @@ fn of_a_directory_under_attack_nothing_goes_but_what_was_in_it() {
 }
 
 /// Runs something in a mount namespace of its own, in which nothing reaches anybody else.
-pub(super) fn in_own_mounts(test: &str, work: impl FnOnce() + Send) {
+pub(in crate::logs) fn in_own_mounts(test: &str, work: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
         let alone = scope.spawn(|| {
             #[expect(deprecated, reason = "only a new table of open files is unsafe, and this asks for none")]

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/io_uring.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const char *way, *path;
@@ -25,6 +27,17 @@ static void map(void) {
     check(bytes == MAP_FAILED, "mmap");
     close(file);
     bytes[0] = '!';
+}
+
+/* Only the ring has the file open. */
+static void ring(void) {
+    struct io_uring_params parameters = {0};
+    int ring = syscall(SYS_io_uring_setup, 1, &parameters);
+    check(ring < 0, "io_uring_setup");
+    int file = open(path, O_RDONLY);
+    check(file < 0, "open");
+    check(syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &file, 1) != 0, "io_uring_register");
+    close(file);
 }
 
 static void *thread(void *main_thread) {
@@ -53,6 +66,8 @@ int main(int count, char **arguments) {
     path = arguments[2];
     if (strcmp(way, "map") == 0)
         map();
+    if (strcmp(way, "ring") == 0)
+        ring();
     check(pthread_create(&other, NULL, thread, &main_thread) != 0, "pthread_create");
     if (strncmp(way, "leader", 6) == 0)
         pthread_exit(NULL);

@@ -9,8 +9,9 @@ use holystone_core::guard::logs::LogRefusal;
 use holystone_core::proposal::Wish;
 
 use super::super::*;
-use crate::logs::Confinement;
+use crate::logs::tests::attacks::in_own_mounts;
 use crate::logs::tests::{Scene, can, directory, file, is_root, truncation};
+use crate::logs::{Confinement, LogLimits, LogRoots, RootSpec};
 
 /// A process that uses a file until it is dropped.
 pub(in crate::logs) struct Holder(Child);
@@ -53,6 +54,12 @@ fn scan(scene: &mut Scene) {
 
 fn refusal(scene: &Scene, wish: &Wish) -> LogRefusal {
     scene.judge(wish).expect_err("it is in use")
+}
+
+/// Whether all processes of this machine could be looked at just now.
+fn sees_all(scene: &mut Scene) -> bool {
+    scan(scene);
+    scene.open_files.is_complete()
 }
 
 /// A file, and a directory in which it is, are refused with this code; a truncation as well, unless that is harmless.
@@ -101,6 +108,42 @@ fn what_threads_and_mappings_use_is_in_use() {
     scan(&mut scene);
     let refused = refusal(&scene, &directory("d"));
     assert_eq!(refused.to_string(), format!("it is the working directory of process {} (holder)", holder.id()));
+}
+
+#[test]
+fn what_a_ring_keeps_is_in_use() {
+    const TEST: &str = "what_a_ring_keeps_is_in_use";
+    let mut scene = scene();
+    let held = scene.root.join("d/held");
+    let holder = program(&scene).and_then(|program| Holder::start(Command::new(program).arg("ring").arg(&held)));
+    let Some(holder) = holder.filter(|_| is_root()) else {
+        can(TEST, "it takes root, a C compiler and io_uring", false);
+        return;
+    };
+    let sentence = format!("process {} (holder) holds it open", holder.id());
+    in_use(&mut scene, "HeldOpen", &sentence, true);
+    fs::rename(scene.root.join("d/held"), scene.root.join("renamed")).unwrap();
+    scan(&mut scene);
+    assert_eq!(refusal(&scene, &file("renamed")).code(), "HeldOpen");
+    fs::hard_link(scene.root.join("renamed"), scene.root.join("other")).unwrap();
+    fs::remove_file(scene.root.join("renamed")).unwrap();
+    assert!(!sees_all(&mut scene), "the name that it had is gone");
+}
+
+#[test]
+fn a_process_that_something_is_mounted_over_may_use_everything() {
+    in_own_mounts("a_process_that_something_is_mounted_over", || {
+        let mut scene = scene();
+        let held = fs::File::open(scene.root.join("d/held")).unwrap();
+        let holder = Holder::start(Command::new("sh").args(["-c", "echo ready; exec sleep 1000"]).stdin(held)).unwrap();
+        let saw_all = sees_all(&mut scene);
+        assert_eq!(refusal(&scene, &file("d/held")).code(), "HeldOpen");
+        let process = format!("/proc/{}", holder.id());
+        rustix::mount::mount("tmpfs", &process, "tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
+        assert!(!sees_all(&mut scene));
+        rustix::mount::unmount(&process, rustix::mount::UnmountFlags::DETACH).unwrap();
+        assert_eq!(sees_all(&mut scene), saw_all);
+    });
 }
 
 #[test]
@@ -227,6 +270,142 @@ fn the_file_of_a_loop_device_is_in_use() {
     let detached = Command::new("losetup").args(["--detach", &device]).status().unwrap();
     assert!(detached.success());
     checked.unwrap();
+}
+
+/// Attaches a file to a loop device by a script, checks that it is in use, and detaches it.
+fn backed(test: &str, scene: &mut Scene, script: &str, check: impl FnOnce(&mut Scene, &str)) {
+    let image = scene.root.join("d/image");
+    // So long that no file of another test may be behind the device.
+    fs::File::create(&image).unwrap().set_len(1 << 40).unwrap();
+    fs::create_dir(scene.outside.join("m")).unwrap();
+    let unshared = ["--mount", "--propagation", "private", "sh", "-ec", script, "sh"];
+    let attached = Command::new("unshare").args(unshared).arg(&image).arg(&scene.outside).output();
+    let Some(attached) = attached.ok().filter(|output| output.status.success() && is_root()) else {
+        can(test, "it takes root and loop devices", false);
+        return;
+    };
+    let device = String::from_utf8(attached.stdout).unwrap().trim().to_owned();
+    let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        scan(scene);
+        check(scene, device.trim_start_matches("/dev/"));
+    }));
+    assert!(Command::new("losetup").args(["--detach", &device]).status().unwrap().success());
+    checked.unwrap();
+}
+
+#[test]
+fn the_file_of_a_loop_device_is_in_use_when_its_name_is_gone() {
+    const TEST: &str = "the_file_of_a_loop_device_is_in_use_when_its_name_is_gone";
+    for script in [
+        // Mounted by itself, in a mount namespace that is gone.
+        "mount -t tmpfs none $2/m; touch $2/m/o; mount --bind $1 $2/m/o; losetup --find --show $2/m/o",
+        // By another name, which is gone.
+        "ln $1 $2/n; losetup --find --show $2/n; rm $2/n",
+    ] {
+        let mut scene = scene();
+        backed(TEST, &mut scene, script, |scene, device| {
+            let sentence =
+                format!("the loop device {device} may be backed by it: the kernel does not say by which file it is");
+            let refused = refusal(scene, &file("d/image"));
+            assert_eq!((refused.code(), refused.to_string()), ("LoopDevice", sentence), "{script}");
+            assert_eq!(refusal(scene, &truncation("d/image")).code(), "LoopDevice");
+            assert_eq!(refusal(scene, &directory("d")).code(), "LoopDevice");
+            assert!(scene.judge(&file("free")).is_ok(), "it is shorter than the device");
+        });
+    }
+}
+
+#[test]
+fn what_is_in_a_layer_of_an_overlay_is_in_use() {
+    const TEST: &str = "what_is_in_a_layer_of_an_overlay_is_in_use";
+    let mut scene = scene();
+    let saw_all = sees_all(&mut scene);
+    for path in ["on/low", "on/up", "on/work", "beside"] {
+        fs::create_dir_all(scene.root.join(path)).unwrap();
+    }
+    scene.file("on/low/deep/x", "12345");
+    scene.file("on/up/x", "12345");
+    fs::create_dir(scene.outside.join("m")).unwrap();
+    // An upper layer cannot be on every filesystem.
+    let mount = format!(
+        "mount -t overlay none -o lowerdir={0}/on/low:{0}/on/up {1}/m",
+        scene.root.display(),
+        scene.outside.display()
+    );
+    let Some(holder) = elsewhere(&mount).filter(|_| is_root()) else {
+        can(TEST, "it takes root, unshare and overlays", false);
+        return;
+    };
+    assert_eq!(sees_all(&mut scene), saw_all, "its layers are found");
+    for wish in [file("on/low/deep/x"), file("on/up/x"), truncation("on/up/x"), directory("on/low"), directory("on")] {
+        let refused = refusal(&scene, &wish);
+        assert_eq!(refused.code(), "MountSource", "{wish:?}: {refused}");
+        assert!(refused.to_string().contains(&format!("of process {} (sleep)", holder.id())), "{refused}");
+    }
+    assert!(scene.judge(&file("d/held")).is_ok() && scene.judge(&directory("beside")).is_ok());
+    // The root itself, or what it is in, may be the layer.
+    let inner = RootSpec::new("app", scene.root.join("on/low/deep"));
+    scene.roots = LogRoots::open(&[inner], LogLimits::default(), None).unwrap();
+    scan(&mut scene);
+    assert_eq!(refusal(&scene, &file("x")).code(), "MountSource");
+    drop(holder);
+    scan(&mut scene);
+    assert!(scene.judge(&file("x")).is_ok(), "the overlay is gone");
+}
+
+#[test]
+fn layers_that_are_named_from_a_directory_that_is_not_known_are_known_by_their_ends() {
+    const TEST: &str = "layers_that_are_named_from_a_directory_that_is_not_known";
+    let mut scene = scene();
+    let saw_all = sees_all(&mut scene);
+    for path in ["12/fs/x", "13/fs/x", "14/fs/x"] {
+        scene.file(path, "12345");
+    }
+    fs::create_dir(scene.outside.join("m")).unwrap();
+    let mount = format!(
+        "cd {0} && mount -t overlay none -o lowerdir=12/fs:13/fs {1}/m && cd /",
+        scene.root.display(),
+        scene.outside.display()
+    );
+    let Some(_holder) = elsewhere(&mount).filter(|_| is_root()) else {
+        can(TEST, "it takes root, unshare and overlays", false);
+        return;
+    };
+    assert_eq!(sees_all(&mut scene), saw_all, "what has other names is not touched by it");
+    assert_eq!(refusal(&scene, &file("12/fs/x")).code(), "MountSource");
+    assert_eq!(refusal(&scene, &directory("13")).code(), "MountSource");
+    assert!(scene.judge(&file("14/fs/x")).is_ok());
+}
+
+#[test]
+fn a_namespace_whose_only_process_sees_part_of_it_may_use_everything() {
+    const TEST: &str = "a_namespace_whose_only_process_sees_part_of_it_may_use_everything";
+    let mut scene = scene();
+    fs::create_dir(scene.outside.join("jail")).unwrap();
+    fs::write(scene.outside.join("there"), "").unwrap();
+    let (held, outside) = (scene.root.join("d/held"), scene.outside.display().to_string());
+    let jailed = |root: &str| {
+        let script = format!(
+            "mount --bind {} {outside}/there && mount --bind / {outside}/jail && echo ready && exec {root} sleep 1000",
+            held.display()
+        );
+        Holder::start(Command::new("unshare").args(["--mount", "--propagation", "private", "sh", "-c", &script]))
+    };
+    let Some(holder) = jailed("").filter(|_| is_root()) else {
+        can(TEST, "it takes root, unshare and chroot", false);
+        return;
+    };
+    let saw_all = sees_all(&mut scene);
+    assert_eq!(refusal(&scene, &file("d/held")).code(), "MountSource");
+    drop(holder);
+    let holder = jailed(&format!("chroot {outside}/jail")).unwrap();
+    let root = format!("/proc/{}/root", holder.id());
+    while fs::read_link(&root).is_ok_and(|path| path == Path::new("/")) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(!sees_all(&mut scene), "its mounts above the jail do not show");
+    drop(holder);
+    assert_eq!(sees_all(&mut scene), saw_all);
 }
 
 #[test]
