@@ -86,7 +86,8 @@ impl LogRoots {
                 let path = path.join(name).map(|path| path.to_string()).unwrap_or_default();
                 text::shown(&format!("{}:{path}", place.root))
             };
-            match recovery.one(root, directory.as_fd(), &name, &aside) {
+            let place = Place { root, path: &path, directory: directory.as_fd() };
+            match recovery.one(&place, &name, &aside) {
                 End::Gone => {}
                 End::GivenBack => notices.push(format!(
                     "{}: an interrupted run had taken it aside to remove it; it has its name back",
@@ -114,40 +115,52 @@ struct Recovery<'a> {
     started_at: Timestamp,
 }
 
+/// An open directory in which files may have been taken aside.
+struct Place<'a> {
+    root: &'a Root,
+    path: &'a LogPath,
+    directory: BorrowedFd<'a>,
+}
+
 impl Recovery<'_> {
-    fn one(&self, root: &Root, directory: BorrowedFd<'_>, name: &CString, aside: &Aside<'_>) -> End {
+    fn one(&self, place: &Place<'_>, name: &CString, aside: &Aside<'_>) -> End {
         let Some(before) = aside.name else {
             return End::Left("its own name was too long to be kept, so give it one".to_owned());
         };
-        match rustix::fs::renameat_with(directory, name, directory, c_name(before), RenameFlags::NOREPLACE) {
+        let to = c_name(before);
+        match rustix::fs::renameat_with(place.directory, name, place.directory, to, RenameFlags::NOREPLACE) {
             Ok(()) => End::GivenBack,
             Err(Errno::NOENT) => End::Gone,
-            Err(Errno::EXIST) => self.finish(root, directory, name, aside),
+            Err(Errno::EXIST) => self.finish(place, name, aside),
             Err(error) => End::Left(format!("it could not be given its name back: {}", sentence(error))),
         }
     }
 
-    fn finish(&self, root: &Root, directory: BorrowedFd<'_>, name: &CString, aside: &Aside<'_>) -> End {
-        let status = match stat::by_name(directory, name) {
+    fn finish(&self, place: &Place<'_>, name: &CString, aside: &Aside<'_>) -> End {
+        let status = match stat::by_name(place.directory, name) {
             Ok(status) => status,
             Err(Errno::NOENT) => return End::Gone,
             Err(error) => return End::Left(sentence(error)),
         };
-        let entry = status.entry(LogPath::from_bytes(name.to_bytes()).unwrap_or_else(|_| LogPath::root()));
+        let entry = status.entry(place.path.join(name.to_bytes()).unwrap_or_else(|_| LogPath::root()));
         let is_same = entry.identity.inode == aside.inode
             && matches!(entry.kind, FileKind::File | FileKind::Symlink)
-            && root.beneath().is_on_mount(status.mount());
-        let age = self.started_at.duration_since(entry.modified);
-        let why = match self.open_files.state(root.name(), &entry) {
+            && place.root.beneath().is_on_mount(status.mount());
+        // Being taken aside was a change as well, and since then another process may have opened it.
+        let now = Timestamp::now();
+        let age = now.duration_since(entry.touched(now));
+        let why = match self.open_files.state(place.root.name(), &entry) {
             _ if !is_same => "it is not the file that was to be removed",
             _ if entry.modified > self.started_at => "it has changed since",
             OpenState::Open => "it is in use",
             OpenState::Unknown if age < self.unknown_open_age => "it may be in use",
-            OpenState::Closed | OpenState::Unknown => match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
-                Ok(()) => return End::Removed,
-                Err(Errno::NOENT) => return End::Gone,
-                Err(error) => return End::Left(sentence(error)),
-            },
+            OpenState::Closed | OpenState::Unknown => {
+                match rustix::fs::unlinkat(place.directory, name, AtFlags::empty()) {
+                    Ok(()) => return End::Removed,
+                    Err(Errno::NOENT) => return End::Gone,
+                    Err(error) => return End::Left(sentence(error)),
+                }
+            }
         };
         End::Left(format!("{why}, and another file has its name by now"))
     }

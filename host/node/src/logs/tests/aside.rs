@@ -96,8 +96,11 @@ fn what_may_not_be_removed_is_kept_told_and_looked_for_again() {
         fs::write(path, "written").unwrap();
         record
     });
-    keeps("it may be in use", &|scene, _| {
+    // However old the content is: since it was taken aside, a process may have opened it.
+    keeps("it may be in use", &|scene, path| {
         scene.open_files = Arc::default();
+        let old = std::time::SystemTime::now() - std::time::Duration::from_hours(24 * 30);
+        fs::File::open(path).unwrap().set_modified(old).unwrap();
         record(scene, &["d"])
     });
     if can("what is in use is kept", "looking at all processes takes root", is_root()) {
