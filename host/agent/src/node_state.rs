@@ -92,6 +92,7 @@ impl LockedState {
     pub(crate) async fn recover(&mut self, logs: &LogAccess, unknown_open_age: SignedDuration) -> anyhow::Result<()> {
         let record = self.aside();
         if record.runs.is_empty() {
+            self.tell_of_garbled_aside();
             return Ok(());
         }
         let recovered = logs.recover(record, unknown_open_age).await?;
@@ -124,10 +125,23 @@ impl LockedState {
         }
     }
 
-    /// A record that cannot be read is none: it was written whole, and by this user.
+    /// A record that cannot be read is none, which [`Remembered::tell_of_garbled_aside`] reports.
     fn aside(&self) -> AsideRecord {
         let text = self.kept.as_ref().and_then(|state_dir| state_dir.kept(ASIDE, MAX_ASIDE).ok().flatten());
         text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
+    /// Reports a record that cannot be read, and forgets it. An empty one is never kept.
+    fn tell_of_garbled_aside(&mut self) {
+        let Some(state_dir) = &self.kept else { return };
+        let is_none = matches!(state_dir.kept(ASIDE, MAX_ASIDE), Ok(None));
+        if !is_none {
+            let forgotten = state_dir.forget(ASIDE);
+            self.tell(format!("the record {ASIDE} of an interrupted run cannot be read: files that it had taken aside keep their names, .holystone-RUN-…"));
+            if let Err(error) = forgotten {
+                self.tell(error.to_string());
+            }
+        }
     }
 
     fn keep_aside(&mut self, record: &AsideRecord) {

@@ -24,7 +24,7 @@ pub mod walk;
 
 use jiff::Timestamp;
 
-pub use aside::{Aside, AsideDirectory, AsideRecord, AsideRun, aside_name};
+pub use aside::{Aside, AsideDirectory, AsideRecord, AsideRoot, AsideRun, aside_name};
 pub use glob::{Glob, GlobError};
 pub use in_use::{InUse, Use};
 pub use path::{LogPath, PathError};

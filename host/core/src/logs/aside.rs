@@ -4,6 +4,8 @@
 //! A name carries what a run needs to finish the removal or to give back the name: `.holystone-RUN-NUMBER-INODE.NAME`.
 //! The record carries where to look, since the files may be anywhere beneath the log roots.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +64,19 @@ pub struct AsideRun {
     pub started_at: Timestamp,
     /// The directories in which it was to remove files.
     pub directories: Vec<AsideDirectory>,
+    /// Which directories the roots were, by their names: the next run may know one by another name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roots: BTreeMap<String, AsideRoot>,
+}
+
+/// Which directory a log root was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AsideRoot {
+    /// The device that it was on.
+    pub device: u64,
+    /// Its inode.
+    pub inode: u64,
 }
 
 /// A directory beneath a log root.
@@ -137,7 +152,8 @@ mod tests {
         let mut record = AsideRecord::default();
         for number in 0..20 {
             let directories = vec![AsideDirectory { root: "app".to_owned(), path: "d".to_owned() }];
-            record.add(AsideRun { run: number.to_string(), started_at: Timestamp::UNIX_EPOCH, directories });
+            let roots = [("app".to_owned(), AsideRoot { device: 1, inode: number })].into();
+            record.add(AsideRun { run: number.to_string(), started_at: Timestamp::UNIX_EPOCH, directories, roots });
         }
         let runs: Vec<&str> = record.runs.iter().map(|run| run.run.as_str()).collect();
         assert_eq!((runs.len(), runs[0], runs[15]), (16, "4", "19"));

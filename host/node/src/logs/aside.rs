@@ -1,9 +1,13 @@
 //! What an interrupted run has taken aside: its removal is finished, or it gets its name back.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
-use holystone_core::logs::{Aside, AsideDirectory, AsideRecord, AsideRun, FileKind, LogPath, OpenState};
+use holystone_core::logs::{
+    Aside, AsideDirectory, AsideRecord, AsideRoot, AsideRun, FileKind, Identity, LogPath, OpenState,
+};
 use holystone_core::text;
 use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{AtFlags, RenameFlags};
@@ -39,7 +43,13 @@ impl LogRoots {
         let mut directories: Vec<AsideDirectory> = directories.into_iter().collect();
         directories.sort_unstable();
         directories.dedup();
-        AsideRun { run: self.run.clone(), started_at, directories }
+        let mark = |root: &Arc<Root>| {
+            let Identity { device, inode, .. } = root.identity();
+            (root.name().to_owned(), AsideRoot { device, inode })
+        };
+        let named = |root: &&Arc<Root>| directories.iter().any(|directory| directory.root == root.name());
+        let roots = self.roots.iter().filter(named).map(mark).collect();
+        AsideRun { run: self.run.clone(), started_at, directories, roots }
     }
 
     /// Whether these names are of this run.
@@ -53,10 +63,12 @@ impl LogRoots {
     pub fn recover(&self, record: AsideRecord, open_files: &OpenFiles, unknown_open_age: SignedDuration) -> Recovered {
         let mut recovered = Recovered::default();
         for mut run in record.runs {
-            let id = (run.run.clone(), run.started_at);
+            let (id, roots) = ((run.run.clone(), run.started_at), run.roots.clone());
             run.directories.retain(|directory| {
+                // Another run may have this root.
+                let Some(root) = self.root_of(directory, &roots) else { return true };
                 let recovery = Recovery { open_files, unknown_open_age, run: &id.0, started_at: id.1 };
-                !self.recover_in(directory, &recovery, &mut recovered.notices)
+                !self.recover_in(root, directory, &recovery, &mut recovered.notices)
             });
             if !run.directories.is_empty() {
                 recovered.record.runs.push(run);
@@ -65,10 +77,26 @@ impl LogRoots {
         recovered
     }
 
+    /// Finds the root that a directory is in: the one that it was, whatever it is called now. After a boot a device may have
+    /// another number, so the root of its name is it as well if it has its inode.
+    fn root_of(&self, place: &AsideDirectory, roots: &BTreeMap<String, AsideRoot>) -> Option<&Arc<Root>> {
+        let named = self.find(&place.root).ok();
+        let Some(mark) = roots.get(&place.root) else { return named };
+        let is_it = |root: &&Arc<Root>| {
+            let Identity { device, inode, .. } = root.identity();
+            *mark == AsideRoot { device, inode }
+        };
+        self.roots.iter().find(is_it).or_else(|| named.filter(|root| root.identity().inode == mark.inode))
+    }
+
     /// Whether nothing is left to do in this directory.
-    fn recover_in(&self, place: &AsideDirectory, recovery: &Recovery<'_>, notices: &mut Vec<String>) -> bool {
-        // Another run may have this root.
-        let Ok(root) = self.find(&place.root) else { return false };
+    fn recover_in(
+        &self,
+        root: &Root,
+        place: &AsideDirectory,
+        recovery: &Recovery<'_>,
+        notices: &mut Vec<String>,
+    ) -> bool {
         let Ok(path) = place.path.parse::<LogPath>() else { return true };
         let directory = match root.reach(&path, LIST) {
             Ok(directory) => directory,
@@ -84,7 +112,7 @@ impl LogRoots {
             let name = name.to_owned();
             let shown = |name: &[u8]| {
                 let path = path.join(name).map(|path| path.to_string()).unwrap_or_default();
-                text::shown(&format!("{}:{path}", place.root))
+                text::shown(&format!("{}:{path}", root.name()))
             };
             let place = Place { root, path: &path, directory: directory.as_fd() };
             match recovery.one(&place, &name, &aside) {
