@@ -289,12 +289,12 @@ async fn the_directories_of_the_runtime_that_is_asked_are_no_log_roots() -> anyh
     const TEST: &str = "the_directories_of_the_runtime_that_is_asked_are_no_log_roots";
     on_each_containerd(TEST, async |containerd| {
         let base = containerd.socket().parent().unwrap().canonicalize()?;
-        let logs = base.join("app/logs");
+        let (state, logs) = (tempfile::tempdir()?, base.join("app/logs"));
         fs::create_dir_all(&logs)?;
         let plan = |path: &Path| {
             let mut plan = policy("plan", "builtin:log-retention", OLD);
-            plan.arg(format!("--log-root=app={}", path.display()));
-            end(on(&mut plan, &containerd.endpoint()))
+            plan.args(["--endpoint", &containerd.endpoint(), "--state-dir"]).arg(state.path().join("state"));
+            end(plan.arg(format!("--log-root=app={}", path.display())))
         };
         let parts = ["", "root", "root/io.containerd.content.v1.content", "state", "state/io.containerd.grpc.v1.cri"];
         for path in parts.map(|part| base.join(part)).iter().filter(|path| path.exists()) {
