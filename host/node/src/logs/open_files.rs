@@ -5,7 +5,7 @@
 //!
 //! - `tasks`: descriptors, directories, executables and mappings of processes.
 //! - `overlays`: layers of overlays, whose files are used by other identities.
-//! - `backing`: loop devices and swap files, which no process has open, and files that io_uring keeps for a process.
+//! - `backing`: loop devices and swap files, which no process has open, and files that `io_uring` keeps for a process.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;

@@ -1,4 +1,4 @@
-//! Files that only the kernel has open: those behind loop devices, swap files, and those that io_uring keeps for a
+//! Files that only the kernel has open: those behind loop devices, swap files, and those that `io_uring` keeps for a
 //! process. The kernel gives a path and no inode: a path of the mount namespace in which the file was opened, which may be
 //! gone. So the path is looked up in all of them, and files of the same name count as well.
 //!

@@ -113,7 +113,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Adds the files that io_uring keeps for a process, by a descriptor of it.
+    /// Adds the files that `io_uring` keeps for a process, by a descriptor of it.
     fn registered(
         &mut self,
         task: BorrowedFd<'_>,
