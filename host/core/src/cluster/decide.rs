@@ -495,7 +495,10 @@ impl Step<'_> {
     fn replace(&mut self, live: &Value, name: &str, because: &str) -> Outlook {
         let running = self.runs_of(live).find(|run| !is_over(run)).map(|run| name_of(run).to_owned());
         if let Some(run) = running {
-            let message = format!("AdvancedCronJob {name} is recreated when its run {run} has ended");
+            let message = format!(
+                "AdvancedCronJob {name} is recreated when its run {run} has ended; delete BroadcastJob {run} to give that \
+                 run up"
+            );
             if live["spec"]["paused"] != true {
                 self.actions.push(Action::Pause(live.clone()));
             }

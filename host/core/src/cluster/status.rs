@@ -12,7 +12,7 @@ use super::objects::{Engine, object_name};
 use super::reasons::{ConditionReason, EventReason};
 use crate::manifest::NodeCleanup;
 use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, NodeError, ResolvedPlugin};
-use crate::text::{beginning, counted, shown, size};
+use crate::text::{beginning, both_ends, counted, shown, size};
 
 /// The largest difference between the clocks of two nodes.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(1);
@@ -20,6 +20,8 @@ const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(1);
 const LABELS_TOLD: usize = 5;
 /// The most codes of refusals that an event names.
 const CODES_TOLD: usize = 3;
+/// As much of the API server's words as a message keeps, in characters.
+const LONGEST_REFUSAL: usize = 600;
 /// The longest message of a condition, in characters.
 const LONGEST_MESSAGE: usize = 4_096;
 
@@ -526,7 +528,8 @@ pub fn not_applied(
     let before: NodeCleanupStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
     let (reason, message) = match obstacle {
         Obstacle::NameTaken { kind, name } => (EventReason::NameTaken, name_taken(kind, &shown(name))),
-        Obstacle::Refused(problem) => (EventReason::ApplyFailed, shown(problem)),
+        // The cause stands at the end of what a webhook says.
+        Obstacle::Refused(problem) => (EventReason::ApplyFailed, both_ends(problem, LONGEST_REFUSAL)),
     };
     let mut status = decided.clone();
     (status.once, status.once_generation) = (before.once, before.once_generation);

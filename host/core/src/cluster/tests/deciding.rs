@@ -414,6 +414,10 @@ fn a_template_that_changes_is_made_anew_after_the_run_has_ended() {
     let (decided, done) = cluster.step();
     assert_eq!(done, ["pause AdvancedCronJob stale"], "no further run may start before");
     assert_eq!(condition(&decided.status, "Ready"), ("False", "WaitingForRun"));
+    assert_eq!(
+        decided.status.conditions[0].message,
+        "AdvancedCronJob stale is recreated when its run stale-1 has ended; delete BroadcastJob stale-1 to give that run up"
+    );
     assert_eq!(cluster.step().1, Vec::<String>::new());
     cluster.run("stale-1", "completed", cluster.now);
     let (decided, done) = cluster.step();
@@ -1697,6 +1701,10 @@ fn what_could_not_be_done_is_not_taken_for_done() {
     assert_eq!(condition(&status, "Ready"), ("False", "ApplyFailed"));
     assert_eq!(event.map(|event| (event.reason.as_str(), event.note)), Some(("ApplyFailed", "forbidden".to_owned())));
     assert_eq!((status.once.as_ref(), status.run_now.as_ref()), (None, None));
+    let long = format!("failed calling webhook {}: connection refused", "x".repeat(2_000));
+    let message = not_applied(&cluster.object, &decided.status, &Obstacle::Refused(long), now).1.unwrap().note;
+    assert!(message.starts_with("failed calling webhook x") && message.ends_with("x: connection refused"), "{message}");
+    assert_eq!(message.chars().count(), 600);
     cluster.object["status"] = serde_json::to_value(&status).unwrap();
     assert!(!is_news(&cluster.object, &status));
     assert_eq!(cluster.look().actions, decided.actions, "it is tried again");
