@@ -380,7 +380,8 @@ impl Suite {
         let object = self.until("nodecleanup", name, &format!("{name} says why"), is_so).await?;
         let message = condition(&object, "Ready")["message"].as_str().unwrap_or_default();
         ensure!(words.iter().all(|word| message.contains(word)), "{message}");
-        self.told(name, reason, words[0]).await
+        // It may have been sent before the cause was known, which is in the status.
+        self.told(name, reason, &format!("holystone-{name} ")).await
     }
 
     /// A namespace whose label refuses the pods, and then does not any more.

@@ -1,6 +1,7 @@
 //! Printing results: a table for people, JSON and YAML for programs. All of it goes out through [`Lines`].
 
 mod cluster;
+mod formats;
 mod lines;
 mod logs;
 mod tables;
@@ -19,10 +20,10 @@ use holystone_core::report::{Interrupted, Outcome, PlanReport, PluginFailure, Pl
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
 use holystone_core::text::{self, escaped};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 pub(crate) use self::cluster::{NodeReport, Shown};
+use self::formats::{json, yaml};
 use self::lines::Lines;
 use self::tables::{bytes, columns, freed, new_table, number, others, print_table, time};
 pub(crate) use self::version::{Version, version};
@@ -378,17 +379,6 @@ pub(crate) fn documents(objects: &[Value], format: Format) -> anyhow::Result<()>
         }
     }
     Ok(out.flush()?)
-}
-
-fn json(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value).context("the result cannot be written as JSON")?;
-    Ok(writeln!(out)?)
-}
-
-fn yaml(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
-    // One line for each value, which `Lines` relies on.
-    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-    serde_saphyr::to_io_writer_with_options(out, value, options).context("the result cannot be written as YAML")
 }
 
 fn plan_table(out: &mut impl Write, planned: &PlanReport, all: bool) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::{json, yaml};
+use super::formats::{json, yaml};
 use crate::args::Format;
 
 /// What this binary is.
