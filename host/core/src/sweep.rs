@@ -1,4 +1,4 @@
-//! The removal of a plan's images as a value: [`Sweep::next`] says what to do, [`Sweep::on`] takes the result. It never
+//! The removal of a plan's images as a value: [`Sweep::next_action`] says what to do, [`Sweep::on`] takes the result. It never
 //! waits, asks or measures; its driver does, and hands every removal to the runtime in a task of its own.
 //!
 //! No image is removed by an old look. Each look permits a batch of removals that start at once; an image counts as
@@ -201,7 +201,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// Says what to do next. The same until something has happened, except that each removal is handed out once.
-    pub fn next(&mut self) -> Action {
+    pub fn next_action(&mut self) -> Action {
         if let Some((place, before, clearance)) = self.cleared.pop_front() {
             return self.start(place, before, clearance);
         }

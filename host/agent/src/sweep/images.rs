@@ -23,7 +23,7 @@ pub(super) async fn sweep(
     // Removals go on while the node is looked at for the next ones.
     let mut removals = JoinSet::new();
     loop {
-        let action = sweep.next();
+        let action = sweep.next_action();
         sweep.news().iter().for_each(|news| log(news, steps));
         let until = Until { stop: context.stop, can_stop: sweep.can_stop(), is_settling: sweep.is_settling() };
         let event = match action {

@@ -49,7 +49,7 @@ closed_words! {
         Applied,
         /// Ready: the API server refused what was to be done.
         ApplyFailed,
-        /// PluginsResolved: nodes have loaded different bytes of one plugin.
+        /// `PluginsResolved`: nodes have loaded different bytes of one plugin.
         Different,
         /// Ready: the spec cannot be used.
         InvalidSpec,
@@ -61,7 +61,7 @@ closed_words! {
         NoNodeDone,
         /// Ready: there is no node for a run.
         NoNodeMatches,
-        /// PluginsResolved: no node has loaded a plugin yet.
+        /// `PluginsResolved`: no node has loaded a plugin yet.
         NoRunYet,
         /// Scheduled: there is no schedule.
         Once,
@@ -73,7 +73,7 @@ closed_words! {
         PodsNotStarted,
         /// Ready: an object is recreated.
         Replacing,
-        /// PluginsResolved: all nodes have loaded the same plugins.
+        /// `PluginsResolved`: all nodes have loaded the same plugins.
         Resolved,
         /// Ready: a run waits for a person.
         RunPaused,

@@ -68,7 +68,7 @@ fn in_use(bytes: u64) -> Vec<Filesystem> {
 fn started(sweep: &mut Sweep<'_>) -> Vec<usize> {
     let mut places = Vec::new();
     while !sweep.cleared.is_empty() {
-        let Action::Remove(place, clearance) = sweep.next() else { panic!("what is cleared starts") };
+        let Action::Remove(place, clearance) = sweep.next_action() else { panic!("what is cleared starts") };
         assert_eq!(clearance.image(), sweep.steps[place].image());
         places.push(place);
     }
@@ -78,7 +78,7 @@ fn started(sweep: &mut Sweep<'_>) -> Vec<usize> {
 /// Removes everything that this asks for at once, from a node with these images.
 fn carry_out(mut sweep: Sweep<'_>, mut there: Vec<usize>) -> Swept {
     for _ in 0..1_000 {
-        match sweep.next() {
+        match sweep.next_action() {
             Action::Done => return sweep.swept(),
             Action::Look => sweep.on(looked(node(there.clone()))),
             Action::Rest(_) => sweep.on(Event::Rested),
@@ -111,7 +111,7 @@ fn everything_goes_on_a_quiet_node() {
 fn a_plan_without_steps_asks_for_nothing() {
     let (rails, pace) = (GuardRails::default(), Pace::default());
     let mut sweep = Sweep::new(&[], &rails, &pace, &[]);
-    assert!(matches!(sweep.next(), Action::Done));
+    assert!(matches!(sweep.next_action(), Action::Done));
     assert_eq!(sweep.swept(), Swept::default());
 }
 
@@ -121,12 +121,12 @@ fn batches_grow_with_each_look_and_fall_back_after_a_failure() {
     let mut sweep = Sweep::new(&steps, &rails, &pace, &[]);
     let mut sizes = Vec::new();
     for _ in 0..6 {
-        assert!(matches!(sweep.next(), Action::Look));
+        assert!(matches!(sweep.next_action(), Action::Look));
         sweep.on(looked(node(0..2_000)));
         sizes.push(started(&mut sweep).len());
     }
     assert_eq!(sizes, [32, 64, 128, 256, 512, 32], "1024 are in flight by then");
-    assert!(matches!(sweep.next(), Action::Wait), "there is no room");
+    assert!(matches!(sweep.next_action(), Action::Wait), "there is no room");
     sweep.on(Event::Answered(0, Attempt::Over(Outcome::Failed("no".to_owned()))));
     for place in 1..100 {
         sweep.on(Event::Answered(place, Attempt::Accepted));
@@ -144,13 +144,13 @@ fn a_pause_starts_one_at_a_time() {
     let mut sweep = Sweep::new(&steps, &rails, &pace, &[]);
     sweep.on(looked(node(0..2)));
     assert_eq!(started(&mut sweep), [0]);
-    assert!(matches!(sweep.next(), Action::Rest(time) if time == pace.pause));
-    assert!(matches!(sweep.next(), Action::Rest(_)), "until it is over");
+    assert!(matches!(sweep.next_action(), Action::Rest(time) if time == pace.pause));
+    assert!(matches!(sweep.next_action(), Action::Rest(_)), "until it is over");
     sweep.on(Event::Rested);
-    assert!(matches!(sweep.next(), Action::Look));
+    assert!(matches!(sweep.next_action(), Action::Look));
     sweep.on(looked(node(0..2)));
     assert_eq!(started(&mut sweep), [1]);
-    assert!(matches!(sweep.next(), Action::Wait), "nothing comes after the last one");
+    assert!(matches!(sweep.next_action(), Action::Wait), "nothing comes after the last one");
 }
 
 #[test]
@@ -160,9 +160,9 @@ fn only_so_many_are_in_flight() {
     let mut sweep = Sweep::new(&steps, &rails, &pace, &[]);
     sweep.on(looked(node(0..3)));
     assert_eq!(started(&mut sweep), [0, 1]);
-    assert!(matches!(sweep.next(), Action::Wait));
+    assert!(matches!(sweep.next_action(), Action::Wait));
     sweep.on(Event::Answered(1, Attempt::Accepted));
-    assert!(matches!(sweep.next(), Action::Look));
+    assert!(matches!(sweep.next_action(), Action::Look));
     sweep.on(looked(node([0, 2])));
     assert_eq!(started(&mut sweep), [2]);
 }
@@ -193,25 +193,25 @@ fn a_goal_is_measured_before_each_batch_and_ends_the_sweep() {
     let pace = Pace { pressure, ..Pace::default() };
     let (steps, rails) = (steps(20), GuardRails::default());
     let mut sweep = Sweep::new(&steps, &rails, &pace, &full(81));
-    assert!(matches!(sweep.next(), Action::Measure));
+    assert!(matches!(sweep.next_action(), Action::Measure));
     sweep.on(Event::Measured(Ok(full(81))));
     sweep.on(looked(node(0..20)));
     assert_eq!(started(&mut sweep), (0..8).collect::<Vec<_>>());
     for place in 0..8 {
-        assert!(matches!(sweep.next(), Action::Wait), "whether it is met shows when all have ended");
+        assert!(matches!(sweep.next_action(), Action::Wait), "whether it is met shows when all have ended");
         sweep.on(Event::Answered(place, Attempt::Accepted));
     }
     for (bytes, batch) in [(70_201, 8..11), (70_001, 11..12)] {
-        assert!(matches!(sweep.next(), Action::Measure));
+        assert!(matches!(sweep.next_action(), Action::Measure));
         sweep.on(Event::Measured(Ok(in_use(bytes))));
         sweep.on(looked(node(8..20)));
         assert_eq!(started(&mut sweep), batch.clone().collect::<Vec<_>>(), "no more than should be enough");
         batch.for_each(|place| sweep.on(Event::Answered(place, Attempt::Accepted)));
     }
-    assert!(matches!(sweep.next(), Action::Measure));
+    assert!(matches!(sweep.next_action(), Action::Measure));
     sweep.on(Event::Measured(Ok(full(70))));
     sweep.on(looked(node(12..20)));
-    assert!(matches!(sweep.next(), Action::Done));
+    assert!(matches!(sweep.next_action(), Action::Done));
     let swept = sweep.swept();
     let message = "the filesystem of the images is 70 % full (by bytes), and removal is wanted above 70 %";
     assert_eq!(swept.ending, Some(Ending { reason: EndReason::NotNeeded, message: message.to_owned() }));
@@ -241,13 +241,13 @@ fn without_need_or_a_measurement_nothing_begins_or_goes_on() {
         (Vec::new(), EndReason::NodeUnseen, "how full the filesystem of the images is cannot be seen from here"),
     ] {
         let mut sweep = Sweep::new(&steps, &rails, &pace, &filesystems);
-        assert!(matches!(sweep.next(), Action::Done));
+        assert!(matches!(sweep.next_action(), Action::Done));
         let ending = sweep.swept().ending.unwrap();
         assert!(ending.reason == reason && ending.message.contains(said), "{ending:?}");
     }
     let mut sweep = Sweep::new(&steps, &rails, &pace, &full(90));
     sweep.on(Event::Measured(Err("no such mount".to_owned())));
-    assert!(matches!(sweep.next(), Action::Done));
+    assert!(matches!(sweep.next_action(), Action::Done));
     let message = "the filesystem of the images could not be measured again: no such mount".to_owned();
     let swept = sweep.swept();
     assert_eq!(swept.outcomes, [Outcome::NotAttempted(message.clone())]);
@@ -259,7 +259,7 @@ fn what_cannot_be_looked_at_is_not_removed() {
     let (steps, rails, pace) = (steps(2), GuardRails::default(), Pace::default());
     let mut sweep = Sweep::new(&steps, &rails, &pace, &[]);
     sweep.on(Event::Looked(Err("no answer".to_owned())));
-    assert!(matches!(sweep.next(), Action::Done));
+    assert!(matches!(sweep.next_action(), Action::Done));
     let message = "the node could not be looked at again: no answer".to_owned();
     let swept = sweep.swept();
     assert_eq!(swept.outcomes, vec![Outcome::NotAttempted(message.clone()); 2]);
@@ -303,13 +303,13 @@ fn an_unanswered_removal_is_tried_four_times_each_by_another_look() {
     let (steps, rails, pace) = (steps(1), GuardRails::default(), Pace::default());
     let mut sweep = Sweep::new(&steps, &rails, &pace, &[]);
     for _ in 0..4 {
-        assert!(matches!(sweep.next(), Action::Look));
+        assert!(matches!(sweep.next_action(), Action::Look));
         sweep.on(looked(node(0..1)));
         assert_eq!(started(&mut sweep), [0]);
         sweep.on(Event::Answered(0, Attempt::Unanswered("the connection broke".to_owned())));
     }
     assert_eq!(sweep.news().iter().filter(|news| matches!(news, News::Retry(_))).count(), 3);
-    assert!(matches!(sweep.next(), Action::Look), "the last look");
+    assert!(matches!(sweep.next_action(), Action::Look), "the last look");
     sweep.on(looked(node(0..1)));
     assert_eq!(carry_out(sweep, vec![0]).outcomes, [Outcome::Failed("the connection broke".to_owned())]);
 }
@@ -330,11 +330,11 @@ fn a_retry_needs_a_look_that_began_after_the_failure() {
     let mut sweep = Sweep::new(&steps, &rails, &pace, &[]);
     sweep.on(looked(node(0..40)));
     assert_eq!(started(&mut sweep).len(), 32);
-    assert!(matches!(sweep.next(), Action::Look));
+    assert!(matches!(sweep.next_action(), Action::Look));
     sweep.on(Event::Answered(5, Attempt::Unanswered("the connection broke".to_owned())));
     sweep.on(looked(node(0..40)));
     assert_eq!(started(&mut sweep), (32..40).collect::<Vec<_>>());
-    assert!(matches!(sweep.next(), Action::Look));
+    assert!(matches!(sweep.next_action(), Action::Look));
     sweep.on(looked(node(0..40)));
     assert_eq!(started(&mut sweep), [5]);
 }
@@ -345,11 +345,11 @@ fn an_end_leaves_what_has_not_started_and_waits_for_the_rest() {
     let (steps, rails) = (steps(4), GuardRails::default());
     let mut sweep = Sweep::new(&steps, &rails, &pace, &[]);
     sweep.on(looked(node(0..4)));
-    let Action::Remove(0, _) = sweep.next() else { panic!() };
+    let Action::Remove(0, _) = sweep.next_action() else { panic!() };
     assert!(sweep.can_stop());
     sweep.on(Event::Stopped(ending(EndReason::Stopped)));
     assert!(!sweep.can_stop(), "once is enough");
-    assert!(matches!(sweep.next(), Action::Wait), "the second had not started");
+    assert!(matches!(sweep.next_action(), Action::Wait), "the second had not started");
     sweep.on(Event::Answered(0, Attempt::Accepted));
     sweep.on(looked(node(1..4)));
     let swept = carry_out(sweep, (1..4).collect());
@@ -365,7 +365,7 @@ fn what_is_not_waited_for_is_settled_by_the_last_look() {
     sweep.on(looked(node(0..2)));
     started(&mut sweep);
     sweep.on(Event::Overdue(ending(EndReason::TimeLimit)));
-    assert!(matches!(sweep.next(), Action::Look) && sweep.is_settling());
+    assert!(matches!(sweep.next_action(), Action::Look) && sweep.is_settling());
     sweep.on(looked(node(1..2)));
     let swept = carry_out(sweep, vec![1]);
     let why = "it is enough before the runtime answered; it may still remove the image".to_owned();
@@ -381,7 +381,7 @@ fn an_answer_after_that_changes_nothing() {
     sweep.on(Event::Overdue(ending(EndReason::TimeLimit)));
     sweep.on(Event::Answered(0, Attempt::Accepted));
     sweep.on(Event::OutOfTime);
-    assert!(matches!(sweep.next(), Action::Done));
+    assert!(matches!(sweep.next_action(), Action::Done));
     assert!(matches!(&sweep.swept().outcomes[0], Outcome::Failed(why) if why.contains("may still remove")));
 }
 
@@ -397,9 +397,9 @@ fn without_time_for_a_last_look_success_is_not_known() {
         started(&mut sweep);
         sweep.on(Event::Answered(0, Attempt::Accepted));
         sweep.on(Event::Answered(1, Attempt::HasChildren(IN_USE.to_owned())));
-        assert!(matches!(sweep.next(), Action::Look));
+        assert!(matches!(sweep.next_action(), Action::Look));
         sweep.on(event);
-        assert!(matches!(sweep.next(), Action::Done));
+        assert!(matches!(sweep.next_action(), Action::Done));
         let message = format!("the removal was accepted, but whether the image is gone is unknown: {why}");
         assert_eq!(sweep.swept().outcomes, [Outcome::Failed(message), says_in_use()]);
     }
@@ -414,10 +414,10 @@ fn the_runtime_is_looked_at_four_times_for_what_it_accepted() {
     sweep.on(Event::Answered(0, Attempt::Accepted));
     for check in 0..4 {
         if check > 0 {
-            assert!(matches!(sweep.next(), Action::Rest(time) if time == Duration::from_millis(100)));
+            assert!(matches!(sweep.next_action(), Action::Rest(time) if time == Duration::from_millis(100)));
             sweep.on(Event::Rested);
         }
-        assert!(matches!(sweep.next(), Action::Look));
+        assert!(matches!(sweep.next_action(), Action::Look));
         sweep.on(looked(node(0..1)));
     }
     // The runtime is not one that removes by name: one more look finds that out, and four more make sure.
@@ -439,7 +439,7 @@ fn listed_all_the_same<'a>(steps: &'a [Step], rails: &'a GuardRails, pace: &'a P
     started(&mut sweep);
     sweep.on(Event::Answered(0, Attempt::Over(Outcome::AlreadyGone)));
     for _ in 0..4 {
-        while !matches!(sweep.next(), Action::Look) {
+        while !matches!(sweep.next_action(), Action::Look) {
             sweep.on(Event::Rested);
         }
         sweep.on(looked(cri_o(0..1)));
@@ -452,15 +452,15 @@ fn what_is_kept_is_asked_for_by_each_name_once() {
     let (steps, rails, pace) = (steps(1), GuardRails::default(), Pace::default());
     let mut sweep = listed_all_the_same(&steps, &rails, &pace);
     for name in ["docker.io/a/b:0", "docker.io/a/c:0"] {
-        assert!(matches!(sweep.next(), Action::Look), "each request has a look of its own");
+        assert!(matches!(sweep.next_action(), Action::Look), "each request has a look of its own");
         assert!(sweep.can_stop());
         sweep.on(looked(cri_o(0..1)));
-        let Action::Remove(0, clearance) = sweep.next() else { panic!("{sweep:?}") };
+        let Action::Remove(0, clearance) = sweep.next_action() else { panic!("{sweep:?}") };
         assert_eq!(clearance.asked(), name);
-        assert!(matches!(sweep.next(), Action::Wait));
+        assert!(matches!(sweep.next_action(), Action::Wait));
         sweep.on(Event::Answered(0, Attempt::Accepted));
     }
-    assert!(matches!(sweep.next(), Action::Look));
+    assert!(matches!(sweep.next_action(), Action::Look));
     sweep.on(looked(cri_o([])));
     let swept = carry_out(sweep, Vec::new());
     assert_eq!(swept.outcomes, [Outcome::Removed], "the answer by name counts, and not the first one");
@@ -470,12 +470,12 @@ fn what_is_kept_is_asked_for_by_each_name_once() {
 fn a_request_by_name_ends_with_the_run_or_with_a_use() {
     let (steps, rails, pace) = (steps(1), GuardRails::default(), Pace::default());
     let mut stopped = listed_all_the_same(&steps, &rails, &pace);
-    stopped.next();
+    stopped.next_action();
     stopped.on(Event::Stopped(ending(EndReason::Stopped)));
     assert_eq!(carry_out(stopped, vec![0]).outcomes, [Outcome::StillListed]);
 
     let mut used = listed_all_the_same(&steps, &rails, &pace);
-    used.next();
+    used.next_action();
     let mut snapshot = cri_o(0..1);
     snapshot.containers.push(user_of(0));
     used.on(looked(snapshot));
@@ -483,11 +483,11 @@ fn a_request_by_name_ends_with_the_run_or_with_a_use() {
     assert_eq!(carry_out(used, vec![0]).outcomes, [Outcome::NoLongerAllowed(Refusal::InUse { by })]);
 
     let mut lost = listed_all_the_same(&steps, &rails, &pace);
-    lost.next();
+    lost.next_action();
     lost.on(looked(cri_o(0..1)));
-    lost.next();
+    lost.next_action();
     lost.on(Event::Lost);
-    assert!(matches!(lost.next(), Action::Look), "the next name");
+    assert!(matches!(lost.next_action(), Action::Look), "the next name");
 }
 
 #[test]
@@ -499,7 +499,7 @@ fn images_that_others_were_built_on_go_with_the_last_of_them() {
     for place in 0..2 {
         sweep.on(Event::Answered(place, Attempt::HasChildren(IN_USE.to_owned())));
     }
-    assert!(matches!(sweep.next(), Action::Look));
+    assert!(matches!(sweep.next_action(), Action::Look));
     sweep.on(looked(node(1..2)));
     let swept = carry_out(sweep, vec![1]);
     assert_eq!(swept.outcomes, [Outcome::Removed, says_in_use()]);
@@ -513,9 +513,9 @@ fn names_that_a_refused_removal_took_are_reported() {
     sweep.on(looked(node(0..1)));
     started(&mut sweep);
     sweep.on(Event::Answered(0, Attempt::Over(says_in_use())));
-    assert!(matches!(sweep.next(), Action::Look));
+    assert!(matches!(sweep.next_action(), Action::Look));
     sweep.on(looked(fixture::snapshot(vec![fixture::image(&id(0), &["docker.io/a/c:0"], &[])], Vec::new())));
-    assert!(matches!(sweep.next(), Action::Done));
+    assert!(matches!(sweep.next_action(), Action::Done));
     let lost = vec!["docker.io/a/b:0".to_owned()];
     assert!(sweep.news().contains(&News::LostNames(0, lost.clone())));
     let swept = sweep.swept();
@@ -530,7 +530,7 @@ fn a_failure_is_a_removal_if_the_image_is_gone() {
     started(&mut sweep);
     sweep.on(Event::Answered(0, Attempt::Over(Outcome::Failed("no".to_owned()))));
     sweep.on(Event::Lost);
-    assert!(matches!(sweep.next(), Action::Look));
+    assert!(matches!(sweep.next_action(), Action::Look));
     sweep.on(looked(node([])));
     let swept = carry_out(sweep, Vec::new());
     assert_eq!(swept.outcomes, [Outcome::Removed, Outcome::Removed]);

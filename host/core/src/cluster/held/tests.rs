@@ -163,8 +163,9 @@ fn events_say_why_no_pod_is_made_and_what_to_do() {
 #[test]
 fn of_several_events_the_latest_of_each_reason_counts_in_whatever_order() {
     let events = [
-        event("FailedCreate", "2026-11-02T00:00:01Z", "earlier"),
+        event("FailedCreate", "2026-11-02T00:00:01Z", "the earlier one"),
         event("FailedCreate", "2026-11-02T00:00:02Z", "later"),
+        json!({ "type": "Warning", "reason": "FailedPlacement", "note": "earlier", "eventTime": "2026-11-02T00:00:08Z" }),
         json!({ "type": "Warning", "reason": "FailedPlacement", "note": "b", "series": { "lastObservedTime": "2026-11-02T00:00:09Z" } }),
         json!({ "type": "Normal", "reason": "FailedNever", "note": "no warning" }),
         event("FailedZ", "2026-11-02T00:00:09Z", "one too many"),

@@ -197,11 +197,11 @@ impl World {
         let rails = GuardRails::default();
         let mut sweep = Sweep::new(steps, &rails, pace, &full(90));
         for _ in 0..20_000 {
-            match sweep.next() {
+            match sweep.next_action() {
                 Action::Done => return sweep.swept(),
-                Action::Remove(place, clearance) => {
-                    assert_eq!(clearance.image(), steps[place].image());
-                    self.remove(place, &clearance);
+                Action::Remove(at, clearance) => {
+                    assert_eq!(clearance.image(), steps[at].image());
+                    self.remove(at, &clearance);
                     assert!(self.in_flight.len() <= pace.in_flight, "too many at once");
                 }
                 action => {
@@ -245,7 +245,7 @@ proptest! {
     ) {
         let pause = std::time::Duration::from_millis(pause.into());
         let pressure = Pressure { until, ..Pressure::default() };
-        let pace = Pace { in_flight, pause, max_failures, pressure };
+        let pace = Pace { in_flight, pause, pressure, max_failures };
         let steps = steps(count);
         let mut world = World::new(count, dice);
         let swept = world.carry_out(&steps, &pace);
