@@ -26,7 +26,7 @@ pub(crate) use self::cluster::{NodeReport, Shown};
 use self::formats::{json, yaml};
 use self::lines::Lines;
 use self::tables::{bytes, columns, freed, new_table, number, others, print_table, time};
-pub(crate) use self::version::{Version, version};
+pub(crate) use self::version::{BuildInfo, version};
 use crate::args::{Format, OutputArguments};
 
 /// Returns whether to colour what goes to this stream.

@@ -24,7 +24,9 @@ pub(super) async fn sweep(
     let mut removals = JoinSet::new();
     loop {
         let action = sweep.next_action();
-        sweep.news().iter().for_each(|news| log(news, steps));
+        for news in sweep.news() {
+            log(&news, steps);
+        }
         let until = Until { stop: context.stop, can_stop: sweep.can_stop(), is_settling: sweep.is_settling() };
         let event = match action {
             Action::Done => break,
@@ -36,11 +38,13 @@ pub(super) async fn sweep(
             Action::Wait => until.end_of(next_answer(&mut removals)).await,
             Action::Rest(time) => until.end_of(rest(time)).await,
             Action::Measure => until.end_of(measure(context)).await,
-            Action::Look => until.end_of(look(context, state)).await,
+            Action::Look => until.end_of(Box::pin(look(context, state))).await,
         };
         // Removals that share a collection end together, and share the next look.
         while let Some(ended) = removals.try_join_next() {
-            ended.into_iter().for_each(|answer| sweep.on(answer));
+            if let Ok(answer) = ended {
+                sweep.on(answer);
+            }
         }
         if matches!(event, Event::Overdue(_)) {
             removals.abort_all();

@@ -2,11 +2,11 @@
 
 use crate::args::VersionArguments;
 use crate::exit::Exit;
-use crate::output::{self, Version};
+use crate::output::{self, BuildInfo};
 
 /// Prints the versions.
 pub(crate) fn version(arguments: &VersionArguments) -> anyhow::Result<Exit> {
-    let version = Version {
+    let version = BuildInfo {
         version: env!("CARGO_PKG_VERSION"),
         commit: option_env!("HOLYSTONE_COMMIT").unwrap_or("unknown"),
         wit: holystone_runtime::WIT,

@@ -10,7 +10,7 @@ use crate::args::Format;
 
 /// What this binary is.
 #[derive(Debug, Serialize)]
-pub(crate) struct Version {
+pub(crate) struct BuildInfo {
     pub(crate) version: &'static str,
     /// The commit that it was built from; `unknown` unless `HOLYSTONE_COMMIT` was set during the build.
     pub(crate) commit: &'static str,
@@ -23,7 +23,7 @@ pub(crate) struct Version {
 }
 
 /// Prints the versions.
-pub(crate) fn version(version: &Version, format: Format) -> anyhow::Result<()> {
+pub(crate) fn version(version: &BuildInfo, format: Format) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match format {
         Format::Json => return json(&mut out, version),

@@ -128,7 +128,7 @@ impl Store {
         if !self.images.contains_key(id) {
             return Ok(());
         }
-        let is_single = !self.images.get(id).is_some_and(|image| image.removable_names() > 1);
+        let is_single = self.images.get(id).is_none_or(|image| image.removable_names() <= 1);
         if is_single && self.find(name).is_some_and(|image| image.id.as_str() == id) {
             self.docker_delete(id, false)?;
         }
