@@ -54,14 +54,6 @@ impl Engine {
             Self::DaemonSet => "DaemonSet",
         }
     }
-
-    /// The API group and version of its object.
-    pub fn api_version(self) -> &'static str {
-        match self {
-            Self::AdvancedCronJob | Self::BroadcastJob => KRUISE_API,
-            Self::DaemonSet => "apps/v1",
-        }
-    }
 }
 
 /// The objects of a manifest.

@@ -276,6 +276,39 @@ fn the_next_time_moves_on_and_nothing_else() {
 }
 
 #[test]
+fn what_was_announced_stays_until_it_comes_or_the_spec_changes() {
+    // It is 20:26:40, and the schedule has a time every five minutes: the next is 200 seconds away.
+    for (announced, is_same_spec, expected) in
+        [(50, true, 50), (1, true, 1), (0, true, 200), (-50, true, 200), (50, false, 200)]
+    {
+        let mut cluster = scheduled();
+        cluster.settle();
+        let time = |seconds: i64| Timestamp::from_second(1_780_000_000 + seconds).unwrap();
+        cluster.object["status"]["nextScheduleTime"] = time(announced).to_string().into();
+        if !is_same_spec {
+            cluster.object["status"]["observedGeneration"] = 1.into();
+        }
+        let decided = cluster.look();
+        assert_eq!(decided.status.next_schedule_time, Some(time(expected)), "{announced} {is_same_spec}");
+        assert_eq!(decided.again, Some(SignedDuration::from_secs(expected + 1)), "a second after it");
+    }
+}
+
+#[test]
+fn a_period_counts_from_the_last_run() {
+    for (ago, expected) in [(None, 600), (Some(100), 500), (Some(599), 1), (Some(600), 600), (Some(1_000), 600)] {
+        let mut cluster = Cluster::new(json!({ "schedule": "@every 10m", "rollout": { "engine": "DaemonSet" } }));
+        let time = |seconds: i64| Timestamp::from_second(1_780_000_000 + seconds).unwrap();
+        if let Some(ago) = ago {
+            let nodes = json!({ "desired": 1, "succeeded": 1 });
+            let run = json!({ "name": "holystone-stale", "phase": "Complete", "nodes": nodes, "startedAt": time(-ago).to_string() });
+            cluster.object["status"]["lastRun"] = run;
+        }
+        assert_eq!(cluster.look().status.next_schedule_time, Some(time(expected)), "{ago:?}");
+    }
+}
+
+#[test]
 fn pausing_and_limits_are_edited_in_place() {
     let mut cluster = scheduled();
     cluster.settle();

@@ -269,6 +269,12 @@ fn whatever_a_pod_ends_with_is_its_termination_message() {
         let arguments = container["args"].as_array().unwrap();
         assert!(arguments.contains(&json!("--termination-message=/dev/termination-log")), "{engine}: {arguments:?}");
         assert_eq!(container["terminationMessagePath"], "/dev/termination-log", "{engine}");
+        for probe in ["ports", "readinessProbe", "livenessProbe"] {
+            assert_eq!(container.get(probe).is_some(), engine == "DaemonSet", "{engine}: {probe}");
+        }
+        for unneeded in ["--config-map-dir", "--image-volume-dir", "--log-root-dir"] {
+            assert!(!container["args"].to_string().contains(unneeded), "{engine}: {unneeded}");
+        }
         assert_eq!(
             container["terminationMessagePolicy"], "FallbackToLogsOnError",
             "what no report could be written of"
