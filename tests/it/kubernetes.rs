@@ -982,8 +982,9 @@ impl Suite {
                 let with = |words: &str| log.lines().filter(|line| line.contains(words)).collect::<Vec<_>>();
                 let (gone, back) = (with(" does not answer: "), with(" answers again, after "));
                 ensure!(gone.len() <= 1 && back.len() <= gone.len(), "{pod}:\n{log}");
+                // A connection is refused, or reset while it is open.
                 let is_whole =
-                    |line: &&str| line.contains("the API server https://") && line.contains("Connection refused");
+                    |line: &&str| line.contains("the API server https://") && line.contains("answer: Connection re");
                 ensure!(gone.iter().all(is_whole), "{pod}: {gone:?}");
                 reported += gone.len();
             }
