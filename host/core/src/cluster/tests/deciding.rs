@@ -1135,6 +1135,21 @@ fn the_reports_of_a_run_are_waited_for_before_it_goes_with_its_advanced_cron_job
 }
 
 #[test]
+fn a_report_that_arrives_after_the_end_replaces_what_was_missed() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "completed", cluster.now - 70);
+    cluster.pod("stale-1", "a", done("a", 1));
+    cluster.pod("stale-1", "b", NodeState::ended("b", "oom"));
+    let run = cluster.step().0.status.last_run.unwrap();
+    assert_eq!((run.nodes.succeeded, run.removed), (1, 1));
+    assert_eq!(run.errors[0].message, "the pod ended with oom");
+    cluster.pod("stale-1", "b", done("b", 2));
+    let run = cluster.step().0.status.last_run.unwrap();
+    assert_eq!((run.nodes.succeeded, run.removed, run.errors), (2, 3, Vec::new()));
+}
+
+#[test]
 fn the_counts_of_the_job_count_where_there_are_no_reports() {
     let mut cluster = scheduled();
     cluster.settle();
@@ -1348,9 +1363,12 @@ fn pods_that_do_not_start_say_why_after_a_while() {
 
 #[test]
 fn a_run_is_stuck_when_those_whose_turn_it_is_are() {
-    let started = |word| NodeState { node: "c".to_owned(), times: None, word };
+    let mut failed = report(0);
+    failed.outcome.result = crate::daemon::RunResult::SomeFailed;
+    let ended = vec![done("c", 1).word, NodeState::ended("d", &failed.to_message()).word];
     for (others, is_stuck) in [
         (vec![], true),
+        (ended, false),
         (vec![NodeWord::Active], false),
         (vec![NodeWord::Silent("killed".to_owned())], false),
         (vec![NodeWord::Idle], false),
@@ -1364,8 +1382,8 @@ fn a_run_is_stuck_when_those_whose_turn_it_is_are() {
             let state = held(&cluster, node, 15, Some("no image"), false);
             cluster.pod("stale-1", node, state);
         }
-        for word in others.clone() {
-            cluster.pod("stale-1", "c", started(word));
+        for (node, word) in ["c", "d"].into_iter().zip(others.clone()) {
+            cluster.pod("stale-1", node, NodeState { node: node.to_owned(), times: None, word });
         }
         let (decided, _) = cluster.step();
         let expected = if is_stuck { "PodsNotStarted" } else { "Applied" };
@@ -1440,6 +1458,51 @@ fn a_run_that_failed_without_any_pod_says_what_openkruise_says() {
     let message = "there is no report: BroadcastJob stale-1 failed: Job was active longer than specified deadline";
     assert_eq!(errors(&decided.status), [(message, 2, vec![])]);
     cluster.is_settled();
+}
+
+#[test]
+fn a_run_without_a_node_is_told_when_it_has_had_its_time() {
+    for (seconds, is_told) in [(14, false), (15, true), (16, true)] {
+        let mut cluster = scheduled();
+        cluster.settle();
+        cluster.run("stale-1", "running", cluster.now - seconds);
+        cluster.jobs.get_mut("stale-1").unwrap()["status"]["desired"] = 0.into();
+        let (decided, _) = cluster.step();
+        let reason = if is_told { "NoNodeMatches" } else { "Applied" };
+        assert_eq!(ready(&decided.status).1, reason, "after {seconds} s");
+        assert!(is_told || decided.again == Some(SignedDuration::from_secs(1)), "{:?}", decided.again);
+    }
+}
+
+#[test]
+fn what_openkruise_says_of_a_run_is_no_error_of_nodes_that_have_reported() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "failed", cluster.now - 70);
+    let conditions = json!([{ "type": "Failed", "message": "Job was active longer than specified deadline" }]);
+    cluster.jobs.get_mut("stale-1").unwrap()["status"]["conditions"] = conditions;
+    for node in ["a", "b"] {
+        cluster.pod("stale-1", node, done(node, 1));
+    }
+    assert_eq!(errors(&cluster.step().0.status), []);
+}
+
+#[test]
+fn the_end_of_a_run_whose_pods_have_gone_counts_each_node_once() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "running", cluster.now - 70);
+    let mut failed = report(0);
+    failed.outcome.result = crate::daemon::RunResult::SomeFailed;
+    cluster.pod("stale-1", "a", done("a", 1));
+    cluster.pod("stale-1", "b", NodeState::ended("b", &failed.to_message()));
+    cluster.step();
+    cluster.runs.clear();
+    cluster.run("stale-1", "completed", cluster.now - 70);
+    let status = &mut cluster.jobs.get_mut("stale-1").unwrap()["status"];
+    (status["desired"], status["succeeded"]) = (3.into(), 3.into());
+    let nodes = cluster.step().0.status.last_run.unwrap().nodes;
+    assert_eq!((nodes.succeeded, nodes.failed, nodes.unreported, nodes.skipped), (2, 1, 1, 0));
 }
 
 #[test]
