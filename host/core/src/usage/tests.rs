@@ -1,5 +1,6 @@
 use super::Usage;
-use crate::container::{ImageMentions, UNKNOWN_IMAGE};
+use crate::container::ContainerState::{self, Created, Exited, Running};
+use crate::container::{Container, ImageMentions, UNKNOWN_IMAGE};
 use crate::fixture::{self, container, outside, sandbox, snapshot};
 use crate::image::{Image, ImageId};
 
@@ -391,6 +392,37 @@ fn certain_users_come_first() {
     let usage = Usage::of(&snapshot);
     let users: Vec<&str> = usage.users(0).iter().map(|user| user.holder.id()).collect();
     assert_eq!(users, ["b", "a"]);
+}
+
+#[test]
+fn running_containers_come_before_others_and_then_ids_count() {
+    let of = |name: &str, state: ContainerState| Container {
+        state,
+        ..container(name, ImageMentions { image: "nginx:1".to_owned(), ..ImageMentions::default() })
+    };
+    let mut containers = vec![of("a", Exited), of("b", Created), of("c", Running), of("d", Running)];
+    for _ in 0..2 {
+        let snapshot = snapshot(vec![image('a', &["docker.io/library/nginx:1"], &[])], containers.clone());
+        let usage = Usage::of(&snapshot);
+        let users: Vec<&str> = usage.users(0).iter().map(|user| user.holder.id()).collect();
+        assert_eq!(users, ["c", "d", "a", "b"]);
+        containers.reverse();
+    }
+}
+
+#[test]
+fn a_digest_counts_though_the_runtime_names_the_id_of_an_image_that_is_gone() {
+    let gone = format!("sha256:{}", "9".repeat(64));
+    for (mention, is_used) in [
+        (format!("docker.io/library/nginx@{gone}"), true),
+        (format!("docker-pullable://nginx@{gone}"), true),
+        (gone.clone(), false),
+        ("docker.io/library/nginx:2".to_owned(), false),
+    ] {
+        let mentions = ImageMentions { image_id: gone.clone(), image_ref: mention.clone(), ..ImageMentions::default() };
+        let snapshot = snapshot(vec![image('a', &["docker.io/library/nginx:1"], &[])], vec![container("c", mentions)]);
+        assert_eq!(!Usage::of(&snapshot).users(0).is_empty(), is_used, "{mention}");
+    }
 }
 
 #[test]

@@ -1734,6 +1734,20 @@ fn daemons_are_folded_too() {
 }
 
 #[test]
+fn daemons_that_have_all_run_are_complete_or_failed() {
+    let mut failed = report(0);
+    failed.outcome.result = crate::daemon::RunResult::SomeFailed;
+    for (second, phase) in [(done("b", 1), "Complete"), (NodeState::ended("b", &failed.to_message()), "Failed")] {
+        let mut cluster = Cluster::new(json!({ "schedule": "@daily", "rollout": { "engine": "DaemonSet" } }));
+        cluster.settle();
+        cluster.daemon_set.as_mut().unwrap()["status"] = json!({ "desiredNumberScheduled": 2 });
+        cluster.pod("holystone-stale", "a", done("a", 3));
+        cluster.pod("holystone-stale", "b", second);
+        assert_eq!(cluster.step().0.status.last_run.unwrap().phase, phase);
+    }
+}
+
+#[test]
 fn plugins_that_differ_between_nodes_are_told() {
     let mut cluster = scheduled();
     cluster.settle();
