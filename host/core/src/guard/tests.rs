@@ -417,3 +417,68 @@ fn the_rails_of_log_files_are_those_of_the_operator() {
     };
     assert_eq!(rails.for_logs(), expected);
 }
+
+/// The name by which image 1 of a CRI-O node is asked for, after these were.
+fn asked_by_name(images: Vec<Image>, tried: &[&str]) -> Option<String> {
+    let mut node = snapshot(images, Vec::new());
+    "CRI-O".clone_into(&mut node.node.runtime_name);
+    let rails = GuardRails::default();
+    let guard = Guard::new(&node, &rails);
+    let step = guard.review(vec![proposal(&[id(1)])]).steps.remove(0);
+    let tried: Vec<String> = tried.iter().map(|name| (*name).to_owned()).collect();
+    guard.clear_by_name(&step, &tried).unwrap().map(|clearance| {
+        assert_eq!(clearance.image().as_str(), id(1));
+        clearance.asked().to_owned()
+    })
+}
+
+#[test]
+fn an_image_is_asked_for_by_its_digests_first_and_by_each_name_once() {
+    let digest = format!("docker.io/a/b@{}", id(0xd1));
+    let one = || vec![fixture::image(&id(1), &["docker.io/a/b:1", "docker.io/a/b"], &[&digest])];
+    assert_eq!(asked_by_name(one(), &[]), Some(digest.clone()));
+    assert_eq!(asked_by_name(one(), &[&digest]), Some("docker.io/a/b:1".to_owned()));
+    assert_eq!(asked_by_name(one(), &[&digest, "docker.io/a/b:1"]), None, "a name without a tag may mean any");
+    assert_eq!(asked_by_name(vec![fixture::image(&id(1), &["%%%"], &[])], &[]), None, "it is no name");
+    let mut other = snapshot(one(), Vec::new());
+    "containerd".clone_into(&mut other.node.runtime_name);
+    let rails = GuardRails::default();
+    let guard = Guard::new(&other, &rails);
+    let step = guard.review(vec![proposal(&[id(1)])]).steps.remove(0);
+    assert!(guard.clear_by_name(&step, &[]).unwrap().is_none(), "this runtime removes by id");
+    assert_eq!(guard.clear(&step).unwrap().asked(), id(1));
+}
+
+#[test]
+fn no_name_is_asked_for_that_may_mean_another_image() {
+    let hash = id(0xd1);
+    let digest = format!("docker.io/a/b@{hash}");
+    let with = |other: Image| vec![fixture::image(&id(1), &["docker.io/a/b:1"], &[&digest]), other];
+    let (by_digest, by_tag) = (Some(digest.clone()), Some("docker.io/a/b:1".to_owned()));
+    for (other, expected) in [
+        // Nothing in common but a part.
+        (fixture::image(&id(2), &["docker.io/a/b:2", "docker.io/a/c:1"], &[]), &by_digest),
+        // The same content in another repository, or as an id.
+        (fixture::image(&id(2), &[], &[&format!("mirror.example/b@{hash}")]), &by_tag),
+        (fixture::image(&hash, &[], &[]), &by_tag),
+    ] {
+        assert_eq!(asked_by_name(with(other.clone()), &[]), *expected, "{other:?}");
+        let mut reversed = with(other);
+        reversed.reverse();
+        assert_eq!(asked_by_name(reversed, &[]), *expected);
+    }
+    let same_tag = fixture::image(&id(2), &["a/b:1"], &[]);
+    assert_eq!(asked_by_name(with(same_tag), &[&digest]), None, "another spelling of the same tag");
+    for other in ["docker.io/a/b:2", "docker.io/a/c:1"] {
+        assert_eq!(asked_by_name(with(fixture::image(&id(2), &[other], &[])), &[&digest]), by_tag, "{other}");
+    }
+}
+
+#[test]
+fn without_a_least_age_nothing_is_too_young() {
+    let mut node = snapshot(vec![image(1, &[])], Vec::new());
+    node.memory.lost = Some(node.taken_at);
+    let rails = GuardRails { min_age: SignedDuration::ZERO, ..GuardRails::default() };
+    assert_eq!(verdict(&node, &rails), Ok(()));
+    assert!(verdict(&node, &GuardRails::default()).is_err());
+}

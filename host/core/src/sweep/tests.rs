@@ -70,6 +70,7 @@ fn started(sweep: &mut Sweep<'_>) -> Vec<usize> {
     while !sweep.cleared.is_empty() {
         let Action::Remove(place, clearance) = sweep.next_action() else { panic!("what is cleared starts") };
         assert_eq!(clearance.image(), sweep.steps[place].image());
+        assert_eq!(clearance.asked(), id(place), "the runtime is asked by id");
         places.push(place);
     }
     places

@@ -1748,6 +1748,21 @@ fn daemons_that_have_all_run_are_complete_or_failed() {
 }
 
 #[test]
+fn daemons_that_are_not_made_on_nodes_that_there_are_have_a_reason_of_their_own() {
+    let mut cluster = Cluster::new(json!({ "schedule": "@daily", "rollout": { "engine": "DaemonSet" } }));
+    cluster.settle();
+    let set = cluster.daemon_set.as_mut().unwrap();
+    set["metadata"]["generation"] = 1.into();
+    set["status"] = json!({ "observedGeneration": 1, "desiredNumberScheduled": 2 });
+    cluster.runs.insert("holystone-stale".to_owned(), BTreeMap::new());
+    cluster.complaints.insert("holystone-stale".to_owned(), vec!["no pod is made: a webhook says no".to_owned()]);
+    cluster.now += 60;
+    let status = cluster.step().0.status;
+    assert_eq!(errors(&status), [("no pod is made: a webhook says no", 2, vec![])]);
+    assert_eq!(ready(&status).1, "PodsNotStarted");
+}
+
+#[test]
 fn plugins_that_differ_between_nodes_are_told() {
     let mut cluster = scheduled();
     cluster.settle();
