@@ -1013,7 +1013,7 @@ impl Suite {
         Ok(asked)
     }
 
-    /// How often the operators have written the status of a NodeCleanup.
+    /// Counts the writes of a NodeCleanup's status by the operators.
     fn status_writes(&self, name: &str) -> anyhow::Result<usize> {
         let is_one = |event: &Value| {
             let reference = &event["objectRef"];

@@ -75,7 +75,7 @@ impl Checker {
             Source::Builtin(builtin) => Some(builtin.clone()),
             Source::File(_) => None,
         };
-        // Held while it is compiled, so that nobody compiles it a second time.
+        // Held while it is compiled, so that it is compiled once.
         let mut builtins = self.builtins.lock().await;
         if let Some(known) = builtin.as_ref().and_then(|builtin| builtins.get(builtin)) {
             return Ok(known.clone());

@@ -49,7 +49,7 @@ use crate::stop::{Stop, StopHandle, StopToken};
 /// How often to look at the clock and at the files: clocks are set and machines sleep without notice.
 const TURN: Duration = Duration::from_secs(5);
 
-/// How long to wait for another run on this node.
+/// The longest wait for another run on this node.
 const LOCK_PATIENCE: Duration = Duration::from_mins(5);
 
 /// Default interval between two measurements of disks.
@@ -70,9 +70,9 @@ pub struct DaemonOptions {
     pub history_dir: Option<PathBuf>,
     /// The address for HTTP; without it, the daemon does not listen.
     pub listen: Option<SocketAddr>,
-    /// How much later than its schedules say this machine may start.
+    /// The longest delay of scheduled starts on this machine.
     pub jitter: Duration,
-    /// How often to measure disks, if not every minute; zero never.
+    /// The interval between measurements of disks, if not a minute; zero never measures.
     pub watch_interval: Option<Duration>,
 }
 

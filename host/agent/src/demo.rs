@@ -27,16 +27,16 @@ use crate::sweep::SweepContext;
 /// A node as the best-practice page of `OpenKruise` describes it: 125 images, most of them old tags of one rollout.
 pub(crate) const NODE: &[u8] = include_bytes!("../../../examples/snapshots/rollout-node.json");
 
-/// How long the sweep may take; it takes a moment.
+/// The time limit of the sweep, which takes a moment.
 const TIME_LIMIT: Duration = Duration::from_mins(10);
 
-/// What the demo does to the logs: those of more than two weeks go, and one of more than 16 MiB is cut.
+/// The demo's rule for logs: those of more than two weeks go, and one of more than 16 MiB is cut.
 const LOG_CONFIG: &str = r#"{"rules":[
     {"files":["**/*.log.*"],"maxAge":"14d"},
     {"files":["debug.log"],"maxTotalSize":"16Mi","truncateOpen":true}
 ]}"#;
 
-/// What the demo protects, for a rail to be seen at work.
+/// The images that the demo protects, to show a rail at work.
 const PROTECTED: &str = "*:v1.5.*";
 
 /// A simulated node that is ready to be planned for.

@@ -1,4 +1,4 @@
-//! What Holystone does on a node: policy, look, plan, sweep, report; once or as a daemon.
+//! Holystone on a node: policy, look, plan, sweep, report; once or as a daemon.
 //!
 //! [`prepare()`] makes policies of manifests and flags, with everything that is wrong reported together. [`plan()`] shows
 //! what a run would do, [`run()`] does it, and [`run_daemon`] keeps running. All of them observe a node, recall its

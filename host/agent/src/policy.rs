@@ -15,7 +15,7 @@ use jiff::SignedDuration;
 use crate::error::UsageError;
 use crate::plugins::{PluginSpec, Supplies};
 
-/// How long a run may take by default.
+/// The default time limit of a run.
 const TIME_LIMIT: Duration = Duration::from_mins(30);
 
 /// Everything that a run needs to know but for how to print its result.
@@ -33,7 +33,7 @@ pub(crate) struct Policy {
     pub(crate) endpoint: String,
     /// The log directories that plugins may be shown.
     pub(crate) log_roots: Vec<RootSpec>,
-    /// How long the run may take as a whole.
+    /// The time limit of the run.
     pub(crate) time_limit: Duration,
     /// Sentences for the user about all this.
     pub(crate) notices: Vec<String>,
@@ -99,7 +99,7 @@ pub struct Overrides {
     pub endpoint: Option<String>,
     /// Log roots; each replaces that of the same name.
     pub log_roots: Vec<RootSpec>,
-    /// How long the run may take as a whole.
+    /// The time limit of the run.
     pub time_limit: Option<Duration>,
     /// The permissions and limits of every plugin.
     pub plugins: PluginOverrides,
@@ -112,11 +112,11 @@ pub struct Overrides {
 /// Settings that override the permissions and limits of every plugin.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PluginOverrides {
-    /// What plugins may see of the node.
+    /// The parts of the node that plugins may see.
     pub capabilities: Vec<Capability>,
-    /// How long a plugin may take.
+    /// The time limit of a plugin.
     pub timeout: Option<Duration>,
-    /// How much memory a plugin may take, in bytes.
+    /// The memory limit of a plugin, in bytes.
     pub memory: Option<usize>,
 }
 
@@ -148,9 +148,9 @@ pub struct RailOverrides {
 /// Settings that override the speed and the bounds of a sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PaceOverrides {
-    /// How many removals may be under way at once.
+    /// The most removals in flight.
     pub concurrency: Option<usize>,
-    /// How long to wait after each removal has been started.
+    /// The pause after the start of each removal.
     pub pause: Option<Duration>,
     /// The filesystem that the bounds are about.
     pub filesystem: Option<Disk>,

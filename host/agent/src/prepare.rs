@@ -10,7 +10,7 @@ use crate::plugins::{self, CacheDir, ConfigProblem, LoadedPlugin};
 use crate::policy::{Overrides, Policy};
 use crate::stop::{Stop, StopToken};
 
-/// How long reading and checking of manifests may take, with all of their plugins.
+/// The time limit for reading and checking manifests, with all of their plugins.
 const PREPARATION: Duration = Duration::from_mins(30);
 
 /// A request for policies: manifests, or plugins and configs that flags name, and what overrides them.

@@ -28,7 +28,7 @@ pub use self::output::{RunOutput, not_run};
 pub struct RunOptions<'a> {
     /// The node, and where its state is.
     pub node: &'a NodeOptions,
-    /// How long to wait for another run on this node.
+    /// The longest wait for another run on this node.
     pub wait: Duration,
     /// Who confirms a plan before anything is removed; without it, a plan is carried out at once.
     pub confirm: Option<&'a dyn Confirm>,

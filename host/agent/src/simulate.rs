@@ -25,7 +25,7 @@ pub struct SimulationOptions {
     pub socket: PathBuf,
     /// A recorded node, in place of the usual one; - is standard input.
     pub snapshot: Option<PathBuf>,
-    /// How many images the usual node has.
+    /// The number of images of a usual node.
     pub images: Option<usize>,
     /// The runtime whose behaviour is simulated, if it is not the recorded one.
     pub runtime: Option<Flavour>,
@@ -192,7 +192,7 @@ impl OwnSocket {
     }
 }
 
-/// Returns what tells a socket from another at the same path.
+/// Returns the identity of a socket, which another at the same path does not have.
 fn identity(found: &std::fs::Metadata) -> String {
     format!("{}:{}:{}.{}", found.dev(), found.ino(), found.ctime(), found.ctime_nsec())
 }

@@ -1,4 +1,4 @@
-//! Carrying out a plan. No step is performed on an old look: before each the node is looked at anew and the guard rails
+//! Carrying out a plan. No step is performed on an old look: before each the node is looked at again and the guard rails
 //! are asked again.
 
 mod context;

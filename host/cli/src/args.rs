@@ -265,7 +265,7 @@ pub(crate) struct DaemonArguments {
     #[arg(long, value_name = "FILE", requires = "filenames")]
     pub(crate) termination_message: Option<PathBuf>,
 
-    /// Address for /healthz, /readyz, /metrics and /status, or none. Whoever reaches it can read the names of images.
+    /// Address for /healthz, /readyz, /metrics and /status, or none. Every client that reaches it can read image names.
     #[arg(long, value_name = "ADDRESS:PORT|none", default_value = ADDRESS, value_parser = listen)]
     pub(crate) listen: Listen,
 
@@ -656,7 +656,7 @@ pub(crate) struct CacheArguments {
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) cache_dir: Option<PathBuf>,
 
-    /// Compile plugins anew at every run.
+    /// Compile plugins at every run.
     #[arg(long, conflicts_with = "cache_dir")]
     pub(crate) no_cache: bool,
 }
@@ -678,8 +678,8 @@ pub(crate) struct RailArguments {
     #[arg(long)]
     pub(crate) allow_partial_untag: bool,
 
-    /// Keep images that were first seen less than this ago. While nobody knows how old the images are, because this
-    /// node has not been seen before, they are kept only while a pod younger than this may be starting. 0s keeps none.
+    /// Keep images that were first seen less than this ago. While their ages are unknown, because this node has not been
+    /// seen before, they are kept only while a pod younger than this may be starting. 0s keeps none.
     /// Default: 10m.
     #[arg(long, value_name = "DURATION", value_parser = age, overrides_with = "min_age")]
     pub(crate) min_age: Option<SignedDuration>,
@@ -707,8 +707,8 @@ pub(crate) struct RailArguments {
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_bytes: Option<ByteSize>,
 
-    /// Reject a plugin's whole proposal when it comes to more than this share of all images, or of everything beneath
-    /// the log roots.
+    /// Reject a plugin's whole proposal when it is more than this share of all images, or of everything beneath the log
+    /// roots.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(crate) max_percent: Option<u8>,
 }

@@ -188,7 +188,7 @@ impl<'a> Draft<'a> {
         roots.filter_map(|root| Some(root.get("name")?.text()?.to_owned())).collect()
     }
 
-    /// Whether it asks a container runtime.
+    /// Returns whether it asks a container runtime.
     pub fn has_runtime(&self) -> bool {
         self.document.at("spec.runtime.endpoint").and_then(Node::text) != Some("none")
     }

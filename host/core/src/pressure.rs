@@ -126,7 +126,7 @@ impl Measure {
     }
 }
 
-/// How much has to become free until a goal is met.
+/// The space that has to become free until a goal is met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Excess {
     /// In bytes.

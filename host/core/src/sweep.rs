@@ -17,20 +17,20 @@ use crate::text;
 
 use settle::Settling;
 
-/// How many removals start on the first look, and at most on a later one. The number doubles with each look and falls
+/// The number of removals that start on the first look, and the most on a later one. The number doubles with each look and falls
 /// back after a failure, so that a runtime that fails is noticed early. A smaller batch costs more looks; in a larger
 /// one a look grows old.
 const FIRST_BATCH: usize = 32;
 const LARGEST_BATCH: usize = 512;
 
-/// How many removals start between two measurements at most, where there is a goal. Fewer do where the sizes of fewer
+/// The most removals between two measurements, where there is a goal. Fewer do where the sizes of fewer
 /// images should be enough.
 const MEASURED_BATCH: usize = 8;
 
-/// How often a removal is tried that is not answered, as while the runtime restarts.
+/// The most tries of a removal that is not answered, as while the runtime restarts.
 const TRIES: u32 = 4;
 
-/// How many removals of images may be in flight by default. containerd ends each with a collection of its whole store,
+/// The default for the most removals of images in flight. containerd ends each with a collection of its whole store,
 /// which removals in flight share: one at a time is quadratic in the number of images. The benchmark `sweep` measures it.
 pub const IN_FLIGHT: u16 = 1024;
 
@@ -40,9 +40,9 @@ pub const MAX_FAILURES: u32 = 20;
 /// How fast to remove, and how far to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// How many removals of images may be in flight. Files are removed one by one.
+    /// The most removals of images in flight. Files are removed one by one.
     pub in_flight: usize,
-    /// How long to wait after each removal has started; zero does not wait.
+    /// The pause after the start of each removal; zero does not wait.
     pub pause: Duration,
     /// Whether to begin, and when to stop.
     pub pressure: Pressure,
@@ -76,7 +76,7 @@ pub enum Attempt {
     Unanswered(String),
 }
 
-/// What to do next.
+/// The next thing to do.
 #[derive(Debug)]
 pub enum Action {
     /// Measure the filesystems; answered by [`Event::Measured`].
@@ -84,7 +84,7 @@ pub enum Action {
     /// Look at the node; answered by [`Event::Looked`].
     Look,
     /// Ask the runtime to remove the image of the step at this place. The answer, [`Event::Answered`], may come at any
-    /// later time; the sweep goes on meanwhile.
+    /// later time; the sweep continues meanwhile.
     Remove(usize, Clearance),
     /// Wait for the next answer; [`Event::Lost`] says that there is none.
     Wait,
@@ -94,7 +94,7 @@ pub enum Action {
     Done,
 }
 
-/// What has happened.
+/// A thing that has happened.
 #[derive(Debug)]
 pub enum Event {
     /// The filesystems were measured, or could not be.
@@ -150,11 +150,11 @@ pub struct Sweep<'a> {
     parents: BTreeMap<usize, String>,
     remarks: BTreeMap<usize, Remark>,
     outcomes: Vec<Option<Outcome>>,
-    /// How many removals may start on the next look.
+    /// The most removals that may start on the next look.
     batch: usize,
-    /// How many removals failed since the last one that did not.
+    /// The number of removals that failed since the last one that did not.
     failures: u32,
-    /// What has to become free, where there is a goal and the filesystems were measured since the last removal started.
+    /// The space to free, where there is a goal and the filesystems were measured since the last removal started.
     excess: Option<Excess>,
     /// Whether to rest before the next look.
     is_tired: bool,
@@ -240,12 +240,12 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Whether [`Event::Stopped`] would change anything.
+    /// Returns whether [`Event::Stopped`] would change anything.
     pub fn can_stop(&self) -> bool {
         self.ending.is_none() && (self.has_more() || self.is_asking_by_name())
     }
 
-    /// Whether nothing is left but the last looks.
+    /// Returns whether nothing is left but the last looks.
     pub fn is_settling(&self) -> bool {
         self.settling.is_some()
     }
@@ -272,7 +272,7 @@ impl<'a> Sweep<'a> {
         Action::Remove(place, clearance)
     }
 
-    /// Whether steps are left to start.
+    /// Returns whether steps are left to start.
     fn has_more(&self) -> bool {
         !(self.waiting.is_empty() && self.cleared.is_empty() && self.late.is_empty())
     }
@@ -281,7 +281,7 @@ impl<'a> Sweep<'a> {
         self.pace.pressure.until.is_some()
     }
 
-    /// How many removals may start on the next look.
+    /// The most removals that may start on the next look.
     fn room(&self) -> usize {
         // Whether a goal is met shows only when everything that was started has ended.
         if self.waiting.is_empty() || self.has_goal() && !self.in_flight.is_empty() {
@@ -443,7 +443,7 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// The ending of a sweep that need not begin or go on; nothing where it has to.
+/// Returns the ending of a sweep that need not begin or continue; nothing where it has to.
 pub fn not_needed(need: Need, pressure: &Pressure) -> Option<Ending> {
     let subject = pressure.disk.subject();
     let (reason, message) = match need {

@@ -1,4 +1,4 @@
-//! How a container runtime's socket is found.
+//! The search for a container runtime's socket.
 //!
 //! [`discover`] goes by what crictl goes by, then by the well-known places. Only a socket that answers CRI v1 counts,
 //! and where several do it refuses to guess: cleaning the wrong runtime is worse than asking. It does not look at
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::cri::{Cri, Options};
 use crate::endpoint::{Endpoint, MalformedEndpoint};
 
-/// Where runtimes listen unless told otherwise, most common first, relative to the root.
+/// The usual sockets of runtimes, most common first, relative to the root.
 pub const WELL_KNOWN: [&str; 8] = [
     "run/containerd/containerd.sock",
     "var/run/containerd/containerd.sock",
@@ -28,7 +28,7 @@ pub const WELL_KNOWN: [&str; 8] = [
     "run/cri-dockerd.sock",
 ];
 
-/// How long a well-known socket may take to answer when all of them are tried.
+/// The time limit for a well-known socket to answer when all of them are tried.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The reason why discovery found no endpoint to use.

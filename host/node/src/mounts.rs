@@ -33,7 +33,7 @@ pub(crate) struct Mount {
     pub(crate) point: Vec<u8>,
     /// The type of the filesystem.
     pub(crate) kind: Vec<u8>,
-    /// What is mounted, as the mounter named it.
+    /// The source of the mount, as the mounter named it.
     source: Vec<u8>,
     /// Options of the mount and of the filesystem.
     options: Vec<u8>,

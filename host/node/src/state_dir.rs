@@ -268,7 +268,7 @@ impl StateDir {
         Found { state, notice: Some(notice) }
     }
 
-    /// Whether a state was written here before. What cannot be looked at may be there.
+    /// Returns whether a state was written here before. What cannot be looked at may be there.
     fn is_known(&self) -> bool {
         !matches!(rustix::fs::statat(&self.handle, KNOWN, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT))
             || self.open_file(RESERVE, OFlags::RDONLY).is_ok()

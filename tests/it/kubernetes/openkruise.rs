@@ -57,7 +57,7 @@ impl Suite {
         Ok(())
     }
 
-    /// What is rendered from the examples is taken unchanged, and nothing in it is unknown.
+    /// Applies what is rendered from the examples, which is taken unchanged and has no unknown fields.
     async fn examples(&self) -> anyhow::Result<()> {
         let file = crate::support::scratch().join("rendered.json");
         let file = file.to_str().context("a path")?;

@@ -29,7 +29,7 @@ const SCHEMA_MEMORY: u64 = 128 << 20;
 /// How many bytes the problems may have that are found.
 const PROBLEMS: usize = 1 << 20;
 
-/// The task of a worker process that checks a config against a schema that may come from anybody.
+/// The task of a worker process that checks a config against an untrusted schema.
 pub const SCHEMA: Task = Task { name: "schema", prepare: checker };
 
 /// A problem with what a manifest says of a plugin.

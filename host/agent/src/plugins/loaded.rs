@@ -45,13 +45,13 @@ pub(crate) async fn load(specs: &[PluginSpec], cache: &CacheDir) -> anyhow::Resu
     Ok(loaded.into_iter().map(|(_, plugin)| plugin).collect())
 }
 
-/// What all plugins together have answered.
+/// The answers of all plugins together.
 pub(crate) struct Proposed {
     /// One for each plugin, in their order.
     pub(crate) runs: Vec<PluginRun>,
     /// Those of the plugins that did not fail.
     pub(crate) proposals: Vec<Proposal>,
-    /// What the plugins have to say to the operator, each after the plugin's name.
+    /// The notices of plugins for the operator, each after the plugin's name.
     pub(crate) notices: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What plugins look at, against what a policy has for them: log roots, and a container runtime.
+//! The check of what plugins look at against what a policy has for them: log roots, and a container runtime.
 
 use holystone_core::manifest::field_path;
 use holystone_core::text::{self, shown};
@@ -11,16 +11,16 @@ use super::source::Source;
 
 /// The format by which a JSON Schema says that a text names a log root.
 const LOG_ROOT: &str = "log-root";
-/// How many references to other parts of a schema are followed from one place.
+/// The most references to other parts of a schema that are followed from one place.
 const HOPS: usize = 16;
 
-/// What a policy has for its plugins to look at.
+/// The things that a policy has for its plugins to look at.
 pub(crate) struct Supplies<'a> {
     /// The names of its log roots.
     pub(crate) log_roots: Vec<&'a str>,
     /// Whether a container runtime is asked.
     pub(crate) has_runtime: bool,
-    /// How to add a log root.
+    /// The advice on adding a log root.
     pub(crate) add_log_root: &'a str,
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn sweep(
     filesystems: &[Filesystem],
 ) -> Swept {
     let mut sweep = Sweep::new(steps, context.rails, context.pace, filesystems);
-    // Removals go on while the node is looked at for the next ones.
+    // Removals stay in flight while the node is looked at for the next ones.
     let mut removals = JoinSet::new();
     loop {
         let action = sweep.next_action();
@@ -54,7 +54,7 @@ pub(super) async fn sweep(
     sweep.swept()
 }
 
-/// What may cut a wait short.
+/// The events that end a wait early.
 struct Until<'a> {
     stop: &'a Stop,
     /// Whether the end of the run keeps something from starting.

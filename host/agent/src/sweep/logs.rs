@@ -28,7 +28,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// time on looking at them.
 const SERVES: u32 = 4;
 
-/// How many steps there are between two measurements at most, where there is a goal. There are fewer where what fewer of
+/// The most steps between two measurements, where there is a goal. There are fewer where what fewer of
 /// them take on disk should be enough.
 const MEASURED: usize = 64;
 
@@ -209,7 +209,7 @@ struct Slice {
     look: Arc<Look>,
     steps: Arc<[LogStep]>,
     first: usize,
-    /// What has to become free, where there is a goal.
+    /// The space to free, where there is a goal.
     excess: Option<Excess>,
     /// How long to wait after each step.
     pause: Duration,

@@ -40,7 +40,7 @@ async fn prepare(arguments: &RunArguments) -> anyhow::Result<(StopToken, bool, V
     Ok((token, asks(arguments, &prepared)?, prepared))
 }
 
-/// Returns whether to ask on a terminal before anything is removed. A manifest that runs where nobody watches was
+/// Returns whether to ask on a terminal before anything is removed. A manifest that runs without a terminal was
 /// meant; flags alone have to say so.
 fn asks(arguments: &RunArguments, prepared: &[Prepared]) -> anyhow::Result<bool> {
     let has_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::formats::{json, yaml};
 use crate::args::Format;
 
-/// What this binary is.
+/// The versions of this binary and of its parts.
 #[derive(Debug, Serialize)]
 pub(crate) struct BuildInfo {
     pub(crate) version: &'static str,

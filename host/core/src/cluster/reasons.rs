@@ -87,7 +87,7 @@ closed_words! {
 }
 
 closed_words! {
-    /// What an event is about.
+    /// The subject of an event.
     EventReason {
         /// The API server refused what was to be done.
         ApplyFailed,
@@ -121,7 +121,7 @@ closed_words! {
         RunPaused,
         /// A run was started.
         RunStarted,
-        /// What the operator does is undone again and again.
+        /// The operator's changes are undone again and again.
         Undone,
         /// An object was updated.
         Updated,

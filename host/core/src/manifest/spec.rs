@@ -352,7 +352,7 @@ pub struct MaxDeletions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Pace {
-    /// How many removals may be under way at once. One by one takes several times as long: runtimes clean up after each
+    /// The most removals in flight. One by one takes several times as long: runtimes clean up after each
     /// removal, and removals that are under way together share that.
     #[schemars(range(min = 1, max = 1024))]
     pub concurrency: u16,

@@ -13,7 +13,8 @@ use crate::image::Image;
 use crate::report::Outcome;
 use crate::snapshot::Snapshot;
 
-/// How often, and how long apart, to look whether images are gone: some runtimes learn of a removal by an event.
+/// The number of looks for images that should be gone, and the time between them: some runtimes learn of a removal by an
+/// event.
 const CHECKS: u32 = 4;
 const BETWEEN_CHECKS: Duration = Duration::from_millis(100);
 
@@ -113,7 +114,7 @@ impl Sweep<'_> {
     pub(super) fn answered_by_name(&mut self, place: usize, attempt: &Attempt) {
         self.lose_request_by_name();
         if *attempt == Attempt::Accepted && self.accepted.contains_key(&place) {
-            // Whoever removed the image by id: now it was this run.
+            // The image may have gone by id before; now this run removed it.
             self.accepted.insert(place, Outcome::Removed);
         }
     }
@@ -202,7 +203,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// Whether something was asked of the runtime that it did not answer with a success.
+    /// Returns whether something was asked of the runtime that it did not answer with a success.
     fn is_unsettled(&self) -> bool {
         let is_open = |place: &usize| {
             !self.accepted.contains_key(place)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::filesystem::Elsewhere;
 
-/// How long to wait, and how often to try.
+/// Time limits, and the number of tries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// For opening the connection.
@@ -13,11 +13,11 @@ pub struct Options {
     pub call_timeout: Duration,
     /// For a removal: an image of many files on a busy disk takes its time, and being slow is no failure.
     pub removal_timeout: Duration,
-    /// How often a call is tried while nobody answers, the first time included.
+    /// The most tries of a call that is not answered, the first one included.
     pub tries: u32,
     /// The pause before the second try; it doubles from try to try.
     pub back_off: Duration,
-    /// How many containers and sandboxes are asked about at a time.
+    /// The most containers and sandboxes that are asked about at a time.
     pub concurrency: usize,
     /// Where a part of the image filesystem is for this process, if its mount point is elsewhere: in a pod.
     pub image_root: Option<Elsewhere>,

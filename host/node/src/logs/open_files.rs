@@ -122,7 +122,7 @@ impl OpenFiles {
         scan.found
     }
 
-    /// Whether this file, or directory, beneath a root of this name was in use.
+    /// Returns whether this file, or directory, beneath a root of this name was in use.
     pub fn state(&self, root: &str, entry: &FileEntry) -> OpenState {
         match self.usage(root, entry) {
             Some(_) => OpenState::Open,

@@ -43,7 +43,7 @@ impl LogRoots {
 /// Finds where a directory of the runtime may be: as this process sees it, and as the runtime does.
 fn spots(directory: &RuntimeDirectory, own: &Table, process: Option<&View>) -> Vec<Spot> {
     let path = Path::new(directory.path());
-    // In a pod the socket alone may be mounted, which still tells where it lies.
+    // In a pod the socket alone may be mounted, which still shows where it lies.
     let socket = directory.socket().and_then(|socket| own.find(Path::new(socket)));
     let of_socket = socket.and_then(|spot| Some(Spot { path: spot.path.parent()?.to_owned(), ..spot }));
     let of_process = process.and_then(|process| process.find(path, own));

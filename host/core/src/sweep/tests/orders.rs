@@ -39,7 +39,7 @@ struct World {
     looks: u32,
     /// By which look each image was asked for last.
     asked: BTreeMap<usize, u32>,
-    /// What the last look showed.
+    /// The node as the last look showed it.
     shown: Vec<Held>,
     has_ended: bool,
     /// Images that were asked for and have not been looked at since the answer.
@@ -148,7 +148,7 @@ impl World {
         }
     }
 
-    /// What comes of an action that has to be waited for.
+    /// Makes the event that an action leads to.
     fn event(&mut self, action: &Action, sweep: &mut Sweep<'_>) -> Event {
         if self.dice.below(40) == 0 {
             if sweep.is_settling() {
@@ -214,7 +214,7 @@ impl World {
         panic!("it does not end: {sweep:?}");
     }
 
-    /// What must be true of the outcome of a step, by the node as the last look showed it.
+    /// Checks the outcome of a step against the node as the last look showed it.
     fn judge(&self, place: usize, outcome: &Outcome, swept: &Swept) -> Result<(), String> {
         let (was_asked, shown) = (self.asked.contains_key(&place), &self.shown[place]);
         let is_so = match outcome {

@@ -1,5 +1,5 @@
 //! Layers of overlays. A file that is used through an overlay has the overlay's device and an inode of its own there, so
-//! nothing in a layer can be told from what is in use: while the overlay is mounted, all of it is.
+//! nothing in a layer differs from what is in use: while the overlay is mounted, all of it is.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use holystone_core::logs::{InUse, LogPath, Use};
 use super::{Region, Scan};
 use crate::mounts::{Mount, Spot, Table, View};
 
-/// How many views are kept open: each takes a file handle.
+/// The most views that are kept open: each takes a file handle.
 const MOST_OPEN: usize = 64;
 
 /// An overlay that is mounted somewhere.

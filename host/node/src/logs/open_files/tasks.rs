@@ -32,7 +32,7 @@ struct Process<'a> {
     by: Option<Arc<str>>,
 }
 
-/// How often a ring that is busy is looked at.
+/// The number of looks at a ring that is busy.
 const TRIES: u32 = 5;
 
 impl Process<'_> {

@@ -56,7 +56,7 @@ fn refusal(scene: &Scene, wish: &Wish) -> LogRefusal {
     scene.judge(wish).expect_err("it is in use")
 }
 
-/// Whether all processes of this machine could be looked at just now.
+/// Returns whether all processes of this machine could be looked at just now.
 fn sees_all(scene: &mut Scene) -> bool {
     scan(scene);
     scene.open_files.is_complete()
