@@ -381,7 +381,7 @@ pub(super) fn summary(nodes: &Nodes) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{BriefError, Totals};
+    use crate::report::{BriefError, LogTotals, Totals};
 
     fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>) -> Folded {
         super::fold(desired, states, Timestamp::from_second(1_780_000_000).unwrap())
@@ -452,6 +452,42 @@ mod tests {
         assert_eq!(folded, fold(5_000, states.iter().rev()));
         assert_eq!(folded.unlike, ["p"]);
         assert_eq!(folded.plugins[0].digest, Some(format!("sha256:{:064}", 0)), "what most nodes have");
+    }
+
+    #[test]
+    fn what_was_done_beneath_log_roots_counts_beside_images() {
+        let mut brief = Brief::not_run("");
+        brief.outcome.result = RunResult::Done;
+        brief.outcome.totals = Some(Totals {
+            planned: 1,
+            removed: 2,
+            refused: 4,
+            no_longer_allowed: 8,
+            failed: 16,
+            size_removed_bytes: 32,
+            filesystem_freed_bytes: Some(64),
+            ..Totals::default()
+        });
+        brief.outcome.log_totals = Some(LogTotals {
+            planned: 100,
+            removed: 200,
+            truncated: 300,
+            refused: 400,
+            no_longer_allowed: 500,
+            failed: 600,
+            size_removed_bytes: 700,
+            ..LogTotals::default()
+        });
+        brief.log_freed_bytes = Some(800);
+        brief.planned = Some(Planned { size_bytes: 9, repositories: Vec::new() });
+        let run = fold(1, [&NodeState::ended("a", &brief.to_message())]).run;
+        assert_eq!((run.planned, run.size_planned_bytes), (Some(101), Some(9)));
+        assert_eq!((run.removed, run.refused, run.failed), (502, 912, 616));
+        assert_eq!((run.size_removed_bytes, run.filesystem_freed_bytes), (732, Some(864)));
+        brief.outcome.totals = None;
+        let run = fold(1, [&NodeState::ended("a", &brief.to_message())]).run;
+        assert_eq!((run.planned, run.removed, run.refused, run.failed), (Some(100), 500, 900, 600));
+        assert_eq!((run.size_removed_bytes, run.filesystem_freed_bytes), (700, Some(800)));
     }
 
     /// A node whose dry run found these: repository, images, bytes; and refused these.

@@ -84,10 +84,7 @@ impl<'a> Step<'a> {
         let is_of_daemons = engine == Some(Engine::DaemonSet);
         let found = found.filter(|found| !self.knows_better(&found.run, is_of_daemons));
         let found = found.map(|folded| self.of_the_spec(folded));
-        self.is_stuck = found.as_ref().is_some_and(|folded| {
-            let nodes = &folded.run.nodes;
-            nodes.waiting > 0 && folded.moving == 0 && nodes.succeeded + nodes.failed == 0
-        });
+        self.is_stuck = found.as_ref().is_some_and(|folded| folded.run.nodes.waiting > 0 && folded.moving == 0);
         let Some(Folded { run, plugins, unlike, .. }) = found else {
             let kept = self.before.conditions.iter().find(|condition| condition.kind == "PluginsResolved");
             let resolved = kept.map_or_else(

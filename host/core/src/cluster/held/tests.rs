@@ -52,6 +52,7 @@ fn a_pod_says_why_it_does_not_start_and_what_to_do() {
         (waiting("PodInitializing", ""), None),
         (waiting("", "x"), None),
         (waiting("ContainerCreating", "a word"), Some("the container does not start: ContainerCreating: a word")),
+        (waiting("ErrX", ""), Some("the container does not start: ErrX")),
         (
             waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"),
             Some(
@@ -230,6 +231,41 @@ fn events_say_why_a_pod_does_not_start_and_which_field_is_meant() {
             .ends_with("; it has the manifest, and the operator makes it again")
     );
     assert_eq!(not_started(&[]), None);
+}
+
+#[test]
+fn each_wording_of_a_problem_has_the_same_advice() {
+    let volume = "; set spec.runtime.endpoint to what is there on these nodes";
+    let image_volume = "; the runtime of these nodes cannot mount images: use source.configMap for the plugin, or containerd \
+                        2.1 or CRI-O 1.31 and later";
+    let image =
+        "; see the images that are named: that of the pods is the operator's option --image (in the chart nodeImage)";
+    for (text, advice) in [
+        ("hostPath type check failed for volume \"runtime\"", volume),
+        ("MountVolume.SetUp failed for volume \"runtime\" : a hostPath", volume),
+        ("MountVolume.SetUp failed for volume \"runtime\" : a secret", ""),
+        ("volume \"runtime\" : a hostPath", ""),
+        ("stat /etc/holystone/image-volumes/0: no such file", image_volume),
+        ("failed to mkdir \"\"", image_volume),
+        ("failed to stat \"\"", image_volume),
+        ("ErrImagePull", image),
+        ("ImagePullBackOff", image),
+        ("InvalidImageName", image),
+        ("ErrImageNeverPull", image),
+        ("configmap \"a\" is too large", ""),
+        ("secret \"a\" not found", ""),
+        (
+            "configmap \"holystone-a-1\" not found",
+            "; create the ConfigMap holystone-a-1, or set source.configMap of the plugin to one that there is",
+        ),
+        (
+            "volume \"manifest\" : configmap \"a\" not found",
+            "; create the ConfigMap a, or set source.configMap of the plugin to one that there is",
+        ),
+    ] {
+        let expected = format!("the pod does not start: Failed: {text}{advice}");
+        assert_eq!(not_started(&[event("Failed", "", text)]), Some(expected));
+    }
 }
 
 #[test]

@@ -1506,6 +1506,26 @@ fn the_end_of_a_run_whose_pods_have_gone_counts_each_node_once() {
 }
 
 #[test]
+fn what_keeps_pods_from_being_made_comes_before_what_nodes_say() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "failed", cluster.now - 70);
+    cluster.jobs.get_mut("stale-1").unwrap()["status"]["desired"] = 12.into();
+    let said: Vec<(String, String)> = ('a'..='j').map(|node| (node.to_string(), format!("word {node}"))).collect();
+    for (node, word) in &said {
+        cluster.pod("stale-1", node, NodeState::ended(node, word));
+    }
+    cluster.complaints.insert("stale-1".to_owned(), vec!["no pod is made: forbidden".to_owned()]);
+    let status = cluster.step().0.status;
+    let messages: Vec<String> = said.iter().map(|(_, word)| format!("the pod ended with {word}")).collect();
+    // Ten are named, and the last of the nodes has to make room.
+    let mut expected = vec![("no pod is made: forbidden", 2, Vec::new())];
+    let of_nodes = said.iter().zip(&messages).take(9);
+    expected.extend(of_nodes.map(|((node, _), message)| (message.as_str(), 1, vec![node.as_str()])));
+    assert_eq!(errors(&status), expected);
+}
+
+#[test]
 fn a_selector_that_matches_no_node_is_told() {
     let long = json!({ "a": "1", "b": "2", "c": "3", "d": "4", "e": "5", "f": "6" });
     for (selector, words) in [
@@ -1780,6 +1800,13 @@ fn plugins_that_differ_between_nodes_are_told() {
     let names: Vec<&str> = decided.status.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
     assert_eq!(names, ["p"], "what a pod names beyond the spec is left out");
     cluster.is_settled();
+    // What the nodes had loaded stays known when the run has gone.
+    cluster.run("stale-1", "completed", cluster.now);
+    cluster.step();
+    cluster.jobs.clear();
+    cluster.runs.clear();
+    assert_eq!(condition(&cluster.step().0.status, "PluginsResolved"), ("False", "Different"));
+    cluster.is_settled();
 }
 
 #[test]
@@ -1852,6 +1879,58 @@ fn what_could_not_be_done_is_not_taken_for_done() {
     for (action, is_there_already) in [(create, false), (&apply, true), (&apply, false)] {
         let refused = action.obstacle(is_there_already, "a conflict".to_owned());
         assert_eq!(refused, Obstacle::Refused("a conflict".to_owned()), "{action}, {is_there_already}");
+    }
+}
+
+#[test]
+fn only_ready_says_what_could_not_be_done_and_since_when() {
+    let mut cluster = scheduled();
+    let decided = cluster.look().status;
+    let now = cluster.now;
+    let at = |seconds: i64| Timestamp::from_second(now + seconds).unwrap();
+    let others = |status: &NodeCleanupStatus| status.conditions[1..].to_vec();
+    let taken = |name: &str| Obstacle::NameTaken { kind: "ConfigMap".to_owned(), name: name.to_owned() };
+    let refused = || Obstacle::Refused("forbidden".to_owned());
+    cluster.object["status"] = serde_json::to_value(&decided).unwrap();
+    for (seconds, obstacle, event) in [
+        (5, refused(), Some("ApplyFailed")),
+        (6, refused(), None),
+        (7, taken("a"), Some("NameTaken")),
+        (8, taken("a"), None),
+        (9, taken("b"), Some("NameTaken")),
+        (10, refused(), Some("ApplyFailed")),
+    ] {
+        let (status, note) = not_applied(&cluster.object, &decided, &obstacle, at(seconds));
+        assert_eq!(others(&status), others(&decided));
+        assert_eq!((status.conditions[0].kind.as_str(), status.conditions[0].status.as_str()), ("Ready", "False"));
+        assert_eq!(status.conditions[0].last_transition_time, at(5), "after {seconds} s");
+        assert_eq!(note.map(|note| note.reason.as_str()), event, "after {seconds} s");
+        cluster.object["status"] = serde_json::to_value(&status).unwrap();
+    }
+}
+
+#[test]
+fn a_condition_has_the_time_since_which_its_status_is_what_it_is() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    let start = cluster.now;
+    let since = |status: &NodeCleanupStatus| {
+        let conditions = status.conditions.iter();
+        conditions.map(|it| (it.kind.clone(), it.last_transition_time.as_second() - start)).collect::<Vec<_>>()
+    };
+    for (field, value, expected) in [
+        ("paused", json!(true), [0, 10, 0]),
+        // Scheduled has another reason, and is as false as before.
+        ("schedule", json!("nonsense"), [20, 10, 0]),
+        ("schedule", json!("*/5 * * * *"), [30, 10, 0]),
+        ("paused", json!(false), [30, 40, 0]),
+    ] {
+        cluster.now += 10;
+        cluster.edit(field, value);
+        let status = cluster.step().0.status;
+        let kinds = ["Ready", "Scheduled", "PluginsResolved"].map(str::to_owned);
+        assert_eq!(since(&status), kinds.into_iter().zip(expected).collect::<Vec<_>>(), "{field}");
+        assert_eq!(since(&cluster.look().status), since(&status), "a second look changes none");
     }
 }
 
