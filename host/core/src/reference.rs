@@ -102,9 +102,9 @@ impl fmt::Display for Reference {
 
 /// Splits `name[:tag]`. A colon before the last slash belongs to the registry's port.
 pub(crate) fn split_tag(name: &str) -> (&str, Option<&str>) {
-    let path_start = name.rfind('/').map_or(0, |slash| slash + 1);
-    match name[path_start..].find(':') {
-        Some(colon) => (&name[..path_start + colon], Some(&name[path_start + colon + 1..])),
+    let last = name.rfind('/').unwrap_or(0);
+    match name[last..].find(':') {
+        Some(colon) => (&name[..last + colon], Some(&name[last + colon + 1..])),
         None => (name, None),
     }
 }

@@ -110,7 +110,6 @@ fn in_host(state: State, byte: u8) -> Option<State> {
         (State::AddressStart | State::Address, byte) if is_hex || byte == b':' => Some(State::Address),
         (State::Address, b']') => Some(State::AddressEnd),
         (State::Label { .. } | State::AddressEnd, b':') => Some(State::PortStart),
-        (State::Local(letters), b':') if letters == LOCALHOST.len() => Some(State::PortStart),
         (State::PortStart | State::Port, byte) if byte.is_ascii_digit() => Some(State::Port),
         (State::Label { dotted: true } | State::AddressEnd | State::Port, b'/') => Some(State::Component),
         (State::Local(letters), b'/') if letters == LOCALHOST.len() => Some(State::Component),

@@ -85,6 +85,25 @@ fn a_name_that_is_no_reference_can_still_be_matched() {
     assert!(!matches("*nginx*", "K8S pause!"));
 }
 
+#[test]
+fn an_image_is_matched_by_each_of_its_names() {
+    let image = image(HEX, &["nginx:1", "acme/app:2", "odd name"], &[]);
+    for (pattern, expected) in
+        [("nginx", true), ("acme/*:2", true), ("odd?name", true), ("nginx:2", false), ("redis", false)]
+    {
+        assert_eq!(pattern.parse::<Pattern>().unwrap().matches_image(&image), expected, "{pattern}");
+    }
+}
+
+#[test]
+fn a_pattern_remembers_how_it_was_written() {
+    for text in ["nginx", "Registry.Example.com:443/app*", "SHA256:0123456789AB", "*"] {
+        let pattern: Pattern = text.parse().unwrap();
+        assert_eq!((pattern.as_str(), pattern.to_string().as_str()), (text, text));
+        assert_eq!(String::from(pattern), text);
+    }
+}
+
 #[track_caller]
 fn problem(pattern: &str) -> String {
     let error = pattern.parse::<Pattern>().expect_err(pattern).to_string();
@@ -115,6 +134,7 @@ fn what_can_never_match_is_refused_in_the_words_of_the_grammar() {
         ("a@", "nothing follows"),
         ("a//b", "empty path component"),
         ("/a", "empty path component"),
+        ("acme//", "empty path component"),
         ("docker.io/", "write docker.io/* for all that is beneath"),
         ("acme/", "write acme/* for all that is beneath"),
         ("https://registry.example.com/app", "leave out https://"),
@@ -137,6 +157,7 @@ fn what_can_never_match_is_refused_in_the_words_of_the_grammar() {
         (&format!("app@sha256:{HEX}0"), digest),
         ("app@sha256:0123456789ab@sha256:0123456789ab", digest),
         ("app@sha?56:*", digest),
+        (&format!("app@{}0", HEX.repeat(2)), digest),
         // Tags.
         ("acme/app:v1:v2", "it has two tags"),
         ("acme/app:v1:*", "it has two tags"),
@@ -163,6 +184,7 @@ fn what_can_never_match_is_refused_in_the_words_of_the_grammar() {
         ("acme/*..*", parts),
         ("acme/app/.*", parts),
         ("?ar/app", parts),
+        ("?oc/app", parts),
         ("*:5x00/app", parts),
         ("a+b", parts),
         ("*..*/app", parts),
@@ -185,8 +207,25 @@ fn what_can_never_match_is_refused_in_the_words_of_the_grammar() {
 }
 
 #[test]
+fn a_registry_that_could_be_a_repository_of_docker_hub_says_how_that_is_written() {
+    let localhost = "localhost is a registry; write localhost/* for all of its images";
+    assert_eq!(problem("localhost"), localhost);
+    assert_eq!(
+        problem("my.app"),
+        "my.app is a registry; write my.app/* for all of its images, or docker.io/library/NAME for a repository of Docker Hub"
+    );
+}
+
+#[test]
 fn what_can_match_is_taken() {
+    // As long as each part may be.
+    let (long, tag, path) = ("*".repeat(1024), format!("a:{}*", "b".repeat(128)), "a".repeat(255));
     for pattern in [
+        &long,
+        &tag,
+        &format!("registry.example.com/{path}*"),
+        // What begins like an id and has too few digits for one may be a name.
+        "6d9ac92*",
         "cafe",
         "cafe:1",
         "6d9ac9237a8:1",
@@ -262,9 +301,12 @@ fn hosts_match_in_every_spelling() {
         ("LOCALHOST/*", "localhost/app:1"),
         ("[2001:DB8::1]:5000/*", "[2001:db8:0::1]:5000/app:1"),
         ("nginx", "registry.hub.docker.com/library/nginx:1"),
+        // Without a dot, the port is what makes it a registry.
+        ("reg*:443/app", "reg-1:443/app:1"),
     ] {
         assert!(matches(pattern, text), "{pattern} against {text}");
     }
+    assert!(!matches("reg*:443/app", "registry.example.com/app:1"));
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn what_breaks_the_grammar_is_refused() {
         "app:",
         "app:.x",
         "app:a/b:c",
+        "app:v1+2",
         "app@",
         "app@sha256:12",
         "app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdeg",
@@ -113,6 +114,7 @@ fn spellings_of_one_thing_are_equal() {
         ("registry.example.com:443/app", "registry.example.com/app"),
         ("registry.example.com:0443/app", "registry.example.com/app"),
         ("registry.example.com:05000/app", "registry.example.com:5000/app"),
+        ("registry.example.com:00/app", "registry.example.com:0/app"),
         ("registry.example.com./app", "registry.example.com/app"),
         ("registry.example.com.:5000/app", "registry.example.com:5000/app"),
         ("LOCALHOST/app", "localhost/app"),
@@ -147,6 +149,13 @@ fn the_length_of_a_repository_is_that_of_its_path() {
     assert!(Reference::parse(&format!("{host}/{}", "b".repeat(256))).is_err());
     assert!(Reference::parse(&"b".repeat(247)).is_ok(), "with library/ in front it has 255");
     assert!(Reference::parse(&"b".repeat(248)).is_err());
+}
+
+#[test]
+fn the_longest_tag_is_taken() {
+    let tag = "b".repeat(128);
+    assert_eq!(Reference::parse(&format!("app:{tag}")).unwrap().tag(), Some(tag.as_str()));
+    assert!(Reference::parse(&format!("app:{tag}b")).is_err());
 }
 
 #[test]
@@ -195,6 +204,8 @@ fn digests_of_every_algorithm_have_its_length() {
         ("sha512", 129),
         ("sha512", 64),
         ("sha384", 31),
+        ("sha384", 95),
+        ("sha384", 97),
     ] {
         assert!(Reference::parse(&of(algorithm, length)).is_err(), "{algorithm} {length}");
     }

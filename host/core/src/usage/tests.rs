@@ -112,10 +112,13 @@ fn images_that_are_listed_under_other_spellings_are_found() {
         (format!("a/b@sha512:{long}"), long.clone()),
         (format!("a/b@sha512:{long}"), format!("a/b@sha512:{}", long.to_uppercase())),
         (format!("a/b@sha512:{long}"), "sha512:bbbbbbbbbbbb".to_owned()),
+        (format!("a/b@sha512:{long}"), "bbbbbbbbbbbb".to_owned()),
         (format!("a/b@SHA256:{}", "F".repeat(64)), format!("x/y@{}", id('f'))),
     ] {
         assert_eq!(find(&[], &[&listed], &mention), (Some(true), 0), "{mention} for {listed}");
     }
+    // By another algorithm the same digits are another digest.
+    assert_eq!(find(&[], &[&format!("a/b@sha512:{long}")], "sha256:bbbbbbbbbbbb"), (Some(false), 0));
 }
 
 #[test]
@@ -158,6 +161,12 @@ fn an_unresolved_reference_protects_what_it_could_mean() {
         (&format!("SHA256:{}", "9".repeat(65)), "abcd"),
         (&format!("sha512:{}", "g".repeat(128)), "abcd"),
         ("docker.io/library/sha256:7", "d"),
+        // No digits follow, or others.
+        ("sha256:", "abcd"),
+        ("sha256:xyz", "abcd"),
+        // What stands in front is no scheme.
+        ("7x://nginx:1.27", "abcd"),
+        ("a_b://nginx:1.27", "abcd"),
     ];
     for (mention, expected) in cases {
         assert_eq!(used_by(mention), expected, "{mention}");
@@ -265,6 +274,10 @@ fn a_digest_is_that_of_the_image_a_container_was_created_with_if_nothing_else_is
     ] {
         assert_eq!(used_by_all(&images, mentions), expected, "{mentions:?}");
     }
+    // What is known of it by another algorithm says nothing of this one.
+    let by_another = format!("docker.io/library/nginx@sha512:{}", "5".repeat(128));
+    let images = [image('a', &["docker.io/library/nginx:1.24"], &[&by_another]), image('c', &[], &[])];
+    assert_eq!(used_by_all(&images, ["", &*old, "nginx:1.24", ""]), "A");
 }
 
 #[test]
