@@ -64,6 +64,17 @@ fn nothing_leads_out_of_the_root() {
 }
 
 #[test]
+fn the_longest_path_is_taken_and_no_longer_one() {
+    let directory = [vec!["a".repeat(255); 15], vec!["b".to_owned()]].concat().join("/");
+    let (fits, longer) = ("c".repeat(253), "c".repeat(254));
+    let longest = path(format!("{directory}/{fits}").as_bytes());
+    assert_eq!(longest.as_bytes().len(), MAX_LENGTH);
+    assert_eq!(path(directory.as_bytes()).join(fits.as_bytes()), Ok(longest));
+    assert_eq!(path(directory.as_bytes()).join(longer.as_bytes()), Err(PathError::Long));
+    assert_eq!(LogPath::from_bytes(format!("{directory}/{longer}").as_bytes()), Err(PathError::Long));
+}
+
+#[test]
 fn parts_of_a_path() {
     let long = path(b"a/b/c.log");
     assert_eq!(long.components().collect::<Vec<_>>(), [&b"a"[..], b"b", b"c.log"]);

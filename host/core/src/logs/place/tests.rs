@@ -86,6 +86,7 @@ fn links_to_containers_logs_name_the_container() {
         format!("web_shop-{id}.log"),
         format!("web_shop_main-{}.log", &id[1..]),
         format!("web_shop_main-{id}"),
+        format!("web__main-{id}.log"),
         "a.log".to_owned(),
     ] {
         assert_eq!(container_of_link(name.as_bytes()), None, "{name}");
@@ -109,7 +110,9 @@ fn the_uid_of_a_pod_from_a_file_is_any_text() {
         let path = |rest: &str| format!("{name}/{rest}").parse::<LogPath>().unwrap();
         assert!(is_live_log(&path("etcd/0.log")) && is_live_log(&path("etcd/12.log.20260102-030405.tmp")));
         assert!(!is_live_log(&path("etcd/0.log.20260102-030405")) && !is_live_log(&path("0.log")));
-        assert!(!is_live_log(&path("etcd/app.log")) && !is_live_log(&path("etcd/app.tmp")));
+        for other in ["etcd/app.log", "etcd/app.tmp", "etcd/1.tmp", "etcd/.log.tmp"] {
+            assert!(!is_live_log(&path(other)), "{other}");
+        }
     }
     assert!(is_live_log(&"x/pods/a_b_c/d/0.log".parse().unwrap()));
     assert!(!is_live_log(&"a_b/d/0.log".parse().unwrap()));
