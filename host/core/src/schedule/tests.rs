@@ -4,6 +4,7 @@ use super::{Schedule, zone};
 
 mod conformance;
 mod dialect;
+mod other_crates;
 mod properties;
 mod simulation;
 
