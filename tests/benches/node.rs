@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use holystone_core::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
+use holystone_core::document::DocumentKind;
 use holystone_core::image::{Image, ImageId};
-use holystone_core::snapshot::{FORMAT, Filesystem, Node, Snapshot};
+use holystone_core::manifest::ApiVersion;
+use holystone_core::snapshot::{Filesystem, Node, Snapshot};
 use jiff::{Timestamp, ToSpan as _};
 
 /// Takes the old images of the teams' repositories, keeps the newest of each: most images go, as in the field.
@@ -45,7 +47,8 @@ pub(crate) fn snapshot(images: usize) -> Snapshot {
         .collect();
     images.push(pause(&mut dice));
     Snapshot {
-        format: FORMAT,
+        api_version: ApiVersion::V1Alpha1,
+        kind: DocumentKind::Snapshot,
         taken_at: now(),
         node: Node {
             name: "bench".to_owned(),

@@ -13,7 +13,8 @@ mod node;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use holystone_core::guard::{Guard, GuardRails, Plan};
+use holystone_core::guard::images::{ImageGuard, Images};
+use holystone_core::guard::{GuardRails, Plan};
 use holystone_core::proposal::Proposal;
 use holystone_core::snapshot::Snapshot;
 use holystone_core::usage::Usage;
@@ -104,7 +105,7 @@ fn figures(images: usize, plugin: &Plugin, runtime: &Runtime) -> Figures {
 /// Measures the parts by turns, so that what else the machine does hits them alike.
 fn inside(snapshot: &Snapshot, plugin: &Plugin, runtime: &Runtime) -> (Inside, usize) {
     let rails = GuardRails::default();
-    let guard = Guard::new(snapshot, &rails);
+    let guard = ImageGuard::new(snapshot, &rails);
     let (view, records) = (Arc::new(View::of(snapshot, guard.usage())), Records::of(snapshot, guard.usage()));
     let empty = Snapshot { images: Vec::new(), ..snapshot.clone() };
     let empty = Arc::new(View::of(&empty, &Usage::of(&empty)));
@@ -116,7 +117,7 @@ fn inside(snapshot: &Snapshot, plugin: &Plugin, runtime: &Runtime) -> (Inside, u
     for _ in 0..CALLS {
         times.whole.time(|| plan(snapshot, |usage| propose(&Arc::new(View::of(snapshot, usage)), CONFIG)));
         times.whole_native.time(|| plan(snapshot, |usage| Records::of(snapshot, usage).propose(CONFIG)));
-        times.usage.time(|| Guard::new(snapshot, &rails));
+        times.usage.time(|| ImageGuard::new(snapshot, &rails));
         times.view.time(|| View::of(snapshot, guard.usage()));
         times.records.time(|| Records::of(snapshot, guard.usage()));
         times.propose.time(|| propose(&view, CONFIG));
@@ -124,16 +125,16 @@ fn inside(snapshot: &Snapshot, plugin: &Plugin, runtime: &Runtime) -> (Inside, u
         times.empty.time(|| propose(&empty, CONFIG));
         times.nothing.time(|| propose(&view, NOTHING));
         let mine = vec![proposal.clone()];
-        times.review.time(|| guard.review(mine));
+        times.review.time(|| guard.review(mine.into_iter().map(Into::into).collect()));
     }
     (times, proposal.wishes.len())
 }
 
 /// What the binary does from a snapshot to a plan, with something in the plugin's place.
-fn plan(snapshot: &Snapshot, propose: impl FnOnce(&Usage<'_>) -> Proposal) -> Plan {
+fn plan(snapshot: &Snapshot, propose: impl FnOnce(&Usage<'_>) -> Proposal) -> Plan<Images> {
     let rails = GuardRails::default();
-    let guard = Guard::new(snapshot, &rails);
-    guard.review(vec![propose(guard.usage())])
+    let guard = ImageGuard::new(snapshot, &rails);
+    guard.review(vec![propose(guard.usage()).into()])
 }
 
 /// The shipped plugin, compiled and linked.

@@ -178,7 +178,7 @@ impl Node {
         let output = command.output()?;
         let elapsed = start.elapsed();
         let report: Value = serde_json::from_slice(&output.stdout)?;
-        assert_eq!(report["totals"]["removed"], self.unused.len(), "{}", report["totals"]);
+        assert_eq!(report["images"]["totals"]["removed"], self.unused.len(), "{}", report["images"]["totals"]);
         Ok((elapsed, report["milliseconds"]["sweep"].as_f64().expect("the report has the time of the sweep")))
     }
 

@@ -72,7 +72,7 @@ async fn a_recorded_node_comes_to_the_plan_of_the_node_itself() {
     };
     let replayed = plan(&["--snapshot", file.to_str().unwrap()]);
     assert_eq!(replayed, plan(&["--endpoint", &endpoint, "--node-name", "a"]));
-    assert!(replayed["totals"]["planned"].as_u64().unwrap() > 100);
+    assert!(replayed["images"]["totals"]["planned"].as_u64().unwrap() > 100);
 
     let mut piped = holystone();
     piped.args(["plan", "--plugin", "builtin:unused-images", "--config", CONFIG, "--snapshot", "-", "--no-cache"]);
@@ -93,12 +93,11 @@ async fn every_format_says_the_same() {
     let yaml: Value = serde_saphyr::from_str(&plan("yaml").stdout).unwrap();
     assert_eq!(yaml, plan("json").json());
     let table = plan("table").stdout;
-    for step in yaml["steps"].as_array().unwrap() {
+    for step in yaml["images"]["steps"].as_array().unwrap() {
         assert!(table.contains(step["references"][0].as_str().unwrap()));
     }
     let report = unused_images("run", &node.endpoint().to_string(), CONFIG, &[]).expect(0).json();
-    for field in ["node", "runtime", "takenAt", "finishedAt", "plugins", "steps", "refusals", "totals", "milliseconds"]
-    {
+    for field in ["node", "runtime", "takenAt", "finishedAt", "plugins", "images", "milliseconds"] {
         assert!(!report[field].is_null(), "{field} is missing");
     }
     assert!(report["plugins"][0]["digest"].as_str().unwrap().starts_with("sha256:"));
@@ -337,9 +336,14 @@ fn a_node_that_cannot_be_reached_is_no_run() {
 #[test]
 fn a_snapshot_from_another_version_is_told_as_such() {
     let file = scratch().join("future.json");
-    std::fs::write(&file, r#"{"format":2,"anything":[]}"#).unwrap();
+    std::fs::write(&file, r#"{"apiVersion":"holystone.dev/v2","kind":"Snapshot","anything":[]}"#).unwrap();
     let ended = run(&["plan", "--plugin", "builtin:unused-images", "--snapshot", file.to_str().unwrap()]).expect(64);
-    assert!(ended.stderr.contains("format 2") && ended.stderr.contains("holystone snapshot"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("apiVersion and kind are holystone.dev/v2 and Snapshot")
+            && ended.stderr.contains("holystone snapshot"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]

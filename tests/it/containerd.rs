@@ -71,10 +71,10 @@ async fn a_plan_lists_what_goes_and_touches_nothing(node: &Node) -> anyhow::Resu
     let before = node.everything().await?;
     let plan = unused_images("plan", &node.endpoint(), CONFIG, &PROTECT).expect(0).json();
     assert_eq!(steps(&plan), node.of(&[Fate::Goes, Fate::UsedLater]));
-    assert_eq!(plan["images"], 125);
+    assert_eq!(plan["images"]["entries"], 125);
     let yaml = yaml("plan", &node.endpoint());
-    assert_eq!(yaml["steps"], plan["steps"]);
-    assert_eq!(yaml["refusals"], plan["refusals"]);
+    assert_eq!(yaml["images"]["steps"], plan["images"]["steps"]);
+    assert_eq!(yaml["images"]["refusals"], plan["images"]["refusals"]);
     assert_eq!(node.everything().await?, before);
     Ok(())
 }
@@ -110,24 +110,25 @@ async fn a_run_removes_what_is_unused_in_scope_and_frees_space(node: &Node) -> a
 fn the_report_tells_what_happened(node: &Node, report: &Value) {
     let gone = node.of(&[Fate::Goes]);
     assert_eq!(steps(report), gone);
-    for step in report["steps"].as_array().unwrap() {
+    for step in report["images"]["steps"].as_array().unwrap() {
         assert_eq!(step["result"], "removed", "{step}");
         assert_eq!(step["reason"], json!({ "kind": "unused", "text": "not used by any container" }));
         assert_eq!(step["plugin"], "unused-images");
-        let (image, _) = node.images.iter().find(|(image, _)| step["image"] == image.id).unwrap();
+        let (image, _) = node.images.iter().find(|(image, _)| step["target"] == image.id).unwrap();
         let mut names = [image.tags.clone(), image.repo_digests.clone()].concat();
         names.sort();
         assert_eq!(step["references"], json!(names));
         assert!(step["sizeBytes"].as_u64().unwrap() > 0);
     }
-    let refusals = report["refusals"].as_array().unwrap().iter();
+    let refusals = report["images"]["refusals"].as_array().unwrap().iter();
     let refused: Vec<_> = refusals.map(|it| (text(&it["name"]), text(&it["refusal"]["code"]))).collect();
     assert_eq!(refused, PROTECTED.map(|tag| (tag.to_owned(), "Protected".to_owned())));
-    let totals = &report["totals"];
+    let totals = &report["images"]["totals"];
     for (total, count) in [("planned", gone.len()), ("removed", gone.len()), ("failed", 0), ("alreadyGone", 0)] {
         assert_eq!(totals[total], count, "{total}");
     }
-    let sum: u64 = report["steps"].as_array().unwrap().iter().map(|step| step["sizeBytes"].as_u64().unwrap()).sum();
+    let sum: u64 =
+        report["images"]["steps"].as_array().unwrap().iter().map(|step| step["sizeBytes"].as_u64().unwrap()).sum();
     assert_eq!(totals["sizeRemovedBytes"], sum);
     assert!(totals["filesystemFreedBytes"].is_i64(), "{totals}");
 }
@@ -135,9 +136,9 @@ fn the_report_tells_what_happened(node: &Node, report: &Value) {
 async fn a_second_run_finds_nothing_to_do(node: &Node) -> anyhow::Result<()> {
     let before = node.everything().await?;
     let report = unused_images("run", &node.endpoint(), CONFIG, &PROTECT).expect(0).json();
-    assert_eq!(report["totals"]["planned"], 0);
-    assert_eq!(report["steps"], json!([]));
-    assert_eq!(yaml("run", &node.endpoint())["totals"]["planned"], 0);
+    assert_eq!(report["images"]["totals"]["planned"], 0);
+    assert_eq!(report["images"]["steps"], json!([]));
+    assert_eq!(yaml("run", &node.endpoint())["images"]["totals"]["planned"], 0);
     assert_eq!(node.everything().await?, before);
     Ok(())
 }
@@ -146,7 +147,7 @@ async fn dangling_images_go_when_asked_for(node: &Node) -> anyhow::Result<()> {
     let before = node.ids().await?;
     let report = unused_images("run", &node.endpoint(), WITH_DANGLING, &PROTECT).expect(0).json();
     assert_eq!(&before - &node.ids().await?, node.of(&[Fate::Dangling]));
-    for step in report["steps"].as_array().unwrap() {
+    for step in report["images"]["steps"].as_array().unwrap() {
         assert_eq!(step["reason"]["kind"], "dangling", "{step}");
     }
     Ok(())

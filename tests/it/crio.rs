@@ -74,12 +74,13 @@ async fn what_is_unused_goes_and_what_crio_keeps_is_no_failure() -> anyhow::Resu
         assert_eq!(result(&report, &id(&before, tag))["result"], "removed", "{tag}");
     }
     assert_eq!(result(&report, &kept)["detail"]["code"], "KeptByRuntime");
-    assert_eq!(report["totals"]["failed"], 0);
+    assert_eq!(report["images"]["totals"]["failed"], 0);
 
     // From then on it is refused, and the run is green.
     let again = unused_images("run", &crio.endpoint(), CONFIG, &[]).expect(0).json();
-    assert_eq!(again["totals"]["planned"], 0);
-    let codes: Vec<&Value> = again["refusals"].as_array().unwrap().iter().map(|it| &it["refusal"]["code"]).collect();
+    assert_eq!(again["images"]["totals"]["planned"], 0);
+    let codes: Vec<&Value> =
+        again["images"]["refusals"].as_array().unwrap().iter().map(|it| &it["refusal"]["code"]).collect();
     assert_eq!(codes, ["KeptByRuntime"]);
     crio.close()
 }

@@ -60,7 +60,7 @@ async fn whatever_code_removals_fail_with_the_report_is_true() {
         assert_eq!(results(&report), [expected; 4], "{code:?}");
         if expected == "failed" {
             assert!(
-                text(&report["steps"][0]["detail"]).starts_with(&format!("no ({code:?}; RemoveImage of ")),
+                text(&report["images"]["steps"][0]["detail"]).starts_with(&format!("no ({code:?}; RemoveImage of ")),
                 "{code:?}"
             );
         }
@@ -167,9 +167,9 @@ async fn a_removal_that_hangs_costs_no_other_one_and_is_told() {
             let detail = text(&step["detail"]);
             assert!(detail.contains("before the runtime answered; it may still remove the image"), "{detail}");
         }
-        assert_eq!(report["totals"]["removed"], node.gone().len());
+        assert_eq!(report["images"]["totals"]["removed"], node.gone().len());
         assert!(report["ending"].is_null() || ending(&report).0 == "TimeLimit");
-        assert_eq!(node.remembered()["lastRun"]["totals"]["failed"], u64::from(!is_gone));
+        assert_eq!(node.remembered()["lastRun"]["images"]["failed"], u64::from(!is_gone));
     }
 }
 
@@ -181,7 +181,7 @@ async fn a_last_look_that_hangs_leaves_it_open_what_was_removed() {
         let report = node.truth(&ended);
         assert_eq!(node.gone(), small_planned());
         assert_eq!(results(&report), ["failed"; 4]);
-        assert!(text(&report["steps"][0]["detail"]).contains("whether the image is gone is unknown"));
+        assert!(text(&report["images"]["steps"][0]["detail"]).contains("whether the image is gone is unknown"));
     }
 }
 
@@ -196,7 +196,7 @@ async fn figures_that_cannot_be_had_after_the_run_are_left_out() {
         let report = node.truth(&ended.expect(0));
         assert_eq!(node.gone(), small_planned());
         if report["filesystemsAfter"].as_array().unwrap().is_empty() {
-            assert!(report["totals"]["filesystemFreedBytes"].is_null());
+            assert!(report["images"]["totals"]["filesystemFreedBytes"].is_null());
         }
     }
 }
@@ -331,7 +331,7 @@ async fn while_a_pod_is_starting_images_of_unknown_age_stay() {
     let node = TestNode::seeded(seed(), Faults::none());
     let report = node.truth(&node.run(&["--min-age", "10m"]).expect(0));
     let codes: Vec<String> =
-        report["refusals"].as_array().unwrap().iter().map(|it| text(&it["refusal"]["code"])).collect();
+        report["images"]["refusals"].as_array().unwrap().iter().map(|it| text(&it["refusal"]["code"])).collect();
     assert_eq!(codes, ["MayBeYoung"; 4]);
     assert!(node.gone().is_empty());
 
@@ -350,7 +350,7 @@ async fn a_pod_that_starts_after_the_plan_keeps_images_of_unknown_age() {
     node.simulated.add_sandbox(starting_pod());
     let report = node.truth(&run.end().expect(0));
     assert_eq!(results(&report), ["noLongerAllowed"; 4]);
-    assert_eq!(report["steps"][0]["detail"]["code"], "MayBeYoung");
+    assert_eq!(report["images"]["steps"][0]["detail"]["code"], "MayBeYoung");
     assert!(node.gone().is_empty());
 }
 
@@ -424,7 +424,7 @@ async fn a_node_without_images_or_containers_is_no_trouble() {
     let bare = Snapshot { images: Vec::new(), containers: Vec::new(), sandboxes: Vec::new(), ..small() };
     let node = TestNode::seeded(bare, Faults::none());
     let report = node.truth(&node.run(&[]).expect(0));
-    assert_eq!(report["totals"]["planned"], 0);
+    assert_eq!(report["images"]["totals"]["planned"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -144,7 +144,7 @@ fn a_run_needs_no_runtime_to_clean_logs() {
     }
     let config = r#"{"rules":[{"files":["**/*.log.*","*.log.*"],"maxAge":"7d"}]}"#;
     let plan = scene.retention("plan", config, &[]).expect(0).json();
-    assert_eq!(plan["logs"]["roots"], json!(["app"]));
+    assert_eq!(plan["logRoots"], json!(["app"]));
     assert_eq!(
         plan["logs"]["totals"],
         json!({
@@ -157,7 +157,7 @@ fn a_run_needs_no_runtime_to_clean_logs() {
     assert_eq!(scene.left(), set(["a.log"]));
     let totals = &report["logs"]["totals"];
     assert_eq!((&totals["removed"], &totals["entries"], &totals["failed"]), (&json!(2), &json!(2), &json!(0)));
-    assert!(report["logs"]["filesystemFreedBytes"]["app"].is_i64(), "{report:#}");
+    assert!(report["filesystemFreedBytes"]["logs:app"].is_i64(), "{report:#}");
     assert!(report["filesystemsAfter"].as_array().unwrap().iter().any(|filesystem| filesystem["name"] == "logs:app"));
     let again = scene.retention("run", config, &[]).expect(0).json();
     assert_eq!(again["logs"]["totals"]["planned"], 0);
@@ -844,7 +844,7 @@ async fn images_and_logs_are_swept_in_one_run_in_the_order_of_the_plugins() {
     let ended = end(&mut command).expect(0);
     let report = pods.node.truth(&ended);
     pods.scene.truth(&report);
-    assert_eq!((&report["totals"]["removed"], &report["logs"]["totals"]["removed"]), (&json!(4), &json!(3)));
+    assert_eq!((&report["images"]["totals"]["removed"], &report["logs"]["totals"]["removed"]), (&json!(4), &json!(3)));
     let first = |what: &str| ended.stderr.find(what).unwrap_or_else(|| panic!("{}", ended.stderr));
     assert!(first("log=") < first("image="), "{}", ended.stderr);
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use holystone_core::container::{Pod, Sandbox};
-use holystone_core::guard::logs::{LogGuard, LogRails, LogTarget};
+use holystone_core::guard::Kind as _;
+use holystone_core::guard::logs::{LogGuard, LogRails, Logs, RootedPath};
 use holystone_core::proposal::{Target, Wish};
 use holystone_core::snapshot::Snapshot;
 use holystone_core::usage::Usage;
-use holystone_node::{LogAttempt, LogLimits, LogRoots, LogView, OpenFiles, Processes, RootSpec, Visibility};
+use holystone_node::{LogLimits, LogRoots, LogView, OpenFiles, Performed, Processes, RootSpec, Visibility};
 use holystone_runtime::{Capability, Engine, Limits, Plugin, View, Worker};
 use holystone_tests::walks;
 use jiff::{SignedDuration, Timestamp};
@@ -103,11 +104,13 @@ impl Node {
         let guard = LogGuard::new(rails, self.snapshot.taken_at, Some(&self.snapshot));
         let mut refused = Vec::new();
         for wish in wishes {
-            let look = |target: &LogTarget| self.roots.look(target, &self.open_files);
-            let judged = LogTarget::of(wish).and_then(|target| guard.judge("p", wish, look(&target)));
+            let look = |target: &RootedPath| self.roots.look(target, &self.open_files);
+            let operation = |target: &RootedPath| Logs::operation(target, wish.verb).expect("it is offered");
+            let judged = Logs::parse(&wish.target)
+                .and_then(|target| guard.judge("p", &target, operation(&target), &wish.reason, look(&target)));
             let cleared = judged.and_then(|step| guard.clear(&step, look(step.target())));
             match cleared.map(|clearance| self.roots.perform(clearance)) {
-                Ok(LogAttempt::Done(_)) => {}
+                Ok(Performed::Done(_)) => {}
                 Ok(other) => panic!("{other:?}"),
                 Err(refusal) => refused.push(refusal.code()),
             }

@@ -130,7 +130,7 @@ fn run(removed: &Value, message: &str) -> Value {
     json!({
         "file": "x", "nodeCleanup": "ops/a", "cause": "Schedule", "startedAt": "2026-11-02T00:00:00Z",
         "finishedAt": "2026-11-02T00:01:00Z", "result": "SomeFailed", "message": message,
-        "totals": { "planned": 1, "removed": removed, "alreadyGone": 0, "refused": 0, "noLongerAllowed": 0, "notNeeded": 0,
+        "images": { "planned": 1, "removed": removed, "alreadyGone": 0, "refused": 0, "noLongerAllowed": 0, "notNeeded": 0,
             "failed": 1, "sizeRemovedBytes": 1 },
     })
 }

@@ -21,7 +21,7 @@ fn outside(id: &str, namespace: &str, image: &str) -> OutsideContainer {
 
 /// Code and sentence of what is refused about an image.
 fn refusal(report: &Value, image: &str) -> (String, String) {
-    let refusals = report["refusals"].as_array().unwrap();
+    let refusals = report["images"]["refusals"].as_array().unwrap();
     let refused = refusals.iter().find(|refused| refused["wish"]["target"]["image"] == image);
     let refused = refused.unwrap_or_else(|| panic!("{image} is not refused: {refusals:#?}"));
     (text(&refused["refusal"]["code"]), text(&refused["refusal"]["message"]))

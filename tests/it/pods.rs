@@ -57,7 +57,7 @@ async fn what_failed_is_in_the_last_words_and_the_run_took_place() {
         TestNode::small(Faults::none().errors_at(&[1], Method::RemoveImage, Code::Internal, "the store is broken"));
     let (ended, brief) = run(&node, IMAGES, &[]);
     ended.expect(0);
-    let totals = brief.outcome.totals.unwrap();
+    let totals = brief.outcome.images.unwrap();
     assert_eq!((brief.outcome.result, totals.removed, totals.failed), (RunResult::SomeFailed, SMALL.len() - 1, 1));
     assert_eq!((brief.errors.len(), brief.plugins[0].name.as_str()), (1, "images"));
     assert!(brief.plugins[0].digest.as_ref().unwrap().starts_with("sha256:"));
@@ -123,7 +123,7 @@ async fn a_manifest_that_was_changed_is_refused_before_anything_is_done() {
     assert!(node.gone().is_empty());
     let (ended, brief) = run(&node, IMAGES, &["--manifest-digest", &digest]);
     ended.expect(0);
-    assert_eq!(brief.outcome.totals.unwrap().removed, SMALL.len());
+    assert_eq!(brief.outcome.images.unwrap().removed, SMALL.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +173,7 @@ async fn what_a_link_led_to_is_no_log_root_of_a_pod() {
     assert!(kept.exists() && gone.exists());
     let (ended, brief) = run(&node, &spec("app"), &[&format!("--log-root-dir={}", logs.display()), &allowed]);
     ended.expect(0);
-    assert_eq!(brief.outcome.log_totals.unwrap().removed, 1);
+    assert_eq!(brief.outcome.logs.unwrap().removed, 1);
     assert!(kept.exists() && !gone.exists());
 }
 
@@ -215,7 +215,7 @@ async fn log_roots_and_image_volumes_are_where_they_are_mounted() {
     let volumes = format!("--image-volume-dir={}", mounted.join("volumes").display());
     let (ended, brief) = run(&node, &spec, &[&log_roots, &volumes]);
     ended.expect(0);
-    assert_eq!(brief.outcome.log_totals.unwrap().removed, 1);
+    assert_eq!(brief.outcome.logs.unwrap().removed, 1);
     assert!(!old.exists());
     let path = written(&node.directory(), &spec);
     let told = end(holystone().args(["plan", "--endpoint", "none", "-f"]).arg(path)).expect(64).stderr;

@@ -94,7 +94,7 @@ fn every_example_reads_and_plans_on_a_recorded_node() {
         assert_eq!(plans.len(), found.len(), "{}", path.display());
         for (plan, found) in plans.iter().zip(found) {
             assert_eq!(text(&plan["nodeCleanup"]), found.manifest.full_name());
-            let total = |name: &str| plan["totals"][name].as_u64().unwrap();
+            let total = |name: &str| plan["images"]["totals"][name].as_u64().unwrap();
             assert!(total("planned") + total("refused") > 0, "{}: {plan:#}", path.display());
             planned += 1;
         }
@@ -154,7 +154,7 @@ async fn a_manifest_that_enforces_removes_and_one_that_does_not_only_tells() {
     let directory = files(&[("dry.yaml", &manifest("dry", "")), ("enforce.yaml", &manifest("enforce", ENFORCE))]);
     let file = |name: &str| directory.path().join(name);
     let told = on_node(&node, "run", &[&file("dry.yaml")], &[]).expect(0).json();
-    assert_eq!((text(&told["nodeCleanup"]).as_str(), &told["totals"]["planned"]), ("dry", &Value::from(4)));
+    assert_eq!((text(&told["nodeCleanup"]).as_str(), &told["images"]["totals"]["planned"]), ("dry", &Value::from(4)));
     assert!(text(&told["notices"][0]).contains("DryRun"));
     assert!(node.simulated.removals().is_empty());
     assert!(!node.state_dir().exists(), "and nothing is remembered");
@@ -162,7 +162,10 @@ async fn a_manifest_that_enforces_removes_and_one_that_does_not_only_tells() {
     on_node(&node, "run", &[&file("enforce.yaml")], &["--mode", "DryRun"]).expect(0);
     assert!(node.simulated.removals().is_empty(), "the flag wins");
     let report = node.truth(&on_node(&node, "run", &[&file("enforce.yaml")], &[]).expect(0));
-    assert_eq!((text(&report["nodeCleanup"]).as_str(), &report["totals"]["removed"]), ("enforce", &Value::from(4)));
+    assert_eq!(
+        (text(&report["nodeCleanup"]).as_str(), &report["images"]["totals"]["removed"]),
+        ("enforce", &Value::from(4))
+    );
     assert_eq!(node.gone(), small_planned());
 }
 
@@ -704,9 +707,9 @@ async fn rails_pace_and_pressure_of_a_manifest_hold() {
         ("confirmed.yaml", &rails("{minAge: 0s, confirmations: 2}")),
     ]);
     let run = |name: &str| on_node(&node, "run", &[&directory.path().join(name)], &[]).expect(0).json();
-    assert_eq!(run("protected.yaml")["refusals"][0]["refusal"]["rail"], 4);
+    assert_eq!(run("protected.yaml")["images"]["refusals"][0]["refusal"]["rail"], 4);
     assert!(node.gone().is_empty());
-    assert_eq!(run("count.yaml")["totals"]["removed"], 1);
+    assert_eq!(run("count.yaml")["images"]["totals"]["removed"], 1);
     let fresh = TestNode::small(Faults::none());
     let confirmed = |times: usize| {
         let path = directory.path().join("confirmed.yaml");

@@ -43,7 +43,7 @@ pub(crate) fn disk(test: &str) -> anyhow::Result<Option<SmallDisk>> {
 }
 
 fn planned_order(report: &Value) -> Vec<String> {
-    report["steps"].as_array().unwrap().iter().map(|step| text(&step["image"])).collect()
+    report["images"]["steps"].as_array().unwrap().iter().map(|step| text(&step["target"])).collect()
 }
 
 fn asked_order(node: &TestNode) -> Vec<String> {
@@ -86,13 +86,13 @@ async fn a_full_disk_is_swept_until_it_is_empty_enough() -> anyhow::Result<()> {
     let gone = node.gone().len();
     assert!((11..=16).contains(&gone), "{gone} of {IMAGES} images are gone");
     assert_eq!(report["ending"]["reason"], "NotNeeded");
-    assert_eq!(report["totals"]["notNeeded"], IMAGES - 1 - gone);
-    assert_eq!(report["totals"]["filesystemFreedBytes"], gone as u64 * IMAGE_BYTES, "it is measured");
+    assert_eq!(report["images"]["totals"]["notNeeded"], IMAGES - 1 - gone);
+    assert_eq!(report["images"]["totals"]["filesystemFreedBytes"], gone as u64 * IMAGE_BYTES, "it is measured");
     let order = planned_order(&report);
     assert_eq!(node.gone(), order[..gone].iter().cloned().collect::<BTreeSet<_>>(), "the first of the plan went");
 
     let again = node.truth_since(&node.run(&["--until", "60"]).expect(0), &node.gone());
-    assert_eq!(again["totals"]["removed"], 0);
+    assert_eq!(again["images"]["totals"]["removed"], 0);
     Ok(())
 }
 

@@ -232,12 +232,12 @@ async fn a_container_from_before_a_kill_protects_its_image(node: &mut Node) -> a
 fn a_report_is_true(ended: &Ended, gone: &BTreeSet<String>) {
     let report = ended.json();
     assert!(gone.is_subset(&steps(&report)));
-    let is_whole = report["totals"]["failed"] == 0 && report["totals"]["notAttempted"] == 0;
+    let is_whole = report["images"]["totals"]["failed"] == 0 && report["images"]["totals"]["notAttempted"] == 0;
     assert_eq!(ended.code, i32::from(!is_whole), "{}", ended.stderr);
-    for step in report["steps"].as_array().unwrap() {
+    for step in report["images"]["steps"].as_array().unwrap() {
         match step["result"].as_str().unwrap() {
-            "removed" | "alreadyGone" => assert!(gone.contains(&text(&step["image"])), "{step}"),
-            "notAttempted" => assert!(!gone.contains(&text(&step["image"])), "{step}"),
+            "removed" | "alreadyGone" => assert!(gone.contains(&text(&step["target"])), "{step}"),
+            "notAttempted" => assert!(!gone.contains(&text(&step["target"])), "{step}"),
             // Nobody answered: it may have gone or not.
             "failed" => assert!(!text(&step["detail"]).is_empty()),
             other => panic!("{other}: {step}"),
@@ -283,7 +283,7 @@ async fn two_runs_at_once_remove_what_one_would() -> anyhow::Result<()> {
         for run in
             [start(&["--wait", "1m"]), start(&["--wait", "1m"]), start(&["--state-dir", &other.to_string_lossy()])]
         {
-            let totals = run.end().expect(0).json()["totals"].clone();
+            let totals = run.end().expect(0).json()["images"]["totals"].clone();
             assert_eq!(totals["failed"], 0, "{totals}");
         }
         assert_eq!(node.ids().await?, node.all_but(&GOES));
@@ -312,7 +312,7 @@ async fn runs_that_are_killed_leave_a_node_that_the_next_one_finishes() -> anyho
         }
         assert!(kills > 0);
         let report = unused_images("run", &node.endpoint(), WITH_DANGLING, &PROTECT).expect(0).json();
-        assert_eq!(report["totals"]["planned"], 0);
+        assert_eq!(report["images"]["totals"]["planned"], 0);
         assert_eq!(node.ids().await?, stay);
         Ok(())
     })
@@ -334,8 +334,8 @@ async fn a_plugin_that_wishes_everything_gets_only_what_may_go() -> anyhow::Resu
 
         let may_go = &node.of(&GOES_IN_ANY_CASE) - &node.of(&[Fate::UsedLater]);
         assert_eq!(&before - &node.ids().await?, may_go);
-        assert_eq!(report["totals"]["removed"], may_go.len());
-        assert_eq!(report["totals"]["refused"], 2 * 125 - may_go.len() - 1);
+        assert_eq!(report["images"]["totals"]["removed"], may_go.len());
+        assert_eq!(report["images"]["totals"]["refused"], 2 * 125 - may_go.len() - 1);
         node.cri.exited_container(&node.pod, "init-again", JOB).await?;
         node.cri.run_pod("next").await?;
         Ok(())
@@ -355,8 +355,8 @@ async fn a_pod_that_is_starting_keeps_what_may_have_been_pulled_for_it() -> anyh
         let before = node.ids().await?;
         let report = run(&[]);
         assert_eq!(node.ids().await?, before);
-        assert_eq!(report["totals"]["planned"], 0);
-        let refusals = report["refusals"].as_array().unwrap();
+        assert_eq!(report["images"]["totals"]["planned"], 0);
+        let refusals = report["images"]["refusals"].as_array().unwrap();
         let young = refusals.iter().filter(|refused| refused["refusal"]["code"] == "MayBeYoung").count();
         assert_eq!(young, node.of(&GOES).len());
 
@@ -365,7 +365,7 @@ async fn a_pod_that_is_starting_keeps_what_may_have_been_pulled_for_it() -> anyh
         node.import(late, Fate::Stays).await?;
         let report = run(&["--pod-uid", "uid-of-web"]);
         assert_eq!(node.ids().await?, node.all_but(&GOES), "our own pod is no reason to wait");
-        let refusals = report["refusals"].as_array().unwrap();
+        let refusals = report["images"]["refusals"].as_array().unwrap();
         let young: Vec<&Value> =
             refusals.iter().filter(|refused| refused["refusal"]["code"] == "TooYoung").map(|it| &it["name"]).collect();
         assert_eq!(young, ["docker.io/minchou/later:1"]);
@@ -394,7 +394,7 @@ async fn holystones_own_images_stay_between_two_of_its_pods() -> anyhow::Result<
 
         let report = unused_images("run", &node.endpoint(), CONFIG, &PROTECT).expect(0).json();
         assert_eq!(node.ids().await?, node.all_but(&GOES));
-        let refusals = report["refusals"].as_array().unwrap().iter();
+        let refusals = report["images"]["refusals"].as_array().unwrap().iter();
         let kept: BTreeSet<String> =
             refusals.filter(|refused| refused["refusal"]["code"] == "Own").map(|it| text(&it["name"])).collect();
         assert_eq!(kept, names.into_iter().map(str::to_owned).collect());

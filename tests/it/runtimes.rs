@@ -76,7 +76,7 @@ async fn an_image_of_several_names_is_refused_where_a_refusal_would_take_some() 
         let old = id(&docker, OLD);
         let node = TestNode::seeded(docker.normalize(), Faults::none().in_use(old.clone()));
         let report = run(&node, &[]).expect(0).json();
-        let refused = report["refusals"].as_array().unwrap();
+        let refused = report["images"]["refusals"].as_array().unwrap();
         let refused =
             refused.iter().find(|refused| refused["refusal"]["code"] == "NamesAtRisk").expect("it is refused");
         assert_eq!((&refused["refusal"]["rail"], refused["references"].as_array().unwrap().len()), (&json!(2), 3));
@@ -137,7 +137,7 @@ async fn parents_and_children_that_docker_built_are_both_gone() {
             assert_eq!(result(&report, image)["result"], "removed");
             assert!(node.gone().contains(image));
         }
-        assert_eq!(report["totals"]["removed"], SMALL.len());
+        assert_eq!(report["images"]["totals"]["removed"], SMALL.len());
     }
 }
 
@@ -181,8 +181,8 @@ async fn a_refusal_of_an_image_with_a_long_name_is_no_failure() {
     let node = TestNode::seeded(docker.normalize(), faults);
     let config = format!(r#"{{"repositories":["{long}rollout"]}}"#);
     let report = unused_images("run", &node.endpoint(), &config, &["--max-failures", "2"]).expect(0).json();
-    assert_eq!(report["totals"]["failed"], 0);
-    assert_eq!(report["totals"]["noLongerAllowed"], SMALL.len());
+    assert_eq!(report["images"]["totals"]["failed"], 0);
+    assert_eq!(report["images"]["totals"]["noLongerAllowed"], SMALL.len());
     assert_eq!(report["ending"], Value::Null);
     let message = text(&result(&report, &ids[0])["detail"]["message"]);
     assert!(message.contains("is using its referenced image"), "what matters is not cut off: {message}");
@@ -212,7 +212,7 @@ async fn an_artifact_of_crio_goes_by_the_name_that_works() {
         assert!(node.gone().contains(&old));
         let asked: Vec<String> = node.simulated.removals().into_iter().map(|removal| removal.asked).collect();
         assert_eq!(asked.last().map(String::as_str), Some(OLD), "by its tag last: {asked:?}");
-        assert_eq!(report["totals"]["removed"], SMALL.len());
+        assert_eq!(report["images"]["totals"]["removed"], SMALL.len());
     }
 }
 
@@ -249,7 +249,7 @@ async fn what_crio_keeps_for_ever_is_no_failure() {
         assert_eq!(lost(&report, image), Value::Null);
     }
     assert_eq!(node.gone().len(), SMALL.len() - 2);
-    assert_eq!(report["totals"]["failed"], 0);
+    assert_eq!(report["images"]["totals"]["failed"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -287,6 +287,6 @@ async fn what_a_runtime_says_of_its_store_is_no_measurement() {
     assert!(ended.stdout.contains("filesystem freed: unknown, it cannot be measured from here"), "{}", ended.stdout);
     assert!(ended.stdout.contains("the runtime says that its store uses "), "{}", ended.stdout);
     let report = TestNode::small(Faults::none()).run(&[]).expect(0).json();
-    assert_eq!(report["totals"]["filesystemFreedBytes"], Value::Null);
+    assert_eq!(report["images"]["totals"]["filesystemFreedBytes"], Value::Null);
     assert_ne!(report["filesystemsBefore"][0]["usedBytes"], Value::Null);
 }

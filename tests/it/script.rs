@@ -149,7 +149,7 @@ async fn the_pause_image_stays_even_when_wished(containerd: &Containerd) -> anyh
     assert_eq!(Look::at(&containerd.cri()?).await?.images, look.images);
     // Where containerd pins it the plugin does not even wish it.
     if !containerd.can_pin() {
-        let refusals: Vec<Value> = report.json()["refusals"].as_array().unwrap().clone();
+        let refusals: Vec<Value> = report.json()["images"]["refusals"].as_array().unwrap().clone();
         assert_eq!(refusals.iter().map(|it| &it["refusal"]["code"]).collect::<Vec<_>>(), ["SandboxImage"]);
     }
     Ok(())

@@ -91,8 +91,8 @@ async fn flavour_and_size_are_chosen() {
             let endpoint = format!("unix://{}", socket.display());
             let config = r#"{"repositories":["docker.io/minchou/*"],"keepLast":1}"#;
             let report = unused_images("run", &endpoint, config, &[]).expect(0).json();
-            assert_eq!(report["totals"]["failed"], 0);
-            assert!(report["totals"]["removed"].as_u64().unwrap() > 10, "{runtime}");
+            assert_eq!(report["images"]["totals"]["failed"], 0);
+            assert!(report["images"]["totals"]["removed"].as_u64().unwrap() > 10, "{runtime}");
         }
     }
     // Those in use are there whatever is asked for.

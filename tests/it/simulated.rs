@@ -163,8 +163,8 @@ impl TestNode {
         let gone = &self.gone() - before;
         assert!(gone.is_subset(&steps(&report)), "gone without a step: {:?}", &gone - &steps(&report));
         let mut counts = BTreeMap::new();
-        for step in report["steps"].as_array().unwrap() {
-            let is_gone = gone.contains(step["image"].as_str().unwrap());
+        for step in report["images"]["steps"].as_array().unwrap() {
+            let is_gone = gone.contains(step["target"].as_str().unwrap());
             let result = step["result"].as_str().unwrap();
             *counts.entry(result).or_insert(0) += 1;
             match result {
@@ -184,9 +184,9 @@ impl TestNode {
             ("notAttempted", &["notAttempted"]),
             ("failed", &["failed", "stillListed"]),
         ] {
-            assert_eq!(report["totals"][total], count(results), "{total}");
+            assert_eq!(report["images"]["totals"][total], count(results), "{total}");
         }
-        let is_whole = report["totals"]["failed"] == 0 && report["totals"]["notAttempted"] == 0;
+        let is_whole = report["images"]["totals"]["failed"] == 0 && report["images"]["totals"]["notAttempted"] == 0;
         assert_eq!(ended.code, i32::from(!is_whole), "{}", ended.stderr);
         report
     }
@@ -225,7 +225,7 @@ pub(crate) fn planned() -> BTreeSet<String> {
 
 /// The results of a report's steps, in the order of the plan.
 pub(crate) fn results(report: &Value) -> Vec<String> {
-    report["steps"].as_array().unwrap().iter().map(|step| text(&step["result"])).collect()
+    report["images"]["steps"].as_array().unwrap().iter().map(|step| text(&step["result"])).collect()
 }
 
 /// A container that has just been made.

@@ -20,7 +20,7 @@ use crate::support::{Ended, end, holystone, policy, run, sweep, text, unused_ima
 const MIN_AGE: [&str; 2] = ["--min-age", "10m"];
 
 fn codes(report: &Value) -> Vec<String> {
-    report["refusals"].as_array().unwrap().iter().map(|it| text(&it["refusal"]["code"])).collect()
+    report["images"]["refusals"].as_array().unwrap().iter().map(|it| text(&it["refusal"]["code"])).collect()
 }
 
 fn state(directory: &Path, format: &str) -> Ended {
@@ -42,7 +42,7 @@ fn contents(directory: &Path) -> Vec<(String, Vec<u8>)> {
 async fn on_the_first_sight_of_a_node_no_image_is_young() {
     let node = TestNode::small(Faults::none());
     let report = node.truth(&node.run(&MIN_AGE).expect(0));
-    assert_eq!(node.gone(), small_planned(), "{}", report["refusals"]);
+    assert_eq!(node.gone(), small_planned(), "{}", report["images"]["refusals"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,11 +98,11 @@ async fn policies_by_age_act_once_a_node_is_known_for_long_enough() {
         let config = json!({"repositories": ["docker.io/minchou/*"], field: "30d"}).to_string();
         let node = TestNode::small(Faults::none());
         let go = |node: &TestNode| node.truth(&unused_images("run", &node.endpoint(), &config, &[]).expect(0));
-        assert_eq!(go(&node)["totals"]["planned"], 0, "{field}: first seen a moment ago");
+        assert_eq!(go(&node)["images"]["totals"]["planned"], 0, "{field}: first seen a moment ago");
         node.remember_since(Timestamp::now() - (29 * 24).hours());
-        assert_eq!(go(&node)["totals"]["planned"], 0, "{field}: not long enough");
+        assert_eq!(go(&node)["images"]["totals"]["planned"], 0, "{field}: not long enough");
         node.remember_since(Timestamp::now() - (31 * 24).hours());
-        assert_eq!(node.plan(&config, &[])["totals"]["planned"], 4, "a plan comes to the same");
+        assert_eq!(node.plan(&config, &[])["images"]["totals"]["planned"], 4, "a plan comes to the same");
         go(&node);
         assert_eq!(node.gone(), small_planned(), "{field}");
     }
@@ -167,7 +167,7 @@ async fn a_state_of_no_use_is_told_makes_every_image_young_and_costs_none() {
         let second = text(&report["notices"][1]);
         assert!(second.starts_with("what was remembered of this node was lost"), "{second}");
         assert!(!notice.contains('\u{1b}'));
-        assert_eq!(report["totals"]["planned"], 0);
+        assert_eq!(report["images"]["totals"]["planned"], 0);
 
         fs::write(state_dir.file(), &text_of_state).unwrap();
         let report = node.truth(&node.run(&MIN_AGE).expect(0));
@@ -323,7 +323,7 @@ async fn an_image_that_has_just_come_stays_whatever_happens_to_the_state() {
         damage(&node.state_dir().join("state.json"));
         for _ in 0..2 {
             let report = node.run(&MIN_AGE).expect(0).json();
-            assert!(node.gone().is_empty(), "{what}: {}", report["steps"]);
+            assert!(node.gone().is_empty(), "{what}: {}", report["images"]["steps"]);
             assert_eq!(codes(&report), ["AgeLost"; 4], "{what}");
         }
         assert!(node.remembered()["since"].is_string());
@@ -348,7 +348,7 @@ async fn on_a_full_disk_a_state_is_kept_from_run_to_run() -> anyhow::Result<()> 
     // It comes while nothing can be written, and so at every run after that.
     node.simulated.add_image(image);
     let first_seen = |report: &Value| {
-        let young = report["refusals"]
+        let young = report["images"]["refusals"]
             .as_array()
             .unwrap()
             .iter()

@@ -39,7 +39,7 @@ async fn a_signal_lets_what_is_under_way_end_and_starts_nothing_more() {
         assert_eq!(report["ending"]["reason"], "Stopped");
         // All that was asked for was waited for, and is told.
         let asked = node.simulated.calls(Method::RemoveImage);
-        assert_eq!(report["totals"]["removed"], asked);
+        assert_eq!(report["images"]["totals"]["removed"], asked);
         assert_eq!(node.gone().len() as u64, asked);
         assert!(results(&report).iter().all(|result| result == "removed" || result == "notAttempted"));
         assert_eq!(node.remembered()["lastRun"]["ending"]["reason"], "Stopped");
@@ -80,7 +80,7 @@ async fn a_second_signal_ends_a_run_at_once_with_a_report() {
             text(&result(&report, &id(OLD))["detail"]).contains("the run was asked to end before the runtime answered")
         );
         assert_eq!(node.gone(), &small_planned() - &BTreeSet::from([id(OLD)]));
-        assert_eq!(report["totals"]["removed"], 3);
+        assert_eq!(report["images"]["totals"]["removed"], 3);
     }
 }
 
@@ -142,7 +142,7 @@ async fn the_time_limit_ends_a_run_with_what_it_did() {
     assert!(start.elapsed() < Duration::from_secs(3) + AT_ONCE);
     assert_eq!(report["ending"]["reason"], "TimeLimit");
     assert!(!node.gone().is_empty() && node.gone().is_subset(&planned()));
-    assert!(report["steps"].as_array().unwrap().iter().any(|step| step["result"] == "notAttempted"));
+    assert!(report["images"]["steps"].as_array().unwrap().iter().any(|step| step["result"] == "notAttempted"));
 
     let limit = node.run(&["--time-limit", "0s"]);
     assert!(limit.expect(2).stderr.contains("nothing was touched"));
@@ -245,7 +245,7 @@ fn the_next_run_goes_on(node: &TestNode) {
     assert_eq!(removed.len(), removed.iter().collect::<BTreeSet<_>>().len(), "removed twice: {removed:?}");
     let state = node.remembered();
     assert!(state["underWay"].is_null());
-    assert_eq!(state["lastRun"]["totals"]["removed"], 4 - gone.len());
+    assert_eq!(state["lastRun"]["images"]["removed"], 4 - gone.len());
 }
 
 /// Whether a run that was cut off had written down that it was about to remove.

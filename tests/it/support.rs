@@ -101,7 +101,8 @@ impl Running {
 
 /// The ids of the images in a plan's or report's steps; each is there once.
 pub(crate) fn steps(result: &Value) -> BTreeSet<String> {
-    let steps: Vec<String> = result["steps"].as_array().unwrap().iter().map(|step| text(&step["image"])).collect();
+    let steps: Vec<String> =
+        result["images"]["steps"].as_array().unwrap().iter().map(|step| text(&step["target"])).collect();
     let set: BTreeSet<String> = steps.iter().cloned().collect();
     assert_eq!(set.len(), steps.len());
     set
@@ -109,8 +110,8 @@ pub(crate) fn steps(result: &Value) -> BTreeSet<String> {
 
 /// The result of the step about this image.
 pub(crate) fn result<'a>(report: &'a Value, image: &str) -> &'a Value {
-    let steps = report["steps"].as_array().unwrap();
-    steps.iter().find(|step| step["image"] == image).unwrap_or_else(|| panic!("no step about {image}"))
+    let steps = report["images"]["steps"].as_array().unwrap();
+    steps.iter().find(|step| step["target"] == image).unwrap_or_else(|| panic!("no step about {image}"))
 }
 
 pub(crate) fn text(value: &Value) -> String {

@@ -19,12 +19,12 @@ async fn what_is_planned_goes_and_a_second_run_finds_nothing() {
     let node = TestNode::start(Faults::none());
     let report = node.run(&[]).expect(0).json();
     assert_eq!(node.gone(), planned());
-    assert_eq!(report["totals"]["removed"], node.gone().len());
+    assert_eq!(report["images"]["totals"]["removed"], node.gone().len());
     let used = |when: &str| report[when][0]["usedBytes"].as_u64().unwrap();
     assert!(used("filesystemsBefore") > used("filesystemsAfter"), "by the runtime's word");
 
     let again = node.run(&[]).expect(0).json();
-    assert_eq!(again["totals"]["planned"], 0);
+    assert_eq!(again["images"]["totals"]["planned"], 0);
     assert_eq!(node.simulated.removals().len(), node.gone().len(), "every image was asked to go once");
 }
 
@@ -93,7 +93,7 @@ async fn the_runtimes_own_refusal_is_a_refusal() {
     let node = TestNode::start(Faults::none().in_use(id(OLD)));
     let report = node.run(&[]).expect(0).json();
     assert_eq!(result(&report, &id(OLD))["detail"]["code"], "RuntimeSaysInUse");
-    assert_eq!(report["totals"]["failed"], 0);
+    assert_eq!(report["images"]["totals"]["failed"], 0);
     assert_eq!(node.gone().len() + 1, planned().len());
 }
 
@@ -104,10 +104,10 @@ async fn an_image_that_is_still_listed_is_told_as_such_and_refused_from_then_on(
     assert_eq!(result(&report, &id(OLD))["detail"]["code"], "KeptByRuntime");
     assert!(text(&report["notices"][0]).contains("lists all the same"), "{}", report["notices"]);
     let again = node.run(&[]).expect(0).json();
-    assert_eq!(again["refusals"][0]["refusal"]["code"], "KeptByRuntime");
-    assert_eq!(again["totals"]["planned"], 0);
+    assert_eq!(again["images"]["refusals"][0]["refusal"]["code"], "KeptByRuntime");
+    assert_eq!(again["images"]["totals"]["planned"], 0);
     assert_eq!(node.simulated.removals().len(), planned().len(), "it was asked for once");
-    assert_eq!(report["totals"]["removed"], node.gone().len());
+    assert_eq!(report["images"]["totals"]["removed"], node.gone().len());
     assert_eq!(node.gone().len() + 1, planned().len());
 }
 
@@ -117,9 +117,9 @@ async fn failing_removals_stop_no_other_and_show_in_the_exit_code() {
         TestNode::start(Faults::none().first_errors(3, Method::RemoveImage, Code::Internal, "disk\u{1b}[31m on fire"));
     let ended = node.run(&[]).expect(1);
     let report = ended.json();
-    assert_eq!(report["totals"]["failed"], 3);
+    assert_eq!(report["images"]["totals"]["failed"], 3);
     assert_eq!(node.gone().len() + 3, planned().len());
-    let failed = report["steps"].as_array().unwrap().iter().find(|step| step["result"] == "failed").unwrap();
+    let failed = report["images"]["steps"].as_array().unwrap().iter().find(|step| step["result"] == "failed").unwrap();
     let detail = failed["detail"].as_str().unwrap();
     assert!(detail.contains("on fire") && !detail.contains('\u{1b}'), "{detail:?}");
 }
@@ -153,7 +153,7 @@ async fn what_cannot_be_looked_at_again_is_not_removed() {
     let node = TestNode::start(Faults::none().disconnect(Method::ListContainers, 2, Duration::from_mins(2)));
     let report = node.run(&[]).expect(1).json();
     assert_eq!(
-        (&report["totals"]["failed"], &report["totals"]["notAttempted"]),
+        (&report["images"]["totals"]["failed"], &report["images"]["totals"]["notAttempted"]),
         (&Value::from(0), &Value::from(planned().len()))
     );
     assert_eq!(result(&report, &id(OLD))["result"], "notAttempted");
@@ -165,10 +165,10 @@ async fn a_success_that_cannot_be_confirmed_is_not_claimed() {
     // The third list is the one that would show that the images are gone.
     let node = TestNode::start(Faults::none().disconnect(Method::ListContainers, 3, Duration::from_mins(2)));
     let report = node.run(&["--max-count", "20"]).expect(1).json();
-    let step = &report["steps"][0];
+    let step = &report["images"]["steps"][0];
     assert_eq!(step["result"], "failed");
     assert!(step["detail"].as_str().unwrap().contains("whether the image is gone is unknown"), "{step}");
-    assert_eq!(report["totals"]["removed"], 0);
+    assert_eq!(report["images"]["totals"]["removed"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +176,7 @@ async fn protection_and_limits_hold() {
     let node = TestNode::start(Faults::none());
     let report =
         node.run(&["--protect", "*:v1.0.*", "--protect", &id("docker.io/minchou/rollout:v1.1.0")]).expect(0).json();
-    assert_eq!(report["totals"]["refused"], 7);
+    assert_eq!(report["images"]["totals"]["refused"], 7);
     assert!(!node.gone().contains(&id(OLD)) && !node.gone().contains(&id("docker.io/minchou/rollout:v1.1.0")));
 
     let node = TestNode::start(Faults::none());
@@ -199,7 +199,7 @@ async fn a_run_waits_for_another_or_leaves() {
     assert!(left.stderr.contains("another run is under way") && left.stderr.contains(&holder), "{}", left.stderr);
     let waited = node.run(&["--wait", "1m"]).expect(0).json();
     first.end().expect(0);
-    assert_eq!(waited["totals"]["planned"], 0, "the first has done it all");
+    assert_eq!(waited["images"]["totals"]["planned"], 0, "the first has done it all");
     assert_eq!(node.gone(), planned());
     assert_eq!(node.simulated.removals().len(), planned().len(), "nothing was asked to go twice");
 }
@@ -210,7 +210,7 @@ async fn two_runs_that_do_not_know_of_each_other_do_no_harm() {
     let other = state_dir(&node.endpoint()).with_file_name("other-state");
     let runs = [node.start_run(&[]), node.start_run(&["--state-dir", other.to_str().unwrap()])];
     for run in runs {
-        assert_eq!(run.end().expect(0).json()["totals"]["failed"], 0);
+        assert_eq!(run.end().expect(0).json()["images"]["totals"]["failed"], 0);
     }
     assert_eq!(node.gone(), planned());
 }
@@ -246,8 +246,8 @@ async fn thousands_of_images_are_swept_in_batches() {
     let node = TestNode::seeded(snapshot.normalize(), faults.appearance(3, Moment::Before, late));
     let report =
         unused_images("run", &node.endpoint(), r#"{"repositories":["docker.io/minchou/many"]}"#, &[]).expect(0).json();
-    assert_eq!(report["totals"]["removed"], 2_999);
-    assert_eq!(report["totals"]["noLongerAllowed"], 1);
+    assert_eq!(report["images"]["totals"]["removed"], 2_999);
+    assert_eq!(report["images"]["totals"]["noLongerAllowed"], 1);
     assert_eq!(node.gone().len(), 2_999);
     assert!(node.simulated.calls(Method::ListImages) >= 8, "a look for each batch, one before and one after");
 }

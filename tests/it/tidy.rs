@@ -204,18 +204,29 @@ fn the_documents_know_every_rail() {
         assert!(readme.contains(&format!("| {rail} |")), "README.md has no row for rail {rail}");
         assert!(pages.contains(&format!("\n## Rail {rail}: ")), "GUARD_RAILS.md has no section on rail {rail}");
     }
-    let codes = read("host/core/src/guard/refusal.rs");
-    let codes = codes.split("fn code(").nth(1).unwrap().split("\n    }\n").next().unwrap();
-    let codes: Vec<&str> = codes.split('"').skip(1).step_by(2).collect();
-    assert!(codes.len() > 15, "{codes:?}");
+    let refusals = ["guard/refusal.rs", "guard/images/objection.rs", "guard/logs/objection.rs", "guard/settled.rs"];
+    let mut codes = Vec::new();
+    for file in refusals.into_iter().chain(["logs/in_use.rs"]) {
+        let text = read(&format!("host/core/src/{file}"));
+        let found = words_of(&text, "fn code(");
+        assert!(found.len() > 2, "{file}: {found:?}");
+        codes.extend(found);
+    }
+    assert!(codes.len() > 50, "{codes:?}");
     for code in codes {
         assert!(pages.contains(&format!("`{code}`")), "GUARD_RAILS.md does not tell of {code}");
     }
-    for reason in
-        ["NotAComponent", "IncompatibleApi", "CapabilityDenied", "ConfigInvalid", "Timeout", "MemoryLimit", "Trapped"]
-    {
-        assert!(readme.contains(reason), "README.md does not tell of {reason}");
+    let reasons = words_of(&read("host/runtime/src/error.rs"), "fn as_str(");
+    assert!(reasons.len() > 10, "{reasons:?}");
+    for reason in reasons {
+        assert!(readme.contains(&reason), "README.md does not tell of {reason}");
     }
+}
+
+/// The texts that a function of a file returns.
+fn words_of(text: &str, function: &str) -> Vec<String> {
+    let body = text.split(function).last().unwrap().split("\n    }\n").next().unwrap();
+    body.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 #[test]

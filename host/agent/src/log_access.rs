@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use holystone_core::guard::logs::{LogTarget, Sights};
+use holystone_core::guard::ParsedProposal;
+use holystone_core::guard::logs::{Logs, RootedPath, Sights};
 use holystone_core::logs::{AsideRecord, LogSource};
-use holystone_core::proposal::Proposal;
 use holystone_core::snapshot::Filesystem;
 use holystone_node::{Cri, LogLimits, LogRoots, LogView, OpenFiles, OwnDirectory, Processes, Recovered, RootSpec};
 use jiff::SignedDuration;
@@ -56,9 +56,8 @@ impl LogAccess {
     }
 
     /// Looks at everything that is proposed. `counted` asks how much there is in all.
-    pub(crate) async fn sights(&self, proposals: &[Proposal], counted: bool) -> anyhow::Result<Sights> {
-        let wishes = proposals.iter().flat_map(|proposal| &proposal.wishes);
-        let targets: Vec<LogTarget> = wishes.filter_map(|wish| LogTarget::of(wish).ok()).collect();
+    pub(crate) async fn sights(&self, proposals: &[ParsedProposal<Logs>], counted: bool) -> anyhow::Result<Sights> {
+        let targets: Vec<RootedPath> = proposals.iter().flat_map(ParsedProposal::targets).cloned().collect();
         if targets.is_empty() {
             return Ok(Sights::default());
         }

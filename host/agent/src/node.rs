@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use holystone_core::guard::Clearance;
+use holystone_core::guard::images::Images;
 use holystone_core::report::Outcome;
 use holystone_core::snapshot::{Filesystem, Snapshot, share_figures};
 use holystone_core::state::State;
@@ -114,7 +115,7 @@ impl LiveNode {
     }
 
     /// Removes an image, wherever this is waited for.
-    pub(crate) fn removal(&self, clearance: Clearance) -> impl Future<Output = Attempt> + Send + use<> {
+    pub(crate) fn removal(&self, clearance: Clearance<Images>) -> impl Future<Output = Attempt> + Send + use<> {
         let cri = self.cri.clone();
         async move {
             match cri {

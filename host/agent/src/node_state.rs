@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use holystone_core::guard::logs::LogStep;
+use holystone_core::guard::Step;
+use holystone_core::guard::logs::Logs;
 use holystone_core::logs::{AsideDirectory, AsideRecord};
 use holystone_core::report::Interrupted;
 use holystone_core::snapshot::Snapshot;
@@ -102,9 +103,9 @@ impl LockedState {
     }
 
     /// Writes down where the run will take files aside, before it does.
-    pub(crate) fn begin_logs(&mut self, logs: &LogAccess, steps: &[LogStep], now: Timestamp) {
-        let files = steps.iter().map(LogStep::target).filter(|target| !target.is_directory);
-        let directory = |target: &holystone_core::guard::logs::LogTarget| {
+    pub(crate) fn begin_logs(&mut self, logs: &LogAccess, steps: &[Step<Logs>], now: Timestamp) {
+        let files = steps.iter().map(Step::<Logs>::target).filter(|target| !target.is_directory);
+        let directory = |target: &holystone_core::guard::logs::RootedPath| {
             Some(AsideDirectory { root: target.root.clone(), path: target.path.parent()?.to_string() })
         };
         let run = logs.roots.aside_run(files.filter_map(directory), now);

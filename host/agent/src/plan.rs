@@ -1,8 +1,9 @@
 //! From a look at a node to a plan: observe, recall, decide. Nothing is touched.
 
 use holystone_core::confirmation::Wishers;
+use holystone_core::guard::images::{ImageGuard, ImageObjection, Images};
 use holystone_core::guard::logs::LogGuard;
-use holystone_core::guard::{Guard, GuardRails, Refusal, Refused};
+use holystone_core::guard::{GuardRails, Refusal, Refused};
 use holystone_core::proposal::Proposal;
 use holystone_core::report::{PlanReport, PluginRun};
 use holystone_core::snapshot::Snapshot;
@@ -115,19 +116,19 @@ async fn review(
     logs: &LogAccess,
 ) -> anyhow::Result<PlanReport> {
     let rails = &policy.rails;
-    let guard = Guard::new(snapshot, rails);
+    let guard = ImageGuard::new(snapshot, rails);
     let view = View::of(snapshot, guard.usage()).with_logs(logs.source().await?);
     let Proposed { runs, proposals, notices } = plugins::propose(loaded, view).await?;
     let wishers = wishers(policy.name.as_deref(), &runs);
-    let (others, wished): (Vec<_>, Vec<_>) = proposals.into_iter().map(Proposal::part_logs).unzip();
+    let (images, wished): (Vec<_>, Vec<_>) = proposals.into_iter().map(Proposal::by_kind).unzip();
     let sights = logs.sights(&wished, rails.limits.percent.is_some()).await?;
     let entries = sights.entries;
     let known = snapshot.has_runtime().then_some(snapshot);
     let log_guard = LogGuard::new(rails.for_logs(), snapshot.taken_at, known).on(snapshot);
     let log_plan = log_guard.review(wished, sights, &snapshot.memory.wishes_of(&wishers));
     let guard = guard.counting(&wishers);
-    let planned = PlanReport::new(snapshot, runs, guard.review(others)).with_logs(logs.names(), log_plan);
-    let mut planned = planned.counting(entries).with_matches(&guard);
+    let planned = PlanReport::new(snapshot, runs, guard.review(images));
+    let mut planned = planned.with_logs(logs.names(), log_plan, entries).with_matches(&guard);
     planned.notices.extend(notices);
     Ok(planned)
 }
@@ -146,8 +147,9 @@ pub(crate) fn wishers(manifest: Option<&str>, runs: &[PluginRun]) -> Wishers {
 
 /// Says that images stay because their age is unknown, and what to do about it.
 fn unknown_ages(planned: &PlanReport, rails: &GuardRails) -> Option<String> {
-    let unknown = |refused: &&Refused| matches!(refused.refusal, Refusal::AgeUnknown { .. });
-    let images = planned.plan.refusals.iter().filter(unknown).count();
+    let unknown =
+        |refused: &&Refused<Images>| matches!(refused.refusal, Refusal::Own(ImageObjection::AgeUnknown { .. }));
+    let images = planned.images.plan.refusals.iter().filter(unknown).count();
     let stay = if images == 1 { "1 image stays".to_owned() } else { format!("{images} images stay") };
     (images > 0).then(|| {
         format!(

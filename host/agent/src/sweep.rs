@@ -5,15 +5,21 @@ mod context;
 mod images;
 mod logs;
 
-use holystone_core::report::{LogSwept, PlanReport, Swept};
+use holystone_core::guard::images::Images;
+use holystone_core::guard::logs::Logs;
+use holystone_core::report::{PlanReport, Swept};
 use holystone_core::state::State;
 
 pub(crate) use self::context::SweepContext;
 
 /// Performs all steps of a plan and says what became of each: those about images and those about log files one after the
 /// other, beginning with what the first plugin wished.
-pub(crate) async fn sweep(context: SweepContext<'_>, state: &State, planned: &PlanReport) -> (Swept, LogSwept) {
-    let (steps, log_steps, filesystems) = (&planned.plan.steps, planned.log_steps(), &planned.filesystems);
+pub(crate) async fn sweep(
+    context: SweepContext<'_>,
+    state: &State,
+    planned: &PlanReport,
+) -> (Swept<Images>, Swept<Logs>) {
+    let (steps, log_steps, filesystems) = (planned.image_steps(), planned.log_steps(), &planned.filesystems);
     if planned.begins_with_logs() {
         let log_swept = logs::sweep(context, state, log_steps, filesystems).await;
         (images::sweep(context, state, steps, filesystems).await, log_swept)

@@ -37,10 +37,11 @@ impl Confirm for Terminal {
 }
 
 fn question(planned: &PlanReport) -> String {
-    let (images, logs) = (planned.plan.steps.len(), planned.log_steps().len());
-    let images = text::share(images, planned.images, "image", "images");
+    let (images, logs) = (planned.image_steps().len(), planned.log_steps().len());
+    let all = planned.images.entries.and_then(|all| usize::try_from(all).ok()).unwrap_or(0);
+    let images = text::share(images, all, "image", "images");
     let entries = text::counted(logs, "log file or directory", "log files and directories");
-    match (planned.plan.steps.len(), logs) {
+    match (planned.image_steps().len(), logs) {
         (_, 0) => format!("Remove {images}?"),
         (0, _) => format!("Remove or truncate {entries}?"),
         _ => format!("Remove {images}, and remove or truncate {entries}?"),

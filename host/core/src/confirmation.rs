@@ -31,7 +31,7 @@ pub struct Confirmations {
     /// Images, by id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: Counts,
-    /// Log files and directories, by [key](crate::guard::logs::LogStep::key).
+    /// Log files and directories, by [key](crate::guard::Step::key).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub logs: Counts,
 }

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::{NodeCleanup, TimetableError};
 use crate::schedule::{self, ConcurrencyPolicy, Progress, Timetable};
 
-pub use record::{Cause, Outcome, Record, RunResult, excess};
+pub use record::{Cause, Record, RunResult, RunSummary, excess};
 
 /// How long after a start under pressure the next one may come: a disk that cannot be cleaned is not cleaned all the
 /// time.

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::container::{Container, ContainerState, ImageMentions, OutsideContainer, Pod, Sandbox};
+use crate::document::DocumentKind;
 use crate::image::{Image, ImageId};
-use crate::snapshot::{FORMAT, Memory, Node, Snapshot};
+use crate::manifest::ApiVersion;
+use crate::snapshot::{Memory, Node, Snapshot};
 
 /// An unused image of 100 bytes.
 pub(crate) fn image(id: &str, tags: &[&str], digests: &[&str]) -> Image {
@@ -60,7 +62,8 @@ pub(crate) fn outside(id: &str, image: &str) -> OutsideContainer {
 /// A node with these images and containers.
 pub(crate) fn snapshot(images: Vec<Image>, containers: Vec<Container>) -> Snapshot {
     Snapshot {
-        format: FORMAT,
+        api_version: ApiVersion::V1Alpha1,
+        kind: DocumentKind::Snapshot,
         taken_at: Timestamp::UNIX_EPOCH,
         node: Node::default(),
         filesystems: Vec::new(),

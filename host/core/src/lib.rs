@@ -25,6 +25,7 @@ pub mod confirmation;
 pub mod container;
 pub mod daemon;
 pub mod digest;
+pub mod document;
 #[cfg(test)]
 mod fixture;
 pub mod guard;

@@ -52,6 +52,9 @@ pub use value::{Bytes, Cpu, Duration, Parallelism, Percent, ValueError};
 /// The longest text that is read, in bytes; far more than a cluster would store.
 pub const MAX_LENGTH: usize = 4 << 20;
 
+/// The version of manifests, plans, reports and snapshots.
+pub const API_VERSION: &str = "holystone.dev/v1alpha1";
+
 /// A text with manifests in it.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {

@@ -67,9 +67,9 @@ impl Removals {
     pub fn learn(&mut self, report: &Report) {
         self.untags_first |= report.shows_untagging();
         report.runtime.clone_into(&mut self.runtime);
-        let kept = report
-            .kept()
-            .map(|(step, since)| (step.image().as_str().to_owned(), Kept { since, names: step.references().to_vec() }));
+        let kept = report.kept().map(|(step, since)| {
+            (step.target().as_str().to_owned(), Kept { since, names: step.references().to_vec() })
+        });
         self.kept.extend(kept);
     }
 }

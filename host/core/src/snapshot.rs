@@ -8,13 +8,15 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Clock, Doubt, Misdated};
 use crate::confirmation::{Confirmations, Counts, Wishers, Wishes};
 use crate::container::{Container, OutsideContainer, Sandbox};
+use crate::document::DocumentKind;
 use crate::image::Image;
-use crate::percent;
+use crate::manifest::{API_VERSION, ApiVersion};
 use crate::reference;
 use crate::text;
 
-/// Version of the snapshot file format that this build reads and writes.
-pub const FORMAT: u32 = 1;
+mod filesystem;
+
+pub use filesystem::{Filesystem, share_figures};
 
 /// One look at a node. Lists are sorted by id, so that equal nodes are equal values.
 ///
@@ -23,8 +25,10 @@ pub const FORMAT: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Snapshot {
-    /// Version of the format, [`FORMAT`].
-    pub format: u32,
+    /// Version of the format.
+    pub api_version: ApiVersion,
+    /// What this is: a snapshot.
+    pub kind: DocumentKind,
     /// When the look was taken. Whoever judges by age uses it as "now".
     pub taken_at: Timestamp,
     /// The node and its runtime.
@@ -152,80 +156,19 @@ pub struct Node {
     pub clock: Option<Clock>,
 }
 
-/// One filesystem at one instant. All figures in bytes, or in inodes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Filesystem {
-    /// What it holds: `images`, `containers` or `logs:NAME`.
-    pub name: String,
-    /// Which filesystem it is: equal exactly for those of one snapshot that are one. Empty where that cannot be seen.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub identity: String,
-    /// Where the runtime says that it is mounted; not shown to plugins.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub mountpoint: String,
-    /// Size, by statvfs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub capacity_bytes: Option<u64>,
-    /// What unprivileged writers can still use, by statvfs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub available_bytes: Option<u64>,
-    /// What the runtime says that the store uses (CRI `ImageFsInfo`); it may lag behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub used_bytes: Option<u64>,
-    /// Number of inodes, by statvfs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub inodes: Option<u64>,
-    /// Inodes not in use, by statvfs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub inodes_free: Option<u64>,
-}
-
-impl Filesystem {
-    /// The share of its bytes in use, in percent.
-    pub fn bytes_used(&self) -> Option<u64> {
-        let (capacity, available) = (self.capacity_bytes?, self.available_bytes?);
-        percent::rounded_up(capacity.saturating_sub(available), capacity)
-    }
-
-    /// The share of its inodes in use, in percent; nothing where they are not a fixed number.
-    pub fn inodes_used(&self) -> Option<u64> {
-        let (all, free) = (self.inodes?, self.inodes_free?);
-        percent::rounded_up(all.saturating_sub(free), all)
-    }
-
-    /// Returns whether two are known to be one.
-    pub fn is_same(&self, other: &Self) -> bool {
-        !self.identity.is_empty() && self.identity == other.identity
-    }
-}
-
-/// Gives each filesystem that is there under several names the figures of the first of them that has any: they are
-/// measured one after the other, and a busy disk would show different ones.
-pub fn share_figures(filesystems: &mut [Filesystem]) {
-    for place in 1..filesystems.len() {
-        let (before, rest) = filesystems.split_at_mut(place);
-        let Some(filesystem) = rest.first_mut() else { return };
-        if let Some(first) = before.iter().find(|other| other.is_same(filesystem) && other.capacity_bytes.is_some()) {
-            let Filesystem { capacity_bytes, available_bytes, inodes, inodes_free, .. } = *first;
-            *filesystem = Filesystem { capacity_bytes, available_bytes, inodes, inodes_free, ..filesystem.clone() };
-        }
-    }
-}
-
 /// Why a text is not a usable snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// Not JSON, or not of this shape.
     #[error("the snapshot cannot be read: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Written by another version.
+    /// Written by another version, or another document.
     #[error(
-        "the snapshot has format {found}, this version reads format {FORMAT}: record it again with `holystone snapshot`"
+        "it is no snapshot of this version: apiVersion and kind are {found}, not {API_VERSION} and Snapshot; record the node with `holystone snapshot`"
     )]
-    Format {
-        /// The format that the text claims.
-        found: u32,
+    Header {
+        /// Both, as the text has them.
+        found: String,
     },
     /// Two entries of one list have the same id, so that it is unclear which one an id means.
     #[error("the snapshot lists the {kind} {id:?} twice")]
@@ -237,10 +180,24 @@ pub enum SnapshotError {
     },
 }
 
-/// Reads only the version, so that a newer format is named as such and not as an unknown field.
+/// Reads only what the text says it is, so that a newer format is named as such and not as an unknown field.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Header {
-    format: u32,
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+}
+
+impl Header {
+    fn check(self) -> Result<(), SnapshotError> {
+        let shown = |text: &str| if text.is_empty() { "missing".to_owned() } else { text::shown(text) };
+        match (self.api_version.as_str(), self.kind.as_str()) {
+            (API_VERSION, "Snapshot") => Ok(()),
+            (version, kind) => Err(SnapshotError::Header { found: format!("{} and {}", shown(version), shown(kind)) }),
+        }
+    }
 }
 
 impl Snapshot {
@@ -249,10 +206,7 @@ impl Snapshot {
     /// # Errors
     /// When the text is not a snapshot, is of another format, or lists one id twice.
     pub fn from_json(text: &[u8]) -> Result<Self, SnapshotError> {
-        let header: Header = serde_json::from_slice(text)?;
-        if header.format != FORMAT {
-            return Err(SnapshotError::Format { found: header.format });
-        }
+        serde_json::from_slice::<Header>(text)?.check()?;
         let snapshot: Self = serde_json::from_slice(text)?;
         let snapshot = snapshot.normalize();
         first_twin(snapshot.images.iter().map(|image| image.id.as_str()), "image")?;
@@ -288,7 +242,8 @@ impl Snapshot {
     /// A node of which no container runtime was asked.
     pub fn without_runtime(taken_at: Timestamp, name: &str) -> Self {
         Self {
-            format: FORMAT,
+            api_version: ApiVersion::V1Alpha1,
+            kind: DocumentKind::Snapshot,
             taken_at,
             node: Node { name: name.to_owned(), ..Node::default() },
             filesystems: Vec::new(),

@@ -19,12 +19,12 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Misdated, Reading};
 use crate::confirmation::{self, Confirmations, Wishers};
 use crate::container::{ContainerState, Sandbox};
-use crate::guard::logs::{LogPlan, LogStep};
+use crate::guard::images::Images;
+use crate::guard::logs::Logs;
 use crate::guard::{Plan, Step};
 use crate::image::Image;
-use crate::proposal::Target;
 use crate::removals::Removals;
-use crate::report::{Ending, Interrupted, LogTotals, Totals};
+use crate::report::{Ending, Interrupted, Totals};
 use crate::snapshot::{Memory, PodsSeen, Snapshot};
 use crate::usage::{Holder, Usage};
 
@@ -135,10 +135,10 @@ pub struct LastRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
     /// What it came to.
-    pub totals: Totals,
+    pub images: Totals,
     /// What it came to beneath log roots, if there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_totals: Option<LogTotals>,
+    pub logs: Option<Totals>,
 }
 
 /// A run that has begun to remove.
@@ -278,24 +278,15 @@ impl State {
 
     /// Counts what the plugins of a manifest wished in this run. A wish that was not repeated, for whatever reason, starts
     /// from the beginning.
-    pub fn count_wishes(&mut self, wishers: &Wishers, plan: &Plan, logs: &LogPlan) {
-        let log_steps = logs.steps.iter().map(|step| (step.plugin(), step.key()));
-        let log_refused =
-            logs.refusals.iter().filter_map(|refused| Some((refused.plugin.as_str(), refused.key.clone()?)));
-        let steps = plan.steps.iter().map(|step| (step.plugin(), step.image().as_str().to_owned()));
-        let images = &self.images;
-        let refused = plan.refusals.iter().filter_map(|refused| match &refused.wish.target {
-            Target::Image(id) if images.contains_key(id) => Some((refused.plugin.as_str(), id.clone())),
-            _ => None,
-        });
+    pub fn count_wishes(&mut self, wishers: &Wishers, images: &Plan<Images>, logs: &Plan<Logs>) {
         let known = &mut self.confirmations;
-        wishers.count(known, steps.chain(refused), log_steps.chain(log_refused), self.written_at);
+        wishers.count(known, images.counted(), logs.counted(), self.written_at);
         confirmation::bound(known, self.written_at);
     }
 
     /// Notes that removals are about to begin.
-    pub fn begin(&mut self, started_at: Timestamp, steps: &[Step], logs: &[LogStep]) {
-        let images = steps.iter().map(|step| step.image().as_str().to_owned()).collect();
+    pub fn begin(&mut self, started_at: Timestamp, steps: &[Step<Images>], logs: &[Step<Logs>]) {
+        let images = steps.iter().map(|step| step.target().as_str().to_owned()).collect();
         self.under_way = Some(UnderWay { started_at, images, logs: logs.len() });
     }
 
@@ -303,11 +294,11 @@ impl State {
     pub fn finish<'a>(
         &mut self,
         run: LastRun,
-        gone: impl Iterator<Item = &'a Step>,
-        gone_logs: impl Iterator<Item = &'a LogStep>,
+        gone: impl Iterator<Item = &'a Step<Images>>,
+        gone_logs: impl Iterator<Item = &'a Step<Logs>>,
     ) {
-        let gone: BTreeSet<&str> = gone.map(|step| step.image().as_str()).collect();
-        let gone_logs: BTreeSet<String> = gone_logs.map(LogStep::key).collect();
+        let gone: BTreeSet<&str> = gone.map(|step| step.target().as_str()).collect();
+        let gone_logs: BTreeSet<String> = gone_logs.map(Step::key).collect();
         self.images.retain(|id, _| !gone.contains(id.as_str()));
         self.names.retain(|id, _| !gone.contains(id.as_str()));
         confirmation::forget(&mut self.confirmations, |id| gone.contains(id), |key| gone_logs.contains(key));

@@ -9,7 +9,8 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::guard::{Clearance, Guard, GuardRails, Refusal, Step};
+use crate::guard::images::{ImageGuard, Images};
+use crate::guard::{Clearance, GuardRails, Refusal, Step};
 use crate::pressure::{Disk, Excess, Need, Pressure};
 use crate::report::{EndReason, Ending, Outcome, Remark, Swept};
 use crate::snapshot::{Filesystem, Snapshot};
@@ -67,7 +68,7 @@ pub enum Attempt {
     /// The runtime says that it removed the image; a later look shows whether it did.
     Accepted,
     /// The request is settled with this outcome.
-    Over(Outcome),
+    Over(Outcome<Images>),
     /// The runtime refuses because other images were built on this one, after it has taken the image's names. The image
     /// goes with the last of the others, so a look after all removals shows its outcome. The text is the runtime's.
     HasChildren(String),
@@ -85,7 +86,7 @@ pub enum Action {
     Look,
     /// Ask the runtime to remove the image of the step at this place. The answer, [`Event::Answered`], may come at any
     /// later time; the sweep continues meanwhile.
-    Remove(usize, Clearance),
+    Remove(usize, Clearance<Images>),
     /// Wait for the next answer; [`Event::Lost`] says that there is none.
     Wait,
     /// Let this time pass; answered by [`Event::Rested`].
@@ -119,7 +120,7 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// The step at this place has this outcome, or has it instead of an earlier one.
-    Outcome(usize, Outcome),
+    Outcome(usize, Outcome<Images>),
     /// The image of the step at this place lost these names to a removal that did not succeed.
     LostNames(usize, Vec<String>),
     /// A removal was not answered, for this reason, and is tried again after another look.
@@ -131,17 +132,17 @@ pub enum News {
 /// The removal of a plan's images.
 #[derive(Debug)]
 pub struct Sweep<'a> {
-    steps: &'a [Step],
+    steps: &'a [Step<Images>],
     rails: &'a GuardRails,
     pace: &'a Pace,
     /// Steps to start, by place, with the number of earlier tries.
     waiting: BTreeMap<usize, u32>,
     /// Steps that the last look permits and that have not started yet.
-    cleared: VecDeque<(usize, u32, Clearance)>,
+    cleared: VecDeque<(usize, u32, Clearance<Images>)>,
     /// Steps in flight, with the number of earlier tries.
     in_flight: BTreeMap<usize, u32>,
     /// Images that the runtime says are gone and no look has confirmed, with their outcome if it is true.
-    accepted: BTreeMap<usize, Outcome>,
+    accepted: BTreeMap<usize, Outcome<Images>>,
     /// Removals that were not waited for to the end, and why; a look shows whether they were carried out.
     abandoned: BTreeMap<usize, String>,
     /// Steps that the runtime was asked about at least once.
@@ -149,7 +150,7 @@ pub struct Sweep<'a> {
     /// Images on which others were built, with the runtime's words.
     parents: BTreeMap<usize, String>,
     remarks: BTreeMap<usize, Remark>,
-    outcomes: Vec<Option<Outcome>>,
+    outcomes: Vec<Option<Outcome<Images>>>,
     /// The most removals that may start on the next look.
     batch: usize,
     /// The number of removals that failed since the last one that did not.
@@ -170,7 +171,7 @@ pub struct Sweep<'a> {
 
 impl<'a> Sweep<'a> {
     /// Begins with the filesystems as they were when the plan was made; ends at once if they are not full enough.
-    pub fn new(steps: &'a [Step], rails: &'a GuardRails, pace: &'a Pace, filesystems: &[Filesystem]) -> Self {
+    pub fn new(steps: &'a [Step<Images>], rails: &'a GuardRails, pace: &'a Pace, filesystems: &[Filesystem]) -> Self {
         let mut sweep = Self {
             steps,
             rails,
@@ -256,7 +257,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// The outcome of every step.
-    pub fn swept(mut self) -> Swept {
+    pub fn swept(mut self) -> Swept<Images> {
         for (place, why) in std::mem::take(&mut self.abandoned) {
             self.note(place, Outcome::Failed(why));
         }
@@ -265,7 +266,7 @@ impl<'a> Sweep<'a> {
         Swept { outcomes, remarks: self.remarks, ending: self.ending }
     }
 
-    fn start(&mut self, place: usize, before: u32, clearance: Clearance) -> Action {
+    fn start(&mut self, place: usize, before: u32, clearance: Clearance<Images>) -> Action {
         self.in_flight.insert(place, before);
         self.asked.insert(place);
         self.excess = None;
@@ -322,7 +323,7 @@ impl<'a> Sweep<'a> {
     fn clear(&mut self, snapshot: &Snapshot) {
         self.confirm(snapshot);
         self.is_looking = false;
-        let guard = Guard::new(snapshot, self.rails);
+        let guard = ImageGuard::new(snapshot, self.rails);
         let mut expected = Excess::default();
         for _ in 0..self.room() {
             if self.excess.is_some_and(|excess| !self.cleared.is_empty() && excess.is_covered_by(expected)) {
@@ -372,13 +373,13 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    fn accept(&mut self, place: usize, outcome: Outcome) {
+    fn accept(&mut self, place: usize, outcome: Outcome<Images>) {
         self.failures = 0;
         self.accepted.insert(place, outcome);
     }
 
     /// Notes the outcome of a removal, and ends the sweep after too many failures in a row.
-    fn note_answer(&mut self, place: usize, outcome: Outcome) {
+    fn note_answer(&mut self, place: usize, outcome: Outcome<Images>) {
         self.failures = if outcome.is_failure() { self.failures.saturating_add(1) } else { 0 };
         if outcome.is_failure() {
             self.batch = FIRST_BATCH;
@@ -395,7 +396,7 @@ impl<'a> Sweep<'a> {
     fn confirm(&mut self, snapshot: &Snapshot) {
         let places: Vec<usize> = self.accepted.keys().chain(self.abandoned.keys()).copied().collect();
         for place in places {
-            if snapshot.image(self.steps[place].image().as_str()).is_none() {
+            if snapshot.image(self.steps[place].target().as_str()).is_none() {
                 self.abandoned.remove(&place);
                 let outcome = self.accepted.remove(&place).unwrap_or(Outcome::Removed);
                 self.note(place, outcome);
@@ -437,7 +438,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    fn note(&mut self, place: usize, outcome: Outcome) {
+    fn note(&mut self, place: usize, outcome: Outcome<Images>) {
         self.news.push(News::Outcome(place, outcome.clone()));
         self.outcomes[place] = Some(outcome);
     }

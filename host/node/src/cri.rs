@@ -18,10 +18,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use containerd_client::services::v1::containers_client::ContainersClient;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use holystone_core::container::{Container, OutsideContainer, Sandbox, UNKNOWN_IMAGE};
+use holystone_core::document::DocumentKind;
 use holystone_core::guard::Clearance;
+use holystone_core::guard::images::Images;
 use holystone_core::image::Image;
 use holystone_core::logs::RuntimeDirectory;
-use holystone_core::snapshot::{FORMAT, Filesystem, Memory as Remembered, Node, Snapshot};
+use holystone_core::manifest::ApiVersion;
+use holystone_core::snapshot::{Filesystem, Memory as Remembered, Node, Snapshot};
 use holystone_core::sweep::Attempt;
 use holystone_core::text::shown;
 use jiff::Timestamp;
@@ -166,7 +169,7 @@ impl Cri {
 
     /// Asks the runtime to remove the cleared image, with all its tags. Tries once: a clearance is good for now, not
     /// for after a pause.
-    pub async fn remove_image(&self, clearance: Clearance) -> Attempt {
+    pub async fn remove_image(&self, clearance: Clearance<Images>) -> Attempt {
         let answer = self.request_removal(clearance.asked()).await;
         answer.map_or_else(|failure| removal::refused(&failure, &self.endpoint), |()| Attempt::Accepted)
     }
@@ -179,7 +182,8 @@ impl Cri {
         let filesystems = if depth == Depth::Full { self.filesystems().await? } else { Vec::new() };
         let memory = Remembered::default();
         let snapshot = Snapshot {
-            format: FORMAT,
+            api_version: ApiVersion::V1Alpha1,
+            kind: DocumentKind::Snapshot,
             taken_at: now,
             node,
             filesystems,

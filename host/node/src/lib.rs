@@ -4,7 +4,7 @@
 //! node in memory that answers the same way. [`state_dir`] keeps what is remembered of the node, and the lock by which
 //! runs make way for each other; [`own_pod`](own_pod()) tells where this process itself runs. [`logs`] walks log directories.
 //! The only things here that delete are [`cri::Cri::remove_image`] and [`logs::LogRoots::perform`], and they take a
-//! [`Clearance`](holystone_core::guard::Clearance) or a [`LogClearance`](holystone_core::guard::logs::LogClearance),
+//! [`Clearance`](holystone_core::guard::Clearance),
 //! which only the guard rails can make.
 //! Nothing here decides anything: what to remove is settled elsewhere.
 
@@ -27,7 +27,7 @@ pub use endpoint::{Endpoint, MalformedEndpoint};
 pub use error::NodeError;
 pub use filesystem::Elsewhere;
 pub use logs::{
-    LogAttempt, LogLimits, LogRoots, LogView, OpenFiles, OwnDirectory, Processes, Recovered, RootError, RootSpec,
+    LogLimits, LogRoots, LogView, OpenFiles, OwnDirectory, Performed, Processes, Recovered, RootError, RootSpec,
     RuntimeDirectories, Visibility,
 };
 pub use own_pod::own_pod;

@@ -45,7 +45,7 @@ pub use aside::Recovered;
 pub use beneath::Confinement;
 pub(crate) use beneath::mount_id;
 pub use open_files::{OpenFiles, Processes, Visibility};
-pub use perform::{LogAttempt, Removed};
+pub use perform::{Performed, Removed};
 pub use root::{OwnDirectory, RootError, RootSpec};
 pub use runtime_directories::RuntimeDirectories;
 pub use walk::Walk;

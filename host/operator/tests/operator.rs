@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holystone_core::cluster::{Allowed, manifest_of};
-use holystone_core::daemon::{Outcome, RunResult};
+use holystone_core::daemon::{RunResult, RunSummary};
 use holystone_core::report::{Brief, Totals};
 use holystone_operator::{Ask, Check, Client, Lease, Operator, Settings};
 use holystone_tests::fake_api::{FakeApi, broadcast_job, event, node_cleanup, pod};
@@ -105,7 +105,7 @@ async fn is_quiet(api: &FakeApi) {
 
 fn message(removed: usize) -> String {
     let totals = Some(Totals { removed, ..Totals::default() });
-    Brief::of_record(Outcome { result: RunResult::Done, message: None, totals, log_totals: None }).to_message()
+    Brief::of_record(RunSummary { result: RunResult::Done, message: None, images: totals, logs: None }).to_message()
 }
 
 /// Starts another operator, which finds everything done.

@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use holystone_core::cluster::{NodeState, fold};
-use holystone_core::daemon::{Outcome, RunResult};
+use holystone_core::daemon::{RunResult, RunSummary};
 use holystone_core::report::{Brief, BriefError, BriefPlugin, MAX_BRIEF, Totals};
 use holystone_tests::fake_api::{FakeApi, broadcast_job, node_cleanup, pod};
 use serde_json::{Value, json};
@@ -256,7 +256,7 @@ fn full_message(node: usize) -> String {
 fn brief(node: usize, errors: usize, plugins: usize) -> Brief {
     let result = if errors > 0 { RunResult::SomeFailed } else { RunResult::Done };
     let totals = Totals { removed: node % 50, refused: 3, size_removed_bytes: 1 << 30, ..Totals::default() };
-    let mut brief = Brief::of_record(Outcome { result, message: None, totals: Some(totals), log_totals: None });
+    let mut brief = Brief::of_record(RunSummary { result, message: None, images: Some(totals), logs: None });
     let plugin = |at| BriefPlugin { name: format!("plugin-{at}"), digest: Some(format!("sha256:{at:064}")) };
     brief.plugins = (0..plugins).map(plugin).collect();
     let error = |at| BriefError { message: format!("error {at} of node {node}: {}", "x".repeat(170)), count: 1 };

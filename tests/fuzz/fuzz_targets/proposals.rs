@@ -6,16 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arbitrary::Arbitrary;
 use holystone_core::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
-use holystone_core::guard::{Guard, GuardRails, Limits, RailPattern};
+use holystone_core::guard::images::ImageGuard;
+use holystone_core::guard::{GuardRails, Limits, RailPattern};
 use holystone_core::image::{Image, ImageId};
 use holystone_core::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
-use holystone_core::snapshot::{FORMAT, Memory, Node, Snapshot};
+use holystone_core::document::DocumentKind;
+use holystone_core::manifest::ApiVersion;
+use holystone_core::snapshot::{Memory, Node, Snapshot};
 // The oracle lies in core and names its modules from there.
 use holystone_core::{container, guard, image, pattern, snapshot};
 use jiff::SignedDuration;
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../../host/core/src/guard/tests/oracle.rs"]
+#[path = "../../../host/core/src/guard/images/tests/oracle.rs"]
 mod oracle;
 
 use oracle::{NOW, PATTERNS, SPELLINGS, TAGS, minute, must_stay};
@@ -181,7 +184,8 @@ impl ANode {
             ..Node::default()
         };
         Snapshot {
-            format: FORMAT,
+            api_version: ApiVersion::V1Alpha1,
+        kind: DocumentKind::Snapshot,
             taken_at: minute(NOW),
             node,
             filesystems: Vec::new(),
@@ -234,12 +238,12 @@ fuzz_target!(|input: Input| {
         plugin: "fuzz".to_owned(),
         wishes: wishes.iter().map(AWish::build).collect(),
     });
-    let plan = Guard::new(&before, &rails).review(proposals.collect());
+    let plan = ImageGuard::new(&before, &rails).review(proposals.map(Into::into).collect());
     assert_eq!(plan.steps.len() + plan.refusals.len(), input.proposals.iter().map(Vec::len).sum::<usize>());
-    let again = Guard::new(&after, &rails);
+    let again = ImageGuard::new(&after, &rails);
     let mut steps = BTreeSet::new();
     for step in &plan.steps {
-        let id = step.image().as_str();
+        let id = step.target().as_str();
         assert!(steps.insert(id), "no image twice");
         let image = before.image(id).expect("a step is about an image of the node");
         assert_eq!(must_stay(&before, &rails, image), None, "{image:?}");

@@ -1,7 +1,8 @@
 //! Recorded snapshots: what is taken reads back as the same, and can be judged.
 #![no_main]
 
-use holystone_core::guard::{Guard, GuardRails};
+use holystone_core::guard::GuardRails;
+use holystone_core::guard::images::ImageGuard;
 use holystone_core::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use holystone_core::snapshot::Snapshot;
 use holystone_core::state::State;
@@ -20,11 +21,11 @@ fuzz_target!(|text: &[u8]| {
     };
     let wishes: Vec<Wish> = snapshot.images.iter().map(|image| wish(image.id.as_str())).collect();
     let rails = GuardRails::default();
-    let guard = Guard::new(&snapshot, &rails);
-    let plan = guard.review(vec![Proposal { plugin: "fuzz".to_owned(), wishes }]);
+    let guard = ImageGuard::new(&snapshot, &rails);
+    let plan = guard.review(vec![Proposal { plugin: "fuzz".to_owned(), wishes }.into()]);
     assert_eq!(plan.steps.len() + plan.refusals.len(), snapshot.images.len());
     for step in &plan.steps {
-        let image = snapshot.image(step.image().as_str()).expect("a step is about an image of the node");
+        let image = snapshot.image(step.target().as_str()).expect("a step is about an image of the node");
         assert!(!image.pinned && !snapshot.memory.own_images.contains(image.id.as_str()));
         assert!(guard.clear(step).is_ok(), "nothing has changed");
     }

@@ -2,7 +2,9 @@
 //! no time later than now.
 #![no_main]
 
-use holystone_core::snapshot::{FORMAT, Memory, Node, Snapshot};
+use holystone_core::document::DocumentKind;
+use holystone_core::manifest::ApiVersion;
+use holystone_core::snapshot::{Memory, Node, Snapshot};
 use holystone_core::state::{Read, State};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
@@ -15,7 +17,8 @@ fuzz_target!(|bytes: &[u8]| {
     let again = State::from_json(&written).expect("and read back");
     assert_eq!(again.state, state);
     let mut nothing = Snapshot {
-        format: FORMAT,
+        api_version: ApiVersion::V1Alpha1,
+        kind: DocumentKind::Snapshot,
         taken_at: now,
         node: Node { runtime_name: "fuzz".to_owned(), ..Node::default() },
         filesystems: Vec::new(),

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 
 use holystone_core::container::ContainerState;
 use holystone_core::guard::Refusal;
+use holystone_core::guard::images::ImageObjection;
 use holystone_core::image::Image;
 use holystone_core::sweep::Attempt;
 
@@ -270,7 +271,10 @@ async fn removal_of_a_running_containers_image_is_not_refused(subject: &Subject)
         let id = subject.id(tag).await?;
         let judged = subject.review(&id).await?;
         let refusal = judged.refusals.first().map(|refused| refused.refusal.clone());
-        assert!(matches!(&refusal, Some(Refusal::InUse { by }) if by.contains(container)), "{refusal:?}");
+        assert!(
+            matches!(&refusal, Some(Refusal::Own(ImageObjection::InUse { by })) if by.contains(container)),
+            "{refusal:?}"
+        );
         let containers = states(subject).await?;
         subject.raw.remove_image(&id).await?;
         assert_eq!(subject.raw.image_status(&id).await?, None);
@@ -292,7 +296,10 @@ async fn removal_of_a_running_containers_image_is_refused(subject: &Subject) -> 
         let id = subject.id(tag).await?;
         let judged = subject.review(&id).await?;
         let refusal = judged.refusals.first().map(|refused| refused.refusal.clone());
-        assert!(matches!(&refusal, Some(Refusal::InUse { by }) if by.contains(container)), "{refusal:?}");
+        assert!(
+            matches!(&refusal, Some(Refusal::Own(ImageObjection::InUse { by })) if by.contains(container)),
+            "{refusal:?}"
+        );
         let refused = subject.raw.remove_image(&id).await.expect_err("a container uses it");
         assert!(format!("{refused:#}").contains("image is in use by a container"), "{refused:#}");
         assert_eq!(subject.names().await?, before);

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use holystone_core::guard::{Clearance, Guard, GuardRails, Plan};
+use holystone_core::guard::images::{ImageGuard, Images};
+use holystone_core::guard::{Clearance, GuardRails, Plan};
 use holystone_core::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use holystone_core::snapshot::Snapshot;
 use holystone_core::usage::{Holder, Usage};
@@ -54,16 +55,16 @@ impl Subject {
     }
 
     /// What the guard rails say now to the wish to remove an image.
-    pub(super) async fn review(&self, id: &str) -> anyhow::Result<Plan> {
+    pub(super) async fn review(&self, id: &str) -> anyhow::Result<Plan<Images>> {
         Ok(review(&self.observe().await?, id))
     }
 
     /// Permission to remove an image, as a run gets it.
-    pub(super) async fn clearance(&self, id: &str) -> anyhow::Result<Clearance> {
+    pub(super) async fn clearance(&self, id: &str) -> anyhow::Result<Clearance<Images>> {
         let plan = self.review(id).await?;
         let step = plan.steps.first().unwrap_or_else(|| panic!("{id} is refused: {:?}", plan.refusals));
         let (snapshot, rails) = (self.look().await?, rails());
-        Ok(Guard::new(&snapshot, &rails).clear(step).unwrap_or_else(|refusal| panic!("{id}: {refusal}")))
+        Ok(ImageGuard::new(&snapshot, &rails).clear(step).unwrap_or_else(|refusal| panic!("{id}: {refusal}")))
     }
 }
 
@@ -72,7 +73,7 @@ fn rails() -> GuardRails {
     GuardRails { min_age: SignedDuration::ZERO, ..GuardRails::default() }
 }
 
-fn review(snapshot: &Snapshot, id: &str) -> Plan {
+fn review(snapshot: &Snapshot, id: &str) -> Plan<Images> {
     let wish = Wish {
         target: Target::Image(id.to_owned()),
         verb: Verb::Remove,
@@ -80,7 +81,7 @@ fn review(snapshot: &Snapshot, id: &str) -> Plan {
         expected_bytes: None,
     };
     let proposal = Proposal { plugin: "conformance".to_owned(), wishes: vec![wish] };
-    Guard::new(snapshot, &rails()).review(vec![proposal])
+    ImageGuard::new(snapshot, &rails()).review(vec![proposal.into()])
 }
 
 /// A snapshot without what differs from look to look and from machine to machine.

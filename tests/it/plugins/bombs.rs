@@ -51,7 +51,11 @@ fn plan(bytes: &[u8], bomb_first: bool) -> Planned {
     let plan: Value = serde_json::from_str(&plan).unwrap();
     let place = usize::from(!bomb_first);
     assert_eq!(plan["plugins"][1 - place]["failure"], Value::Null);
-    Planned { failure: plan["plugins"][place]["failure"].clone(), steps: plan["steps"].as_array().unwrap().len(), peak }
+    Planned {
+        failure: plan["plugins"][place]["failure"].clone(),
+        steps: plan["images"]["steps"].as_array().unwrap().len(),
+        peak,
+    }
 }
 
 /// Reads the high-water mark of a process again and again.

@@ -87,7 +87,7 @@ fn a_hundred_names_of_10_mb_are_not_all_copied() {
 fn a_reason_of_10_mb_is_cut() {
     let ended = harm("long-reason").with("--protect * -o json").removes(&[]);
     let report = ended.json();
-    assert_eq!(report["refusals"][0]["wish"]["reason"]["text"].as_str().unwrap().len(), 1024);
+    assert_eq!(report["images"]["refusals"][0]["wish"]["reason"]["text"].as_str().unwrap().len(), 1024);
     assert!(ended.stdout.len() < 10_000);
 }
 

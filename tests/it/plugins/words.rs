@@ -41,9 +41,9 @@ fn json_and_yaml_say_exactly_what_the_plugin_said() {
     for format in ["json", "yaml"] {
         let ended = speaking().with(&format!("-o {format}")).removes(REMOVED);
         let report: serde_json::Value = serde_saphyr::from_str(&ended.stdout).unwrap();
-        assert_eq!(report["steps"][0]["reason"]["text"], EVIL, "{format}");
-        assert_eq!(report["refusals"][0]["wish"]["target"]["image"], EVIL, "{format}");
-        assert_eq!(report["refusals"].as_array().unwrap().len(), 8, "{format}");
+        assert_eq!(report["images"]["steps"][0]["reason"]["text"], EVIL, "{format}");
+        assert_eq!(report["images"]["refusals"][0]["wish"]["target"]["image"], EVIL, "{format}");
+        assert_eq!(report["images"]["refusals"].as_array().unwrap().len(), 8, "{format}");
         assert_eq!(report["logs"]["refusals"].as_array().unwrap().len(), 4, "{format}");
     }
 }

@@ -193,7 +193,7 @@ fn forget(directory: &StateDir, file: &str) {
 }
 
 fn shorten(report: &mut Value) {
-    for part in ["", "/logs"] {
+    for part in ["/images", "/logs"] {
         let Some(fields) = report.pointer_mut(part).and_then(Value::as_object_mut) else { continue };
         for list in ["steps", "refusals"] {
             fields.remove(list);
@@ -205,7 +205,7 @@ fn shorten(report: &mut Value) {
 
 #[cfg(test)]
 mod tests {
-    use holystone_core::daemon::{Cause, Outcome, RunResult};
+    use holystone_core::daemon::{Cause, RunResult, RunSummary};
     use holystone_core::report::Brief;
     use serde_json::json;
 
@@ -223,7 +223,7 @@ mod tests {
             tick: Some(at(second)),
             started_at: at(second),
             finished_at: at(second + 1),
-            brief: Brief::of_record(Outcome { result: RunResult::Done, message: None, totals: None, log_totals: None }),
+            brief: Brief::of_record(RunSummary { result: RunResult::Done, message: None, images: None, logs: None }),
         }
     }
 
@@ -240,7 +240,7 @@ mod tests {
             let mut history = RunHistory::open(&path).unwrap();
             history.set_standing("ops/a", standing);
             for second in [30, 10, 20] {
-                history.add(record("ops/a", second), json!({ "totals": {} }));
+                history.add(record("ops/a", second), json!({ "images": {} }));
             }
             history.add(record("b", 10), Value::Null);
             let error = RunHistory::open(&path).unwrap_err().to_string();
@@ -281,12 +281,16 @@ mod tests {
         let path = parent.path().join("state");
         let mut history = RunHistory::open(&path).unwrap();
         let many = vec!["x".repeat(1000); 2000];
-        let report = json!({ "steps": many, "logs": { "refusals": many }, "totals": { "removed": 2000 } });
+        let report =
+            json!({ "images": { "steps": many, "totals": { "removed": 2000 } }, "logs": { "refusals": many } });
         history.add(record("a", 1), report);
         let text = std::fs::read(path.join("run._.a.1000.json")).unwrap();
         assert!(text.len() < 2000, "{}", text.len());
         let kept: Value = serde_json::from_slice(&text).unwrap();
-        assert_eq!((&kept["report"]["totals"]["removed"], &kept["report"]["shortened"]), (&json!(2000), &json!(true)));
+        assert_eq!(
+            (&kept["report"]["images"]["totals"]["removed"], &kept["report"]["shortened"]),
+            (&json!(2000), &json!(true))
+        );
         assert_eq!(times(&history, "a"), [1]);
     }
 }

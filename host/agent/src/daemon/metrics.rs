@@ -38,14 +38,14 @@ impl Counters {
         // A clock that was set back meanwhile makes no run shorter than nothing.
         counts.seconds += record.started_at.duration_until(record.finished_at).as_secs_f64().max(0.0);
         counts.last = Some(record.finished_at);
-        if let Some(totals) = &record.brief.outcome.log_totals {
+        if let Some(totals) = &record.brief.outcome.logs {
             counts.logs_removed += totals.removed as u64;
             counts.logs_truncated += totals.truncated as u64;
             counts.log_bytes = counts.log_bytes.saturating_add(totals.size_removed_bytes);
             counts.refused += totals.refused as u64;
             counts.failed += totals.failed as u64;
         }
-        let Some(totals) = &record.brief.outcome.totals else { return };
+        let Some(totals) = &record.brief.outcome.images else { return };
         counts.removed += totals.removed as u64;
         counts.refused += totals.refused as u64;
         counts.failed += totals.failed as u64;
@@ -155,8 +155,8 @@ type Family = (&'static str, &'static str, &'static str, fn(&Counts) -> Option<f
 
 #[cfg(test)]
 mod tests {
-    use holystone_core::daemon::{Cause, Outcome};
-    use holystone_core::report::{Brief, LogTotals, Totals};
+    use holystone_core::daemon::{Cause, RunSummary};
+    use holystone_core::report::{Brief, Totals};
 
     use super::*;
 
@@ -166,9 +166,8 @@ mod tests {
         let mut counters = Counters::default();
         for (name, result, removed) in [("a\"b", RunResult::Done, 3), ("a\"b", RunResult::NotRun, 0)] {
             let totals = (removed > 0).then(|| Totals { removed, size_removed_bytes: 1000, ..Totals::default() });
-            let logs =
-                LogTotals { removed: 5, truncated: 1, failed: 2, size_removed_bytes: 70, ..LogTotals::default() };
-            let log_totals = (removed > 0).then_some(logs);
+            let logs = Totals { removed: 5, truncated: 1, failed: 2, size_removed_bytes: 70, ..Totals::default() };
+            let logs = (removed > 0).then_some(logs);
             counters.add(&Record {
                 node_cleanup: name.to_owned(),
                 cause: Cause::Schedule,
@@ -176,7 +175,7 @@ mod tests {
                 tick: None,
                 started_at: at(10),
                 finished_at: at(12),
-                brief: Brief::of_record(Outcome { result, message: None, totals, log_totals }),
+                brief: Brief::of_record(RunSummary { result, message: None, images: totals, logs }),
             });
         }
         let status = Status {

@@ -1,7 +1,7 @@
 //! From a plan to a report: what comes before, during and after the sweep.
 
-use holystone_core::guard::logs::LogPlan;
-use holystone_core::report::{LogOutcome, PlanReport, Report};
+use holystone_core::guard::Plan;
+use holystone_core::report::{Outcome, PlanReport, Report};
 use holystone_core::snapshot::Filesystem;
 use holystone_core::state::LastRun;
 
@@ -22,9 +22,9 @@ pub(crate) async fn carry_out(
 ) -> Report {
     let log_plan = planned.logs.as_ref().map(|logs| &logs.plan);
     let wishers = plan::wishers(planned.node_cleanup.as_deref(), &planned.plugins);
-    locked.state.count_wishes(&wishers, &planned.plan, log_plan.unwrap_or(&LogPlan::default()));
+    locked.state.count_wishes(&wishers, &planned.images.plan, log_plan.unwrap_or(&Plan::default()));
     if !planned.is_empty() {
-        locked.state.begin(planned.taken_at, &planned.plan.steps, planned.log_steps());
+        locked.state.begin(planned.taken_at, planned.image_steps(), planned.log_steps());
         locked.save();
         locked.begin_logs(&context.node.logs, planned.log_steps(), planned.taken_at);
         clock.lap("remember");
@@ -32,12 +32,12 @@ pub(crate) async fn carry_out(
     let (swept, log_swept) = sweep::sweep(context, &locked.state, &planned).await;
     clock.lap("sweep");
     // After a failure a file may still be under its other name.
-    let log_outcomes_are_certain = !log_swept.outcomes.iter().any(LogOutcome::is_failure);
+    let log_outcomes_are_certain = !log_swept.outcomes.iter().any(Outcome::is_failure);
     let after = filesystems(context.node, context.stop).await;
-    let mut report = Report::new(planned, swept, log_swept, context.node.clock.now(), after, clock.laps());
+    let mut report = Report::new(planned, (swept, log_swept), context.node.clock.now(), after, clock.laps());
     locked.state.removals.learn(&report);
     report.notices.extend(kept_notice(&report));
-    locked.state.finish(last_run(&report), report.gone(), report.gone_logs());
+    locked.state.finish(last_run(&report), report.images.gone(), report.gone_logs());
     locked.save();
     if log_outcomes_are_certain {
         locked.finish_logs(&context.node.logs);
@@ -72,7 +72,7 @@ fn last_run(report: &Report) -> LastRun {
         started_at: report.taken_at,
         finished_at: report.finished_at,
         ending: report.ending.clone(),
-        totals: report.totals,
-        log_totals: report.logs.as_ref().map(|logs| logs.totals),
+        images: report.images.totals,
+        logs: report.logs.as_ref().map(|logs| logs.totals),
     }
 }

@@ -1,7 +1,7 @@
 //! The result of a run, and its summaries.
 
-use holystone_core::daemon::{Outcome, RunResult};
-use holystone_core::report::{Brief, LogPlanTotals, LogTotals, PlanReport, PlanTotals, Report, Totals};
+use holystone_core::daemon::{RunResult, RunSummary};
+use holystone_core::report::{Brief, PlanReport, PlanTotals, Report, Totals};
 
 use crate::error::UsageError;
 
@@ -31,38 +31,22 @@ impl RunOutput {
     }
 
     /// Returns the part that is kept on record.
-    fn outcome(&self) -> Outcome {
+    fn summary(&self) -> RunSummary {
         let result = if self.has_failures() { RunResult::SomeFailed } else { RunResult::Done };
-        Outcome { result, message: self.remark(), totals: Some(self.totals()), log_totals: self.log_totals() }
+        let (images, logs) = match self {
+            Self::Planned(planned) => {
+                (only_planned(&planned.images.totals), planned.logs.as_ref().map(|logs| only_planned(&logs.totals)))
+            }
+            Self::Swept(report) => (report.images.totals, report.logs.as_ref().map(|logs| logs.totals)),
+        };
+        RunSummary { result, message: self.remark(), images: Some(images), logs }
     }
 
     /// Shortens the report to few bytes.
     pub fn brief(&self) -> Brief {
         match self {
-            Self::Planned(planned) => Brief::of_plan(planned, self.outcome()),
+            Self::Planned(planned) => Brief::of_plan(planned, self.summary()),
             Self::Swept(report) => Brief::of_report(report),
-        }
-    }
-
-    /// Returns counts and sums; nothing is removed by one that only plans.
-    fn totals(&self) -> Totals {
-        match self {
-            Self::Planned(planned) => {
-                let PlanTotals { planned, refused, .. } = planned.totals;
-                Totals { planned, refused, ..Totals::default() }
-            }
-            Self::Swept(report) => report.totals,
-        }
-    }
-
-    /// Returns the same of log files, where there are log roots.
-    fn log_totals(&self) -> Option<LogTotals> {
-        match self {
-            Self::Planned(planned) => planned.logs.as_ref().map(|logs| {
-                let LogPlanTotals { planned, refused, .. } = logs.totals;
-                LogTotals { planned, refused, ..LogTotals::default() }
-            }),
-            Self::Swept(report) => report.logs.as_ref().map(|logs| logs.totals),
         }
     }
 
@@ -75,6 +59,12 @@ impl RunOutput {
         }
         .unwrap_or_default()
     }
+}
+
+/// Returns the totals of a run that only plans: nothing is removed.
+fn only_planned(totals: &PlanTotals) -> Totals {
+    let PlanTotals { planned, refused, .. } = *totals;
+    Totals { planned, refused, ..Totals::default() }
 }
 
 /// Summarises an error that kept a run from taking place.

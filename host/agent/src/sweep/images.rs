@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use holystone_core::guard::Step;
+use holystone_core::guard::images::Images;
 use holystone_core::report::Swept;
 use holystone_core::snapshot::Filesystem;
 use holystone_core::state::State;
@@ -16,9 +17,9 @@ use crate::stop::Stop;
 pub(super) async fn sweep(
     context: SweepContext<'_>,
     state: &State,
-    steps: &[Step],
+    steps: &[Step<Images>],
     filesystems: &[Filesystem],
-) -> Swept {
+) -> Swept<Images> {
     let mut sweep = Sweep::new(steps, context.rails, context.pace, filesystems);
     // Removals stay in flight while the node is looked at for the next ones.
     let mut removals = JoinSet::new();
@@ -101,15 +102,15 @@ async fn look(context: SweepContext<'_>, state: &State) -> Event {
     Event::Looked(context.node.look(state).await.map(Box::new).map_err(|error| error.to_string()))
 }
 
-fn log(news: &News, steps: &[Step]) {
+fn log(news: &News, steps: &[Step<Images>]) {
     match news {
         News::Outcome(place, outcome) => {
             let step = &steps[*place];
-            let (image, plugin, reason) = (step.image().as_str(), step.plugin(), step.reason().kind.as_str());
+            let (image, plugin, reason) = (step.target().as_str(), step.plugin(), step.reason().kind.as_str());
             tracing::info!(image, plugin, reason, outcome = outcome.as_str());
         }
         News::LostNames(place, lost_names) => {
-            tracing::warn!(image = steps[*place].image().as_str(), ?lost_names, "names were lost by its removal");
+            tracing::warn!(image = steps[*place].target().as_str(), ?lost_names, "names were lost by its removal");
         }
         News::Retry(why) => tracing::debug!("{why}; after another look it is tried again"),
         News::Ending(ending) => tell(ending),

@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use holystone_core::guard::logs::{LogGuard, LogRails, LogRefusal, LogStep};
+use holystone_core::guard::logs::{LogGuard, LogRails, Logs};
+use holystone_core::guard::{Refusal, Step};
 use holystone_core::pressure::Excess;
-use holystone_core::report::{EndReason, Ending, LogOutcome, LogSwept};
+use holystone_core::report::{EndReason, Ending, Outcome, Swept};
 use holystone_core::snapshot::{Filesystem, Snapshot};
 use holystone_core::state::State;
 use holystone_core::sweep::not_needed;
 use holystone_core::text;
-use holystone_node::{LogAttempt, OpenFiles};
+use holystone_node::{OpenFiles, Performed};
 use jiff::Timestamp;
 
 use super::context::{SweepContext, excess, tell};
@@ -37,11 +38,11 @@ const MEASURED: usize = 64;
 pub(super) async fn sweep(
     context: SweepContext<'_>,
     state: &State,
-    steps: &[LogStep],
+    steps: &[Step<Logs>],
     filesystems: &[Filesystem],
-) -> LogSwept {
+) -> Swept<Logs> {
     if steps.is_empty() {
-        return LogSwept::default();
+        return Swept::default();
     }
     let mut sweep =
         Sweep { context, state, steps: steps.into(), look: None, outcomes: Vec::new(), failures: 0, ending: None };
@@ -55,11 +56,11 @@ pub(super) async fn sweep(
 struct Sweep<'a> {
     context: SweepContext<'a>,
     state: &'a State,
-    steps: Arc<[LogStep]>,
+    steps: Arc<[Step<Logs>]>,
     /// The last one, which may still serve.
     look: Option<Arc<Look>>,
     /// Of the steps so far.
-    outcomes: Vec<LogOutcome>,
+    outcomes: Vec<Outcome<Logs>>,
     /// How many failed since the last one that did not.
     failures: u32,
     ending: Option<Ending>,
@@ -131,20 +132,20 @@ impl Sweep<'_> {
         if let Some(ending) = stopped {
             // Whatever is done to it from now on is not waited for.
             if is_lost && self.outcomes.len() < self.steps.len() {
-                self.take(vec![LogOutcome::Failed(format!("{} before the system answered", ending.message))]);
+                self.take(vec![Outcome::Failed(format!("{} before the system answered", ending.message))]);
             }
             self.end(ending);
         }
     }
 
-    fn take(&mut self, outcomes: Vec<LogOutcome>) {
+    fn take(&mut self, outcomes: Vec<Outcome<Logs>>) {
         for outcome in outcomes {
             let step = &self.steps[self.outcomes.len()];
             let (log, plugin, reason) = (step.name(), step.plugin(), step.reason().kind.as_str());
             tracing::info!(log, plugin, reason, outcome = outcome.as_str());
             self.failures = if outcome.is_failure() { self.failures.saturating_add(1) } else { 0 };
             if self.failures >= self.context.pace.max_failures {
-                let last = if let LogOutcome::Failed(why) = &outcome { text::shown(why) } else { String::new() };
+                let last = if let Outcome::Failed(why) = &outcome { text::shown(why) } else { String::new() };
                 let message =
                     format!("{} removals beneath the log roots failed in a row, the last with: {last}", self.failures);
                 self.end(Ending { reason: EndReason::LogsFailing, message });
@@ -160,12 +161,12 @@ impl Sweep<'_> {
         }
     }
 
-    fn swept(mut self) -> LogSwept {
+    fn swept(mut self) -> Swept<Logs> {
         if let Some(ending) = &self.ending {
             tell(ending);
-            self.outcomes.resize_with(self.steps.len(), || LogOutcome::of_ending(ending));
+            self.outcomes.resize_with(self.steps.len(), || ending.of_a_step());
         }
-        LogSwept { outcomes: self.outcomes, ending: self.ending }
+        Swept { outcomes: self.outcomes, ending: self.ending, ..Swept::default() }
     }
 }
 
@@ -207,7 +208,7 @@ struct Slice {
     logs: LogAccess,
     rails: LogRails,
     look: Arc<Look>,
-    steps: Arc<[LogStep]>,
+    steps: Arc<[Step<Logs>]>,
     first: usize,
     /// The space to free, where there is a goal.
     excess: Option<Excess>,
@@ -216,7 +217,7 @@ struct Slice {
     max_failures: u32,
     failures: u32,
     /// What became of the steps so far.
-    done: Arc<Mutex<Vec<LogOutcome>>>,
+    done: Arc<Mutex<Vec<Outcome<Logs>>>>,
     /// Set when nothing more is to be started.
     halt: Arc<AtomicBool>,
 }
@@ -240,13 +241,13 @@ impl Slice {
             }
             let outcome = match guard.clear(step, self.logs.roots.look(step.target(), open_files)) {
                 Ok(clearance) => outcome(step, self.logs.roots.perform(clearance)),
-                Err(LogRefusal::NotFound) => LogOutcome::AlreadyGone,
-                Err(refusal) => LogOutcome::NoLongerAllowed(refusal),
+                Err(Refusal::NotFound) => Outcome::AlreadyGone,
+                Err(refusal) => Outcome::NoLongerAllowed(refusal),
             };
             self.failures = if outcome.is_failure() { self.failures + 1 } else { 0 };
             match outcome {
-                LogOutcome::Removed => expected.add(step.freeable_bytes(), step.entries()),
-                LogOutcome::Truncated => expected.add(step.freeable_bytes(), 0),
+                Outcome::Removed => expected.add(step.freeable_bytes(), step.entries()),
+                Outcome::Truncated => expected.add(step.freeable_bytes(), 0),
                 _ => {}
             }
             self.done.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
@@ -267,11 +268,11 @@ impl Slice {
     }
 }
 
-fn outcome(step: &LogStep, attempt: LogAttempt) -> LogOutcome {
+fn outcome(step: &Step<Logs>, attempt: Performed) -> Outcome<Logs> {
     match attempt {
-        LogAttempt::Done(_) => LogOutcome::of_done(step.verb()),
-        LogAttempt::AlreadyGone => LogOutcome::AlreadyGone,
-        LogAttempt::NoLongerAllowed(refusal) => LogOutcome::NoLongerAllowed(refusal),
-        LogAttempt::Failed(why) => LogOutcome::Failed(why),
+        Performed::Done(_) => Outcome::of_done(step.operation()),
+        Performed::AlreadyGone => Outcome::AlreadyGone,
+        Performed::NoLongerAllowed(refusal) => Outcome::NoLongerAllowed(refusal),
+        Performed::Failed(why) => Outcome::Failed(why),
     }
 }

@@ -1,12 +1,17 @@
 //! NodeCleanups of a cluster and reports of its nodes, as they are shown.
 
+use std::io::Write;
+
 use anyhow::Context as _;
 use holystone_core::cluster::{Engine, NodeState, NodeWord, fold};
 use holystone_core::manifest::status::{LastRun, NodeCleanupStatus};
 use holystone_core::manifest::{Mode, RolloutEngine};
+use holystone_core::text::{self, escaped};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+
+use super::tables::{bytes, columns, freed, number, print_table, time};
 
 /// A NodeCleanup as it is shown.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -94,4 +99,93 @@ impl NodeReport {
             errors: state.errors().into_iter().map(str::to_owned).collect(),
         }
     }
+}
+
+pub(super) fn node_cleanups(out: &mut impl Write, shown: &[Shown], with_namespace: bool) -> anyhow::Result<()> {
+    let head = ["NAME", "MODE", "SCHEDULE", "READY", "PHASE", "NODES", "PLANNED", "REMOVED", "LAST RUN", "NEXT RUN"];
+    let mut table = columns(with_namespace.then_some("NAMESPACE").into_iter().chain(head));
+    for Shown { namespace, name, mode, schedule, paused, status, .. } in shown {
+        let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
+        let run = status.last_run.as_ref();
+        let schedule = schedule.as_deref().unwrap_or("once");
+        let row = [
+            text::shown(name),
+            format!("{mode:?}"),
+            text::shown(&if *paused { format!("{schedule} (paused)") } else { schedule.to_owned() }),
+            ready.map_or_else(String::new, |ready| text::shown(&ready.reason)),
+            run.map_or_else(String::new, |run| text::shown(&run.phase)),
+            run.map_or_else(String::new, |run| text::shown(&run.nodes.summary)),
+            number(run.and_then(|run| run.planned)),
+            number(run.map(|run| run.removed)),
+            time(run.and_then(|run| run.finished_at.or(run.started_at))),
+            time(status.next_schedule_time),
+        ];
+        table.add_row(with_namespace.then(|| text::shown(namespace)).into_iter().chain(row));
+    }
+    writeln!(out, "{}", table.trim_fmt())?;
+    Ok(())
+}
+
+pub(super) fn node_cleanup(out: &mut impl Write, shown: &Shown) -> anyhow::Result<()> {
+    let Shown { namespace, name, mode, schedule, paused, engine, status } = shown;
+    let schedule = schedule.as_ref().map_or_else(|| "once".to_owned(), |schedule| text::shown(schedule));
+    let paused = if *paused { ", paused" } else { "" };
+    writeln!(out, "{}/{}: {mode:?}, {schedule}, {engine}{paused}", text::shown(namespace), text::shown(name))?;
+    for condition in &status.conditions {
+        let state = if condition.status == "True" { "" } else { "not " };
+        let (kind, reason) = (text::shown(&condition.kind), text::shown(&condition.reason));
+        writeln!(out, "{state}{kind}: {reason}: {}", escaped(&condition.message))?;
+    }
+    if let Some(next) = status.next_schedule_time {
+        writeln!(out, "Next run: {next:.0}")?;
+    }
+    if let Some(run) = &status.last_run {
+        let times = [("started", run.started_at), ("finished", run.finished_at)];
+        let times = times.iter().filter_map(|(word, at)| Some(format!(", {word} {:.0}", (*at)?))).collect::<String>();
+        let (run_name, phase) = (text::shown(&run.name), text::shown(&run.phase));
+        writeln!(out, "Last run: {run_name}, {phase}, {} nodes{times}", text::shown(&run.nodes.summary))?;
+        let measured = run.filesystem_freed_bytes;
+        let freed = measured.map_or_else(String::new, |_| format!("; filesystems {}", freed(measured)));
+        let size = bytes(run.size_removed_bytes);
+        writeln!(out, "  {} removed ({size}), {} refused, {} failed{freed}", run.removed, run.refused, run.failed)?;
+        if let Some(planned) = run.planned {
+            let size = run.size_planned_bytes.map_or_else(String::new, |size| format!(" ({})", bytes(size)));
+            writeln!(out, "  {planned} planned{size}")?;
+        }
+        for sum in &run.planned_repositories {
+            writeln!(out, "    {} of {} ({})", sum.count, text::shown(&sum.name), bytes(sum.size_bytes))?;
+        }
+        for refusal in &run.refusals {
+            writeln!(out, "  {} refused: {}", refusal.count, text::shown(&refusal.code))?;
+        }
+        for error in &run.errors {
+            let names: Vec<String> = error.nodes.iter().map(|node| text::shown(node)).collect();
+            writeln!(out, "  on {} nodes ({}): {}", error.count, names.join(", "), escaped(&error.message))?;
+        }
+    }
+    for plugin in &status.plugins {
+        let digest = plugin.digest.as_ref().map_or_else(|| "not loaded".to_owned(), |digest| text::shown(digest));
+        writeln!(out, "Plugin {}: {digest}", text::shown(&plugin.name))?;
+    }
+    Ok(())
+}
+
+pub(super) fn node_reports(out: &mut impl Write, run: &str, reports: &[NodeReport]) -> anyhow::Result<()> {
+    let mut table = columns(["NODE", "RESULT", "PLANNED", "REMOVED", "REFUSED", "FAILED", "SIZE", "ERROR"]);
+    for NodeReport { node, result, sums, errors } in reports {
+        let more = errors.len().saturating_sub(1);
+        let first = errors.first().map_or_else(String::new, |error| text::shown(error));
+        table.add_row([
+            text::shown(node),
+            (*result).to_owned(),
+            number(sums.planned),
+            sums.removed.to_string(),
+            sums.refused.to_string(),
+            sums.failed.to_string(),
+            bytes(sums.size_removed_bytes),
+            if more > 0 { format!("{first} (and {more} more)") } else { first },
+        ]);
+    }
+    writeln!(out, "Run {}", text::shown(run))?;
+    print_table(out, &table)
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use comfy_table::Table;
-use holystone_core::guard::logs::{LogRefusal, LogRefused, LogStep, LogVerb};
-use holystone_core::report::{LogOutcome, LogPlanReport, LogReport, LogStepResult};
-use holystone_core::snapshot::Filesystem;
+use holystone_core::guard::logs::Logs;
+use holystone_core::guard::{Operation, Refusal, Refused, Step};
+use holystone_core::report::{Outcome, PlanPart, Report, ReportPart, StepResult};
 use holystone_core::text;
 
 use super::tables::{bytes, freed, new_table, others, print_table};
@@ -17,9 +17,9 @@ const LINES: usize = 36;
 const DEEPEST: usize = 16;
 
 /// Prints what is planned beneath log roots.
-pub(super) fn plan(out: &mut impl Write, planned: &LogPlanReport, all: bool) -> anyhow::Result<()> {
+pub(super) fn plan(out: &mut impl Write, planned: &PlanPart<Logs>, all: bool) -> anyhow::Result<()> {
     let steps = planned.plan.steps.iter().map(|step| {
-        let what = if step.verb() == LogVerb::Remove { "remove" } else { "truncate" };
+        let what = if step.operation() == Operation::Remove { "remove" } else { "truncate" };
         Line::of_step(what, step, None)
     });
     let lines: Vec<Line> = steps.chain(planned.plan.refusals.iter().map(Line::of_refusal)).collect();
@@ -28,7 +28,7 @@ pub(super) fn plan(out: &mut impl Write, planned: &LogPlanReport, all: bool) -> 
     let (truncated, removed) = count(&planned.plan.steps);
     write!(out, "Log files: {removed} to remove")?;
     others(out, [(truncated, "to truncate"), (totals.refused, "refused")])?;
-    if let Some(all) = planned.counted_entries {
+    if let Some(all) = planned.entries {
         let (part, all) = (count_of(totals.entries), count_of(all));
         write!(out, "; {}", text::share(part, all, "entry", "entries"))?;
     }
@@ -36,7 +36,7 @@ pub(super) fn plan(out: &mut impl Write, planned: &LogPlanReport, all: bool) -> 
         out,
         "; size {}, which should free {}",
         bytes(totals.size_planned_bytes),
-        bytes(totals.freeable_bytes)
+        bytes(totals.freeable_bytes.unwrap_or_default())
     )?)
 }
 
@@ -44,22 +44,22 @@ fn count_of(entries: u64) -> usize {
     usize::try_from(entries).unwrap_or(usize::MAX)
 }
 
-fn count(steps: &[LogStep]) -> (usize, usize) {
-    let truncated = steps.iter().filter(|step| step.verb() == LogVerb::Truncate).count();
+fn count(steps: &[Step<Logs>]) -> (usize, usize) {
+    let truncated = steps.iter().filter(|step| step.operation() == Operation::Truncate).count();
     (truncated, steps.len() - truncated)
 }
 
 /// Prints what became of it.
-pub(super) fn report(out: &mut impl Write, report: &LogReport, all: bool) -> anyhow::Result<()> {
+pub(super) fn report(out: &mut impl Write, report: &ReportPart<Logs>, all: bool) -> anyhow::Result<()> {
     let step =
-        |LogStepResult { step, outcome }: &LogStepResult| Line::of_step(outcome.as_str(), step, explain(outcome));
+        |StepResult { step, outcome, .. }: &StepResult<Logs>| Line::of_step(outcome.as_str(), step, explain(outcome));
     let lines: Vec<Line> = report.steps.iter().map(step).chain(report.refusals.iter().map(Line::of_refusal)).collect();
     print_table(out, &table("RESULT", &lines, all))
 }
 
 /// Prints counts and sums.
-pub(super) fn totals(out: &mut impl Write, report: &LogReport, filesystems: &[Filesystem]) -> anyhow::Result<()> {
-    let totals = &report.totals;
+pub(super) fn totals(out: &mut impl Write, report: &Report, part: &ReportPart<Logs>) -> anyhow::Result<()> {
+    let totals = &part.totals;
     write!(out, "Log files: {} removed", totals.removed)?;
     others(
         out,
@@ -76,33 +76,32 @@ pub(super) fn totals(out: &mut impl Write, report: &LogReport, filesystems: &[Fi
     writeln!(out, "; size removed {}", bytes(totals.size_removed_bytes))?;
     // Roots on one filesystem have gained the same, once.
     let name = |root: &String| format!("logs:{root}");
-    let of = |root: &String| filesystems.iter().find(|filesystem| filesystem.name == name(root));
+    let of = |root: &String| report.filesystems_after.iter().find(|filesystem| filesystem.name == name(root));
     let is_one = |one: &String, other: &String| of(one).zip(of(other)).is_some_and(|(one, other)| one.is_same(other));
-    for (place, root) in report.roots.iter().enumerate() {
-        if report.roots.iter().take(place).any(|other| is_one(other, root)) {
+    for (place, root) in report.log_roots.iter().enumerate() {
+        if report.log_roots.iter().take(place).any(|other| is_one(other, root)) {
             continue;
         }
-        let others = report.roots.iter().skip(place + 1).filter(|other| is_one(root, other));
+        let others = report.log_roots.iter().skip(place + 1).filter(|other| is_one(root, other));
         let names: Vec<String> = std::iter::once(root).chain(others).map(|root| text::shown(&name(root))).collect();
-        let measured = report.filesystem_freed_bytes.get(root).copied();
+        let measured = report.filesystem_freed_bytes.get(&name(root)).copied();
         writeln!(out, "filesystem {} {}", names.join(", "), freed(measured))?;
     }
     Ok(())
 }
 
 /// What there is to say beyond the plugin's reason, and a word to sum up by.
-fn explain(outcome: &LogOutcome) -> Option<(String, &'static str)> {
+fn explain(outcome: &Outcome<Logs>) -> Option<(String, &'static str)> {
     match outcome {
-        LogOutcome::Removed | LogOutcome::Truncated => None,
-        LogOutcome::AlreadyGone => Some(("somebody else removed it".to_owned(), "")),
-        LogOutcome::NoLongerAllowed(refusal) => Some((because(refusal), refusal.code())),
-        LogOutcome::Failed(why) | LogOutcome::NotAttempted(why) | LogOutcome::NotNeeded(why) => {
-            Some((text::shown(why), ""))
-        }
+        Outcome::Removed | Outcome::Truncated => None,
+        Outcome::AlreadyGone => Some(("another process removed it".to_owned(), "")),
+        Outcome::StillListed => Some(("it is still there".to_owned(), "")),
+        Outcome::NoLongerAllowed(refusal) => Some((because(refusal), refusal.code())),
+        Outcome::Failed(why) | Outcome::NotAttempted(why) | Outcome::NotNeeded(why) => Some((text::shown(why), "")),
     }
 }
 
-fn because(refusal: &LogRefusal) -> String {
+fn because(refusal: &Refusal<Logs>) -> String {
     format!("rail {}: {refusal}", refusal.rail())
 }
 
@@ -120,7 +119,7 @@ struct Line {
 }
 
 impl Line {
-    fn of_step(what: &'static str, step: &LogStep, explained: Option<(String, &'static str)>) -> Self {
+    fn of_step(what: &'static str, step: &Step<Logs>, explained: Option<(String, &'static str)>) -> Self {
         let target = step.target();
         let (why, word) = match explained {
             Some((why, word)) => (why, word),
@@ -137,7 +136,7 @@ impl Line {
         }
     }
 
-    fn of_refusal(refused: &LogRefused) -> Self {
+    fn of_refusal(refused: &Refused<Logs>) -> Self {
         let (root, path) = refused.wish.target.log_location().map_or(("", ""), |place| (&place.root, &place.path));
         Self {
             what: "refuse",

@@ -2,21 +2,24 @@
 //! very same value.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use holystone_core::confirmation::Wishes;
 use holystone_core::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
-use holystone_core::guard::logs::{LogGuard, LogPlan, LogRails, LogTarget, Sight, Sights};
-use holystone_core::guard::{Guard, GuardRails, Refusal};
+use holystone_core::document::DocumentKind;
+use holystone_core::guard::images::{ImageGuard, ImageObjection};
+use holystone_core::guard::logs::{LogGuard, LogRails, Logs, RootedPath, Sight, Sights};
+use holystone_core::guard::{GuardRails, ParsedProposal, Plan};
 use holystone_core::image::{Image, ImageId};
 use holystone_core::logs::{FileEntry, FileKind, Identity, LogPath, OpenState, Place};
+use holystone_core::manifest::ApiVersion;
 use holystone_core::matches::PatternMatch;
 use holystone_core::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use holystone_core::report::{
-    EndReason, Ending, LogOutcome, LogSwept, Milliseconds, Outcome, PlanReport, PluginFailure, PluginRun, Remark,
-    Report, Swept,
+    EndReason, Ending, Milliseconds, Outcome, PlanReport, PluginFailure, PluginRun, Remark, Report, Swept,
 };
-use holystone_core::snapshot::{FORMAT, Filesystem, Memory, Node, Snapshot};
+use holystone_core::snapshot::{Filesystem, Memory, Node, Snapshot};
 use holystone_core::text::is_harmful;
 use jiff::Timestamp;
 use proptest::collection::vec;
@@ -124,7 +127,8 @@ fn snapshot(pool: &mut Pool<'_>) -> Snapshot {
     let node = Node { name: pool.next(), runtime_name: pool.next(), runtime_version: pool.next(), ..Node::default() };
     let filesystem = Filesystem { name: pool.next(), mountpoint: pool.next(), ..Filesystem::default() };
     Snapshot {
-        format: FORMAT,
+        api_version: ApiVersion::V1Alpha1,
+        kind: DocumentKind::Snapshot,
         taken_at: Timestamp::UNIX_EPOCH,
         node,
         filesystems: vec![filesystem],
@@ -160,29 +164,36 @@ fn proposal(snapshot: &Snapshot, pool: &mut Pool<'_>) -> Proposal {
 fn planned(pool: &mut Pool<'_>) -> PlanReport {
     let snapshot = snapshot(pool);
     let rails = GuardRails::default();
-    let guard = Guard::new(&snapshot, &rails);
+    let guard = ImageGuard::new(&snapshot, &rails);
     let failure = PluginFailure { reason: pool.next(), message: pool.next() };
     let matches = vec![PatternMatch { field: pool.next(), pattern: pool.next(), matches: 0 }];
     let runs = vec![
         PluginRun { name: pool.next(), digest: Some(pool.next()), wishes: 1, matches, failure: None },
         PluginRun { name: pool.next(), digest: None, wishes: 0, matches: Vec::new(), failure: Some(failure) },
     ];
-    let (others, logs) = proposal(&snapshot, pool).part_logs();
-    let log_plan = log_plan(&snapshot, logs, pool);
-    PlanReport::new(&snapshot, runs, guard.review(vec![others])).with_logs(vec![pool.next()], log_plan)
+    let mut proposal = proposal(&snapshot, pool);
+    let target = last_file(&mut proposal, pool);
+    let (images, logs) = proposal.by_kind();
+    let log_plan = log_plan(&snapshot, logs, target);
+    PlanReport::new(&snapshot, runs, guard.review(vec![images])).with_logs(vec![pool.next()], log_plan, None)
 }
 
-/// Every wish is refused but one, which is about a file of whatever name there is.
-fn log_plan(snapshot: &Snapshot, mut proposal: Proposal, pool: &mut Pool<'_>) -> LogPlan {
+/// Adds a wish about a file of whatever name there is.
+fn last_file(proposal: &mut Proposal, pool: &mut Pool<'_>) -> RootedPath {
     let path = LogPath::from_bytes(pool.next().replace(['/', '\0'], "x").as_bytes());
     let path = path.ok().filter(|path| !path.is_root()).unwrap_or_else(|| "a".parse().unwrap());
-    let target = LogTarget { root: pool.next(), path, is_directory: false };
+    let target = RootedPath { root: pool.next(), path, is_directory: false };
     proposal.wishes.push(Wish {
         target: Target::LogFile(LogLocation { root: target.root.clone(), path: target.path.to_string() }),
         verb: Verb::Remove,
         reason: Reason { kind: ReasonKind::Other, text: pool.next() },
         expected_bytes: None,
     });
+    target
+}
+
+/// Every wish is refused but the one about this file.
+fn log_plan(snapshot: &Snapshot, proposal: ParsedProposal<Logs>, target: RootedPath) -> Plan<Logs> {
     let entry = FileEntry {
         path: target.path.clone(),
         kind: FileKind::File,
@@ -214,26 +225,43 @@ fn report(pool: &mut Pool<'_>) -> Report {
         Outcome::Failed(pool.next()),
         Outcome::NotAttempted(pool.next()),
         Outcome::NotNeeded(pool.next()),
-        Outcome::NoLongerAllowed(Refusal::Changed { reference: pool.next() }),
-        Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message: pool.next() }),
+        Outcome::NoLongerAllowed(ImageObjection::Changed { reference: pool.next() }.into()),
+        Outcome::NoLongerAllowed(ImageObjection::RuntimeSaysInUse { message: pool.next() }.into()),
     ];
-    let outcomes = outcomes.into_iter().cycle().take(planned.plan.steps.len()).collect();
+    let outcomes = outcomes.into_iter().cycle().take(planned.image_steps().len()).collect();
     let remark = |pool: &mut Pool<'_>| Remark { lost_names: vec![pool.next()], answer: Some(pool.next()) };
-    let remarks = (0..planned.plan.steps.len()).map(|place| (place, remark(pool))).collect();
+    let remarks = (0..planned.image_steps().len()).map(|place| (place, remark(pool))).collect();
     let filesystems = vec![Filesystem { name: pool.next(), ..Filesystem::default() }];
     let times = BTreeMap::from([("sweep", Milliseconds(Duration::from_micros(1_500)))]);
     let ending = Some(Ending { reason: EndReason::RuntimeFailing, message: pool.next() });
-    let log_outcomes = planned.log_steps().iter().map(|_| LogOutcome::Failed(pool.next())).collect();
-    let log_swept = LogSwept { outcomes: log_outcomes, ending: None };
-    let mut report =
-        Report::new(planned, Swept { outcomes, remarks, ending }, log_swept, Timestamp::UNIX_EPOCH, filesystems, times);
+    let log_outcomes = planned.log_steps().iter().map(|_| Outcome::Failed(pool.next())).collect();
+    let log_swept = Swept { outcomes: log_outcomes, ..Swept::default() };
+    let mut report = Report::new(
+        planned,
+        (Swept { outcomes, remarks, ending }, log_swept),
+        Timestamp::UNIX_EPOCH,
+        filesystems,
+        times,
+    );
     report.notices = vec![pool.next()];
     report
+}
+
+/// The schema of all documents, which users read.
+static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+    let schema: Value = serde_json::from_str(include_str!("../../../../docs/schemas/documents.schema.json")).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+});
+
+/// Returns what the schema has against a document.
+fn errors(document: &Value) -> Vec<String> {
+    SCHEMA.iter_errors(document).map(|error| error.to_string()).collect()
 }
 
 /// Prints in every format and looks at what comes out.
 fn check(value: &impl Serialize, print: impl Fn(&mut Vec<u8>, OutputArguments)) -> Result<(), TestCaseError> {
     let expected = serde_json::to_value(value).unwrap();
+    prop_assert_eq!(errors(&expected), Vec::<String>::new(), "{}", expected);
     for format in [Format::Table, Format::Json, Format::Yaml] {
         let mut out = Vec::new();
         print(&mut out, OutputArguments { format, all: format == Format::Table });
@@ -274,5 +302,30 @@ proptest! {
         report_to(&mut out, &report, OutputArguments::default()).unwrap();
         let text = String::from_utf8(out).unwrap();
         prop_assert!(!text.lines().any(|line| line.trim_start().starts_with("forged")), "{text}");
+    }
+}
+
+#[test]
+fn the_schema_knows_every_document_and_nothing_else() {
+    let words = ["x".to_owned()];
+    let mut pool = Pool(words.iter().cycle());
+    let documents = [
+        serde_json::to_value(planned(&mut pool)).unwrap(),
+        serde_json::to_value(report(&mut pool)).unwrap(),
+        serde_json::from_str(include_str!("../../../../examples/snapshots/rollout-node.json")).unwrap(),
+    ];
+    for (document, kind) in documents.into_iter().zip(["Plan", "Report", "Snapshot"]) {
+        assert_eq!((document["kind"].as_str(), errors(&document)), (Some(kind), Vec::new()));
+        for pointer in ["", "/images", "/images/0", "/images/steps/0", "/images/totals", "/logs/steps/0", "/node"] {
+            let mut changed = document.clone();
+            let Some(Value::Object(fields)) = changed.pointer_mut(pointer) else { continue };
+            fields.insert("surprise".to_owned(), Value::Null);
+            assert!(!SCHEMA.is_valid(&changed), "{kind} {pointer}: an unknown field");
+        }
+        for field in ["apiVersion", "kind", "takenAt", "images"] {
+            let mut changed = document.clone();
+            changed.as_object_mut().unwrap().remove(field);
+            assert!(!SCHEMA.is_valid(&changed), "{kind} without {field}");
+        }
     }
 }

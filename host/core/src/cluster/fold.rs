@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::held::{ASK_AGAIN, Held};
 use crate::daemon::RunResult;
 use crate::manifest::status::{LastRun, NodeError, Nodes, RefusalCount, RepositorySum, ResolvedPlugin};
-use crate::report::{Brief, BriefPlugin, Planned, PlannedRepository};
+use crate::report::{Brief, BriefPlugin, Planned, PlannedRepository, Totals};
 use crate::text::shown;
 
 /// How many different errors a status tells of.
@@ -100,27 +100,26 @@ struct Sums {
     filesystem_freed_bytes: Option<i64>,
 }
 
+impl Sums {
+    fn of(totals: &Totals) -> Self {
+        Self {
+            planned: None,
+            removed: totals.removed.saturating_add(totals.truncated) as u64,
+            refused: totals.refused.saturating_add(totals.no_longer_allowed) as u64,
+            failed: totals.failed as u64,
+            size_removed_bytes: totals.size_removed_bytes,
+            filesystem_freed_bytes: totals.filesystem_freed_bytes,
+        }
+    }
+}
+
 impl Told {
     /// Keeps what counts of a report, after cleaning it.
     pub fn of(brief: Brief) -> Self {
         let brief = brief.cleaned();
         let mut sums = Sums { planned: planned(&brief), ..Sums::default() };
-        if let Some(totals) = &brief.outcome.totals {
-            sums.removed = totals.removed as u64;
-            sums.refused = totals.refused.saturating_add(totals.no_longer_allowed) as u64;
-            sums.failed = totals.failed as u64;
-            sums.size_removed_bytes = totals.size_removed_bytes;
-            sums.free(totals.filesystem_freed_bytes);
-        }
-        if let Some(totals) = &brief.outcome.log_totals {
-            sums.add(&Sums {
-                removed: totals.removed.saturating_add(totals.truncated) as u64,
-                refused: totals.refused.saturating_add(totals.no_longer_allowed) as u64,
-                failed: totals.failed as u64,
-                size_removed_bytes: totals.size_removed_bytes,
-                filesystem_freed_bytes: brief.log_freed_bytes,
-                planned: None,
-            });
+        for totals in brief.outcome.images.iter().chain(&brief.outcome.logs) {
+            sums.add(&Sums::of(totals));
         }
         let not_run = brief.outcome.message.filter(|_| brief.outcome.result != RunResult::Done);
         let errors = brief.errors.into_iter().take(OF_ONE_NODE).map(|error| error.message);
@@ -137,8 +136,8 @@ impl Told {
 
 /// Sums up what a dry run would remove, images and beneath log roots.
 fn planned(brief: &Brief) -> Option<Figures> {
-    let images = brief.outcome.totals.map_or(0, |totals| totals.planned);
-    let logs = brief.outcome.log_totals.map_or(0, |totals| totals.planned);
+    let images = brief.outcome.images.map_or(0, |totals| totals.planned);
+    let logs = brief.outcome.logs.map_or(0, |totals| totals.planned);
     Some((images.saturating_add(logs) as u64, brief.planned.as_ref()?.size_bytes))
 }
 
@@ -381,7 +380,7 @@ pub(super) fn summary(nodes: &Nodes) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{BriefError, LogTotals, Totals};
+    use crate::report::{BriefError, Totals};
 
     fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>) -> Folded {
         super::fold(desired, states, Timestamp::from_second(1_780_000_000).unwrap())
@@ -390,7 +389,7 @@ mod tests {
     fn node(at: usize, failed: bool) -> NodeState {
         let mut brief = Brief::not_run("the runtime does not answer");
         brief.outcome.result = if failed { RunResult::SomeFailed } else { RunResult::Done };
-        brief.outcome.totals = Some(Totals {
+        brief.outcome.images = Some(Totals {
             removed: 3,
             refused: 1,
             size_removed_bytes: 10,
@@ -458,7 +457,7 @@ mod tests {
     fn what_was_done_beneath_log_roots_counts_beside_images() {
         let mut brief = Brief::not_run("");
         brief.outcome.result = RunResult::Done;
-        brief.outcome.totals = Some(Totals {
+        brief.outcome.images = Some(Totals {
             planned: 1,
             removed: 2,
             refused: 4,
@@ -468,7 +467,7 @@ mod tests {
             filesystem_freed_bytes: Some(64),
             ..Totals::default()
         });
-        brief.outcome.log_totals = Some(LogTotals {
+        brief.outcome.logs = Some(Totals {
             planned: 100,
             removed: 200,
             truncated: 300,
@@ -476,15 +475,15 @@ mod tests {
             no_longer_allowed: 500,
             failed: 600,
             size_removed_bytes: 700,
-            ..LogTotals::default()
+            filesystem_freed_bytes: Some(800),
+            ..Totals::default()
         });
-        brief.log_freed_bytes = Some(800);
         brief.planned = Some(Planned { size_bytes: 9, repositories: Vec::new() });
         let run = fold(1, [&NodeState::ended("a", &brief.to_message())]).run;
         assert_eq!((run.planned, run.size_planned_bytes), (Some(101), Some(9)));
         assert_eq!((run.removed, run.refused, run.failed), (502, 912, 616));
         assert_eq!((run.size_removed_bytes, run.filesystem_freed_bytes), (732, Some(864)));
-        brief.outcome.totals = None;
+        brief.outcome.images = None;
         let run = fold(1, [&NodeState::ended("a", &brief.to_message())]).run;
         assert_eq!((run.planned, run.removed, run.refused, run.failed), (Some(100), 500, 900, 600));
         assert_eq!((run.size_removed_bytes, run.filesystem_freed_bytes), (700, Some(800)));
@@ -496,7 +495,7 @@ mod tests {
         brief.outcome.result = RunResult::Done;
         let planned = repositories.iter().map(|repository| repository.1).sum();
         let refused = refusals.iter().map(|refusal| refusal.1).sum();
-        brief.outcome.totals = Some(Totals { planned, refused, ..Totals::default() });
+        brief.outcome.images = Some(Totals { planned, refused, ..Totals::default() });
         let repositories = repositories.iter().map(|(name, count, size_bytes)| PlannedRepository {
             name: (*name).to_owned(),
             count: *count,
@@ -602,7 +601,7 @@ mod tests {
             "planned": 0, "removed": most, "alreadyGone": 0, "refused": most, "noLongerAllowed": most, "notNeeded": 0,
             "failed": most, "sizeRemovedBytes": most, "filesystemFreedBytes": i64::MAX,
         });
-        let largest = serde_json::json!({ "result": "Done", "totals": totals, "logFreedBytes": i64::MAX });
+        let largest = serde_json::json!({ "result": "Done", "images": totals });
         let state = NodeState::ended("n", &largest.to_string());
         let run = fold(1, [&state]).run;
         assert_eq!((run.removed, run.refused, run.failed), (4_294_967_295, 8_589_934_590, 4_294_967_295));

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::report::{Brief, LogTotals, Totals};
+use crate::report::{Brief, Totals};
 use crate::schedule::{HistoryLimits, Past, RunState};
 
 /// Why a run was started.
@@ -30,21 +30,21 @@ pub enum RunResult {
     NotRun,
 }
 
-/// What came of a run.
+/// The result of a run, with its counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Outcome {
+pub struct RunSummary {
     /// In one word.
     pub result: RunResult,
     /// A sentence where there is something to say: why it did not take place, or ended early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Counts and sums; absent when it did not take place.
+    /// Counts and sums of images; absent when it did not take place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub totals: Option<Totals>,
+    pub images: Option<Totals>,
     /// The same of log files; absent without log roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_totals: Option<LogTotals>,
+    pub logs: Option<Totals>,
 }
 
 /// A run that is over.

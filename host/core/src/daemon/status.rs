@@ -72,11 +72,11 @@ pub fn word(result: RunResult) -> &'static str {
 /// What came of a run, in a sentence.
 pub fn sentence(record: &Record) -> String {
     let mut text = word(record.brief.outcome.result).to_owned();
-    if let Some(totals) = &record.brief.outcome.totals {
+    if let Some(totals) = &record.brief.outcome.images {
         // Writing to a String cannot fail.
         let _ = write!(text, ": {} removed, {} refused, {} failed", totals.removed, totals.refused, totals.failed);
     }
-    if let Some(totals) = &record.brief.outcome.log_totals {
+    if let Some(totals) = &record.brief.outcome.logs {
         let gone = totals.removed + totals.truncated;
         let _ =
             write!(text, "; of log files {gone} removed or cut, {} refused, {} failed", totals.refused, totals.failed);

@@ -327,7 +327,7 @@ fn record(result: RunResult, minute: i64) -> Record {
         tick: None,
         started_at: started,
         finished_at: started + SECOND,
-        brief: Brief::of_record(Outcome { result, message: None, totals: None, log_totals: None }),
+        brief: Brief::of_record(RunSummary { result, message: None, images: None, logs: None }),
     }
 }
 

@@ -20,13 +20,15 @@
 //! - A directory has been seen as a whole: no other filesystem begins in it, it has nothing in it but files, directories
 //!   and links, no pods' log directories, and nothing in it has changed within [`LogRails::settled_for`].
 //!
-//! [`LogGuard::judge`] makes a [`LogStep`] of a wish, [`LogGuard::clear`] makes a [`LogClearance`] of a step right
+//! [`LogGuard::judge`] makes a [`Step`] of a wish, [`LogGuard::clear`] makes a [`Clearance`] of a step right
 //! before it is carried out. Whoever removes or truncates takes a clearance by value, and holds what it finds against it
 //! once more with the file already in hand.
 
+mod judged;
 mod links;
-mod refusal;
+mod objection;
 mod review;
+mod sight;
 mod tree;
 
 use std::collections::HashSet;
@@ -34,17 +36,19 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{Limits, Unsettled};
+use super::{Clearance, Kind, Limits, Operation, Refusal, Step, Unsettled};
 use crate::clock::Misdated;
 use crate::logs::place::{self, ContainerLog};
 use crate::logs::{FileEntry, FileKind, Identity, InUse, LogPath, OpenState, Place, PodDirectory};
-use crate::proposal::{LogLocation, Reason, Target, Verb, Wish};
+use crate::proposal::{LogLocation, Reason, Target, Verb};
 use crate::snapshot::Snapshot;
 use crate::text;
 
+pub use judged::Judged;
 pub use links::Links;
-pub use refusal::{LogRefusal, Settling};
-pub use review::{LogPlan, LogRefused, Sights};
+pub use objection::{FileObjection, Settling};
+pub use review::Sights;
+pub use sight::{Sight, Unseen};
 pub use tree::{Obstacle, Tree};
 
 /// How far the times of a file that is written may lie apart: on coarse filesystems both are rounded.
@@ -80,10 +84,14 @@ impl Default for LogRails {
     }
 }
 
-/// What a wish about logs is about, with a path that cannot lead out of its root.
+/// Files and directories beneath log roots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Logs;
+
+/// A file or directory beneath a log root, with a path that cannot lead out of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LogTarget {
+pub struct RootedPath {
     /// Name of the log root.
     pub root: String,
     /// Where beneath it.
@@ -92,288 +100,93 @@ pub struct LogTarget {
     pub is_directory: bool,
 }
 
-impl LogTarget {
-    /// Reads the target of a wish.
-    ///
-    /// # Errors
-    /// With the refusal, when the wish is about something else, or its path is none.
-    pub fn of(wish: &Wish) -> Result<Self, LogRefusal> {
-        let (LogLocation { root, path }, is_directory) = match &wish.target {
-            Target::LogFile(place) => (place, false),
-            Target::LogDirectory(place) => (place, true),
-            _ => return Err(LogRefusal::NotOffered),
-        };
-        let path = path.parse::<LogPath>().map_err(|problem| LogRefusal::BadPath { problem })?;
-        Ok(Self { root: root.clone(), path, is_directory })
-    }
-}
-
-/// What one look at a target found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sight {
-    /// The target itself.
-    pub entry: FileEntry,
-    /// Where that is, as far as the kubelet is concerned.
-    pub place: Place,
-    /// Of a symbolic link, whether what it points to is there; nothing when that cannot be seen from here.
-    pub leads_somewhere: Option<bool>,
-    /// Of a directory that is wished as a whole, what is in it.
-    pub tree: Option<Tree>,
-    /// How it is in use, as far as that is known.
-    pub in_use: Option<InUse>,
-    /// Whether all uses of files on the node were seen.
-    pub all_uses_seen: bool,
-    /// When the look was over, by the node's clock.
-    pub seen_at: Timestamp,
-}
-
-impl Sight {
-    /// How many entries it is: one, or a directory and all that is in it.
-    fn entries(&self) -> u64 {
-        self.tree.as_ref().map_or(1, |tree| tree.entries.saturating_add(1))
-    }
-
-    /// When anything about it, or in it, last changed.
-    fn touched(&self) -> Timestamp {
-        self.tree.as_ref().map_or_else(|| self.entry.touched(self.seen_at), |tree| tree.touched)
-    }
-
-    /// A change time ahead of the clock, and where in it.
-    fn ahead(&self) -> Option<(LogPath, Timestamp)> {
-        let itself = || (self.entry.changed > self.seen_at).then(|| (self.entry.path.clone(), self.entry.changed));
-        self.tree.as_ref().and_then(|tree| tree.ahead.clone()).or_else(itself)
-    }
-}
-
-/// Why there is no [`Sight`] of a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unseen {
-    /// No root has this name.
-    NoSuchRoot,
-    /// It is not there.
-    NotFound,
-    /// A directory on the way is a link, or no directory.
-    ThroughLink,
-    /// It is on another filesystem than its root.
-    OtherFilesystem,
-    /// The system says something else.
-    Failed(String),
-}
-
-impl From<Unseen> for LogRefusal {
-    fn from(unseen: Unseen) -> Self {
-        match unseen {
-            Unseen::NoSuchRoot => Self::NoSuchRoot,
-            Unseen::NotFound => Self::NotFound,
-            Unseen::ThroughLink => Self::ThroughLink,
-            Unseen::OtherFilesystem => Self::OtherFilesystem,
-            Unseen::Failed(problem) => Self::Unseen { problem },
-        }
-    }
-}
-
-/// What to do to a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum LogVerb {
-    /// Take it away.
-    Remove,
-    /// Cut it to zero length.
-    Truncate,
-}
-
-/// An approved wish about a log file or directory. Only this module can make one.
-///
-/// ```compile_fail,E0451
-/// # fn skip(step: holystone_core::guard::logs::LogStep) -> holystone_core::guard::logs::LogStep {
-/// holystone_core::guard::logs::LogStep { plugin: "mine".to_owned(), ..step }
-/// # }
-/// ```
-///
-/// ```compile_fail,E0277
-/// let step: holystone_core::guard::logs::LogStep = serde_json::from_str("{}").unwrap();
-/// ```
+/// What a plan knows of a log file or directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LogStep {
-    plugin: String,
-    target: LogTarget,
-    verb: LogVerb,
+pub struct FileFacts {
     entries: u64,
-    size_bytes: u64,
     freeable_bytes: u64,
     hard_links: u64,
-    reason: Reason,
     #[serde(skip)]
     judged: Judged,
     #[serde(skip)]
     links: Links,
 }
 
-impl LogStep {
-    /// The plugin that wished it.
-    pub fn plugin(&self) -> &str {
-        &self.plugin
+impl Kind for Logs {
+    const NOT_FOUND: &'static str = "there is no such file or directory beneath the log root";
+    const THINGS: &'static str = "log files and directories";
+    const ALL: &'static str = "files and directories beneath the log roots";
+    const FREEABLE_BYTES: Option<u64> = Some(0);
+
+    type Target = RootedPath;
+    type Facts = FileFacts;
+    type Objection = FileObjection;
+    type Permit = Judged;
+
+    fn is_kind_of(target: &Target) -> bool {
+        matches!(target, Target::LogFile(_) | Target::LogDirectory(_))
     }
 
-    /// What it is about.
-    pub fn target(&self) -> &LogTarget {
-        &self.target
+    fn parse(target: &Target) -> Result<RootedPath, Refusal<Self>> {
+        let (LogLocation { root, path }, is_directory) = match target {
+            Target::LogFile(place) => (place, false),
+            Target::LogDirectory(place) => (place, true),
+            _ => return Err(Refusal::NotOffered),
+        };
+        let path = path.parse::<LogPath>().map_err(|problem| FileObjection::BadPath { problem })?;
+        Ok(RootedPath { root: root.clone(), path, is_directory })
     }
 
-    /// What will be done to it.
-    pub fn verb(&self) -> LogVerb {
-        self.verb
+    fn operation(target: &RootedPath, verb: Verb) -> Option<Operation> {
+        match verb {
+            Verb::Remove => Some(Operation::Remove),
+            Verb::Truncate if !target.is_directory => Some(Operation::Truncate),
+            Verb::Truncate | Verb::Other => None,
+        }
     }
 
-    /// How many entries it is: one, or a directory and all that is in it.
-    pub fn entries(&self) -> u64 {
-        self.entries
+    fn name(target: &RootedPath, _: &FileFacts) -> String {
+        text::shown(&format!("{}:{}", target.root, target.path))
     }
 
-    /// Apparent size in bytes, in sum for a directory. Of a file with several names the first step about it has the size,
-    /// the others have none.
-    pub fn size_bytes(&self) -> u64 {
-        self.size_bytes
-    }
-
-    /// What the filesystem should gain, as far as one can tell: nothing for a file that keeps a name; the step that takes
-    /// the last one has all of it.
-    pub fn freeable_bytes(&self) -> u64 {
-        self.freeable_bytes
-    }
-
-    /// How many names the file has.
-    pub fn hard_links(&self) -> u64 {
-        self.hard_links
-    }
-
-    /// Why the plugin wished it.
-    pub fn reason(&self) -> &Reason {
-        &self.reason
-    }
-
-    /// What to call the target in a message.
-    pub fn name(&self) -> String {
-        text::shown(&format!("{}:{}", self.target.root, self.target.path))
-    }
-
-    /// Device and inode.
-    fn file(&self) -> (u64, u64) {
-        let Identity { device, inode, .. } = self.judged.identity();
-        (device, inode)
-    }
-
-    /// Which file or directory it is, whatever it is called, to remember it by from run to run.
-    pub fn key(&self) -> String {
-        let Identity { device, inode, born } = self.judged.identity();
+    fn key(_: &RootedPath, facts: &FileFacts) -> String {
+        let Identity { device, inode, born } = facts.judged.identity();
         match born {
             Some(born) => format!("{device}:{inode}:{}", born.as_nanosecond()),
             None => format!("{device}:{inode}"),
         }
     }
-}
 
-/// What a target was when it was judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Judged {
-    /// A file or link to remove: it must be the same, with the same content.
-    Whole { identity: Identity, kind: FileKind, size_bytes: u64, modified: Timestamp },
-    /// A file to truncate: it may have grown.
-    Growing { identity: Identity, size_bytes: u64 },
-    /// A directory: nothing in it may have changed since.
-    Tree { identity: Identity, touched: Timestamp, seen_at: Timestamp },
-}
-
-impl Judged {
-    fn identity(&self) -> Identity {
-        match *self {
-            Self::Whole { identity, .. } | Self::Growing { identity, .. } | Self::Tree { identity, .. } => identity,
-        }
+    fn entries(facts: &FileFacts) -> u64 {
+        facts.entries
     }
 
-    fn check(&self, entry: &FileEntry) -> Result<(), LogRefusal> {
-        let changed = |what| Err(LogRefusal::Changed { what });
-        match *self {
-            Self::Whole { identity, kind, .. } if (identity, kind) != (entry.identity, entry.kind) => {
-                changed("it is another one by now")
-            }
-            Self::Whole { size_bytes, modified, .. }
-                if (size_bytes, modified) != (entry.size_bytes, entry.modified) =>
-            {
-                changed("its content has changed")
-            }
-            Self::Growing { identity, .. } if (identity, FileKind::File) != (entry.identity, entry.kind) => {
-                changed("it is another one by now")
-            }
-            Self::Growing { size_bytes, .. } if entry.size_bytes < size_bytes => changed("it has been cut already"),
-            Self::Growing { .. } if entry.hard_links > 1 => Err(LogRefusal::HardLinked { links: entry.hard_links }),
-            Self::Tree { identity, .. } if (identity, FileKind::Directory) != (entry.identity, entry.kind) => {
-                changed("it is another one by now")
-            }
-            Self::Tree { touched, seen_at, .. } if !is_as_judged(entry, touched, seen_at) => {
-                changed("something in it has changed")
-            }
-            _ => Ok(()),
-        }
+    fn freeable_bytes(facts: &FileFacts) -> Option<u64> {
+        Some(facts.freeable_bytes)
+    }
+
+    fn is_on(filesystem: &str) -> bool {
+        filesystem.starts_with("logs:")
     }
 }
 
-/// Whether an entry has not changed since it was judged. A content time ahead of the clock was so already, unless its
-/// inode has changed as well.
-fn is_as_judged(entry: &FileEntry, touched: Timestamp, seen_at: Timestamp) -> bool {
-    entry.changed <= touched && (entry.modified <= touched || entry.modified > seen_at)
-}
-
-/// Permission to do one thing to one log file or directory now. Whoever removes or truncates takes one by value.
-///
-/// ```compile_fail,E0451
-/// # fn forge(clearance: holystone_core::guard::logs::LogClearance, target: holystone_core::guard::logs::LogTarget) {
-/// let forged = holystone_core::guard::logs::LogClearance { target, ..clearance };
-/// # }
-/// ```
-///
-/// ```compile_fail,E0382
-/// # fn twice(clearance: holystone_core::guard::logs::LogClearance, remove: fn(holystone_core::guard::logs::LogClearance)) {
-/// remove(clearance);
-/// remove(clearance);
-/// # }
-/// ```
-#[derive(Debug)]
-pub struct LogClearance {
-    target: LogTarget,
-    verb: LogVerb,
-    judged: Judged,
-}
-
-impl LogClearance {
-    /// What it is about.
-    pub fn target(&self) -> &LogTarget {
-        &self.target
+impl Step<Logs> {
+    /// What the filesystem should gain, as far as one can tell: nothing for a file that keeps a name; the step that takes
+    /// the last one has all of it.
+    pub fn freeable_bytes(&self) -> u64 {
+        self.facts.freeable_bytes
     }
 
-    /// What may be done to it.
-    pub fn verb(&self) -> LogVerb {
-        self.verb
+    /// How many names the file has.
+    pub fn hard_links(&self) -> u64 {
+        self.facts.hard_links
     }
 
-    /// Whether the target, looked at with the file in hand, is still what was judged.
-    ///
-    /// # Errors
-    /// With the refusal, when it is not.
-    pub fn still_fits(&self, entry: &FileEntry) -> Result<(), LogRefusal> {
-        self.judged.check(entry)
-    }
-
-    /// Whether something within a directory that is being removed was there, as it is, when the directory was judged.
-    ///
-    /// # Errors
-    /// With the refusal, when it was not.
-    pub fn covers(&self, entry: &FileEntry) -> Result<(), LogRefusal> {
-        match self.judged {
-            Judged::Tree { touched, seen_at, .. } if is_as_judged(entry, touched, seen_at) => Ok(()),
-            _ => Err(LogRefusal::Changed { what: "something in it has changed" }),
-        }
+    /// Device and inode.
+    fn file(&self) -> (u64, u64) {
+        let Identity { device, inode, .. } = self.facts.judged.identity();
+        (device, inode)
     }
 }
 
@@ -413,19 +226,27 @@ impl<'a> LogGuard<'a> {
         self
     }
 
-    /// Judges a wish by a look at its target, taken after `now`.
+    /// Judges a target by a look at it, taken after `now`.
     ///
     /// # Errors
     /// With the refusal, when the rail says no.
-    pub fn judge(&self, plugin: &str, wish: &Wish, seen: Result<Sight, Unseen>) -> Result<LogStep, LogRefusal> {
-        let target = LogTarget::of(wish)?;
-        let verb = verb(&target, wish.verb)?;
-        let sight = seen?;
-        let judged = judged(&target, verb, &sight)?;
-        if verb == LogVerb::Remove && sight.ahead().is_none() && sight.touched() > self.now {
-            return Err(LogRefusal::Changed { what: "it has changed since the snapshot was taken" });
+    pub fn judge(
+        &self,
+        plugin: &str,
+        target: &RootedPath,
+        operation: Operation,
+        reason: &Reason,
+        seen: Result<Sight, Unseen>,
+    ) -> Result<Step<Logs>, Refusal<Logs>> {
+        if target.path.is_root() {
+            return Err(FileObjection::RootItself.into());
         }
-        self.look(&target, verb, &sight)?;
+        let sight = seen?;
+        let judged = Judged::of(target, operation, &sight)?;
+        if operation == Operation::Remove && sight.ahead().is_none() && sight.touched() > self.now {
+            return Err(FileObjection::Changed { what: "it has changed since the snapshot was taken" }.into());
+        }
+        self.look(target, operation, &sight)?;
         let entries = sight.entries();
         let Sight { entry, mut tree, .. } = sight;
         let links = tree.as_mut().map_or_else(|| Links::of(&entry), |tree| std::mem::take(&mut tree.links));
@@ -433,36 +254,34 @@ impl<'a> LogGuard<'a> {
             Some(tree) => (tree.size_bytes, tree.freeable_bytes),
             None => (entry.size_bytes, entry.freeable_bytes()),
         };
-        let (plugin, reason, hard_links) = (plugin.to_owned(), wish.reason.clone(), entry.hard_links);
-        Ok(LogStep { plugin, target, verb, entries, size_bytes, freeable_bytes, hard_links, reason, judged, links })
+        let facts = FileFacts { entries, freeable_bytes, hard_links: entry.hard_links, judged, links };
+        let (plugin, target, reason) = (plugin.to_owned(), target.clone(), reason.clone());
+        Ok(Step { plugin, target, operation, size_bytes, reason, facts })
     }
 
     /// Looks once more, right before a step is carried out: `self` and `seen` must come from looks taken just now.
     ///
     /// # Errors
     /// With the refusal, when the rail says no by now.
-    pub fn clear(&self, step: &LogStep, seen: Result<Sight, Unseen>) -> Result<LogClearance, LogRefusal> {
-        let (target, verb, sight) = (&step.target, step.verb, seen?);
-        step.judged.check(&sight.entry)?;
-        let now = judged(target, verb, &sight)?;
-        if let (Judged::Tree { touched: before, .. }, Judged::Tree { touched, .. }) = (step.judged, now)
-            && touched > before
-        {
-            return Err(LogRefusal::Changed { what: "something in it has changed" });
+    pub fn clear(&self, step: &Step<Logs>, seen: Result<Sight, Unseen>) -> Result<Clearance<Logs>, Refusal<Logs>> {
+        let (target, operation, before, sight) = (&step.target, step.operation, step.facts.judged, seen?);
+        before.check(&sight.entry)?;
+        if before.is_outdated_by(&Judged::of(target, operation, &sight)?) {
+            return Err(FileObjection::Changed { what: "something in it has changed" }.into());
         }
-        self.look(target, verb, &sight)?;
+        self.look(target, operation, &sight)?;
         // What was judged first, not what is there now: nothing may slip in between the two looks.
-        Ok(LogClearance { target: target.clone(), verb, judged: step.judged })
+        Ok(Clearance { target: target.clone(), operation, permit: before })
     }
 
     /// What does not depend on earlier looks.
-    fn look(&self, target: &LogTarget, verb: LogVerb, sight: &Sight) -> Result<(), LogRefusal> {
+    fn look(&self, target: &RootedPath, operation: Operation, sight: &Sight) -> Result<(), FileObjection> {
         self.times(sight)?;
         self.kubelet(target, sight)?;
-        match (&sight.tree, verb) {
+        match (&sight.tree, operation) {
             (Some(tree), _) => self.tree(tree, sight),
-            (None, LogVerb::Truncate) => self.truncation(sight),
-            (None, LogVerb::Remove) => {
+            (None, Operation::Truncate) => self.truncation(sight),
+            (None, Operation::Remove) => {
                 // No process uses a link, only what it leads to.
                 if sight.entry.kind != FileKind::Symlink {
                     self.unused(sight.in_use.clone().map(|in_use| (None, in_use)), sight.entry.open, sight.touched())?;
@@ -473,29 +292,29 @@ impl<'a> LogGuard<'a> {
     }
 
     /// Whether times mean anything: policies for files go by them.
-    fn times(&self, sight: &Sight) -> Result<(), LogRefusal> {
+    fn times(&self, sight: &Sight) -> Result<(), FileObjection> {
         if let Some(unsettled) = self.unsettled.filter(Unsettled::is_of_the_clock) {
-            return Err(LogRefusal::Unready(unsettled));
+            return Err(FileObjection::Unready(unsettled));
         }
         let changed = sight.tree.as_ref().map_or(sight.entry.modified, |tree| tree.touched);
         match self.misdated {
-            Some(span) if span.covers(changed) => Err(LogRefusal::Misdated { changed }),
+            Some(span) if span.covers(changed) => Err(FileObjection::Misdated { changed }),
             _ => Ok(()),
         }
     }
 
     /// A file to truncate.
-    fn truncation(&self, sight: &Sight) -> Result<(), LogRefusal> {
+    fn truncation(&self, sight: &Sight) -> Result<(), FileObjection> {
         let (entry, age) = (&sight.entry, self.rails.unknown_open_age);
         let touched = entry.touched(sight.seen_at);
         if let Some(in_use) = sight.in_use.clone().filter(|in_use| !in_use.how.allows_truncation()) {
-            return Err(LogRefusal::InUse { path: None, in_use });
+            return Err(FileObjection::InUse { path: None, in_use });
         }
         if !sight.all_uses_seen && self.is_younger(touched, age) {
-            return Err(LogRefusal::MayBeMapped { touched, age });
+            return Err(FileObjection::MayBeMapped { touched, age });
         }
         if entry.hard_links > 1 {
-            return Err(LogRefusal::HardLinked { links: entry.hard_links });
+            return Err(FileObjection::HardLinked { links: entry.hard_links });
         }
         match self.unsettled(entry.changed) {
             Some(age) if has_arrived(entry) => Err(arrived(entry, age)),
@@ -504,14 +323,14 @@ impl<'a> LogGuard<'a> {
     }
 
     /// A file or link to remove.
-    fn settled(&self, sight: &Sight) -> Result<(), LogRefusal> {
+    fn settled(&self, sight: &Sight) -> Result<(), FileObjection> {
         let entry = &sight.entry;
         if let Some((_, at)) = sight.ahead() {
-            return Err(LogRefusal::AheadOfClock { path: None, at });
+            return Err(FileObjection::AheadOfClock { path: None, at });
         }
         match self.unsettled(sight.touched()) {
             Some(age) if has_arrived(entry) => Err(arrived(entry, age)),
-            Some(age) => Err(LogRefusal::Unsettled { touched: sight.touched(), age, what: Settling::Written }),
+            Some(age) => Err(FileObjection::Unsettled { touched: sight.touched(), age, what: Settling::Written }),
             None => Ok(()),
         }
     }
@@ -527,14 +346,14 @@ impl<'a> LogGuard<'a> {
         in_use: Option<(Option<LogPath>, InUse)>,
         open: OpenState,
         touched: Timestamp,
-    ) -> Result<(), LogRefusal> {
+    ) -> Result<(), FileObjection> {
         if let Some((path, in_use)) = in_use {
-            return Err(LogRefusal::InUse { path, in_use });
+            return Err(FileObjection::InUse { path, in_use });
         }
         match open {
-            OpenState::Open => Err(LogRefusal::HeldOpen),
+            OpenState::Open => Err(FileObjection::HeldOpen),
             OpenState::Unknown if self.is_younger(touched, self.rails.unknown_open_age) => {
-                Err(LogRefusal::MayBeOpen { touched, age: self.rails.unknown_open_age })
+                Err(FileObjection::MayBeOpen { touched, age: self.rails.unknown_open_age })
             }
             OpenState::Unknown | OpenState::Closed => Ok(()),
         }
@@ -544,69 +363,69 @@ impl<'a> LogGuard<'a> {
         self.now.duration_since(touched) < age
     }
 
-    fn tree(&self, tree: &Tree, sight: &Sight) -> Result<(), LogRefusal> {
+    fn tree(&self, tree: &Tree, sight: &Sight) -> Result<(), FileObjection> {
         let inside = |path: LogPath| (path != sight.entry.path).then_some(path);
         // Of a pod that is known to be gone the last log is like any other.
         let is_of_gone_pod = sight.place.pod.is_some() && self.known.is_some();
         let obstacle = tree.obstacle.as_ref();
         if let Some(obstacle) = obstacle.filter(|_| tree.is_hindered() || !is_of_gone_pod) {
-            return Err(LogRefusal::Obstacle(obstacle.clone()));
+            return Err(FileObjection::Obstacle(obstacle.clone()));
         }
         let in_use = tree.in_use.clone().map(|(path, in_use)| (inside(path), in_use));
         self.unused(in_use, tree.open, tree.touched)?;
         if let Some((path, at)) = sight.ahead() {
-            return Err(LogRefusal::AheadOfClock { path: inside(path), at });
+            return Err(FileObjection::AheadOfClock { path: inside(path), at });
         }
-        let unsettled = |age| LogRefusal::Unsettled { touched: tree.touched, age, what: Settling::Inside };
+        let unsettled = |age| FileObjection::Unsettled { touched: tree.touched, age, what: Settling::Inside };
         self.unsettled(tree.touched).map_or(Ok(()), |age| Err(unsettled(age)))
     }
 
     /// What the kubelet and the runtimes care for.
-    fn kubelet(&self, target: &LogTarget, sight: &Sight) -> Result<(), LogRefusal> {
+    fn kubelet(&self, target: &RootedPath, sight: &Sight) -> Result<(), FileObjection> {
         let name = target.path.name().unwrap_or_default();
         if sight.place.is_of_all_pods {
-            return Err(LogRefusal::OfAllPods);
+            return Err(FileObjection::OfAllPods);
         }
         let is_link = sight.entry.kind == FileKind::Symlink;
         if let Some(unsettled) = self.unsettled.filter(|_| is_link || sight.place.pod.is_some()) {
-            return Err(LogRefusal::Unready(unsettled));
+            return Err(FileObjection::Unready(unsettled));
         }
         if is_link {
             return self.link(name, sight);
         }
         if sight.entry.kind == FileKind::File && place::is_docker_log(name) {
-            return Err(LogRefusal::LiveContainerLog);
+            return Err(FileObjection::LiveContainerLog);
         }
         let Some(pod) = &sight.place.pod else { return Ok(()) };
         let exists = self.pod_exists(pod);
         let what = ContainerLog::of(name);
         match exists {
             Some(false) if !target.is_directory && pod.has_real_uid() && what == ContainerLog::Temporary => {
-                Err(LogRefusal::KubeletTemporary)
+                Err(FileObjection::KubeletTemporary)
             }
             Some(false) => Ok(()),
             None if !may_be_of_pod(pod, sight, name) => Ok(()),
             _ if target.is_directory || sight.place.depth != 2 => Err(pod_stays(pod, exists)),
             _ => match what {
                 ContainerLog::Rotated => Ok(()),
-                ContainerLog::Live => Err(LogRefusal::LiveContainerLog),
-                ContainerLog::Temporary => Err(LogRefusal::KubeletTemporary),
+                ContainerLog::Live => Err(FileObjection::LiveContainerLog),
+                ContainerLog::Temporary => Err(FileObjection::KubeletTemporary),
                 ContainerLog::Other => Err(pod_stays(pod, exists)),
             },
         }
     }
 
     /// A link: only one of the kubelet's to a container's log, if both are gone.
-    fn link(&self, name: &[u8], sight: &Sight) -> Result<(), LogRefusal> {
+    fn link(&self, name: &[u8], sight: &Sight) -> Result<(), FileObjection> {
         let Some(container) = place::container_of_link(name) else {
-            return Err(LogRefusal::WrongKind { found: FileKind::Symlink });
+            return Err(FileObjection::WrongKind { found: FileKind::Symlink });
         };
         let exists = self.known.as_ref().is_none_or(|known| known.containers.contains(container));
         match sight.leads_somewhere {
-            _ if exists => Err(LogRefusal::ContainerExists { is_known: self.known.is_some() }),
+            _ if exists => Err(FileObjection::ContainerExists { is_known: self.known.is_some() }),
             Some(false) => Ok(()),
-            Some(true) => Err(LogRefusal::LinkLeadsSomewhere),
-            None => Err(LogRefusal::LinkUnseen),
+            Some(true) => Err(FileObjection::LinkLeadsSomewhere),
+            None => Err(FileObjection::LinkUnseen),
         }
     }
 
@@ -639,9 +458,9 @@ fn may_be_of_pod(pod: &PodDirectory, sight: &Sight, name: &[u8]) -> bool {
     pod.has_real_uid() || is_among_pods || depth == 2 && sight.entry.kind == FileKind::File && place::is_live_name(name)
 }
 
-fn pod_stays(pod: &PodDirectory, exists: Option<bool>) -> LogRefusal {
+fn pod_stays(pod: &PodDirectory, exists: Option<bool>) -> FileObjection {
     let pod = format!("{}/{}", pod.namespace, pod.name);
-    if exists.is_some() { LogRefusal::PodExists { pod } } else { LogRefusal::PodUnknown { pod } }
+    if exists.is_some() { FileObjection::PodExists { pod } } else { FileObjection::PodUnknown { pod } }
 }
 
 /// Whether the inode of a file has changed without its content: it was moved, renamed, unpacked, restored, or got new
@@ -650,35 +469,8 @@ fn has_arrived(entry: &FileEntry) -> bool {
     entry.changed.duration_since(entry.modified).abs() > SAME_MOMENT
 }
 
-fn arrived(entry: &FileEntry, age: SignedDuration) -> LogRefusal {
-    LogRefusal::Unsettled { touched: entry.changed, age, what: Settling::Arrived { modified: entry.modified } }
-}
-
-fn verb(target: &LogTarget, verb: Verb) -> Result<LogVerb, LogRefusal> {
-    match verb {
-        _ if target.path.is_root() => Err(LogRefusal::RootItself),
-        Verb::Remove => Ok(LogVerb::Remove),
-        Verb::Truncate if !target.is_directory => Ok(LogVerb::Truncate),
-        Verb::Truncate | Verb::Other => Err(LogRefusal::NotOffered),
-    }
-}
-
-/// What to hold later looks against.
-fn judged(target: &LogTarget, verb: LogVerb, sight: &Sight) -> Result<Judged, LogRefusal> {
-    let entry = &sight.entry;
-    let (identity, size_bytes, kind) = (entry.identity, entry.size_bytes, entry.kind);
-    match (verb, kind, &sight.tree) {
-        (LogVerb::Remove, FileKind::Directory, Some(tree)) if target.is_directory => {
-            let touched = tree.touched.max(entry.touched(sight.seen_at));
-            Ok(Judged::Tree { identity, touched, seen_at: sight.seen_at })
-        }
-        // Directories are not offered to be cut.
-        (LogVerb::Truncate, FileKind::File, None) => Ok(Judged::Growing { identity, size_bytes }),
-        (LogVerb::Remove, FileKind::File | FileKind::Symlink, None) if !target.is_directory => {
-            Ok(Judged::Whole { identity, kind, size_bytes, modified: entry.modified })
-        }
-        _ => Err(LogRefusal::WrongKind { found: kind }),
-    }
+fn arrived(entry: &FileEntry, age: SignedDuration) -> FileObjection {
+    FileObjection::Unsettled { touched: entry.changed, age, what: Settling::Arrived { modified: entry.modified } }
 }
 
 #[cfg(test)]

@@ -1,113 +1,33 @@
-//! What a guard rail says no with: its number, a stable word to count by, and a sentence for people.
+//! What a guard rail says no with: its number, a stable word to count by, and a sentence for people. The refusals of
+//! single kinds are their [`Objection`]s.
 
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::Unsettled;
-use crate::pattern::Pattern;
-use crate::text;
+use super::Kind;
 
-/// How many characters of a runtime's words are shown.
-const RUNTIME_WORDS: usize = 300;
+/// What the rails of one kind alone say no with.
+pub trait Objection: Clone + fmt::Debug + fmt::Display + PartialEq + Eq {
+    /// Returns the number of the rail.
+    fn rail(&self) -> u8;
+
+    /// Returns a stable word, to count by.
+    fn code(&self) -> &'static str;
+}
 
 /// Why a rail said no.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Rail 1: there is no such image.
+pub enum Refusal<K: Kind> {
+    /// Rail 1: there is no such thing.
     NotFound,
     /// Rail 1: this host does not do that to that kind of thing.
     NotOffered,
     /// Rail 1: wished before, by this or an earlier plugin.
     Duplicate,
-    /// Rail 1: the runtime said that it removed the image, and lists it all the same.
-    KeptByRuntime {
-        /// When it was asked.
-        since: Timestamp,
-    },
-    /// Rail 1, right before the removal: the image has a reference that it did not have when it was judged.
-    Changed {
-        /// The new reference.
-        reference: String,
-    },
-    /// Rail 2: somebody uses it.
-    InUse {
-        /// Who, in words.
-        by: String,
-    },
-    /// Rail 2: somebody refers to an image that nothing on the node answers to, and it may be this one.
-    MayBeInUse {
-        /// Who, in words.
-        by: String,
-        /// The unresolved reference; empty when there is none at all.
-        reference: String,
-    },
-    /// Rail 2, right before the removal: the runtime itself says that the image is in use.
-    RuntimeSaysInUse {
-        /// What the runtime said.
-        message: String,
-    },
-    /// Rail 2: the runtime takes an image's names one by one before it finds out whether the image is in use, and this
-    /// one has several.
-    NamesAtRisk {
-        /// How many it has, by [`Image::removable_names`](crate::image::Image::removable_names).
-        names: usize,
-    },
-    /// Rail 3: pinned by the runtime.
-    Pinned,
-    /// Rail 3: the runtime makes sandboxes from it.
-    SandboxImage,
-    /// Rail 3: one of [`BUILT_IN`](super::BUILT_IN).
-    BuiltIn {
-        /// The pattern that matched.
-        pattern: &'static str,
-    },
-    /// Rail 3: Holystone itself, or one of its plugins, comes in it.
-    Own,
-    /// Rail 4: one of the operator's patterns.
-    Protected {
-        /// The pattern that matched.
-        pattern: Pattern,
-    },
-    /// Rail 5: it has not been here for long.
-    TooYoung {
-        /// When it was first seen.
-        first_seen: Timestamp,
-        /// How long an image has to have been here.
-        min_age: SignedDuration,
-    },
-    /// Rail 5: how long it has been here is unknown, and a pod that is starting may need it.
-    MayBeYoung {
-        /// The pod, in words.
-        pod: String,
-        /// For how long a pod counts as starting.
-        min_age: SignedDuration,
-    },
-    /// Rail 5: it was in use until a while ago, at the latest.
-    UsedLately {
-        /// Until when it may have been in use.
-        last_used: Timestamp,
-        /// How long an image has to have been unused.
-        min_age: SignedDuration,
-    },
-    /// Rail 5: how long it has been here is unknown, and a schedule brings another run that knows more.
-    AgeUnknown {
-        /// Since when the node is known.
-        since: Timestamp,
-        /// How long an image has to have been here.
-        min_age: SignedDuration,
-    },
-    /// Rail 5: how long it has been here was known and is lost.
-    AgeLost {
-        /// When that was noticed.
-        lost: Timestamp,
-        /// For how long every image is young after that.
-        min_age: SignedDuration,
-    },
-    /// Rail 5: nothing is removed from the node as it is.
-    Unsettled(Unsettled),
+    /// A rail of this kind.
+    Own(K::Objection),
     /// Rail 6: it has not been wished in enough runs in a row.
     NotConfirmed {
         /// In how many it has been, this one included.
@@ -115,166 +35,80 @@ pub enum Refusal {
         /// In how many it has to be.
         needed: u32,
     },
-    /// Rail 8: the run has reached its number of images.
+    /// Rail 8: the run has reached its number.
     OverCount {
         /// The limit.
         limit: u64,
     },
-    /// Rail 8: the image does not fit into what is left of the run's bytes.
+    /// Rail 8: it does not fit into what is left of the run's bytes.
     OverBytes {
         /// The limit, in bytes.
         limit: u64,
     },
     /// Rail 8: the plugin's proposal as a whole is rejected.
     OverPercent {
-        /// The limit, in percent of all images.
+        /// The limit, in percent of all there is of this kind.
         limit: u8,
-        /// What the proposal would have come to, in percent of all images, rounded up.
+        /// What the proposal would have come to, in percent, rounded up.
         wished: u64,
+    },
+    /// Rail 8: the same, because its share cannot be counted.
+    Uncounted {
+        /// The limit, in percent.
+        limit: u8,
     },
 }
 
-impl Refusal {
-    /// Number of the rail that said no.
+impl<K: Kind> Refusal<K> {
+    /// Returns the number of the rail that said no.
     pub fn rail(&self) -> u8 {
         match self {
-            Self::NotFound | Self::NotOffered | Self::Duplicate | Self::KeptByRuntime { .. } | Self::Changed { .. } => {
-                1
-            }
-            Self::InUse { .. } | Self::MayBeInUse { .. } | Self::RuntimeSaysInUse { .. } | Self::NamesAtRisk { .. } => {
-                2
-            }
-            Self::Pinned | Self::SandboxImage | Self::BuiltIn { .. } | Self::Own => 3,
-            Self::Protected { .. } => 4,
-            Self::TooYoung { .. }
-            | Self::MayBeYoung { .. }
-            | Self::UsedLately { .. }
-            | Self::AgeUnknown { .. }
-            | Self::AgeLost { .. }
-            | Self::Unsettled(_) => 5,
+            Self::NotFound | Self::NotOffered | Self::Duplicate => 1,
+            Self::Own(objection) => objection.rail(),
             Self::NotConfirmed { .. } => 6,
-            Self::OverCount { .. } | Self::OverBytes { .. } | Self::OverPercent { .. } => 8,
+            Self::OverCount { .. } | Self::OverBytes { .. } | Self::OverPercent { .. } | Self::Uncounted { .. } => 8,
         }
     }
 
-    /// A stable word for it, to count by.
+    /// Returns a stable word, to count by.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound => "NotFound",
             Self::NotOffered => "NotOffered",
             Self::Duplicate => "Duplicate",
-            Self::KeptByRuntime { .. } => "KeptByRuntime",
-            Self::Changed { .. } => "Changed",
-            Self::InUse { .. } => "InUse",
-            Self::MayBeInUse { .. } => "MayBeInUse",
-            Self::RuntimeSaysInUse { .. } => "RuntimeSaysInUse",
-            Self::NamesAtRisk { .. } => "NamesAtRisk",
-            Self::Pinned => "Pinned",
-            Self::SandboxImage => "SandboxImage",
-            Self::BuiltIn { .. } => "BuiltIn",
-            Self::Own => "Own",
-            Self::Protected { .. } => "Protected",
-            Self::TooYoung { .. } => "TooYoung",
-            Self::MayBeYoung { .. } => "MayBeYoung",
-            Self::UsedLately { .. } => "UsedLately",
-            Self::AgeUnknown { .. } => "AgeUnknown",
-            Self::AgeLost { .. } => "AgeLost",
-            Self::Unsettled(unsettled) => unsettled.code(),
+            Self::Own(objection) => objection.code(),
             Self::NotConfirmed { .. } => "NotConfirmed",
             Self::OverCount { .. } => "OverCount",
             Self::OverBytes { .. } => "OverBytes",
             Self::OverPercent { .. } => "OverPercent",
+            Self::Uncounted { .. } => "Uncounted",
         }
     }
 }
 
-impl Refusal {
-    /// Writes the sentences of rail 5.
-    fn fmt_age(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooYoung { first_seen, min_age } => {
-                write!(f, "first seen at {first_seen:.0}, less than {min_age:#} before this run")
-            }
-            Self::MayBeYoung { pod, min_age } => {
-                write!(
-                    f,
-                    "its age is unknown, and the pod {}, which is younger than {min_age:#}, may still be starting",
-                    text::shown(pod)
-                )
-            }
-            Self::UsedLately { last_used, min_age } => {
-                write!(f, "it may have been in use until {last_used:.0}, less than {min_age:#} before this run")
-            }
-            Self::AgeUnknown { since, min_age } => write!(
-                f,
-                "its age is unknown: the node is known since {since:.0}, less than {min_age:#} before this run, and a later run of the schedule knows more"
-            ),
-            Self::AgeLost { lost, min_age } => write!(
-                f,
-                "its age is unknown: what was remembered of the node was lost before {lost:.0}, less than {min_age:#} before this run"
-            ),
-            Self::Unsettled(unsettled) => fmt::Display::fmt(unsettled, f),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
+impl<K: Kind> fmt::Display for Refusal<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotFound => f.write_str("no image of this node has this id"),
+            Self::NotFound => f.write_str(K::NOT_FOUND),
             Self::NotOffered => f.write_str("this host does not do that to this kind of target"),
             Self::Duplicate => f.write_str("already wished earlier in this run"),
-            Self::KeptByRuntime { since } => write!(
-                f,
-                "the runtime said at {since:.0} that it removed the image, and lists it all the same; Holystone asks again after a week, or when the image or the version of the runtime has changed"
-            ),
-            Self::Changed { reference } => {
-                write!(f, "it was given the name {} since it was judged", text::shown(reference))
-            }
-            Self::InUse { by } => write!(f, "in use by {}", text::shown(by)),
-            Self::MayBeInUse { by, reference } if reference.is_empty() => {
-                write!(f, "may be in use: the runtime does not say which images {} uses", text::shown(by))
-            }
-            Self::MayBeInUse { by, reference } => {
-                write!(
-                    f,
-                    "may be in use: {} references {}, which resolves to no image on this node",
-                    text::shown(by),
-                    text::shown(reference)
-                )
-            }
-            Self::RuntimeSaysInUse { message } => {
-                write!(f, "in use, says the runtime: {}", text::both_ends(message, RUNTIME_WORDS))
-            }
-            Self::NamesAtRisk { names } => write!(
-                f,
-                "it has {names} names, which this runtime removes one by one before it finds out whether the image is in use; allow that with --allow-partial-untag (guardRails.allowPartialUntag)"
-            ),
-            Self::Pinned => f.write_str("pinned by the runtime"),
-            Self::SandboxImage => f.write_str("the runtime makes pod sandboxes from it"),
-            Self::BuiltIn { pattern } => write!(f, "always protected: {pattern}"),
-            Self::Own => f.write_str("Holystone itself or one of its plugins comes in it"),
-            Self::Protected { pattern } => write!(f, "protected: {pattern}"),
-            Self::TooYoung { .. }
-            | Self::MayBeYoung { .. }
-            | Self::UsedLately { .. }
-            | Self::AgeUnknown { .. }
-            | Self::AgeLost { .. }
-            | Self::Unsettled(_) => self.fmt_age(f),
+            Self::Own(objection) => fmt::Display::fmt(objection, f),
             Self::NotConfirmed { runs, needed } => {
-                write!(f, "wished in {runs} of {needed} runs in a row that it takes")
+                write!(f, "proposed in {runs} of {needed} required consecutive runs")
             }
-            Self::OverCount { limit } => write!(f, "over the limit of images per run, which is {limit}"),
+            Self::OverCount { limit } => write!(f, "over the limit of {} per run, which is {limit}", K::THINGS),
             Self::OverBytes { limit } => write!(f, "over the limit of bytes per run, which is {limit}"),
             Self::OverPercent { limit, wished } => {
-                write!(f, "proposal rejected: it wants {wished} % of all images removed, the limit is {limit} %")
+                write!(f, "proposal rejected: it is about {wished} % of all {}, the limit is {limit} %", K::ALL)
+            }
+            Self::Uncounted { limit } => {
+                write!(f, "proposal rejected: the limit is {limit} % of all {}, and those could not be counted", K::ALL)
             }
         }
     }
 }
 
-impl Serialize for Refusal {
+impl<K: Kind> Serialize for Refusal<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut out = serializer.serialize_struct("Refusal", 3)?;
         out.serialize_field("rail", &self.rail())?;

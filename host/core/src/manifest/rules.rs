@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::API_VERSION;
 use super::check::{child, unknown};
 use super::document::{Content, Node};
 use super::problem::Problem;
@@ -10,7 +11,6 @@ use super::value::{Bytes, Cpu, Duration, Percent};
 use crate::schedule::Schedule;
 use crate::text;
 
-const API_VERSION: &str = "holystone.dev/v1alpha1";
 const KIND: &str = "NodeCleanup";
 
 /// What Kubernetes stores with an object besides what [`super::Metadata`] names.

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LogOutcome, LogTotals, Outcome, PlanReport, PluginRun, Report, Totals};
+use super::{Outcome, PlanReport, PluginRun, Report, StepResult, Totals};
 use crate::daemon;
-use crate::guard::Step;
+use crate::guard::images::Images;
+use crate::guard::{Kind, Step};
 use crate::reference::Reference;
 use crate::text::shown;
 
@@ -32,10 +33,7 @@ const MOST_REPOSITORIES: usize = 10;
 pub struct Brief {
     /// In one word, with counts and sums.
     #[serde(flatten)]
-    pub outcome: daemon::Outcome,
-    /// What the filesystems of the log roots gained, in bytes; of roots on one filesystem, one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_freed_bytes: Option<i64>,
+    pub outcome: daemon::RunSummary,
     /// The plugins, as they were loaded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plugins: Vec<BriefPlugin>,
@@ -101,52 +99,31 @@ impl Brief {
     /// Of a run that removed what it could.
     pub fn of_report(report: &Report) -> Self {
         let mut errors = Errors::of_plugins(&report.plugins);
-        for step in &report.steps {
-            match &step.outcome {
-                Outcome::Failed(message) | Outcome::NotAttempted(message) => errors.add(message),
-                Outcome::StillListed => errors.add("the runtime still lists an image after its removal"),
-                _ => {}
-            }
-        }
-        for step in report.logs.iter().flat_map(|logs| &logs.steps) {
-            if let LogOutcome::Failed(message) | LogOutcome::NotAttempted(message) = &step.outcome {
-                errors.add(message);
-            }
-        }
+        errors.add_steps(&report.images.steps);
+        errors.add_steps(report.logs.as_ref().map_or(&[], |logs| logs.steps.as_slice()));
         let result = if report.has_failures() { daemon::RunResult::SomeFailed } else { daemon::RunResult::Done };
-        let log_refusals = report.logs.iter().flat_map(|logs| &logs.refusals).map(|refused| refused.refusal.code());
-        // Roots on one filesystem have the same figure, which must not count twice.
-        let mut freed: Vec<i64> =
-            report.logs.iter().flat_map(|logs| logs.filesystem_freed_bytes.values().copied()).collect();
-        freed.sort_unstable();
-        freed.dedup();
         Self {
-            outcome: daemon::Outcome {
+            outcome: daemon::RunSummary {
                 result,
                 message: report.ending.as_ref().map(|ending| shown(&ending.message)),
-                totals: Some(report.totals),
-                log_totals: report.logs.as_ref().map(|logs| logs.totals),
+                images: Some(report.images.totals),
+                logs: report.logs.as_ref().map(|logs| logs.totals),
             },
-            log_freed_bytes: (!freed.is_empty())
-                .then(|| freed.iter().fold(0_i64, |sum, more| sum.saturating_add(*more))),
             plugins: plugins(&report.plugins),
             errors: errors.sorted(),
-            refusals: counted(report.refusals.iter().map(|refused| refused.refusal.code()).chain(log_refusals)),
+            refusals: counted(report.refusal_codes()),
             planned: None,
             shortened: false,
         }
     }
 
     /// Of a run that only planned.
-    pub fn of_plan(planned: &PlanReport, outcome: daemon::Outcome) -> Self {
-        let log_refusals =
-            planned.logs.iter().flat_map(|logs| &logs.plan.refusals).map(|refused| refused.refusal.code());
+    pub fn of_plan(planned: &PlanReport, outcome: daemon::RunSummary) -> Self {
         Self {
             outcome,
-            log_freed_bytes: None,
             plugins: plugins(&planned.plugins),
             errors: Errors::of_plugins(&planned.plugins).sorted(),
-            refusals: counted(planned.plan.refusals.iter().map(|refused| refused.refusal.code()).chain(log_refusals)),
+            refusals: counted(planned.refusal_codes()),
             planned: Some(Planned::of(planned)),
             shortened: false,
         }
@@ -154,11 +131,11 @@ impl Brief {
 
     /// Of a run that did not take place.
     pub fn not_run(message: &str) -> Self {
-        let outcome = daemon::Outcome {
+        let outcome = daemon::RunSummary {
             result: daemon::RunResult::NotRun,
             message: Some(shown(message)),
-            totals: None,
-            log_totals: None,
+            images: None,
+            logs: None,
         };
         Self::of_record(outcome)
     }
@@ -171,10 +148,9 @@ impl Brief {
     }
 
     /// Of a run of which only the record is known.
-    pub fn of_record(outcome: daemon::Outcome) -> Self {
+    pub fn of_record(outcome: daemon::RunSummary) -> Self {
         Self {
             outcome,
-            log_freed_bytes: None,
             plugins: Vec::new(),
             errors: Vec::new(),
             refusals: BTreeMap::new(),
@@ -188,13 +164,7 @@ impl Brief {
     #[must_use]
     pub fn cleaned(mut self) -> Self {
         self.outcome.message = self.outcome.message.map(|message| shown(&message));
-        if let Some(totals) = &mut self.outcome.totals {
-            clean_totals(totals);
-        }
-        if let Some(totals) = &mut self.outcome.log_totals {
-            clean_log_totals(totals);
-        }
-        self.log_freed_bytes = self.log_freed_bytes.map(|bytes| bytes.clamp(-MOST_BYTES, MOST_BYTES));
+        self.outcome.images.iter_mut().chain(&mut self.outcome.logs).for_each(clean_totals);
         self.plugins.truncate(MOST_PLUGINS);
         for plugin in &mut self.plugins {
             plugin.name = shown(&plugin.name);
@@ -226,7 +196,7 @@ impl Brief {
                 return brief;
             }
         }
-        let outcome = daemon::Outcome { message: None, ..clean.outcome };
+        let outcome = daemon::RunSummary { message: None, ..clean.outcome };
         let planned = clean.planned.map(|planned| Planned { repositories: Vec::new(), ..planned });
         Self { planned, shortened: true, ..Self::of_record(outcome) }
     }
@@ -295,7 +265,7 @@ impl Room {
 impl Planned {
     fn of(planned: &PlanReport) -> Self {
         let mut sizes: BTreeMap<String, (usize, u64)> = BTreeMap::new();
-        for step in &planned.plan.steps {
+        for step in planned.image_steps() {
             if let Some(name) = repository(step) {
                 let (count, size) = sizes.entry(name).or_default();
                 *count += 1;
@@ -305,7 +275,7 @@ impl Planned {
         let log_bytes = planned.logs.as_ref().map_or(0, |logs| logs.totals.size_planned_bytes);
         let repositories =
             sizes.into_iter().map(|(name, (count, size_bytes))| PlannedRepository { name, count, size_bytes });
-        let size_bytes = planned.totals.size_planned_bytes.saturating_add(log_bytes);
+        let size_bytes = planned.images.totals.size_planned_bytes.saturating_add(log_bytes);
         Self { size_bytes, repositories: repositories.collect() }.cleaned()
     }
 
@@ -327,34 +297,13 @@ impl Planned {
 }
 
 /// The repository of the image of a step, by its first name.
-fn repository(step: &Step) -> Option<String> {
+fn repository(step: &Step<Images>) -> Option<String> {
     let name = step.references().first()?;
     Some(Reference::parse(name).ok()?.repository().to_owned())
 }
 
 fn clean_totals(totals: &mut Totals) {
     let Totals {
-        planned,
-        removed,
-        already_gone,
-        refused,
-        no_longer_allowed,
-        not_needed,
-        not_attempted,
-        failed,
-        size_removed_bytes,
-        filesystem_freed_bytes,
-    } = totals;
-    let rest = [not_needed, not_attempted, failed];
-    for count in [planned, removed, already_gone, refused, no_longer_allowed].into_iter().chain(rest) {
-        *count = (*count).min(MOST);
-    }
-    *size_removed_bytes = (*size_removed_bytes).min(MOST_BYTES.unsigned_abs());
-    *filesystem_freed_bytes = filesystem_freed_bytes.map(|bytes| bytes.clamp(-MOST_BYTES, MOST_BYTES));
-}
-
-fn clean_log_totals(totals: &mut LogTotals) {
-    let LogTotals {
         planned,
         removed,
         truncated,
@@ -366,6 +315,7 @@ fn clean_log_totals(totals: &mut LogTotals) {
         failed,
         entries,
         size_removed_bytes,
+        filesystem_freed_bytes,
     } = totals;
     let rest = [not_needed, not_attempted, failed];
     for count in [planned, removed, truncated, already_gone, refused, no_longer_allowed].into_iter().chain(rest) {
@@ -373,6 +323,7 @@ fn clean_log_totals(totals: &mut LogTotals) {
     }
     *entries = (*entries).min(MOST as u64);
     *size_removed_bytes = (*size_removed_bytes).min(MOST_BYTES.unsigned_abs());
+    *filesystem_freed_bytes = filesystem_freed_bytes.map(|bytes| bytes.clamp(-MOST_BYTES, MOST_BYTES));
 }
 
 fn is_digest(text: &str) -> bool {
@@ -397,6 +348,16 @@ impl Errors {
             }
         }
         errors
+    }
+
+    fn add_steps<K: Kind>(&mut self, steps: &[StepResult<K>]) {
+        for step in steps {
+            match &step.outcome {
+                Outcome::Failed(message) | Outcome::NotAttempted(message) => self.add(message),
+                Outcome::StillListed => self.add("the runtime still lists an image after its removal"),
+                _ => {}
+            }
+        }
     }
 
     fn add(&mut self, message: &str) {
@@ -435,13 +396,12 @@ mod tests {
     fn brief(errors: usize, refusals: usize, plugins: usize) -> Brief {
         let largest = Totals { removed: usize::MAX, size_removed_bytes: u64::MAX, ..Totals::default() };
         Brief {
-            outcome: daemon::Outcome {
+            outcome: daemon::RunSummary {
                 result: daemon::RunResult::SomeFailed,
                 message: Some(shown(&"é".repeat(500))),
-                totals: Some(Totals { filesystem_freed_bytes: Some(i64::MIN), ..largest }),
-                log_totals: Some(LogTotals { size_removed_bytes: u64::MAX, ..LogTotals::default() }),
+                images: Some(Totals { filesystem_freed_bytes: Some(i64::MIN), ..largest }),
+                logs: Some(Totals { filesystem_freed_bytes: Some(i64::MIN), ..largest }),
             },
-            log_freed_bytes: Some(i64::MIN),
             plugins: (0..plugins)
                 .map(|at| BriefPlugin {
                     name: format!("plugin-{at}"),
@@ -494,10 +454,7 @@ mod tests {
                 let text = whole.to_message();
                 assert!(text.len() <= MAX_BRIEF, "{errors} {refusals} {plugins}: {}", text.len());
                 let read = Brief::from_message(&text).unwrap();
-                assert_eq!(
-                    (read.outcome.totals, read.outcome.log_totals),
-                    (whole.outcome.totals, whole.outcome.log_totals)
-                );
+                assert_eq!((read.outcome.images, read.outcome.logs), (whole.outcome.images, whole.outcome.logs));
                 assert_eq!(read.shortened, read != whole, "it says whether something is missing");
                 if plugins <= 2 && errors > 0 {
                     assert_eq!(read.errors.first(), whole.errors.first(), "the most frequent error stays longest");
@@ -532,14 +489,17 @@ mod tests {
     fn foreign_words_are_told_from_ours() {
         let deep = format!("{{\"result\":\"Done\",\"errors\":{}", "[".repeat(3_000));
         let nested = format!("{{\"result\":\"Done\",\"x\":{}1{}}}", "[".repeat(1_000), "]".repeat(1_000));
-        let totals = |field: &str| format!("{{\"result\":\"Done\",\"logFreedBytes\":{field}}}");
+        let totals = |field: &str| format!("{{\"result\":\"Done\",\"logs\":{{\"filesystemFreedBytes\":{field}}}}}");
         let numbers =
             ["1e400", "-1e400", "NaN", "Infinity", "1.5", "\"1\"", "18446744073709551616", "0x10"].map(totals);
         let foreign = ["", "panic", "{}", "{\"result\":\"Maybe\"}", "[]", "null", &deep, &nested];
         for text in foreign.into_iter().chain(numbers.iter().map(String::as_str)) {
             assert!(Brief::from_message(text).is_err(), "{text}");
         }
-        assert!(Brief::from_message(&totals("-7")).is_ok_and(|brief| brief.log_freed_bytes == Some(-7)));
+        assert!(
+            Brief::from_message(&totals("-7"))
+                .is_ok_and(|brief| brief.outcome.logs.unwrap().filesystem_freed_bytes == Some(-7))
+        );
     }
 
     #[test]
@@ -563,10 +523,10 @@ mod tests {
         };
         let clean = dirty.clone().cleaned();
         assert_eq!(clean.clone().cleaned(), clean, "cleaning twice is cleaning once");
-        let totals = clean.outcome.totals.unwrap();
+        let totals = clean.outcome.images.unwrap();
         assert_eq!((totals.removed, totals.size_removed_bytes), (MOST, 1 << 50));
-        assert_eq!((totals.filesystem_freed_bytes, clean.log_freed_bytes), (Some(-1 << 50), Some(-1 << 50)));
-        assert_eq!(clean.outcome.log_totals.unwrap().size_removed_bytes, 1 << 50);
+        assert_eq!(totals.filesystem_freed_bytes, Some(-1 << 50));
+        assert_eq!(clean.outcome.logs, Some(totals), "the totals of every kind");
         assert_eq!((clean.plugins.len(), clean.plugins[3].name.as_str()), (64, "p3\\u{202e}"));
         assert!(clean.plugins.iter().all(|plugin| plugin.digest.is_none()));
         assert_eq!(clean.refusals, BTreeMap::from([("InUse".to_owned(), MOST)]));

@@ -2,7 +2,7 @@ use super::{Snapshot, SnapshotError};
 use crate::image::Image;
 
 const SMALL: &str = r#"{
-    "format": 1,
+    "apiVersion": "holystone.dev/v1alpha1", "kind": "Snapshot",
     "takenAt": "2026-11-24T06:00:00Z",
     "node": {"name": "a", "runtimeName": "containerd", "runtimeVersion": "1.6.20"},
     "images": [
@@ -33,13 +33,27 @@ fn what_is_written_reads_back() {
 
 #[test]
 fn another_format_is_named_before_any_unknown_field() {
-    let error = read(r#"{"format": 7, "surprise": 1}"#).unwrap_err();
-    assert!(matches!(error, SnapshotError::Format { found: 7 }), "{error}");
+    let versions = [
+        (r#"{"apiVersion": "holystone.dev/v2", "kind": "Snapshot", "surprise": 1}"#, "holystone.dev/v2 and Snapshot"),
+        (r#"{"apiVersion": "holystone.dev/v1alpha1", "kind": "Report"}"#, "holystone.dev/v1alpha1 and Report"),
+        (r#"{"format": 1}"#, "missing and missing"),
+        ("[]", "missing and missing"),
+    ];
+    for (text, found) in versions {
+        assert_eq!(
+            read(text).unwrap_err().to_string(),
+            format!(
+                "it is no snapshot of this version: apiVersion and kind are {found}, not holystone.dev/v1alpha1 and Snapshot; record the node with `holystone snapshot`"
+            )
+        );
+    }
 }
 
 #[test]
 fn what_is_no_snapshot_is_refused() {
-    for text in ["", "{", "[]", "null", r#"{"format": 1}"#, "\0", &"[".repeat(10_000)] {
+    for text in
+        ["", "{", "null", r#"{"apiVersion": "holystone.dev/v1alpha1", "kind": "Snapshot"}"#, "\0", &"[".repeat(10_000)]
+    {
         assert!(matches!(read(text), Err(SnapshotError::Malformed(_))), "{text:.20}");
     }
     let misspelt = SMALL.replace("repoTags", "repo_tags");
@@ -55,7 +69,7 @@ fn two_entries_with_one_id_are_refused() {
 #[test]
 fn names_that_are_none_are_dropped() {
     let text = r#"{
-        "format": 1, "takenAt": "2026-11-24T06:00:00Z", "node": {"name": "a", "runtimeName": "docker"},
+        "apiVersion": "holystone.dev/v1alpha1", "kind": "Snapshot", "takenAt": "2026-11-24T06:00:00Z", "node": {"name": "a", "runtimeName": "docker"},
         "images": [
             {"id": "sha256:a", "repoTags": ["<none>:<none>"], "repoDigests": ["<none>@<none>"], "sizeBytes": 1},
             {"id": "sha256:b", "repoTags": ["<none>"], "repoDigests": ["busybox@<none>"], "sizeBytes": 1},

@@ -6,8 +6,8 @@ use super::{LastRun, Observed, Read, State, StateError};
 use crate::confirmation::Wishers;
 use crate::container::ImageMentions;
 use crate::fixture::{container, image, snapshot};
-use crate::guard::logs::LogPlan;
-use crate::guard::{Guard, GuardRails, Plan};
+use crate::guard::images::{ImageGuard, Images};
+use crate::guard::{GuardRails, Plan, Refusal};
 use crate::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use crate::report::Totals;
 use crate::snapshot::Snapshot;
@@ -38,7 +38,7 @@ fn wishers(manifest: &str, plugins: &[(&str, &str)]) -> Wishers {
     Wishers { manifest: manifest.to_owned(), digests: digests.collect() }
 }
 
-fn plan(node: &Snapshot, rails: &GuardRails, plugin: &str, ids: &[&str]) -> Plan {
+fn plan(node: &Snapshot, rails: &GuardRails, plugin: &str, ids: &[&str]) -> Plan<Images> {
     let wish = |id: &&str| Wish {
         target: Target::Image((*id).to_owned()),
         verb: Verb::Remove,
@@ -46,7 +46,7 @@ fn plan(node: &Snapshot, rails: &GuardRails, plugin: &str, ids: &[&str]) -> Plan
         expected_bytes: None,
     };
     let proposal = Proposal { plugin: plugin.to_owned(), wishes: ids.iter().map(wish).collect() };
-    Guard::new(node, rails).counting(&wishers("", &[(plugin, "sha256:1")])).review(vec![proposal])
+    ImageGuard::new(node, rails).counting(&wishers("", &[(plugin, "sha256:1")])).review(vec![proposal.into()])
 }
 
 /// What is written and read again.
@@ -62,13 +62,7 @@ fn ageless() -> GuardRails {
 }
 
 fn last_run(minutes: i64) -> LastRun {
-    LastRun {
-        started_at: at(minutes),
-        finished_at: at(minutes),
-        ending: None,
-        totals: Totals::default(),
-        log_totals: None,
-    }
+    LastRun { started_at: at(minutes), finished_at: at(minutes), ending: None, images: Totals::default(), logs: None }
 }
 
 #[test]
@@ -178,7 +172,7 @@ fn a_runtime_that_lists_no_pods_all_of_a_sudden_has_to_do_so_for_a_while() {
         let second = plan(&look, &rails, "p", &["a"]).refusals.into_iter().next();
         [first, second].map(|refused| refused.map(|refused| refused.refusal))
     };
-    let code = |refusal: &Option<crate::guard::Refusal>| refusal.as_ref().map(crate::guard::Refusal::code);
+    let code = |refusal: &Option<Refusal<Images>>| refusal.as_ref().map(Refusal::code);
     assert_eq!(run(0, false), [None, None], "a node that never had any");
     let [first, second] = run(30, true);
     assert_eq!((first, code(&second)), (None, Some("NoPodsListed")));
@@ -210,8 +204,8 @@ fn wishes_are_counted_while_they_are_repeated() {
         let mut now = node(minutes, &["a", "b", "used"]);
         state.observe(&mut now);
         let plan = plan(&now, &rails, plugin, ids);
-        state.count_wishes(&wishers("", &[(plugin, "sha256:1")]), &plan, &LogPlan::default());
-        plan.steps.iter().map(|step| step.image().to_string()).collect::<Vec<_>>()
+        state.count_wishes(&wishers("", &[(plugin, "sha256:1")]), &plan, &Plan::default());
+        plan.steps.iter().map(|step| step.target().to_string()).collect::<Vec<_>>()
     };
     assert!(run(0, "p", &["a", "b", "used", "gone"]).is_empty());
     assert!(run(1, "p", &["a", "b", "b"]).is_empty(), "twice in one run counts once");
@@ -228,7 +222,7 @@ fn what_a_run_removed_is_forgotten() {
     let mut now = node(20, &["a", "b"]);
     state.observe(&mut now);
     let plan = plan(&now, &ageless(), "p", &["a"]);
-    state.count_wishes(&wishers("", &[("p", "sha256:1")]), &plan, &LogPlan::default());
+    state.count_wishes(&wishers("", &[("p", "sha256:1")]), &plan, &Plan::default());
     state.begin(at(20), &plan.steps, &[]);
     state.finish(last_run(21), plan.steps.iter(), [].into_iter());
     assert_eq!(state.images.keys().collect::<Vec<_>>(), ["b"]);
@@ -283,7 +277,7 @@ fn what_is_written_reads_back() {
     let mut now = node(20, &["a", "used"]);
     state.observe(&mut now);
     let plan = plan(&now, &ageless(), "p", &["a"]);
-    state.count_wishes(&wishers("", &[("p", "sha256:1")]), &plan, &LogPlan::default());
+    state.count_wishes(&wishers("", &[("p", "sha256:1")]), &plan, &Plan::default());
     state.begin(at(20), &plan.steps, &[]);
     assert_eq!(reread(&state), state);
     state.finish(last_run(21), [].into_iter(), [].into_iter());
@@ -405,8 +399,8 @@ fn wishes_are_kept_by_manifest_plugin_and_digest() {
             expected_bytes: None,
         };
         let proposal = Proposal { plugin: plugin.0.to_owned(), wishes: vec![wish] };
-        let plan = Guard::new(&now, &rails).counting(&wishers).review(vec![proposal]);
-        state.count_wishes(&wishers, &plan, &LogPlan::default());
+        let plan = ImageGuard::new(&now, &rails).counting(&wishers).review(vec![proposal.into()]);
+        state.count_wishes(&wishers, &plan, &Plan::default());
         state = reread(&state);
         plan.steps.len()
     };
@@ -430,7 +424,7 @@ fn wishes_of_many_manifests_are_bounded_and_go_with_their_images() {
     for number in 0..100 {
         let plan = plan(&now, &ageless(), "p", &["a"]);
         state.written_at = at(number);
-        state.count_wishes(&wishers(&format!("ops/{number}"), &[("p", "sha256:1")]), &plan, &LogPlan::default());
+        state.count_wishes(&wishers(&format!("ops/{number}"), &[("p", "sha256:1")]), &plan, &Plan::default());
     }
     assert_eq!(state.confirmations.len(), 64);
     assert!(state.confirmations.iter().all(|one| one.counted_at >= at(36)), "those that ran last");
@@ -455,8 +449,8 @@ fn of_what_was_wished_only_what_is_gone_is_forgotten() {
         let mut now = node(20, &["a", "b"]);
         state.observe(&mut now);
         let plan = plan(&now, &ageless(), "p", &["a", "b"]);
-        state.count_wishes(&wishers("", &[("p", "sha256:1")]), &plan, &LogPlan::default());
-        let steps = plan.steps.iter().filter(|step| step.image().as_str() == gone);
+        state.count_wishes(&wishers("", &[("p", "sha256:1")]), &plan, &Plan::default());
+        let steps = plan.steps.iter().filter(|step| step.target().as_str() == gone);
         state.finish(last_run(21), steps, [].into_iter());
         let left = if gone == "a" { "b" } else { "a" };
         assert_eq!(state.images.keys().collect::<Vec<_>>(), [left]);

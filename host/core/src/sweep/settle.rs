@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Action, Attempt, News, Sweep};
-use crate::guard::{Clearance, Guard, Refusal};
+use crate::guard::Clearance;
+use crate::guard::images::{ImageGuard, ImageObjection, Images};
 use crate::image::Image;
 use crate::report::Outcome;
 use crate::snapshot::Snapshot;
@@ -56,7 +57,7 @@ enum Request {
     /// A look has to choose a name.
     None,
     /// A look has chosen this one.
-    Cleared(Clearance),
+    Cleared(Clearance<Images>),
     /// The runtime has been asked.
     InFlight,
 }
@@ -134,7 +135,7 @@ impl Sweep<'_> {
             self.note(place, Outcome::Failed(why));
         }
         for (place, words) in std::mem::take(&mut self.parents) {
-            self.note(place, Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message: words }));
+            self.note(place, Outcome::NoLongerAllowed(ImageObjection::RuntimeSaysInUse { message: words }.into()));
         }
         self.settling = Some(Settling::Over);
     }
@@ -186,7 +187,7 @@ impl Sweep<'_> {
         let Some(&place) = by_name.places.front() else { return };
         let cleared = match snapshot {
             Some(snapshot) if self.accepted.contains_key(&place) => {
-                Guard::new(snapshot, self.rails).clear_by_name(&self.steps[place], &by_name.tried)
+                ImageGuard::new(snapshot, self.rails).clear_by_name(&self.steps[place], &by_name.tried)
             }
             _ => Ok(None),
         };
@@ -216,7 +217,7 @@ impl Sweep<'_> {
     fn note_kept(&mut self, last: &Snapshot) {
         for place in std::mem::take(&mut self.accepted).into_keys() {
             let outcome = match self.ending {
-                None => Outcome::NoLongerAllowed(Refusal::KeptByRuntime { since: last.taken_at }),
+                None => Outcome::NoLongerAllowed(ImageObjection::KeptByRuntime { since: last.taken_at }.into()),
                 Some(_) => Outcome::StillListed,
             };
             self.note(place, outcome);
@@ -227,7 +228,7 @@ impl Sweep<'_> {
     /// listed may have lost names.
     fn compare(&mut self, last: &Snapshot) {
         for place in self.asked.clone() {
-            let image = last.image(self.steps[place].image().as_str());
+            let image = last.image(self.steps[place].target().as_str());
             self.settle_one(place, image.is_some());
             let is_gone = matches!(self.outcomes[place], Some(Outcome::Removed | Outcome::AlreadyGone));
             let lost_names = self.lost_names(place, image);
@@ -241,7 +242,7 @@ impl Sweep<'_> {
     fn settle_one(&mut self, place: usize, is_listed: bool) {
         match (self.parents.remove(&place), &self.outcomes[place]) {
             (Some(words), _) if is_listed => {
-                self.note(place, Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message: words }));
+                self.note(place, Outcome::NoLongerAllowed(ImageObjection::RuntimeSaysInUse { message: words }.into()));
             }
             (Some(words), _) => self.note_gone(place, words),
             (None, Some(Outcome::Failed(why))) if !is_listed => {

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use super::{Action, Attempt, Event, News, Pace, Sweep};
 use crate::container::{Container, ImageMentions};
 use crate::fixture;
-use crate::guard::{Guard, GuardRails, Refusal, Step};
+use crate::guard::images::{ImageGuard, ImageObjection, Images};
+use crate::guard::{GuardRails, Step};
 use crate::image::Image;
 use crate::pressure::Pressure;
 use crate::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
@@ -33,12 +34,12 @@ fn user_of(n: usize) -> Container {
 }
 
 /// A step for each of the first images.
-fn steps(count: usize) -> Vec<Step> {
+fn steps(count: usize) -> Vec<Step<Images>> {
     let reason = Reason { kind: ReasonKind::Unused, text: String::new() };
     let wish =
         |n| Wish { target: Target::Image(id(n)), verb: Verb::Remove, reason: reason.clone(), expected_bytes: None };
     let proposal = Proposal { plugin: "mine".to_owned(), wishes: (0..count).map(wish).collect() };
-    Guard::new(&node(0..count), &GuardRails::default()).review(vec![proposal]).steps
+    ImageGuard::new(&node(0..count), &GuardRails::default()).review(vec![proposal.into()]).steps
 }
 
 fn looked(snapshot: Snapshot) -> Event {
@@ -69,7 +70,7 @@ fn started(sweep: &mut Sweep<'_>) -> Vec<usize> {
     let mut places = Vec::new();
     while !sweep.cleared.is_empty() {
         let Action::Remove(place, clearance) = sweep.next_action() else { panic!("what is cleared starts") };
-        assert_eq!(clearance.image(), sweep.steps[place].image());
+        assert_eq!(clearance.target(), sweep.steps[place].target());
         assert_eq!(clearance.asked(), id(place), "the runtime is asked by id");
         places.push(place);
     }
@@ -77,7 +78,7 @@ fn started(sweep: &mut Sweep<'_>) -> Vec<usize> {
 }
 
 /// Removes everything that this asks for at once, from a node with these images.
-fn carry_out(mut sweep: Sweep<'_>, mut there: Vec<usize>) -> Swept {
+fn carry_out(mut sweep: Sweep<'_>, mut there: Vec<usize>) -> Swept<Images> {
     for _ in 0..1_000 {
         match sweep.next_action() {
             Action::Done => return sweep.swept(),
@@ -96,8 +97,8 @@ fn carry_out(mut sweep: Sweep<'_>, mut there: Vec<usize>) -> Swept {
 
 const IN_USE: &str = "in use by web";
 
-fn says_in_use() -> Outcome {
-    Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message: IN_USE.to_owned() })
+fn says_in_use() -> Outcome<Images> {
+    Outcome::NoLongerAllowed(ImageObjection::RuntimeSaysInUse { message: IN_USE.to_owned() }.into())
 }
 
 #[test]
@@ -181,7 +182,9 @@ fn what_a_look_forbids_has_its_outcome_at_once() {
         [
             News::Outcome(
                 0,
-                Outcome::NoLongerAllowed(Refusal::InUse { by: "container web (exited) of pod shop/web".to_owned() })
+                Outcome::NoLongerAllowed(
+                    ImageObjection::InUse { by: "container web (exited) of pod shop/web".to_owned() }.into()
+                )
             ),
             News::Outcome(1, Outcome::AlreadyGone)
         ]
@@ -423,8 +426,8 @@ fn the_runtime_is_looked_at_four_times_for_what_it_accepted() {
     }
     // The runtime is not one that removes by name: one more look finds that out, and four more make sure.
     let swept = carry_out(sweep, vec![0]);
-    let kept = Refusal::KeptByRuntime { since: Timestamp::UNIX_EPOCH };
-    assert_eq!(swept.outcomes, [Outcome::NoLongerAllowed(kept)]);
+    let kept = ImageObjection::KeptByRuntime { since: Timestamp::UNIX_EPOCH };
+    assert_eq!(swept.outcomes, [Outcome::NoLongerAllowed(kept.into())]);
 }
 
 fn cri_o(images: impl IntoIterator<Item = usize>) -> Snapshot {
@@ -434,7 +437,7 @@ fn cri_o(images: impl IntoIterator<Item = usize>) -> Snapshot {
 }
 
 /// A sweep that has looked four times for an image that the runtime accepted and lists.
-fn listed_all_the_same<'a>(steps: &'a [Step], rails: &'a GuardRails, pace: &'a Pace) -> Sweep<'a> {
+fn listed_all_the_same<'a>(steps: &'a [Step<Images>], rails: &'a GuardRails, pace: &'a Pace) -> Sweep<'a> {
     let mut sweep = Sweep::new(steps, rails, pace, &[]);
     sweep.on(looked(cri_o(0..1)));
     started(&mut sweep);
@@ -481,7 +484,7 @@ fn a_request_by_name_ends_with_the_run_or_with_a_use() {
     snapshot.containers.push(user_of(0));
     used.on(looked(snapshot));
     let by = "container web (exited) of pod shop/web".to_owned();
-    assert_eq!(carry_out(used, vec![0]).outcomes, [Outcome::NoLongerAllowed(Refusal::InUse { by })]);
+    assert_eq!(carry_out(used, vec![0]).outcomes, [Outcome::NoLongerAllowed(ImageObjection::InUse { by }.into())]);
 
     let mut lost = listed_all_the_same(&steps, &rails, &pace);
     lost.next_action();

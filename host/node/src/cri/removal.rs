@@ -3,7 +3,7 @@
 //! Runtimes differ in how they refuse, so a refusal is told apart from a failure here, by all of what the runtime said.
 //! Some report success and keep the image: whether it is gone is for the next look to say.
 
-use holystone_core::guard::Refusal;
+use holystone_core::guard::images::ImageObjection;
 use holystone_core::report::Outcome;
 use holystone_core::sweep::Attempt;
 use holystone_core::text::both_ends;
@@ -38,7 +38,7 @@ pub(super) fn refused(failure: &Failure, endpoint: &Endpoint) -> Attempt {
         Attempt::HasChildren(both_ends(failure.words(), KEPT_WORDS))
     } else if failure.is(Code::FailedPrecondition) || says(&IN_USE) {
         let message = both_ends(failure.words(), KEPT_WORDS);
-        Attempt::Over(Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message }))
+        Attempt::Over(Outcome::NoLongerAllowed(ImageObjection::RuntimeSaysInUse { message }.into()))
     } else if failure.is_unanswered() {
         Attempt::Unanswered(failure.in_its_words(endpoint))
     } else {

@@ -3,7 +3,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use holystone_core::container::ContainerState;
-use holystone_core::guard::Refusal;
+use holystone_core::guard::images::{ImageObjection, Images};
+use holystone_core::guard::{Clearance, Refusal};
 use holystone_core::report::Outcome;
 use holystone_core::sweep::Attempt;
 use holystone_core::usage::Usage;
@@ -252,7 +253,7 @@ async fn slowness_ends_in_a_timeout_that_names_the_call() {
 }
 
 /// Removes and expects an outcome.
-async fn removed(cri: &Cri, clearance: Clearance) -> Outcome {
+async fn removed(cri: &Cri, clearance: Clearance<Images>) -> Outcome<Images> {
     match cri.remove_image(clearance).await {
         Attempt::Over(outcome) => outcome,
         other => panic!("no outcome: {other:?}"),
@@ -278,7 +279,7 @@ async fn a_removal_that_does_not_go_through_says_why() {
     let cri = Cri::connect(bench.node.endpoint(), quick()).await.unwrap();
     let refused = removed(&cri, clearance(3)).await;
     let message = "image is in use by a container".to_owned();
-    assert_eq!(refused, Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message }));
+    assert_eq!(refused, Outcome::NoLongerAllowed(ImageObjection::RuntimeSaysInUse { message }.into()));
     assert_eq!(cri.remove_image(clearance(4)).await, Attempt::Accepted, "it says so, and keeps the image");
     let Outcome::Failed(text) = removed(&cri, clearance(5)).await else { panic!("it should fail") };
     assert!(text.starts_with("no answer within 300ms (RemoveImage of sha256:"), "{text}");
@@ -300,7 +301,8 @@ async fn other_runtimes_ways_of_saying_it() {
         "Image is in use by a container",
         "image \"a\" is mounted as volume to container with ID: 1",
     ] {
-        let Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { message }) = answer(FaultCode::Unknown, words).await
+        let Outcome::NoLongerAllowed(Refusal::Own(ImageObjection::RuntimeSaysInUse { message })) =
+            answer(FaultCode::Unknown, words).await
         else {
             panic!("{words}")
         };
@@ -327,7 +329,8 @@ async fn a_refusal_is_told_by_all_that_the_runtime_said() {
             let words = format!("{before} \"{name}\" {after}");
             let bench = Bench::new(4, Faults::none().error(Method::RemoveImage, FaultCode::Unknown, &words));
             let outcome = removed(&bench.connect().await, clearance(3)).await;
-            let Outcome::NoLongerAllowed(refusal @ Refusal::RuntimeSaysInUse { .. }) = &outcome else {
+            let Outcome::NoLongerAllowed(refusal @ Refusal::Own(ImageObjection::RuntimeSaysInUse { .. })) = &outcome
+            else {
                 panic!("{length}: {outcome:?}")
             };
             let shown = refusal.to_string();

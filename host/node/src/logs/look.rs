@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use holystone_core::guard::logs::{LogTarget, Obstacle, Sight, Tree, Unseen};
+use holystone_core::guard::logs::{Obstacle, RootedPath, Sight, Tree, Unseen};
 use holystone_core::logs::{FileEntry, FileKind, LogPath, LogsError, WalkOptions};
 use jiff::Timestamp;
 use rustix::io::Errno;
@@ -25,10 +25,10 @@ impl LogRoots {
     /// Looks at each of these targets.
     pub fn look_at(
         &self,
-        targets: impl IntoIterator<Item = LogTarget>,
+        targets: impl IntoIterator<Item = RootedPath>,
         open_files: &Arc<OpenFiles>,
-    ) -> HashMap<LogTarget, Result<Sight, Unseen>> {
-        let look = |target: LogTarget| {
+    ) -> HashMap<RootedPath, Result<Sight, Unseen>> {
+        let look = |target: RootedPath| {
             let seen =
                 if self.is_ended() { Err(Unseen::Failed(ENDED.to_owned())) } else { self.look(&target, open_files) };
             (target, seen)
@@ -57,7 +57,7 @@ impl LogRoots {
     ///
     /// # Errors
     /// When there is nothing to be seen, and why.
-    pub fn look(&self, target: &LogTarget, open_files: &Arc<OpenFiles>) -> Result<Sight, Unseen> {
+    pub fn look(&self, target: &RootedPath, open_files: &Arc<OpenFiles>) -> Result<Sight, Unseen> {
         let root = self.find(&target.root).map_err(|_| Unseen::NoSuchRoot)?;
         let place = root.place(&target.path);
         let Some((parent, name)) = target.path.parent().zip(target.path.name()) else {

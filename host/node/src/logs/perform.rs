@@ -9,7 +9,8 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use holystone_core::guard::logs::{LogClearance, LogRefusal, LogVerb};
+use holystone_core::guard::logs::{FileObjection, Logs};
+use holystone_core::guard::{Clearance, Operation, Refusal};
 use holystone_core::logs::{FileEntry, aside_name};
 use rustix::fs::{AtFlags, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -22,13 +23,13 @@ mod tree;
 
 /// How a try to remove or truncate something ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogAttempt {
+pub enum Performed {
     /// It is done.
     Done(Removed),
     /// It had gone by itself.
     AlreadyGone,
     /// What was there was not, or not any more, what had been judged. It has been left alone.
-    NoLongerAllowed(LogRefusal),
+    NoLongerAllowed(Refusal<Logs>),
     /// The system did not do it. The text says what it said, and how much of a directory had gone by then.
     Failed(String),
 }
@@ -46,7 +47,7 @@ pub struct Removed {
 #[derive(Debug)]
 enum Stopped {
     /// It is not what was judged.
-    Refused(LogRefusal),
+    Refused(Refusal<Logs>),
     /// The system said something.
     System(Errno),
     /// Something that takes a sentence.
@@ -59,22 +60,22 @@ impl From<Errno> for Stopped {
     }
 }
 
-impl From<LogRefusal> for Stopped {
-    fn from(refusal: LogRefusal) -> Self {
-        Self::Refused(refusal)
+impl From<FileObjection> for Stopped {
+    fn from(objection: FileObjection) -> Self {
+        Self::Refused(objection.into())
     }
 }
 
 impl LogRoots {
     /// Does what has been cleared, if what is there is still what was judged.
     #[expect(clippy::needless_pass_by_value, reason = "a clearance is used up")]
-    pub fn perform(&self, clearance: LogClearance) -> LogAttempt {
+    pub fn perform(&self, clearance: Clearance<Logs>) -> Performed {
         let target = clearance.target();
         let Ok(root) = self.find(&target.root) else {
-            return LogAttempt::NoLongerAllowed(LogRefusal::NoSuchRoot);
+            return Performed::NoLongerAllowed(FileObjection::NoSuchRoot.into());
         };
         let Some((parent, name)) = target.path.parent().zip(target.path.name()) else {
-            return LogAttempt::NoLongerAllowed(LogRefusal::RootItself);
+            return Performed::NoLongerAllowed(FileObjection::RootItself.into());
         };
         let parent = match root.reach(&parent, PASSAGE) {
             Ok(parent) => parent,
@@ -83,10 +84,10 @@ impl LogRoots {
         let (directory, name, is_ended) = (parent.as_fd(), c_name(name), &self.is_ended);
         let place = Place { roots: self, root, directory, name, clearance: &clearance, is_ended };
         let mut removed = Removed::default();
-        let ended = match (clearance.verb(), target.is_directory) {
-            (LogVerb::Truncate, _) => place.truncate(&mut removed),
-            (LogVerb::Remove, false) => place.remove_file(&mut removed),
-            (LogVerb::Remove, true) => tree::remove(&place, &mut removed),
+        let ended = match (clearance.operation(), target.is_directory) {
+            (Operation::Truncate, _) => place.truncate(&mut removed),
+            (Operation::Remove, false) => place.remove_file(&mut removed),
+            (Operation::Remove, true) => tree::remove(&place, &mut removed),
         };
         outcome(ended, removed)
     }
@@ -102,30 +103,30 @@ impl LogRoots {
     }
 }
 
-fn not_reached(error: Errno) -> LogAttempt {
+fn not_reached(error: Errno) -> Performed {
     match error {
-        Errno::NOENT => LogAttempt::AlreadyGone,
-        Errno::LOOP | Errno::NOTDIR | Errno::XDEV => LogAttempt::NoLongerAllowed(unseen(error).into()),
-        other => LogAttempt::Failed(explain(other)),
+        Errno::NOENT => Performed::AlreadyGone,
+        Errno::LOOP | Errno::NOTDIR | Errno::XDEV => Performed::NoLongerAllowed(unseen(error).into()),
+        other => Performed::Failed(explain(other)),
     }
 }
 
-fn outcome(ended: Result<(), Stopped>, removed: Removed) -> LogAttempt {
+fn outcome(ended: Result<(), Stopped>, removed: Removed) -> Performed {
     let so_far = match removed.entries {
         0 => String::new(),
         1 => "; one entry in it had gone by then".to_owned(),
         more => format!("; {more} entries in it had gone by then"),
     };
     match ended {
-        Ok(()) => LogAttempt::Done(removed),
-        Err(Stopped::Refused(refusal)) if removed.entries == 0 => LogAttempt::NoLongerAllowed(refusal),
-        Err(Stopped::System(Errno::NOENT)) if removed.entries == 0 => LogAttempt::AlreadyGone,
+        Ok(()) => Performed::Done(removed),
+        Err(Stopped::Refused(refusal)) if removed.entries == 0 => Performed::NoLongerAllowed(refusal),
+        Err(Stopped::System(Errno::NOENT)) if removed.entries == 0 => Performed::AlreadyGone,
         Err(Stopped::System(error @ (Errno::LOOP | Errno::NOTDIR | Errno::XDEV))) if removed.entries == 0 => {
             not_reached(error)
         }
-        Err(Stopped::Refused(refusal)) => LogAttempt::Failed(format!("{refusal}{so_far}")),
-        Err(Stopped::System(error)) => LogAttempt::Failed(format!("{}{so_far}", explain(error))),
-        Err(Stopped::Told(problem)) => LogAttempt::Failed(format!("{problem}{so_far}")),
+        Err(Stopped::Refused(refusal)) => Performed::Failed(format!("{refusal}{so_far}")),
+        Err(Stopped::System(error)) => Performed::Failed(format!("{}{so_far}", explain(error))),
+        Err(Stopped::Told(problem)) => Performed::Failed(format!("{problem}{so_far}")),
     }
 }
 
@@ -146,7 +147,7 @@ struct Place<'a> {
     root: &'a Root,
     directory: BorrowedFd<'a>,
     name: CString,
-    clearance: &'a LogClearance,
+    clearance: &'a Clearance<Logs>,
     /// Set when the run is over.
     is_ended: &'a AtomicBool,
 }
@@ -156,7 +157,7 @@ impl Place<'_> {
     fn check(&self, name: &CString) -> Result<FileEntry, Stopped> {
         let status = stat::by_name(self.directory, name)?;
         if !self.root.beneath().is_on_mount(status.mount()) {
-            return Err(LogRefusal::OtherFilesystem.into());
+            return Err(FileObjection::OtherFilesystem.into());
         }
         let entry = status.entry(self.clearance.target().path.clone());
         self.clearance.still_fits(&entry)?;
@@ -315,7 +316,7 @@ mod tests {
         });
         assert_eq!(fs::read_to_string(scene.root.join("a")).unwrap(), "a third");
         assert_eq!(fs::read_to_string(scene.root.join(&aside)).unwrap(), "another");
-        let LogAttempt::Failed(problem) = ended else { panic!("it is told") };
+        let Performed::Failed(problem) = ended else { panic!("it is told") };
         assert!(problem.contains(&aside) && problem.ends_with("another file has that by now"), "{problem}");
     }
 
@@ -331,7 +332,7 @@ mod tests {
         for taken in number + 1..number + 9 {
             scene.file(&format!("{head}-{taken}-{tail}"), "mine");
         }
-        assert!(matches!(scene.perform(&file("a")), LogAttempt::Done(_)));
+        assert!(matches!(scene.perform(&file("a")), Performed::Done(_)));
         assert_eq!(fs::read_dir(&scene.root).unwrap().count(), 8, "who has a name keeps it");
     }
 
@@ -344,12 +345,12 @@ mod tests {
             (Errno::NOTEMPTY, "something new came"),
             (Errno::IO, "input/output error"),
         ] {
-            let LogAttempt::Failed(problem) = outcome(Err(error.into()), Removed::default()) else { panic!("{error}") };
+            let Performed::Failed(problem) = outcome(Err(error.into()), Removed::default()) else { panic!("{error}") };
             assert!(problem.contains(words), "{problem}");
         }
-        assert_eq!(outcome(Err(Errno::NOENT.into()), Removed::default()), LogAttempt::AlreadyGone);
+        assert_eq!(outcome(Err(Errno::NOENT.into()), Removed::default()), Performed::AlreadyGone);
         let some = Removed { entries: 2, size_bytes: 0 };
-        let LogAttempt::Failed(problem) = outcome(Err(Errno::NOENT.into()), some) else { panic!("it failed") };
+        let Performed::Failed(problem) = outcome(Err(Errno::NOENT.into()), some) else { panic!("it failed") };
         assert!(problem.ends_with("; 2 entries in it had gone by then"), "{problem}");
     }
 }

@@ -13,7 +13,8 @@ mod walking;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use holystone_core::guard::logs::{LogClearance, LogGuard, LogRails, LogRefusal, LogStep, LogTarget, LogVerb, Sight};
+use holystone_core::guard::logs::{LogGuard, LogRails, Logs, RootedPath, Sight, Unseen};
+use holystone_core::guard::{Clearance, Kind, Operation, Refusal, Step};
 use holystone_core::logs::{FileEntry, LogPath};
 use holystone_core::proposal::{LogLocation, Reason, ReasonKind, Target, Verb, Wish};
 use jiff::{SignedDuration, Timestamp};
@@ -58,25 +59,26 @@ impl Scene {
         path
     }
 
-    pub(super) fn look(&self, target: &LogTarget) -> Result<Sight, holystone_core::guard::logs::Unseen> {
+    pub(super) fn look(&self, target: &RootedPath) -> Result<Sight, Unseen> {
         self.roots.look(target, &self.open_files)
     }
 
     /// Judges a wish by a look taken now.
-    pub(super) fn judge(&self, wish: &Wish) -> Result<LogStep, LogRefusal> {
-        guard().judge("test", wish, self.look(&LogTarget::of(wish)?))
+    pub(super) fn judge(&self, wish: &Wish) -> Result<Step<Logs>, Refusal<Logs>> {
+        let target = Logs::parse(&wish.target)?;
+        judge(&guard(), wish, self.look(&target))
     }
 
-    pub(super) fn clear(&self, wish: &Wish) -> Result<LogClearance, LogRefusal> {
+    pub(super) fn clear(&self, wish: &Wish) -> Result<Clearance<Logs>, Refusal<Logs>> {
         let step = self.judge(wish)?;
         guard().clear(&step, self.look(step.target()))
     }
 
     /// The whole way, undisturbed.
-    pub(super) fn perform(&self, wish: &Wish) -> LogAttempt {
+    pub(super) fn perform(&self, wish: &Wish) -> Performed {
         match self.clear(wish) {
             Ok(clearance) => self.roots.perform(clearance),
-            Err(refusal) => LogAttempt::NoLongerAllowed(refusal),
+            Err(refusal) => Performed::NoLongerAllowed(refusal),
         }
     }
 
@@ -104,26 +106,42 @@ pub(super) fn guard() -> LogGuard<'static> {
     LogGuard::new(rails, Timestamp::now() + SignedDuration::from_secs(1), None)
 }
 
-pub(super) fn wish(path: &str, is_directory: bool, verb: LogVerb) -> Wish {
+/// The target of a wish.
+pub(super) fn target_of(wish: &Wish) -> RootedPath {
+    Logs::parse(&wish.target).unwrap()
+}
+
+/// Judges a wish by this look.
+pub(super) fn judge(
+    guard: &LogGuard<'_>,
+    wish: &Wish,
+    seen: Result<Sight, Unseen>,
+) -> Result<Step<Logs>, Refusal<Logs>> {
+    let target = Logs::parse(&wish.target)?;
+    let operation = Logs::operation(&target, wish.verb).ok_or(Refusal::NotOffered)?;
+    guard.judge("test", &target, operation, &wish.reason, seen)
+}
+
+pub(super) fn wish(path: &str, is_directory: bool, verb: Operation) -> Wish {
     let place = LogLocation { root: "app".to_owned(), path: path.to_owned() };
     Wish {
         target: if is_directory { Target::LogDirectory(place) } else { Target::LogFile(place) },
-        verb: if verb == LogVerb::Remove { Verb::Remove } else { Verb::Truncate },
+        verb: if verb == Operation::Remove { Verb::Remove } else { Verb::Truncate },
         reason: Reason { kind: ReasonKind::TooOld, text: String::new() },
         expected_bytes: None,
     }
 }
 
 pub(super) fn file(path: &str) -> Wish {
-    wish(path, false, LogVerb::Remove)
+    wish(path, false, Operation::Remove)
 }
 
 pub(super) fn truncation(path: &str) -> Wish {
-    wish(path, false, LogVerb::Truncate)
+    wish(path, false, Operation::Truncate)
 }
 
 pub(super) fn directory(path: &str) -> Wish {
-    wish(path, true, LogVerb::Remove)
+    wish(path, true, Operation::Remove)
 }
 
 pub(super) fn path(text: &str) -> LogPath {

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use holystone_core::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
-use holystone_core::guard::{Clearance, Guard, GuardRails};
+use holystone_core::document::DocumentKind;
+use holystone_core::guard::images::{ImageGuard, Images};
+use holystone_core::guard::{Clearance, GuardRails};
 use holystone_core::image::{Image, ImageId};
+use holystone_core::manifest::ApiVersion;
 use holystone_core::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
-use holystone_core::snapshot::{FORMAT, Filesystem, Node, Snapshot};
+use holystone_core::snapshot::{Filesystem, Node, Snapshot};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -74,7 +77,8 @@ pub(crate) fn snapshot(images: usize) -> Snapshot {
         labels: BTreeMap::from([("app".to_owned(), "front".to_owned())]),
     };
     Snapshot {
-        format: FORMAT,
+        api_version: ApiVersion::V1Alpha1,
+        kind: DocumentKind::Snapshot,
         taken_at: Timestamp::UNIX_EPOCH,
         node: Node {
             name: "node-1".to_owned(),
@@ -123,12 +127,12 @@ impl Bench {
 }
 
 /// Permission to remove an image, as the rails give it.
-pub(crate) fn clearance(number: usize) -> Clearance {
+pub(crate) fn clearance(number: usize) -> Clearance<Images> {
     let node = Snapshot { containers: Vec::new(), sandboxes: Vec::new(), ..snapshot(number + 1) };
     let rails = GuardRails::default();
-    let guard = Guard::new(&node, &rails);
+    let guard = ImageGuard::new(&node, &rails);
     let reason = Reason { kind: ReasonKind::Unused, text: String::new() };
     let wish = Wish { target: Target::Image(id(number)), verb: Verb::Remove, reason, expected_bytes: None };
-    let plan = guard.review(vec![Proposal { plugin: "test".to_owned(), wishes: vec![wish] }]);
+    let plan = guard.review(vec![Proposal { plugin: "test".to_owned(), wishes: vec![wish] }.into()]);
     guard.clear(&plan.steps[0]).unwrap()
 }

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 
 use holystone_core::container::{ImageMentions, Pod};
+use holystone_core::document::DocumentKind;
 use holystone_core::image::ImageId;
+use holystone_core::manifest::ApiVersion;
 use holystone_core::proposal::{ReasonKind, Verb};
-use holystone_core::snapshot::{FORMAT, Node};
+use holystone_core::snapshot::Node;
 
 use super::*;
 
@@ -38,7 +40,8 @@ fn snapshot() -> Snapshot {
         labels: BTreeMap::new(),
     };
     Snapshot {
-        format: FORMAT,
+        api_version: ApiVersion::V1Alpha1,
+        kind: DocumentKind::Snapshot,
         taken_at: Timestamp::from_second(100).unwrap(),
         node: Node { name: "node".to_owned(), ..Node::default() },
         filesystems: vec![Filesystem { name: "images".to_owned(), used_bytes: Some(5), ..Filesystem::default() }],

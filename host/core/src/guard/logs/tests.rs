@@ -2,8 +2,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::container::{ImageMentions, Pod, Sandbox};
 use crate::fixture;
+use crate::guard::{Objection, ParsedProposal, Plan, Refused};
 use crate::logs::{NotEntered, Use};
-use crate::proposal::ReasonKind;
+use crate::proposal::{ReasonKind, Wish};
 
 use super::*;
 
@@ -101,6 +102,15 @@ fn guard(snapshot: Option<&Snapshot>) -> LogGuard<'_> {
     LogGuard::new(LogRails::default(), now(), snapshot)
 }
 
+impl LogGuard<'_> {
+    /// Reads a wish and judges it.
+    fn judge_wish(&self, plugin: &str, wish: &Wish, seen: Result<Sight, Unseen>) -> Result<Step<Logs>, Refusal<Logs>> {
+        let target = Logs::parse(&wish.target)?;
+        let operation = Logs::operation(&target, wish.verb).ok_or(Refusal::NotOffered)?;
+        self.judge(plugin, &target, operation, &wish.reason, seen)
+    }
+}
+
 /// A node with one pod.
 fn node() -> Snapshot {
     let pod = Pod { uid: UID.to_owned(), namespace: "shop".to_owned(), name: "web".to_owned() };
@@ -117,19 +127,19 @@ fn node() -> Snapshot {
 
 #[track_caller]
 fn refused(wish: &Wish, sight: Sight, code: &str) {
-    let refusal = guard(Some(&node())).judge("p", wish, Ok(sight)).unwrap_err();
+    let refusal = guard(Some(&node())).judge_wish("p", wish, Ok(sight)).unwrap_err();
     assert_eq!(refusal.code(), code, "{refusal}");
 }
 
 #[track_caller]
-fn allowed(wish: &Wish, sight: Sight) -> LogStep {
-    guard(Some(&node())).judge("p", wish, Ok(sight)).unwrap()
+fn allowed(wish: &Wish, sight: Sight) -> Step<Logs> {
+    guard(Some(&node())).judge_wish("p", wish, Ok(sight)).unwrap()
 }
 
 #[test]
 fn rail_7_an_old_closed_file_may_go() {
     let step = allowed(&file("a.log.1"), sight("/var/log/app", "a.log.1"));
-    assert_eq!((step.verb(), step.size_bytes(), step.freeable_bytes()), (LogVerb::Remove, 100, 4096));
+    assert_eq!((step.operation(), step.size_bytes(), step.freeable_bytes()), (Operation::Remove, 100, 4096));
     assert_eq!((step.target().path.to_string().as_str(), step.name().as_str()), ("a.log.1", "app:a.log.1"));
     let clearance = guard(None).clear(&step, Ok(sight("/var/log/app", "a.log.1"))).unwrap();
     assert_eq!(clearance.target(), step.target());
@@ -181,7 +191,7 @@ fn rail_7_what_cannot_be_seen_stays() {
         (Unseen::OtherFilesystem, "OtherFilesystem"),
         (Unseen::Failed("EIO".to_owned()), "Unseen"),
     ] {
-        let refusal = guard(None).judge("p", &file("a"), Err(unseen)).unwrap_err();
+        let refusal = guard(None).judge_wish("p", &file("a"), Err(unseen)).unwrap_err();
         assert_eq!(refusal.code(), code);
         assert_eq!(refusal.rail(), if code == "NotFound" { 1 } else { 7 });
     }
@@ -196,7 +206,7 @@ fn rail_7_what_changed_since_the_plugin_saw_it_stays() {
     refused(&directory("a"), with(tree_sight("/x", "a"), touched), "Changed");
     let written = |sight: &mut Sight| (sight.entry.modified, sight.entry.changed) = (later, later);
     allowed(&truncate("a"), with(sight("/x", "a"), written));
-    let refusal = guard(None).judge("p", &file("a"), Ok(with(sight("/x", "a"), written))).unwrap_err();
+    let refusal = guard(None).judge_wish("p", &file("a"), Ok(with(sight("/x", "a"), written))).unwrap_err();
     assert_eq!(refusal.to_string(), "it has changed since the snapshot was taken");
 }
 
@@ -272,7 +282,7 @@ fn rail_7_unknown_counts_as_open_while_it_is_young() {
     refused(&truncate("a"), unknown(23), "MayBeMapped");
     allowed(&truncate("a"), unknown(24));
     let rails = LogRails { unknown_open_age: SignedDuration::from_hours(1), ..LogRails::default() };
-    assert!(LogGuard::new(rails, now(), None).judge("p", &file("a"), Ok(unknown(2))).is_ok());
+    assert!(LogGuard::new(rails, now(), None).judge_wish("p", &file("a"), Ok(unknown(2))).is_ok());
 }
 
 #[test]
@@ -303,9 +313,9 @@ fn rail_7_whatever_is_in_use_stays_and_only_what_is_merely_open_is_cut() {
     for (how, code, sentence) in ways {
         let seen =
             || with(sight("/x", "a"), |sight| (sight.entry.open, sight.in_use) = (OpenState::Open, Some(used(how))));
-        let refusal = guard(None).judge("p", &file("a"), Ok(seen())).unwrap_err();
+        let refusal = guard(None).judge_wish("p", &file("a"), Ok(seen())).unwrap_err();
         assert_eq!((refusal.code(), refusal.to_string().as_str(), refusal.rail()), (code, sentence, 7));
-        let cut = guard(None).judge("p", &truncate("a"), Ok(seen()));
+        let cut = guard(None).judge_wish("p", &truncate("a"), Ok(seen()));
         assert_eq!(cut.is_ok(), how == Use::Descriptor, "{how:?}");
         let step = allowed(&file("a"), sight("/x", "a"));
         assert_eq!(guard(None).clear(&step, Ok(seen())).unwrap_err().code(), code, "by the second look");
@@ -314,19 +324,22 @@ fn rail_7_whatever_is_in_use_stays_and_only_what_is_merely_open_is_cut() {
         let inside = with(tree_sight("/x", "d"), |sight| {
             sight.tree.as_mut().unwrap().in_use = Some(("d/y".parse().unwrap(), used(how)));
         });
-        let refusal = guard(None).judge("p", &directory("d"), Ok(inside)).unwrap_err();
+        let refusal = guard(None).judge_wish("p", &directory("d"), Ok(inside)).unwrap_err();
         assert_eq!((refusal.code(), refusal.to_string()), (code, format!("d/y in it: {sentence}")));
     }
     // Processes choose their names.
     let named = InUse { how: Use::Descriptor, by: "process 17 (\u{1b}[31m)".into() };
-    assert_eq!(LogRefusal::InUse { path: None, in_use: named }.to_string(), "process 17 (\\u{1b}[31m) holds it open");
+    assert_eq!(
+        FileObjection::InUse { path: None, in_use: named }.to_string(),
+        "process 17 (\\u{1b}[31m) holds it open"
+    );
 }
 
 #[test]
 fn rail_7_what_has_just_arrived_stays_whatever_its_date() {
     let minutes_ago = |minutes| now() - SignedDuration::from_mins(minutes);
     let arrived = |minutes: i64| with(sight("/x", "a"), |sight| sight.entry.changed = minutes_ago(minutes));
-    let refusal = guard(None).judge("p", &file("a"), Ok(arrived(9))).unwrap_err();
+    let refusal = guard(None).judge_wish("p", &file("a"), Ok(arrived(9))).unwrap_err();
     assert_eq!(
         refusal.to_string(),
         "its name, place or attributes changed at 1970-01-12T13:37:40Z, less than 10m ago, though its content is dated \
@@ -342,11 +355,11 @@ fn rail_7_what_has_just_arrived_stays_whatever_its_date() {
     // What is written has both times, and is cut all the time.
     let written = with(arrived(0), |sight| sight.entry.modified = minutes_ago(0));
     allowed(&truncate("a"), written.clone());
-    let refusal = guard(None).judge("p", &file("a"), Ok(written)).unwrap_err();
+    let refusal = guard(None).judge_wish("p", &file("a"), Ok(written)).unwrap_err();
     assert_eq!(refusal.to_string(), "it was written at 1970-01-12T13:46:40Z, less than 10m ago");
     let rails = LogRails { settled_for: SignedDuration::ZERO, ..LogRails::default() };
     for wish in [file("a"), truncate("a")] {
-        assert!(LogGuard::new(rails, now(), None).judge("p", &wish, Ok(arrived(0))).is_ok());
+        assert!(LogGuard::new(rails, now(), None).judge_wish("p", &wish, Ok(arrived(0))).is_ok());
     }
 }
 
@@ -360,7 +373,7 @@ fn rail_7_a_date_ahead_of_the_clock_says_nothing() {
         allowed(&truncate("a"), dated);
         // The change time is the system's: whether such a file has settled is not known.
         let seen = with(sight("/x", "a"), |sight| sight.entry.changed = ahead);
-        let refusal = guard(None).judge("p", &file("a"), Ok(seen)).unwrap_err();
+        let refusal = guard(None).judge_wish("p", &file("a"), Ok(seen)).unwrap_err();
         assert_eq!(refusal.code(), "AheadOfClock");
         assert!(refusal.to_string().ends_with("is ahead of this node's clock, so whether it has settled is unknown"));
         // In a directory as well.
@@ -375,7 +388,7 @@ fn rail_7_a_date_ahead_of_the_clock_says_nothing() {
         assert!(clearance.covers(&FileEntry { changed: at(21), ..inside }).is_err(), "it was written since");
         tree.add(&FileEntry { changed: ahead, ..entry("d/b") }, false, seen_at());
         let seen = with(tree_sight("/x", "d"), |sight| sight.tree = Some(tree));
-        let refusal = guard(None).judge("p", &directory("d"), Ok(seen)).unwrap_err();
+        let refusal = guard(None).judge_wish("p", &directory("d"), Ok(seen)).unwrap_err();
         assert!(refusal.to_string().starts_with("d/b in it: its change time, "), "{refusal}");
     }
 }
@@ -388,7 +401,7 @@ fn rail_7_a_directory_is_removed_whole_or_not_at_all() {
     refused(&directory("d"), tree(|tree| tree.open = OpenState::Open), "HeldOpen");
     let path = "d/x".parse::<LogPath>().unwrap();
     let mapped = |sight: &mut Sight| sight.tree.as_mut().unwrap().in_use = Some((path, used(Use::Mapping)));
-    let refusal = guard(None).judge("p", &directory("d"), Ok(with(tree_sight("/x", "d"), mapped))).unwrap_err();
+    let refusal = guard(None).judge_wish("p", &directory("d"), Ok(with(tree_sight("/x", "d"), mapped))).unwrap_err();
     assert_eq!(
         (refusal.code(), refusal.to_string().as_str()),
         ("Mapped", "d/x in it: process 17 (app) maps it into memory")
@@ -522,20 +535,20 @@ fn rail_7_what_a_pod_that_is_gone_left_may_go() {
 #[test]
 fn rail_7_without_the_runtime_every_pod_exists() {
     let of_pod = "shop_old_ffffffff-4b5a-6978-8695-a4b3c2d1e0f0";
-    let refusal = |wish: &Wish, sight| guard(None).judge("p", wish, Ok(sight)).unwrap_err().code();
+    let refusal = |wish: &Wish, sight| guard(None).judge_wish("p", wish, Ok(sight)).unwrap_err().code();
     assert_eq!(refusal(&directory(of_pod), tree_sight("/var/log/pods", of_pod)), "PodUnknown");
     let live = format!("{of_pod}/main/0.log");
     assert_eq!(refusal(&file(&live), sight("/var/log/pods", &live)), "LiveContainerLog");
     // A name of three parts alone makes no pod.
-    assert!(guard(None).judge("p", &directory("a_b_c"), Ok(tree_sight("/x", "a_b_c"))).is_ok());
+    assert!(guard(None).judge_wish("p", &directory("a_b_c"), Ok(tree_sight("/x", "a_b_c"))).is_ok());
     for path in ["a_b_c/app.log", "a_b_c/x/app.log", "a_b_c/x/app.tmp", "a_b_c/x/y/0.log", "a_b_c/0.log"] {
-        assert!(guard(None).judge("p", &file(path), Ok(sight("/x", path))).is_ok(), "{path}");
+        assert!(guard(None).judge_wish("p", &file(path), Ok(sight("/x", path))).is_ok(), "{path}");
     }
 }
 
 #[test]
 fn rail_7_without_the_runtime_pods_exist_whatever_their_uid() {
-    let refusal = |wish: &Wish, sight| guard(None).judge("p", wish, Ok(sight)).unwrap_err().code();
+    let refusal = |wish: &Wish, sight| guard(None).judge_wish("p", wish, Ok(sight)).unwrap_err().code();
     for uid in ["etcd-static-7", "0123456789abcdef0123456789abcdef", "ABCDEF", "etcd_static_7", "7", "a.b"] {
         let of_pod = format!("kube-system_etcd-n1_{uid}");
         let path = |rest: &str| format!("{of_pod}/{rest}");
@@ -545,7 +558,7 @@ fn rail_7_without_the_runtime_pods_exist_whatever_their_uid() {
             assert_eq!(refusal(&truncate(&live), sight(root, &live)), "LiveContainerLog", "{root}/{live}");
             assert_eq!(refusal(&file(&temporary), sight(root, &temporary)), "KubeletTemporary");
             let rotated = path("etcd/0.log.20260102-030405.gz");
-            assert!(guard(None).judge("p", &file(&rotated), Ok(sight(root, &rotated))).is_ok());
+            assert!(guard(None).judge_wish("p", &file(&rotated), Ok(sight(root, &rotated))).is_ok());
         }
         for root in ["/var/log/pods", "/data/pods"] {
             assert_eq!(refusal(&directory(&of_pod), tree_sight(root, &of_pod)), "PodUnknown");
@@ -565,7 +578,7 @@ fn rail_7_a_directory_with_the_live_log_of_a_container_stays() {
         })
     };
     let judge = |known: Option<&Snapshot>, path: &str| {
-        guard(known).judge("p", &directory(path), Ok(holding("/x", path))).map_err(|refusal| refusal.code())
+        guard(known).judge_wish("p", &directory(path), Ok(holding("/x", path))).map_err(|refusal| refusal.code())
     };
     let node = node();
     for known in [None, Some(&node)] {
@@ -584,7 +597,7 @@ fn rail_7_a_directory_with_the_live_log_of_a_container_stays() {
         tree.hinder(kubelet.clone());
         tree.hinder(log());
         assert_eq!(tree.obstacle, Some(kubelet));
-        let judged = guard(Some(&node)).judge("p", &directory("d/shop_old_7"), Ok(sight));
+        let judged = guard(Some(&node)).judge_wish("p", &directory("d/shop_old_7"), Ok(sight));
         assert_eq!(judged.unwrap_err().code(), "Obstacle");
     }
 }
@@ -608,7 +621,7 @@ fn rail_7_a_pod_without_uid_is_known_by_its_name() {
     let mut node = node();
     node.sandboxes[0].pod.uid = String::new();
     let of_pod = "shop_web_ffffffff-4b5a-6978-8695-a4b3c2d1e0f0";
-    let judged = guard(Some(&node)).judge("p", &directory(of_pod), Ok(tree_sight("/x", of_pod)));
+    let judged = guard(Some(&node)).judge_wish("p", &directory(of_pod), Ok(tree_sight("/x", of_pod)));
     assert_eq!(judged.unwrap_err().code(), "PodExists");
 }
 
@@ -625,11 +638,14 @@ fn rail_7_links_to_containers_logs_go_with_the_container_only() {
         })
     };
     let judge = |known, id: &str, leads| {
-        guard(known).judge("p", &file(&link(id)), Ok(sight(id, leads))).map(|_| ()).map_err(|refusal| refusal.code())
+        guard(known)
+            .judge_wish("p", &file(&link(id)), Ok(sight(id, leads)))
+            .map(|_| ())
+            .map_err(|refusal| refusal.code())
     };
     assert_eq!(judge(Some(&node), &gone, Some(false)), Ok(()));
     let open = with(sight(&gone, Some(false)), |sight| sight.entry.open = OpenState::Open);
-    assert!(guard(Some(&node)).judge("p", &file(&link(&gone)), Ok(open)).is_ok(), "nobody holds a link open");
+    assert!(guard(Some(&node)).judge_wish("p", &file(&link(&gone)), Ok(open)).is_ok(), "nobody holds a link open");
     assert_eq!(judge(Some(&node), &gone, Some(true)), Err("LinkLeadsSomewhere"));
     assert_eq!(judge(Some(&node), &gone, None), Err("LinkUnseen"));
     assert_eq!(
@@ -644,15 +660,15 @@ fn rail_7_links_to_containers_logs_go_with_the_container_only() {
 fn every_refusal_is_a_sentence_fit_to_show() {
     let bad: LogPath = "a\\x1b".parse().unwrap();
     for refusal in [
-        LogRefusal::Unseen { problem: "\u{1b}[2J".to_owned() },
-        LogRefusal::PodExists { pod: "\u{1b}/x".to_owned() },
-        LogRefusal::Obstacle(Obstacle::Unseen(bad, "\n".to_owned())),
-        LogRefusal::MayBeOpen { touched: now(), age: SignedDuration::from_hours(24) },
+        FileObjection::Unseen { problem: "\u{1b}[2J".to_owned() },
+        FileObjection::PodExists { pod: "\u{1b}/x".to_owned() },
+        FileObjection::Obstacle(Obstacle::Unseen(bad, "\n".to_owned())),
+        FileObjection::MayBeOpen { touched: now(), age: SignedDuration::from_hours(24) },
     ] {
-        if let LogRefusal::Obstacle(obstacle) = &refusal {
+        if let FileObjection::Obstacle(obstacle) = &refusal {
             assert!(obstacle.to_string().starts_with("a\\x1b in it could not be looked at"), "{obstacle}");
         }
-        let json = serde_json::to_value(&refusal).unwrap();
+        let json = serde_json::to_value(Refusal::from(refusal.clone())).unwrap();
         let message = json["message"].as_str().unwrap();
         assert!(message.len() > 10 && !message.contains(char::is_control), "{message:?}");
         assert_eq!((json["rail"].as_u64(), json["code"].as_str()), (Some(7), Some(refusal.code())));
@@ -678,11 +694,11 @@ fn what_is_of_pods_waits_until_the_node_has_settled_and_all_else_for_the_clock()
         let rails = LogRails { min_age: SignedDuration::from_mins(min_age), ..LogRails::default() };
         let taken = Snapshot { taken_at: now(), ..snapshot.clone() };
         let guard = LogGuard::new(rails, now(), Some(&taken)).on(&taken);
-        let of_pod = guard.judge("p", &directory(&gone), Ok(tree_sight("/var/log/pods", &gone)));
+        let of_pod = guard.judge_wish("p", &directory(&gone), Ok(tree_sight("/var/log/pods", &gone)));
         let rotated = format!("{gone}/c/0.log.20260101-000000");
-        let of_pod_too = guard.judge("p", &file(&rotated), Ok(sight("/var/log/pods", &rotated)));
-        let plain = guard.judge("p", &file("a.log"), Ok(sight("/var/log/app", "a.log")));
-        let cut = guard.judge("p", &truncate("a.log"), Ok(sight("/var/log/app", "a.log")));
+        let of_pod_too = guard.judge_wish("p", &file(&rotated), Ok(sight("/var/log/pods", &rotated)));
+        let plain = guard.judge_wish("p", &file("a.log"), Ok(sight("/var/log/app", "a.log")));
+        let cut = guard.judge_wish("p", &truncate("a.log"), Ok(sight("/var/log/app", "a.log")));
         [of_pod, of_pod_too, plain, cut].map(|verdict| verdict.err().map(|refusal| (refusal.code(), refusal.rail())))
     };
     assert_eq!(verdicts(&other, 10), [None; 4], "settled");

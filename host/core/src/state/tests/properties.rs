@@ -172,7 +172,7 @@ proptest! {
             }
             let now = world.run();
             for step in &plan(&now, &rails, "p", &IDS).steps {
-                let place = IDS.iter().position(|id| *id == step.image().as_str()).unwrap();
+                let place = IDS.iter().position(|id| *id == step.target().as_str()).unwrap();
                 let (since, used) = world.images[place].unwrap();
                 prop_assert!(world.truth - since >= min_age, "pulled {} minutes ago", world.truth - since);
                 let idle = used.map_or(i64::MAX, |used| world.truth - used);

@@ -7,6 +7,7 @@ use proptest::{collection, prop_assert, prop_assert_eq, proptest, sample};
 
 use super::{ending, full, id, image, says_in_use, steps, user_of};
 use crate::fixture;
+use crate::guard::images::{ImageObjection, Images};
 use crate::guard::{Clearance, GuardRails, Refusal, Step};
 use crate::pressure::Pressure;
 use crate::report::{EndReason, Outcome, Swept};
@@ -90,9 +91,9 @@ impl World {
     }
 
     /// The runtime takes a request, and decides what it will answer.
-    fn remove(&mut self, place: usize, clearance: &Clearance) {
+    fn remove(&mut self, place: usize, clearance: &Clearance<Images>) {
         let held = &mut self.images[place];
-        let by_name = clearance.asked() != clearance.image().as_str();
+        let by_name = clearance.asked() != clearance.target().as_str();
         if by_name {
             assert!(held.names.iter().any(|name| name == clearance.asked()), "{} is no name of it", clearance.asked());
         }
@@ -193,14 +194,14 @@ impl World {
     }
 
     /// Carries a sweep to its end.
-    fn carry_out(&mut self, steps: &[Step], pace: &Pace) -> Swept {
+    fn carry_out(&mut self, steps: &[Step<Images>], pace: &Pace) -> Swept<Images> {
         let rails = GuardRails::default();
         let mut sweep = Sweep::new(steps, &rails, pace, &full(90));
         for _ in 0..20_000 {
             match sweep.next_action() {
                 Action::Done => return sweep.swept(),
                 Action::Remove(at, clearance) => {
-                    assert_eq!(clearance.image(), steps[at].image());
+                    assert_eq!(clearance.target(), steps[at].target());
                     self.remove(at, &clearance);
                     assert!(self.in_flight.len() <= pace.in_flight, "too many at once");
                 }
@@ -215,15 +216,16 @@ impl World {
     }
 
     /// Checks the outcome of a step against the node as the last look showed it.
-    fn judge(&self, place: usize, outcome: &Outcome, swept: &Swept) -> Result<(), String> {
+    fn judge(&self, place: usize, outcome: &Outcome<Images>, swept: &Swept<Images>) -> Result<(), String> {
         let (was_asked, shown) = (self.asked.contains_key(&place), &self.shown[place]);
         let is_so = match outcome {
+            Outcome::Truncated => false,
             Outcome::Removed => was_asked && !shown.is_there,
             Outcome::AlreadyGone => !shown.is_there,
-            Outcome::NoLongerAllowed(Refusal::KeptByRuntime { .. }) => {
+            Outcome::NoLongerAllowed(Refusal::Own(ImageObjection::KeptByRuntime { .. })) => {
                 was_asked && shown.is_there && self.accepted.contains(&place) && swept.ending.is_none()
             }
-            Outcome::NoLongerAllowed(Refusal::RuntimeSaysInUse { .. }) => was_asked,
+            Outcome::NoLongerAllowed(Refusal::Own(ImageObjection::RuntimeSaysInUse { .. })) => was_asked,
             Outcome::NoLongerAllowed(_) => true,
             Outcome::StillListed => was_asked && shown.is_there && swept.ending.is_some(),
             Outcome::NotAttempted(_) | Outcome::NotNeeded(_) => !was_asked && swept.ending.is_some(),

@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
-use holystone_core::guard::logs::LogRefusal;
+use holystone_core::guard::logs::FileObjection;
 use holystone_core::logs::{FileEntry, FileKind, Identity, LogPath};
 use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
@@ -102,13 +102,13 @@ impl Emptying<'_> {
             Err(error) => return Err(error.into()),
         };
         if !self.place.root.beneath().is_on_mount(status.mount()) {
-            return Err(LogRefusal::OtherFilesystem.into());
+            return Err(FileObjection::OtherFilesystem.into());
         }
         let entry = status.entry(LogPath::root());
         match entry.kind {
             FileKind::Directory => self.directory(&entry, name),
             FileKind::File | FileKind::Symlink => self.file(&entry, &name),
-            _ => Err(LogRefusal::Changed { what: "something in it has changed" }.into()),
+            _ => Err(FileObjection::Changed { what: "something in it has changed" }.into()),
         }
     }
 
@@ -117,7 +117,7 @@ impl Emptying<'_> {
         let handle = self.place.root.beneath().open(level.handle.as_fd(), name.as_bytes(), LIST)?;
         let opened = stat::by_handle(handle.as_fd())?.entry(LogPath::root());
         if opened.identity != entry.identity {
-            return Err(LogRefusal::Changed { what: "something in it has changed" }.into());
+            return Err(FileObjection::Changed { what: "something in it has changed" }.into());
         }
         self.place.clearance.covers(&opened)?;
         self.enter(handle, name)

@@ -147,6 +147,6 @@ fn a_long_name_is_removed_as_any_other() {
     let scene = Scene::new(Confinement::OneCall);
     let name = "x".repeat(255);
     scene.file(&name, "12345");
-    assert!(matches!(scene.perform(&file(&name)), LogAttempt::Done(_)));
+    assert!(matches!(scene.perform(&file(&name)), Performed::Done(_)));
     assert_eq!(names(&scene, ""), Vec::<String>::new());
 }

@@ -96,7 +96,7 @@ fn linger(round: u64) {
 }
 
 /// Carries out what was cleared while the adversary is at work.
-fn clash(scene: &Scene, clearance: LogClearance, attack: Attack, round: u64) -> (LogAttempt, bool) {
+fn clash(scene: &Scene, clearance: Clearance<Logs>, attack: Attack, round: u64) -> (Performed, bool) {
     let barrier = Barrier::new(2);
     std::thread::scope(|scope| {
         let adversary = scope.spawn(|| {
@@ -116,7 +116,7 @@ fn in_memory() -> PathBuf {
     if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
 }
 
-fn fight_over_a_file(verb: LogVerb) {
+fn fight_over_a_file(verb: Operation) {
     let (done, refused, hit) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     for confinement in BOTH {
         let scene = Scene::beneath(&in_memory(), confinement, LogLimits::default());
@@ -130,12 +130,12 @@ fn fight_over_a_file(verb: LogVerb) {
                 assert_eq!((links(&decoy), content(&decoy).as_str()), (1, "decoy!"), "the other file: {told}");
                 hit.fetch_add(u64::from(worked), Ordering::Relaxed);
                 match attempt {
-                    LogAttempt::Done(_) if verb == LogVerb::Remove => {
+                    Performed::Done(_) if verb == Operation::Remove => {
                         // The adversary may have given it another name before.
                         assert!(links(&judged) <= u64::from(name.contains("second name outside")), "removed: {told}");
                         done.fetch_add(1, Ordering::Relaxed);
                     }
-                    LogAttempt::Done(_) => {
+                    Performed::Done(_) => {
                         assert_eq!(content(&judged), "", "cut: {told}");
                         done.fetch_add(1, Ordering::Relaxed);
                     }
@@ -153,12 +153,12 @@ fn fight_over_a_file(verb: LogVerb) {
 
 #[test]
 fn a_file_under_attack_is_removed_itself_or_not_at_all() {
-    fight_over_a_file(LogVerb::Remove);
+    fight_over_a_file(Operation::Remove);
 }
 
 #[test]
 fn a_file_under_attack_is_cut_itself_or_not_at_all() {
-    fight_over_a_file(LogVerb::Truncate);
+    fight_over_a_file(Operation::Truncate);
 }
 
 /// What the adversary does while `root/d`, with `root/d/sub` in it, is being removed as a whole.
@@ -202,7 +202,7 @@ fn of_a_directory_under_attack_nothing_goes_but_what_was_in_it() {
                 let told = format!("{name}, round {round}, {confinement:?}: {attempt:?}");
                 assert_eq!((links(&secret) > 0, content(&secret).as_str()), (true, "secret"), "outside: {told}");
                 assert_eq!((links(&decoy), content(&decoy).as_str()), (1, "decoy!"), "beside it: {told}");
-                done += u64::from(matches!(attempt, LogAttempt::Done(_)));
+                done += u64::from(matches!(attempt, Performed::Done(_)));
             }
         }
     }
@@ -285,7 +285,7 @@ fn what_is_mounted_over_a_file_under_removal_is_left_alone() {
                 );
                 if mounted && unmount(scene.root.join(over), UnmountFlags::DETACH).is_err() {
                     // It was mounted over the file while that was taken aside, and then nobody can rename it.
-                    let LogAttempt::Failed(problem) = attempt else { panic!("round {round}: {attempt:?}") };
+                    let Performed::Failed(problem) = attempt else { panic!("round {round}: {attempt:?}") };
                     let aside = problem.split_once("it is now called ").unwrap().1.split_once(' ').unwrap().0;
                     unmount(scene.root.join("d").join(aside), UnmountFlags::DETACH).unwrap();
                 }
@@ -306,7 +306,7 @@ fn a_read_only_mount_says_so() {
         let spec = RootSpec::new("app", &scene.root);
         let scene = Scene { roots: LogRoots::open(&[spec], LogLimits::default(), None).unwrap(), ..scene };
         for wish in [file("a"), truncation("a"), directory("d")] {
-            let LogAttempt::Failed(problem) = scene.perform(&wish) else { panic!("nothing can be written") };
+            let Performed::Failed(problem) = scene.perform(&wish) else { panic!("nothing can be written") };
             assert_eq!(problem, "its filesystem is mounted read-only: mount it writable where Holystone runs");
         }
         assert_eq!(scene.walk(WalkOptions::default()).len(), 3);

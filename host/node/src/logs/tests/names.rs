@@ -46,7 +46,7 @@ fn every_name_is_listed_and_removed() {
             let text = entry.path.to_string();
             assert!(!text.contains(char::is_control), "{text:?}");
             let removed = scene.perform(&file(&text));
-            assert_eq!(removed, LogAttempt::Done(Removed { entries: 1, size_bytes: entry.size_bytes }), "{text}");
+            assert_eq!(removed, Performed::Done(Removed { entries: 1, size_bytes: entry.size_bytes }), "{text}");
         }
         assert_eq!(fs::read_dir(&scene.root).unwrap().count(), 0);
     }
@@ -67,7 +67,7 @@ fn every_name_is_one_of_a_directory_too() {
             b"234"
         );
         let removed = scene.perform(&directory(&text));
-        assert_eq!(removed, LogAttempt::Done(Removed { entries: 3, size_bytes: 5 }), "{text}");
+        assert_eq!(removed, Performed::Done(Removed { entries: 3, size_bytes: 5 }), "{text}");
     }
     assert_eq!(fs::read_dir(&scene.root).unwrap().count(), 0);
 }

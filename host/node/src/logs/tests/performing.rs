@@ -6,8 +6,8 @@ use holystone_core::guard::logs::Unseen;
 
 use super::*;
 
-fn done(entries: u64, size_bytes: u64) -> LogAttempt {
-    LogAttempt::Done(Removed { entries, size_bytes })
+fn done(entries: u64, size_bytes: u64) -> Performed {
+    Performed::Done(Removed { entries, size_bytes })
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_directory_goes_as_a_whole_with_its_links_but_not_what_they_lead_to() {
         symlink(&scene.outside, scene.root.join("d/e/away")).unwrap();
         scene.file("stays", "x");
         let step = scene.judge(&directory("d")).unwrap();
-        let LogAttempt::Done(removed) = scene.perform(&directory("d")) else { panic!("it goes") };
+        let Performed::Done(removed) = scene.perform(&directory("d")) else { panic!("it goes") };
         assert_eq!(removed.entries, 9);
         assert_eq!(step.size_bytes(), removed.size_bytes);
         assert_eq!(fs::read_to_string(scene.outside.join("secret")).unwrap(), "s");
@@ -90,8 +90,8 @@ fn no_root_is_removed_by_way_of_another() {
     for (target, told) in [("inner", "inner in it is a log root itself"), ("d", "d/e/inner in it is a log root itself")]
     {
         let wish = directory(target);
-        let sight = roots.look(&LogTarget::of(&wish).unwrap(), &scene.open_files);
-        let refusal = guard().judge("p", &wish, sight).unwrap_err();
+        let sight = roots.look(&target_of(&wish), &scene.open_files);
+        let refusal = judge(&guard(), &wish, sight).unwrap_err();
         assert_eq!(refusal.to_string(), format!("it cannot be removed as a whole: {told}"));
     }
 }
@@ -127,7 +127,7 @@ fn what_changed_after_it_was_cleared_is_left_alone() {
             let clearance = scene.clear(wish).unwrap();
             change();
             match scene.roots.perform(clearance) {
-                LogAttempt::NoLongerAllowed(refusal) => refusal.code(),
+                Performed::NoLongerAllowed(refusal) => refusal.code(),
                 other => panic!("{other:?}"),
             }
         };
@@ -150,10 +150,10 @@ fn what_changed_after_it_was_cleared_is_left_alone() {
         let away = || fs::rename(scene.root.join("d"), scene.root.join("d2")).unwrap();
         let clearance = scene.clear(&directory("d")).unwrap();
         away();
-        assert_eq!(scene.roots.perform(clearance), LogAttempt::AlreadyGone);
+        assert_eq!(scene.roots.perform(clearance), Performed::AlreadyGone);
         let clearance = scene.clear(&file("a")).unwrap();
         fs::remove_file(&path).unwrap();
-        assert_eq!(scene.roots.perform(clearance), LogAttempt::AlreadyGone);
+        assert_eq!(scene.roots.perform(clearance), Performed::AlreadyGone);
     }
 }
 
@@ -165,7 +165,7 @@ fn a_change_deep_in_a_directory_ends_its_removal_and_is_told() {
     std::thread::sleep(std::time::Duration::from_millis(20));
     let clearance = scene.clear(&directory("d")).unwrap();
     fs::write(scene.root.join("d/b/c"), "y").unwrap();
-    let LogAttempt::Failed(problem) = scene.roots.perform(clearance) else { panic!("it changed") };
+    let Performed::Failed(problem) = scene.roots.perform(clearance) else { panic!("it changed") };
     assert_eq!(problem, "something in it has changed; one entry in it had gone by then");
     assert_eq!(fs::read_to_string(scene.root.join("d/b/c")).unwrap(), "y");
 }
@@ -178,7 +178,7 @@ fn a_growing_file_is_cut_while_it_is_written_to() {
     let mut cut = 0;
     for _ in 0..200 {
         match scene.perform(&truncation("a.log")) {
-            LogAttempt::Done(removed) => cut += removed.size_bytes,
+            Performed::Done(removed) => cut += removed.size_bytes,
             other => panic!("{other:?}"),
         }
         // To remove it is another matter: it may be still for as long as two looks take, or not.
@@ -241,7 +241,7 @@ fn links_of_the_kubelet_are_seen_to_dangle() {
         let link = format!("web_shop_main-{}.log", "ab".repeat(32));
         let target = scene.root.join("pods/x/0.log");
         let leads = || {
-            let sight = scene.look(&LogTarget::of(&file(&link)).unwrap()).unwrap();
+            let sight = scene.look(&target_of(&file(&link))).unwrap();
             sight.leads_somewhere
         };
         symlink(&target, scene.root.join(&link)).unwrap();
@@ -264,10 +264,10 @@ fn a_root_that_is_mounted_elsewhere_does_not_judge_links_by_its_own_paths() {
     let roots = LogRoots::open(&[spec], LogLimits::default(), None).unwrap();
     let link = format!("web_shop_main-{}.log", "ab".repeat(32));
     symlink("/var/log/pods/x/0.log", scene.root.join(&link)).unwrap();
-    let sight = roots.look(&LogTarget::of(&file(&link)).unwrap(), &scene.open_files).unwrap();
+    let sight = roots.look(&target_of(&file(&link)), &scene.open_files).unwrap();
     assert_eq!(sight.leads_somewhere, None);
     assert_eq!(
-        roots.look(&LogTarget { root: "x".to_owned(), path: path("a"), is_directory: false }, &scene.open_files),
+        roots.look(&RootedPath { root: "x".to_owned(), path: path("a"), is_directory: false }, &scene.open_files),
         Err(Unseen::NoSuchRoot)
     );
 }
@@ -292,12 +292,12 @@ fn when_a_run_is_over_nothing_long_goes_on() {
         scene.file(&format!("d/{name}"), "x");
     }
     std::thread::sleep(std::time::Duration::from_millis(20));
-    let cleared = scene.clear(&wish("d", true, LogVerb::Remove)).unwrap();
+    let cleared = scene.clear(&wish("d", true, Operation::Remove)).unwrap();
     scene.roots.end();
-    let LogAttempt::Failed(why) = scene.roots.perform(cleared) else { panic!("it ends") };
+    let Performed::Failed(why) = scene.roots.perform(cleared) else { panic!("it ends") };
     assert!(why.contains("the run was over"), "{why}");
     assert_eq!(fs::read_dir(scene.root.join("d")).unwrap().count(), 100);
-    let target = LogTarget::of(&wish("d", true, LogVerb::Remove)).unwrap();
+    let target = target_of(&wish("d", true, Operation::Remove));
     let sight = scene.look(&target).unwrap();
     assert!(matches!(sight.tree.unwrap().obstacle, Some(holystone_core::guard::logs::Obstacle::Unseen(..))));
     let seen = scene.roots.look_at([target.clone()], &scene.open_files);
@@ -320,7 +320,7 @@ fn many_names_of_one_file_go_in_one_run() {
         ..LogRails::default()
     };
     let guard = || LogGuard::new(rails, Timestamp::now(), None);
-    let step = |name: &str| guard().judge("p", &file(name), scene.look(&LogTarget::of(&file(name)).unwrap())).unwrap();
+    let step = |name: &str| judge(&guard(), &file(name), scene.look(&target_of(&file(name)))).unwrap();
     let steps = [step("a"), step("b"), step("c")];
     for step in &steps[..2] {
         let clearance = guard().clear(step, scene.look(step.target())).unwrap();
@@ -349,7 +349,7 @@ fn names_of_one_file_go_by_themselves_and_with_their_directories_in_one_run() {
             fs::hard_link(&first, scene.root.join(name)).unwrap();
         }
         std::thread::sleep(std::time::Duration::from_millis(1_100));
-        let judge = |wish: &Wish| guard().judge("p", wish, scene.look(&LogTarget::of(wish).unwrap())).unwrap();
+        let judge = |wish: &Wish| judge(&guard(), wish, scene.look(&target_of(wish))).unwrap();
         let steps = order.map(|place: usize| judge(&wishes[place]));
         for step in &steps[..3] {
             let clearance = guard().clear(step, scene.look(step.target())).unwrap();
@@ -366,7 +366,7 @@ fn names_of_one_file_go_by_themselves_and_with_their_directories_in_one_run() {
         let told = guard().clear(&steps[3], scene.look(steps[3].target())).unwrap_err();
         assert_eq!(told.code(), if steps[3].target().is_directory { "Changed" } else { "Unsettled" }, "{order:?}");
         if steps[3].target().is_directory {
-            let LogAttempt::NoLongerAllowed(refusal) = scene.roots.perform(clearance) else { panic!("{order:?}") };
+            let Performed::NoLongerAllowed(refusal) = scene.roots.perform(clearance) else { panic!("{order:?}") };
             assert_eq!(refusal.code(), "Changed");
             assert!(named.exists());
         }
@@ -398,8 +398,8 @@ fn what_was_just_unpacked_moved_or_renamed_stays_until_it_has_settled() {
     fs::rename(&elsewhere, scene.root.join("moved")).unwrap();
     let rails = |settled_for| LogRails { unknown_open_age: SignedDuration::ZERO, settled_for, ..LogRails::default() };
     let judge = |settled_for, name: &str| {
-        let sight = scene.look(&LogTarget::of(&file(name)).unwrap());
-        LogGuard::new(rails(settled_for), Timestamp::now(), None).judge("p", &file(name), sight)
+        let sight = scene.look(&target_of(&file(name)));
+        judge(&LogGuard::new(rails(settled_for), Timestamp::now(), None), &file(name), sight)
     };
     for name in ["unpacked", "moved"] {
         let refusal = judge(SignedDuration::from_mins(10), name).unwrap_err();

@@ -237,7 +237,7 @@ fn open_files_are_told_by_the_processes() {
     let mut walk = scene.roots.walk("app", WalkOptions::default(), &open).unwrap();
     let entries = all(&mut walk);
     let refusal =
-        guard().judge("p", &file("open.log"), scene.roots.look(&LogTarget::of(&file("open.log")).unwrap(), &open));
+        super::judge(&guard(), &file("open.log"), scene.roots.look(&super::target_of(&file("open.log")), &open));
     child.kill().unwrap();
     child.wait().unwrap();
     let [closed, open] = &entries[..] else { panic!("two entries") };
@@ -278,9 +278,9 @@ fn what_may_not_be_read_is_told() {
         );
         assert_eq!(scene.judge(&super::directory("closed")).unwrap_err().code(), "Unseen");
         // Its user may neither read it nor take it away.
-        let LogAttempt::Failed(problem) = scene.perform(&file("open/a.log")) else { panic!("it may not") };
+        let Performed::Failed(problem) = scene.perform(&file("open/a.log")) else { panic!("it may not") };
         assert!(problem.contains("no permission"), "{problem}");
-        let LogAttempt::Failed(problem) = scene.perform(&truncation("open/a.log")) else { panic!("it may not") };
+        let Performed::Failed(problem) = scene.perform(&truncation("open/a.log")) else { panic!("it may not") };
         assert!(problem.contains("no permission"), "{problem}");
     });
     assert_eq!(fs::read_to_string(scene.root.join("open/a.log")).unwrap(), "x");

@@ -76,7 +76,7 @@ impl Disk {
         entry
     }
 
-    fn wish(&self, wished: Wished, number: usize) -> (Wish, LogTarget) {
+    fn wish(&self, wished: Wished, number: usize) -> (Wish, RootedPath) {
         let name = number % self.names.len();
         let (root, path, is_directory, verb) = match wished {
             Wished::Name => ("app", self.path(name), false, Verb::Remove),
@@ -87,11 +87,11 @@ impl Disk {
         let place = LogLocation { root: root.to_owned(), path };
         let target = if is_directory { Target::LogDirectory(place) } else { Target::LogFile(place) };
         let wish = wish(target, verb);
-        let target = LogTarget::of(&wish).unwrap();
+        let target = Logs::parse(&wish.target).unwrap();
         (wish, target)
     }
 
-    fn sight(&self, target: &LogTarget) -> Sight {
+    fn sight(&self, target: &RootedPath) -> Sight {
         let path = target.path.to_string();
         if !target.is_directory {
             let entry = self.entry(self.name(&path));
@@ -131,19 +131,19 @@ impl Disk {
 proptest! {
     #[test]
     fn a_plan_takes_every_file_once_frees_what_it_says_and_leaves_what_is_in_use(disk in disks()) {
-        let (wishes, targets): (Vec<Wish>, Vec<LogTarget>) =
+        let (wishes, targets): (Vec<Wish>, Vec<RootedPath>) =
             disk.wished.iter().map(|(wished, number)| disk.wish(*wished, *number)).unzip();
         let seen = targets.iter().map(|target| (target.clone(), Ok(disk.sight(target))));
         let sights = Sights { targets: seen.collect(), entries: None };
         let proposal = Proposal { plugin: "p".to_owned(), wishes };
-        let plan = guard(None).review(vec![proposal], sights, &Wishes::default());
+        let plan = guard(None).review(vec![proposal.into()], sights, &Wishes::default());
         prop_assert_eq!(plan.steps.len() + plan.refusals.len(), targets.len());
 
         let (mut gone, mut cut) = (BTreeSet::new(), BTreeSet::new());
         let mut is_shown_twice = false;
         for step in &plan.steps {
             let names = disk.within(&step.target().path.to_string());
-            if step.verb() == LogVerb::Truncate {
+            if step.operation() == Operation::Truncate {
                 for inode in disk.inodes(names) {
                     prop_assert_eq!(disk.links(inode), 1, "what is cut has one name");
                     prop_assert!(disk.in_use(inode).is_none_or(|how| how == Use::Descriptor), "it is merely open");
@@ -161,7 +161,7 @@ proptest! {
             }
         }
         for inode in 0..INODES {
-            let is_of_it = |step: &&LogStep| !step.target().is_directory && step.file().1 == inode;
+            let is_of_it = |step: &&Step<Logs>| !step.target().is_directory && step.file().1 == inode;
             let steps = plan.steps.iter().filter(is_of_it).count() as u64;
             prop_assert!(steps <= disk.links(inode).max(1), "a file is taken more often than it has names");
         }
@@ -176,7 +176,7 @@ proptest! {
         let taken = disk.inodes(gone.iter().copied());
         let freed: u64 = taken.iter().filter(|inode| !is_left(inode)).chain(&cut).map(|inode| Disk::size(*inode)).sum();
         let sizes: u64 = taken.iter().chain(&cut).map(|inode| Disk::size(*inode)).sum();
-        prop_assert_eq!(plan.steps.iter().map(LogStep::freeable_bytes).sum::<u64>(), freed, "{:?}", plan);
-        prop_assert_eq!(plan.steps.iter().map(LogStep::size_bytes).sum::<u64>(), sizes, "no content counts twice");
+        prop_assert_eq!(plan.steps.iter().map(Step::<Logs>::freeable_bytes).sum::<u64>(), freed, "{:?}", plan);
+        prop_assert_eq!(plan.steps.iter().map(Step::<Logs>::size_bytes).sum::<u64>(), sizes, "no content counts twice");
     }
 }

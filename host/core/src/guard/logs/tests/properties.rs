@@ -189,7 +189,7 @@ proptest! {
         let shown: LogPath = path.parse().unwrap_or_default();
         let place = Place::of(if sight.place.is_of_all_pods { b"/var/log" } else { b"/var/log/app" }, &shown);
         let sight = Sight { place, entry: FileEntry { path: shown, ..sight.entry }, ..sight };
-        let judged = guard(known).judge("p", &wish(target, verb), Ok(sight.clone()));
+        let judged = guard(known).judge_wish("p", &wish(target, verb), Ok(sight.clone()));
         let must_stay = must_stay(&path, is_directory, verb, &sight, known);
         prop_assert_eq!(judged.is_err(), must_stay, "{:?}", judged);
     }
@@ -200,7 +200,7 @@ proptest! {
         let target = if is_directory { Target::LogDirectory(place(&path)) } else { Target::LogFile(place(&path)) };
         let verb = if truncates { Verb::Truncate } else { Verb::Remove };
         let node = node_with_container();
-        let Ok(step) = guard(Some(&node)).judge("p", &wish(target, verb), Ok(first.clone())) else { return Ok(()) };
+        let Ok(step) = guard(Some(&node)).judge_wish("p", &wish(target, verb), Ok(first.clone())) else { return Ok(()) };
         let second = Sight { place: first.place.clone(), entry: FileEntry { path: first.entry.path.clone(), ..second.entry }, ..second };
         if guard(Some(&node)).clear(&step, Ok(second.clone())).is_ok() {
             let (before, after) = (&first.entry, &second.entry);

@@ -9,7 +9,7 @@ use super::*;
 /// Looks at files of these paths, each with an inode of its own, and at directories of ten entries.
 fn sights(files: &[&str], directories: &[&str], entries: Option<u64>) -> Sights {
     let target =
-        |path: &str, is_directory| LogTarget { root: "app".to_owned(), path: path.parse().unwrap(), is_directory };
+        |path: &str, is_directory| RootedPath { root: "app".to_owned(), path: path.parse().unwrap(), is_directory };
     let mut targets = HashMap::new();
     for (number, path) in files.iter().enumerate() {
         let seen = with(sight("/x", path), |sight| sight.entry.identity.inode = 100 + number as u64);
@@ -23,8 +23,8 @@ fn sights(files: &[&str], directories: &[&str], entries: Option<u64>) -> Sights 
     Sights { targets, entries }
 }
 
-fn proposal(plugin: &str, wishes: Vec<Wish>) -> Proposal {
-    Proposal { plugin: plugin.to_owned(), wishes }
+fn proposal(plugin: &str, wishes: Vec<Wish>) -> ParsedProposal<Logs> {
+    Proposal { plugin: plugin.to_owned(), wishes }.into()
 }
 
 /// A run by flags of this plugin.
@@ -36,12 +36,12 @@ fn limited(limits: Limits) -> LogGuard<'static> {
     LogGuard::new(LogRails { limits, ..LogRails::default() }, now(), None)
 }
 
-fn planned(plan: &LogPlan) -> Vec<String> {
+fn planned(plan: &Plan<Logs>) -> Vec<String> {
     plan.steps.iter().map(|step| step.target().path.to_string()).collect()
 }
 
-fn codes(plan: &LogPlan) -> Vec<(String, &'static str, u8)> {
-    let code = |refused: &LogRefused| (refused.name(), refused.refusal.code(), refused.refusal.rail());
+fn codes(plan: &Plan<Logs>) -> Vec<(String, &'static str, u8)> {
+    let code = |refused: &Refused<Logs>| (refused.name.clone(), refused.refusal.code(), refused.refusal.rail());
     plan.refusals.iter().map(code).collect()
 }
 
@@ -58,7 +58,7 @@ fn every_wish_is_granted_or_refused_in_its_order() {
         &Wishes::default(),
     );
     assert_eq!(planned(&plan), ["b", "a", "d", "c"]);
-    assert_eq!(plan.steps.iter().map(LogStep::entries).sum::<u64>(), 13);
+    assert_eq!(plan.steps.iter().map(Step::entries).sum::<u64>(), 13);
     let expected = [
         told("app:../x", "BadPath", 7),
         told("app:a", "Duplicate", 1),
@@ -110,7 +110,7 @@ fn rail_6_a_wish_counts_for_the_file_and_not_for_its_name() {
     let mut run = |plugin: &str, sights| {
         let wishes = wishers(plugin).wishes(&state.confirmations);
         let plan = guard.review(vec![proposal(plugin, vec![file("a"), file("b")])], sights, &wishes);
-        state.count_wishes(&wishers(plugin), &crate::guard::Plan::default(), &plan);
+        state.count_wishes(&wishers(plugin), &Plan::default(), &plan);
         assert!(codes(&plan).iter().all(|(_, code, rail)| (*code, *rail) == ("NotConfirmed", 6)), "{plan:?}");
         planned(&plan)
     };
@@ -129,14 +129,14 @@ fn rail_6_what_is_gone_is_forgotten() {
         &Wishes::default(),
     );
     let mut state = State::new(now());
-    state.count_wishes(&wishers("p"), &crate::guard::Plan::default(), &plan);
+    state.count_wishes(&wishers("p"), &Plan::default(), &plan);
     assert_eq!(state.confirmations[0].logs.len(), 2, "what only the limits are against counts as well");
     let run = crate::state::LastRun {
         started_at: now(),
         finished_at: now(),
         ending: None,
-        totals: crate::report::Totals::default(),
-        log_totals: None,
+        images: crate::report::Totals::default(),
+        logs: None,
     };
     state.finish(run, [].into_iter(), plan.steps.iter());
     assert_eq!(state.confirmations[0].logs.keys().collect::<Vec<_>>(), ["1:101:5000000000"]);
@@ -150,9 +150,9 @@ fn linked(path: &str, inode: u64, links: u64) -> FileEntry {
 }
 
 /// Reviews the removal of these files, in this order.
-fn removals(files: &[FileEntry], rails: LogRails) -> LogPlan {
+fn removals(files: &[FileEntry], rails: LogRails) -> Plan<Logs> {
     let seen = |entry: &FileEntry| {
-        let target = LogTarget { root: "app".to_owned(), path: entry.path.clone(), is_directory: false };
+        let target = RootedPath { root: "app".to_owned(), path: entry.path.clone(), is_directory: false };
         let seen = Sight { entry: entry.clone(), ..sight("/x", &entry.path.to_string()) };
         (target, Ok(seen))
     };

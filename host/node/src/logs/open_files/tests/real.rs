@@ -5,7 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use holystone_core::guard::logs::LogRefusal;
+use holystone_core::guard::Refusal;
+use holystone_core::guard::logs::Logs;
 use holystone_core::proposal::Wish;
 
 use super::super::*;
@@ -52,7 +53,7 @@ fn scan(scene: &mut Scene) {
     scene.open_files = Arc::new(scene.roots.open_files(&processes));
 }
 
-fn refusal(scene: &Scene, wish: &Wish) -> LogRefusal {
+fn refusal(scene: &Scene, wish: &Wish) -> Refusal<Logs> {
     scene.judge(wish).expect_err("it is in use")
 }
 

@@ -9,7 +9,7 @@ use proptest::prelude::{Just, Strategy, any};
 use proptest::{collection, option, prop_assert, prop_assert_eq, prop_oneof, proptest, sample};
 
 use super::oracle::{NOW, PATTERNS, SPELLINGS, TAGS, minute, must_stay};
-use super::{Guard, GuardRails, Limits, RailPattern, container, id, image, sandbox, snapshot};
+use super::{GuardRails, ImageGuard, Limits, RailPattern, container, id, image, sandbox, snapshot};
 use crate::clock::{Clock, Doubt};
 use crate::container::{Container, ContainerState, ImageMentions, OutsideContainer, Pod, Sandbox};
 use crate::fixture::outside;
@@ -201,11 +201,11 @@ proptest! {
     /// Invariant 5: images in use, pinned, protected or needed for sandboxes are in no plan, whatever is wished.
     #[test]
     fn nothing_that_must_stay_is_in_a_plan(node in nodes(), rails in rails(), proposals in proposals()) {
-        let plan = Guard::new(&node, &rails).review(proposals);
+        let plan = ImageGuard::new(&node, &rails).review(proposals.into_iter().map(Into::into).collect());
         for step in &plan.steps {
-            let image = node.image(step.image().as_str()).expect("a step is about an image of the node");
+            let image = node.image(step.target().as_str()).expect("a step is about an image of the node");
             prop_assert_eq!(must_stay(&node, &rails, image), None, "{:?}", image);
-            let before = node.memory.wishes.get("random").and_then(|wishes| wishes.get(step.image().as_str()));
+            let before = node.memory.wishes.get("random").and_then(|wishes| wishes.get(step.target().as_str()));
             prop_assert!(before.unwrap_or(&0) + 1 >= rails.confirmations, "confirmed");
         }
     }
@@ -216,19 +216,19 @@ proptest! {
     fn every_wish_is_a_step_or_a_refusal(node in nodes(), rails in rails(), proposals in proposals()) {
         let wishes = proposals.iter().flat_map(|proposal| &proposal.wishes);
         let wished: Vec<Target> = wishes.map(|wish| wish.target.clone()).collect();
-        let plan = Guard::new(&node, &rails).review(proposals);
+        let plan = ImageGuard::new(&node, &rails).review(proposals.into_iter().map(Into::into).collect());
         prop_assert_eq!(plan.steps.len() + plan.refusals.len(), wished.len());
 
         let mut rest = wished.iter();
         for step in &plan.steps {
-            let target = Target::Image(step.image().as_str().to_owned());
+            let target = Target::Image(step.target().as_str().to_owned());
             prop_assert!(rest.any(|wished| *wished == target), "steps keep the order of the wishes");
         }
-        let different: HashSet<_> = plan.steps.iter().map(super::super::Step::image).collect();
+        let different: HashSet<_> = plan.steps.iter().map(super::super::Step::target).collect();
         prop_assert_eq!(different.len(), plan.steps.len());
 
         let limits = rails.limits;
-        let bytes: u64 = plan.steps.iter().map(super::super::Step::size_bytes).sum();
+        let bytes: u64 = plan.steps.iter().map(crate::guard::Step::size_bytes).sum();
         let steps = plan.steps.len() as u64;
         prop_assert!(limits.count.is_none_or(|limit| steps <= limit));
         prop_assert!(limits.bytes.is_none_or(|limit| bytes <= limit));
@@ -259,7 +259,7 @@ proptest! {
         let replayed = Snapshot::from_json(&text).unwrap();
         prop_assert_eq!(&replayed, &node);
 
-        let plan = |node| serde_json::to_string(&Guard::new(node, &rails).review(proposals.clone())).unwrap();
+        let plan = |node| serde_json::to_string(&ImageGuard::new(node, &rails).review(proposals.iter().cloned().map(Into::into).collect())).unwrap();
         prop_assert_eq!(plan(&node), plan(&replayed));
     }
 
@@ -268,11 +268,11 @@ proptest! {
     fn a_second_look_sees_what_has_changed(
         before in nodes(), rails in rails(), proposals in proposals(), after in nodes()
     ) {
-        let plan = Guard::new(&before, &rails).review(proposals);
-        let guard = Guard::new(&after, &rails);
+        let plan = ImageGuard::new(&before, &rails).review(proposals.into_iter().map(Into::into).collect());
+        let guard = ImageGuard::new(&after, &rails);
         for step in &plan.steps {
             if guard.clear(step).is_ok() {
-                let image = after.image(step.image().as_str()).expect("what is cleared is there");
+                let image = after.image(step.target().as_str()).expect("what is cleared is there");
                 prop_assert_eq!(must_stay(&after, &rails, image), None);
                 let known = |reference: &&str| step.references().iter().any(|judged| judged == reference);
                 prop_assert!(image.references().all(|reference| known(&reference)), "judged under all of its names");

@@ -1,11 +1,11 @@
 //! How many images each of the operator's patterns matched, and what to say of one that matched none.
 
-use super::Guard;
+use super::ImageGuard;
 use crate::image::Image;
 use crate::matches::{KnownNames, PatternMatch};
 use crate::pattern::Names;
 
-impl Guard<'_> {
+impl ImageGuard<'_> {
     /// Counts the images that each pattern of `protect` and `lift` matched, in this order.
     pub fn matches(&self) -> Vec<PatternMatch> {
         let patterns: Vec<_> = self.rails.protect.iter().chain(&self.rails.lift).collect();

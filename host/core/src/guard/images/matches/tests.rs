@@ -1,5 +1,6 @@
 use crate::fixture::{image, snapshot};
-use crate::guard::{Guard, GuardRails, RailPattern};
+use crate::guard::images::ImageGuard;
+use crate::guard::{GuardRails, RailPattern};
 use crate::snapshot::Snapshot;
 
 fn named(field: &str, pattern: &str) -> RailPattern {
@@ -24,7 +25,7 @@ fn node() -> Snapshot {
 /// The counts and notices of one protected pattern.
 fn protecting(pattern: &str) -> (u64, Vec<String>) {
     let (node, rails) = (node(), GuardRails { protect: vec![named("--protect", pattern)], ..GuardRails::default() });
-    let guard = Guard::new(&node, &rails);
+    let guard = ImageGuard::new(&node, &rails);
     let matches = guard.matches();
     let notices = guard.unmatched(&matches);
     (matches[0].matches, notices)
@@ -38,7 +39,7 @@ fn every_pattern_is_counted_under_its_field() {
         ..GuardRails::default()
     };
     let node = node();
-    let guard = Guard::new(&node, &rails);
+    let guard = ImageGuard::new(&node, &rails);
     let matches = guard.matches();
     assert_eq!(
         serde_json::to_value(&matches).unwrap(),
@@ -78,9 +79,9 @@ fn without_a_runtime_there_is_nothing_to_match() {
     let node = Snapshot::without_runtime(jiff::Timestamp::UNIX_EPOCH, "n");
     let rails =
         GuardRails { protect: vec![named("--protect", "nginx"), named("--protect", "*")], ..Default::default() };
-    let guard = Guard::new(&node, &rails);
+    let guard = ImageGuard::new(&node, &rails);
     let what = "no container runtime was asked, so these patterns have nothing to match: --protect";
     assert_eq!(guard.unmatched(&guard.matches()), [what]);
     let plain = GuardRails::default();
-    assert_eq!(Guard::new(&node, &plain).unmatched(&[]), Vec::<String>::new());
+    assert_eq!(ImageGuard::new(&node, &plain).unmatched(&[]), Vec::<String>::new());
 }

@@ -1,9 +1,10 @@
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
-use super::logs::LogRails;
-use super::{Guard, GuardRails, Limits, Plan, RailPattern, Refusal};
+use super::{ImageGuard, ImageObjection, Images};
 use crate::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
 use crate::fixture::{self, sandbox, snapshot};
+use crate::guard::logs::LogRails;
+use crate::guard::{GuardRails, Limits, Plan, RailPattern, Refusal};
 use crate::image::{Image, ImageId};
 use crate::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use crate::snapshot::Snapshot;
@@ -35,12 +36,12 @@ fn proposal(ids: &[String]) -> Proposal {
     Proposal { plugin: "greedy".to_owned(), wishes }
 }
 
-fn review(snapshot: &Snapshot, rails: &GuardRails, ids: &[String]) -> Plan {
-    Guard::new(snapshot, rails).review(vec![proposal(ids)])
+fn review(snapshot: &Snapshot, rails: &GuardRails, ids: &[String]) -> Plan<Images> {
+    ImageGuard::new(snapshot, rails).review(vec![proposal(ids).into()])
 }
 
 /// What the rails say to removing image 1 of this node.
-fn verdict(snapshot: &Snapshot, rails: &GuardRails) -> Result<(), Refusal> {
+fn verdict(snapshot: &Snapshot, rails: &GuardRails) -> Result<(), Refusal<Images>> {
     let plan = review(snapshot, rails, &[id(1)]);
     match plan.refusals.into_iter().next() {
         Some(refused) => Err(refused.refusal),
@@ -69,9 +70,9 @@ fn a_step_says_what_goes_and_on_whose_wish() {
     let node = snapshot(vec![image, fixture::image(&id(2), &[], &[])], Vec::new());
     let plan = review(&node, &GuardRails::default(), &[id(1), id(2)]);
     let step = &plan.steps[0];
-    assert_eq!((step.plugin(), step.image().as_str(), step.size_bytes()), ("greedy", id(1).as_str(), 100));
+    assert_eq!((step.plugin(), step.target().as_str(), step.size_bytes()), ("greedy", id(1).as_str(), 100));
     assert_eq!(step.references(), ["docker.io/a/b:1", "docker.io/a/b:2", &digest]);
-    assert_eq!((step.name(), plan.steps[1].name()), ("docker.io/a/b:1", id(2).as_str()));
+    assert_eq!((step.name(), plan.steps[1].name()), ("docker.io/a/b:1".to_owned(), id(2)));
     assert_eq!(step.reason().kind, ReasonKind::Unused);
 }
 
@@ -90,7 +91,8 @@ fn rail_1_unknown_images_are_refused() {
 fn rail_1_a_second_wish_is_refused_across_plugins() {
     let snapshot = snapshot(vec![image(1, &[])], Vec::new());
     let rails = GuardRails::default();
-    let plan = Guard::new(&snapshot, &rails).review(vec![proposal(&[id(1), id(1)]), proposal(&[id(1)])]);
+    let plan =
+        ImageGuard::new(&snapshot, &rails).review(vec![proposal(&[id(1), id(1)]).into(), proposal(&[id(1)]).into()]);
     assert_eq!(plan.steps.len(), 1);
     assert!(plan.refusals.iter().all(|refused| refused.refusal == Refusal::Duplicate));
     assert_eq!(plan.refusals.len(), 2);
@@ -111,7 +113,7 @@ fn rail_1_only_images_are_removed() {
     let mut wishes: Vec<Wish> = targets.into_iter().map(wish).collect();
     wishes.push(Wish { verb: Verb::Truncate, ..wish(Target::Image(id(1))) });
     wishes.push(Wish { verb: Verb::Other, ..wish(Target::Image(id(1))) });
-    let plan = Guard::new(&snapshot, &rails).review(vec![Proposal { plugin: "p".to_owned(), wishes }]);
+    let plan = ImageGuard::new(&snapshot, &rails).review(vec![Proposal { plugin: "p".to_owned(), wishes }.into()]);
     assert!(plan.steps.is_empty());
     assert!(plan.refusals.iter().all(|refused| refused.refusal == Refusal::NotOffered));
 }
@@ -156,14 +158,14 @@ fn rail_3_what_the_node_needs_stays() {
     let rails = GuardRails::default();
     let mut pinned = image(1, &["docker.io/a/b:1"]);
     pinned.pinned = true;
-    assert_eq!(verdict(&snapshot(vec![pinned], Vec::new()), &rails), Err(Refusal::Pinned));
+    assert_eq!(verdict(&snapshot(vec![pinned], Vec::new()), &rails), Err(ImageObjection::Pinned.into()));
 
     let digest = format!("docker.io/a/b@{}", id(9));
     let pinned_twice = format!("docker.io/a/b:1@{}", id(9));
     for reference in ["docker.io/a/b:1", "a/b:1", &id(1), &digest, &pinned_twice] {
         let mut node = snapshot(vec![fixture::image(&id(1), &["docker.io/a/b:1"], &[&digest])], Vec::new());
         node.node.sandbox_images = vec![reference.to_owned()];
-        assert_eq!(verdict(&node, &rails), Err(Refusal::SandboxImage), "{reference}");
+        assert_eq!(verdict(&node, &rails), Err(ImageObjection::SandboxImage.into()), "{reference}");
     }
     for tag in
         ["localhost/anything:1", "registry.k8s.io/pause:3.9", "quay.io/x/my-pause-amd64:1", "ghcr.io/x/holystone:1"]
@@ -186,7 +188,7 @@ fn rail_4_one_protected_tag_protects_the_image() {
 fn rail_3_our_own_images_stay() {
     let mut node = snapshot(vec![image(1, &["registry.example/tools/scrub:1"])], Vec::new());
     node.memory.own_images = [id(1)].into();
-    assert_eq!(verdict(&node, &GuardRails::default()), Err(Refusal::Own));
+    assert_eq!(verdict(&node, &GuardRails::default()), Err(ImageObjection::Own.into()));
 }
 
 #[test]
@@ -279,7 +281,7 @@ fn rail_5_is_asked_again_before_the_removal() {
     let plan = review(&before, &rails, &[id(1)]);
     let mut after = before.clone();
     after.sandboxes.push(pod("u", 60));
-    assert_eq!(Guard::new(&after, &rails).clear(&plan.steps[0]).unwrap_err().code(), "MayBeYoung");
+    assert_eq!(ImageGuard::new(&after, &rails).clear(&plan.steps[0]).unwrap_err().code(), "MayBeYoung");
 }
 
 #[test]
@@ -295,7 +297,7 @@ fn rail_6_a_wish_has_to_be_repeated() {
     }
     let refusal = verdict(&node, &rails).unwrap_err();
     assert_eq!((refusal.code(), refusal.rail()), ("NotConfirmed", 6));
-    assert!(refusal.to_string().contains("in 1 of 3 runs"), "{refusal}");
+    assert!(refusal.to_string().contains("in 1 of 3 required consecutive runs"), "{refusal}");
 }
 
 #[test]
@@ -305,7 +307,7 @@ fn rail_6_is_settled_when_the_step_is_made() {
     node.memory.wishes = [("greedy".to_owned(), [(id(1), 1)].into())].into();
     let plan = review(&node, &rails, &[id(1)]);
     node.memory.wishes.clear();
-    assert!(Guard::new(&node, &rails).clear(&plan.steps[0]).is_ok());
+    assert!(ImageGuard::new(&node, &rails).clear(&plan.steps[0]).is_ok());
 }
 
 #[test]
@@ -320,7 +322,7 @@ fn rail_8_count_and_bytes_leave_the_rest() {
     assert!(plan.refusals.iter().all(|refused| refused.refusal == Refusal::OverCount { limit: 2 }));
 
     let plan = review(&node, &limited(Limits { bytes: Some(250), ..Limits::default() }), &ids);
-    let kept: Vec<&str> = plan.steps.iter().map(|step| step.image().as_str()).collect();
+    let kept: Vec<&str> = plan.steps.iter().map(|step| step.target().as_str()).collect();
     assert_eq!(kept, [id(1), id(3)]);
 
     let plan = review(&node, &limited(Limits { count: Some(0), ..Limits::default() }), &ids);
@@ -344,11 +346,11 @@ fn rail_8_percent_rejects_the_whole_proposal() {
     assert!(plan.refusals.iter().all(|refused| refused.refusal == Refusal::OverPercent { limit: 50, wished: 60 }));
 
     // Together they would go over it: the second plugin is rejected, the first is not.
-    let guard = Guard::new(&node, &rails);
-    let plan = guard.review(vec![proposal(&ids[..4]), proposal(&ids[4..8])]);
+    let guard = ImageGuard::new(&node, &rails);
+    let plan = guard.review(vec![proposal(&ids[..4]).into(), proposal(&ids[4..8]).into()]);
     assert_eq!(plan.steps.len(), 4);
     // Wishing the same again does not count twice, and neither do images that are not there.
-    let plan = guard.review(vec![proposal(&ids[..5]), proposal(&ids[..5]), proposal(&[id(99)])]);
+    let plan = guard.review(vec![proposal(&ids[..5]).into(), proposal(&ids[..5]).into(), proposal(&[id(99)]).into()]);
     assert_eq!(plan.steps.len(), 5);
     let codes: Vec<&str> = plan.refusals.iter().map(|refused| refused.refusal.code()).collect();
     assert_eq!(codes, [["Duplicate"; 5].as_slice(), &["NotFound"]].concat());
@@ -362,7 +364,7 @@ fn a_step_is_judged_again() {
     let step = &plan.steps[0];
     let now = |images, containers| {
         let after = snapshot(images, containers);
-        Guard::new(&after, &rails).clear(step).map(|clearance| clearance.image().clone())
+        ImageGuard::new(&after, &rails).clear(step).map(|clearance| clearance.target().clone())
     };
 
     assert_eq!(now(before.images.clone(), Vec::new()), Ok(ImageId::new(id(1))));
@@ -378,7 +380,7 @@ fn a_step_is_judged_again() {
     assert_eq!(now(kept, Vec::new()).unwrap_err().code(), "Protected");
     let mut pinned = image(1, &["docker.io/a/b:1"]);
     pinned.pinned = true;
-    assert_eq!(now(vec![pinned], Vec::new()), Err(Refusal::Pinned));
+    assert_eq!(now(vec![pinned], Vec::new()), Err(ImageObjection::Pinned.into()));
 }
 
 #[test]
@@ -423,11 +425,11 @@ fn asked_by_name(images: Vec<Image>, tried: &[&str]) -> Option<String> {
     let mut node = snapshot(images, Vec::new());
     "CRI-O".clone_into(&mut node.node.runtime_name);
     let rails = GuardRails::default();
-    let guard = Guard::new(&node, &rails);
-    let step = guard.review(vec![proposal(&[id(1)])]).steps.remove(0);
+    let guard = ImageGuard::new(&node, &rails);
+    let step = guard.review(vec![proposal(&[id(1)]).into()]).steps.remove(0);
     let tried: Vec<String> = tried.iter().map(|name| (*name).to_owned()).collect();
     guard.clear_by_name(&step, &tried).unwrap().map(|clearance| {
-        assert_eq!(clearance.image().as_str(), id(1));
+        assert_eq!(clearance.target().as_str(), id(1));
         clearance.asked().to_owned()
     })
 }
@@ -443,8 +445,8 @@ fn an_image_is_asked_for_by_its_digests_first_and_by_each_name_once() {
     let mut other = snapshot(one(), Vec::new());
     "containerd".clone_into(&mut other.node.runtime_name);
     let rails = GuardRails::default();
-    let guard = Guard::new(&other, &rails);
-    let step = guard.review(vec![proposal(&[id(1)])]).steps.remove(0);
+    let guard = ImageGuard::new(&other, &rails);
+    let step = guard.review(vec![proposal(&[id(1)]).into()]).steps.remove(0);
     assert!(guard.clear_by_name(&step, &[]).unwrap().is_none(), "this runtime removes by id");
     assert_eq!(guard.clear(&step).unwrap().asked(), id(1));
 }

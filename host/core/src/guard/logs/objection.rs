@@ -3,22 +3,15 @@
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
 
-use super::{Obstacle, Unsettled};
+use super::{Logs, Obstacle};
+use crate::guard::{Objection, Refusal, Unsettled};
 use crate::logs::{FileKind, InUse, LogPath, PathError};
 use crate::text;
 
 /// Why nothing is done to a log file or directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogRefusal {
-    /// Rail 1: there is no such file or directory.
-    NotFound,
-    /// Rail 1: this host does not do that to that kind of thing.
-    NotOffered,
-    /// Rail 1: wished before, by this or an earlier plugin.
-    Duplicate,
+pub enum FileObjection {
     /// No log root has this name.
     NoSuchRoot,
     /// The path is none that the host would have shown.
@@ -125,35 +118,6 @@ pub enum LogRefusal {
         /// The time.
         at: Timestamp,
     },
-    /// Rail 6: it has not been wished in enough runs in a row.
-    NotConfirmed {
-        /// In how many it has been, this one included.
-        runs: u32,
-        /// In how many it has to be.
-        needed: u32,
-    },
-    /// Rail 8: the run has reached its number of files and directories.
-    OverCount {
-        /// The limit.
-        limit: u64,
-    },
-    /// Rail 8: it does not fit into what is left of the run's bytes.
-    OverBytes {
-        /// The limit, in bytes.
-        limit: u64,
-    },
-    /// Rail 8: the plugin's proposal as a whole is rejected.
-    OverPercent {
-        /// The limit, in percent of all entries beneath the log roots.
-        limit: u8,
-        /// What the proposal would have come to, in percent, rounded up.
-        wished: u64,
-    },
-    /// Rail 8: the same, because what its share is cannot be told.
-    Uncounted {
-        /// The limit, in percent.
-        limit: u8,
-    },
 }
 
 /// What has changed a short while ago.
@@ -170,23 +134,19 @@ pub enum Settling {
     },
 }
 
-impl LogRefusal {
-    /// Number of the rail that said no.
-    pub fn rail(&self) -> u8 {
-        match self {
-            Self::NotFound | Self::NotOffered | Self::Duplicate => 1,
-            Self::NotConfirmed { .. } => 6,
-            Self::OverCount { .. } | Self::OverBytes { .. } | Self::OverPercent { .. } | Self::Uncounted { .. } => 8,
-            _ => 7,
-        }
+impl From<FileObjection> for Refusal<Logs> {
+    fn from(objection: FileObjection) -> Self {
+        Self::Own(objection)
+    }
+}
+
+impl Objection for FileObjection {
+    fn rail(&self) -> u8 {
+        7
     }
 
-    /// A stable word for it, to count by.
-    pub fn code(&self) -> &'static str {
+    fn code(&self) -> &'static str {
         match self {
-            Self::NotFound => "NotFound",
-            Self::NotOffered => "NotOffered",
-            Self::Duplicate => "Duplicate",
             Self::NoSuchRoot => "NoSuchRoot",
             Self::BadPath { .. } => "BadPath",
             Self::RootItself => "RootItself",
@@ -213,21 +173,13 @@ impl LogRefusal {
             Self::Obstacle(_) => "Obstacle",
             Self::Unsettled { .. } => "Unsettled",
             Self::AheadOfClock { .. } => "AheadOfClock",
-            Self::NotConfirmed { .. } => "NotConfirmed",
-            Self::OverCount { .. } => "OverCount",
-            Self::OverBytes { .. } => "OverBytes",
-            Self::OverPercent { .. } => "OverPercent",
-            Self::Uncounted { .. } => "Uncounted",
         }
     }
 }
 
-impl fmt::Display for LogRefusal {
+impl fmt::Display for FileObjection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotFound => f.write_str("there is no such file or directory beneath the log root"),
-            Self::NotOffered => f.write_str("this host does not do that to this kind of target"),
-            Self::Duplicate => f.write_str("already wished earlier in this run"),
             Self::NoSuchRoot => f.write_str("no log root has this name"),
             Self::BadPath { problem } => write!(f, "the path is none that the host would have shown: {problem}"),
             Self::RootItself => f.write_str("it is the log root itself"),
@@ -265,21 +217,6 @@ impl fmt::Display for LogRefusal {
             Self::Obstacle(obstacle) => write!(f, "it cannot be removed as a whole: {obstacle}"),
             Self::Unsettled { touched, age, what } => what.sentence(f, *touched, *age),
             Self::AheadOfClock { path, at } => ahead(f, path.as_ref(), *at),
-            Self::NotConfirmed { runs, needed } => {
-                write!(f, "wished in {runs} of {needed} runs in a row that it takes")
-            }
-            Self::OverCount { limit } => {
-                write!(f, "over the limit of log files and directories per run, which is {limit}")
-            }
-            Self::OverBytes { limit } => write!(f, "over the limit of bytes per run, which is {limit}"),
-            Self::OverPercent { limit, wished } => write!(
-                f,
-                "proposal rejected: it is about {wished} % of all that is beneath the log roots, the limit is {limit} %"
-            ),
-            Self::Uncounted { limit } => write!(
-                f,
-                "proposal rejected: the limit is {limit} % of all that is beneath the log roots, and that could not be counted"
-            ),
         }
     }
 }
@@ -330,15 +267,5 @@ impl fmt::Display for Obstacle {
                 write!(f, "it has more in it than this host looks at, which ended at {}", shown(path))
             }
         }
-    }
-}
-
-impl Serialize for LogRefusal {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_struct("LogRefusal", 3)?;
-        out.serialize_field("rail", &self.rail())?;
-        out.serialize_field("code", self.code())?;
-        out.serialize_field("message", &self.to_string())?;
-        out.end()
     }
 }

@@ -1,0 +1,105 @@
+//! Images as a kind: their targets, and what a plan knows of them.
+
+use serde::Serialize;
+
+use super::ImageObjection;
+use crate::guard::{Clearance, Kind, Operation, Refusal, Step};
+use crate::image::{Image, ImageId};
+use crate::proposal::{Reason, Target, Verb};
+use crate::text;
+
+/// Images of the node's container runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Images;
+
+/// What a plan knows of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageFacts {
+    references: Vec<String>,
+}
+
+impl Kind for Images {
+    const NOT_FOUND: &'static str = "no image of this node has this id";
+    const THINGS: &'static str = "images";
+    const ALL: &'static str = "images";
+    /// Layers are shared.
+    const FREEABLE_BYTES: Option<u64> = None;
+
+    type Target = ImageId;
+    type Facts = ImageFacts;
+    type Objection = ImageObjection;
+    /// One of the image's names, where it has to be asked for by that.
+    type Permit = Option<String>;
+
+    fn is_kind_of(target: &Target) -> bool {
+        matches!(target, Target::Image(_))
+    }
+
+    fn parse(target: &Target) -> Result<ImageId, Refusal<Self>> {
+        match target {
+            Target::Image(id) => Ok(ImageId::new(id)),
+            _ => Err(Refusal::NotOffered),
+        }
+    }
+
+    fn operation(_: &ImageId, verb: Verb) -> Option<Operation> {
+        (verb == Verb::Remove).then_some(Operation::Remove)
+    }
+
+    fn name(target: &ImageId, facts: &ImageFacts) -> String {
+        text::shown(facts.references.first().map_or(target.as_str(), String::as_str))
+    }
+
+    fn key(target: &ImageId, _: &ImageFacts) -> String {
+        target.as_str().to_owned()
+    }
+
+    fn entries(_: &ImageFacts) -> u64 {
+        1
+    }
+
+    fn freeable_bytes(_: &ImageFacts) -> Option<u64> {
+        None
+    }
+
+    fn is_on(filesystem: &str) -> bool {
+        filesystem == "images"
+    }
+}
+
+impl ImageFacts {
+    /// Every tag and digest that the image had when it was judged.
+    pub fn references(&self) -> &[String] {
+        &self.references
+    }
+
+    pub(super) fn of(image: &Image) -> Self {
+        Self { references: image.references().map(str::to_owned).collect() }
+    }
+}
+
+impl Step<Images> {
+    /// Every tag and digest that the image had when it was judged.
+    pub fn references(&self) -> &[String] {
+        &self.facts.references
+    }
+
+    pub(super) fn of(plugin: &str, image: &Image, reason: &Reason) -> Self {
+        Self {
+            plugin: plugin.to_owned(),
+            target: image.id.clone(),
+            operation: Operation::Remove,
+            size_bytes: image.size_bytes,
+            reason: reason.clone(),
+            facts: ImageFacts::of(image),
+        }
+    }
+}
+
+impl Clearance<Images> {
+    /// What to ask the runtime for: the image's id, or the one of its names that [`ImageGuard::clear_by_name`](super::ImageGuard::clear_by_name) chose.
+    pub fn asked(&self) -> &str {
+        self.permit.as_deref().unwrap_or(self.target.as_str())
+    }
+}

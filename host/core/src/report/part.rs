@@ -1,0 +1,166 @@
+//! The part of a plan or a report that is about one kind of thing. The parts of all kinds have the same fields.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, StepResult, Swept};
+use crate::guard::{Kind, Plan, Refused, Step};
+use crate::text::percent;
+
+/// What is planned of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", bound = "")]
+pub struct PlanPart<K: Kind> {
+    /// The number of things of this kind that there are: images of the node, or entries beneath the log roots. Absent
+    /// when they were not counted, which beneath log roots only a limit of percent does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entries: Option<u64>,
+    /// The share of them that would be removed or truncated, in percent; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent_planned: Option<u8>,
+    /// What may be done and what may not.
+    #[serde(flatten)]
+    pub plan: Plan<K>,
+    /// Sums over the plan.
+    pub totals: PlanTotals,
+}
+
+/// Sums over a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanTotals {
+    /// Steps.
+    pub planned: usize,
+    /// Refusals.
+    pub refused: usize,
+    /// Entries that the steps are about: images, or files, links and directories with all that is in directories.
+    pub entries: u64,
+    /// Sum of the sizes of what would be removed or truncated: of images, as the runtime counts them, although they share
+    /// layers; of files, their apparent sizes. The filesystem will gain another number.
+    pub size_planned_bytes: u64,
+    /// What the filesystems should gain, as far as one can tell: what the files take on disk, those that keep a name left
+    /// out. Absent for images, of which one cannot tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeable_bytes: Option<u64>,
+}
+
+impl<K: Kind> PlanPart<K> {
+    /// Sums up a plan; `entries` is how many things of this kind there are, where they were counted.
+    pub fn new(plan: Plan<K>, entries: Option<u64>) -> Self {
+        let sum = |of: fn(&Step<K>) -> u64| plan.steps.iter().map(of).fold(0, u64::saturating_add);
+        let freeable = plan.steps.iter().map(|step| K::freeable_bytes(step.facts()));
+        let totals = PlanTotals {
+            planned: plan.steps.len(),
+            refused: plan.refusals.len(),
+            entries: sum(Step::entries),
+            size_planned_bytes: sum(Step::size_bytes),
+            freeable_bytes: freeable.fold(K::FREEABLE_BYTES, |sum, more| Some(sum?.saturating_add(more?))),
+        };
+        Self { entries, percent_planned: share(totals.entries, entries), plan, totals }
+    }
+}
+
+/// What became of the plan for one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", bound = "")]
+pub struct ReportPart<K: Kind> {
+    /// The number of things of this kind that there were, where they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entries: Option<u64>,
+    /// The share of them that was removed or truncated, in percent; absent when there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent_removed: Option<u8>,
+    /// Every step with its outcome, in the order of the plan.
+    pub steps: Vec<StepResult<K>>,
+    /// Every wish that was refused.
+    pub refusals: Vec<Refused<K>>,
+    /// Counts and sums.
+    pub totals: Totals,
+}
+
+impl<K: Kind> ReportPart<K> {
+    /// Puts together what a sweep did.
+    pub fn new(planned: PlanPart<K>, swept: Swept<K>) -> Self {
+        let mut remarks = swept.remarks;
+        let steps = planned.plan.steps.into_iter().zip(swept.outcomes).enumerate();
+        let steps: Vec<StepResult<K>> = steps
+            .map(|(place, (step, outcome))| {
+                let remark = remarks.remove(&place).unwrap_or_default();
+                StepResult { step, outcome, remark }
+            })
+            .collect();
+        let refusals = planned.plan.refusals;
+        let totals = Totals { refused: refusals.len(), ..Totals::of(&steps) };
+        let percent_removed = share(totals.entries, planned.entries);
+        Self { entries: planned.entries, percent_removed, steps, refusals, totals }
+    }
+
+    /// The steps whose target is gone, whoever removed it.
+    pub fn gone(&self) -> impl Iterator<Item = &Step<K>> {
+        self.steps.iter().filter(|result| result.outcome.is_gone()).map(|result| &result.step)
+    }
+}
+
+/// Counts and sums over a sweep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Totals {
+    /// Steps that the plan had.
+    pub planned: usize,
+    /// Images, files and whole directories removed.
+    pub removed: usize,
+    /// Files cut to zero length.
+    pub truncated: usize,
+    /// Those that had gone by themselves.
+    pub already_gone: usize,
+    /// Wishes refused by the review.
+    pub refused: usize,
+    /// Steps that a later look refused.
+    pub no_longer_allowed: usize,
+    /// Steps that were not tried because there was nothing more to be gained.
+    pub not_needed: usize,
+    /// Steps that were not attempted, because the run ended before.
+    pub not_attempted: usize,
+    /// Steps that failed, or left an image listed.
+    pub failed: usize,
+    /// Entries removed or truncated: images, or files, links and directories with all that was in directories.
+    pub entries: u64,
+    /// Sum of the sizes of what was removed or truncated: of images, as the runtime counts them; of files, the apparent
+    /// sizes, as they were judged. Not what the filesystem gained.
+    pub size_removed_bytes: u64,
+    /// What the filesystems gained, in bytes, by statvfs before and after; of several names of one filesystem, once. Other
+    /// writers count into it, runtimes free space late, and it is negative when the disk filled up meanwhile. Absent where
+    /// the mount point cannot be seen: what the runtime says that its store uses is no measurement of a disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filesystem_freed_bytes: Option<i64>,
+}
+
+impl Totals {
+    fn of<K: Kind>(steps: &[StepResult<K>]) -> Self {
+        let mut totals = Self { planned: steps.len(), ..Self::default() };
+        for StepResult { step, outcome, .. } in steps {
+            match outcome {
+                Outcome::Removed => totals.removed += 1,
+                Outcome::Truncated => totals.truncated += 1,
+                Outcome::AlreadyGone => totals.already_gone += 1,
+                Outcome::NoLongerAllowed(_) => totals.no_longer_allowed += 1,
+                Outcome::NotNeeded(_) => totals.not_needed += 1,
+                Outcome::NotAttempted(_) => totals.not_attempted += 1,
+                Outcome::StillListed | Outcome::Failed(_) => totals.failed += 1,
+            }
+            if outcome.is_done() {
+                totals.entries = totals.entries.saturating_add(step.entries());
+                totals.size_removed_bytes = totals.size_removed_bytes.saturating_add(step.size_bytes());
+            }
+        }
+        totals
+    }
+
+    /// Returns whether a step failed or was not attempted.
+    pub fn has_failures(&self) -> bool {
+        self.failed > 0 || self.not_attempted > 0
+    }
+}
+
+fn share(part: u64, whole: Option<u64>) -> Option<u8> {
+    percent(usize::try_from(part).unwrap_or(usize::MAX), usize::try_from(whole?).unwrap_or(usize::MAX))
+}

@@ -1,0 +1,66 @@
+//! Filesystems that cleaning is about, as they were measured.
+
+use serde::{Deserialize, Serialize};
+
+use crate::percent;
+
+/// One filesystem at one instant. All figures in bytes, or in inodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Filesystem {
+    /// What it holds: `images`, `containers` or `logs:NAME`.
+    pub name: String,
+    /// Which filesystem it is: equal exactly for those of one snapshot that are one. Empty where that cannot be seen.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub identity: String,
+    /// Where the runtime says that it is mounted; not shown to plugins.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mountpoint: String,
+    /// Size, by statvfs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity_bytes: Option<u64>,
+    /// What unprivileged writers can still use, by statvfs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub available_bytes: Option<u64>,
+    /// What the runtime says that the store uses (CRI `ImageFsInfo`); it may lag behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_bytes: Option<u64>,
+    /// Number of inodes, by statvfs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inodes: Option<u64>,
+    /// Inodes not in use, by statvfs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inodes_free: Option<u64>,
+}
+
+impl Filesystem {
+    /// The share of its bytes in use, in percent.
+    pub fn bytes_used(&self) -> Option<u64> {
+        let (capacity, available) = (self.capacity_bytes?, self.available_bytes?);
+        percent::rounded_up(capacity.saturating_sub(available), capacity)
+    }
+
+    /// The share of its inodes in use, in percent; nothing where they are not a fixed number.
+    pub fn inodes_used(&self) -> Option<u64> {
+        let (all, free) = (self.inodes?, self.inodes_free?);
+        percent::rounded_up(all.saturating_sub(free), all)
+    }
+
+    /// Returns whether two are known to be one.
+    pub fn is_same(&self, other: &Self) -> bool {
+        !self.identity.is_empty() && self.identity == other.identity
+    }
+}
+
+/// Gives each filesystem that is there under several names the figures of the first of them that has any: they are
+/// measured one after the other, and a busy disk would show different ones.
+pub fn share_figures(filesystems: &mut [Filesystem]) {
+    for place in 1..filesystems.len() {
+        let (before, rest) = filesystems.split_at_mut(place);
+        let Some(filesystem) = rest.first_mut() else { return };
+        if let Some(first) = before.iter().find(|other| other.is_same(filesystem) && other.capacity_bytes.is_some()) {
+            let Filesystem { capacity_bytes, available_bytes, inodes, inodes_free, .. } = *first;
+            *filesystem = Filesystem { capacity_bytes, available_bytes, inodes, inodes_free, ..filesystem.clone() };
+        }
+    }
+}
