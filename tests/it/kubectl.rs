@@ -84,7 +84,7 @@ impl User {
         let report = |result: &str, removed: u64, errors: Value| {
             json!({
                 "result": result, "errors": errors,
-                "totals": { "planned": removed, "removed": removed, "alreadyGone": 0, "refused": 2, "noLongerAllowed": 0,
+                "images": { "planned": removed, "removed": removed, "alreadyGone": 0, "refused": 2, "noLongerAllowed": 0,
                     "notNeeded": 0, "failed": 0, "sizeRemovedBytes": 1 << 20 },
             })
             .to_string()
@@ -206,13 +206,13 @@ async fn a_report_has_a_row_for_each_node_that_the_run_has_a_pod_on() {
     }
     let told = user.expect("report a", 2).await;
     assert!(
-        told.contains("no pod of the run a-1 of ops/a is left; its sums are in kubectl holystone status a"),
+        told.contains("no pod of the run a-1 of ops/a is left; its sums are in kubectl holystone status -n ops a"),
         "{told}"
     );
     user.api.edit("nodecleanups", "a", |object| object["status"] = Value::Null);
     drop(job);
     let told = user.expect("report a", 2).await;
-    assert!(told.contains("ops/a has not run yet; see kubectl holystone status a"), "{told}");
+    assert!(told.contains("ops/a has not run yet; see kubectl holystone status -n ops a"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,7 +221,7 @@ async fn runs_are_started_paused_and_resumed() {
     user.api.put("nodecleanups", node_cleanup("a", &json!({})));
     let asked = |object: &Value| object["metadata"]["annotations"]["holystone.dev/run-now"].as_str().map(str::to_owned);
     let out = user.expect("run-now a", 0).await;
-    assert_eq!(out, "ops/a: run requested; follow it with kubectl holystone status a\n");
+    assert_eq!(out, "ops/a: run requested; follow it with kubectl holystone status -n ops a\n");
     let first = asked(&user.cleanup("a")).unwrap();
     user.expect("run-now a", 0).await;
     assert_ne!(asked(&user.cleanup("a")).unwrap(), first, "another value is another run");
@@ -234,7 +234,7 @@ async fn runs_are_started_paused_and_resumed() {
     let before = asked(&user.cleanup("a"));
     let told = user.expect("run-now a", 2).await;
     assert!(
-        told.contains("ops/a is paused, and would ignore it; resume it first: kubectl holystone resume a"),
+        told.contains("ops/a is paused, and would ignore it; resume it first: kubectl holystone resume -n ops a"),
         "{told}"
     );
     assert_eq!(asked(&user.cleanup("a")), before);

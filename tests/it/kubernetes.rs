@@ -648,6 +648,8 @@ impl Suite {
 
     /// The API server refuses what the operator would not carry out, and nothing else.
     async fn admission_policy(&self) -> anyhow::Result<()> {
+        let beyond_the_lists = json!({ "logRoots": [{ "name": "a", "hostPath": "/etc" }] });
+        self.create_as_tenant("older", beyond_the_lists, &[]).await?;
         let policy = root().join("deploy/kustomize/components/admission-policy/policy.yaml");
         let policy = policy.to_str().context("a path")?;
         self.cluster.kubectl(&["apply", "--server-side", "--filename", policy]).await?;
@@ -683,6 +685,15 @@ impl Suite {
                 .await
                 .with_context(|| format!("{spec} was refused"))?;
         }
+        // What is older than the policy can be labelled and deleted, and its spec cannot be edited.
+        let older = ["nodecleanup", "older", "--namespace", NAMESPACE];
+        self.cluster.kubectl(&[&["label"][..], &older[..], &["a=b"][..]].concat()).await?;
+        let edit = ["--type=merge", "--patch", r#"{"spec":{"mode":"Enforce"}}"#];
+        let edited = self.cluster.kubectl(&[&["patch"][..], &older[..], &edit[..]].concat()).await;
+        ensure!(edited.is_err_and(|error| format!("{error:#}").contains("holystone-allowed")), "the edit was taken");
+        self.cluster
+            .kubectl(&[&["delete"][..], &older[..], &["--cascade=foreground", "--timeout=60s"][..]].concat())
+            .await?;
         self.cluster.kubectl(&["delete", "--filename", policy]).await?;
         self.said("the admission policy takes and refuses what it should");
         Ok(())

@@ -28,6 +28,7 @@
 //! 2. However many ticks were missed, the latest is taken. AdvancedCronJob gives up for good after 100.
 //! 3. `@every` wakes when the next tick is due. AdvancedCronJob waits a whole period from whenever it looked.
 //! 4. A time zone that is not known is an error. AdvancedCronJob would run in another zone.
+//! 5. A period of less than a second is an error. AdvancedCronJob takes zero and negative ones for one second.
 
 mod calendar;
 mod decision;

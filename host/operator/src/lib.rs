@@ -18,9 +18,13 @@ mod claims;
 mod daemons;
 mod events;
 mod hands;
+mod health;
 pub mod lease;
 pub mod operator;
+mod queue;
 mod reach;
+mod reconcile;
+mod settings;
 mod watch;
 pub mod world;
 
@@ -35,9 +39,11 @@ use crate::reach::ReachLayer;
 
 pub use access::{Access, AccessError, NodeReports};
 pub use daemons::{Ask, MOST_ANSWER, Whereabouts};
+pub use health::{OperatorHealth, Watcher};
 pub use kube::Client;
 pub use lease::{Lease, LeaseError};
-pub use operator::{Check, Operator, OperatorError, Settings, Standing};
+pub use operator::{Operator, OperatorError};
+pub use settings::{Check, Settings};
 
 /// What this is called where Kubernetes asks who wrote something.
 pub const MANAGER: &str = "holystone";

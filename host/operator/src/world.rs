@@ -330,6 +330,11 @@ impl World {
         Some(look(&observed))
     }
 
+    /// Returns whether a NodeCleanup has an AdvancedCronJob or a DaemonSet, by whatever spec it was made.
+    pub fn has_workload(&self, key: &Key) -> bool {
+        self.get(Kind::AdvancedCronJob, key).is_some() || self.daemon_set_of(key).is_some()
+    }
+
     fn get(&self, kind: Kind, key: &Key) -> Option<&Value> {
         self.objects.get(&kind)?.get(key)
     }

@@ -59,10 +59,13 @@ async fn report(access: &Access, name: &str, node: Option<&str>, format: Format)
     let cleanup = access.get(name).await?;
     let full = format!("{}/{name}", access.namespace());
     let Some(NodeReports { run, nodes }) = access.reports(&cleanup).await? else {
-        bail!("{full} has not run yet; see kubectl holystone status {name}");
+        bail!("{full} has not run yet; see kubectl holystone status -n {} {name}", access.namespace());
     };
     if nodes.is_empty() {
-        bail!("no pod of the run {run} of {full} is left; its sums are in kubectl holystone status {name}");
+        bail!(
+            "no pod of the run {run} of {full} is left; its sums are in kubectl holystone status -n {} {name}",
+            access.namespace()
+        );
     }
     let shown: Vec<NodeReport> =
         nodes.iter().filter(|state| node.is_none_or(|node| state.node == node)).map(NodeReport::of).collect();
@@ -76,14 +79,18 @@ async fn run_now(access: &Access, name: &str) -> anyhow::Result<()> {
     let cleanup = Shown::of(&access.get(name).await?)?;
     let full = format!("{}/{name}", access.namespace());
     if cleanup.paused {
-        bail!("{full} is paused, and would ignore it; resume it first: kubectl holystone resume {name}");
+        bail!(
+            "{full} is paused, and would ignore it; resume it first: kubectl holystone resume -n {} {name}",
+            access.namespace()
+        );
     }
     if cleanup.engine == Engine::DaemonSet.kind() {
         bail!("{full} runs as a DaemonSet, whose daemons keep the schedule themselves: it cannot be run by hand");
     }
     let value = Timestamp::now().to_string();
     access.change(name, &json!({ "metadata": { "annotations": { RUN_NOW: value } } })).await?;
-    output::lines([format!("{full}: run requested; follow it with kubectl holystone status {name}")].into_iter())
+    let follow = format!("kubectl holystone status -n {} {name}", access.namespace());
+    output::lines([format!("{full}: run requested; follow it with {follow}")].into_iter())
 }
 
 async fn set_paused(access: &Access, name: &str, paused: bool) -> anyhow::Result<()> {

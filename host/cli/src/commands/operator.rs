@@ -8,8 +8,9 @@ use holystone_agent::{CacheDir, Checker, notices_of_manifest};
 use holystone_core::manifest;
 use holystone_core::manifest::status::NodeCleanupStatus;
 use holystone_core::text;
-use holystone_operator::operator::Watcher;
-use holystone_operator::{Ask, Check, Lease, MOST_ANSWER, Operator, Settings, Standing, Whereabouts, lease};
+use holystone_operator::{
+    Ask, Check, Lease, MOST_ANSWER, Operator, OperatorHealth, Settings, Watcher, Whereabouts, lease,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::OperatorArguments;
@@ -36,7 +37,7 @@ pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Ex
         },
     );
     if let Some(address) = arguments.listen.address() {
-        tokio::spawn(http::serve(http::listen(address).await?, Arc::new(OperatorHealth(operator.watcher()))));
+        tokio::spawn(http::serve(http::listen(address).await?, Arc::new(HealthPages(operator.watcher()))));
     }
     let mut lease = lease.map(|namespace| Lease::new(client, namespace, &identity));
     let watcher = operator.watcher();
@@ -98,19 +99,19 @@ fn ask() -> Ask {
 }
 
 /// The answers of the operator over HTTP.
-struct OperatorHealth(Watcher);
+struct HealthPages(Watcher);
 
-impl Answers for OperatorHealth {
+impl Answers for HealthPages {
     fn is_alive(&self) -> bool {
         self.0.is_alive()
     }
 
     fn is_ready(&self) -> bool {
-        true
+        self.0.is_ready()
     }
 
     fn metrics(&self) -> String {
-        metrics(&self.0.standing())
+        metrics(&self.0.health())
     }
 }
 
@@ -160,7 +161,7 @@ const FAMILIES: [Family; 10] = [
     ),
 ];
 
-fn metrics(standing: &Standing) -> String {
+fn metrics(health: &OperatorHealth) -> String {
     let mut page = Page::default();
     page.family("holystone_build_info", "gauge", "Version of Holystone.");
     page.value("holystone_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
@@ -169,15 +170,15 @@ fn metrics(standing: &Standing) -> String {
         page.value("process_resident_memory_bytes", &[], bytes);
     }
     page.family("holystone_operator_leader", "gauge", "Whether this replica is the one that acts.");
-    page.value("holystone_operator_leader", &[], f64::from(u8::from(standing.is_leader)));
+    page.value("holystone_operator_leader", &[], f64::from(u8::from(health.is_leader)));
     page.family("holystone_operator_reconciles_total", "counter", "How often NodeCleanups were looked at.");
-    page.value("holystone_operator_reconciles_total", &[("result", "done")], count(standing.done));
-    page.value("holystone_operator_reconciles_total", &[("result", "failed")], count(standing.failed));
+    page.value("holystone_operator_reconciles_total", &[("result", "done")], count(health.done));
+    page.value("holystone_operator_reconciles_total", &[("result", "failed")], count(health.failed));
     page.family("holystone_operator_node_cleanups", "gauge", "NodeCleanups that are looked after.");
-    page.value("holystone_operator_node_cleanups", &[], count(standing.cleanups.len() as u64));
+    page.value("holystone_operator_node_cleanups", &[], count(health.cleanups.len() as u64));
     for (name, help, figure) in FAMILIES {
         page.family(name, "gauge", help);
-        for ((namespace, cleanup), status) in &standing.cleanups {
+        for ((namespace, cleanup), status) in &health.cleanups {
             if let Some(value) = figure(status) {
                 page.value(name, &[("namespace", namespace), ("name", cleanup)], value);
             }
@@ -185,7 +186,7 @@ fn metrics(standing: &Standing) -> String {
     }
     let name = "holystone_nodecleanup_nodes";
     page.family(name, "gauge", "Nodes of the last run, by what came of it there.");
-    for ((namespace, cleanup), status) in &standing.cleanups {
+    for ((namespace, cleanup), status) in &health.cleanups {
         let Some(run) = &status.last_run else { continue };
         let nodes = &run.nodes;
         for (state, number) in [
@@ -200,7 +201,7 @@ fn metrics(standing: &Standing) -> String {
     }
     let name = "holystone_nodecleanup_refusals";
     page.family(name, "gauge", "Wishes that the guard rails refused in the last run, by the code of the reason.");
-    for ((namespace, cleanup), status) in &standing.cleanups {
+    for ((namespace, cleanup), status) in &health.cleanups {
         for refusal in status.last_run.iter().flat_map(|run| &run.refusals) {
             let figure = count(refusal.count);
             page.value(name, &[("namespace", namespace), ("name", cleanup), ("code", &refusal.code)], figure);

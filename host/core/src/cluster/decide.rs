@@ -126,6 +126,12 @@ impl std::fmt::Display for Action {
     }
 }
 
+/// Why a run that is asked for does not start.
+const NOT_READY: &str = "nothing is started before the condition Ready is true; give the annotation another value then";
+
+/// The longest word of the annotation that is kept as it is.
+const LONGEST_WORD: usize = 64;
+
 /// Something for people to know, as a Kubernetes Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventNote {
@@ -189,9 +195,10 @@ pub fn decide(observed: &Observed<'_>) -> Decided {
     let before: NodeCleanupStatus = serde_json::from_value(observed.object["status"].clone()).unwrap_or_default();
     let mut step = Step { observed, before, actions: Vec::new(), events: Vec::new(), again: None, is_stuck: false };
     if !observed.object["metadata"]["deletionTimestamp"].is_null() {
-        // What belongs to it goes with it.
+        // What belongs to it goes with it; until a finalizer lets it, nothing more is started.
+        step.start_nothing();
         let status = step.before.clone();
-        return Decided { actions: Vec::new(), status, is_news: false, events: Vec::new(), again: None };
+        return Decided { actions: step.actions, status, is_news: false, events: Vec::new(), again: None };
     }
     if step.before.operator.as_deref() != Some(observed.operator) {
         // Nothing is done before it is known that no other operator does it.
@@ -254,12 +261,14 @@ impl Step<'_> {
         let ready = Outlook::bad(ConditionReason::InvalidSpec, message.clone());
         let (last_run, plugins, resolved) = self.last_run(None);
         let scheduled = Outlook::bad(ConditionReason::InvalidSpec, "nothing is started while the spec cannot be used");
-        self.status(
-            None,
-            &[("Ready", ready), ("Scheduled", scheduled), ("PluginsResolved", resolved)],
-            last_run,
-            plugins,
-        )
+        let outlooks = [("Ready", ready), ("Scheduled", scheduled), ("PluginsResolved", resolved)];
+        let mut status = self.status(None, &outlooks, last_run, plugins);
+        // Otherwise a run that was asked for long ago would start as soon as the spec is mended.
+        if let Some(word) = self.asked_now(self.before.run_now.as_deref()) {
+            self.ignore_run_now(NOT_READY);
+            status.run_now = Some(word);
+        }
+        status
     }
 
     fn of_valid(&mut self, manifest: &NodeCleanup) -> NodeCleanupStatus {
@@ -274,13 +283,20 @@ impl Step<'_> {
             problem
         } else if needs_kruise && !self.observed.has_kruise {
             self.wait(PATIENCE);
+            if let Some(word) = self.asked_now(run_now.as_deref()) {
+                self.ignore_run_now(NOT_READY);
+                run_now = Some(word);
+            }
             let message = "OpenKruise is not installed: there is no AdvancedCronJob and BroadcastJob in the group \
                            apps.kruise.io; install it, or set spec.rollout.engine to DaemonSet";
             Outlook::bad(ConditionReason::OpenKruiseMissing, message)
         } else {
             rendered.workload = self.owned(marked(rendered.workload));
             let ready = self.workload(manifest, &rendered, &mut once);
-            self.run_now(manifest, rendered.engine, &mut run_now);
+            // What is being recreated is there in a moment.
+            if ready.is_true || ready.reason != ConditionReason::Replacing {
+                self.run_now(manifest, rendered.engine, &ready, &mut run_now);
+            }
             ready
         };
         self.prune(name_of(&rendered.config_map));
@@ -485,7 +501,8 @@ impl Step<'_> {
         }
         job["metadata"]["annotations"][AFTER] = before.into();
         self.actions.push(Action::Create(job));
-        self.note(EventReason::RunStarted, note);
+        let run = Some(("BroadcastJob", name));
+        self.events.push(EventNote { run, ..EventNote::normal(EventReason::RunStarted, note) });
         None
     }
 
@@ -535,29 +552,46 @@ impl Step<'_> {
     }
 
     /// Does what the annotation asks for, or says why not; either way that value of it is done with.
-    fn run_now(&mut self, manifest: &NodeCleanup, engine: Engine, done: &mut Option<String>) {
-        let Some(word) = manifest.metadata.annotations.get(RUN_NOW).filter(|word| done.as_ref() != Some(word)) else {
-            return;
-        };
+    fn run_now(&mut self, manifest: &NodeCleanup, engine: Engine, ready: &Outlook, done: &mut Option<String>) {
+        let Some(word) = self.asked_now(done.as_deref()) else { return };
         let ignored = if engine == Engine::DaemonSet {
             Some("it means nothing with a DaemonSet, whose daemons keep the time")
         } else if manifest.spec.paused {
             Some("spec.paused is set; give the annotation another value when it is not set any more")
+        } else if !ready.is_true {
+            Some(NOT_READY)
         } else {
             None
         };
         if let Some(reason) = ignored {
-            let note = format!("the annotation {RUN_NOW} is ignored: {reason}");
-            self.events.push(EventNote::warning(EventReason::RunNowIgnored, note));
+            self.ignore_run_now(reason);
         } else {
-            let job = self.owned(marked(run_now(manifest, self.observed.site, word)));
+            let job =
+                self.owned(marked(run_now(manifest, self.observed.site, self.annotation(RUN_NOW).unwrap_or_default())));
             let note = format!("started BroadcastJob {}, as the annotation {RUN_NOW} asks", name_of(&job));
             let before = done.clone();
             if self.start(job, before.as_deref(), note).is_some() {
                 return;
             }
         }
-        *done = Some(word.clone());
+        *done = Some(word);
+    }
+
+    /// Returns the word by which a run is asked for now, if that is another one than was heeded last. A long one is kept as
+    /// its digest: it is in the status.
+    fn asked_now(&self, done: Option<&str>) -> Option<String> {
+        let word = self.annotation(RUN_NOW)?;
+        let word = if word.len() > LONGEST_WORD { crate::digest::of(word.as_bytes()) } else { word.to_owned() };
+        (done != Some(word.as_str())).then_some(word)
+    }
+
+    fn annotation(&self, name: &str) -> Option<&str> {
+        self.observed.object["metadata"]["annotations"][name].as_str()
+    }
+
+    fn ignore_run_now(&mut self, reason: &str) {
+        let note = format!("the annotation {RUN_NOW} is ignored: {reason}");
+        self.events.push(EventNote::warning(EventReason::RunNowIgnored, note));
     }
 
     /// Deletes runs that the NodeCleanup started itself: those over the history limits, and those that go on by a spec
@@ -584,7 +618,13 @@ impl Step<'_> {
             let prefix = format!("{}-o", manifest.metadata.name);
             !is_over(job) && name_of(job).starts_with(&prefix) && Some(name_of(job)) != once
         };
-        excess.extend((0..own.len()).filter(|place| is_outdated(own[*place])));
+        for (place, job) in own.iter().enumerate().filter(|(_, job)| is_outdated(job)) {
+            excess.push(place);
+            let name = name_of(job).to_owned();
+            let note = format!("deleted BroadcastJob {name}, whose run had not ended, because the spec has changed");
+            let run = Some(("BroadcastJob", name));
+            self.events.push(EventNote { run, ..EventNote::warning(EventReason::Deleted, note) });
+        }
         let excess = excess.into_iter().map(|place| Action::Delete(own[place].clone()));
         let excess: Vec<Action> = excess.filter(|action| !self.actions.contains(action)).collect();
         self.actions.extend(excess);

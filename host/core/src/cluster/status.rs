@@ -186,7 +186,7 @@ impl<'a> Step<'a> {
             self.is_not_made(job, run, unseen, age);
         }
         if run.nodes.desired == 0 && (is_over(job) || age >= PATIENCE) {
-            let message = self.no_node();
+            let message = if is_taken_up(job) { self.no_node() } else { NOT_TAKEN_UP.to_owned() };
             tell(run, message, 0);
         }
         self.observe_again(folded.again);
@@ -296,10 +296,11 @@ impl<'a> Step<'a> {
             return self.waits_for_a_person(run);
         }
         if nodes.desired == 0 && !run.errors.is_empty() {
-            return Some(Outlook::bad(
-                ConditionReason::NoNodeMatches,
-                format!("{} has nowhere to run: {}", run.name, why()),
-            ));
+            return Some(if why() == NOT_TAKEN_UP {
+                Outlook::bad(ConditionReason::PodsNotStarted, format!("no pod of {} has started: {}", run.name, why()))
+            } else {
+                Outlook::bad(ConditionReason::NoNodeMatches, format!("{} has nowhere to run: {}", run.name, why()))
+            });
         }
         if self.is_stuck {
             let nodes = counted(nodes.waiting as usize, "node", "nodes");
@@ -398,6 +399,15 @@ impl<'a> Step<'a> {
         let is_of_daemons = run.name == object_name(name_of(self.observed.object));
         (if is_of_daemons { "DaemonSet" } else { "BroadcastJob" }, run.name.clone())
     }
+}
+
+/// What is said of a BroadcastJob without a status.
+const NOT_TAKEN_UP: &str =
+    "OpenKruise has not taken up the BroadcastJob; see whether its manager (kruise-controller-manager) runs";
+
+/// Returns whether OpenKruise has counted the nodes of a job, or has ended it.
+fn is_taken_up(job: &Value) -> bool {
+    is_over(job) || !job["status"]["desired"].is_null()
 }
 
 /// Says what came of a run: what a dry run would remove, the reasons of refusals, and what went wrong on most nodes.
@@ -515,11 +525,13 @@ pub(super) fn name_taken(kind: &str, name: &str) -> String {
 }
 
 /// The status when something that was decided could not be done: it was not, and Ready says why; and an event, if that is
-/// news. What would count as done once it is in the status stays as it was.
+/// news. What would count as done once it is in the status stays as it was. `has_workload` says whether an AdvancedCronJob
+/// or a DaemonSet of the NodeCleanup is there all the same.
 pub fn not_applied(
     object: &Value,
     decided: &NodeCleanupStatus,
     obstacle: &Obstacle,
+    has_workload: bool,
     now: Timestamp,
 ) -> (NodeCleanupStatus, Option<EventNote>) {
     let before: NodeCleanupStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
@@ -532,11 +544,22 @@ pub fn not_applied(
     (status.once, status.once_generation) = (before.once, before.once_generation);
     status.run_now = before.run_now;
     let was = before.conditions.iter().find(|before| before.kind == "Ready" && before.status == "False");
-    for condition in status.conditions.iter_mut().filter(|condition| condition.kind == "Ready") {
+    // Nothing has been started by a spec that could not be applied. What an earlier one left in place goes on.
+    let is_scheduled = has_workload || status.next_schedule_time.is_none();
+    if !is_scheduled {
+        status.next_schedule_time = None;
+    }
+    for condition in &mut status.conditions {
+        let message = match condition.kind.as_str() {
+            "Ready" => message.as_str(),
+            "Scheduled" if !is_scheduled => "nothing is started before Ready is true",
+            _ => continue,
+        };
+        let was = before.conditions.iter().find(|before| before.kind == condition.kind && before.status == "False");
         condition.last_transition_time = was.map_or(whole_second(now), |was| was.last_transition_time);
         "False".clone_into(&mut condition.status);
         reason.as_str().clone_into(&mut condition.reason);
-        condition.message.clone_from(&message);
+        message.clone_into(&mut condition.message);
     }
     // The API server's words may be others each time.
     let is_new = was

@@ -16,7 +16,10 @@ const UNITS: [(&str, u128); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// Reads a period: whole seconds, rounded down, at least one.
+/// The shortest period, in nanoseconds. OpenKruise takes shorter and negative ones for one second; they are mistakes.
+const SHORTEST: i128 = 1_000_000_000;
+
+/// Reads a period: whole seconds, rounded down.
 pub(super) fn parse(text: &str) -> Result<SignedDuration, String> {
     let nanoseconds = nanoseconds(text).ok_or_else(|| {
         format!(
@@ -24,7 +27,10 @@ pub(super) fn parse(text: &str) -> Result<SignedDuration, String> {
             text::shown(text)
         )
     })?;
-    let seconds = nanoseconds.div_euclid(1_000_000_000).max(1);
+    if nanoseconds < SHORTEST {
+        return Err(format!("{:?} is no period for @every: the shortest is 1s", text::shown(text)));
+    }
+    let seconds = nanoseconds.div_euclid(1_000_000_000);
     Ok(SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(1)))
 }
 

@@ -1,6 +1,6 @@
 //! What is decided about what is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -214,11 +214,11 @@ fn done(node: &str, removed: usize) -> NodeState {
 
 fn report(removed: usize) -> Brief {
     let totals = Totals { removed, ..Default::default() };
-    let outcome = crate::daemon::Outcome {
+    let outcome = crate::daemon::RunSummary {
         result: crate::daemon::RunResult::Done,
         message: None,
-        totals: Some(totals),
-        log_totals: None,
+        images: Some(totals),
+        logs: None,
     };
     Brief::of_record(outcome)
 }
@@ -704,7 +704,7 @@ fn a_dry_run_says_what_it_would_remove_in_the_status_and_in_an_event() {
     cluster.run("stale-1", "completed", cluster.now);
     for (node, planned) in [("a", 3), ("b", 4)] {
         let mut brief = report(0);
-        brief.outcome.totals = Some(Totals { planned, refused: 5, ..Totals::default() });
+        brief.outcome.images = Some(Totals { planned, refused: 5, ..Totals::default() });
         let repository = |name: &str, count, size_bytes| PlannedRepository { name: name.to_owned(), count, size_bytes };
         let repositories = vec![repository("docker.io/a/b", planned - 1, 3 << 30), repository("c", 1, 1 << 20)];
         brief.planned = Some(Planned { size_bytes: (3 << 30) + (1 << 20), repositories });
@@ -994,7 +994,7 @@ fn another_version_of_the_operator_starts_nothing_again() {
     let decided = cluster.look();
     let refused = Obstacle::Refused("forbidden".to_owned());
     let status =
-        not_applied(&cluster.object, &decided.status, &refused, Timestamp::from_second(cluster.now).unwrap()).0;
+        not_applied(&cluster.object, &decided.status, &refused, true, Timestamp::from_second(cluster.now).unwrap()).0;
     cluster.object["status"] = serde_json::to_value(status).unwrap();
     assert!(cluster.step().1.iter().any(|done| done.starts_with("create BroadcastJob stale-o")));
 }
@@ -1849,24 +1849,24 @@ fn what_could_not_be_done_is_not_taken_for_done() {
     let decided = cluster.look();
     let now = Timestamp::from_second(cluster.now).unwrap();
     let refused = Obstacle::Refused("forbidden".to_owned());
-    let (status, event) = not_applied(&cluster.object, &decided.status, &refused, now);
+    let (status, event) = not_applied(&cluster.object, &decided.status, &refused, true, now);
     assert_eq!(condition(&status, "Ready"), ("False", "ApplyFailed"));
     assert_eq!(event.map(|event| (event.reason.as_str(), event.note)), Some(("ApplyFailed", "forbidden".to_owned())));
     assert_eq!((status.once.as_ref(), status.run_now.as_ref()), (None, None));
     let long = format!("failed calling webhook {}: connection refused", "x".repeat(2_000));
-    let message = not_applied(&cluster.object, &decided.status, &Obstacle::Refused(long), now).1.unwrap().note;
+    let message = not_applied(&cluster.object, &decided.status, &Obstacle::Refused(long), true, now).1.unwrap().note;
     assert!(message.starts_with("failed calling webhook x") && message.ends_with("x: connection refused"), "{message}");
     assert_eq!(message.chars().count(), 600);
     cluster.object["status"] = serde_json::to_value(&status).unwrap();
     assert!(!is_news(&cluster.object, &status));
     assert_eq!(cluster.look().actions, decided.actions, "it is tried again");
     let again = Obstacle::Refused("forbidden, once more".to_owned());
-    assert_eq!(not_applied(&cluster.object, &decided.status, &again, now).1, None, "it is told once");
+    assert_eq!(not_applied(&cluster.object, &decided.status, &again, true, now).1, None, "it is told once");
     let create = &decided.actions[0];
     let taken = create.obstacle(true, "already exists".to_owned());
     let name = name_of_config_map(create);
     assert_eq!(taken, Obstacle::NameTaken { kind: "ConfigMap".to_owned(), name: name.clone() });
-    let (status, event) = not_applied(&cluster.object, &decided.status, &taken, now);
+    let (status, event) = not_applied(&cluster.object, &decided.status, &taken, true, now);
     assert_eq!(condition(&status, "Ready"), ("False", "NameTaken"));
     assert_eq!(
         event.unwrap().note,
@@ -1900,7 +1900,7 @@ fn only_ready_says_what_could_not_be_done_and_since_when() {
         (9, taken("b"), Some("NameTaken")),
         (10, refused(), Some("ApplyFailed")),
     ] {
-        let (status, note) = not_applied(&cluster.object, &decided, &obstacle, at(seconds));
+        let (status, note) = not_applied(&cluster.object, &decided, &obstacle, true, at(seconds));
         assert_eq!(others(&status), others(&decided));
         assert_eq!((status.conditions[0].kind.as_str(), status.conditions[0].status.as_str()), ("Ready", "False"));
         assert_eq!(status.conditions[0].last_transition_time, at(5), "after {seconds} s");
@@ -1966,4 +1966,170 @@ fn what_is_wanted_is_there_beside_what_others_add() {
 
 fn name_of_config_map(action: &Action) -> String {
     action.object()["metadata"]["name"].as_str().unwrap().to_owned()
+}
+
+/// Something that happens to a cluster.
+type Change = fn(&mut Cluster);
+
+/// The events of a decision, with the run that each is about.
+fn told(decided: &Decided) -> Vec<(&str, &str, Option<&str>)> {
+    let events = decided.events.iter();
+    events
+        .map(|event| {
+            let run = event.run.as_ref().map(|(kind, name)| {
+                assert_eq!(*kind, "BroadcastJob");
+                name.as_str()
+            });
+            (event.reason.as_str(), event.note.as_str(), run)
+        })
+        .collect()
+}
+
+#[test]
+fn each_start_is_an_event_of_its_own_run() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    let mut names = BTreeSet::new();
+    for word in ["x", "y"] {
+        cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: word });
+        let (decided, done) = cluster.step();
+        let name = done[0].strip_prefix("create BroadcastJob ").unwrap().to_owned();
+        let note = format!("started BroadcastJob {name}, as the annotation holystone.dev/run-now asks");
+        assert_eq!(told(&decided), [("RunStarted", note.as_str(), Some(name.as_str()))]);
+        names.insert(name);
+    }
+    assert_eq!(names.len(), 2);
+}
+
+#[test]
+fn a_run_that_is_asked_for_before_ready_is_true_is_refused_and_not_made_up_for() {
+    const WHY: &str = "the annotation holystone.dev/run-now is ignored: nothing is started before the condition Ready is \
+                       true; give the annotation another value then";
+    let ask = |cluster: &mut Cluster| cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: "x" });
+    let ways: [(&str, Change, Change); 4] = [
+        (
+            "InvalidSpec",
+            |cluster| cluster.edit("timeZone", json!("Europe/Nix")),
+            |cluster| cluster.edit("timeZone", json!("Europe/Berlin")),
+        ),
+        ("OpenKruiseMissing", |cluster| cluster.has_kruise = false, |cluster| cluster.has_kruise = true),
+        (
+            "NameTaken",
+            |cluster| {
+                cluster.cron_job =
+                    Some(json!({ "kind": "AdvancedCronJob", "metadata": { "name": "stale", "uid": "x" }, "spec": {} }));
+            },
+            |cluster| cluster.cron_job = None,
+        ),
+        (
+            "WaitingForRun",
+            |cluster| {
+                cluster.run("stale-1", "running", cluster.now);
+                cluster.edit("plugins", plugins("b/*"));
+            },
+            |cluster| cluster.run("stale-1", "completed", cluster.now - 600),
+        ),
+    ];
+    for (reason, break_it, mend) in ways {
+        let mut cluster = scheduled();
+        cluster.settle();
+        break_it(&mut cluster);
+        cluster.step();
+        cluster.step();
+        ask(&mut cluster);
+        let (decided, done) = cluster.step();
+        assert_eq!(condition(&decided.status, "Ready"), ("False", reason));
+        assert!(!done.iter().any(|done| done.starts_with("create BroadcastJob")), "{reason}: {done:?}");
+        assert!(told(&decided).contains(&("RunNowIgnored", WHY, None)), "{reason}: {:?}", decided.events);
+        assert_eq!(decided.status.run_now.as_deref(), Some("x"), "{reason}");
+        let (decided, _) = cluster.step();
+        assert!(told(&decided).is_empty(), "{reason}: it is reported once: {:?}", decided.events);
+        mend(&mut cluster);
+        for _ in 0..4 {
+            let (_, done) = cluster.step();
+            assert!(!done.iter().any(|done| done.starts_with("create BroadcastJob")), "{reason}: {done:?}");
+        }
+    }
+}
+
+#[test]
+fn a_long_word_of_the_annotation_is_kept_as_its_digest() {
+    for (word, kept) in
+        [("x".repeat(64), "x".repeat(64)), ("x".repeat(65), crate::digest::of("x".repeat(65).as_bytes()))]
+    {
+        let mut cluster = scheduled();
+        cluster.settle();
+        cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: word });
+        let (decided, done) = cluster.step();
+        assert!(done[0].starts_with("create BroadcastJob stale-r"), "{done:?}");
+        assert_eq!(decided.status.run_now, Some(kept));
+        cluster.step();
+        cluster.is_settled();
+    }
+}
+
+#[test]
+fn a_run_that_an_edit_ends_is_told() {
+    let mut cluster = once();
+    let first = cluster.jobs.keys().next().unwrap().clone();
+    cluster.edit("mode", json!("DryRun"));
+    let (decided, done) = cluster.step();
+    assert!(done.contains(&format!("delete BroadcastJob {first}")), "{done:?}");
+    let note = format!("deleted BroadcastJob {first}, whose run had not ended, because the spec has changed");
+    assert!(told(&decided).contains(&("Deleted", note.as_str(), Some(first.as_str()))), "{:?}", decided.events);
+    assert!(decided.events.iter().any(|event| event.is_warning && event.reason == "Deleted"));
+}
+
+#[test]
+fn until_a_finalizer_lets_it_go_nothing_more_is_started() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: "x" });
+    assert_eq!(cluster.step().1, ["pause AdvancedCronJob stale"]);
+    cluster.is_settled();
+    let mut cluster = scheduled();
+    cluster.settle();
+    let theirs = json!({ "kind": "AdvancedCronJob", "metadata": { "name": "stale", "uid": "x" }, "spec": {} });
+    cluster.cron_job = Some(theirs);
+    cluster.object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    cluster.is_settled();
+}
+
+#[test]
+fn a_job_that_openkruise_has_not_taken_up_is_not_said_to_have_no_node() {
+    const WHY: &str =
+        "OpenKruise has not taken up the BroadcastJob; see whether its manager (kruise-controller-manager) runs";
+    for (desired, reason) in [(Value::Null, "PodsNotStarted"), (json!(0), "NoNodeMatches")] {
+        let mut cluster = scheduled();
+        cluster.settle();
+        cluster.run("stale-1", "running", cluster.now - 15);
+        cluster.jobs.get_mut("stale-1").unwrap()["status"]["desired"] = desired.clone();
+        let (decided, _) = cluster.step();
+        assert_eq!(ready(&decided.status).1, reason, "{desired}");
+        assert_eq!(errors(&decided.status)[0].0 == WHY, desired.is_null(), "{desired}");
+        if desired.is_null() {
+            assert_eq!(ready(&decided.status).2, format!("no pod of stale-1 has started: {WHY}"));
+        }
+    }
+}
+
+#[test]
+fn nothing_is_scheduled_by_a_spec_that_could_not_be_applied() {
+    let cluster = scheduled();
+    let decided = cluster.look().status;
+    assert!(decided.next_schedule_time.is_some());
+    let now = Timestamp::from_second(cluster.now).unwrap();
+    let refused = Obstacle::Refused("forbidden".to_owned());
+    let (status, _) = not_applied(&cluster.object, &decided, &refused, false, now);
+    assert_eq!(condition(&status, "Scheduled"), ("False", "ApplyFailed"));
+    assert_eq!((status.next_schedule_time, condition(&status, "Ready")), (None, ("False", "ApplyFailed")));
+    // What is there by an earlier spec goes on.
+    let (status, _) = not_applied(&cluster.object, &decided, &refused, true, now);
+    assert_eq!(condition(&status, "Scheduled"), ("True", "Scheduled"));
+    assert_eq!(status.next_schedule_time, decided.next_schedule_time);
+    // A run without a schedule is not announced at all.
+    let once = Cluster::new(json!({ "mode": "Enforce" }));
+    let (status, _) = not_applied(&once.object, &once.look().status, &refused, false, now);
+    assert_eq!(condition(&status, "Scheduled"), ("True", "Once"));
 }

@@ -1,0 +1,111 @@
+//! The queue of NodeCleanups to look at: when each is due, and how long to back off.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use holystone_core::manifest::Problem;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::world::Key;
+
+/// How long to wait after a change before acting on it: changes come in swarms.
+pub(crate) const SETTLE: Duration = Duration::from_millis(200);
+/// How long before the first retry, and the longest before a later one.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+/// The time without any action after which earlier ones are forgotten.
+const CALM: Duration = Duration::from_mins(10);
+
+/// The NodeCleanups to look at, with the time of each.
+#[derive(Default)]
+pub(crate) struct WorkQueue {
+    pub(crate) due: BTreeMap<Key, Instant>,
+    pub(crate) failures: BTreeMap<Key, u32>,
+    /// Recent actions.
+    acts: BTreeMap<Key, Acts>,
+    /// NodeCleanups that other operators look after, and their names.
+    pub(crate) others: BTreeMap<Key, String>,
+    /// When events were last asked for.
+    pub(crate) inquired: BTreeMap<Key, Instant>,
+    /// What was wrong with each spec when it was checked last.
+    pub(crate) checked: BTreeMap<Key, (Value, Vec<Problem>)>,
+}
+
+/// The actions for one spec, with the number of times of each. A writer that undoes them may wait in between, as
+/// another operator does that replaces the same objects, so a look with nothing to do forgets none of it.
+struct Acts {
+    generation: Value,
+    times: BTreeMap<String, u32>,
+    last: Instant,
+}
+
+impl Acts {
+    fn new(generation: &Value) -> Self {
+        Self { generation: generation.clone(), times: BTreeMap::new(), last: Instant::now() }
+    }
+
+    fn is_over(&self) -> bool {
+        self.last.elapsed() > CALM
+    }
+}
+
+impl WorkQueue {
+    /// Adds a NodeCleanup, to look at it at this time at the latest.
+    pub(crate) fn by(&mut self, key: Key, time: Instant) {
+        self.due.entry(key).and_modify(|due| *due = (*due).min(time)).or_insert(time);
+    }
+
+    /// Returns the one to look at first, and when.
+    pub(crate) fn first(&self) -> Option<(&Key, Instant)> {
+        self.due.iter().min_by_key(|(_, time)| **time).map(|(key, time)| (key, *time))
+    }
+
+    /// Counts a failure, and returns the wait before the retry.
+    pub(crate) fn failed(&mut self, key: &Key) -> Duration {
+        let failures = self.failures.entry(key.clone()).or_default();
+        let wait = doubled(BACK_OFF.0, *failures);
+        *failures += 1;
+        wait
+    }
+
+    /// Counts actions. Returns the wait before another look at what they changed, if there were any.
+    pub(crate) fn acted(&mut self, key: &Key, generation: &Value, done: Vec<String>) -> Option<Duration> {
+        if done.is_empty() {
+            return None;
+        }
+        let acts = self.acts.entry(key.clone()).or_insert_with(|| Acts::new(generation));
+        if acts.generation != *generation || acts.is_over() {
+            *acts = Acts::new(generation);
+        }
+        acts.last = Instant::now();
+        for what in done {
+            *acts.times.entry(what).or_default() += 1;
+        }
+        Some(self.settle(key, SETTLE))
+    }
+
+    /// Returns the largest number of recent repetitions of one action.
+    pub(crate) fn acts(&self, key: &Key) -> u32 {
+        let acts = self.acts.get(key).filter(|acts| !acts.is_over());
+        acts.and_then(|acts| acts.times.values().max().copied()).unwrap_or_default()
+    }
+
+    /// Returns the delay after a change: the longer, the more often the same had to be done, because then another
+    /// writer undoes it.
+    pub(crate) fn settle(&self, key: &Key, time: Duration) -> Duration {
+        doubled(time, self.acts(key).saturating_sub(1))
+    }
+
+    /// Forgets everything about a NodeCleanup that is gone.
+    pub(crate) fn forget(&mut self, key: &Key) {
+        self.failures.remove(key);
+        self.acts.remove(key);
+        self.checked.remove(key);
+        self.inquired.remove(key);
+        self.others.remove(key);
+    }
+}
+
+fn doubled(time: Duration, times: u32) -> Duration {
+    time.saturating_mul(1 << times.min(16)).min(BACK_OFF.1)
+}

@@ -1,0 +1,262 @@
+//! One NodeCleanup after the other, from what is known to what is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use holystone_core::cluster::{
+    Action, Decided, NodeState, Observed, Site, decide, is_news, not_applied, other_operator,
+};
+use holystone_core::manifest::Problem;
+use holystone_core::manifest::status::NodeCleanupStatus;
+use jiff::{SignedDuration, Timestamp};
+use kube::{Client, Error};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::claims::Claims;
+use crate::events;
+use crate::hands::Hands;
+use crate::health::{Shared, lock};
+use crate::queue::{SETTLE, WorkQueue};
+use crate::reach::{Sentence, is_away};
+use crate::settings::Settings;
+use crate::world::{Change, Daemon, Key, Kind, World};
+
+/// The delay after a change that only says how far a run has got: a run on thousands of nodes changes thousands
+/// of pods and the counts of its job as often, and its status is written at most this often.
+const SETTLE_PROGRESS: Duration = Duration::from_secs(15);
+/// The shortest interval between requests for events about one NodeCleanup.
+const ASK_EVENTS: Duration = Duration::from_secs(25);
+/// How long one call may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The interval at which the operator asks whether another one still looks after a NodeCleanup.
+const ASK_CLAIMANT: Duration = Duration::from_secs(15);
+
+/// Everything that is known of a cluster, and the queue of what to look at.
+pub(crate) struct Reconciler {
+    client: Client,
+    settings: Settings,
+    shared: Arc<Mutex<Shared>>,
+    world: World,
+    queue: WorkQueue,
+    claims: Claims,
+    hands: Hands,
+}
+
+impl Reconciler {
+    /// Makes one that knows nothing yet.
+    pub(crate) fn new(client: Client, settings: Settings, shared: Arc<Mutex<Shared>>) -> Self {
+        Self {
+            world: World::default(),
+            queue: WorkQueue::default(),
+            claims: Claims::new(client.clone(), &settings.installation),
+            hands: Hands::new(client.clone(), &settings.identity),
+            client,
+            settings,
+            shared,
+        }
+    }
+
+    /// Returns when the first NodeCleanup has to be looked at, once everything is known.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.queue.first().filter(|_| self.world.is_complete()).map(|(_, time)| time)
+    }
+
+    /// Takes in a change of an object. Changes come in swarms, so what they concern is looked at a little later.
+    pub(crate) fn change(&mut self, kind: Kind, change: Change) {
+        let time = if self.world.is_progress(kind, &change) { SETTLE_PROGRESS } else { SETTLE };
+        for key in self.world.take(kind, change) {
+            let settle = if kind == Kind::NodeCleanup { time } else { self.queue.settle(&key, time) };
+            self.queue.by(key, Instant::now() + settle);
+        }
+    }
+
+    /// Takes in whether OpenKruise is there. If that is new, every NodeCleanup is looked at.
+    pub(crate) fn kruise(&mut self, is_there: bool) {
+        if self.world.kruise(is_there) {
+            let all: Vec<Key> = self.world.node_cleanups().map(|(key, _)| key.clone()).collect();
+            for key in all {
+                self.queue.by(key, Instant::now() + SETTLE);
+            }
+        }
+    }
+
+    /// Returns whether every kind of object has been listed.
+    pub(crate) fn has_seen_all(&self) -> bool {
+        self.world.is_complete()
+    }
+
+    /// Returns the daemons of all NodeCleanups.
+    pub(crate) fn daemons(&self) -> BTreeMap<Key, BTreeMap<String, Daemon>> {
+        self.world.daemons()
+    }
+
+    /// Takes in the answers of daemons.
+    pub(crate) fn answers(&mut self, key: Key, answers: &BTreeMap<String, NodeState>) {
+        self.world.hear(&key, answers);
+        self.queue.by(key, Instant::now());
+    }
+
+    /// Looks at the first NodeCleanup that is due, if there is one.
+    pub(crate) async fn next(&mut self) {
+        let first = self.queue.first().filter(|(_, time)| *time <= Instant::now() && self.world.is_complete());
+        let Some(key) = first.map(|(key, _)| key.clone()) else { return };
+        self.queue.due.remove(&key);
+        if self.is_ours(&key).await {
+            self.look_at(&key).await;
+        }
+    }
+
+    /// Returns whether no other operator looks after a NodeCleanup. Reports another one once, and asks again later.
+    async fn is_ours(&mut self, key: &Key) -> bool {
+        let Some(object) = self.world.node_cleanup(key) else { return true };
+        let Some(claimant) = object["status"]["operator"].as_str() else { return true };
+        if !self.claims.is_taken(claimant).await {
+            self.queue.others.remove(key);
+            return true;
+        }
+        self.queue.by(key.clone(), Instant::now() + ASK_CLAIMANT);
+        if self.queue.others.insert(key.clone(), claimant.to_owned()).as_deref() != Some(claimant) {
+            let event = other_operator(claimant, &self.settings.installation);
+            tracing::warn!("{key}: {}", event.note);
+            self.hands.tell(object, &event).await;
+        }
+        false
+    }
+
+    /// Looks at a NodeCleanup, does what is to be done, and puts it back into the queue where it has to be looked at again.
+    async fn look_at(&mut self, key: &Key) {
+        let acts = self.queue.acts(key);
+        self.inquire(key).await;
+        let problems = self.checked(key).await;
+        let site = Site { image: &self.settings.image, allowed: &self.settings.allowed };
+        let look = |observed: &Observed<'_>| {
+            let operator = &self.settings.installation;
+            let observed = Observed { problems: &problems, operator, ..observed.clone() };
+            (observed.object.clone(), decide(&observed))
+        };
+        let Some((object, decided)) = self.world.observe(key, site, acts, Timestamp::now(), look) else {
+            self.queue.forget(key);
+            lock(&self.shared).health.cleanups.remove(&(key.namespace.clone(), key.name.clone()));
+            return;
+        };
+        let again = decided.again;
+        let done: Vec<String> = decided.actions.iter().map(Action::to_string).collect();
+        let mut status = decided.status.clone();
+        let result = tokio::time::timeout(PATIENCE, self.carry_out(key, &object, decided, &mut status)).await;
+        lock(&self.shared).health.cleanups.insert((key.namespace.clone(), key.name.clone()), status);
+        match result {
+            Ok(Ok(())) => self.succeeded(key, &object["metadata"]["generation"], done, again),
+            Ok(Err(error)) => self.failed(key, &Sentence(&error).to_string(), is_away(&error)),
+            Err(_) => {
+                let why = format!("the API server has not answered for {} seconds", PATIENCE.as_secs());
+                self.failed(key, &why, false);
+            }
+        }
+    }
+
+    fn succeeded(&mut self, key: &Key, generation: &Value, done: Vec<String>, again: Option<SignedDuration>) {
+        lock(&self.shared).health.done += 1;
+        self.queue.failures.remove(key);
+        let again = again.map(|again| again.max(SignedDuration::ZERO).unsigned_abs());
+        let once_more = self.queue.acted(key, generation, done);
+        if let Some(wait) = again.into_iter().chain(once_more).min() {
+            self.queue.by(key.clone(), Instant::now() + wait);
+        }
+    }
+
+    fn failed(&mut self, key: &Key, why: &str, is_away: bool) {
+        lock(&self.shared).health.failed += 1;
+        let wait = self.queue.failed(key);
+        if is_away {
+            tracing::debug!("{key} is looked at again in {} seconds: {why}", wait.as_secs());
+        } else {
+            tracing::warn!("{key} is looked at again in {} seconds: {why}", wait.as_secs());
+        }
+        self.queue.by(key.clone(), Instant::now() + wait);
+    }
+
+    /// Asks for events about what does not say itself what is wrong, now and then.
+    async fn inquire(&mut self, key: &Key) {
+        let questions = self.world.questions(key, Timestamp::now());
+        let is_early = self.queue.inquired.get(key).is_some_and(|asked| asked.elapsed() < ASK_EVENTS);
+        if questions.is_empty() || is_early {
+            return;
+        }
+        self.queue.inquired.insert(key.clone(), Instant::now());
+        for question in questions {
+            let asked = events::about(&self.client, &question.namespace, &question.uid);
+            match tokio::time::timeout(PATIENCE, asked).await {
+                Ok(Ok(events)) => self.world.answer(&question, &events),
+                Ok(Err(error)) => return tracing::warn!("{key}: events cannot be read: {error}"),
+                Err(_) => return tracing::warn!("{key}: events cannot be read: the API server does not answer"),
+            }
+        }
+    }
+
+    /// Checks a spec when it has changed. One that cannot be checked in time counts as fine: its pods check it as well.
+    async fn checked(&mut self, key: &Key) -> Vec<Problem> {
+        let Some(object) = self.world.node_cleanup(key) else { return Vec::new() };
+        let spec = object["spec"].clone();
+        if let Some((known, problems)) = self.queue.checked.get(key)
+            && *known == spec
+        {
+            return problems.clone();
+        }
+        let Ok(problems) = tokio::time::timeout(PATIENCE, (self.settings.check)(object.clone())).await else {
+            tracing::warn!("{key}: its plugins could not be checked within {} seconds", PATIENCE.as_secs());
+            return Vec::new();
+        };
+        self.queue.checked.insert(key.clone(), (spec, problems.clone()));
+        problems
+    }
+
+    /// Does the actions, then writes the status that says so, then the events: a run that is interrupted in between does
+    /// the rest again. `status` becomes the one that is true of what could be done.
+    async fn carry_out(
+        &mut self,
+        key: &Key,
+        object: &Value,
+        decided: Decided,
+        status: &mut NodeCleanupStatus,
+    ) -> Result<(), Error> {
+        let mut failure = None;
+        for action in &decided.actions {
+            match self.hands.act(action).await {
+                Ok(Some((kind, change))) => drop::<BTreeSet<Key>>(self.world.take(kind, change)),
+                Ok(None) => {}
+                // Another writer was quicker, as the watch will show.
+                Err(Error::Api(status)) if status.reason == "Conflict" => return Err(Error::Api(status)),
+                Err(error) => {
+                    let is_there_already = matches!(&error, Error::Api(status) if status.reason == "AlreadyExists");
+                    failure = Some((action.obstacle(is_there_already, Sentence(&error).to_string()), error));
+                    break;
+                }
+            }
+        }
+        let mut complaint = None;
+        if let Some((obstacle, _)) = &failure {
+            let has_workload = self.world.has_workload(key);
+            (*status, complaint) = not_applied(object, status, obstacle, has_workload, Timestamp::now());
+        }
+        if is_news(object, status) {
+            // Of two operators that claim it at once, one finds that it has changed.
+            let is_claim = object["status"]["operator"].as_str() != status.operator.as_deref();
+            let version = object["metadata"]["resourceVersion"].as_str().filter(|_| is_claim);
+            let change = self.hands.write_status(key, status, version).await?;
+            self.world.take(Kind::NodeCleanup, change);
+        }
+        if let Some(complaint) = &complaint {
+            self.hands.tell(object, complaint).await;
+        }
+        if let Some((_, error)) = failure {
+            return Err(error);
+        }
+        for event in &decided.events {
+            tracing::info!("{key}: {}: {}", event.reason, event.note);
+            self.hands.tell(object, event).await;
+        }
+        Ok(())
+    }
+}
