@@ -21,7 +21,7 @@
 //! 7. What is said of log files and directories: see [`logs`].
 //! 8. The run stays within its limits: count, size, and the share of all there is.
 //!
-//! Rails 2 to 5 are those of [`images`], rail 7 is that of [`logs`]: a [`Judge`] for each [`Kind`] of thing. The others,
+//! Rails 2 to 5 are those of [`images`], rail 7 is that of [`logs`]: a `Judge` for each [`Kind`] of thing. The others,
 //! and the way from proposals to a plan, are the same for all kinds: see `review`.
 //!
 //! Right before a step is performed the rails look once more, at the node as it then is: `ImageGuard::clear` and
@@ -42,7 +42,6 @@ use crate::proposal::{Reason, Wish};
 pub use kind::{Kind, Operation, ParsedProposal, ParsedWish};
 pub use rails::{BUILT_IN, GuardRails, LIFTABLE, Limits, RailPattern};
 pub use refusal::{Objection, Refusal};
-pub use review::{Judge, Known, review};
 pub use settled::Unsettled;
 
 /// An approved removal. Only this module and the judges of kinds within it can make one; there is no way to read one

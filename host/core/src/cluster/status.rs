@@ -122,7 +122,11 @@ impl<'a> Step<'a> {
         let Some(before) = &self.before.last_run else { return false };
         let reports = |run: &LastRun| (run.nodes.succeeded + run.nodes.failed).saturating_sub(run.nodes.unreported);
         if before.name != run.name {
-            return (before.started_at, &before.name) > (run.started_at, &run.name);
+            // Of two that began together, one that was deleted before its end gives way.
+            let is_known =
+                has_ended(before) || self.observed.broadcast_jobs.iter().any(|job| name_of(job) == before.name);
+            let is_later = before.started_at > run.started_at;
+            return is_later || before.started_at == run.started_at && before.name > run.name && is_known;
         }
         // The name of a DaemonSet is that of all of its runs.
         let is_later = is_of_daemons && run.finished_at > before.finished_at;
@@ -136,6 +140,11 @@ impl<'a> Step<'a> {
     /// Returns the run of the status, updated by its BroadcastJob.
     fn kept_run(&self, is_of_daemons: bool) -> Option<LastRun> {
         let mut run = self.before.last_run.clone()?;
+        let is_of_former_daemons = !is_of_daemons && run.name == object_name(name_of(self.observed.object));
+        if is_of_former_daemons && !has_ended(&run) && run.nodes.succeeded + run.nodes.failed == 0 {
+            // Daemons that are gone and have not run will not.
+            return None;
+        }
         if has_ended(&run) || is_of_daemons || run.name == object_name(name_of(self.observed.object)) {
             return Some(run);
         }
@@ -158,8 +167,7 @@ impl<'a> Step<'a> {
         run.finished_at = Some(whole_second(self.observed.now));
         run.nodes.skipped += std::mem::take(&mut run.nodes.active);
         run.nodes.waiting = 0;
-        let message = format!("the BroadcastJob {} was deleted before its end was seen", run.name);
-        run.errors.push(NodeError { message, count: run.nodes.skipped, nodes: Vec::new() });
+        run.errors.push(NodeError { message: lost(&run.name), count: run.nodes.skipped, nodes: Vec::new() });
     }
 
     fn latest_run(&self) -> Option<&'a Value> {
@@ -295,7 +303,7 @@ impl<'a> Step<'a> {
         if run.phase == "Paused" {
             return self.waits_for_a_person(run);
         }
-        if nodes.desired == 0 && !run.errors.is_empty() {
+        if nodes.desired == 0 && !run.errors.is_empty() && why() != lost(&run.name) {
             return Some(if why() == NOT_TAKEN_UP {
                 Outlook::bad(ConditionReason::PodsNotStarted, format!("no pod of {} has started: {}", run.name, why()))
             } else {
@@ -399,6 +407,11 @@ impl<'a> Step<'a> {
         let is_of_daemons = run.name == object_name(name_of(self.observed.object));
         (if is_of_daemons { "DaemonSet" } else { "BroadcastJob" }, run.name.clone())
     }
+}
+
+/// What is said of a run whose BroadcastJob is gone.
+fn lost(name: &str) -> String {
+    format!("the BroadcastJob {name} was deleted before its end was seen")
 }
 
 /// What is said of a BroadcastJob without a status.

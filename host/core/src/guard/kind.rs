@@ -1,6 +1,6 @@
 //! The kinds of things that plugins propose to remove, and what a kind has to say of itself.
 //!
-//! To add a kind, write a module with a type that implements [`Kind`] and a [`Judge`](super::Judge), and add it to the
+//! To add a kind, write a module with a type that implements [`Kind`] and a `Judge` (see `review`), and add it to the
 //! parts of [`PlanReport`](crate::report::PlanReport). `tests.rs` beside this file does the first for a toy.
 
 use std::fmt::Debug;

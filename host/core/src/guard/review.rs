@@ -12,7 +12,7 @@ use crate::percent;
 use crate::proposal::{Reason, Wish};
 
 /// The rails of one kind, ready to judge by one look at the node.
-pub trait Judge<K: Kind> {
+pub(crate) trait Judge<K: Kind> {
     /// Makes a step of a wish.
     ///
     /// # Errors
@@ -46,13 +46,13 @@ pub trait Judge<K: Kind> {
 
 /// What is known of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known<K: Kind> {
+pub(crate) struct Known<K: Kind> {
     /// Size in bytes.
-    pub size_bytes: Option<u64>,
+    pub(crate) size_bytes: Option<u64>,
     /// Everything else.
-    pub facts: Option<K::Facts>,
+    pub(crate) facts: Option<K::Facts>,
     /// The identity by which wishes are counted, if every wish counts, refused or not.
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
 }
 
 impl<K: Kind> Default for Known<K> {
@@ -62,7 +62,7 @@ impl<K: Kind> Default for Known<K> {
 }
 
 /// Judges the plugins' proposals, in the order given. `before` has the wishes of the runs before, by plugin.
-pub fn review<K: Kind>(
+pub(crate) fn review<K: Kind>(
     judge: &mut impl Judge<K>,
     proposals: Vec<ParsedProposal<K>>,
     (limits, confirmations): (Limits, u32),

@@ -1,7 +1,7 @@
 //! The dialect as a regular expression, for those who can check a text by nothing else, such as an API server.
 //!
-//! It says everything but what compares two numbers (a range that ends before it starts, a day that no month has) and
-//! which time zones there are. Every text that [`super::Schedule::parse`] takes matches it.
+//! It says everything but what compares two numbers (a range that ends before it starts, a day that no month has, a period
+//! of less than a second) and which time zones there are. Every text that [`super::Schedule::parse`] takes matches it.
 
 use super::DESCRIPTORS;
 use super::calendar::FIELDS;
@@ -15,7 +15,7 @@ pub(crate) fn pattern() -> String {
     let fields = FIELDS.map(|bounds| field(&bounds)).join(&format!("{BLANK}+"));
     let names: Vec<&str> = DESCRIPTORS.iter().map(|(name, _)| *name).collect();
     let number = r"([0-9]+\.?[0-9]*|\.[0-9]+)";
-    let every = format!(r"@every [-+]?(0|({number}(ns|us|\x{{b5}}s|\x{{3bc}}s|ms|s|m|h))+)");
+    let every = format!(r"@every \+?({number}(ns|us|\x{{b5}}s|\x{{3bc}}s|ms|s|m|h))+");
     let descriptor = format!("({}|{every})", names.join("|"));
     let zone = "(CRON_)?TZ=[-+A-Za-z0-9_/]* ";
     // Blanks around a descriptor are taken only behind a zone.

@@ -2133,3 +2133,50 @@ fn nothing_is_scheduled_by_a_spec_that_could_not_be_applied() {
     let (status, _) = not_applied(&once.object, &once.look().status, &refused, false, now);
     assert_eq!(condition(&status, "Scheduled"), ("True", "Once"));
 }
+
+#[test]
+fn of_two_runs_that_began_together_one_that_was_deleted_gives_way() {
+    for (gone, left) in [("stale-2", "stale-1"), ("stale-1", "stale-2")] {
+        let mut cluster = scheduled();
+        cluster.settle();
+        cluster.run(gone, "running", cluster.now);
+        cluster.step();
+        cluster.run(left, "running", cluster.now);
+        cluster.jobs.remove(gone);
+        let (decided, _) = cluster.step();
+        assert_eq!(decided.status.last_run.unwrap().name, left);
+        cluster.is_settled();
+    }
+}
+
+#[test]
+fn a_run_without_nodes_that_was_deleted_has_not_nowhere_to_run() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "running", cluster.now);
+    cluster.jobs.get_mut("stale-1").unwrap()["status"]["desired"] = 0.into();
+    cluster.step();
+    cluster.jobs.clear();
+    let (decided, _) = cluster.step();
+    let message = "the BroadcastJob stale-1 was deleted before its end was seen";
+    assert_eq!(errors(&decided.status), [(message, 0, vec![])]);
+    assert_eq!((ready(&decided.status).0, ready(&decided.status).1), ("True", "Applied"));
+}
+
+#[test]
+fn daemons_that_are_gone_and_have_not_run_leave_no_run() {
+    for (state, is_kept) in [(None, false), (Some(done("a", 1)), true)] {
+        let mut cluster = Cluster::new(json!({ "schedule": "@daily", "rollout": { "engine": "DaemonSet" } }));
+        cluster.settle();
+        let set = cluster.daemon_set.as_mut().unwrap();
+        set["metadata"]["generation"] = 1.into();
+        set["status"] = json!({ "observedGeneration": 1, "desiredNumberScheduled": 2 });
+        let states = state.map(|state| ("holystone-stale-a".to_owned(), state));
+        cluster.runs.insert("holystone-stale".to_owned(), states.into_iter().collect());
+        cluster.step();
+        cluster.edit("rollout", json!({ "engine": "BroadcastJob" }));
+        cluster.settle();
+        let last = cluster.look().status.last_run.map(|run| run.name);
+        assert_eq!(last, is_kept.then(|| "holystone-stale".to_owned()));
+    }
+}
