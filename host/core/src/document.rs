@@ -1,15 +1,14 @@
-//! What kind of document a plan, a report or a snapshot is. Every one begins with `apiVersion` and `kind`, as a manifest
-//! does.
+//! The kinds of documents: plans, reports and snapshots. Each begins with `apiVersion` and `kind`, as a manifest does.
 
 use serde::{Deserialize, Serialize};
 
 /// A kind of document that Holystone writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DocumentKind {
-    /// What `holystone plan` prints.
+    /// The output of `holystone plan`.
     Plan,
-    /// What `holystone run` prints.
+    /// The output of `holystone run`.
     Report,
-    /// What `holystone snapshot` prints.
+    /// The output of `holystone snapshot`.
     Snapshot,
 }

@@ -76,12 +76,12 @@ impl<K: Kind> Step<K> {
         &self.plugin
     }
 
-    /// What to remove or truncate.
+    /// The target to remove or truncate.
     pub fn target(&self) -> &K::Target {
         &self.target
     }
 
-    /// What to do to it.
+    /// The operation on the target.
     pub fn operation(&self) -> Operation {
         self.operation
     }
@@ -143,12 +143,12 @@ pub struct Clearance<K: Kind> {
 }
 
 impl<K: Kind> Clearance<K> {
-    /// What may be removed or truncated.
+    /// The target that may be removed or truncated.
     pub fn target(&self) -> &K::Target {
         &self.target
     }
 
-    /// What may be done to it.
+    /// The operation that is permitted.
     pub fn operation(&self) -> Operation {
         self.operation
     }

@@ -40,13 +40,13 @@ pub struct Interrupted {
     pub logs: usize,
 }
 
-/// What a sweep did: what `holystone run` prints.
+/// A report of a sweep: the output of `holystone run`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Version of the format.
     pub api_version: ApiVersion,
-    /// What this is.
+    /// The kind of this document.
     pub kind: DocumentKind,
     /// Namespace and name of the NodeCleanup; absent when there is no manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,9 +61,9 @@ pub struct Report {
     pub finished_at: Timestamp,
     /// The plugins, in the order in which they ran.
     pub plugins: Vec<PluginRun>,
-    /// What became of the plan for images.
+    /// The outcomes of the plan for images.
     pub images: ReportPart<Images>,
-    /// What became of the plan beneath log roots, if there were any.
+    /// The outcomes of the plan beneath log roots, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs: Option<ReportPart<Logs>>,
     /// The names of the log roots.
@@ -75,17 +75,17 @@ pub struct Report {
     /// Why the run ended before its plan did, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
-    /// How an earlier run was interrupted, if the last one was.
+    /// The earlier run that was interrupted, if the last one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interrupted: Option<Interrupted>,
-    /// What else there is to know, in sentences: a state that had to be started from the beginning, for example.
+    /// Other notes, in sentences: a state that had to be started from the beginning, for example.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
     /// Filesystems before the first removal.
     pub filesystems_before: Vec<Filesystem>,
     /// Filesystems after the last one.
     pub filesystems_after: Vec<Filesystem>,
-    /// What each filesystem gained, in bytes, by its name: see [`Totals::filesystem_freed_bytes`].
+    /// The gain of each filesystem, in bytes, by its name: see [`Totals::filesystem_freed_bytes`].
     pub filesystem_freed_bytes: BTreeMap<String, i64>,
     /// How long each part took, in milliseconds.
     pub milliseconds: BTreeMap<&'static str, Milliseconds>,
@@ -196,14 +196,14 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// What a filesystem gained, when the same one was measured by statvfs both times.
+/// Returns the gain of a filesystem, when the same one was measured by statvfs both times.
 fn freed(before: &Filesystem, after: &[Filesystem]) -> Option<i64> {
     let same = |after: &&Filesystem| after.name == before.name && after.mountpoint == before.mountpoint;
     let after = after.iter().find(same)?;
     i64::try_from(after.available_bytes?).ok()?.checked_sub(i64::try_from(before.available_bytes?).ok()?)
 }
 
-/// What the filesystems of one kind gained. Several names of one filesystem count once; where it cannot be seen which
+/// Returns the gain of the filesystems of one kind. Several names of one filesystem count once; where it cannot be seen which
 /// filesystems are one, those with the same gain are taken for one.
 fn freed_of<K: Kind>(before: &[Filesystem], after: &[Filesystem]) -> Option<i64> {
     let mut counted: Vec<(&Filesystem, i64)> = Vec::new();

@@ -27,7 +27,7 @@ pub use filesystem::{Filesystem, share_figures};
 pub struct Snapshot {
     /// Version of the format.
     pub api_version: ApiVersion,
-    /// What this is: a snapshot.
+    /// The kind of this document: a snapshot.
     pub kind: DocumentKind,
     /// When the look was taken. Whoever judges by age uses it as "now".
     pub taken_at: Timestamp,

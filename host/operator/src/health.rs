@@ -1,4 +1,4 @@
-//! How an operator is: its counts, the statuses that it wrote last, and whether its loop runs.
+//! The health of an operator: its counts, the statuses that it wrote last, and whether its loop runs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,19 +7,19 @@ use std::time::Duration;
 use holystone_core::manifest::status::NodeCleanupStatus;
 use tokio::time::Instant;
 
-/// How long an operator may act without having seen all of the cluster.
+/// The longest time that an operator may act without having seen all of the cluster.
 const BLIND: Duration = Duration::from_mins(1);
-/// How long a turn of the loop may take before it counts as stuck.
+/// The longest turn of the loop before it counts as stuck.
 const STUCK: Duration = Duration::from_mins(5);
 
-/// How an operator is, for probes and metrics.
+/// The health of an operator, for probes and metrics.
 #[derive(Clone, Debug, Default)]
 pub struct OperatorHealth {
-    /// Whether this is the replica that acts.
+    /// True if this is the replica that acts.
     pub is_leader: bool,
-    /// How often a NodeCleanup was looked at and everything went well.
+    /// The number of looks at a NodeCleanup that went well.
     pub done: u64,
-    /// How often something failed.
+    /// The number of looks that failed.
     pub failed: u64,
     /// The statuses of all NodeCleanups, by namespace and name.
     pub cleanups: BTreeMap<(String, String), NodeCleanupStatus>,
@@ -38,7 +38,7 @@ pub(crate) struct Shared {
 pub struct Watcher(pub(crate) Arc<Mutex<Shared>>);
 
 impl Watcher {
-    /// Returns how it is.
+    /// Returns the health of the operator.
     pub fn health(&self) -> OperatorHealth {
         lock(&self.0).health.clone()
     }

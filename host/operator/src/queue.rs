@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use crate::world::Key;
 
-/// How long to wait after a change before acting on it: changes come in swarms.
+/// The delay after a change before acting on it: changes come in swarms.
 pub(crate) const SETTLE: Duration = Duration::from_millis(200);
-/// How long before the first retry, and the longest before a later one.
+/// The delay before the first retry, and the longest before a later one.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 /// The time without any action after which earlier ones are forgotten.
 const CALM: Duration = Duration::from_mins(10);
@@ -27,7 +27,7 @@ pub(crate) struct WorkQueue {
     pub(crate) others: BTreeMap<Key, String>,
     /// When events were last asked for.
     pub(crate) inquired: BTreeMap<Key, Instant>,
-    /// What was wrong with each spec when it was checked last.
+    /// The problems of each spec when it was checked last.
     pub(crate) checked: BTreeMap<Key, (Value, Vec<Problem>)>,
 }
 

@@ -28,7 +28,7 @@ use crate::world::{Change, Daemon, Key, Kind, World};
 const SETTLE_PROGRESS: Duration = Duration::from_secs(15);
 /// The shortest interval between requests for events about one NodeCleanup.
 const ASK_EVENTS: Duration = Duration::from_secs(25);
-/// How long one call may take.
+/// The time limit of one call.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The interval at which the operator asks whether another one still looks after a NodeCleanup.
 const ASK_CLAIMANT: Duration = Duration::from_secs(15);

@@ -1,4 +1,4 @@
-//! How an operator works.
+//! The settings of an operator.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::daemons::Ask;
 
-/// How an operator works.
+/// The settings of an operator.
 #[derive(Clone)]
 pub struct Settings {
     /// The namespace to look after; all without one.

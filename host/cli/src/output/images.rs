@@ -8,7 +8,7 @@ use holystone_core::guard::images::{ImageFacts, Images};
 use holystone_core::report::{Outcome, PlanReport, Remark, Report, StepResult};
 use holystone_core::text;
 
-use super::tables::{bytes, freed, new_table, others, print_table};
+use super::tables::{bytes, freed, new_table, other_outcomes, print_table};
 
 /// Prints what is planned for images.
 pub(super) fn plan(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result<()> {
@@ -48,17 +48,7 @@ pub(super) fn report(out: &mut impl Write, report: &Report) -> anyhow::Result<()
 pub(super) fn totals(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
     let totals = &report.images.totals;
     write!(out, "{} removed", totals.removed)?;
-    others(
-        out,
-        [
-            (totals.already_gone, "already gone"),
-            (totals.refused, "refused"),
-            (totals.no_longer_allowed, "no longer allowed"),
-            (totals.not_needed, "not needed"),
-            (totals.not_attempted, "not attempted"),
-            (totals.failed, "failed"),
-        ],
-    )?;
+    other_outcomes(out, totals)?;
     writeln!(out, "; size removed {} (as the runtime counts; layers are shared)", bytes(totals.size_removed_bytes))?;
     Ok(writeln!(out, "filesystem {}", freed(totals.filesystem_freed_bytes))?)
 }
@@ -70,10 +60,10 @@ fn names(references: &[String], otherwise: &str) -> String {
     if tags.is_empty() { text::shown(otherwise) } else { tags.join(", ") }
 }
 
-/// How many characters of a runtime's words are shown in a row.
+/// The most characters of a runtime's words in a row.
 const ROW: usize = 300;
 
-/// What there is to say beyond the plugin's reason.
+/// Explains an outcome beyond the plugin's reason, where there is more to say.
 fn explain(outcome: &Outcome<Images>, remark: &Remark) -> Option<String> {
     let answer = remark
         .answer
@@ -89,7 +79,7 @@ fn explain(outcome: &Outcome<Images>, remark: &Remark) -> Option<String> {
 fn reason_of(outcome: &Outcome<Images>) -> Option<String> {
     match outcome {
         Outcome::Removed | Outcome::Truncated => None,
-        Outcome::AlreadyGone => Some("somebody else removed it".to_owned()),
+        Outcome::AlreadyGone => Some("another process removed it".to_owned()),
         Outcome::NoLongerAllowed(refusal) => Some(format!("rail {}: {refusal}", refusal.rail())),
         Outcome::StillListed => Some("by the runtime's word it is gone, and it is listed all the same".to_owned()),
         Outcome::Failed(why) | Outcome::NotAttempted(why) | Outcome::NotNeeded(why) => Some(text::both_ends(why, ROW)),

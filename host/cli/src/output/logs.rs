@@ -9,7 +9,7 @@ use holystone_core::guard::{Operation, Refusal, Refused, Step};
 use holystone_core::report::{Outcome, PlanPart, Report, ReportPart, StepResult};
 use holystone_core::text;
 
-use super::tables::{bytes, freed, new_table, others, print_table};
+use super::tables::{bytes, freed, new_table, other_outcomes, others, print_table};
 
 /// How many lines are shown one by one.
 const LINES: usize = 36;
@@ -61,18 +61,7 @@ pub(super) fn report(out: &mut impl Write, report: &ReportPart<Logs>, all: bool)
 pub(super) fn totals(out: &mut impl Write, report: &Report, part: &ReportPart<Logs>) -> anyhow::Result<()> {
     let totals = &part.totals;
     write!(out, "Log files: {} removed", totals.removed)?;
-    others(
-        out,
-        [
-            (totals.truncated, "truncated"),
-            (totals.already_gone, "already gone"),
-            (totals.refused, "refused"),
-            (totals.no_longer_allowed, "no longer allowed"),
-            (totals.not_needed, "not needed"),
-            (totals.not_attempted, "not attempted"),
-            (totals.failed, "failed"),
-        ],
-    )?;
+    other_outcomes(out, totals)?;
     writeln!(out, "; size removed {}", bytes(totals.size_removed_bytes))?;
     // Roots on one filesystem have gained the same, once.
     let name = |root: &String| format!("logs:{root}");

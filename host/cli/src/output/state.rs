@@ -59,7 +59,7 @@ pub(super) fn table(out: &mut impl Write, state: &State) -> anyhow::Result<()> {
     print_table(out, &table)
 }
 
-/// What an image is called, with the beginning of its id; the whole of it where it has no name.
+/// Returns the names of an image and the beginning of its id; the whole id where it has no name.
 fn called(state: &State, id: &str) -> String {
     let Some(names) = state.names.get(id) else { return text::shown(id) };
     let names: Vec<String> = names.iter().map(|name| text::shown(name)).collect();
@@ -72,7 +72,7 @@ fn short(id: &str) -> String {
     text::shown(&hex.chars().take(12).collect::<String>())
 }
 
-/// What there is to say about whether ages are known.
+/// Prints why ages may be unknown.
 fn state_notes(out: &mut impl Write, state: &State) -> anyhow::Result<()> {
     if let Some(lost) = state.lost {
         writeln!(out, "What had been remembered before {lost:.0} was lost")?;

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use bytesize::ByteSize;
 use comfy_table::{CellAlignment, Table, presets};
+use holystone_core::report::Totals;
 use jiff::Timestamp;
 
 pub(super) fn time(time: Option<Timestamp>) -> String {
@@ -28,6 +29,22 @@ pub(super) fn freed(measured: Option<i64>) -> String {
         Some(lost) => format!("fuller by {} (measured; others write to it, too)", bytes(lost.unsigned_abs())),
         None => "freed: unknown, it cannot be measured from here".to_owned(),
     }
+}
+
+/// Prints the counts of a sweep that are not zero, beside that of removals.
+pub(super) fn other_outcomes(out: &mut impl Write, totals: &Totals) -> anyhow::Result<()> {
+    others(
+        out,
+        [
+            (totals.truncated, "truncated"),
+            (totals.already_gone, "already gone"),
+            (totals.refused, "refused"),
+            (totals.no_longer_allowed, "no longer allowed"),
+            (totals.not_needed, "not needed"),
+            (totals.not_attempted, "not attempted"),
+            (totals.failed, "failed"),
+        ],
+    )
 }
 
 /// Formats a size for people.

@@ -409,12 +409,12 @@ impl<'a> Step<'a> {
     }
 }
 
-/// What is said of a run whose BroadcastJob is gone.
+/// Says that the BroadcastJob of a run is gone.
 fn lost(name: &str) -> String {
     format!("the BroadcastJob {name} was deleted before its end was seen")
 }
 
-/// What is said of a BroadcastJob without a status.
+/// The message about a BroadcastJob without a status.
 const NOT_TAKEN_UP: &str =
     "OpenKruise has not taken up the BroadcastJob; see whether its manager (kruise-controller-manager) runs";
 
@@ -557,7 +557,7 @@ pub fn not_applied(
     (status.once, status.once_generation) = (before.once, before.once_generation);
     status.run_now = before.run_now;
     let was = before.conditions.iter().find(|before| before.kind == "Ready" && before.status == "False");
-    // Nothing has been started by a spec that could not be applied. What an earlier one left in place goes on.
+    // A spec that could not be applied starts nothing. A workload of an earlier spec still runs.
     let is_scheduled = has_workload || status.next_schedule_time.is_none();
     if !is_scheduled {
         status.next_schedule_time = None;

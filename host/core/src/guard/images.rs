@@ -31,7 +31,7 @@ pub struct ImageGuard<'a> {
     starting: Option<&'a Pod>,
     /// Why every image is young, if it is.
     unsettled: Option<Unsettled>,
-    /// What the plugins wished in earlier runs.
+    /// The wishes of the plugins in earlier runs.
     wishes: Wishes,
 }
 
@@ -71,10 +71,10 @@ impl<'a> ImageGuard<'a> {
     }
 
     /// Looks once more, right before the step is performed: `self` must come from a snapshot taken just now.
-    /// What belongs to the run as a whole, rails 6 and 8, is not asked again: it was settled when the step was made.
+    /// Rails 6 and 8 concern the run as a whole and are not asked again: they were settled when the step was made.
     ///
     /// # Errors
-    /// With the refusal, when a rail says no by now; [`Refusal::NotFound`] when the image has gone by itself.
+    /// Returns the refusal when a rail says no by now; [`Refusal::NotFound`] when the image has gone by itself.
     pub fn clear(&self, step: &Step<Images>) -> Result<Clearance<Images>, Refusal<Images>> {
         let (place, image) = self.find(step.target.as_str()).ok_or(Refusal::NotFound)?;
         self.judge_image(place, image)?;
@@ -91,7 +91,7 @@ impl<'a> ImageGuard<'a> {
     /// is not one that removes anything by name only.
     ///
     /// # Errors
-    /// With the refusal, as [`ImageGuard::clear`]; and while a pod may be starting, which may have pulled the image again.
+    /// Returns the refusal, as [`ImageGuard::clear`] does; and while a pod may be starting, which may have pulled the image again.
     pub fn clear_by_name(
         &self,
         step: &Step<Images>,
@@ -110,7 +110,7 @@ impl<'a> ImageGuard<'a> {
         Ok(name.map(permit))
     }
 
-    /// Whether a name of an image is a whole reference and none of another image, by its tag, its digest or its id.
+    /// Returns whether a name of an image is a whole reference and none of another image, by its tag, its digest or its id.
     fn means_only(&self, name: &str, image: &Image) -> bool {
         let Ok(reference) = Reference::parse(name) else { return false };
         if reference.tag().is_none() && reference.digest().is_none() {

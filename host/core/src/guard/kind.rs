@@ -21,16 +21,16 @@ pub trait Kind: Clone + Debug + PartialEq + Eq + Sized {
     const THINGS: &'static str;
     /// All of them, as in "40 % of all images".
     const ALL: &'static str;
-    /// What the filesystem gains of no thing at all; nothing where one cannot tell of any.
+    /// The gain of the filesystem before the first removal; `None` where gains are unknown for this kind.
     const FREEABLE_BYTES: Option<u64>;
 
     /// Which thing it is, with everything that can be checked without a look at the node.
     type Target: Clone + Debug + PartialEq + Eq + Hash + Serialize;
-    /// What the host found out about an approved target; the public part of it is in plans and reports.
+    /// The host's findings about an approved target; the public part of them is in plans and reports.
     type Facts: Clone + Debug + PartialEq + Eq + Serialize;
-    /// What the rails of this kind alone say no with.
+    /// The objections of the rails of this kind alone.
     type Objection: Objection;
-    /// What a clearance has to hold besides the target.
+    /// The content of a clearance besides the target.
     type Permit: Debug;
 
     /// Returns whether wishes for this target are of this kind.
@@ -39,7 +39,7 @@ pub trait Kind: Clone + Debug + PartialEq + Eq + Sized {
     /// Reads what a wish is about.
     ///
     /// # Errors
-    /// With the refusal, when it is about something else, or about nothing that can exist.
+    /// Returns the refusal when it is about something else, or about nothing that can exist.
     fn parse(target: &Target) -> Result<Self::Target, Refusal<Self>>;
 
     /// Returns what is done to a target, where that is asked for; nothing where it is not offered.
@@ -61,7 +61,7 @@ pub trait Kind: Clone + Debug + PartialEq + Eq + Sized {
     fn is_on(filesystem: &str) -> bool;
 }
 
-/// What to do to a target.
+/// An operation on a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Operation {

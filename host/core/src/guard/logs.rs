@@ -100,7 +100,7 @@ pub struct RootedPath {
     pub is_directory: bool,
 }
 
-/// What a plan knows of a log file or directory.
+/// The facts of a log file or directory that a plan shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileFacts {
@@ -172,13 +172,13 @@ impl Kind for Logs {
 }
 
 impl Step<Logs> {
-    /// What the filesystem should gain, as far as one can tell: nothing for a file that keeps a name; the step that takes
-    /// the last one has all of it.
+    /// Returns the expected gain of the filesystem, as far as it is known: nothing for a file that keeps a name; the step
+    /// that takes the last one has all of it.
     pub fn freeable_bytes(&self) -> u64 {
         self.facts.freeable_bytes
     }
 
-    /// How many names the file has.
+    /// Returns the number of names of the file.
     pub fn hard_links(&self) -> u64 {
         self.facts.hard_links
     }

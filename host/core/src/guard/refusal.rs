@@ -1,4 +1,4 @@
-//! What a guard rail says no with: its number, a stable word to count by, and a sentence for people. The refusals of
+//! Refusals of the guard rails: the number of the rail, a stable word to count by, and a sentence for people. Those of
 //! single kinds are their [`Objection`]s.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::Kind;
 
-/// What the rails of one kind alone say no with.
+/// An objection that only the rails of one kind have.
 pub trait Objection: Clone + fmt::Debug + fmt::Display + PartialEq + Eq {
     /// Returns the number of the rail.
     fn rail(&self) -> u8;
@@ -49,7 +49,7 @@ pub enum Refusal<K: Kind> {
     OverPercent {
         /// The limit, in percent of all there is of this kind.
         limit: u8,
-        /// What the proposal would have come to, in percent, rounded up.
+        /// The share that the proposal would have come to, in percent, rounded up.
         wished: u64,
     },
     /// Rail 8: the same, because its share cannot be counted.

@@ -16,7 +16,7 @@ pub(crate) trait Judge<K: Kind> {
     /// Makes a step of a wish.
     ///
     /// # Errors
-    /// With the refusal, when a rail of this kind says no.
+    /// Returns the refusal when a rail of this kind says no.
     fn judge(
         &mut self,
         plugin: &str,
@@ -44,7 +44,7 @@ pub(crate) trait Judge<K: Kind> {
     fn take(&mut self, step: &Step<K>);
 }
 
-/// What is known of a target.
+/// The known facts of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Known<K: Kind> {
     /// Size in bytes.

@@ -1,4 +1,4 @@
-//! What became of single steps, and of a sweep over all of them.
+//! Outcomes of single steps, and of a sweep over all of them.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::guard::{Kind, Operation, Refusal, Step};
 
-/// What became of one step.
+/// The outcome of one step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "result", content = "detail", bound = "")]
 pub enum Outcome<K: Kind> {
-    /// It is gone: of an image, the runtime removed it and lists it no more.
+    /// The target is gone: the runtime removed an image and lists it no more.
     Removed,
-    /// It is cut to zero length.
+    /// The file is cut to zero length.
     Truncated,
-    /// It had gone by itself: somebody else removed it.
+    /// The target had gone by itself: another process removed it.
     AlreadyGone,
     /// A later look said no.
     NoLongerAllowed(Refusal<K>),
-    /// It is gone by the runtime's word and listed all the same, and the run ended before more could be done about it.
+    /// The image is gone by the runtime's word and listed all the same, and the run ended before more could be done about it.
     StillListed,
-    /// It failed; the text is the runtime's or the system's, with what was tried, or how much of a directory had gone.
+    /// The step failed; the text is the runtime's or the system's, with what was tried, or how much of a directory had gone.
     Failed(String),
     /// Not tried, because the run ended before; the text says why.
     NotAttempted(String),
@@ -61,7 +61,7 @@ impl<K: Kind> Outcome<K> {
         matches!(self, Self::Removed | Self::Truncated)
     }
 
-    /// Returns whether the target is not there any more, whoever removed it.
+    /// Returns whether the target is gone, removed by this run or by another process.
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::Removed | Self::AlreadyGone)
     }
@@ -84,7 +84,7 @@ pub enum EndReason {
     NotNeeded,
     /// The run reached its time limit.
     TimeLimit,
-    /// Somebody asked it to end (SIGTERM, SIGINT).
+    /// A signal asked it to end (SIGTERM, SIGINT).
     Stopped,
     /// The runtime failed one removal after the other.
     RuntimeFailing,
@@ -95,24 +95,24 @@ pub enum EndReason {
 }
 
 impl Ending {
-    /// Whether it keeps a run from what it set out to do, and not only from what is not needed.
+    /// Returns whether it keeps a run from what it set out to do, and not only from what is not needed.
     pub fn is_failure(&self) -> bool {
         self.reason != EndReason::NotNeeded
     }
 
-    /// What becomes of a step that this kept from being tried.
+    /// Returns the outcome of a step that this kept from being tried.
     pub fn of_a_step<K: Kind>(&self) -> Outcome<K> {
         let message = self.message.clone();
         if self.is_failure() { Outcome::NotAttempted(message) } else { Outcome::NotNeeded(message) }
     }
 }
 
-/// What a sweep came to.
+/// The result of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Swept<K: Kind> {
     /// One entry for each step of the plan, in its order.
     pub outcomes: Vec<Outcome<K>>,
-    /// What else the removals did, by the places of their steps in the plan.
+    /// Other effects of the removals, by the places of their steps in the plan.
     pub remarks: BTreeMap<usize, Remark>,
     /// Why it ended before the plan did, if so.
     pub ending: Option<Ending>,
@@ -124,29 +124,29 @@ impl<K: Kind> Default for Swept<K> {
     }
 }
 
-/// What a removal did besides its outcome.
+/// The effects of a removal besides its outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Remark {
     /// Tags and digests that the image had when it was judged and that it had lost after a removal that did not succeed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost_names: Vec<String>,
-    /// What the runtime answered, where the image is gone although the answer was an error.
+    /// The runtime's answer, where the image is gone although the answer was an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
 }
 
-/// A step and what became of it.
+/// A step and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", bound = "")]
 pub struct StepResult<K: Kind> {
     /// The step.
     #[serde(flatten)]
     pub step: Step<K>,
-    /// What became of it.
+    /// The outcome of the step.
     #[serde(flatten)]
     pub outcome: Outcome<K>,
-    /// What else the removal did.
+    /// Other effects of the removal.
     #[serde(flatten)]
     pub remark: Remark,
 }

@@ -6,7 +6,7 @@ use super::{Outcome, StepResult, Swept};
 use crate::guard::{Kind, Plan, Refused, Step};
 use crate::text::percent;
 
-/// What is planned of one kind.
+/// The plan for one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", bound = "")]
 pub struct PlanPart<K: Kind> {
@@ -17,7 +17,7 @@ pub struct PlanPart<K: Kind> {
     /// The share of them that would be removed or truncated, in percent; absent when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent_planned: Option<u8>,
-    /// What may be done and what may not.
+    /// The steps and the refusals.
     #[serde(flatten)]
     pub plan: Plan<K>,
     /// Sums over the plan.
@@ -37,8 +37,8 @@ pub struct PlanTotals {
     /// Sum of the sizes of what would be removed or truncated: of images, as the runtime counts them, although they share
     /// layers; of files, their apparent sizes. The filesystem will gain another number.
     pub size_planned_bytes: u64,
-    /// What the filesystems should gain, as far as one can tell: what the files take on disk, those that keep a name left
-    /// out. Absent for images, of which one cannot tell.
+    /// The expected gain of the filesystems: the space of the files on disk, those that keep a name left out. Absent for
+    /// images, whose gain is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freeable_bytes: Option<u64>,
 }
@@ -59,7 +59,7 @@ impl<K: Kind> PlanPart<K> {
     }
 }
 
-/// What became of the plan for one kind.
+/// The outcomes of the plan for one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", bound = "")]
 pub struct ReportPart<K: Kind> {
@@ -94,7 +94,7 @@ impl<K: Kind> ReportPart<K> {
         Self { entries: planned.entries, percent_removed, steps, refusals, totals }
     }
 
-    /// The steps whose target is gone, whoever removed it.
+    /// Returns the steps whose target is gone, removed by this run or by another process.
     pub fn gone(&self) -> impl Iterator<Item = &Step<K>> {
         self.steps.iter().filter(|result| result.outcome.is_gone()).map(|result| &result.step)
     }
@@ -127,7 +127,7 @@ pub struct Totals {
     /// Sum of the sizes of what was removed or truncated: of images, as the runtime counts them; of files, the apparent
     /// sizes, as they were judged. Not what the filesystem gained.
     pub size_removed_bytes: u64,
-    /// What the filesystems gained, in bytes, by statvfs before and after; of several names of one filesystem, once. Other
+    /// The gain of the filesystems, in bytes, by statvfs before and after; of several names of one filesystem, once. Other
     /// writers count into it, runtimes free space late, and it is negative when the disk filled up meanwhile. Absent where
     /// the mount point cannot be seen: what the runtime says that its store uses is no measurement of a disk.
     #[serde(skip_serializing_if = "Option::is_none")]

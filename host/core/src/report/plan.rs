@@ -12,7 +12,7 @@ use crate::manifest::ApiVersion;
 use crate::matches::PatternMatch;
 use crate::snapshot::{Filesystem, Snapshot};
 
-/// What became of one plugin.
+/// The result of one plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginRun {
@@ -21,9 +21,9 @@ pub struct PluginRun {
     /// `sha256:` and the digest of its bytes; absent when they could not be had.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// How many removals it wished.
+    /// The number of its wishes.
     pub wishes: usize,
-    /// How many entries each pattern of its config matched, as far as it reports that.
+    /// The number of entries that each pattern of its config matched, as far as it reports that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<PatternMatch>,
     /// Why it contributed nothing, if it failed.
@@ -41,14 +41,14 @@ pub struct PluginFailure {
     pub message: String,
 }
 
-/// A plan and what it rests on: what `holystone plan` prints. Has no clock readings of its own, so that the
+/// A plan and the facts that it rests on: the output of `holystone plan`. Has no clock readings of its own, so that the
 /// same snapshot, plugins and configs give the same document, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanReport {
     /// Version of the format.
     pub api_version: ApiVersion,
-    /// What this is.
+    /// The kind of this document.
     pub kind: DocumentKind,
     /// Namespace and name of the NodeCleanup; absent when there is no manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,20 +61,20 @@ pub struct PlanReport {
     pub taken_at: Timestamp,
     /// The plugins, in the order in which they ran.
     pub plugins: Vec<PluginRun>,
-    /// What is planned for images.
+    /// The plan for images.
     pub images: PlanPart<Images>,
-    /// What is planned beneath log roots. Absent when there are none and nothing is wished there.
+    /// The plan for log roots. Absent when there are none and nothing is wished there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs: Option<PlanPart<Logs>>,
     /// The names of the log roots.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log_roots: Vec<String>,
-    /// How many images each pattern that protects or unprotects matched.
+    /// The number of images that each pattern that protects or unprotects matched.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<PatternMatch>,
     /// Filesystems at the time of the snapshot.
     pub filesystems: Vec<Filesystem>,
-    /// What else there is to know, in sentences: fields of the manifest that mean nothing here, for example.
+    /// Other notes, in sentences: fields of the manifest that mean nothing here, for example.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
 }
@@ -99,7 +99,7 @@ impl PlanReport {
         }
     }
 
-    /// With what is planned beneath these log roots, and how many entries there are, where they were counted.
+    /// Adds the plan for these log roots, with the number of entries where they were counted.
     #[must_use]
     pub fn with_logs(mut self, roots: Vec<String>, plan: Plan<Logs>, entries: Option<u64>) -> Self {
         let is_empty = roots.is_empty() && plan.is_empty();
@@ -108,7 +108,7 @@ impl PlanReport {
         self
     }
 
-    /// With what the patterns of the guard rails matched, and a notice for each that matched nothing.
+    /// Adds the matches of the patterns of the guard rails, and a notice for each that matched nothing.
     #[must_use]
     pub fn with_matches(mut self, guard: &ImageGuard<'_>) -> Self {
         self.matches = guard.matches();

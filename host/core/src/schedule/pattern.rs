@@ -1,6 +1,6 @@
 //! The dialect as a regular expression, for those who can check a text by nothing else, such as an API server.
 //!
-//! It says everything but what compares two numbers (a range that ends before it starts, a day that no month has, a period
+//! The expression says everything but what compares two numbers (a range that ends before it starts, a day that no month has, a period
 //! of less than a second) and which time zones there are. Every text that [`super::Schedule::parse`] takes matches it.
 
 use super::DESCRIPTORS;

@@ -8,7 +8,7 @@ use crate::percent;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Filesystem {
-    /// What it holds: `images`, `containers` or `logs:NAME`.
+    /// Its content: `images`, `containers` or `logs:NAME`.
     pub name: String,
     /// Which filesystem it is: equal exactly for those of one snapshot that are one. Empty where that cannot be seen.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -19,10 +19,10 @@ pub struct Filesystem {
     /// Size, by statvfs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_bytes: Option<u64>,
-    /// What unprivileged writers can still use, by statvfs.
+    /// The space that unprivileged writers can still use, by statvfs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available_bytes: Option<u64>,
-    /// What the runtime says that the store uses (CRI `ImageFsInfo`); it may lag behind.
+    /// The size of the store by the runtime's word (CRI `ImageFsInfo`), which may lag behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub used_bytes: Option<u64>,
     /// Number of inodes, by statvfs.

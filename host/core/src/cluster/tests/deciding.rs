@@ -2124,7 +2124,7 @@ fn nothing_is_scheduled_by_a_spec_that_could_not_be_applied() {
     let (status, _) = not_applied(&cluster.object, &decided, &refused, false, now);
     assert_eq!(condition(&status, "Scheduled"), ("False", "ApplyFailed"));
     assert_eq!((status.next_schedule_time, condition(&status, "Ready")), (None, ("False", "ApplyFailed")));
-    // What is there by an earlier spec goes on.
+    // A workload of an earlier spec still runs.
     let (status, _) = not_applied(&cluster.object, &decided, &refused, true, now);
     assert_eq!(condition(&status, "Scheduled"), ("True", "Scheduled"));
     assert_eq!(status.next_schedule_time, decided.next_schedule_time);

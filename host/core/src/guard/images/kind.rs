@@ -12,7 +12,7 @@ use crate::text;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Images;
 
-/// What a plan knows of an image.
+/// The facts of an image that a plan shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageFacts {
@@ -98,7 +98,7 @@ impl Step<Images> {
 }
 
 impl Clearance<Images> {
-    /// What to ask the runtime for: the image's id, or the one of its names that [`ImageGuard::clear_by_name`](super::ImageGuard::clear_by_name) chose.
+    /// Returns what the runtime is asked for: the image's id, or the one of its names that [`ImageGuard::clear_by_name`](super::ImageGuard::clear_by_name) chose.
     pub fn asked(&self) -> &str {
         self.permit.as_deref().unwrap_or(self.target.as_str())
     }

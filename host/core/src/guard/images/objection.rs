@@ -1,4 +1,4 @@
-//! What rails 1 to 5 say no with to images.
+//! The objections of rails 1 to 5 to the removal of an image.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::guard::{Objection, Refusal, Unsettled};
 use crate::pattern::Pattern;
 use crate::text;
 
-/// How many characters of a runtime's words are shown.
+/// The most characters of a runtime's words.
 const RUNTIME_WORDS: usize = 300;
 
 /// Why an image stays.
@@ -25,12 +25,12 @@ pub enum ImageObjection {
         /// The new reference.
         reference: String,
     },
-    /// Rail 2: somebody uses it.
+    /// Rail 2: a container, a sandbox or a volume uses it.
     InUse {
         /// Who, in words.
         by: String,
     },
-    /// Rail 2: somebody refers to an image that nothing on the node answers to, and it may be this one.
+    /// Rail 2: a reference resolves to no image on the node, and may mean this one.
     MayBeInUse {
         /// Who, in words.
         by: String,
@@ -39,13 +39,13 @@ pub enum ImageObjection {
     },
     /// Rail 2, right before the removal: the runtime itself says that the image is in use.
     RuntimeSaysInUse {
-        /// What the runtime said.
+        /// The runtime's words.
         message: String,
     },
     /// Rail 2: the runtime takes an image's names one by one before it finds out whether the image is in use, and this
     /// one has several.
     NamesAtRisk {
-        /// How many it has, by [`Image::removable_names`](crate::image::Image::removable_names).
+        /// The number of its names, by [`Image::removable_names`](crate::image::Image::removable_names).
         names: usize,
     },
     /// Rail 3: pinned by the runtime.
@@ -68,7 +68,7 @@ pub enum ImageObjection {
     TooYoung {
         /// When it was first seen.
         first_seen: Timestamp,
-        /// How long an image has to have been here.
+        /// The shortest time that an image has to have been here.
         min_age: SignedDuration,
     },
     /// Rail 5: how long it has been here is unknown, and a pod that is starting may need it.
@@ -82,14 +82,14 @@ pub enum ImageObjection {
     UsedLately {
         /// Until when it may have been in use.
         last_used: Timestamp,
-        /// How long an image has to have been unused.
+        /// The shortest time that an image has to have been unused.
         min_age: SignedDuration,
     },
     /// Rail 5: how long it has been here is unknown, and a schedule brings another run that knows more.
     AgeUnknown {
         /// Since when the node is known.
         since: Timestamp,
-        /// How long an image has to have been here.
+        /// The shortest time that an image has to have been here.
         min_age: SignedDuration,
     },
     /// Rail 5: how long it has been here was known and is lost.

@@ -1,4 +1,4 @@
-//! What a target was when it was judged, and what it must be still when something is done to it.
+//! The state of a target when it was judged, which it must still have when it is removed or truncated.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use super::{FileObjection, Logs, RootedPath, Sight};
 use crate::guard::{Clearance, Operation};
 use crate::logs::{FileEntry, FileKind, Identity};
 
-/// What a target was when it was judged.
+/// The state of a target when it was judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judged {
     /// A file or link to remove: it must be the same, with the same content.
@@ -42,7 +42,7 @@ impl Judged {
     /// Takes what a look found, to compare later looks with it.
     ///
     /// # Errors
-    /// With the objection, when it is of another kind than the operation needs.
+    /// Returns the objection when it is of another kind than the operation needs.
     pub(super) fn of(target: &RootedPath, operation: Operation, sight: &Sight) -> Result<Self, FileObjection> {
         let entry = &sight.entry;
         let (identity, size_bytes, kind) = (entry.identity, entry.size_bytes, entry.kind);
@@ -75,7 +75,7 @@ impl Judged {
     /// Compares an entry with what was judged.
     ///
     /// # Errors
-    /// With the objection, when it is not the same.
+    /// Returns the objection when it is not the same.
     pub(super) fn check(&self, entry: &FileEntry) -> Result<(), FileObjection> {
         let changed = |what| Err(FileObjection::Changed { what });
         match *self {
@@ -103,25 +103,25 @@ impl Judged {
     }
 }
 
-/// Whether an entry has not changed since it was judged. A content time ahead of the clock was so already, unless its
+/// Returns whether an entry has not changed since it was judged. A content time ahead of the clock was so already, unless its
 /// inode has changed as well.
 fn is_as_judged(entry: &FileEntry, touched: Timestamp, seen_at: Timestamp) -> bool {
     entry.changed <= touched && (entry.modified <= touched || entry.modified > seen_at)
 }
 
 impl Clearance<Logs> {
-    /// Whether the target, looked at with the file in hand, is still what was judged.
+    /// Checks that the target, looked at through its open descriptor, is still what was judged.
     ///
     /// # Errors
-    /// With the refusal, when it is not.
+    /// Returns the objection when it is not.
     pub fn still_fits(&self, entry: &FileEntry) -> Result<(), FileObjection> {
         self.permit.check(entry)
     }
 
-    /// Whether something within a directory that is being removed was there, as it is, when the directory was judged.
+    /// Checks that something within a directory that is being removed was there, as it is, when the directory was judged.
     ///
     /// # Errors
-    /// With the refusal, when it was not.
+    /// Returns the objection when it was not.
     pub fn covers(&self, entry: &FileEntry) -> Result<(), FileObjection> {
         match self.permit {
             Judged::Tree { touched, seen_at, .. } if is_as_judged(entry, touched, seen_at) => Ok(()),

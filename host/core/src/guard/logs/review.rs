@@ -22,7 +22,7 @@ pub struct Sights {
     pub entries: Option<u64>,
 }
 
-/// What the steps of a plan are about.
+/// The files and directories of the steps of a plan.
 #[derive(Default)]
 struct Taken {
     /// Files and directories, by device and inode, and names of files that have several.

@@ -6,37 +6,37 @@ use super::{FileObjection, Logs, Tree};
 use crate::guard::Refusal;
 use crate::logs::{FileEntry, InUse, LogPath, Place};
 
-/// What one look at a target found.
+/// The findings of one look at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sight {
     /// The target itself.
     pub entry: FileEntry,
     /// Where that is, as far as the kubelet is concerned.
     pub place: Place,
-    /// Of a symbolic link, whether what it points to is there; nothing when that cannot be seen from here.
+    /// True if the target of a symbolic link is there; `None` for other files, and when that cannot be seen from here.
     pub leads_somewhere: Option<bool>,
-    /// Of a directory that is wished as a whole, what is in it.
+    /// The content of a directory that is wished as a whole.
     pub tree: Option<Tree>,
-    /// How it is in use, as far as that is known.
+    /// A known use of it.
     pub in_use: Option<InUse>,
-    /// Whether all uses of files on the node were seen.
+    /// True if all uses of files on the node were seen.
     pub all_uses_seen: bool,
     /// When the look was over, by the node's clock.
     pub seen_at: Timestamp,
 }
 
 impl Sight {
-    /// How many entries it is: one, or a directory and all that is in it.
+    /// Returns the number of entries: one, or a directory and all that is in it.
     pub(super) fn entries(&self) -> u64 {
         self.tree.as_ref().map_or(1, |tree| tree.entries.saturating_add(1))
     }
 
-    /// When anything about it, or in it, last changed.
+    /// Returns the time of the last change of it, or of anything in it.
     pub(super) fn touched(&self) -> Timestamp {
         self.tree.as_ref().map_or_else(|| self.entry.touched(self.seen_at), |tree| tree.touched)
     }
 
-    /// A change time ahead of the clock, and where in it.
+    /// Returns a change time ahead of the clock, and the path that has it.
     pub(super) fn ahead(&self) -> Option<(LogPath, Timestamp)> {
         let itself = || (self.entry.changed > self.seen_at).then(|| (self.entry.path.clone(), self.entry.changed));
         self.tree.as_ref().and_then(|tree| tree.ahead.clone()).or_else(itself)
@@ -48,11 +48,11 @@ impl Sight {
 pub enum Unseen {
     /// No root has this name.
     NoSuchRoot,
-    /// It is not there.
+    /// The target is not there.
     NotFound,
     /// A directory on the way is a link, or no directory.
     ThroughLink,
-    /// It is on another filesystem than its root.
+    /// The target is on another filesystem than its root.
     OtherFilesystem,
     /// The system says something else.
     Failed(String),
