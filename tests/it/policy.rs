@@ -643,14 +643,31 @@ async fn manifests_on_a_terminal_ask_one_after_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_with_another_digest_is_not_started() {
     let node = TestNode::small(Faults::none());
-    let pinned = |digest: &str| manifest("pinned", &format!("    digest: {digest}\n{ENFORCE}"));
-    let directory = files(&[("wrong.yaml", &pinned(&format!("sha256:{}", "0".repeat(64))))]);
+    let more = |digest: &str| format!("    digest: {digest}\n{ENFORCE}");
+    let other = format!("sha256:{}", "0".repeat(64));
+    let wrong = manifest_of("pinned", "{file: here.wasm}", "{do: greedy}", &more(&other));
+    let directory = files(&[("wrong.yaml", &wrong), ("shipped.yaml", &manifest("pinned", &more(&other)))]);
+    fs::copy(misbehave(), directory.path().join("here.wasm")).unwrap();
     let ended = on_node(&node, "run", &[&directory.path().join("wrong.yaml")], &[]).expect(2);
     assert!(ended.stderr.contains("plugin pinned failed with DigestMismatch: its digest must be sha256:000"));
     assert!(node.simulated.removals().is_empty());
 
+    // The bytes of one that comes with Holystone are known to every command.
     let plan = node.plan(crate::simulated::CONFIG, &[]);
-    fs::write(directory.path().join("right.yaml"), pinned(&text(&plan["plugins"][0]["digest"]))).unwrap();
+    let digest = text(&plan["plugins"][0]["digest"]);
+    let told = format!(
+        "shipped.yaml:11: spec.plugins[0].digest: must be {digest}, the digest of unused-images in this version of \
+         Holystone, or be left out, found {other}"
+    );
+    let shipped = directory.path().join("shipped.yaml");
+    let ended = on_node(&node, "run", &[&shipped], &[]).expect(64);
+    assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+    for command in ["validate", "render"] {
+        let ended = end(holystone().arg(command).arg("-f").arg(&shipped)).expect(64);
+        assert!(ended.stderr.contains(&told), "{command}: {}", ended.stderr);
+    }
+
+    fs::write(directory.path().join("right.yaml"), manifest("pinned", &more(&digest))).unwrap();
     on_node(&node, "run", &[&directory.path().join("right.yaml")], &[]).expect(0);
     assert_eq!(node.gone(), small_planned());
 }

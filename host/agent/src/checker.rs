@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use holystone_core::manifest::{Draft, PluginDraft, PluginSource, Problem};
-use holystone_core::text;
+use holystone_core::{digest, text};
 use holystone_node::RootSpec;
 use tokio::sync::Mutex;
 
+use crate::builtin;
 use crate::plugins::{self, CacheDir, ConfigProblem, LoadedPlugin, PluginSpec, Source, Supplies};
 
 /// The advice about a missing log root in a manifest.
@@ -33,7 +34,7 @@ impl Checker {
     /// # Errors
     /// When no plugin can be compiled on this machine.
     pub async fn problems_of_builtins(&self, draft: &Draft<'_>) -> anyhow::Result<Vec<Problem>> {
-        self.problems(draft, builtin).await
+        self.problems(draft, builtin_source).await
     }
 
     /// Finds everything that is wrong with the plugins and log roots of a document. `source` says where a plugin is on
@@ -47,6 +48,7 @@ impl Checker {
         source: impl Fn(&PluginDraft) -> Option<Source>,
     ) -> anyhow::Result<Vec<Problem>> {
         let mut problems = log_roots(draft);
+        problems.extend(digest_problems(draft));
         let names = draft.log_root_names();
         let supplies = Supplies {
             log_roots: names.iter().map(String::as_str).collect(),
@@ -90,11 +92,24 @@ impl Checker {
 }
 
 /// Returns the source of a plugin that comes with Holystone.
-pub(crate) fn builtin(plugin: &PluginDraft) -> Option<Source> {
+pub(crate) fn builtin_source(plugin: &PluginDraft) -> Option<Source> {
     match &plugin.source {
         PluginSource::Builtin(name) => Some(Source::Builtin(name.clone())),
         _ => None,
     }
+}
+
+/// Finds the plugins that come with Holystone and that a document pins to other bytes. Those of other plugins are known where
+/// they run.
+pub(crate) fn digest_problems(draft: &Draft<'_>) -> Vec<Problem> {
+    let problem = |plugin: &PluginDraft| {
+        let (PluginSource::Builtin(name), Some(wanted)) = (&plugin.source, &plugin.digest) else { return None };
+        let has = digest::of(builtin::find(name)?.component);
+        let message = format!("must be {has}, the digest of {name} in this version of Holystone, or be left out");
+        let problem = || draft.problem(&format!("spec.plugins[{}].digest", plugin.index), message);
+        (*wanted != has).then(|| problem().found(text::shown(wanted)))
+    };
+    draft.plugins().iter().filter_map(problem).collect()
 }
 
 fn log_roots(draft: &Draft<'_>) -> Vec<Problem> {

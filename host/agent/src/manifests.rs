@@ -104,6 +104,7 @@ impl Manifests {
                 problems.extend(check.problems(draft, source).await?);
                 continue;
             }
+            problems.extend(checker::digest_problems(draft));
             problems.extend(of_loaded(&found, &policy, &loaded).await);
             if problems.len() == before {
                 checked.push(Checked { manifest: found.manifest, policy, plugins: loaded });
@@ -135,8 +136,9 @@ impl Manifests {
         for draft in &drafts {
             let directory = texts::directory_of(draft.origin, &files);
             let here = |plugin: &PluginDraft| self.source(&plugin.name, &plugin.source, directory).ok();
-            let source =
-                |plugin: &PluginDraft| if on_cluster.is_some() { checker::builtin(plugin) } else { here(plugin) };
+            let source = |plugin: &PluginDraft| {
+                if on_cluster.is_some() { checker::builtin_source(plugin) } else { here(plugin) }
+            };
             problems.extend(check.problems(draft, source).await?);
             let Some(mut manifest) = draft.manifest.clone() else { continue };
             adapt(&mut manifest);

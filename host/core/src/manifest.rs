@@ -144,6 +144,8 @@ pub struct PluginDraft {
     pub config: serde_json::Map<String, Value>,
     /// What it is granted; absent when that is not known.
     pub capabilities: Option<Vec<Capability>>,
+    /// The digest that its bytes must have, if it names one.
+    pub digest: Option<String>,
 }
 
 impl<'a> Draft<'a> {
@@ -173,6 +175,7 @@ impl<'a> Draft<'a> {
                 source: serde_json::from_value(field("source")?).ok()?,
                 config: field("config").and_then(|config| config.as_object().cloned()).unwrap_or_default(),
                 capabilities: serde_json::from_value(capabilities).ok(),
+                digest: node.get("digest").and_then(Node::text).map(str::to_owned),
             })
         };
         let plugins = self.document.at("spec.plugins").into_iter().flat_map(Node::items);
