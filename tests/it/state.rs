@@ -229,6 +229,8 @@ async fn a_state_directory_that_cannot_be_trusted_or_used_is_no_run() {
         let mut plan = sweep("plan", "builtin:unused-images", CONFIG, &node.endpoint(), &["--state-dir", &directory]);
         let plan = end(&mut plan).expect(0);
         assert!(name == "lockless" || plan.stderr.contains("ages are unknown"), "{name}: {}", plan.stderr);
+        let says_what_a_run_does = plan.stdout.contains("until that is mended a run ends with this error");
+        assert_eq!(says_what_a_run_does, name != "lockless", "{name}: {}", plan.stdout);
     }
     assert_eq!(fs::read_to_string(path("file")).unwrap(), "precious");
 }

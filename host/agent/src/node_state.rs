@@ -224,13 +224,15 @@ pub(crate) fn recall(state_dir: Option<&Path>, snapshot: &mut Snapshot) -> Vec<S
     let found = directory(state_dir).and_then(|path| Ok(StateDir::open(&path)?.load(snapshot.taken_at)));
     let (mut state, notice) = match found {
         Ok(Found { state, notice }) => (state, notice),
-        Err(error) => {
-            if matches!(error.downcast_ref(), Some(StateDirError::Missing { .. })) {
-                tracing::info!("ages are unknown: {error:#}");
-            } else {
-                tracing::warn!("ages are unknown: {error:#}");
-            }
+        Err(error) if matches!(error.downcast_ref(), Some(StateDirError::Missing { .. })) => {
+            tracing::info!("ages are unknown: {error:#}");
             (State::new(snapshot.taken_at), None)
+        }
+        Err(error) => {
+            tracing::warn!("ages are unknown: {error:#}");
+            let notice =
+                format!("{error:#}; until that is mended a run ends with this error, and this plan knows no ages");
+            (State::new(snapshot.taken_at), Some(notice))
         }
     };
     let observed = state.observe(snapshot);
