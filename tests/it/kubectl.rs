@@ -168,7 +168,7 @@ async fn status_shows_all_or_one() {
             "15 planned (3.0 MiB)",
             "9 of docker.io/a/b (1.0 MiB)",
             "4 refused: InUse",
-            "on 1 nodes (n2): the disk is on fire",
+            "on 1 node (n2): the disk is on fire",
             "Plugin p: sha256:12",
             "Plugin q: not loaded",
         ]

@@ -6,27 +6,34 @@
 //! - `held`: what keeps pods from being made and from starting.
 //! - `fold`: from what pods and daemons report to the last run of a status.
 //! - `decide`: from what is there to what is to be done.
+//! - `drift`: the difference between an object that is there and what it should be.
+//! - `action`: what is done, and why it could not be done.
+//! - `status`, `runs`: what the status says of all that, and of the last run.
 //! - `reasons`: the words of conditions and events.
 
+mod action;
 mod allowed;
 mod decide;
+mod drift;
 mod fold;
 mod held;
 mod objects;
 mod pod;
 mod problems;
 mod reasons;
+mod runs;
 mod status;
 
+pub use action::{Action, Obstacle};
 pub use allowed::{Allowed, is_plain_path};
-pub use decide::{Action, Decided, EventNote, Observed, decide};
+pub use decide::{Decided, EventNote, Observed, decide};
 pub use fold::{NodeState, NodeWord, Told, fold};
 pub use held::{ASK_AGAIN, Held, PATIENCE, not_made, not_started};
 pub use objects::{Engine, Rendered, object_name, render, run_now};
 pub use pod::{Site, manifest_of};
 pub use problems::problems;
 pub use reasons::{ConditionReason, EventReason};
-pub use status::{Obstacle, is_news, not_applied, other_operator};
+pub use status::{is_news, not_applied, other_operator};
 
 /// The label that everything of a NodeCleanup carries, with its name.
 pub const NAME_LABEL: &str = "holystone.dev/node-cleanup";

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Context as _;
 use holystone_core::cluster::{Engine, NodeState, NodeWord, fold};
-use holystone_core::manifest::status::{LastRun, NodeCleanupStatus};
+use holystone_core::manifest::status::{LastRun, NodeCleanupStatus, NodeError};
 use holystone_core::manifest::{Mode, RolloutEngine};
 use holystone_core::text::{self, escaped};
 use jiff::Timestamp;
@@ -113,7 +113,7 @@ pub(super) fn node_cleanups(out: &mut impl Write, shown: &[Shown], with_namespac
             format!("{mode:?}"),
             text::shown(&if *paused { format!("{schedule} (paused)") } else { schedule.to_owned() }),
             ready.map_or_else(String::new, |ready| text::shown(&ready.reason)),
-            run.map_or_else(String::new, |run| text::shown(&run.phase)),
+            run.map_or_else(String::new, |run| run.phase.as_str().to_owned()),
             run.map_or_else(String::new, |run| text::shown(&run.nodes.summary)),
             number(run.and_then(|run| run.planned)),
             number(run.map(|run| run.removed)),
@@ -139,10 +139,14 @@ pub(super) fn node_cleanup(out: &mut impl Write, shown: &Shown) -> anyhow::Resul
     if let Some(next) = status.next_schedule_time {
         writeln!(out, "Next run: {next:.0}")?;
     }
+    if !status.active_runs.is_empty() {
+        let names: Vec<String> = status.active_runs.iter().map(|name| text::shown(name)).collect();
+        writeln!(out, "Not ended: {}", names.join(", "))?;
+    }
     if let Some(run) = &status.last_run {
         let times = [("started", run.started_at), ("finished", run.finished_at)];
         let times = times.iter().filter_map(|(word, at)| Some(format!(", {word} {:.0}", (*at)?))).collect::<String>();
-        let (run_name, phase) = (text::shown(&run.name), text::shown(&run.phase));
+        let (run_name, phase) = (text::shown(&run.name), run.phase.as_str().to_owned());
         writeln!(out, "Last run: {run_name}, {phase}, {} nodes{times}", text::shown(&run.nodes.summary))?;
         let measured = run.filesystem_freed_bytes;
         let freed = measured.map_or_else(String::new, |_| format!("; filesystems {}", freed(measured)));
@@ -159,8 +163,7 @@ pub(super) fn node_cleanup(out: &mut impl Write, shown: &Shown) -> anyhow::Resul
             writeln!(out, "  {} refused: {}", refusal.count, text::shown(&refusal.code))?;
         }
         for error in &run.errors {
-            let names: Vec<String> = error.nodes.iter().map(|node| text::shown(node)).collect();
-            writeln!(out, "  on {} nodes ({}): {}", error.count, names.join(", "), escaped(&error.message))?;
+            writeln!(out, "  {}{}", place(error), escaped(&error.message))?;
         }
     }
     for plugin in &status.plugins {
@@ -168,6 +171,16 @@ pub(super) fn node_cleanup(out: &mut impl Write, shown: &Shown) -> anyhow::Resul
         writeln!(out, "Plugin {}: {digest}", text::shown(&plugin.name))?;
     }
     Ok(())
+}
+
+/// Returns on which nodes something went wrong, with a colon; nothing where no node has to do with it.
+fn place(error: &NodeError) -> String {
+    let names: Vec<String> = error.nodes.iter().map(|node| text::shown(node)).collect();
+    let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+    if error.count == 0 {
+        return String::new();
+    }
+    format!("on {}{names}: ", text::counted(error.count as usize, "node", "nodes"))
 }
 
 pub(super) fn node_reports(out: &mut impl Write, run: &str, reports: &[NodeReport]) -> anyhow::Result<()> {

@@ -9,18 +9,18 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::RUN_NOW;
+use super::action::{Action, name_taken};
+use super::drift::{
+    SPEC_DIGEST, TEMPLATE_DIGEST, brought_up_to, contains, grants_more, is_rolled_out, makes_up, marked,
+};
 use super::fold::NodeState;
-use super::objects::{Engine, Rendered, digest, render, run_now};
+use super::objects::{Engine, Rendered, render, run_now};
 use super::pod::{self, Site};
 use super::reasons::{ConditionReason, EventReason};
-use super::status::{Obstacle, name_taken};
 use crate::manifest::status::NodeCleanupStatus;
 use crate::manifest::{self, NodeCleanup, Problem};
 use crate::schedule::{HistoryLimits, Past, RunState};
 
-/// The annotations by which a change is seen that the API server's additions would hide: a field that was taken away.
-const SPEC_DIGEST: &str = "holystone.dev/spec-digest";
-const TEMPLATE_DIGEST: &str = "holystone.dev/template-digest";
 /// The annotation of a run that the NodeCleanup started itself: what it had started before, or been asked for.
 const AFTER: &str = "holystone.dev/after";
 
@@ -62,68 +62,6 @@ pub struct Observed<'a> {
     pub acts: u32,
     /// The time.
     pub now: Timestamp,
-}
-
-/// Something to be done to the cluster.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Create the object. Where another has its name already, that one is left as it is.
-    Create(Value),
-    /// Make the object so by server-side apply. It names the uid that was looked at, so no other is changed.
-    Apply(Value),
-    /// Put this in the place of exactly the version that was looked at.
-    Replace(Value),
-    /// Change these fields of the object, and leave everything else (a merge patch).
-    Adjust {
-        /// The object that was looked at.
-        object: Value,
-        /// The fields.
-        fields: Value,
-    },
-    /// Start nothing more: set `spec.paused`, and leave everything else.
-    Pause(Value),
-    /// Delete exactly this object, with what belongs to it.
-    Delete(Value),
-}
-
-impl Action {
-    /// The object that it is about.
-    pub fn object(&self) -> &Value {
-        match self {
-            Self::Create(object)
-            | Self::Apply(object)
-            | Self::Replace(object)
-            | Self::Adjust { object, .. }
-            | Self::Pause(object)
-            | Self::Delete(object) => object,
-        }
-    }
-
-    /// Why it could not be done, by what the API server said to it.
-    pub fn obstacle(&self, is_there_already: bool, said: String) -> Obstacle {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        match self {
-            Self::Create(object) if is_there_already => {
-                Obstacle::NameTaken { kind: text(&object["kind"]), name: name_of(object).to_owned() }
-            }
-            _ => Obstacle::Refused(said),
-        }
-    }
-}
-
-/// Names the action and its object.
-impl std::fmt::Display for Action {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let verb = match self {
-            Self::Create(_) => "create",
-            Self::Apply(_) => "apply",
-            Self::Replace(_) => "replace",
-            Self::Adjust { .. } => "adjust",
-            Self::Pause(_) => "pause",
-            Self::Delete(_) => "delete",
-        };
-        write!(f, "{verb} {} {}", self.object()["kind"].as_str().unwrap_or_default(), name_of(self.object()))
-    }
 }
 
 /// Why a run that is asked for does not start.
@@ -220,11 +158,12 @@ pub fn decide(observed: &Observed<'_>) -> Decided {
     };
     problems.extend(observed.problems.iter().cloned());
     let manifest = manifest.filter(|_| problems.is_empty()).ok_or(problems);
-    let status = match manifest {
+    let mut status = match manifest {
         Ok(manifest) => step.of_valid(&manifest),
         Err(problems) => step.of_invalid(&problems),
     };
-    step.tell_of_runs(&status);
+    status.active_runs = step.earlier_runs(status.last_run.as_ref());
+    step.add_events(&status);
     let is_news = status != step.before;
     Decided { actions: step.actions, status, is_news, events: step.events, again: step.again }
 }
@@ -377,11 +316,10 @@ impl Step<'_> {
     /// and of no daemon.
     fn prune(&mut self, current: &str) {
         let observed = self.observed;
-        let cron_job = observed.advanced_cron_job.map(|it| &it["spec"]["template"]["broadcastJobTemplate"]["spec"]);
-        let jobs = observed.broadcast_jobs.iter().map(|job| &job["spec"]);
-        let daemon_set = observed.daemon_set.map(|it| &it["spec"]);
-        let specs = cron_job.into_iter().chain(jobs).chain(daemon_set);
-        let mut needed: BTreeSet<&str> = specs.filter_map(|spec| pod::manifest_of(&spec["template"])).collect();
+        let others = observed.advanced_cron_job.into_iter().chain(observed.daemon_set);
+        let objects = observed.broadcast_jobs.iter().copied().chain(others);
+        let templates = objects.map(|object| pod_template(&object["spec"]));
+        let mut needed: BTreeSet<&str> = templates.filter_map(pod::manifest_of).collect();
         needed.insert(current);
         // Pods of the template before may start again as long as they have not been replaced.
         if observed.daemon_set.is_some_and(|daemon_set| !is_rolled_out(daemon_set)) {
@@ -423,7 +361,11 @@ impl Step<'_> {
                 return self.replace(live, &name, "OpenKruise would make up at once for a time that has passed");
             }
         }
-        if !is_same(SPEC_DIGEST) || !contains(live, want) {
+        let [has_more, should_have] = [live, want].map(|object| pod_template(&object["spec"]));
+        if rendered.engine == Engine::AdvancedCronJob && grants_more(has_more, should_have) {
+            return self.revoke_rights(live, &name);
+        }
+        if !is_same(SPEC_DIGEST) || !contains(live, want) || grants_more(has_more, should_have) {
             self.actions.push(brought_up_to(live, want, rendered.engine));
             self.note(EventReason::Updated, format!("updated {kind} {name}"));
         }
@@ -535,6 +477,20 @@ impl Step<'_> {
         Outlook::bad(ConditionReason::Replacing, format!("AdvancedCronJob {name} is being deleted, to be recreated"))
     }
 
+    /// Revokes rights that another writer gave to the pods of an AdvancedCronJob, whose template can only be recreated.
+    /// A writer that adds them repeatedly gets it paused.
+    fn revoke_rights(&mut self, live: &Value, name: &str) -> Outlook {
+        if self.observed.acts < UNDONE {
+            return self.replace(live, name, "another writer gave its pods more rights");
+        }
+        self.start_nothing();
+        let message = format!(
+            "whenever AdvancedCronJob {name} is recreated, another writer gives its pods more rights, so it is paused; its \
+             metadata.managedFields name the writer"
+        );
+        Outlook::bad(ConditionReason::Undone, message)
+    }
+
     /// What carried it out before the engine was another one, or before it had a schedule or none.
     fn remove_other_engines(&mut self, engine: Engine) {
         let cron_job = self.observed.advanced_cron_job.filter(|_| engine != Engine::AdvancedCronJob);
@@ -637,6 +593,12 @@ impl Step<'_> {
         jobs.filter(move |job| owners(job).any(|owner| owner["kind"] == "AdvancedCronJob" && owner["name"] == *name))
     }
 
+    /// Returns whether one of the actions deletes the BroadcastJob of this name.
+    pub(super) fn deletes(&self, name: &str) -> bool {
+        let is_it = |object: &Value| object["kind"] == "BroadcastJob" && name_of(object) == name;
+        self.actions.iter().any(|action| matches!(action, Action::Delete(object) if is_it(object)))
+    }
+
     fn note(&mut self, reason: EventReason, note: String) {
         self.events.push(EventNote::normal(reason, note));
     }
@@ -664,77 +626,11 @@ impl Step<'_> {
     }
 }
 
-/// With the annotations by which a change is seen.
-fn marked(mut object: Value) -> Value {
-    let template = object["spec"]["template"].to_string();
-    let mut spec = object["spec"].clone();
-    if object["kind"] == "BroadcastJob" {
-        // It stays what it was when the run began.
-        spec["template"] = Value::Null;
-    }
-    object["metadata"]["annotations"] = json!({
-        SPEC_DIGEST: digest(&spec.to_string()),
-        TEMPLATE_DIGEST: digest(&template),
-    });
-    object
-}
-
-/// Returns whether OpenKruise would start a run at once, for a time that has passed, if the AdvancedCronJob became what
-/// it should be. It looks back from what it is then, and not from what it was at that time.
-fn makes_up(live: &Value, want: &Value, manifest: &NodeCleanup, now: Timestamp) -> bool {
-    let [was, is] = [live, want].map(|object| &object["spec"]);
-    let changes = was["paused"] == true || was["startingDeadlineSeconds"] != is["startingDeadlineSeconds"];
-    let Ok(Some(timetable)) = manifest.timetable() else { return false };
-    if !changes || manifest.spec.paused {
-        return false;
-    }
-    let last = time_of(&live["status"]["lastScheduleTime"]).or_else(|| time_of(&live["metadata"]["creationTimestamp"]));
-    let deadline = SignedDuration::from_secs(is["startingDeadlineSeconds"].as_i64().unwrap_or_default());
-    let too_late = now.checked_sub(deadline).unwrap_or(now);
-    let from = last.map_or(too_late, |last| last.max(too_late));
-    timetable.schedule.next(from).is_some_and(|tick| tick <= now)
-}
-
-/// Chooses the action that makes an existing object what it should be. A DaemonSet is replaced, because applying would
-/// leave what is wanted no more: a label of its node selector for example. Of an AdvancedCronJob only values change in
-/// place.
-fn brought_up_to(live: &Value, want: &Value, engine: Engine) -> Action {
-    let mut object = want.clone();
-    object["metadata"]["uid"] = live["metadata"]["uid"].clone();
-    if engine != Engine::DaemonSet {
-        return Action::Apply(object);
-    }
-    object["metadata"] = live["metadata"].clone();
-    for part in ["labels", "annotations"] {
-        for (name, value) in want["metadata"][part].as_object().into_iter().flatten() {
-            object["metadata"][part][name] = value.clone();
-        }
-    }
-    object["metadata"]["ownerReferences"] = want["metadata"]["ownerReferences"].clone();
-    Action::Replace(object)
-}
-
-/// Returns whether all pods of a DaemonSet are of its template.
-fn is_rolled_out(daemon_set: &Value) -> bool {
-    let status = &daemon_set["status"];
-    let updated = status["updatedNumberScheduled"].as_u64().unwrap_or_default();
-    status["observedGeneration"] == daemon_set["metadata"]["generation"]
-        && status["desiredNumberScheduled"].as_u64().is_some_and(|desired| desired <= updated)
-}
-
-/// Whether everything that is wanted is there. More may be there: what the API server and others add.
-pub(super) fn contains(live: &Value, want: &Value) -> bool {
-    match (live, want) {
-        (Value::Object(live), Value::Object(want)) => want.iter().all(|(name, want)| match live.get(name) {
-            Some(live) => contains(live, want),
-            // The API server leaves out what is empty, and false.
-            None => matches!(want, Value::Null | Value::Bool(false)) || want == &json!({}) || want == &json!([]),
-        }),
-        (Value::Array(live), Value::Array(want)) => {
-            live.len() == want.len() && live.iter().zip(want).all(|(live, want)| contains(live, want))
-        }
-        (live, want) => live == want,
-    }
+/// Returns the template of the pods of a BroadcastJob, a DaemonSet or an AdvancedCronJob, by its spec.
+fn pod_template(spec: &Value) -> &Value {
+    let template = &spec["template"];
+    let of_cron_job = &template["broadcastJobTemplate"]["spec"]["template"];
+    if of_cron_job.is_null() { template } else { of_cron_job }
 }
 
 pub(super) fn name_of(object: &Value) -> &str {
@@ -745,7 +641,7 @@ fn owners(object: &Value) -> impl Iterator<Item = &Value> {
     object["metadata"]["ownerReferences"].as_array().into_iter().flatten()
 }
 
-fn is_going(object: &Value) -> bool {
+pub(super) fn is_going(object: &Value) -> bool {
     !object["metadata"]["deletionTimestamp"].is_null()
 }
 

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::de::IntoDeserializer as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// What has come of a NodeCleanup. Of bounded size, however many nodes there are.
@@ -29,6 +30,9 @@ pub struct NodeCleanupStatus {
     /// The last run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
+    /// The BroadcastJobs of earlier runs that have not ended, the latest first, at most 20. Their ends are events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub active_runs: Vec<String>,
     /// The plugins of the last run, as the nodes loaded them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub plugins: Vec<ResolvedPlugin>,
@@ -71,10 +75,10 @@ pub struct Condition {
 pub struct LastRun {
     /// The BroadcastJob, or the DaemonSet.
     pub name: String,
-    /// `Running`, `Paused`, `Waiting`, `Complete` or `Failed`: whether it is over, and whether every node was done. `Paused`
-    /// when no further node is started, as `spec.paused` or `failurePolicy` asks. `Waiting` when daemons of a DaemonSet
-    /// wait for the time of their first run.
-    pub phase: String,
+    /// Whether it is over, and whether every node was done. `Paused` when no further node is started, as `spec.paused` or
+    /// `failurePolicy` asks. `Waiting` when daemons of a DaemonSet wait for the time of their first run.
+    #[serde(deserialize_with = "phase")]
+    pub phase: RunPhase,
     /// When it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
@@ -113,6 +117,35 @@ pub struct LastRun {
     /// What went wrong on most nodes, with the names of some of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<NodeError>,
+}
+
+/// The phase of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RunPhase {
+    /// The run has not ended.
+    #[default]
+    Running,
+    /// No further node is started.
+    Paused,
+    /// Daemons wait for the time of their first run.
+    Waiting,
+    /// The run is over, and every node was done.
+    Complete,
+    /// The run is over, and some node was not done.
+    Failed,
+}
+
+impl RunPhase {
+    /// The word, as it is in the status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "Running",
+            Self::Paused => "Paused",
+            Self::Waiting => "Waiting",
+            Self::Complete => "Complete",
+            Self::Failed => "Failed",
+        }
+    }
 }
 
 /// The nodes of a run, counted.
@@ -204,4 +237,10 @@ fn is_zero(number: &u32) -> bool {
 
 fn date_time(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "format": "date-time" })
+}
+
+/// Reads a phase. One of a later version counts as an end: an unreadable status would start runs again.
+fn phase<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RunPhase, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    Ok(RunPhase::deserialize(word.into_deserializer()).unwrap_or_else(|_: serde::de::value::Error| RunPhase::Failed))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::super::decide::contains;
+use super::super::drift::contains;
 use super::super::*;
 use super::{object, site};
 use crate::manifest::status::NodeCleanupStatus;
@@ -498,6 +498,78 @@ fn drift_is_put_right_and_what_others_add_is_left() {
     assert_eq!(cluster.step().1, ["create ConfigMap holystone-stale", "apply AdvancedCronJob stale"]);
     assert_eq!(cluster.config_map()["data"], before["data"]);
     cluster.settle();
+}
+
+/// The pod template of an AdvancedCronJob.
+const TEMPLATE: &str = "/spec/template/broadcastJobTemplate/spec/template";
+
+#[test]
+fn rights_that_others_give_to_pods_are_taken_back() {
+    let additions = [
+        ("/spec/hostPID", json!(true)),
+        ("/spec/hostNetwork", json!(true)),
+        ("/spec/hostIPC", json!(true)),
+        ("/spec/shareProcessNamespace", json!(true)),
+        ("/spec/serviceAccountName", json!("admin")),
+        ("/spec/initContainers", json!([{ "name": "x", "image": "y" }])),
+        ("/spec/ephemeralContainers", json!([{ "name": "x", "image": "y" }])),
+        ("/spec/containers/0/command", json!(["/bin/sh"])),
+        ("/spec/containers/0/lifecycle", json!({ "postStart": { "exec": { "command": ["x"] } } })),
+        ("/spec/containers/0/envFrom", json!([{ "secretRef": { "name": "x" } }])),
+        ("/spec/containers/0/volumeDevices", json!([{ "name": "x", "devicePath": "/dev/x" }])),
+        ("/spec/containers/0/securityContext/privileged", json!(true)),
+        ("/spec/containers/0/securityContext/procMount", json!("Unmasked")),
+        ("/spec/containers/0/securityContext/capabilities/add", json!(["SYS_ADMIN"])),
+    ];
+    for (field, value) in additions {
+        let mut cluster = scheduled();
+        cluster.settle();
+        let template = |cluster: &mut Cluster, value: Value| {
+            let live = cluster.cron_job.as_mut().unwrap().pointer_mut(TEMPLATE).unwrap();
+            let (parent, name) = field.rsplit_once('/').unwrap();
+            live.pointer_mut(parent).unwrap()[name] = value;
+        };
+        let empty = match value {
+            Value::Array(_) => json!([]),
+            Value::Object(_) => json!({}),
+            _ => Value::Null,
+        };
+        template(&mut cluster, empty);
+        cluster.is_settled();
+        template(&mut cluster, value);
+        let (decided, done) = cluster.step();
+        assert_eq!(done, ["delete AdvancedCronJob stale"], "{field}");
+        let note = "deleted AdvancedCronJob stale to recreate it, because another writer gave its pods more rights";
+        assert_eq!(told(&decided), [("Replaced", note, None)]);
+        assert_eq!(cluster.step().1, ["create AdvancedCronJob stale"], "{field}");
+        cluster.is_settled();
+
+        let mut cluster = Cluster::new(json!({ "schedule": "*/5 * * * *", "rollout": { "engine": "DaemonSet" } }));
+        cluster.settle();
+        let before = cluster.daemon_set.as_ref().unwrap()["spec"].clone();
+        let live = cluster.daemon_set.as_mut().unwrap();
+        let (parent, name) = field.rsplit_once('/').unwrap();
+        live.pointer_mut(&format!("/spec/template{parent}")).unwrap()[name] = json!("more");
+        assert_eq!(cluster.step().1, ["replace DaemonSet holystone-stale"], "{field}");
+        assert_eq!(cluster.daemon_set.as_ref().unwrap()["spec"], before, "{field}");
+    }
+}
+
+#[test]
+fn rights_that_are_given_time_and_again_pause_the_schedule() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.cron_job.as_mut().unwrap().pointer_mut(TEMPLATE).unwrap()["spec"]["hostPID"] = true.into();
+    cluster.acts = 3;
+    let (decided, done) = cluster.step();
+    assert_eq!(done, ["pause AdvancedCronJob stale"]);
+    let message = "whenever AdvancedCronJob stale is recreated, another writer gives its pods more rights, so it is \
+                   paused; its metadata.managedFields name the writer";
+    assert_eq!(ready(&decided.status), ("False", "Undone", message));
+    cluster.is_settled();
+    // After a while it is tried again.
+    cluster.acts = 0;
+    assert_eq!(cluster.step().1, ["delete AdvancedCronJob stale"]);
 }
 
 #[test]
@@ -1219,7 +1291,11 @@ fn a_run_that_is_deleted_before_it_ends_does_not_go_on_for_ever() {
     cluster.jobs.clear();
     cluster.runs.clear();
     cluster.has_kruise = false;
-    assert_eq!(cluster.step().0.status.last_run.unwrap().phase, "Running", "nothing is seen of it without OpenKruise");
+    assert_eq!(
+        cluster.step().0.status.last_run.unwrap().phase.as_str(),
+        "Running",
+        "nothing is seen of it without OpenKruise"
+    );
     cluster.has_kruise = true;
     let (decided, _) = cluster.step();
     let run = decided.status.last_run.unwrap();
@@ -1299,7 +1375,7 @@ fn a_run_that_the_spec_pauses_does_not_wait_for_a_person() {
     cluster.settle();
     cluster.jobs.get_mut(&name).unwrap()["status"] = json!({ "phase": "paused", "desired": 2 });
     let (decided, _) = cluster.step();
-    assert_eq!(decided.status.last_run.as_ref().unwrap().phase, "Paused");
+    assert_eq!(decided.status.last_run.as_ref().unwrap().phase.as_str(), "Paused");
     assert_eq!((ready(&decided.status).1, warnings(&decided)), ("Applied", Vec::new()));
 }
 
@@ -1575,11 +1651,11 @@ fn daemons_that_have_not_run_yet_wait_for_their_time() {
     set["metadata"]["generation"] = 1.into();
     set["status"] = json!({ "observedGeneration": 1, "desiredNumberScheduled": 2 });
     let said = |node: &str, word| NodeState { node: node.to_owned(), times: None, word };
-    let phase = |cluster: &mut Cluster| cluster.step().0.status.last_run.unwrap().phase;
+    let phase = |cluster: &mut Cluster| cluster.step().0.status.last_run.unwrap().phase.as_str();
     cluster.pod("holystone-stale", "a", said("a", NodeWord::Idle));
     cluster.pod("holystone-stale", "b", said("b", NodeWord::Idle));
     let (decided, _) = cluster.step();
-    assert_eq!(decided.status.last_run.as_ref().unwrap().phase, "Waiting");
+    assert_eq!(decided.status.last_run.as_ref().unwrap().phase.as_str(), "Waiting");
     assert_eq!(condition(&decided.status, "PluginsResolved"), ("False", "NoRunYet"));
     assert!(decided.events.is_empty(), "{:?}", decided.events);
     cluster.is_settled();
@@ -1593,7 +1669,7 @@ fn daemons_that_have_not_run_yet_wait_for_their_time() {
     assert_eq!(phase(&mut cluster), "Waiting", "the other one has not had its first run");
     cluster.pod("holystone-stale", "b", ended("b"));
     let (decided, _) = cluster.step();
-    assert_eq!(decided.status.last_run.as_ref().unwrap().phase, "Complete");
+    assert_eq!(decided.status.last_run.as_ref().unwrap().phase.as_str(), "Complete");
     assert_eq!(condition(&decided.status, "PluginsResolved"), ("True", "Resolved"));
     cluster.is_settled();
 }
@@ -1763,7 +1839,7 @@ fn daemons_that_have_all_run_are_complete_or_failed() {
         cluster.daemon_set.as_mut().unwrap()["status"] = json!({ "desiredNumberScheduled": 2 });
         cluster.pod("holystone-stale", "a", done("a", 3));
         cluster.pod("holystone-stale", "b", second);
-        assert_eq!(cluster.step().0.status.last_run.unwrap().phase, phase);
+        assert_eq!(cluster.step().0.status.last_run.unwrap().phase.as_str(), phase);
     }
 }
 
@@ -1983,6 +2059,81 @@ fn told(decided: &Decided) -> Vec<(&str, &str, Option<&str>)> {
             (event.reason.as_str(), event.note.as_str(), run)
         })
         .collect()
+}
+
+#[test]
+fn the_end_of_each_run_is_an_event_in_whatever_order_they_end() {
+    for order in [["stale-1", "x", "y"], ["y", "x", "stale-1"], ["x", "stale-1", "y"]] {
+        let mut cluster = scheduled();
+        cluster.settle();
+        cluster.run("stale-1", "running", cluster.now);
+        cluster.step();
+        let mut names = BTreeMap::from([("stale-1", "stale-1".to_owned())]);
+        for word in ["x", "y"] {
+            cluster.now += 1;
+            cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: word });
+            let started = cluster.step().1[0].strip_prefix("create BroadcastJob ").unwrap().to_owned();
+            names.insert(word, started);
+            cluster.step();
+        }
+        let last = cluster.look().status;
+        assert_eq!(last.last_run.map(|run| run.name), Some(names["y"].clone()));
+        assert_eq!(last.active_runs, [names["x"].as_str(), "stale-1"], "the latest first");
+        for word in order {
+            let (name, now) = (&names[word], Timestamp::from_second(cluster.now).unwrap().to_string());
+            let status = json!({ "phase": "completed", "desired": 2, "succeeded": 2, "completionTime": now });
+            cluster.jobs.get_mut(name).unwrap()["status"] = status;
+            let note = format!("{name}: 2/2 nodes done, 0 removed, 0 refused, 0 failed");
+            assert_eq!(told(&cluster.step().0), [("RunCompleted", note.as_str(), Some(name.as_str()))]);
+            cluster.is_settled();
+        }
+        assert_eq!(cluster.look().status.active_runs, [""; 0]);
+    }
+}
+
+#[test]
+fn the_end_of_a_run_that_was_deleted_beside_another_is_an_event() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "running", cluster.now);
+    cluster.step();
+    cluster.run("stale-2", "running", cluster.now + 60);
+    assert_eq!(cluster.step().0.status.active_runs, ["stale-1"]);
+    cluster.jobs.remove("stale-1");
+    cluster.has_kruise = false;
+    assert_eq!(cluster.look().status.active_runs, ["stale-1"], "nothing is seen of it without OpenKruise");
+    cluster.has_kruise = true;
+    let note = "the BroadcastJob stale-1 was deleted before its end was seen";
+    let (decided, _) = cluster.step();
+    assert_eq!(told(&decided), [("RunFailed", note, Some("stale-1"))]);
+    assert_eq!(decided.status.active_runs, [""; 0]);
+    cluster.is_settled();
+}
+
+#[test]
+fn runs_that_began_and_ended_between_two_looks_are_events() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "completed", cluster.now);
+    cluster.step();
+    cluster.run("stale-2", "failed", cluster.now + 60);
+    cluster.run("stale-3", "completed", cluster.now + 120);
+    let (decided, _) = cluster.step();
+    let reasons: Vec<(&str, Option<&str>)> = told(&decided).into_iter().map(|(reason, _, run)| (reason, run)).collect();
+    assert_eq!(reasons, [("RunFailed", Some("stale-2")), ("RunFailed", Some("stale-3"))]);
+    cluster.is_settled();
+}
+
+#[test]
+fn of_very_many_runs_the_latest_are_waited_for() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    for at in 0..30 {
+        cluster.run(&format!("stale-{at:02}"), "running", cluster.now + at);
+    }
+    let active = cluster.step().0.status.active_runs;
+    assert_eq!((active.len(), active[0].as_str(), active[19].as_str()), (20, "stale-28", "stale-09"));
+    cluster.is_settled();
 }
 
 #[test]

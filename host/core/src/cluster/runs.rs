@@ -1,0 +1,341 @@
+//! The last run of a status: what is seen of it, and what of that is known better already.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::decide::{EventNote, Outlook, Step, began, is_going, is_over, name_of, time_of};
+use super::fold::{ERRORS, Folded, NodeState, fold, summary};
+use super::held::{ASK_AGAIN, PATIENCE};
+use super::objects::{Engine, object_name};
+use super::reasons::{ConditionReason, EventReason};
+use crate::manifest::status::{LastRun, NodeError, ResolvedPlugin, RunPhase};
+use crate::text::shown;
+
+/// The largest difference between the clocks of two nodes.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(1);
+/// The most labels of a node selector that a message names.
+const LABELS_TOLD: usize = 5;
+/// The most earlier runs whose ends are waited for.
+const ACTIVE_RUNS: usize = 20;
+
+impl<'a> Step<'a> {
+    /// The last run, its plugins, and whether they are the same everywhere. Never an earlier one than is known already,
+    /// and never less of it: runs go with their AdvancedCronJob, and pods with their nodes.
+    pub(super) fn last_run(&mut self, engine: Option<Engine>) -> (Option<LastRun>, Vec<ResolvedPlugin>, Outlook) {
+        let found = match engine {
+            Some(Engine::DaemonSet) => self.observed.daemon_set.and_then(|set| self.run_of_daemons(set)),
+            _ => self.latest_run().map(|job| self.run_of_job(job)),
+        };
+        let is_of_daemons = engine == Some(Engine::DaemonSet);
+        let found = found.filter(|found| !self.knows_better(&found.run, is_of_daemons));
+        let found = found.map(|folded| self.of_the_spec(folded));
+        self.is_stuck = found.as_ref().is_some_and(|folded| folded.run.nodes.waiting > 0 && folded.moving == 0);
+        let Some(Folded { run, plugins, unlike, .. }) = found else {
+            let kept = self.before.conditions.iter().find(|condition| condition.kind == "PluginsResolved");
+            let resolved = kept.map_or_else(
+                || Outlook::bad(ConditionReason::NoRunYet, "no node has loaded the plugins yet"),
+                |kept| Outlook {
+                    is_true: kept.status == "True",
+                    reason: ConditionReason::parse(&kept.reason).unwrap_or(ConditionReason::NoRunYet),
+                    message: kept.message.clone(),
+                },
+            );
+            return (self.kept_run(is_of_daemons), self.before.plugins.clone(), resolved);
+        };
+        let resolved = if !unlike.is_empty() {
+            let message = format!("not all nodes have the same bytes, or some have none, of: {}", unlike.join(", "));
+            Outlook::bad(ConditionReason::Different, message)
+        } else if plugins.is_empty() {
+            Outlook::bad(ConditionReason::NoRunYet, "no node has loaded the plugins yet")
+        } else {
+            Outlook::good(ConditionReason::Resolved, "all nodes have loaded the same plugins")
+        };
+        (Some(run), plugins, resolved)
+    }
+
+    /// Leaves out plugins that the spec does not name: what a pod says is no more than what it says.
+    fn of_the_spec(&self, mut folded: Folded) -> Folded {
+        let plugins = self.observed.object["spec"]["plugins"].as_array().into_iter().flatten();
+        let names: BTreeSet<&str> = plugins.filter_map(|plugin| plugin["name"].as_str()).collect();
+        folded.plugins.retain(|plugin| names.contains(plugin.name.as_str()));
+        folded.unlike.retain(|name| names.contains(name.as_str()));
+        folded
+    }
+
+    /// Returns whether the status has a later run than this one, or more of the same.
+    fn knows_better(&self, run: &LastRun, is_of_daemons: bool) -> bool {
+        let Some(before) = &self.before.last_run else { return false };
+        let reports = |run: &LastRun| (run.nodes.succeeded + run.nodes.failed).saturating_sub(run.nodes.unreported);
+        if before.name != run.name {
+            // Of two that began together, one that was deleted before its end gives way.
+            let is_known =
+                has_ended(before) || self.observed.broadcast_jobs.iter().any(|job| name_of(job) == before.name);
+            let is_later = before.started_at > run.started_at;
+            return is_later || before.started_at == run.started_at && before.name > run.name && is_known;
+        }
+        // The name of a DaemonSet is that of all of its runs.
+        let is_later = is_of_daemons && run.finished_at > before.finished_at;
+        // When it is over, why there are no reports is known of pods and events, which vanish.
+        let reasons =
+            |run: &LastRun| if has_ended(run) { run.errors.iter().map(|error| error.count).max() } else { None };
+        let is_less = reports(before) == reports(run) && has_ended(run) && reasons(before) > reasons(run);
+        !is_later && (reports(before) > reports(run) || is_less)
+    }
+
+    /// Returns the run of the status, updated by its BroadcastJob.
+    fn kept_run(&self, is_of_daemons: bool) -> Option<LastRun> {
+        let mut run = self.before.last_run.clone()?;
+        let is_of_former_daemons = !is_of_daemons && run.name == object_name(name_of(self.observed.object));
+        if is_of_former_daemons && !has_ended(&run) && run.nodes.succeeded + run.nodes.failed == 0 {
+            // Daemons that are gone and have not run will not.
+            return None;
+        }
+        if has_ended(&run) || is_of_daemons || run.name == object_name(name_of(self.observed.object)) {
+            return Some(run);
+        }
+        let Some(job) = self.observed.broadcast_jobs.iter().copied().find(|job| name_of(job) == run.name) else {
+            // Without OpenKruise nothing is seen of BroadcastJobs.
+            if self.observed.has_kruise {
+                self.was_lost(&mut run);
+            }
+            return Some(run);
+        };
+        // How many of those with a report ended well for OpenKruise is not known any more; at most all of them.
+        let took_place = run.nodes.succeeded + run.nodes.failed;
+        settle(job, took_place, &mut run);
+        Some(run)
+    }
+
+    /// A run whose BroadcastJob was deleted before its end was seen.
+    fn was_lost(&self, run: &mut LastRun) {
+        run.phase = RunPhase::Failed;
+        run.finished_at = Some(whole_second(self.observed.now));
+        run.nodes.skipped += std::mem::take(&mut run.nodes.active);
+        run.nodes.waiting = 0;
+        run.errors.push(NodeError { message: lost(&run.name), count: run.nodes.skipped, nodes: Vec::new() });
+    }
+
+    /// Reports the ends of runs that began before the last one, and returns the names of those that have not ended: a run by
+    /// hand may begin and end beside one of the schedule.
+    pub(super) fn earlier_runs(&mut self, last: Option<&LastRun>) -> Vec<String> {
+        let jobs: BTreeMap<&str, &Value> =
+            self.observed.broadcast_jobs.iter().map(|job| (name_of(job), *job)).collect();
+        let mut names = self.awaited(&jobs);
+        names.retain(|name| last.is_none_or(|last| last.name != *name) && !self.deletes(name));
+        let mut active = Vec::new();
+        for name in names {
+            match jobs.get(name.as_str()) {
+                Some(job) if is_over(job) => {
+                    let run = self.run_of_job(job).run;
+                    self.report_end(&run);
+                }
+                None if self.observed.has_kruise => {
+                    let event = EventNote::warning(EventReason::RunFailed, lost(&name));
+                    self.events.push(EventNote { run: Some(("BroadcastJob", name)), ..event });
+                }
+                job => active.push((job.and_then(|job| began(job)), name)),
+            }
+        }
+        active.sort();
+        active.reverse();
+        active.truncate(ACTIVE_RUNS);
+        active.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// Returns the names of the BroadcastJobs whose end has not been reported: those that had not ended at the last look, and
+    /// those that began after it.
+    fn awaited(&self, jobs: &BTreeMap<&str, &Value>) -> BTreeSet<String> {
+        let before = self.before.last_run.as_ref();
+        let mut names: BTreeSet<String> = self.before.active_runs.iter().cloned().collect();
+        let is_of_daemons = |run: &&LastRun| run.name == object_name(name_of(self.observed.object));
+        names.extend(before.filter(|run| !has_ended(run) && !is_of_daemons(run)).map(|run| run.name.clone()));
+        let since = before.and_then(|run| run.started_at);
+        let is_new = |job: &Value| if is_over(job) { since.is_some() && began(job) > since } else { !is_going(job) };
+        names.extend(jobs.iter().filter(|(_, job)| is_new(job)).map(|(name, _)| (*name).to_owned()));
+        names
+    }
+
+    fn latest_run(&self) -> Option<&'a Value> {
+        let jobs = self.observed.broadcast_jobs.iter().copied();
+        jobs.max_by_key(|job| (began(job), name_of(job).to_owned()))
+    }
+
+    fn run_of_job(&mut self, job: &Value) -> Folded {
+        let now = self.observed.now;
+        let states = self.observed.runs.get(name_of(job)).into_iter().flatten().copied();
+        let mut folded = fold(count(&job["status"]["desired"]), states, now);
+        let run = &mut folded.run;
+        name_of(job).clone_into(&mut run.name);
+        run.started_at = began(job);
+        settle(job, folded.took_place, run);
+        let unseen = run.nodes.desired.saturating_sub(folded.seen).saturating_sub(run.nodes.unreported);
+        let age = began(job).map_or(SignedDuration::MAX, |began| began.duration_until(now));
+        if is_over(job) {
+            let complaint = self.complaints(job).or_else(|| ending(job));
+            if let Some(message) = complaint.filter(|_| unseen > 0) {
+                tell(run, message, unseen);
+            }
+        } else if folded.running == 0 && run.phase == RunPhase::Running {
+            self.is_not_made(job, run, unseen, age);
+        }
+        if run.nodes.desired == 0 && (is_over(job) || age >= PATIENCE) {
+            let message = if is_taken_up(job) { self.no_node() } else { NOT_TAKEN_UP.to_owned() };
+            tell(run, message, 0);
+        }
+        self.observe_again(folded.again);
+        folded
+    }
+
+    /// Says of a run that has nothing going on why there are no pods of it on some nodes.
+    fn is_not_made(&mut self, object: &Value, run: &mut LastRun, unseen: u32, age: SignedDuration) {
+        if unseen == 0 && run.nodes.desired > 0 {
+            return;
+        }
+        if age < PATIENCE {
+            return self.wait(PATIENCE - age);
+        }
+        self.wait(ASK_AGAIN);
+        if let Some(message) = self.complaints(object) {
+            run.nodes.waiting += unseen;
+            tell(run, message, unseen);
+        }
+    }
+
+    fn observe_again(&mut self, again: Option<SignedDuration>) {
+        if let Some(again) = again {
+            self.wait(again);
+        }
+    }
+
+    /// The words of events about an object.
+    fn complaints(&self, object: &Value) -> Option<String> {
+        let complaints = self.observed.complaints.get(name_of(object))?;
+        (!complaints.is_empty()).then(|| complaints.join("; "))
+    }
+
+    /// Says that there is no node for a run.
+    fn no_node(&self) -> String {
+        let selector = self.observed.object["spec"]["rollout"]["nodeSelector"].as_object();
+        let labels = selector.into_iter().flatten().take(LABELS_TOLD);
+        let labels: Vec<String> =
+            labels.map(|(label, value)| shown(&format!("{label}={}", value.as_str().unwrap_or_default()))).collect();
+        if labels.is_empty() {
+            return "no node is Linux, can be scheduled, and has no taint but those that spec.rollout.tolerations \
+                    tolerates; see kubectl describe nodes"
+                .to_owned();
+        }
+        format!(
+            "no node matches spec.rollout.nodeSelector {} and has no taint but those that spec.rollout.tolerations \
+             tolerates; see kubectl get nodes --show-labels",
+            labels.join(", ")
+        )
+    }
+
+    /// The last runs of the daemons. They keep the same schedule, so these are those of one time, or nearly.
+    fn run_of_daemons(&mut self, set: &Value) -> Option<Folded> {
+        let (observed, now) = (self.observed, self.observed.now);
+        let states = observed.runs.get(name_of(set))?;
+        let mut folded = fold(count(&set["status"]["desiredNumberScheduled"]), states.iter().copied(), now);
+        let run = &mut folded.run;
+        // A node's clock may be ahead a little. What is later, or before there were computers, is no time.
+        let latest = now.checked_add(CLOCKS_APART).unwrap_or(now);
+        let is_one = move |time: &Timestamp| (Timestamp::UNIX_EPOCH..=latest).contains(time);
+        let times = |of: fn(&NodeState) -> Option<Timestamp>| {
+            states.iter().copied().filter_map(of).filter(move |time| is_one(time))
+        };
+        name_of(set).clone_into(&mut run.name);
+        run.started_at = times(|state| state.times.map(|times| times.0)).min();
+        run.finished_at = times(|state| state.times.map(|times| times.1)).max();
+        run.phase = match &run.nodes {
+            _ if folded.running > 0 => RunPhase::Running,
+            nodes if nodes.active > 0 || nodes.succeeded + nodes.failed == 0 => RunPhase::Waiting,
+            nodes if nodes.succeeded < nodes.desired => RunPhase::Failed,
+            _ => RunPhase::Complete,
+        };
+        let unseen = run.nodes.desired.saturating_sub(folded.seen);
+        if set["status"]["observedGeneration"] == set["metadata"]["generation"] {
+            let age = time_of(&set["metadata"]["creationTimestamp"])
+                .map_or(SignedDuration::MAX, |created| created.duration_until(now));
+            if set["status"]["desiredNumberScheduled"] == 0 && folded.seen == 0 {
+                let message = self.no_node();
+                tell(run, message, 0);
+            } else {
+                self.is_not_made(set, run, unseen, age);
+            }
+        }
+        self.observe_again(folded.again);
+        Some(folded)
+    }
+}
+
+/// Says that the BroadcastJob of a run is gone.
+pub(super) fn lost(name: &str) -> String {
+    format!("the BroadcastJob {name} was deleted before its end was seen")
+}
+
+/// The message about a BroadcastJob without a status.
+pub(super) const NOT_TAKEN_UP: &str =
+    "OpenKruise has not taken up the BroadcastJob; see whether its manager (kruise-controller-manager) runs";
+
+/// Returns whether OpenKruise has counted the nodes of a job, or has ended it.
+fn is_taken_up(job: &Value) -> bool {
+    is_over(job) || !job["status"]["desired"].is_null()
+}
+
+/// Returns whether a run is over.
+pub(super) fn has_ended(run: &LastRun) -> bool {
+    matches!(run.phase, RunPhase::Complete | RunPhase::Failed)
+}
+
+/// Adds what is wrong on so many nodes, of which no names are known.
+fn tell(run: &mut LastRun, message: String, count: u32) {
+    run.errors.insert(0, NodeError { message, count, nodes: Vec::new() });
+    run.errors.truncate(ERRORS);
+}
+
+/// The words of a BroadcastJob that failed: that its deadline is over, for example.
+fn ending(job: &Value) -> Option<String> {
+    let conditions = job["status"]["conditions"].as_array()?;
+    let failed = conditions.iter().find(|condition| condition["type"] == "Failed")?;
+    let message = failed["message"].as_str().filter(|message| !message.is_empty())?;
+    Some(format!("there is no report: BroadcastJob {} failed: {}", name_of(job), shown(message)))
+}
+
+/// Puts what a BroadcastJob says of itself to what its pods reported: whether it is over, and nodes that it counts as
+/// done of which there is no report (any more). `took_place` is how many of those with a report it counts as done.
+fn settle(job: &Value, took_place: u32, run: &mut LastRun) {
+    let status = &job["status"];
+    let nodes = &mut run.nodes;
+    run.finished_at = time_of(&status["completionTime"]);
+    if is_over(job) {
+        nodes.desired = nodes.desired.max(count(&status["desired"]));
+        let seen = nodes.succeeded + nodes.failed + nodes.skipped;
+        let unseen = nodes.desired.saturating_sub(seen);
+        let unreported = count(&status["succeeded"]).saturating_sub(took_place).min(unseen);
+        nodes.succeeded += unreported;
+        nodes.unreported += unreported;
+        // Whose pod never began, because of a volume that is not there for example, will not say anything any more.
+        nodes.skipped += unseen - unreported;
+        nodes.active = 0;
+        nodes.waiting = 0;
+        nodes.summary = summary(nodes);
+    }
+    run.phase = match status["phase"].as_str() {
+        Some("paused") => RunPhase::Paused,
+        Some("failed") => RunPhase::Failed,
+        Some("completed") if nodes.succeeded < nodes.desired => RunPhase::Failed,
+        Some("completed") => RunPhase::Complete,
+        _ => RunPhase::Running,
+    };
+}
+
+pub(super) fn count(value: &Value) -> u32 {
+    u32::try_from(value.as_i64().unwrap_or_default()).unwrap_or_default()
+}
+
+/// Kubernetes' times have no fractions of seconds.
+pub(super) fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
