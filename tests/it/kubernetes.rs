@@ -246,6 +246,8 @@ impl Suite {
     async fn dry_run(&self) -> anyhow::Result<()> {
         let spec = json!({
             "schedule": "@every 10s", "mode": "DryRun", "rollout": { "engine": "DaemonSet" },
+            // Each pod finds the runtime of its node.
+            "runtime": { "mount": "Run" },
             "guardRails": { "minAge": "0s", "unknownOpenAge": "0s", "settleTime": "0s" },
         });
         self.apply("dry", spec).await?;
@@ -685,12 +687,25 @@ impl Suite {
                 .await
                 .with_context(|| format!("{spec} was refused"))?;
         }
-        // What is older than the policy can be labelled and deleted, and its spec cannot be edited.
+        // What is older than the policy can be labelled, paused and deleted, and its spec cannot be edited.
         let older = ["nodecleanup", "older", "--namespace", NAMESPACE];
         self.cluster.kubectl(&[&["label"][..], &older[..], &["a=b"][..]].concat()).await?;
-        let edit = ["--type=merge", "--patch", r#"{"spec":{"mode":"Enforce"}}"#];
-        let edited = self.cluster.kubectl(&[&["patch"][..], &older[..], &edit[..]].concat()).await;
-        ensure!(edited.is_err_and(|error| format!("{error:#}").contains("holystone-allowed")), "the edit was taken");
+        let cluster = &self.cluster;
+        let edit = async |spec: &str| {
+            let patch = format!(r#"{{"spec":{spec}}}"#);
+            cluster.kubectl(&[&["patch"][..], &older[..], &["--type=merge", "--patch", &patch][..]].concat()).await
+        };
+        edit(r#"{"paused":true}"#).await?;
+        for refused in [
+            r#"{"mode":"Enforce","paused":false}"#,
+            r#"{"paused":false}"#,
+            r#"{"logRoots":[{"name":"a","hostPath":"/root"}]}"#,
+            r#"{"runtime":{"endpoint":"/run/other.sock"}}"#,
+            r#"{"rollout":{"podTemplate":{"hostPID":true}}}"#,
+        ] {
+            let error = edit(refused).await.err().map(|error| format!("{error:#}")).unwrap_or_default();
+            ensure!(error.contains("holystone-allowed"), "{refused} was taken: {error}");
+        }
         self.cluster
             .kubectl(&[&["delete"][..], &older[..], &["--cascade=foreground", "--timeout=60s"][..]].concat())
             .await?;

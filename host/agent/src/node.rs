@@ -28,6 +28,8 @@ pub struct NodeOptions {
     pub trust_pid_namespace: bool,
     /// Where a directory of the image filesystem is for this process.
     pub image_root: Option<Elsewhere>,
+    /// Where `/run` of the node is for this process, if it is not its own: `auto` then finds the runtime there.
+    pub run_dir: Option<PathBuf>,
     /// The state directory, if it is not the default one.
     pub state_dir: Option<PathBuf>,
     /// Holystone's own directories besides the default ones; none of them becomes a log root.
@@ -58,9 +60,15 @@ impl LiveNode {
         if options.trust_pid_namespace {
             logs.processes.visibility = Visibility::All;
         }
+        if options.run_dir.is_some() && endpoint != "auto" {
+            let problem = format!(
+                "--run-dir has no effect with the endpoint {endpoint}; leave it out, or let the endpoint be auto"
+            );
+            return Err(UsageError::new(problem).into());
+        }
         let endpoint = match endpoint {
             "none" => None,
-            "auto" => Some(holystone_node::discover(&DiscoveryEnv::from_environment()).await?),
+            "auto" => Some(holystone_node::discover(&DiscoveryEnv::from_environment(options.run_dir.clone())).await?),
             given => Some(given.parse::<Endpoint>().map_err(|error| UsageError::new(format!("--endpoint: {error}")))?),
         };
         let cri_options = Options { image_root: options.image_root.clone(), ..Options::default() };

@@ -574,6 +574,11 @@ pub(crate) struct NodeArguments {
     #[arg(long, value_name = "HOST=PATH", value_parser = image_root)]
     pub(crate) image_root: Option<Elsewhere>,
 
+    /// Where /run of the node is for this process, if it is not its own, as in a pod: `--endpoint auto` then asks the
+    /// well-known sockets in it, and nothing else.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) run_dir: Option<PathBuf>,
+
     /// Name of this node in reports; the host name by default.
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     pub(crate) node_name: Option<String>,

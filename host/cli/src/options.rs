@@ -110,6 +110,7 @@ impl NodeArguments {
             pod_uid: self.pod_uid.clone(),
             trust_pid_namespace: self.trust_pid_namespace,
             image_root: self.image_root.clone(),
+            run_dir: self.run_dir.clone(),
             state_dir: self.state.state_dir.clone(),
             own_directories,
         }

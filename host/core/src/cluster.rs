@@ -25,7 +25,7 @@ mod runs;
 mod status;
 
 pub use action::{Action, Obstacle};
-pub use allowed::{Allowed, is_plain_path};
+pub use allowed::{Allowed, RUN_SOCKETS, is_plain_path};
 pub use decide::{Decided, EventNote, Observed, decide};
 pub use fold::{NodeState, NodeWord, Told, fold};
 pub use held::{ASK_AGAIN, Held, PATIENCE, not_made, not_started};

@@ -80,18 +80,28 @@ pub struct DiscoveryEnv {
     pub crictl_yaml: PathBuf,
     /// Root under which the well-known sockets are looked for.
     pub root: PathBuf,
+    /// Where `/run` of the node is for this process, if it is not its own: then only the sockets in it count.
+    pub run_dir: Option<PathBuf>,
 }
 
 impl Default for DiscoveryEnv {
     fn default() -> Self {
-        Self { variable: None, crictl_yaml: PathBuf::from("/etc/crictl.yaml"), root: PathBuf::from("/") }
+        Self { variable: None, crictl_yaml: PathBuf::from("/etc/crictl.yaml"), root: PathBuf::from("/"), run_dir: None }
     }
 }
 
 impl DiscoveryEnv {
-    /// Returns those of this process.
-    pub fn from_environment() -> Self {
-        Self { variable: std::env::var("CONTAINER_RUNTIME_ENDPOINT").ok(), ..Self::default() }
+    /// Returns those of this process. It may see `/run` of the node elsewhere.
+    pub fn from_environment(run_dir: Option<PathBuf>) -> Self {
+        Self { variable: std::env::var("CONTAINER_RUNTIME_ENDPOINT").ok(), run_dir, ..Self::default() }
+    }
+
+    /// Returns the places of the well-known sockets.
+    fn sockets(&self) -> Vec<PathBuf> {
+        match &self.run_dir {
+            Some(run) => WELL_KNOWN.iter().filter_map(|path| Some(run.join(path.strip_prefix("run/")?))).collect(),
+            None => WELL_KNOWN.iter().map(|path| self.root.join(path)).collect(),
+        }
     }
 }
 
@@ -101,12 +111,15 @@ impl DiscoveryEnv {
 /// # Errors
 /// When a setting cannot be read, or when not exactly one runtime answers.
 pub async fn discover(env: &DiscoveryEnv) -> Result<Endpoint, DiscoveryError> {
+    if env.run_dir.is_some() {
+        return probe(env.sockets()).await;
+    }
     if let Some(value) = env.variable.as_deref().filter(|value| !value.trim().is_empty()) {
         return value.trim().parse().map_err(DiscoveryError::Variable);
     }
     match from_crictl_yaml(&env.crictl_yaml)? {
         Some(endpoint) => Ok(endpoint),
-        None => probe(&env.root).await,
+        None => probe(env.sockets()).await,
     }
 }
 
@@ -133,8 +146,8 @@ fn from_crictl_yaml(file: &Path) -> Result<Option<Endpoint>, DiscoveryError> {
     }
 }
 
-async fn probe(root: &Path) -> Result<Endpoint, DiscoveryError> {
-    let (present, missing) = well_known(root);
+async fn probe(sockets: Vec<PathBuf>) -> Result<Endpoint, DiscoveryError> {
+    let (present, missing) = existing(sockets);
     let answers = join_all(present.iter().map(|endpoint| Cri::connect(endpoint, Options::probe(PROBE_TIMEOUT)))).await;
     let (mut answering, mut failed) = (Vec::new(), Vec::new());
     for (endpoint, answer) in present.into_iter().zip(answers) {
@@ -150,10 +163,10 @@ async fn probe(root: &Path) -> Result<Endpoint, DiscoveryError> {
     }
 }
 
-/// The well-known sockets that are there, each file once however many paths lead to it, and those that are not.
-fn well_known(root: &Path) -> (Vec<Endpoint>, Vec<PathBuf>) {
+/// The sockets that are there, each file once however many paths lead to it, and those that are not.
+fn existing(sockets: Vec<PathBuf>) -> (Vec<Endpoint>, Vec<PathBuf>) {
     let (mut present, mut missing, mut seen) = (Vec::new(), Vec::new(), Vec::new());
-    for path in WELL_KNOWN.map(|path| root.join(path)) {
+    for path in sockets {
         let file = match std::fs::metadata(&path) {
             Ok(metadata) => Some((metadata.dev(), metadata.ino())),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {

@@ -3,7 +3,16 @@
 
 use crate::manifest::{Capability, NodeCleanup, PodTemplate, Problem};
 
-use super::pod;
+use super::pod::{self, Reach};
+
+/// The well-known sockets of runtimes in `/run`, among which pods that get all of it search.
+pub const RUN_SOCKETS: [&str; 5] = [
+    "/run/containerd/containerd.sock",
+    "/run/k3s/containerd/containerd.sock",
+    "/run/k0s/containerd.sock",
+    "/run/crio/crio.sock",
+    "/run/cri-dockerd.sock",
+];
 
 /// Lists of what is allowed, and the option of the operator that each of them comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,10 +128,21 @@ impl Allowed {
                 add(&format!("spec.logRoots[{index}].hostPath"), message);
             }
         }
-        if let Some(socket) = pod::socket(manifest)
-            && !self.sockets.iter().any(|allowed| allowed == socket)
-        {
-            add("spec.runtime.endpoint", SOCKETS.lacks(&self.sockets, socket));
+        let lacks = |socket: &str| !self.sockets.iter().any(|allowed| allowed == socket);
+        match pod::reach(manifest) {
+            Some(Reach::Socket(socket)) if lacks(socket) => {
+                add("spec.runtime.endpoint", SOCKETS.lacks(&self.sockets, socket));
+            }
+            // Pods that see all sockets use whichever answers.
+            Some(Reach::Run) => {
+                if let Some(socket) = RUN_SOCKETS.into_iter().find(|socket| lacks(socket)) {
+                    add(
+                        "spec.runtime.mount",
+                        format!("needs {socket}, which {}", SOCKETS.lacks(&self.sockets, socket)),
+                    );
+                }
+            }
+            _ => {}
         }
         let image_root = pod::image_root(manifest);
         if !self.image_roots.iter().any(|allowed| allowed == image_root) {

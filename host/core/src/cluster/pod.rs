@@ -26,6 +26,9 @@ const STATE_DIR: &str = "/var/lib/holystone";
 const TERMINATION_LOG: &str = "/dev/termination-log";
 /// The runtime that `auto` means in a pod, which sees no other socket of the node than the one that it is given.
 const AUTO: &str = "/run/containerd/containerd.sock";
+/// The directory in which the sockets of runtimes are, and where a pod that gets all of it sees it. It is not mounted over
+/// the pod's own, in which runtimes may put files.
+const RUN: (&str, &str) = ("/run", "/host/run");
 /// The volume with the manifest.
 const MANIFEST_VOLUME: &str = "manifest";
 /// The manifest in its ConfigMap.
@@ -264,8 +267,10 @@ fn arguments(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, en
     if measures_images(manifest) {
         arguments.push(format!("--image-root={}={IMAGE_ROOT}", spec.runtime.image_root));
     }
-    if let Some(socket) = socket(manifest) {
-        arguments.push(format!("--endpoint={socket}"));
+    match reach(manifest) {
+        Some(Reach::Socket(socket)) => arguments.push(format!("--endpoint={socket}")),
+        Some(Reach::Run) => arguments.push(format!("--run-dir={}", RUN.1)),
+        None => {}
     }
     arguments.push(format!("--termination-message={TERMINATION_LOG}"));
     match engine {
@@ -314,13 +319,25 @@ fn log_roots_in<'a>(manifest: &NodeCleanup, allowed: &'a Allowed) -> Vec<&'a str
     found
 }
 
-/// The path of the runtime's socket on the node.
-pub(super) fn socket(manifest: &NodeCleanup) -> Option<&str> {
-    match manifest.spec.runtime.endpoint.as_str() {
-        "none" => None,
-        "auto" => Some(AUTO),
-        given => Some(given.strip_prefix("unix:").map_or(given, |path| path.strip_prefix("//").unwrap_or(path))),
-    }
+/// The way from a pod to the runtime of its node.
+pub(super) enum Reach<'a> {
+    /// The path of the socket on the node.
+    Socket(&'a str),
+    /// Through all of `/run`.
+    Run,
+}
+
+/// Returns how pods reach the runtime; none where no runtime is asked.
+pub(super) fn reach(manifest: &NodeCleanup) -> Option<Reach<'_>> {
+    let runtime = &manifest.spec.runtime;
+    Some(match runtime.endpoint.as_str() {
+        "none" => return None,
+        "auto" if runtime.mount == Some(SocketMount::Run) => Reach::Run,
+        "auto" => Reach::Socket(AUTO),
+        given => {
+            Reach::Socket(given.strip_prefix("unix:").map_or(given, |path| path.strip_prefix("//").unwrap_or(path)))
+        }
+    })
 }
 
 fn mounts(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, engine: RolloutEngine) -> Vec<Mount> {
@@ -331,7 +348,7 @@ fn mounts(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, engin
         Mount::new(MANIFEST_VOLUME, MANIFEST_DIR, true, config_map(&source.config_map)),
         Mount::new("state", STATE_DIR, false, host(STATE_DIR, "DirectoryOrCreate")),
     ];
-    mounts.extend(socket(manifest).map(|socket| runtime(socket, spec.runtime.mount, engine)));
+    mounts.extend(reach(manifest).map(|reach| runtime(&reach, spec.runtime.mount, engine)));
     if measures_images(manifest) {
         let own = format!("{}/holystone", image_root(manifest));
         mounts.push(Mount::new("images", IMAGE_ROOT, true, host(&own, "DirectoryOrCreate")));
@@ -371,14 +388,20 @@ fn mounts(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, engin
 
 /// A pod that ends gets the socket alone. One that goes on gets its directory, because a runtime that is restarted makes
 /// a new socket; what is mounted beneath it later shows in the pod, so that the pod keeps nothing mounted.
-fn runtime(socket: &str, mount: Option<SocketMount>, engine: RolloutEngine) -> Mount {
+fn runtime(reach: &Reach<'_>, mount: Option<SocketMount>, engine: RolloutEngine) -> Mount {
+    let Reach::Socket(socket) = reach else { return directory_of_sockets(RUN.0, RUN.1) };
     let usual = if engine == RolloutEngine::DaemonSet { SocketMount::Directory } else { SocketMount::Socket };
     let directory = socket.rsplit_once('/').map_or("", |(directory, _)| directory);
     if mount.unwrap_or(usual) == SocketMount::Socket || directory.is_empty() {
         return Mount::new("runtime", socket, true, ("hostPath", json!({ "path": socket, "type": "Socket" })));
     }
+    directory_of_sockets(directory, directory)
+}
+
+/// Mounts a directory of the node with one or more sockets.
+fn directory_of_sockets(directory: &str, seen_at: &str) -> Mount {
     let source = ("hostPath", json!({ "path": directory, "type": "Directory" }));
-    let mut mount = Mount::new("runtime", directory, true, source);
+    let mut mount = Mount::new("runtime", seen_at, true, source);
     mount.mount["mountPropagation"] = "HostToContainer".into();
     mount
 }

@@ -35,8 +35,9 @@ const LONGEST_PATH: u64 = 1024;
 /// The longest number or duration; far longer than anyone writes one.
 const LONGEST_NUMBER: u64 = 64;
 
-/// A part of a path, other than `.` and `..`.
-const PATH_PART: &str = r"([^/.\x00][^/\x00]*|\.[^/.\x00][^/\x00]*|\.\.[^/\x00]+)";
+/// A part of a path, other than `.` and `..`. Control characters come by mistake: the end of a line of YAML.
+const PATH_PART: &str =
+    r"([^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*|\.[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*|\.\.[^/\x00-\x1f\x7f]+)";
 /// A DNS label, but for its length.
 const DNS_LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 /// The pattern of names of labels after their prefix, and of values of labels.
@@ -125,7 +126,8 @@ impl Format {
             "endpoint" => {
                 let expected = "auto, none, or the absolute path of a socket with or without unix:// in front";
                 text(expected, LONGEST_PATH, endpoint, || {
-                    r"^(auto|none|(unix://)?/[^\x00]*[^/\x00]|unix:/[^/\x00]([^\x00]*[^/\x00])?)$".to_owned()
+                    let (plain, last) = (r"[^\x00-\x1f\x7f]", r"[^/\x00-\x1f\x7f]");
+                    format!("^(auto|none|(unix://)?/{plain}*{last}|unix:/{last}({plain}*{last})?)$")
                 })
             }
             "host-path" => text("an absolute path below /, without . and .. in it", LONGEST_PATH, host_path, || {
@@ -253,12 +255,18 @@ fn digest(text: &str) -> Result<(), Fault> {
 
 fn endpoint(text: &str) -> Result<(), Fault> {
     let path = text.strip_prefix("unix:").map_or(text, |path| path.strip_prefix("//").unwrap_or(path));
-    expect(matches!(text, "auto" | "none") || path.starts_with('/') && !path.ends_with('/') && !path.contains('\0'))
+    let is_path = path.starts_with('/') && !path.ends_with('/') && !path.contains(is_control);
+    expect(matches!(text, "auto" | "none") || is_path)
+}
+
+/// Returns whether this is one of the control characters of ASCII, which are in no path by intent.
+fn is_control(character: char) -> bool {
+    character.is_ascii_control()
 }
 
 fn host_path(text: &str) -> Result<(), Fault> {
     let inside = text.strip_prefix('/').map(|path| path.strip_suffix('/').unwrap_or(path));
-    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(is_control);
     expect(inside.is_some_and(|path| path.split('/').all(plain)))
 }
 

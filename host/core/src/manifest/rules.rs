@@ -229,7 +229,7 @@ const COMPLETION: &str = "spec.rollout.completionPolicy";
 const TOLERATIONS: &str = "spec.rollout.tolerations[]";
 
 /// All rules but those about names that are given twice, which the API server keeps by the keys of the lists.
-pub(super) const RULES: [Rule; 33] = [
+pub(super) const RULES: [Rule; 35] = [
     Rule::new(
         "",
         "",
@@ -362,6 +362,24 @@ pub(super) const RULES: [Rule; 33] = [
             plugin.get("digest").is_some() || reference.is_none_or(|text| text.contains("@sha256:"))
         },
     ),
+    Rule::new(
+        "spec.runtime",
+        ".mount",
+        "must be Socket or Directory when endpoint is not auto: with Run, each pod finds the socket itself",
+        "!has(self.mount) || self.mount != 'Run' || !has(self.endpoint) || self.endpoint == 'auto'",
+        |runtime| text(runtime, "mount") != "Run" || ["", "auto"].contains(&text(runtime, "endpoint")),
+    ),
+    Rule::new(
+        SPEC,
+        ".pressure.filesystem",
+        "must be that of a log root, because spec.runtime.mount is Run and runtimes keep images in different places",
+        "!has(self.pressure) || !has(self.runtime) || !has(self.runtime.mount) || self.runtime.mount != 'Run' || has(self.pressure.filesystem) && self.pressure.filesystem.startsWith('logs:')",
+        |spec| {
+            let is_of_images = spec.get("pressure").is_some() && !disk(spec).starts_with("logs:");
+            text(spec, "runtime.mount") != "Run" || !is_of_images
+        },
+    )
+    .within(Scope::Cluster),
     Rule::new(
         "spec.plugins[].source",
         ".file",

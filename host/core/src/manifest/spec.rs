@@ -154,11 +154,12 @@ pub enum Mode {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Runtime {
     /// Its socket, for example `unix:///run/containerd/containerd.sock`; `auto` finds it, `none` asks no runtime, for
-    /// log roots alone. In a pod, `auto` is containerd's `/run/containerd/containerd.sock`; name any other.
+    /// log roots alone. In a pod, `auto` is containerd's `/run/containerd/containerd.sock`; name any other, or let `mount`
+    /// be `Run`, with which each pod finds that of its node.
     #[schemars(extend("format" = "endpoint"))]
     pub endpoint: String,
-    /// What pods get of the node to reach the socket: the socket itself, or the directory that it is in. By default the
-    /// socket in pods that end, and the directory in those of a DaemonSet. Means nothing on one machine.
+    /// What pods get of the node to reach the socket: the socket itself, the directory that it is in, or all of `/run`. By
+    /// default the socket in pods that end, and the directory in those of a DaemonSet. Means nothing on one machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount: Option<SocketMount>,
     /// A directory on the filesystem that the runtime keeps images on, usually its root. Pods get an empty directory
@@ -175,6 +176,8 @@ pub enum SocketMount {
     Socket,
     /// The directory of the socket, with everything else that is in it. Pods outlive restarts of the runtime.
     Directory,
+    /// All of `/run`, where each pod finds the one runtime that answers: for fleets whose nodes have several runtimes.
+    Run,
 }
 
 /// A log directory of the node.

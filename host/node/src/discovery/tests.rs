@@ -3,7 +3,7 @@ use crate::simulated::fixture::snapshot;
 use crate::simulated::{Code, Faults, Method, SimulatedNode};
 
 fn env(root: &Path) -> DiscoveryEnv {
-    DiscoveryEnv { variable: None, crictl_yaml: root.join("crictl.yaml"), root: root.to_owned() }
+    DiscoveryEnv { variable: None, crictl_yaml: root.join("crictl.yaml"), root: root.to_owned(), run_dir: None }
 }
 
 fn node(root: &Path, path: &str, faults: Faults) -> SimulatedNode {
@@ -49,6 +49,37 @@ fn crictls_configuration_is_read_or_named() {
         let error = read(broken).unwrap_err().to_string();
         assert!(error.contains("crictl.yaml"), "{broken:?}: {error}");
     }
+}
+
+#[test]
+fn the_sockets_in_run_are_those_that_pods_need() {
+    let in_run: Vec<String> =
+        WELL_KNOWN.iter().filter(|path| path.starts_with("run/")).map(|path| format!("/{path}")).collect();
+    assert_eq!(in_run, holystone_core::cluster::RUN_SOCKETS);
+}
+
+#[tokio::test]
+async fn where_run_is_elsewhere_only_the_sockets_in_it_count() {
+    let root = tempfile::tempdir().unwrap();
+    let _own = node(root.path(), "run/crio/crio.sock", Faults::none());
+    let of_the_node = node(root.path(), "host/run/k3s/containerd/containerd.sock", Faults::none());
+    std::fs::write(root.path().join("crictl.yaml"), "runtime-endpoint: /from/yaml\n").unwrap();
+    let mut around = env(root.path());
+    around.variable = Some("unix:///from/variable".to_owned());
+    around.run_dir = Some(root.path().join("host/run"));
+    assert_eq!(discover(&around).await.unwrap(), *of_the_node.endpoint());
+    let other = node(root.path(), "host/run/crio/crio.sock", Faults::none());
+    let several = discover(&around).await.unwrap_err().to_string();
+    let both = format!("{}, {}", of_the_node.endpoint(), other.endpoint());
+    assert_eq!(several, format!("several container runtimes answer here: {both}; choose one with --endpoint"));
+    around.run_dir = Some(root.path().join("elsewhere"));
+    let none = discover(&around).await.unwrap_err().to_string();
+    let missing: Vec<String> = holystone_core::cluster::RUN_SOCKETS
+        .iter()
+        .map(|socket| root.path().join("elsewhere").join(&socket["/run/".len()..]).display().to_string())
+        .collect();
+    let expected = format!("there is nothing at {}; name its socket with --endpoint", missing.join(", "));
+    assert_eq!(none, format!("no container runtime answers here; {expected}"));
 }
 
 #[tokio::test]

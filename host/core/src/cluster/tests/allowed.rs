@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Allowed, Site, is_plain_path, problems, render};
+use super::super::{Allowed, RUN_SOCKETS, Site, is_plain_path, problems, render};
 use super::{IMAGE, manifest, site};
 
 fn refused(spec: Value, allowed: &Allowed) -> Vec<String> {
@@ -261,4 +261,21 @@ fn a_path_is_plain_when_it_is_spelt_in_one_way() {
     }
     let usual = Allowed::default();
     assert!([usual.log_roots, usual.sockets, usual.image_roots].concat().iter().all(|path| is_plain_path(path)));
+}
+
+#[test]
+fn pods_get_all_of_run_where_each_of_its_sockets_is_allowed() {
+    let spec = json!({ "runtime": { "mount": "Run" } });
+    assert_eq!(refused(spec.clone(), &Allowed::default()), Vec::<String>::new());
+    for socket in RUN_SOCKETS {
+        let mut allowed = Allowed::default();
+        allowed.sockets.retain(|allowed| allowed != socket);
+        let message = format!(
+            "spec.runtime.mount: needs {socket}, which is not among the sockets that the operator allows ({}); its \
+             administrator can add {socket} to its option --allow-sockets (in the chart allowed.sockets)",
+            allowed.sockets.join(", ")
+        );
+        assert_eq!(refused(spec.clone(), &allowed), [message]);
+        assert_eq!(refused(json!({ "runtime": { "endpoint": "none" } }), &allowed), Vec::<String>::new());
+    }
 }

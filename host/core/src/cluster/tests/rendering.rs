@@ -312,6 +312,27 @@ fn daemons_get_the_directory_of_the_socket_and_pods_that_end_the_socket() {
 }
 
 #[test]
+fn pods_of_fleets_with_several_runtimes_get_all_of_run() {
+    for (engine, pod) in [
+        ("BroadcastJob", "/spec/template/broadcastJobTemplate/spec/template/spec"),
+        ("DaemonSet", "/spec/template/spec"),
+    ] {
+        let spec = json!({ "schedule": "@daily", "rollout": { "engine": engine }, "runtime": { "mount": "Run" } });
+        let rendered = render(&manifest(spec), site()).workload;
+        let pod = rendered.pointer(pod).unwrap();
+        let of = |list: &Value| list.as_array().unwrap().iter().find(|item| item["name"] == "runtime").unwrap().clone();
+        let volume = json!({ "name": "runtime", "hostPath": { "path": "/run", "type": "Directory" } });
+        assert_eq!(of(&pod["volumes"]), volume, "{engine}");
+        let mount = json!({ "name": "runtime", "mountPath": "/host/run", "mountPropagation": "HostToContainer", "readOnly": true });
+        assert_eq!(of(&pod["containers"][0]["volumeMounts"]), mount, "{engine}");
+        let arguments: Vec<&str> =
+            pod["containers"][0]["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert!(arguments.contains(&"--run-dir=/host/run"), "{arguments:?}");
+        assert!(!arguments.iter().any(|argument| argument.starts_with("--endpoint")), "{arguments:?}");
+    }
+}
+
+#[test]
 fn pods_read_the_manifest_without_what_means_nothing_to_them() {
     let spec = json!({ "schedule": "@daily", "mode": "Enforce", "rollout": { "parallelism": 3, "nodeSelector": { "a": "b" }, "failurePolicy": { "restartLimit": 2 } } });
     let rendered = render(&manifest(spec), site());
