@@ -70,3 +70,4 @@ mod support;
 mod sweep;
 mod terminal;
 mod tidy;
+mod words;

@@ -38,7 +38,7 @@ pub enum NodeError {
     },
     /// A socket that no process has open.
     #[error(
-        "nobody listens on {endpoint}: the socket is there but its runtime is not running; start the runtime, or, if it was restarted while this pod kept the old socket, mount the socket's directory instead of the socket"
+        "nothing listens on {endpoint}: the socket is there but its runtime is not running; start the runtime, or, if it was restarted while this pod kept the old socket, mount the socket's directory instead of the socket"
     )]
     NobodyListens {
         /// The socket.

@@ -22,7 +22,7 @@ impl Notifier {
         let socket = variable("NOTIFY_SOCKET").and_then(|name| match connect(&name) {
             Ok(socket) => Some(socket),
             Err(error) => {
-                tracing::warn!("the service manager cannot be told anything: NOTIFY_SOCKET {name}: {error}");
+                tracing::warn!("the service manager cannot be notified: NOTIFY_SOCKET {name}: {error}");
                 None
             }
         });
@@ -59,7 +59,7 @@ impl Notifier {
     fn send(&self, message: &str) {
         let Some(socket) = &self.socket else { return };
         if let Err(error) = socket.send(message.as_bytes()) {
-            tracing::debug!("the service manager was not told {message:?}: {error}");
+            tracing::debug!("the service manager was not notified of {message:?}: {error}");
         }
     }
 }

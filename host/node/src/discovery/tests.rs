@@ -118,7 +118,7 @@ async fn no_runtime_is_explained_socket_by_socket() {
     std::fs::create_dir_all(stale.parent().unwrap()).unwrap();
     drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
     let error = discover(&env(root.path())).await.unwrap_err().to_string();
-    for part in ["does not offer CRI", "nobody listens", "there is nothing at", "microk8s", "--endpoint"] {
+    for part in ["does not offer CRI", "nothing listens", "there is nothing at", "microk8s", "--endpoint"] {
         assert!(error.contains(part), "{part}: {error}");
     }
 }

@@ -53,7 +53,7 @@ pub fn main(tasks: &[Task]) -> Option<ExitCode> {
     let number = |text: Option<OsString>| text?.to_str()?.parse::<u64>().ok();
     let order = (arguments.next(), number(arguments.next()), number(arguments.next()));
     let (Some(task), Some(memory), Some(seconds)) = order else {
-        return Some(failed("a worker is told what to do by Holystone itself"));
+        return Some(failed("a worker is started by Holystone itself"));
     };
     Some(match work(&Order { task, memory, seconds }, tasks) {
         Ok(()) => ExitCode::SUCCESS,
