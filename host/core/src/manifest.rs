@@ -1,15 +1,15 @@
-//! The manifest: what a person writes to say what is to be cleaned, when, and within what.
+//! The manifest: the file in which users declare what to clean from nodes, when, and within what limits.
 //!
-//! [`NodeCleanup`] and what is in it is the only place where the format is written down. Serde reads and writes it,
-//! and its JSON Schema, made from the same types and doc comments, is what texts are checked against, what
-//! `holystone explain` prints and what becomes the CRD.
+//! [`NodeCleanup`] and its fields are the only definition of the format. Serde reads and writes it. Its JSON Schema is
+//! made from the same types and doc comments: texts are checked against it, `holystone explain` prints it, and the CRD
+//! is made from it.
 //!
-//! [`read`] takes texts and gives the manifests in them, or everything that is wrong with them at once:
+//! [`read`] turns texts into the manifests in them, or reports all problems together:
 //!
-//! 1. `document`: YAML or JSON becomes trees that know their lines.
-//! 2. `check`: each tree is held against the schema: fields, types, and what the `format` of a text asks for.
-//! 3. `rules`: what no schema says, such as names that are given twice, and how fields go together.
-//! 4. Only a tree without problems becomes a [`NodeCleanup`].
+//! 1. `document`: YAML or JSON is parsed into trees whose values know their lines.
+//! 2. `check`: each tree is checked against the schema: fields, types, and the `format` of each text.
+//! 3. `rules`: constraints that the schema cannot express are checked, such as unique names and combinations of fields.
+//! 4. A tree without problems becomes a [`NodeCleanup`].
 
 mod capability;
 mod check;
@@ -49,25 +49,24 @@ pub use spec::{
 };
 pub use value::{Bytes, Cpu, Duration, Parallelism, Percent, ValueError};
 
-/// The longest text that is read, in bytes; far more than a cluster would store.
+/// The maximum length of a text in bytes, far more than a cluster would store.
 pub const MAX_LENGTH: usize = 4 << 20;
 
-/// The version of manifests, plans, reports and snapshots.
+/// The API version of manifests, plans, reports and snapshots.
 pub const API_VERSION: &str = "holystone.dev/v1alpha1";
 
-/// A text with manifests in it.
+/// A text that contains manifests.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
-    /// Where it comes from, for problems: the name of a file.
+    /// The origin of the text, for problems: the name of a file.
     pub origin: &'a str,
     /// YAML with any number of documents, or JSON with any number of objects.
     pub text: &'a str,
-    /// Whether documents of other kinds may stand in it, which are skipped: in a directory all sorts of files lie
-    /// beside a manifest.
+    /// Set when documents of other kinds are skipped: a directory may hold other files beside a manifest.
     pub skips_others: bool,
 }
 
-/// A manifest, and where it was found.
+/// A manifest and its location.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found<'a> {
     /// The origin of its text.
@@ -78,8 +77,8 @@ pub struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// Something that is wrong with what a field means rather than with how it is written: a file that is not there,
-    /// for example.
+    /// Builds the problem of a field whose meaning is wrong rather than its syntax: a file that does not exist, for
+    /// example.
     pub fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
         Problem::new(self.document.nearest_line(path), path, message).in_text(self.origin)
     }
@@ -88,14 +87,14 @@ impl Found<'_> {
 /// Reads all manifests of all texts, in their order.
 ///
 /// # Errors
-/// With everything that is wrong in any of them: then none is to be acted on.
+/// Returns the problems of all texts. The caller must then act on none of the manifests.
 pub fn read<'a>(texts: &[Text<'a>]) -> Result<Vec<Found<'a>>, Vec<Problem>> {
     let (drafts, problems) = drafts(texts);
     if problems.is_empty() { Ok(drafts.into_iter().filter_map(Draft::found).collect()) } else { Err(problems) }
 }
 
-/// Reads all documents of all texts, in their order, with everything that is wrong with them. What else is wrong, with
-/// their plugins for example, can be found in a document that has problems already.
+/// Reads all documents of all texts, in their order, and returns them with all problems. A document that has problems
+/// is returned too: the caller can look for further problems in it, for example with its plugins.
 pub fn drafts<'a>(texts: &[Text<'a>]) -> (Vec<Draft<'a>>, Vec<Problem>) {
     let mut drafts = Vec::new();
     let mut problems = Vec::new();
@@ -115,13 +114,13 @@ pub fn drafts<'a>(texts: &[Text<'a>]) -> (Vec<Draft<'a>>, Vec<Problem>) {
     (drafts, problems)
 }
 
-/// Reads one document that has been parsed already, as far as it can be read.
+/// Reads one document that has been parsed already, as far as it is readable.
 pub fn draft_of(value: &Value) -> Draft<'static> {
     let document = Node::from(value);
     Draft { origin: "", manifest: one(&document, &mut Vec::new()), document }
 }
 
-/// A document, whether or not there are problems with it.
+/// A document, with or without problems.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft<'a> {
     /// The origin of its text.
@@ -131,20 +130,20 @@ pub struct Draft<'a> {
     document: Node,
 }
 
-/// What can be read of a plugin in a document that may have problems elsewhere.
+/// The readable part of a plugin in a document that may have problems elsewhere.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PluginDraft {
-    /// Its place in the list.
+    /// Its index in the list.
     pub index: usize,
-    /// Its name; empty when that is not known.
+    /// Its name; empty when the name is not readable.
     pub name: String,
-    /// Where it comes from.
+    /// The source of its bytes.
     pub source: PluginSource,
-    /// Its config; empty when it is not a map.
+    /// Its config; empty when the config is not a map.
     pub config: serde_json::Map<String, Value>,
-    /// What it is granted; absent when that is not known.
+    /// The capabilities that it is granted; absent when they are not readable.
     pub capabilities: Option<Vec<Capability>>,
-    /// The digest that its bytes must have, if it names one.
+    /// The digest that its bytes must have, if the manifest names one.
     pub digest: Option<String>,
 }
 
@@ -154,17 +153,17 @@ impl<'a> Draft<'a> {
         manifest.map(|manifest| Found { origin, manifest, document })
     }
 
-    /// Returns the manifest with its place, if there are no problems.
+    /// Returns the manifest with its location, unless there are problems.
     pub fn as_found(&self) -> Option<Found<'a>> {
         self.clone().found()
     }
 
-    /// Returns a problem with a field.
+    /// Builds the problem of a field.
     pub fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
         Problem::new(self.document.nearest_line(path), path, message).in_text(self.origin)
     }
 
-    /// Reads the plugins of which the source can be read.
+    /// Reads the plugins whose source is readable.
     pub fn plugins(&self) -> Vec<PluginDraft> {
         let read = |(index, node): (usize, &Node)| {
             let field = |name: &str| node.get(name).map(Node::to_json);
@@ -182,30 +181,30 @@ impl<'a> Draft<'a> {
         plugins.enumerate().filter_map(read).collect()
     }
 
-    /// Reads the places of the log roots that name one.
+    /// Reads the index and the host path of each log root that names a path.
     pub fn log_roots(&self) -> Vec<(usize, String)> {
         let roots = self.document.at("spec.logRoots").into_iter().flat_map(Node::items).enumerate();
         roots.filter_map(|(index, root)| Some((index, root.get("hostPath")?.text()?.to_owned()))).collect()
     }
 
-    /// Reads the names of the log roots that have one.
+    /// Reads the names of the log roots that have a name.
     pub fn log_root_names(&self) -> Vec<String> {
         let roots = self.document.at("spec.logRoots").into_iter().flat_map(Node::items);
         roots.filter_map(|root| Some(root.get("name")?.text()?.to_owned())).collect()
     }
 
-    /// Returns whether it asks a container runtime.
+    /// Returns whether the manifest uses a container runtime.
     pub fn has_runtime(&self) -> bool {
         self.document.at("spec.runtime.endpoint").and_then(Node::text) != Some("none")
     }
 }
 
-/// The problem of texts of which everything is skipped.
+/// Builds the problem of texts in which every document is skipped.
 pub fn nothing() -> Problem {
     Problem::new(None, "", "there is no NodeCleanup in them")
 }
 
-/// The documents that [`read`] skips, with a sentence for each.
+/// Lists the documents that [`read`] skips, with a sentence for each.
 pub fn skipped(texts: &[Text<'_>]) -> Vec<String> {
     let of = |text: &Text<'_>| {
         let documents = if text.skips_others { document::split(text.text, &mut Vec::new()) } else { Vec::new() };
@@ -219,10 +218,10 @@ pub fn skipped(texts: &[Text<'_>]) -> Vec<String> {
     texts.iter().flat_map(of).collect()
 }
 
-/// Checks one manifest that has been parsed already, as the API server hands it out.
+/// Checks one manifest that has been parsed already, as the API server returns it.
 ///
 /// # Errors
-/// With everything that is wrong with it.
+/// Returns all problems of the manifest.
 pub fn from_value(value: &Value) -> Result<NodeCleanup, Vec<Problem>> {
     let mut problems = Vec::new();
     match one(&Node::from(value), &mut problems) {
@@ -231,16 +230,16 @@ pub fn from_value(value: &Value) -> Result<NodeCleanup, Vec<Problem>> {
     }
 }
 
-/// Finds what keeps a manifest from any cluster.
+/// Finds the problems that a manifest has on a cluster only.
 pub fn problems_on_cluster(manifest: &NodeCleanup) -> Vec<Problem> {
     let mut problems = Vec::new();
-    // Nothing in it cannot be written.
+    // Every manifest can be serialized.
     let value = serde_json::to_value(manifest).unwrap_or_default();
     rules::check_on_cluster(&Node::from(&value), &mut problems);
     problems
 }
 
-/// The manifest in a tree, unless there is a problem with it.
+/// Checks a tree and converts it to a manifest, unless there is a problem with it.
 fn one(document: &Node, problems: &mut Vec<Problem>) -> Option<NodeCleanup> {
     let mut found = Vec::new();
     if rules::is_ours(document, &mut found) {

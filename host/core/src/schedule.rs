@@ -1,34 +1,33 @@
-//! When a run is due: schedules in the dialect of OpenKruise's AdvancedCronJob, and the decision to start.
+//! Schedules in the dialect of OpenKruise's AdvancedCronJob, and the decision to start a run.
 //!
 //! # The dialect
 //!
-//! Five fields: minute (0-59), hour (0-23), day of month (1-31), month (1-12), day of week (0-6, Sunday is 0 and
-//! nothing else). A field is a list, separated by commas, of `N`, `A-B`, `*` or `?` (the same as `*`), each with an
-//! optional `/STEP`; `N/STEP` runs to the end of the field. Months and days of the week also go by the first three
-//! letters of their English names. When the day of month and the day of week are both restricted, one of the two
-//! is enough; as in robfig/cron v3, `*/2` restricts while `*` and `*/1` do not.
+//! A schedule has five fields: minute (0-59), hour (0-23), day of month (1-31), month (1-12), day of week (0-6, Sunday
+//! is 0 and nothing else). A field is a list, separated by commas, of `N`, `A-B`, `*` or `?` (the same as `*`), each
+//! with an optional `/STEP`; `N/STEP` runs to the end of the field. Months and days of the week also have names, the
+//! first three letters of their English names. If the day of month and the day of week are both restricted, a match of
+//! one of the two is enough. As in robfig/cron v3, `*/2` restricts, while `*` and `*/1` do not.
 //!
-//! `@yearly` (`@annually`), `@monthly`, `@weekly`, `@daily` (`@midnight`) and `@hourly` are short for the usual
-//! fields. `@every 1h30m` counts elapsed time and knows no wall clock. In front of all of them `TZ=ZONE` or
-//! `CRON_TZ=ZONE` may name the time zone.
+//! `@yearly` (`@annually`), `@monthly`, `@weekly`, `@daily` (`@midnight`) and `@hourly` are short for the usual fields.
+//! `@every 1h30m` counts elapsed time, independent of any wall clock. A prefix `TZ=ZONE` or `CRON_TZ=ZONE` may name the
+//! time zone.
 //!
 //! # Time zones
 //!
-//! A tick is a whole minute at which the clocks of the zone show what the fields say. So a time that is skipped when
-//! clocks go forward has no tick that day, and a time that is shown twice when they go back has two. Zones come from
-//! the database that is built in, never from the machine: the same manifest means the same everywhere.
+//! A tick is a whole minute at which the clocks of the zone match the fields. If clocks go forward, a time that is
+//! skipped has no tick that day. If clocks go back, a time that is shown twice has two ticks. Zones come from the
+//! built-in database, never from the machine: a manifest has the same meaning on every machine.
 //!
 //! # The decision
 //!
-//! [`Timetable::decide`] follows AdvancedCronJob (see the tests in `conformance.rs`), with these intended
-//! differences:
+//! [`Timetable::decide`] follows AdvancedCronJob (see the tests in `conformance.rs`), with these intended differences:
 //!
-//! 1. The last tick is remembered ([`Progress`]) and not read off the runs that happen to be left, so deleting old
-//!    reports never runs a tick again.
-//! 2. However many ticks were missed, the latest is taken. AdvancedCronJob gives up for good after 100.
-//! 3. `@every` wakes when the next tick is due. AdvancedCronJob waits a whole period from whenever it looked.
-//! 4. A time zone that is not known is an error. AdvancedCronJob would run in another zone.
-//! 5. A period of less than a second is an error. AdvancedCronJob takes zero and negative ones for one second.
+//! 1. The last tick is stored ([`Progress`]) and not derived from the runs that are left, so deleting old reports never
+//!    runs a tick again.
+//! 2. The latest missed tick is taken, however many were missed. AdvancedCronJob gives up for good after 100.
+//! 3. `@every` wakes when the next tick is due. AdvancedCronJob waits a whole period from the time of its last check.
+//! 4. An unknown time zone is an error. AdvancedCronJob would run in another zone.
+//! 5. A period of less than a second is an error. AdvancedCronJob treats zero and negative periods as one second.
 
 mod calendar;
 mod decision;
@@ -51,7 +50,7 @@ pub use history::{HistoryLimits, Past, RunState};
 pub(crate) use pattern::pattern;
 pub use zone::{ZoneError, zone};
 
-/// When runs are due. Remembers how it was written.
+/// The ticks of runs, with the text that they were parsed from.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     text: String,
@@ -64,7 +63,7 @@ enum Rhythm {
     Every(SignedDuration),
 }
 
-/// Why a text is not a schedule.
+/// The error of a text that is not a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a schedule: {problem}")]
 pub struct ScheduleError {
@@ -72,7 +71,7 @@ pub struct ScheduleError {
     problem: String,
 }
 
-/// The descriptors but for `@every`, and the fields that they are short for.
+/// The descriptors except `@every`, and the fields that they are short for.
 const DESCRIPTORS: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
@@ -84,22 +83,22 @@ const DESCRIPTORS: [(&str, &str); 7] = [
 ];
 
 impl Schedule {
-    /// Reads a schedule. A zone in front of the text wins over `time_zone`; without both it is UTC.
+    /// Parses a schedule. A zone in front of the text overrides `time_zone`; without both, the zone is UTC.
     ///
     /// # Errors
-    /// When the text is not in the dialect.
+    /// Fails when the text is not in the dialect.
     pub fn parse(text: &str, time_zone: Option<TimeZone>) -> Result<Self, ScheduleError> {
         let fail = |problem| ScheduleError { text: text::shown(text), problem };
         let rhythm = parse(text, time_zone).map_err(fail)?;
         Ok(Self { text: text.to_owned(), rhythm })
     }
 
-    /// The schedule as it was written.
+    /// Returns the schedule as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The period of an `@every` schedule.
+    /// Returns the period of an `@every` schedule.
     pub fn period(&self) -> Option<SignedDuration> {
         match self.rhythm {
             Rhythm::Every(period) => Some(period),
@@ -107,14 +106,15 @@ impl Schedule {
         }
     }
 
-    /// Whether no date has what the fields say, like February 30.
+    /// Returns whether no date and time ever match the fields, as for February 30.
     pub fn is_impossible(&self) -> bool {
         matches!(&self.rhythm, Rhythm::Calendar(calendar, _) if calendar.is_impossible())
     }
 
-    /// The first tick after an instant. None when there is none until the end of the fifth calendar year after it.
+    /// Returns the first tick after an instant, or `None` when there is none until the end of the fifth calendar year
+    /// after it.
     ///
-    /// `@every` has no ticks of its own; it counts from the instant that is given.
+    /// `@every` has no ticks of its own; it counts from the given instant.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
         match &self.rhythm {
             Rhythm::Calendar(calendar, zone) => calendar.next(zone, whole_second(after)?),
@@ -122,7 +122,7 @@ impl Schedule {
         }
     }
 
-    /// The last tick after `after` that is not after `until`, however many there are in between.
+    /// Returns the last tick after `after` that is not after `until`, however many ticks are in between.
     pub fn latest(&self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
         match &self.rhythm {
             Rhythm::Calendar(..) => self.latest_in_calendar(after, until),
@@ -135,8 +135,8 @@ impl Schedule {
         }
     }
 
-    /// Most of the time one tick is due, or none. Otherwise bisects: the later an instant is, the later is the tick
-    /// after it.
+    /// Finds the last tick of a calendar. Usually, at most one tick is due. Otherwise, the search bisects: the later an
+    /// instant is, the later is the tick after it.
     fn latest_in_calendar(&self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
         let due = |second: i64| {
             let tick = self.next(Timestamp::from_second(second).ok()?)?;
@@ -165,7 +165,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// Two schedules are the same when they have the same ticks by the same rule, however they are written.
+/// Equality of ticks and rules, independent of the text.
 impl PartialEq for Schedule {
     fn eq(&self, other: &Self) -> bool {
         match (&self.rhythm, &other.rhythm) {
@@ -182,15 +182,15 @@ fn parse(text: &str, time_zone: Option<TimeZone>) -> Result<Rhythm, String> {
     }
     let (zone, body) = match split_zone(text)? {
         Some((name, body)) => (zone::of_prefix(name)?, body.trim()),
-        // A blank in front makes "@daily" a field, unless there is a time zone. So it is in AdvancedCronJob, which
-        // puts the zone in front of the text.
+        // A leading blank makes "@daily" a field, unless there is a time zone. AdvancedCronJob behaves the same,
+        // because it puts the zone in front of the text.
         None if time_zone.is_some() => (time_zone.unwrap_or(TimeZone::UTC), text.trim()),
         None => (TimeZone::UTC, text),
     };
     if body.starts_with('@') { descriptor(body, zone) } else { fields(body, zone) }
 }
 
-/// The zone that stands in front, and what follows.
+/// Splits the text into the zone in front of it, if there is one, and the rest.
 fn split_zone(text: &str) -> Result<Option<(&str, &str)>, String> {
     let Some(rest) = text.strip_prefix("CRON_TZ=").or_else(|| text.strip_prefix("TZ=")) else { return Ok(None) };
     match rest.split_once(' ') {
@@ -223,7 +223,7 @@ fn fields(body: &str, zone: TimeZone) -> Result<Rhythm, String> {
     Ok(Rhythm::Calendar(calendar, zone))
 }
 
-/// The last whole second that is not after the instant.
+/// Returns the last whole second that is not after the instant.
 fn whole_second(instant: Timestamp) -> Option<Timestamp> {
     let seconds = instant.as_nanosecond().div_euclid(1_000_000_000);
     Timestamp::from_second(i64::try_from(seconds).ok()?).ok()

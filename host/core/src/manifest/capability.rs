@@ -6,27 +6,27 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Something that a plugin may see.
+/// A part of the node that a plugin may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capability {
-    /// The images: tags, digests, size, pinned, who uses them.
+    /// Images: tags, digests, size, pinned, and their users.
     Images,
-    /// The containers in every state: pod, image, state, times, exit code, labels.
+    /// Containers in every state: pod, image, state, times, exit code, labels.
     Containers,
-    /// The pod sandboxes.
+    /// Pod sandboxes.
     Pods,
-    /// The log roots and the files beneath them.
+    /// Log roots and the files under them.
     Logs,
-    /// The content of files beneath the log roots.
+    /// Content of files under the log roots.
     LogContent,
 }
 
 impl Capability {
-    /// All of them.
+    /// The complete list of capabilities.
     pub const ALL: [Self; 5] = [Self::Images, Self::Containers, Self::Pods, Self::Logs, Self::LogContent];
 
-    /// Returns its name, which is that of its WIT interface.
+    /// Returns the name of the capability, which is that of its WIT interface.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Images => "images",

@@ -1,4 +1,4 @@
-//! Holds a tree against the schema, and finds everything that does not fit.
+//! The check of a tree against the schema, which finds every violation.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use super::format::{Fault, Format};
 use super::problem::Problem;
 use crate::text;
 
-/// Collects problems.
+/// A check that collects problems.
 pub(super) struct Check<'a> {
     problems: &'a mut Vec<Problem>,
 }
@@ -17,7 +17,7 @@ impl<'a> Check<'a> {
         Self { problems }
     }
 
-    /// Checks a value that is there.
+    /// Checks a value that is present.
     pub(super) fn node(&mut self, node: &Node, schema: &Value, path: &str) {
         if let Some(words) = words(schema) {
             return self.word(node, &words, path);
@@ -53,7 +53,7 @@ impl<'a> Check<'a> {
         self.problems.push(Problem::new(node.line, path, message).found(node.shown()).meant(meant));
     }
 
-    /// Exactly one of several fields.
+    /// Checks a map that must have exactly one of several fields.
     fn choice(&mut self, node: &Node, choices: &[(&str, &Value)], path: &str) {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let message = || format!("must have exactly one of the fields {}", names.join(", "));
@@ -75,7 +75,7 @@ impl<'a> Check<'a> {
         given.dedup();
         match given.as_slice() {
             [_] => {}
-            // A misspelt field has been told already.
+            // A misspelt field has already been reported.
             [] if fields.iter().any(|field| !names.contains(&field.name.as_str())) => {}
             [] => self.problems.push(Problem::new(node.line, path, message()).found("none of them")),
             several => self.problems.push(Problem::new(node.line, path, message()).found(several.join(" and "))),
@@ -86,7 +86,7 @@ impl<'a> Check<'a> {
         let text = match &node.content {
             Content::Text(text) => text.clone(),
             Content::Number(number) if format.numbers.is_some() && !number.is_f64() => number.to_string(),
-            // YAML takes a text such as true or 1 for something else.
+            // YAML parses an unquoted text such as true or 1 as another type.
             Content::Number(_) | Content::Bool(_)
                 if format.numbers.is_none() && format.judge(&node.shown()).is_ok() =>
             {
@@ -163,7 +163,7 @@ impl<'a> Check<'a> {
         for field in fields {
             let path = child(parent, &field.name);
             match (known.get(&field.name), &schema["additionalProperties"]) {
-                // Left out and null are the same.
+                // A field that is null counts as absent.
                 (Some(_), _) if field.value.content == Content::Null => {}
                 (Some(schema), _) => self.node(&field.value, schema, &path),
                 (None, Value::Bool(false)) => {
@@ -182,7 +182,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Checks what a map of names and values has on its left.
+    /// Checks the number and the format of the keys of a map.
     fn keys(&mut self, node: &Node, fields: &[Field], schema: &Value, path: &str) {
         let most = schema["maxProperties"].as_u64().unwrap_or(u64::MAX);
         if fields.len() as u64 > most {
@@ -196,7 +196,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// A value that nothing is known of, except that no field may be given twice: one would quietly be lost.
+    /// Checks a value without a schema: no field may be given twice, because one of the two would be lost silently.
     fn anything(&mut self, node: &Node, path: &str) {
         self.distinct(node.fields(), path);
         for field in node.fields() {
@@ -222,7 +222,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// A field that is not known here.
+/// Builds the problem of an unknown field.
 pub(super) fn unknown(field: &Field, names: &[&str], path: &str) -> Problem {
     let meant = text::closest(&field.name, names.iter().copied());
     let message = match meant {
@@ -232,7 +232,7 @@ pub(super) fn unknown(field: &Field, names: &[&str], path: &str) -> Problem {
     Problem::new(field.line, &child(path, &field.name), message).meant(meant)
 }
 
-/// The path of a field, as problems name it.
+/// Returns the path of a field, as problems name it.
 pub fn child(path: &str, name: &str) -> String {
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     match (path, plain) {
@@ -242,7 +242,7 @@ pub fn child(path: &str, name: &str) -> String {
     }
 }
 
-/// What a value of this schema is, in words.
+/// Describes the values that a schema allows.
 pub(super) fn expected(schema: &Value) -> String {
     if let Some(words) = words(schema) {
         return one_of(&words);
@@ -267,12 +267,12 @@ pub(super) fn expected(schema: &Value) -> String {
     }
 }
 
-/// The words that a field may hold, if it holds a word.
+/// Returns the words that a field may hold, if its schema is an enum of words.
 pub(super) fn words(schema: &Value) -> Option<Vec<&str>> {
     schema["oneOf"].as_array()?.iter().map(|choice| choice["const"].as_str()).collect()
 }
 
-/// The fields of which exactly one is to be given, with their schemas.
+/// Returns the fields of which exactly one must be given, with their schemas, if the schema is such a choice.
 pub(super) fn choices(schema: &Value) -> Option<Vec<(&str, &Value)>> {
     schema["oneOf"].as_array()?.iter().map(only_field).collect()
 }
@@ -281,23 +281,23 @@ fn only_field(choice: &Value) -> Option<(&str, &Value)> {
     choice["properties"].as_object()?.iter().next().map(|(name, schema)| (name.as_str(), schema))
 }
 
-/// The format of a text, or of a number that is as good as one.
+/// Returns the format of a text, or of a number that may be written as text.
 pub(super) fn text_format(schema: &Value) -> Option<Format> {
     Format::named(schema["format"].as_str()?)
 }
 
-/// The most characters that a text may have.
+/// Returns the maximum number of characters of a text.
 pub(super) fn longest(schema: &Value) -> u64 {
     let of_format = || text_format(schema).map(|format| format.longest);
     schema["maxLength"].as_u64().or_else(of_format).unwrap_or(u64::MAX)
 }
 
-/// The format of the keys of a map, if any will not do.
+/// Returns the format of the keys of a map, if the schema restricts them.
 pub(super) fn key_format(schema: &Value) -> Option<Format> {
     text_format(&schema["propertyNames"])
 }
 
-/// Says what the keys of a map are to be.
+/// Builds the message for a key of a map that does not have its format.
 pub(super) fn key_message(format: Format) -> String {
     format!("each key must be {}", format.expected)
 }
@@ -310,7 +310,7 @@ fn one_of(words: &[&str]) -> String {
     }
 }
 
-/// The least and the most that a number may be.
+/// Returns the minimum and the maximum of a number.
 fn bounds(schema: &Value) -> (Option<i128>, i128) {
     let bits = match schema["format"].as_str() {
         Some("uint16") => i128::from(u16::MAX),

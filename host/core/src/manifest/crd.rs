@@ -1,12 +1,12 @@
 //! The `CustomResourceDefinition`, made from the schema.
 //!
-//! Kubernetes takes a part of JSON Schema ("structural schemas"), so the schema is reshaped: alternatives become fields
-//! with a rule, and what a `format` of ours asks for and how fields go together become rules in CEL, from the tables that
-//! the reader goes by (`format` and `rules`) and with its sentences. What passes here and is wrong all the same, the
-//! operator finds with the reader itself.
+//! Kubernetes accepts a part of JSON Schema ("structural schemas"), so the schema is converted. Alternatives become
+//! fields with a rule. The `format` of texts and the constraints on combinations of fields become rules in CEL, from
+//! the tables of the reader (`format` and `rules`) and with the reader's messages. The operator uses the reader itself,
+//! which finds the problems that these rules miss.
 //!
-//! The API server estimates what a rule may cost before it takes a definition. So every text has a length, every list
-//! and map a size.
+//! The API server estimates the cost of a rule before it accepts a definition. Every text therefore has a maximum
+//! length, and every list and map a maximum size.
 
 use serde_json::{Map, Value, json};
 
@@ -25,7 +25,7 @@ struct Column {
     kind: &'static str,
     path: &'static str,
     description: &'static str,
-    /// 0 for every list, 1 for `-o wide`.
+    /// The priority: 0 for every listing, 1 for `-o wide` only.
     priority: u8,
 }
 
@@ -70,7 +70,7 @@ const COLUMNS: [Column; 11] = [
     ),
     Column::new("Removed", "integer", ".status.lastRun.removed", "What the last run removed, images and log files."),
     Column::new("Last run", "date", ".status.lastRun.startedAt", "When the last run began."),
-    // As a date, kubectl would say how long ago it was.
+    // With type `date`, kubectl would show the time that has passed since then.
     Column::new("Next run", "string", ".status.nextScheduleTime", "When the next run is due.").wide(),
     Column::new(
         "Ready",
@@ -81,7 +81,7 @@ const COLUMNS: [Column; 11] = [
     Column::new("Age", "date", ".metadata.creationTimestamp", ""),
 ];
 
-/// The definition, as it is applied to a cluster.
+/// Builds the definition, as it is applied to a cluster.
 pub fn crd() -> Value {
     let columns: Vec<Value> = COLUMNS.iter().map(Column::to_json).collect();
     json!({
@@ -114,7 +114,7 @@ pub fn crd() -> Value {
 fn definition() -> Value {
     let mut definition = structural(schema::schema(), Repeats::No);
     let properties = &mut definition["properties"];
-    // The API server looks after these itself.
+    // The API server manages these fields itself.
     properties["apiVersion"] = json!({ "type": "string" });
     properties["kind"] = json!({ "type": "string" });
     properties["metadata"] = json!({ "type": "object" });
@@ -134,7 +134,7 @@ fn definition() -> Value {
     definition
 }
 
-/// The operator writes all of the status; the API server is not to add to it.
+/// Removes all defaults: the operator writes the whole status, and the API server must not add to it.
 fn without_defaults(schema: &Value) -> Value {
     match schema {
         Value::Object(fields) => {
@@ -146,7 +146,7 @@ fn without_defaults(schema: &Value) -> Value {
     }
 }
 
-/// The schema of a field.
+/// Returns the schema of the field at a path.
 fn at<'a>(schema: &'a mut Value, path: &str) -> Option<&'a mut Value> {
     path.split('.').filter(|step| !step.is_empty()).try_fold(schema, |schema, step| {
         let (name, is_list) = step.strip_suffix("[]").map_or((step, false), |name| (name, true));
@@ -166,14 +166,14 @@ fn add_rule(schema: &mut Value, rule: &str, message: &str, field: &str) {
     }
 }
 
-/// Returns whether a part of the schema is that of entries of a list.
+/// The position of a part of the schema: inside of the entries of a list, or not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Repeats {
     No,
     Yes,
 }
 
-/// A schema as Kubernetes takes it.
+/// Converts a schema to a structural schema of Kubernetes.
 fn structural(schema: &Value, repeats: Repeats) -> Value {
     let mut out = Map::new();
     let mut description = schema["description"].as_str().map(unwrapped).unwrap_or_default();
@@ -202,7 +202,7 @@ fn structural(schema: &Value, repeats: Repeats) -> Value {
     if !description.is_empty() {
         out.insert("description".to_owned(), description.into());
     }
-    // What is empty when it is left out need not be written into every object.
+    // An empty default is left out, so that it is not written into every object.
     if let Some(default) = schema.get("default").filter(|default| !is_empty(default)) {
         out.insert("default".to_owned(), default.clone());
     }
@@ -213,7 +213,7 @@ fn is_empty(default: &Value) -> bool {
     default.as_object().is_some_and(Map::is_empty) || default.as_array().is_some_and(Vec::is_empty)
 }
 
-/// Everything but what is told of in words and choices.
+/// Converts a schema that is neither an enum of words nor a choice between fields.
 fn plain(schema: &Value, repeats: Repeats, out: &mut Map<String, Value>) {
     let kept = [
         "type",
@@ -266,7 +266,7 @@ fn plain(schema: &Value, repeats: Repeats, out: &mut Map<String, Value>) {
     }
 }
 
-/// Renders a format as a rule, with the sentence of the reader.
+/// Renders a format as a rule, with the message of the reader.
 fn formatted(schema: &Value, format: Format, repeats: Repeats, out: &mut Map<String, Value>) {
     let rule = match (format.numbers, repeats) {
         (None, _) => {
@@ -274,8 +274,8 @@ fn formatted(schema: &Value, format: Format, repeats: Repeats, out: &mut Map<Str
             matches("self", format)
         }
         (Some(numbers), Repeats::No) => format!("type(self) == int ? {numbers} : {}", matches("self", format)),
-        // Of such a text the API server takes the longest request for its length. Once for each entry of a list, every
-        // rule is too dear, and a pattern costs nothing.
+        // The API server assumes the maximum size of a request as the length of such a text. For each entry of a list,
+        // every rule is therefore too expensive, but a pattern costs nothing.
         (Some(_), Repeats::Yes) => {
             out.insert("pattern".to_owned(), format.pattern().into());
             return;
@@ -286,18 +286,18 @@ fn formatted(schema: &Value, format: Format, repeats: Repeats, out: &mut Map<Str
     *out = text.as_object().cloned().unwrap_or_default();
 }
 
-/// That a text has a format, in CEL.
+/// Renders the CEL expression that checks whether a text has a format.
 fn matches(text: &str, format: Format) -> String {
     format!("{text}.matches(r'{}')", format.pattern())
 }
 
-/// The words of an enum, each with its meaning.
+/// Returns the words of an enum, each with its meaning.
 fn words_with_meanings(schema: &Value) -> Option<Vec<(&str, &str)>> {
     let words = schema["oneOf"].as_array()?;
     words.iter().map(|word| Some((word["const"].as_str()?, word["description"].as_str().unwrap_or_default()))).collect()
 }
 
-/// Comments are wrapped where their lines end; texts for people are not.
+/// Joins the lines of each paragraph: comments are wrapped at line ends, texts for people are not.
 fn unwrapped(text: &str) -> String {
     let paragraphs = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
     paragraphs.collect::<Vec<_>>().join("\n\n")

@@ -1,4 +1,4 @@
-//! From text to trees: YAML and JSON, any number of documents, every value with its line.
+//! Parsing of texts into trees: YAML and JSON, any number of documents, every value with its line.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use super::MAX_LENGTH;
 use super::problem::Problem;
 use crate::text;
 
-/// A value and the line that it stands on.
+/// A value and its line.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
     pub(super) line: Option<u64>,
     pub(super) content: Content,
 }
 
-/// What both languages can say. Fields keep their order, and stay when they are given twice.
+/// The values of YAML and JSON. Fields keep their order, and duplicate fields are kept.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Content {
     Null,
@@ -37,7 +37,7 @@ pub(super) struct Field {
     pub(super) value: Node,
 }
 
-/// The documents of a text. What cannot be parsed is a problem.
+/// Splits a text into its documents. A part that cannot be parsed is reported as a problem.
 pub(super) fn split(text: &str, problems: &mut Vec<Problem>) -> Vec<Node> {
     if text.len() > MAX_LENGTH {
         problems.push(Problem::new(None, "", format!("the text is longer than {MAX_LENGTH} bytes")));
@@ -55,8 +55,8 @@ pub(super) fn split(text: &str, problems: &mut Vec<Problem>) -> Vec<Node> {
     documents
 }
 
-/// JSON objects that follow each other, each with the number of lines before it; any other text is one part. YAML
-/// would want `---` between them.
+/// Splits a text into consecutive JSON objects, each with the number of lines before it. Any other text is one part.
+/// The split is needed because a YAML parser requires `---` between documents.
 fn parts(text: &str) -> Vec<(u64, &str)> {
     let mut objects = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     let mut parts = Vec::new();
@@ -91,7 +91,7 @@ fn parse(text: &str, problems: &mut Vec<Problem>) -> Vec<Node> {
     }
 }
 
-/// What goes wrong most often: schedules and patterns that are not in quotes.
+/// Returns a hint for the most frequent mistake: a schedule or a pattern without quotes.
 fn hint(text: &str, line: u64) -> Option<&'static str> {
     let line = text.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
     let value = line.split_once(": ").map_or(line, |(_, value)| value).trim_start_matches(['-', ' ']);
@@ -127,18 +127,19 @@ impl Node {
         }
     }
 
-    /// The value of a field; nothing stands for a field that is not there.
+    /// Returns the value of a field. A field that is null counts as absent.
     pub(super) fn get(&self, name: &str) -> Option<&Node> {
         let field = self.fields().iter().find(|field| field.name == name)?;
         (field.value.content != Content::Null).then_some(&field.value)
     }
 
-    /// The value at the end of a path of fields.
+    /// Returns the value at the end of a path of fields.
     pub(super) fn at(&self, path: &str) -> Option<&Node> {
         path.split('.').try_fold(self, Node::get)
     }
 
-    /// The line of the value at a path such as `spec.plugins[0].source.file`, or of the last one on the way to it.
+    /// Returns the line of the value at a path such as `spec.plugins[0].source.file`, or of the last existing value on
+    /// the way to it.
     pub(super) fn nearest_line(&self, path: &str) -> Option<u64> {
         let mut node = self;
         let mut line = self.line;
@@ -165,12 +166,12 @@ impl Node {
         }
     }
 
-    /// The value as JSON on one line, cut when it is long.
+    /// Formats the value as JSON on one line, escaped, and cut when it is long.
     pub(super) fn shown(&self) -> String {
         text::shown(&self.to_json().to_string())
     }
 
-    /// This many lines further down.
+    /// Moves the value down by this many lines.
     fn moved(self, lines: u64) -> Self {
         if lines == 0 {
             return self;
@@ -207,7 +208,7 @@ fn line<T>(spanned: &Spanned<T>) -> Option<u64> {
     Some(spanned.referenced.line()).filter(|line| *line > 0)
 }
 
-/// A value that has been parsed elsewhere; it knows no lines.
+/// Conversion of a value that has been parsed elsewhere and has no lines.
 impl From<&Value> for Node {
     fn from(value: &Value) -> Self {
         let content = match value {

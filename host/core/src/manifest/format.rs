@@ -1,4 +1,4 @@
-//! The formats of texts: what the reader asks of them, and the same as the API server can ask it.
+//! The formats of texts: the checks of the reader, and the same checks as patterns for the API server.
 
 use std::str::FromStr;
 
@@ -8,43 +8,45 @@ use crate::pressure::Disk;
 use crate::reference::Reference;
 use crate::schedule::{self, Schedule, zone};
 
-/// Why a text does not have a format.
+/// A violation of a format.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It is not what [`Format::expected`] says.
+    /// The text does not match the description in [`Format::expected`].
     Unexpected,
-    /// In a sentence that names the text.
+    /// The text is wrong for this reason, a sentence that names the text.
     Because(String),
 }
 
 /// A format of texts.
 #[derive(Clone, Copy)]
 pub(super) struct Format {
-    /// What a text of this format is, in words.
+    /// The description of a text of this format, in words.
     pub(super) expected: &'static str,
-    /// The most characters that it may have.
+    /// The maximum number of characters.
     pub(super) longest: u64,
-    /// The condition on whole numbers, in CEL; absent where numbers are not as good as texts.
+    /// The condition on whole numbers, in CEL; absent for a format that does not accept numbers.
     pub(super) numbers: Option<&'static str>,
     judge: fn(&str) -> Result<(), Fault>,
     pattern: fn() -> String,
 }
 
-/// The longest path of a file. The API server estimates what a rule may cost by this, once for each entry of a list.
+/// The maximum length of a path. The API server estimates the cost of a rule by this length, once for each entry of a
+/// list.
 const LONGEST_PATH: u64 = 1024;
-/// The longest number or duration; far longer than anyone writes one.
+/// The maximum length of a number or a duration, far longer than any that is written.
 const LONGEST_NUMBER: u64 = 64;
 
-/// A part of a path, other than `.` and `..`. Control characters come by mistake: the end of a line of YAML.
+/// The pattern of a part of a path, other than `.` and `..`. Control characters are mistakes, such as the end of a line
+/// of YAML.
 const PATH_PART: &str =
     r"([^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*|\.[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*|\.\.[^/\x00-\x1f\x7f]+)";
-/// A DNS label, but for its length.
+/// The pattern of a DNS label, except for its length.
 const DNS_LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
-/// The pattern of names of labels after their prefix, and of values of labels.
+/// The pattern of label values, and of label names after their prefix.
 const LABEL_PART: &str = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?";
 
 impl Format {
-    /// Returns the format with this name. Formats of numbers are not among them.
+    /// Returns the format with this name. Formats of numbers are not included.
     pub(super) fn named(name: &str) -> Option<Self> {
         let text = |expected, longest, judge, pattern| Some(Self { expected, longest, numbers: None, judge, pattern });
         let number = |expected, numbers, judge, pattern| {
@@ -58,7 +60,8 @@ impl Format {
             "time-zone" => text("the IANA name of a time zone, such as Europe/Berlin", 64, time_zone, || {
                 "^[A-Za-z][-+A-Za-z0-9_/]*$".to_owned()
             }),
-            // Colons stand before tags, digests and ports, so none is the last character, and none is before a slash.
+            // A colon precedes a tag, a digest or a port, so a pattern neither ends with a colon nor has a colon before
+            // a slash.
             "image-pattern" => text("an image pattern, such as docker.io/minchou/*", 1024, image_pattern, || {
                 r"^([-A-Za-z0-9._/@+*?\[\]]|:[-A-Za-z0-9._@+*?\[\]:])+$".to_owned()
             }),
@@ -68,7 +71,7 @@ impl Format {
             }
             "duration" => text(Duration::EXPECTED, LONGEST_NUMBER, parses::<Duration>, || {
                 let units = ["w", "d", "h", "m", "s", "ms"];
-                // At least one of them: it is the first one that is there.
+                // A duration has at least one unit: each alternative begins with a different unit.
                 let from = |first: usize| {
                     let rest = units[first + 1..].iter().map(|unit| format!("([0-9]+{unit})?"));
                     format!("[0-9]+{}{}", units[first], rest.collect::<String>())
@@ -143,20 +146,20 @@ impl Format {
         }
     }
 
-    /// Judges a text, but for its length.
+    /// Checks a text, except for its length.
     pub(super) fn judge(self, text: &str) -> Result<(), Fault> {
         (self.judge)(text)
     }
 
     /// Returns a regular expression that every text of this format matches, in the syntax that RE2 and the crate
-    /// `regex` share. A few texts may match it and be refused by [`Format::judge`] all the same: a time zone that does
-    /// not exist, a number that is too large.
+    /// `regex` share. A few texts match it and are still refused by [`Format::judge`]: a time zone that does not exist,
+    /// a number that is too large.
     pub(super) fn pattern(self) -> String {
         (self.pattern)()
     }
 }
 
-/// The judge of label keys.
+/// The description of label keys and taint keys.
 const LABEL_KEY: &str = "the name of a label, such as kubernetes.io/arch: up to 63 letters, digits, '-', '_' and '.', with \
                          a letter or digit at both ends, and in front of it, if need be, a DNS name and a '/'";
 
@@ -190,31 +193,31 @@ fn image_reference(text: &str) -> Result<(), Fault> {
     Reference::parse(text).map(drop).map_err(|error| Fault::Because(error.to_string()))
 }
 
-/// A DNS label, but for its length, which is limited for itself.
+/// Checks for a DNS label, except for its length, which is limited separately.
 fn name_part(text: &str) -> Result<(), Fault> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let inside = text.bytes().all(|byte| plain(byte) || byte == b'-');
     expect(inside && text.bytes().next().is_some_and(plain) && text.bytes().last().is_some_and(plain))
 }
 
-/// Whether a text can be the name of a plugin or a log root: a DNS label.
+/// Returns whether a text can be the name of a plugin or a log root: a DNS label.
 pub fn is_name(text: &str) -> bool {
     text.len() <= 63 && name_part(text).is_ok()
 }
 
-/// A DNS subdomain.
+/// Checks for a DNS subdomain.
 fn object_name(text: &str) -> Result<(), Fault> {
     expect(text.len() <= 253)?;
     text.split('.').try_for_each(name_part)
 }
 
-/// What Kubernetes allows; no such key leads out of the directory that the ConfigMap is mounted at.
+/// Checks for a key that Kubernetes allows. Such a key cannot lead out of the directory where the ConfigMap is mounted.
 fn config_map_key(text: &str) -> Result<(), Fault> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     expect((1..=253).contains(&text.len()) && text.bytes().all(allowed) && text != "." && !text.starts_with(".."))
 }
 
-/// The name of a label, as Kubernetes takes it.
+/// Checks for a label key that Kubernetes accepts.
 fn label_key(text: &str) -> Result<(), Fault> {
     let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
     prefix.map_or(Ok(()), object_name)?;
@@ -222,12 +225,12 @@ fn label_key(text: &str) -> Result<(), Fault> {
     label_value(name)
 }
 
-/// The key of a taint. An empty one stands for every taint, as none does.
+/// Checks for a taint key. An empty key matches every taint, as an absent key does.
 fn taint_key(text: &str) -> Result<(), Fault> {
     if text.is_empty() { Ok(()) } else { label_key(text) }
 }
 
-/// The value of a label, which may be empty.
+/// Checks for a label value, which may be empty.
 fn label_value(text: &str) -> Result<(), Fault> {
     let outside = |byte: &u8| byte.is_ascii_alphanumeric();
     let inside = text.bytes().all(|byte| outside(&byte) || b"-_.".contains(&byte));
@@ -235,13 +238,13 @@ fn label_value(text: &str) -> Result<(), Fault> {
     expect(text.len() <= 63 && inside && ends.into_iter().flatten().all(outside))
 }
 
-/// A user, role or type.
+/// Checks for an SELinux user, role or type.
 fn selinux_word(text: &str) -> Result<(), Fault> {
     let inside = |byte: u8| byte.is_ascii_alphanumeric() || b"_.".contains(&byte);
     expect(text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic()) && text.bytes().all(inside))
 }
 
-/// Sensitivities and categories, of which the node knows more.
+/// Checks the characters of SELinux sensitivities and categories; only the node knows which ones exist.
 fn selinux_level(text: &str) -> Result<(), Fault> {
     let inside = |byte: u8| byte.is_ascii_digit() || b"-s.,:c".contains(&byte);
     let begins = text.strip_prefix('s').and_then(|rest| rest.bytes().next()).is_some_and(|byte| byte.is_ascii_digit());
@@ -259,7 +262,7 @@ fn endpoint(text: &str) -> Result<(), Fault> {
     expect(matches!(text, "auto" | "none") || is_path)
 }
 
-/// Returns whether this is one of the control characters of ASCII, which are in no path by intent.
+/// Returns whether a character is an ASCII control character. No path contains one on purpose.
 fn is_control(character: char) -> bool {
     character.is_ascii_control()
 }

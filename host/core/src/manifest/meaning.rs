@@ -1,4 +1,4 @@
-//! What a manifest means to the rest of core: when to run, what to keep, within which rails.
+//! Conversion of a manifest to the settings of core: timetable, history limits, guard rails, pressure and pace.
 
 use jiff::SignedDuration;
 
@@ -8,7 +8,7 @@ use crate::pressure::Pressure;
 use crate::schedule::{HistoryLimits, Schedule, ScheduleError, Timetable, ZoneError, zone};
 use crate::{guard, sweep};
 
-/// Why there is no timetable; [`super::read`] lets no such manifest through.
+/// An invalid schedule or time zone. [`super::read`] refuses such manifests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimetableError {
     /// The field `schedule` does not hold a schedule.
@@ -20,7 +20,7 @@ pub enum TimetableError {
 }
 
 impl NodeCleanup {
-    /// Its namespace, if it has one, and its name: `node-ops/stale-images`.
+    /// Returns the namespace, if there is one, and the name: `node-ops/stale-images`.
     pub fn full_name(&self) -> String {
         match &self.metadata.namespace {
             Some(namespace) => format!("{namespace}/{}", self.metadata.name),
@@ -28,10 +28,10 @@ impl NodeCleanup {
         }
     }
 
-    /// When to run; nothing for a manifest without a schedule, which runs once.
+    /// Returns the timetable of runs, or `None` for a manifest without a schedule, which runs once.
     ///
     /// # Errors
-    /// When schedule or time zone are not what they should be.
+    /// Fails when the schedule or the time zone is invalid.
     pub fn timetable(&self) -> Result<Option<Timetable>, TimetableError> {
         let spec = &self.spec;
         let Some(text) = &spec.schedule else { return Ok(None) };
@@ -44,7 +44,7 @@ impl NodeCleanup {
         }))
     }
 
-    /// How many past runs to keep on record.
+    /// Returns the limits on the number of past runs to keep on record.
     pub fn history(&self) -> HistoryLimits {
         HistoryLimits {
             successful: Some(self.spec.successful_jobs_history_limit),
@@ -52,7 +52,7 @@ impl NodeCleanup {
         }
     }
 
-    /// The guard rails that it asks for.
+    /// Converts the guard rails that the manifest asks for.
     pub fn rails(&self) -> guard::GuardRails {
         let rails = &self.spec.guard_rails;
         let most = rails.max_deletions;
@@ -73,7 +73,8 @@ impl NodeCleanup {
         }
     }
 
-    /// When the disk is full enough to begin, and empty enough to stop; without the field, always and never.
+    /// Returns the bounds of disk usage for starting and stopping removals. Without the field `pressure`, a run always
+    /// starts and never stops early.
     pub fn pressure(&self) -> Pressure {
         let percent = |bound: Option<super::Percent>| bound.map(super::Percent::get);
         self.spec.pressure.as_ref().map_or_else(Pressure::default, |pressure| Pressure {
@@ -83,7 +84,7 @@ impl NodeCleanup {
         })
     }
 
-    /// How fast to remove, and how far to go.
+    /// Returns the limits of a sweep: concurrency, pause, disk pressure and failures in a row.
     pub fn pace(&self) -> sweep::Pace {
         let pace = self.spec.pace;
         sweep::Pace {
@@ -94,7 +95,8 @@ impl NodeCleanup {
         }
     }
 
-    /// The fields that are set and mean nothing on one machine, by their paths; worth a notice, and no problem.
+    /// Lists the paths of fields that are set and have no effect on a single machine. They are worth a notice and are
+    /// not problems.
     pub fn only_on_a_fleet(&self) -> Vec<&'static str> {
         let (rollout, runtime) = (&self.spec.rollout, &self.spec.runtime);
         let usual = (Rollout::default(), Runtime::default());
@@ -114,7 +116,7 @@ impl NodeCleanup {
     }
 }
 
-/// Gives each pattern of a list the path of its entry.
+/// Pairs each pattern of a list with the path of its entry.
 fn named(list: &str, patterns: impl Iterator<Item = Pattern>) -> Vec<guard::RailPattern> {
     let entry = |(index, pattern)| guard::RailPattern::new(format!("guardRails.{list}[{index}]"), pattern);
     patterns.enumerate().map(entry).collect()

@@ -1,26 +1,26 @@
-//! What is wrong with a manifest.
+//! The problems of a manifest.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// One thing that is wrong, with where it is.
+/// A problem with a manifest, and its location.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// The text that it is in; empty when there is only one.
+    /// The origin of the text; empty when there is only one text.
     pub origin: String,
-    /// The line, counted from 1, where it is known.
+    /// The line, counted from 1; absent when it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
     /// The field, for example `spec.plugins[0].source`; empty for the document as a whole.
     pub path: String,
-    /// What is wrong, and what is allowed instead.
+    /// The error, and what is allowed instead.
     pub message: String,
-    /// What is there.
+    /// The value that was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
-    /// What was probably meant.
+    /// The value that was probably meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<String>,
 }
@@ -37,13 +37,13 @@ impl Problem {
         }
     }
 
-    /// With what is there.
+    /// Adds the value that was found.
     #[must_use]
     pub fn found(self, found: impl Into<String>) -> Self {
         Self { found: Some(found.into()), ..self }
     }
 
-    /// With what was probably meant.
+    /// Adds the value that was probably meant.
     #[must_use]
     pub fn meant(self, suggestion: Option<&str>) -> Self {
         Self { suggestion: suggestion.map(str::to_owned), ..self }

@@ -1,4 +1,4 @@
-//! The reference: what each field means, from the schema.
+//! The reference of the manifest's fields, made from the schema.
 
 use serde_json::Value;
 
@@ -6,30 +6,30 @@ use super::check::{choices, expected, words};
 use super::schema::schema;
 use crate::text;
 
-/// What there is to say about a field.
+/// The reference entry of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its path, with `[]` for the entries of a list; empty for the manifest itself.
+    /// The path, with `[]` for the entries of a list; empty for the manifest itself.
     pub path: String,
-    /// What its value is, in words.
+    /// The description of its value in words.
     pub value: String,
-    /// Whether it must be given.
+    /// Set when the field is required.
     pub required: bool,
-    /// What it is when it is left out, as JSON.
+    /// The default as JSON, without the quotes of a text; absent when the default is a map or an empty list.
     pub default: Option<String>,
-    /// What it means: paragraphs, with a blank line between them.
+    /// The description: paragraphs, with a blank line between them.
     pub description: String,
-    /// The words that it may be, and what they mean.
+    /// The words that are allowed as its value, with their meanings.
     pub words: Vec<(String, String)>,
-    /// The fields in it, those that must be given first.
+    /// The fields in it, required fields first.
     pub fields: Vec<Entry>,
 }
 
-/// What there is to say about the field at a path such as `spec.plugins.source`, or about the manifest when the path is
-/// empty. Places in lists may be written or left out.
+/// Returns the entry of the field at a path such as `spec.plugins.source`, or of the manifest when the path is empty.
+/// Indexes of lists may be given or left out.
 ///
 /// # Errors
-/// With a sentence, when there is no such field.
+/// Returns a sentence when there is no such field.
 pub fn explain(path: &str) -> Result<Entry, String> {
     let mut entry = root();
     for name in path.split('.').map(|name| name.split('[').next().unwrap_or_default()).filter(|name| !name.is_empty()) {
@@ -41,7 +41,7 @@ pub fn explain(path: &str) -> Result<Entry, String> {
     Ok(entry)
 }
 
-/// The whole reference as a page of Markdown.
+/// Renders the whole reference as a page of Markdown.
 pub fn markdown() -> String {
     format!("# The manifest: NodeCleanup\n{}", section(&root()))
 }
@@ -57,12 +57,12 @@ fn missing(name: &str, parent: &str, known: &[String]) -> String {
 }
 
 impl Entry {
-    /// The last part of its path.
+    /// Returns the last part of the path.
     pub fn name(&self) -> String {
         self.path.rsplit('.').next().unwrap_or_default().trim_end_matches("[]").to_owned()
     }
 
-    /// The first sentence of the description.
+    /// Returns the first sentence of the description.
     pub fn summary(&self) -> &str {
         let end = self.description.find(". ").map_or(self.description.len(), |end| end + 1);
         let end = self.description.find("\n\n").map_or(end, |paragraph| paragraph.min(end));
@@ -91,7 +91,8 @@ fn entry(path: &str, schema: &Value, required: bool) -> Entry {
     }
 }
 
-/// What has no fields of its own is told by the defaults of its parts.
+/// Returns whether a default is left out of the reference. That of a map is shown by the defaults of its fields, and an
+/// empty list has nothing to show.
 fn is_empty(default: &Value) -> bool {
     matches!(default, Value::Object(_)) || default.as_array().is_some_and(Vec::is_empty)
 }
@@ -119,7 +120,7 @@ fn fields(path: &str, schema: &Value) -> Vec<Entry> {
     if words(schema).is_none()
         && let Some(choices) = choices(schema)
     {
-        // Their descriptions stand with the choices, not with their values.
+        // The descriptions belong to the choices, not to their values.
         let alternatives = schema["oneOf"].as_array().into_iter().flatten();
         let described = choices.iter().zip(alternatives).map(|((name, schema), choice)| {
             let description = paragraphs(choice["description"].as_str().unwrap_or_default());
@@ -145,7 +146,7 @@ fn meanings(schema: &Value) -> Vec<(String, String)> {
     choices.map(meaning).collect()
 }
 
-/// Doc comments are broken into lines to fit the source; only blank lines mean something.
+/// Joins the lines of each paragraph: doc comments are wrapped to fit the source, and only blank lines have a meaning.
 fn paragraphs(text: &str) -> String {
     text.split("\n\n")
         .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -153,7 +154,7 @@ fn paragraphs(text: &str) -> String {
         .join("\n\n")
 }
 
-/// What is said about a field and the fields in it.
+/// Renders a field and the fields in it.
 fn section(entry: &Entry) -> String {
     let heading = if entry.path.is_empty() { String::new() } else { format!("\n## `{}`\n", entry.path) };
     let description = format!("\n{}\n", sentences(&entry.description));
@@ -177,12 +178,12 @@ fn row(field: &Entry) -> String {
     let words: Vec<String> = field.words.iter().map(|(word, meaning)| format!("`{word}`: {meaning}")).collect();
     let meaning =
         if words.is_empty() { field.description.clone() } else { format!("{} {}", field.description, words.join(" ")) };
-    // Patterns stand in the words for values without backticks.
+    // Descriptions of values contain patterns without backticks, in which Markdown would read `*` as emphasis.
     let value = cell(&field.value).replace('*', "\\*");
     format!("| `{}` | {value} | {default} | {} |\n", field.name(), cell(&meaning))
 }
 
-/// One sentence per line, as in the other documents.
+/// Puts each sentence on its own line, as in the other documents.
 fn sentences(text: &str) -> String {
     text.replace(". ", ".\n")
 }

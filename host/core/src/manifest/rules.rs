@@ -1,4 +1,4 @@
-//! Rules that no schema says: how fields go together, for the reader and, in CEL, for the API server.
+//! Rules that the schema cannot express: combinations of fields, checked by the reader and, in CEL, by the API server.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +13,7 @@ use crate::text;
 
 const KIND: &str = "NodeCleanup";
 
-/// What Kubernetes stores with an object besides what [`super::Metadata`] names.
+/// The metadata that Kubernetes stores with an object in addition to the fields of [`super::Metadata`].
 const OTHER_METADATA: [&str; 11] = [
     "creationTimestamp",
     "deletionGracePeriodSeconds",
@@ -28,10 +28,11 @@ const OTHER_METADATA: [&str; 11] = [
     "uid",
 ];
 
-/// Where manifests of a namespace and name have been seen first.
+/// The location of the first manifest with each namespace and name.
 pub(super) type Names = BTreeMap<(String, String), String>;
 
-/// Whether a document is a NodeCleanup at all. If it is not, what else is in it means nothing.
+/// Returns whether a document is a NodeCleanup, and reports the problem if not. The other fields of such a document are
+/// not checked.
 pub(super) fn is_ours(document: &Node, problems: &mut Vec<Problem>) -> bool {
     if !matches!(document.content, Content::Map(_)) {
         let message = "must be a NodeCleanup, which is a map of fields";
@@ -56,8 +57,8 @@ pub(super) fn is_ours(document: &Node, problems: &mut Vec<Problem>) -> bool {
     problems.len() == before
 }
 
-/// What a document is that nobody meant as a NodeCleanup: "a ConfigMap", for example. One that names our group or
-/// almost our kind was meant as one.
+/// Returns the kind of a document that was not meant as a NodeCleanup, for messages: "kind ConfigMap", for example. A
+/// document that names our group or almost our kind was meant as a NodeCleanup.
 pub(super) fn other_kind(document: &Node) -> Option<String> {
     if !matches!(document.content, Content::Map(_)) {
         return Some("not a map of fields".to_owned());
@@ -66,7 +67,7 @@ pub(super) fn other_kind(document: &Node) -> Option<String> {
     let group = API_VERSION.split('/').next().unwrap_or(API_VERSION);
     let of_our_group = text("apiVersion").is_some_and(|version| version.split('/').next() == Some(group));
     let meant = text("kind").is_some_and(|kind| text::closest(kind, [KIND]).is_some());
-    // Of a manifest without its first two lines the rest is ours.
+    // A manifest without its first two lines is recognized by its fields.
     let of_our_fields = document.get("kind").is_none() && document.at("spec.plugins").is_some();
     if of_our_group || meant || of_our_fields {
         return None;
@@ -77,7 +78,7 @@ pub(super) fn other_kind(document: &Node) -> Option<String> {
     })
 }
 
-/// That no name is given twice in a namespace.
+/// Checks that the name of a document is unique in its namespace.
 pub(super) fn distinct(document: &Node, origin: &str, names: &mut Names, problems: &mut Vec<Problem>) {
     let Some(name) = document.at("metadata.name") else { return };
     let Some(text) = name.text() else { return };
@@ -93,7 +94,7 @@ pub(super) fn distinct(document: &Node, origin: &str, names: &mut Names, problem
     }
 }
 
-/// Checks everything else. Values that do not fit the schema are passed over here; they are problems already.
+/// Checks all other rules. Values that violate the schema are skipped here, because they are problems already.
 pub(super) fn check(document: &Node, problems: &mut Vec<Problem>) {
     metadata(document, problems);
     let Some(spec) = document.get("spec") else { return };
@@ -105,7 +106,7 @@ pub(super) fn check(document: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks what is wrong on a cluster only.
+/// Checks the rules that apply to a cluster only.
 pub(super) fn check_on_cluster(document: &Node, problems: &mut Vec<Problem>) {
     for rule in RULES.iter().filter(|rule| rule.scope == Scope::Cluster) {
         rule.check(document, problems);
@@ -133,27 +134,28 @@ fn distinct_names(spec: &Node, list: &str, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Where a rule is kept.
+/// The place where a rule is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// Wherever a manifest is read, and by the API server.
+    /// The rule is checked wherever a manifest is read, and by the API server.
     Everywhere,
-    /// By what acts on a cluster, and by the API server.
+    /// The rule is checked by components that act on a cluster, and by the API server.
     Cluster,
-    /// By the API server alone. The schema of metadata is its own; the reader has a format for it.
+    /// The rule is checked by the API server alone. The API server has its own schema of metadata; the reader has a
+    /// format for it.
     ApiServer,
 }
 
-/// A rule on how fields go together, once for the reader and once for the API server. Fields that are wrong by
-/// themselves break no rule: they are problems already.
+/// A rule on combinations of fields, once for the reader and once for the API server. Fields that are invalid
+/// themselves do not violate a rule, because they are problems already.
 pub(super) struct Rule {
-    /// The field that is judged, by its path in the schema: `[]` stands for the entries of a list.
+    /// The field that is checked, by its path in the schema: `[]` stands for the entries of a list.
     pub(super) place: &'static str,
-    /// The field that the sentence is about, by its path from there.
+    /// The field that the message is about, by its path from there.
     pub(super) field: &'static str,
-    /// The sentence.
+    /// The message.
     pub(super) message: &'static str,
-    /// The rule in CEL; absent when CEL cannot say it.
+    /// The rule in CEL; absent when CEL cannot express it.
     pub(super) cel: Option<&'static str>,
     scope: Scope,
     holds: fn(&Node) -> bool,
@@ -204,7 +206,7 @@ impl Rule {
     }
 }
 
-/// Finds what is at a path of the schema, with the path of each.
+/// Finds the values at a path of the schema, each with its own path.
 fn places<'a>(document: &'a Node, place: &str) -> Vec<(String, &'a Node)> {
     let mut found = vec![(String::new(), document)];
     for step in place.split('.').filter(|step| !step.is_empty()) {
@@ -228,7 +230,7 @@ const LEFT_OUT_OF_NEVER: &str = "must be left out when type is Never";
 const COMPLETION: &str = "spec.rollout.completionPolicy";
 const TOLERATIONS: &str = "spec.rollout.tolerations[]";
 
-/// All rules but those about names that are given twice, which the API server keeps by the keys of the lists.
+/// The rules, except those on unique names, which the API server enforces by the keys of the lists.
 pub(super) const RULES: [Rule; 35] = [
     Rule::new(
         "",
@@ -274,7 +276,7 @@ pub(super) const RULES: [Rule; 35] = [
         "has(self.schedule) || !has(self.startingDeadlineSeconds)",
         |spec| has_schedule(spec) || spec.get("startingDeadlineSeconds").is_none(),
     ),
-    // A full disk starts runs as well, and the default is written out wherever a manifest is stored.
+    // A full disk starts runs too, and a stored manifest always contains the default.
     Rule::new(
         SPEC,
         ".concurrencyPolicy",
@@ -351,7 +353,7 @@ pub(super) const RULES: [Rule; 35] = [
         "has(self.digest) || !has(self.source.configMap)",
         |plugin| plugin.get("digest").is_some() || plugin.at("source.configMap").is_none(),
     ),
-    // What a tag names can change from run to run.
+    // A tag can be moved to another image between runs.
     Rule::new(
         "spec.plugins[]",
         ".digest",
@@ -395,8 +397,8 @@ pub(super) const RULES: [Rule; 35] = [
         "!has(self.timeout) || !self.timeout.matches(r'^(0+[a-z]+)+$')",
         |limits| parsed::<Duration>(limits, "timeout").is_none_or(|timeout| !timeout.get().is_zero()),
     ),
-    // The schema bounds numbers. Of a text in a list the API server takes the longest request for its length, so that
-    // every rule would be too dear.
+    // The schema bounds numbers. For a text in a list, the API server assumes the maximum size of a request as its
+    // length, so every rule would be too expensive.
     Rule::new("spec.plugins[].limits", ".memory", "must be from 1Mi to 4Gi", "", |limits| {
         parsed::<Bytes>(limits, "memory").is_none_or(|memory| (LEAST_MEMORY..=MOST_MEMORY).contains(&memory.get()))
     })
@@ -499,7 +501,7 @@ pub(super) const RULES: [Rule; 35] = [
         "!has(self.memory) || type(self.memory) != int || self.memory <= 1073741824",
         |requests| parsed::<Bytes>(requests, "memory").is_none_or(|memory| memory.get() <= MOST_REQUESTED_MEMORY),
     ),
-    // Amounts with units are not compared in CEL.
+    // CEL does not compare amounts with units.
     Rule::new("spec.rollout.podTemplate.resources", ".limits", "must not be less than what is requested", "", |resources| {
         let fits = |limit: Option<u64>, request: Option<u64>| limit.is_none_or(|limit| request.unwrap_or(0) <= limit);
         let cpu = |path: &str| parsed::<Cpu>(resources, path).map(Cpu::get);
@@ -526,7 +528,7 @@ pub(super) const RULES: [Rule; 35] = [
 const POD_TEMPLATE: &str = "spec.rollout.podTemplate";
 const REQUESTS: &str = "spec.rollout.podTemplate.resources.requests";
 const EXPRESSIONS: &str = "spec.rollout.podTemplate.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchExpressions[]";
-/// The prefixes of labels and annotations that only Holystone sets.
+/// The prefix of labels and annotations that only Holystone sets.
 const OWN_PREFIX: &str = "holystone.dev/";
 /// Labels by which Holystone, OpenKruise and Kubernetes find pods.
 const OWN_LABELS: [&str; 7] = [
@@ -538,15 +540,15 @@ const OWN_LABELS: [&str; 7] = [
     "controller-revision-hash",
     "pod-template-generation",
 ];
-/// In thousandths.
+/// The maximum CPU request, in thousandths of a CPU.
 const MOST_REQUESTED_CPU: u64 = 1000;
-/// In bytes.
+/// The maximum memory request, in bytes.
 const MOST_REQUESTED_MEMORY: u64 = 1 << 30;
 
-/// The labels that say what a node runs.
+/// The labels for the operating system of a node.
 const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
 
-/// Returns whether there is a schedule, or one that is misspelt and a problem already.
+/// Returns whether there is a schedule, or a misspelt schedule, which is a problem already.
 fn has_schedule(spec: &Node) -> bool {
     let is_misspelt = spec.fields().iter().any(|field| text::closest(&field.name, ["schedule"]).is_some());
     let is_null = spec.fields().iter().any(|field| field.name == "schedule");
@@ -562,12 +564,12 @@ fn outlasts_the_period(spec: &Node) -> bool {
     }
 }
 
-/// The filesystem that is measured, as it is written.
+/// Returns the filesystem to measure, as it is written.
 fn disk(spec: &Node) -> &str {
     text(spec, "pressure.filesystem")
 }
 
-/// The filesystems of log roots.
+/// Lists the filesystems of the declared log roots.
 fn declared_disks(spec: &Node) -> Vec<String> {
     let roots = spec.get("logRoots").into_iter().flat_map(Node::items);
     roots.filter_map(|root| Some(format!("logs:{}", root.get("name")?.text()?))).collect()
@@ -577,7 +579,7 @@ fn is_map(node: &Node) -> bool {
     matches!(node.content, Content::Map(_))
 }
 
-/// The text at a path; empty when there is none.
+/// Returns the text at a path, or an empty text when there is none.
 fn text<'a>(node: &'a Node, path: &str) -> &'a str {
     node.at(path).and_then(Node::text).unwrap_or_default()
 }
@@ -586,7 +588,7 @@ fn percent(node: &Node, path: &str) -> Option<Percent> {
     parsed(node, path)
 }
 
-/// The value at a path, if it is one of this kind.
+/// Parses the value at a path, if it has this type.
 fn parsed<T: std::str::FromStr>(node: &Node, path: &str) -> Option<T> {
     let node = node.at(path)?;
     let text = node.text().map_or_else(|| node.number().map(|number| number.to_string()), |text| Some(text.to_owned()));

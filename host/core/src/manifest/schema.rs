@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use super::check::choices;
 use super::spec::NodeCleanup;
 
-/// The schema of a NodeCleanup: draft 2020-12, without references. What is optional is left out or null, which
-/// means the same, so types do not name null. `format` names what a text must be beyond its type; a field that
-/// Kubernetes keeps as it is carries `x-kubernetes-preserve-unknown-fields`.
+/// Returns the schema of a NodeCleanup: draft 2020-12, without references. An optional field may be absent or null,
+/// which means the same, so types do not include null. `format` restricts a text beyond its type. A field that
+/// Kubernetes stores unchanged carries `x-kubernetes-preserve-unknown-fields`.
 pub fn schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
@@ -21,7 +21,7 @@ pub fn schema() -> &'static Value {
     &SCHEMA
 }
 
-/// Takes null out of types, enums and alternatives, everywhere.
+/// Removes null from types, enums and alternatives, at every level.
 pub(super) fn without_null(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
@@ -50,7 +50,7 @@ fn strip(object: &mut Map<String, Value>) {
     let Some(Value::Array(choices)) = object.get_mut("anyOf") else { return };
     choices.retain(|choice| *choice != json!({ "type": "null" }));
     if let [Value::Object(only)] = choices.as_mut_slice() {
-        // The field's own description says more than that of its type.
+        // The description of the field is more specific than that of its type.
         let only = std::mem::take(only);
         object.remove("anyOf");
         for (name, value) in only {
@@ -59,7 +59,8 @@ fn strip(object: &mut Map<String, Value>) {
     }
 }
 
-/// Leaves out the fields that are null, which means the same. In what nothing is known of, null is a value.
+/// Removes fields that are null, because null means the same as absent. In a value without a schema, null is a value
+/// and stays.
 pub(super) fn without_nothing(value: Value, schema: &Value) -> Value {
     match value {
         Value::Object(fields) => {

@@ -1,5 +1,5 @@
-//! The format itself. Doc comments are the reference that users read: `holystone explain`, the page in `docs/` and the
-//! CRD are made from them.
+//! The format itself. Its doc comments are the reference that users read: `holystone explain`, the page `MANIFEST.md`
+//! and the CRD are made from them.
 
 mod pod_template;
 
@@ -21,125 +21,127 @@ use crate::pressure::Disk;
 use crate::schedule::ConcurrencyPolicy;
 use crate::sweep::{IN_FLIGHT, MAX_FAILURES};
 
-/// Says what is to be cleaned from nodes, when, and within what limits.
+/// A declaration of what to clean from nodes, when, and within what limits.
 ///
 /// The same manifest works with `holystone plan` and `run`, with `holystone daemon` and on a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeCleanup {
-    /// The version of this format.
+    /// Version of this format.
     pub api_version: ApiVersion,
-    /// What this is.
+    /// Kind of this object.
     pub kind: Kind,
-    /// How it is called.
+    /// Standard object metadata.
     pub metadata: Metadata,
-    /// What is wanted.
+    /// Specification of the cleanup.
     pub spec: NodeCleanupSpec,
-    /// What has come of it. Written by the operator on a cluster, and ignored when it is read from a file.
+    /// Observed state. Written by the operator on a cluster, and ignored when read from a file.
     #[serde(default, skip_serializing)]
     #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
     pub status: Option<Value>,
 }
 
-/// The version of this format.
+/// Version of this format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ApiVersion {
-    /// The only one so far.
+    /// The only version so far.
     #[serde(rename = "holystone.dev/v1alpha1")]
     V1Alpha1,
 }
 
-/// What this is.
+/// Kind of this object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Kind {
-    /// The only one.
+    /// The only kind.
     NodeCleanup,
 }
 
-/// How a NodeCleanup is called. Other metadata of Kubernetes is taken as well and means nothing here.
+/// The metadata of a NodeCleanup. Other metadata of Kubernetes is accepted and ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
-    /// Its name, unlike that of any other in the namespace. At most 52 characters, because OpenKruise names each run
-    /// after it and adds eleven.
+    /// Name, unique in the namespace. At most 52 characters, because OpenKruise names each run after it and adds
+    /// eleven.
     #[schemars(extend("format" = "name", "maxLength" = 52))]
     pub name: String,
-    /// The Kubernetes namespace that it lives in.
+    /// Kubernetes namespace of the NodeCleanup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "name", "maxLength" = 63))]
     pub namespace: Option<String>,
-    /// Labels, to find it by.
+    /// Labels for finding it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Notes for people and tools.
+    /// Annotations for people and tools.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// What else Kubernetes stores with it.
+    /// Other metadata that Kubernetes stores with it.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
 }
 
-/// What is wanted.
+/// Specification of the cleanup.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeCleanupSpec {
-    /// When to run; without it, once. Five cron fields (minute, hour, day of month, month, day of week with Sunday as
-    /// 0), one of `@yearly`, `@monthly`, `@weekly`, `@daily` and `@hourly`, or `@every` and a duration such as
-    /// `@every 90m`. The dialect is that of OpenKruise's AdvancedCronJob.
+    /// Schedule of the runs; without a schedule, there is one run. Five cron fields (minute, hour, day of month, month,
+    /// day of week with Sunday as 0), one of `@yearly`, `@monthly`, `@weekly`, `@daily` and `@hourly`, or `@every` and
+    /// a duration such as `@every 90m`. The dialect is that of OpenKruise's AdvancedCronJob.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "cron"))]
     pub schedule: Option<String>,
-    /// The time zone of the schedule by its IANA name, such as `Europe/Berlin`; UTC by default. A time that clocks skip
-    /// in spring has no run on that day; a time that they show twice in autumn has two.
+    /// Time zone of the schedule by its IANA name, such as `Europe/Berlin`; UTC by default. A time that clocks skip in
+    /// spring has no run on that day; a time that they show twice in autumn has two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "time-zone"))]
     pub time_zone: Option<String>,
-    /// How many seconds late a run may start, for example after the machine was off; later than that it is left out.
-    /// Without it the latest run that was missed is made up for, however late. With `@every` it must not be shorter
-    /// than the period.
+    /// Maximum delay of a run in seconds, for example after the machine was off; a run that would be later is skipped.
+    /// Without a deadline, the latest missed run is made up for, however late. With `@every`, the deadline must not be
+    /// shorter than the period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub starting_deadline_seconds: Option<u32>,
-    /// What to do when a run is due and the one before is still going on.
+    /// Policy for a run that is due while the one before is still active.
     #[serde(default = "defaults::concurrency_policy")]
     pub concurrency_policy: ConcurrencyPolicy,
-    /// Start nothing for now. A run that is going on is not stopped.
+    /// Suspend new runs. An active run is not stopped.
     #[serde(default)]
     pub paused: bool,
-    /// How many runs that went well to keep on record.
+    /// Number of successful runs to keep on record.
     #[serde(default = "defaults::successful_history")]
     pub successful_jobs_history_limit: u32,
-    /// How many runs that failed to keep on record.
+    /// Number of failed runs to keep on record.
     #[serde(default = "defaults::failed_history")]
     pub failed_jobs_history_limit: u32,
-    /// Whether to remove anything.
+    /// Mode of a run: a dry run or real removals.
     #[serde(default)]
     pub mode: Mode,
     /// The container runtime.
     #[serde(default)]
     pub runtime: Runtime,
-    /// Log directories of the node that plugins may be shown, and that files may be removed from.
+    /// Log directories of the node that plugins may inspect, and in which files may be removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub log_roots: Vec<LogRoot>,
-    /// Who decides what is to go. All see the node as it was before the run, and their wishes are reviewed in this order.
+    /// Plugins that propose removals. All plugins see the node as it was before the run, and their wishes are reviewed
+    /// in this order.
     #[schemars(length(min = 1, max = 64))]
     pub plugins: Vec<Plugin>,
-    /// What is not removed, whatever a plugin wishes. Images in use, pinned, or of pods' sandboxes stay in any case.
+    /// Guard rails: what is never removed, whatever plugins propose. Images that are in use, pinned, or of pod
+    /// sandboxes are always kept.
     #[serde(default)]
     pub guard_rails: GuardRails,
-    /// How fast to remove.
+    /// Limits on the speed of removals.
     #[serde(default)]
     pub pace: Pace,
-    /// How full the disk must be for anything to be removed; without it, however empty it is.
+    /// Bounds of disk usage for removing anything; without them, runs remove at any disk usage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pressure: Option<Pressure>,
-    /// How a run spreads over the nodes of a cluster, in the words of OpenKruise's BroadcastJob.
+    /// Rollout of a run over the nodes of a cluster, in the terms of OpenKruise's BroadcastJob.
     #[serde(default)]
     pub rollout: Rollout,
 }
 
-/// Whether to remove anything.
+/// Mode of a run: a dry run or real removals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
     /// Only report what would be removed.
@@ -153,30 +155,30 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Runtime {
-    /// Its socket, for example `unix:///run/containerd/containerd.sock`; `auto` finds it, `none` asks no runtime, for
-    /// log roots alone. In a pod, `auto` is containerd's `/run/containerd/containerd.sock`; name any other, or let `mount`
-    /// be `Run`, with which each pod finds that of its node.
+    /// Socket of the runtime, for example `unix:///run/containerd/containerd.sock`; `auto` finds it, and `none` uses no
+    /// runtime, for log roots alone. In a pod, `auto` is containerd's `/run/containerd/containerd.sock`; name any other
+    /// socket, or set `mount` to `Run`, with which each pod finds the socket of its node.
     #[schemars(extend("format" = "endpoint"))]
     pub endpoint: String,
-    /// What pods get of the node to reach the socket: the socket itself, the directory that it is in, or all of `/run`. By
-    /// default the socket in pods that end, and the directory in those of a DaemonSet. Means nothing on one machine.
+    /// Mount through which pods reach the socket: the socket itself, its directory, or all of `/run`. By default, pods
+    /// that end get the socket, and pods of a DaemonSet the directory. No effect on a single machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount: Option<SocketMount>,
-    /// A directory on the filesystem that the runtime keeps images on, usually its root. Pods get an empty directory
-    /// of their own beneath it, named `holystone`, to measure how full that filesystem is. Means nothing on one machine.
+    /// Directory on the filesystem where the runtime keeps images, usually its root. Pods get an empty directory of
+    /// their own in it, named `holystone`, to measure how full that filesystem is. No effect on a single machine.
     #[schemars(extend("format" = "host-path"))]
     pub image_root: String,
 }
 
-/// What pods get of the node to reach the runtime's socket.
+/// The mount through which pods reach the runtime's socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SocketMount {
-    /// The socket and nothing else. A runtime that is restarted makes a new socket, which a pod that is running does
-    /// not see.
+    /// The socket and nothing else. A runtime creates a new socket when it restarts, which a running pod does not see.
     Socket,
-    /// The directory of the socket, with everything else that is in it. Pods outlive restarts of the runtime.
+    /// The directory of the socket, with everything else in it. Pods survive restarts of the runtime.
     Directory,
-    /// All of `/run`, where each pod finds the one runtime that answers: for fleets whose nodes have several runtimes.
+    /// The whole of `/run`, where each pod finds the one runtime that answers: for fleets whose nodes have several
+    /// runtimes.
     Run,
 }
 
@@ -184,60 +186,61 @@ pub enum SocketMount {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogRoot {
-    /// What plugins know it by; they never learn where it is.
+    /// Name by which plugins know the directory; they never see its path.
     #[schemars(extend("format" = "name", "maxLength" = 63))]
     pub name: String,
-    /// Where it is on the node, for example `/var/log/app`.
+    /// Path on the node, for example `/var/log/app`.
     #[schemars(extend("format" = "host-path"))]
     pub host_path: String,
 }
 
-/// A plugin, and what it is given.
+/// A plugin with its configuration, capabilities and limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Plugin {
-    /// What reports call it, unlike any other in this manifest.
+    /// Name of the plugin in reports, unique in this manifest.
     #[schemars(extend("format" = "name", "maxLength" = 63))]
     pub name: String,
-    /// Where it comes from: exactly one of `builtin`, `file`, `configMap` and `imageVolume`.
+    /// Source of the plugin: exactly one of `builtin`, `file`, `configMap` and `imageVolume`.
     pub source: PluginSource,
-    /// The digest that its bytes must have, `sha256:` and 64 hexadecimal digits. With another one it is not started.
+    /// Required digest of the plugin's bytes, `sha256:` and 64 hexadecimal digits. With another digest, the plugin is
+    /// not started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "digest"))]
     pub digest: Option<String>,
-    /// What it may see of the node. A plugin that wants more than that is not started.
+    /// Parts of the node that the plugin may see. A plugin that requires more is not started.
     #[serde(default)]
     pub capabilities: Vec<Capability>,
-    /// Its own settings; each plugin documents which it has. They are checked before anything runs: by the plugin, and
-    /// against its JSON Schema. Plugins that come with Holystone have one; that of `cleaner.wasm` is
+    /// Settings of the plugin; each plugin documents its own. They are checked before anything runs: by the plugin, and
+    /// against its JSON Schema. Plugins that come with Holystone have a schema; that of `cleaner.wasm` is
     /// `cleaner.schema.json` beside it.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
     pub config: Map<String, Value>,
-    /// What it may take.
+    /// Limits on the time and the memory of the plugin.
     #[serde(default)]
     pub limits: PluginLimits,
-    /// What becomes of the run when the plugin fails.
+    /// Policy for the run when the plugin fails.
     #[serde(default)]
     pub on_failure: OnFailure,
 }
 
-/// Where a plugin comes from.
+/// The source of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum PluginSource {
-    /// A plugin that comes with Holystone, by its name, for example `unused-images`.
+    /// Built-in plugin of Holystone, by its name, for example `unused-images`.
     Builtin(#[schemars(extend("format" = "filled"))] String),
-    /// A component on this machine, by the path of its file. A relative path starts at the directory of the manifest.
-    /// Not on a cluster.
+    /// Component on this machine, by the path of its file. A relative path starts at the directory of the manifest. Not
+    /// available on a cluster.
     File(#[schemars(extend("format" = "filled"))] String),
-    /// A component in a ConfigMap. A user who may edit the ConfigMap could change it, so the plugin must have a
-    /// `digest`: `sha256:` and what `sha256sum` prints for the file. Outside of a cluster it is the file `NAME/KEY` in
-    /// the directory that `--config-map-dir` names.
+    /// Component in a ConfigMap. A user who may edit the ConfigMap could change it, so the plugin must have a `digest`:
+    /// `sha256:` and the output of `sha256sum` for the file. Outside of a cluster, the component is the file `NAME/KEY`
+    /// in the directory that `--config-map-dir` names.
     ConfigMap(ConfigMapKey),
-    /// A component in a container image, which the kubelet mounts into the pods (Kubernetes 1.33 and containerd 2.1 or
-    /// later). Outside of a cluster it is the file `PLUGIN/PATH` in the directory that `--image-volume-dir` names, where
-    /// PLUGIN is the name of the plugin.
+    /// Component in a container image, which the kubelet mounts into the pods (Kubernetes 1.33 and containerd 2.1 or
+    /// later). Outside of a cluster, the component is the file `PLUGIN/PATH` in the directory that `--image-volume-dir`
+    /// names, where PLUGIN is the name of the plugin.
     ImageVolume(ImagePath),
 }
 
@@ -245,7 +248,7 @@ pub enum PluginSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConfigMapKey {
-    /// The name of the ConfigMap, in the namespace of the NodeCleanup.
+    /// Name of the ConfigMap, in the namespace of the NodeCleanup.
     #[schemars(extend("format" = "object-name"))]
     pub name: String,
     /// The key, for example `cleaner.wasm`.
@@ -257,143 +260,148 @@ pub struct ConfigMapKey {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImagePath {
-    /// The image, for example `registry.example.com/cleaners@sha256:…`. What a tag names can change, so without a digest
-    /// here the plugin must have one in its field `digest`.
+    /// Image reference, for example `registry.example.com/cleaners@sha256:…`. A tag can be moved to another image, so
+    /// without a digest here the plugin must have one in its field `digest`.
     #[schemars(extend("format" = "image-reference"))]
     pub reference: String,
-    /// The file in the image, for example `cleaner.wasm`.
+    /// Path of the file in the image, for example `cleaner.wasm`.
     #[schemars(extend("format" = "relative-path"))]
     pub path: String,
 }
 
-/// What a plugin may take.
+/// The limits on the time and the memory of a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PluginLimits {
-    /// How long one call may take.
+    /// Maximum duration of one call.
     pub timeout: Duration,
-    /// How much memory it may have, from 1Mi to 4Gi. Plugins in JavaScript or Python need 256Mi and more.
+    /// Maximum memory, from 1Mi to 4Gi. Plugins in JavaScript or Python need 256Mi or more.
     #[schemars(extend("minimum" = LEAST_MEMORY, "maximum" = MOST_MEMORY))]
     pub memory: Bytes,
 }
 
-/// The least memory that a plugin may be given, in bytes.
+/// The minimum memory limit of a plugin, in bytes.
 pub(super) const LEAST_MEMORY: u64 = 1 << 20;
-/// The most memory that a plugin may be given, in bytes.
+/// The maximum memory limit of a plugin, in bytes.
 pub(super) const MOST_MEMORY: u64 = 4 << 30;
 
-/// What becomes of the run when a plugin fails.
+/// The policy for a run in which a plugin fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnFailure {
-    /// The plugin wishes nothing; the others go on.
+    /// The plugin proposes nothing; the other plugins continue.
     #[default]
     Skip,
-    /// The run ends before anything is removed.
+    /// The run fails before anything is removed.
     FailRun,
 }
 
-/// What is not removed, whatever a plugin wishes.
+/// The guard rails: what is never removed, whatever plugins propose.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct GuardRails {
-    /// Images to keep, by pattern: `docker.io/minchou/base` is every tag and digest of a repository, `*` stands for any
-    /// characters and `?` for one; a digest or an image id works too. One protected tag protects the image.
+    /// Images to keep, by pattern: `docker.io/minchou/base` matches every tag and digest of a repository, `*` stands
+    /// for any characters and `?` for one; a digest or an image ID works too. One protected tag protects the image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub protect_images: Vec<Pattern>,
     /// Built-in patterns that do not protect on this node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unprotect_images: Vec<BuiltIn>,
-    /// Docker (cri-dockerd) removes the names of an image one by one and finds out last that the image is in use. Images
-    /// with several names are therefore refused on such runtimes; `true` removes them, and names may be lost.
+    /// Permission to remove images with several names from a runtime that removes the names one after the other. Docker
+    /// (cri-dockerd) does so, and finds out only at the last name that the image is in use. Such images are therefore
+    /// refused by default; with `true` they are removed, and names may be lost.
     pub allow_partial_untag: bool,
-    /// Keep images that were first seen less than this ago. As long as the ages of images are not known, because the
-    /// node has not been seen before, they are kept only while a pod younger than this may be starting. `0s` keeps none.
+    /// Keep images that were first seen or last used less than this ago. If the age of an image is unknown, because the
+    /// node has not been seen before, the image is kept while a pod younger than this may be starting, and with a
+    /// schedule until the node has been known for this long. `0s` disables the check.
     pub min_age: Duration,
-    /// In how many runs in a row a plugin has to wish the same before it is done, the current one included.
+    /// Number of consecutive runs in which a plugin must propose the same removal before it is done, including the
+    /// current run.
     #[schemars(range(min = 1))]
     pub confirmations: u32,
-    /// Which log files are in use cannot be seen everywhere (not in a pod without `hostPID`): there a file counts as in
-    /// use for this long after its last change, and is neither removed nor truncated.
+    /// Time for which a log file counts as in use after its last change, where Holystone cannot see which files are in
+    /// use (for example, in a pod without `hostPID`). Such a file is neither removed nor truncated.
     pub unknown_open_age: Duration,
-    /// Keep log files and directories until their content and their place, name and attributes have not changed for this
-    /// long: what was just unpacked, restored or moved here may have an old date. `0s` keeps none.
+    /// Keep log files and directories until their content, place, name and attributes have not changed for this long: a
+    /// file that was just unpacked, restored or moved here may have an old date. `0s` disables the check.
     pub settle_time: Duration,
-    /// Limits of one run, all plugins together; an absent limit does not limit. Images are counted apart from what is
-    /// beneath log roots: each may come to the limit.
+    /// Limits of one run, over all plugins together; an absent limit does not apply. Images and log entries are counted
+    /// separately: each may reach the limit.
     pub max_deletions: MaxDeletions,
 }
 
-/// A built-in pattern that may be lifted.
+/// A built-in pattern that `unprotectImages` may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum BuiltIn {
     /// Images that exist on this node only.
     #[serde(rename = "localhost/*")]
     Localhost,
-    /// Pause images under any name. Those that the runtime uses stay all the same.
+    /// Pause images under any name. Those that the runtime uses are kept in any case.
     #[serde(rename = "*pause*")]
     Pause,
 }
 
-/// Limits of one run.
+/// The limits of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct MaxDeletions {
-    /// How many images may be removed. Wishes past it are refused one by one.
+    /// Maximum number of removals. Each wish beyond it is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
-    /// How large the removed images may be in sum, as the runtime counts.
+    /// Maximum total size of the removals; for images, by the sizes that the runtime reports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<Bytes>,
-    /// Which share of the node's images may be wished for. Everything that a plugin wishes is refused when it comes to
-    /// more: a policy that wants to remove nearly everything is a broken policy.
+    /// Maximum share of the node's images, or of the entries under its log roots, that may be proposed. If a plugin's
+    /// proposal exceeds it, all of its wishes are refused: a policy that wants to remove nearly everything is a broken
+    /// policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent: Option<Percent>,
 }
 
-/// How fast to remove.
+/// Limits on the speed of removals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Pace {
-    /// The most removals in flight. One by one takes several times as long: runtimes clean up after each
-    /// removal, and removals that are under way together share that.
+    /// Maximum number of image removals in flight. One at a time takes several times as long: runtimes clean up after
+    /// each removal, and concurrent removals share that work.
     #[schemars(range(min = 1, max = 1024))]
     pub concurrency: u16,
-    /// How long to wait after each removal has been started; with a pause they start one by one.
+    /// Pause after the start of each removal; with a pause, removals start one at a time.
     pub pause: Duration,
-    /// Stop when so many removals in a row have failed.
+    /// Number of consecutive failed removals after which the run stops.
     #[schemars(range(min = 1))]
     pub max_failures: u32,
 }
 
-/// How full the disk must be.
+/// The disk usage at which a run starts and stops removing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pressure {
-    /// Which filesystem is measured: `images`, the one that the runtime keeps images on (of several, the fullest), or
-    /// `logs:NAME`, the one that a log root is on.
+    /// Filesystem to measure: `images`, the one that holds the runtime's images (of several, the fullest), or
+    /// `logs:NAME`, the one that holds a log root.
     #[serde(default)]
     pub filesystem: Disk,
-    /// Remove only if it is fuller than this.
+    /// Remove only if the filesystem is fuller than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub above: Option<Percent>,
-    /// Stop as soon as it is no fuller than this.
+    /// Stop as soon as the filesystem is no fuller than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Percent>,
 }
 
-/// How a run spreads over the nodes of a cluster.
+/// The rollout of a run over the nodes of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Rollout {
-    /// On how many nodes at a time: a number, or a share such as `10%`. All by default. Means nothing on one machine.
+    /// Number of nodes at a time: a number, or a share such as `10%`. All nodes by default. No effect on a single
+    /// machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<Parallelism>,
-    /// When a run is over.
+    /// Conditions for the end of a run.
     pub completion_policy: CompletionPolicy,
-    /// What a failure on one node means.
+    /// Policy for failures on a node.
     pub failure_policy: FailurePolicy,
-    /// Run on nodes with all of these labels only. Means nothing on one machine.
+    /// Run only on nodes with all of these labels. No effect on a single machine.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend(
         "propertyNames" = { "format": "label-key" },
@@ -401,82 +409,81 @@ pub struct Rollout {
         "maxProperties" = 64,
     ))]
     pub node_selector: BTreeMap<String, String>,
-    /// Run on nodes with these taints as well. The taints that a DaemonSet's pods tolerate are tolerated in any case:
-    /// nodes under pressure for disk, memory or process ids, and nodes that are unschedulable. Means nothing on one
-    /// machine.
+    /// Run also on nodes with these taints. The taints that a DaemonSet's pods tolerate are always tolerated: nodes
+    /// under disk, memory or PID pressure, and unschedulable nodes. No effect on a single machine.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub tolerations: Vec<Toleration>,
-    /// The priority class of the pods. A node under disk pressure takes only pods that are critical. Means nothing on
-    /// one machine.
+    /// Priority class of the pods. A node under disk pressure admits only critical pods. No effect on a single machine.
     #[schemars(extend("format" = "object-name"))]
     pub priority_class_name: String,
-    /// What brings runs to the nodes of a cluster. Means nothing on one machine.
+    /// Engine that starts runs on the nodes of a cluster. No effect on a single machine.
     pub engine: RolloutEngine,
-    /// Additions to the pods on the nodes. Means nothing on one machine.
+    /// Additions to the pods on the nodes. No effect on a single machine.
     #[serde(skip_serializing_if = "PodTemplate::is_empty")]
     pub pod_template: PodTemplate,
 }
 
-/// What brings runs to the nodes of a cluster.
+/// The engine that starts runs on the nodes of a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RolloutEngine {
-    /// OpenKruise: an AdvancedCronJob starts a BroadcastJob at each time of the schedule, which runs a pod on each node.
-    /// Without a schedule, one BroadcastJob.
+    /// OpenKruise: an AdvancedCronJob starts a BroadcastJob at each time of the schedule, which runs a pod on each
+    /// node. Without a schedule, one BroadcastJob.
     #[default]
     BroadcastJob,
-    /// A DaemonSet, on each node of which a daemon keeps the schedule. Nothing but Kubernetes is needed. `parallelism`,
-    /// `completionPolicy.type`, `failurePolicy.type` and `Replace` mean nothing then.
+    /// A DaemonSet, whose daemon on each node follows the schedule. Needs nothing but Kubernetes. `parallelism`,
+    /// `completionPolicy.type`, `failurePolicy.type` and `Replace` then have no effect.
     DaemonSet,
 }
 
-/// When a run is over.
+/// Conditions for the end of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct CompletionPolicy {
-    /// Whether a run is ever over. Means nothing on one machine.
+    /// End of a run: `Always` or `Never`. No effect on a single machine.
     #[serde(rename = "type")]
     pub kind: CompletionType,
-    /// End a run after this many seconds, whatever it is doing: nothing more is removed, and the report says what was.
-    /// Without it, a run on one machine ends after 30 minutes.
+    /// End a run after this many seconds: nothing more is removed, and the report lists what was removed. Without it, a
+    /// run on one machine ends after 30 minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub active_deadline_seconds: Option<u32>,
-    /// Forget a run this many seconds after its end; without it, as the history limits say.
+    /// Delete the record of a run this many seconds after its end; without it, the history limits apply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_seconds_after_finished: Option<u32>,
 }
 
-/// Whether a run is ever over.
+/// The end of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CompletionType {
-    /// It is over when every node has had its turn.
+    /// The run ends when every node has had its turn.
     #[default]
     Always,
-    /// It goes on, and takes in every node that joins the cluster. Not together with a schedule, a deadline or a ttl.
+    /// The run never ends and includes every node that joins the cluster. Not allowed with a schedule, a deadline or a
+    /// TTL.
     Never,
 }
 
-/// What a failure on one node means.
+/// Policy for failures on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct FailurePolicy {
-    /// What it means for the other nodes. Means nothing on one machine.
+    /// Effect on the other nodes. No effect on a single machine.
     #[serde(rename = "type")]
     pub kind: FailurePolicyType,
-    /// How often a run that could not take place, for example because the runtime did not answer, is tried again.
+    /// Number of retries of a run that could not take place, for example because the runtime did not answer.
     pub restart_limit: u32,
 }
 
-/// What a failure on one node means for the others.
+/// The effect of a failure on one node on the other nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FailurePolicyType {
-    /// They go on.
+    /// The other nodes continue.
     #[default]
     Continue,
-    /// The run ends everywhere.
+    /// The run ends on all nodes.
     FailFast,
-    /// No further node is started until somebody has a look.
+    /// The run pauses: it starts on no further node until an administrator intervenes.
     Pause,
 }
 
@@ -484,49 +491,49 @@ pub enum FailurePolicyType {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Toleration {
-    /// The key of the taint; without one, with operator `Exists`, every taint.
+    /// Key of the taint; without a key, the operator must be `Exists`, which then matches every taint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "taint-key"))]
     pub key: Option<String>,
-    /// How key and value are compared.
+    /// Comparison of key and value.
     #[serde(default)]
     pub operator: TolerationOperator,
-    /// The value of the taint, with operator `Equal`.
+    /// Value of the taint, with operator `Equal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "label-value"))]
     pub value: Option<String>,
-    /// The effect of the taint; without one, every effect.
+    /// Effect of the taint; without it, every effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<TaintEffect>,
-    /// For how many seconds a taint with effect `NoExecute` is tolerated; without it, forever.
+    /// Number of seconds for which a taint with effect `NoExecute` is tolerated; without it, forever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toleration_seconds: Option<i64>,
 }
 
-/// How a toleration is compared with a taint.
+/// The comparison of a toleration with a taint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TolerationOperator {
-    /// Key and value are the same.
+    /// The keys and the values are equal.
     #[default]
     Equal,
-    /// The key is the same, whatever the value.
+    /// The keys are equal, whatever the value.
     Exists,
 }
 
-/// What a taint does.
+/// The effect of a taint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TaintEffect {
-    /// Pods are not put on the node.
+    /// Pods are not scheduled on the node.
     NoSchedule,
-    /// Pods are put elsewhere if possible.
+    /// Pods are scheduled elsewhere if possible.
     PreferNoSchedule,
-    /// Pods that are there are evicted as well.
+    /// Running pods are evicted as well.
     NoExecute,
 }
 
 impl NodeCleanupSpec {
-    /// Sets back what only concerns when runs are started, and how long they are kept: what a run does on a node does
-    /// not depend on it. The schedule stays, because ages of images are judged by whether another run comes.
+    /// Resets the settings that only concern when runs are started and how long they are kept: they do not affect what
+    /// a run does on a node. The schedule stays, because ages of images are judged by whether another run follows.
     pub(crate) fn forget_starts(&mut self) {
         self.starting_deadline_seconds = None;
         self.concurrency_policy = defaults::concurrency_policy();
@@ -538,7 +545,7 @@ impl NodeCleanupSpec {
 }
 
 impl PluginSource {
-    /// The ConfigMap that it is in, if it is in one.
+    /// Returns the name of the ConfigMap that holds the plugin, if there is one.
     pub fn config_map(&self) -> Option<&str> {
         match self {
             Self::ConfigMap(key) => Some(&key.name),
@@ -548,7 +555,7 @@ impl PluginSource {
 }
 
 impl BuiltIn {
-    /// The pattern.
+    /// Returns the pattern.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Localhost => "localhost/*",
@@ -606,11 +613,11 @@ impl Default for Pace {
 }
 
 mod defaults {
-    //! Defaults that differ from the type's own.
+    //! Defaults that differ from those of the type.
 
     use super::ConcurrencyPolicy;
 
-    /// Two sweeps on one node only get into each other's way.
+    /// Returns `Forbid`, because two sweeps on one node only get in each other's way.
     pub(super) fn concurrency_policy() -> ConcurrencyPolicy {
         ConcurrencyPolicy::Forbid
     }

@@ -1,4 +1,4 @@
-//! What the operator says of a NodeCleanup on a cluster. Doc comments become the CRD's.
+//! The status of a NodeCleanup, which the operator writes on a cluster. Doc comments become the CRD's.
 
 use std::sync::LazyLock;
 
@@ -9,62 +9,63 @@ use serde::de::IntoDeserializer as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// What has come of a NodeCleanup. Of bounded size, however many nodes there are.
+/// The observed state of a NodeCleanup. Its size is bounded, however many nodes there are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeCleanupStatus {
-    /// The generation of the spec that this is about.
+    /// Generation of the spec that this status refers to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The operator that looks after it, by the namespace and name of its Lease. Another one that watches the namespace as
-    /// well leaves it alone until that Lease is no longer renewed.
+    /// Operator that manages the NodeCleanup, by the namespace and name of its Lease. Another operator that also
+    /// watches the namespace leaves the NodeCleanup alone until that Lease is no longer renewed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,
-    /// `Ready`: the cluster does what the spec says. `Scheduled`: a next run is to come. `PluginsResolved`: the plugins
-    /// of the last run could be loaded, and were the same on all nodes.
+    /// Conditions. `Ready`: the cluster does what the spec says. `Scheduled`: there is a next run. `PluginsResolved`:
+    /// the plugins of the last run could be loaded, and were the same on all nodes.
     pub conditions: Vec<Condition>,
-    /// When the next run is due.
+    /// Time at which the next run is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub next_schedule_time: Option<Timestamp>,
-    /// The last run.
+    /// Last run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
-    /// The BroadcastJobs of earlier runs that have not ended, the latest first, at most 20. Their ends are events.
+    /// BroadcastJobs of earlier runs that have not ended, the latest first, at most 20. Their ends are reported as
+    /// events.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub active_runs: Vec<String>,
-    /// The plugins of the last run, as the nodes loaded them.
+    /// Plugins of the last run, as the nodes loaded them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub plugins: Vec<ResolvedPlugin>,
-    /// The BroadcastJob that was started last for a NodeCleanup without a schedule. It is not started again as long as the
+    /// BroadcastJob that was started last for a NodeCleanup without a schedule. It is not started again as long as the
     /// spec asks for the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub once: Option<String>,
-    /// The generation of the spec that `once` is known to be the run of.
+    /// Generation of the spec that the run in `once` is known to belong to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub once_generation: Option<i64>,
-    /// The value of the annotation `holystone.dev/run-now` that was acted on last.
+    /// Last value of the annotation `holystone.dev/run-now` that was acted on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_now: Option<String>,
 }
 
-/// How one thing stands, in the form that Kubernetes uses everywhere.
+/// A condition, in the usual form of Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// What it is about.
+    /// Type of the condition.
     #[serde(rename = "type")]
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// One word on why.
+    /// Reason for the status, in one word.
     pub reason: String,
-    /// A sentence for people.
+    /// Message for people.
     pub message: String,
-    /// Since when the status is what it is.
+    /// Time of the last change of the status.
     #[schemars(schema_with = "date_time")]
     pub last_transition_time: Timestamp,
-    /// The generation of the spec that it is about.
+    /// Generation of the spec that the condition refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 }
@@ -73,48 +74,49 @@ pub struct Condition {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LastRun {
-    /// The BroadcastJob, or the DaemonSet.
+    /// BroadcastJob or DaemonSet of the run.
     pub name: String,
-    /// Whether it is over, and whether every node was done. `Paused` when no further node is started, as `spec.paused` or
-    /// `failurePolicy` asks. `Waiting` when daemons of a DaemonSet wait for the time of their first run.
+    /// Phase of the run: `Complete` if every node succeeded, `Failed` if not, and `Running` before the end. `Paused`
+    /// when no further node is started, as `spec.paused` or `failurePolicy` asks. `Waiting` when the daemons of a
+    /// DaemonSet wait for the time of their first run.
     #[serde(deserialize_with = "phase")]
     pub phase: RunPhase,
-    /// When it began.
+    /// Start time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub started_at: Option<Timestamp>,
-    /// When it was over.
+    /// End time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub finished_at: Option<Timestamp>,
-    /// The nodes, counted.
+    /// Numbers of nodes.
     pub nodes: Nodes,
-    /// Images, log files and log directories that a dry run would remove or truncate; absent when nodes were to remove
+    /// Images, log files and log directories that a dry run would remove or truncate; absent if nodes were to remove
     /// them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub planned: Option<u64>,
-    /// Sizes of what a dry run would remove, as runtimes and files say.
+    /// Total size of what a dry run would remove, as runtimes and files report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_planned_bytes: Option<u64>,
-    /// The repositories of most of what a dry run would remove, the largest first, by the ten largest of each node.
+    /// Repositories with most of what a dry run would remove, the largest first, by the ten largest of each node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub planned_repositories: Vec<RepositorySum>,
     /// Images, log files and log directories removed or truncated.
     pub removed: u64,
-    /// Wishes that the guard rails refused, or a later look.
+    /// Wishes refused by the guard rails or by a later check.
     pub refused: u64,
-    /// The refusals of the guard rails by their codes, the most frequent first.
+    /// Refusals of the guard rails by their codes, the most frequent first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<RefusalCount>,
-    /// Removals that failed or were not tried any more.
+    /// Removals that failed or were no longer tried.
     pub failed: u64,
-    /// Sizes of what was removed, as runtimes and files say: not what the filesystems gained.
+    /// Total size of what was removed, as runtimes and files report it: not the space that the filesystems gained.
     pub size_removed_bytes: u64,
-    /// What filesystems gained, measured before and after on each node; nodes that cannot measure it are left out. Other
-    /// writers count into it.
+    /// Space that filesystems gained, measured before and after on each node; nodes that cannot measure it are left
+    /// out. Writes by other programs are included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filesystem_freed_bytes: Option<i64>,
-    /// What went wrong on most nodes, with the names of some of them.
+    /// Errors that occurred on the most nodes, with the names of some of these nodes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<NodeError>,
 }
@@ -125,18 +127,18 @@ pub enum RunPhase {
     /// The run has not ended.
     #[default]
     Running,
-    /// No further node is started.
+    /// The run is paused: no further node is started.
     Paused,
     /// Daemons wait for the time of their first run.
     Waiting,
-    /// The run is over, and every node was done.
+    /// The run has ended, and every node succeeded.
     Complete,
-    /// The run is over, and some node was not done.
+    /// The run has ended, and some nodes did not succeed.
     Failed,
 }
 
 impl RunPhase {
-    /// The word, as it is in the status.
+    /// Returns the word for the phase in the status.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "Running",
@@ -148,41 +150,41 @@ impl RunPhase {
     }
 }
 
-/// The nodes of a run, counted.
+/// The numbers of nodes of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Nodes {
-    /// Done and desired, for people: `4998/5000`.
+    /// Succeeded and desired nodes, for people: `4998/5000`.
     pub summary: String,
     /// Nodes that the run is for.
     pub desired: u32,
-    /// Nodes on which it goes on or has yet to begin.
+    /// Nodes on which the run is active or has yet to start.
     pub active: u32,
-    /// Nodes whose pod has not started, does not stay started, or is not made; `errors` says why. They are among those that
-    /// are active, or skipped where the pod is a daemon.
+    /// Nodes whose pod has not started, does not stay up, or is not created; `errors` has the reasons. They are
+    /// included in `active`, or in `skipped` if the pod is a daemon.
     #[serde(skip_serializing_if = "is_zero")]
     pub waiting: u32,
-    /// Nodes on which it took place and nothing failed.
+    /// Nodes on which the run took place and nothing failed.
     pub succeeded: u32,
-    /// Nodes on which something failed, or on which it did not take place.
+    /// Nodes on which something failed, or on which the run did not take place.
     pub failed: u32,
-    /// Nodes that succeeded and of which no report is left: the BroadcastJob counts them as done. What was
-    /// removed there is not in the sums.
+    /// Nodes that succeeded and have no report left: the BroadcastJob counts them as done. The totals do not include
+    /// what was removed there.
     #[serde(skip_serializing_if = "is_zero")]
     pub unreported: u32,
-    /// Nodes that did not say what came of it: whose pod was rejected, killed or lost, or whose daemon does not answer.
+    /// Nodes without a result: the pod was rejected, killed or lost, or the daemon does not answer.
     pub skipped: u32,
 }
 
-/// A repository with images that a dry run would remove, on all nodes together.
+/// A repository with images that a dry run would remove, summed over all nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RepositorySum {
-    /// Its name.
+    /// Name of the repository.
     pub name: String,
     /// Number of images, each counted on every node that has it.
     pub count: u64,
-    /// Sum of their sizes, as runtimes count them.
+    /// Sum of their sizes, as runtimes report them.
     pub size_bytes: u64,
 }
 
@@ -190,21 +192,21 @@ pub struct RepositorySum {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RefusalCount {
-    /// The code of the reason, as reports have it.
+    /// Code of the reason, as in reports.
     pub code: String,
-    /// Number of refusals, on all nodes together.
+    /// Number of refusals, summed over all nodes.
     pub count: u64,
 }
 
-/// Something that went wrong on one or more nodes.
+/// An error on one or more nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeError {
-    /// A sentence.
+    /// Message.
     pub message: String,
-    /// On how many nodes.
+    /// Number of nodes with this error.
     pub count: u32,
-    /// The first of them by name.
+    /// First of these nodes by name.
     pub nodes: Vec<String>,
 }
 
@@ -212,14 +214,15 @@ pub struct NodeError {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResolvedPlugin {
-    /// Its name in the spec.
+    /// Name of the plugin in the spec.
     pub name: String,
-    /// The digest of its bytes; of several, the one that most nodes have. Absent when no node could load it.
+    /// Digest of the plugin's bytes; if nodes have different digests, the one that most nodes have. Absent if no node
+    /// could load the plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }
 
-/// The schema of the status.
+/// Returns the schema of the status.
 pub(super) fn schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
@@ -239,7 +242,8 @@ fn date_time(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "format": "date-time" })
 }
 
-/// Reads a phase. One of a later version counts as an end: an unreadable status would start runs again.
+/// Parses a phase. A phase of a later version is read as `Failed`, which is an end: an unreadable status would start
+/// runs again.
 fn phase<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RunPhase, D::Error> {
     let word = String::deserialize(deserializer)?;
     Ok(RunPhase::deserialize(word.into_deserializer()).unwrap_or_else(|_: serde::de::value::Error| RunPhase::Failed))

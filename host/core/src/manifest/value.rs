@@ -1,4 +1,4 @@
-//! Values that people write with units.
+//! Values with units, as users write them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use crate::pattern::Pattern;
 use crate::pressure::Disk;
 use crate::text;
 
-/// Why a text is not such a value.
+/// The error of a text that is not a valid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{found} is not {expected}")]
 pub struct ValueError {
@@ -25,7 +25,7 @@ impl ValueError {
     }
 }
 
-/// What a number or a text may stand for.
+/// A number or a text, before it is parsed as a value with a unit.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Scalar {
@@ -48,29 +48,29 @@ impl fmt::Display for Scalar {
 pub struct Duration(SignedDuration);
 
 impl Duration {
-    /// What is a duration.
+    /// The description of a duration, for messages.
     pub const EXPECTED: &str =
         "a duration such as 30s, 10m or 7d12h (units w, d, h, m, s and ms, the largest first, each at most once)";
 
     const UNITS: [(&str, u64); 6] =
         [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-    /// Whole milliseconds.
+    /// Creates a duration of whole milliseconds.
     pub const fn from_millis(milliseconds: u32) -> Self {
         Self(SignedDuration::from_millis(milliseconds as i64))
     }
 
-    /// Whole seconds.
+    /// Creates a duration of whole seconds.
     pub const fn from_secs(seconds: u32) -> Self {
         Self(SignedDuration::from_secs(seconds as i64))
     }
 
-    /// The duration; never negative.
+    /// Returns the duration, which is never negative.
     pub const fn get(self) -> SignedDuration {
         self.0
     }
 
-    /// Reads numbers with units, largest unit first and each at most once. A day is 24 hours.
+    /// Parses numbers with units, the largest unit first and each at most once. A day is 24 hours.
     fn milliseconds(text: &str) -> Option<i64> {
         let mut units = Self::UNITS.as_slice();
         let mut total = 0_u64;
@@ -102,7 +102,7 @@ impl fmt::Display for Duration {
         if rest == 0 {
             return f.write_str("0s");
         }
-        // Weeks are read and not written: nobody thinks of 10d as 1w3d.
+        // Weeks are parsed but never written: 10d is easier to read than 1w3d.
         for (name, length) in &Self::UNITS[1..] {
             let length = u128::from(*length);
             if rest >= length {
@@ -128,7 +128,7 @@ impl TryFrom<String> for Duration {
 pub struct Bytes(u64);
 
 impl Bytes {
-    /// What is a number of bytes.
+    /// The description of a number of bytes, for messages.
     pub const EXPECTED: &str =
         "a number of bytes such as 64Mi, 20Gi or 1.5G (Ki, Mi, Gi and Ti count by 1024; k, M, G and T by 1000)";
 
@@ -144,17 +144,17 @@ impl Bytes {
         ("", 1),
     ];
 
-    /// This many bytes.
+    /// Creates a number of bytes.
     pub const fn new(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// The number of bytes.
+    /// Returns the number of bytes.
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// Reads a decimal number with a unit and an optional `B`. Fractions of a byte are dropped.
+    /// Parses a decimal number with a unit and an optional `B`. Fractions of a byte are dropped.
     fn bytes(text: &str) -> Option<u64> {
         let end = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
@@ -199,18 +199,18 @@ impl TryFrom<Scalar> for Bytes {
 pub struct Cpu(u64);
 
 impl Cpu {
-    /// The form of a number of CPUs.
+    /// The description of a number of CPUs, for messages.
     pub const EXPECTED: &str = "a number of CPUs such as 2, 0.5 or 500m (thousandths of one)";
 
-    /// The most digits of whole numbers; more CPUs than any machine has.
+    /// The maximum number of digits of whole numbers, for more CPUs than any machine has.
     const DIGITS: usize = 9;
 
-    /// So many thousandths of a CPU.
+    /// Creates a number of CPUs from thousandths of a CPU.
     pub const fn from_thousandths(thousandths: u64) -> Self {
         Self(thousandths)
     }
 
-    /// Thousandths of a CPU.
+    /// Returns the number of CPUs in thousandths.
     pub const fn get(self) -> u64 {
         self.0
     }
@@ -254,10 +254,10 @@ impl TryFrom<Scalar> for Cpu {
 pub struct Percent(u8);
 
 impl Percent {
-    /// What is a share.
+    /// The description of a share, for messages.
     pub const EXPECTED: &str = "a whole number of percent from 0 to 100, such as 85%";
 
-    /// From 0 to 100.
+    /// Returns the share, from 0 to 100.
     pub const fn get(self) -> u8 {
         self.0
     }
@@ -287,18 +287,18 @@ impl TryFrom<Scalar> for Percent {
     }
 }
 
-/// How many nodes at a time: a number, or a share of all.
+/// The number of nodes at a time: an absolute number, or a share of all nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Scalar")]
 pub enum Parallelism {
-    /// So many.
+    /// A number of nodes.
     Nodes(u32),
-    /// So many of a hundred.
+    /// A percentage of all nodes.
     Share(Percent),
 }
 
 impl Parallelism {
-    /// What is a parallelism.
+    /// The description of a parallelism, for messages.
     pub const EXPECTED: &str =
         "a number of nodes from 1 on, such as 10, or a share of them from 1% to 100%, such as 10%";
 }
@@ -333,7 +333,7 @@ impl TryFrom<Scalar> for Parallelism {
     }
 }
 
-/// OpenKruise takes every text for a share, so a number must stay one.
+/// Serialization that keeps a number a number: OpenKruise parses every string as a share.
 impl Serialize for Parallelism {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -343,12 +343,12 @@ impl Serialize for Parallelism {
     }
 }
 
-/// Digits and nothing else.
+/// Parses a text of digits and nothing else.
 fn whole(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// What is written as text, and what `format` it has in the schema.
+/// Serialization of values as text, in the form that `Display` writes.
 macro_rules! written_as_text {
     ($($name:ident),*) => {$(
         impl Serialize for $name {
@@ -393,7 +393,7 @@ fn text(format: &str) -> Schema {
     json_schema!({ "type": "string", "format": format })
 }
 
-/// Kubernetes knows this shape and lets no other mix of types through.
+/// Builds the schema of an integer or a text, the only mix of types that Kubernetes accepts.
 fn number_or_text(format: &str) -> Schema {
     json_schema!({
         "anyOf": [{ "type": "integer" }, { "type": "string" }],

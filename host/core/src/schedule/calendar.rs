@@ -1,4 +1,4 @@
-//! The five fields: which wall-clock minutes they name, and when clocks show them next.
+//! The five fields of a schedule: the wall-clock minutes that match them, and the next time at which clocks show one.
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -27,10 +27,10 @@ const WEEKDAY: Bounds = Bounds {
 /// The bounds of the five fields, in their order.
 pub(super) const FIELDS: [Bounds; 5] = [MINUTE, HOUR, DAY, MONTH, WEEKDAY];
 
-/// How many calendar years after the current one are searched.
+/// The number of calendar years after the current one that are searched.
 const YEARS: i16 = 5;
 
-/// Wall-clock minutes.
+/// A set of wall-clock minutes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Calendar {
     minute: Field,
@@ -51,7 +51,7 @@ impl Calendar {
         })
     }
 
-    /// Whether no date ever matches, or no time of day.
+    /// Returns whether no date or no time of day ever matches.
     pub(super) fn is_impossible(&self) -> bool {
         // Any 28 years in a row without a missing leap day have every date on every day of the week.
         let years = 2000..2028;
@@ -59,9 +59,10 @@ impl Calendar {
         self.minute.is_empty() || self.hour.is_empty() || !days().any(|date| self.has_day(date))
     }
 
-    /// The first instant after this one, given as a whole second, at which clocks in the zone show a minute of ours.
+    /// Returns the first instant after this one at which clocks in the zone show a matching minute. The given instant
+    /// is a whole second.
     ///
-    /// Goes from one change of the clocks to the next: in between, wall-clock time passes like any other.
+    /// The search goes from one change of the clocks to the next: in between, wall-clock time passes at the usual rate.
     pub(super) fn next(&self, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
         let mut from = after.checked_add(SignedDuration::from_secs(1)).ok()?;
         let horizon = horizon(zone.to_datetime(from));
@@ -80,7 +81,7 @@ impl Calendar {
         }
     }
 
-    /// The first minute of ours that is not before `start`, and before `end`.
+    /// Finds the first matching minute that is not before `start`, and is before `end`.
     fn find(&self, start: DateTime, end: DateTime) -> Option<DateTime> {
         let mut date = start.date();
         let mut time = self.time_from(start);
@@ -97,7 +98,7 @@ impl Calendar {
         None
     }
 
-    /// The day after, or the first day of the month after when the rest of this month is not ours.
+    /// Returns the next day, or the first day of the next month if this month does not match.
     fn next_date(&self, date: Date) -> Option<Date> {
         let last = if self.month.contains(date.month()) { date } else { date.last_of_month() };
         last.tomorrow().ok()
@@ -110,7 +111,7 @@ impl Calendar {
         matches && self.month.contains(date.month())
     }
 
-    /// The first hour and minute of the day that are not before this time.
+    /// Returns the first matching hour and minute of the day that are not before this time.
     fn time_from(&self, start: DateTime) -> Option<(i8, i8)> {
         let begun = start.second() > 0 || start.subsec_nanosecond() > 0;
         if self.hour.contains(start.hour())
@@ -126,7 +127,7 @@ impl Calendar {
     }
 }
 
-/// The end of the search: the end of the fifth calendar year after this one.
+/// Returns the end of the search: the end of the fifth calendar year after this one.
 fn horizon(start: DateTime) -> DateTime {
     let end = start.year().checked_add(YEARS + 1).and_then(|year| Date::new(year, 1, 1).ok());
     end.map_or(DateTime::MAX, |date| date.at(0, 0, 0, 0))

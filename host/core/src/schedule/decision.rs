@@ -1,4 +1,4 @@
-//! Whether to start a run now: the decision of AdvancedCronJob.
+//! The decision to start a run now, which follows AdvancedCronJob.
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -6,101 +6,103 @@ use serde::{Deserialize, Serialize};
 
 use super::Schedule;
 
-/// When a NodeCleanup runs.
+/// The schedule of a NodeCleanup, with the conditions for starting its runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timetable {
-    /// The ticks.
+    /// The schedule, which has the ticks.
     pub schedule: Schedule,
-    /// How late a run may start; later than that, its tick is passed over. Absent: however late.
+    /// The maximum delay of a run; a tick whose run would start later is skipped. Without a deadline, a run may start
+    /// however late.
     pub starting_deadline: Option<SignedDuration>,
-    /// What to do when the run before is still going on.
+    /// The policy for a run that is due while the one before is still active.
     pub concurrency: ConcurrencyPolicy,
-    /// Whether to start nothing for now.
+    /// Set when no run is to be started for now.
     pub paused: bool,
 }
 
-/// What to do when a run is due and the one before is still going on.
+/// The policy for a run that is due while the one before is still active.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ConcurrencyPolicy {
-    /// Start it beside the other.
+    /// Start the run beside the active one.
     #[default]
     Allow,
-    /// Wait until the other has ended; then start one run, unless it is too late by then.
+    /// Wait until the active run has ended; then start one run, unless the starting deadline has passed.
     Forbid,
-    /// Stop the other and start.
+    /// Stop the active run and start the new one.
     Replace,
 }
 
-/// What is remembered from one decision to the next, across restarts.
+/// The progress of a schedule, stored across decisions and restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Progress {
-    /// Ticks count from here on: when the NodeCleanup was first seen.
+    /// The time from which ticks count: when the NodeCleanup was first seen.
     pub since: Timestamp,
     /// The latest tick that a run was started for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
 }
 
-/// How far ahead of the clock a remembered time may be before it is the remembered time that is wrong.
+/// The maximum lead of a stored time over the clock. Beyond it, the stored time is wrong.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
 impl Progress {
-    /// Nothing has run yet.
+    /// Creates the progress of a schedule without runs.
     pub fn new(since: Timestamp) -> Self {
         Self { since, last: None }
     }
 
-    /// After a run was started for this tick. To be stored before the run begins: then no tick runs twice, whenever
-    /// the process dies.
+    /// Records that a run was started for this tick. Store the result before the run begins: then no tick runs twice,
+    /// even if the process dies.
     #[must_use]
     pub fn started(self, tick: Timestamp) -> Self {
         Self { last: Some(tick), ..self }
     }
 
-    /// What is remembered, unless it was written by a clock that was wrong.
+    /// Returns a reset progress if this one was written by a wrong clock, or `None` when nothing is wrong.
     ///
-    /// After a clock was set back by up to a day, the decision waits for it to catch up, so that no tick runs twice.
-    /// A time that is further ahead can only come from a clock that ran far in the future; waiting for that might
-    /// take years, so counting starts anew at `now`. None when nothing is wrong.
+    /// If a clock was set back by up to a day, the decision waits until the clock catches up, so that no tick runs
+    /// twice. A time that is further ahead can only come from a clock that ran far in the future. Waiting for that time
+    /// might take years, so counting restarts at `now`.
     pub fn mended(self, now: Timestamp) -> Option<Self> {
         let ahead = now.duration_until(self.since.max(self.last.unwrap_or(self.since)));
         (ahead > AHEAD).then(|| Self::new(now))
     }
 }
 
-/// What to do now, and when to ask again. Ask also when a run has ended, and when the clock was set.
+/// The action to take now, and the time of the next decision. A new decision is also needed when a run has ended, and
+/// when the clock was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Start a run.
     Run {
-        /// The tick that it is for; see [`Progress::started`].
+        /// The tick that the run is for; see [`Progress::started`].
         tick: Timestamp,
-        /// First stop the runs that are going on.
+        /// Set when active runs must be stopped first.
         replace: bool,
-        /// When the tick after it is due.
+        /// The time at which the following tick is due.
         next: Option<Timestamp>,
     },
-    /// Nothing is due.
+    /// Wait, because no tick is due.
     Wait {
-        /// When the next tick is due.
+        /// The time at which the next tick is due.
         next: Timestamp,
     },
-    /// A run is due and the one before must end first.
+    /// A run is due, and the one before must end first.
     Blocked {
-        /// The tick that waits.
+        /// The tick that is blocked.
         tick: Timestamp,
-        /// When the tick after it is due.
+        /// The time at which the following tick is due.
         next: Option<Timestamp>,
     },
-    /// Nothing is to be started until somebody changes the manifest.
+    /// Start nothing until the manifest is changed.
     Paused,
-    /// No tick will ever come, as on February 30.
+    /// The schedule has no further tick, as on February 30.
     Never,
 }
 
 impl Timetable {
-    /// Decides. `active` is how many runs are going on.
+    /// Decides whether to start a run now. `active` is the number of active runs.
     pub fn decide(&self, progress: &Progress, active: usize, now: Timestamp) -> Decision {
         if self.paused {
             return Decision::Paused;
@@ -121,14 +123,15 @@ impl Timetable {
         }
     }
 
-    /// Ticks up to here are done with: run, from before our time, or too late by now.
+    /// Returns the time up to which ticks no longer count: they have run, are from before the NodeCleanup was seen, or
+    /// are too late by now.
     fn start(&self, progress: &Progress, now: Timestamp) -> Timestamp {
         let start = progress.last.unwrap_or(progress.since);
         let too_late = self.starting_deadline.and_then(|deadline| now.checked_sub(deadline).ok());
         too_late.map_or(start, |too_late| start.max(too_late))
     }
 
-    /// The first tick after `now`; `@every` counts from the tick, or the start, before it.
+    /// Returns the first tick after `now`; `@every` counts from the tick, or the start, before it.
     fn next(&self, before: Timestamp, now: Timestamp) -> Option<Timestamp> {
         let from = if self.schedule.period().is_some() { before } else { now };
         self.schedule.next(from)

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use crate::text;
 
-/// Units and their nanoseconds.
+/// The units and their nanoseconds.
 const UNITS: [(&str, u128); 8] = [
     ("ns", 1),
     ("us", 1_000),
@@ -16,10 +16,11 @@ const UNITS: [(&str, u128); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// The shortest period, in nanoseconds. OpenKruise takes shorter and negative ones for one second; they are mistakes.
+/// The minimum period, in nanoseconds. OpenKruise treats shorter and negative periods as one second; Holystone refuses
+/// them as mistakes.
 const SHORTEST: i128 = 1_000_000_000;
 
-/// Reads a period: whole seconds, rounded down.
+/// Parses a period in whole seconds, rounded down.
 pub(super) fn parse(text: &str) -> Result<SignedDuration, String> {
     let nanoseconds = nanoseconds(text).ok_or_else(|| {
         format!(
@@ -41,7 +42,7 @@ fn nanoseconds(text: &str) -> Option<i128> {
     Some(i128::from(if text.starts_with('-') { -total } else { total }))
 }
 
-/// Adds up numbers with units, such as `1h30m` or `1.5h`.
+/// Sums numbers with units, such as `1h30m` or `1.5h`.
 fn sum(text: &str) -> Option<u128> {
     let mut total = 0_u128;
     let mut rest = text;
@@ -57,7 +58,7 @@ fn sum(text: &str) -> Option<u128> {
     Some(total)
 }
 
-/// A decimal number of units, in nanoseconds.
+/// Converts a decimal number of units to nanoseconds.
 fn scaled(number: &str, scale: u128) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() {

@@ -1,15 +1,15 @@
-//! One field of a schedule: which numbers it names.
+//! A field of a schedule: the numbers that it names.
 
 use crate::text;
 
-/// What a field may hold.
+/// The bounds of the numbers in a field.
 pub(super) struct Bounds {
     pub(super) name: &'static str,
     pub(super) min: u8,
     pub(super) max: u8,
-    /// Names of the numbers from `min` on.
+    /// The names of the numbers from `min` on.
     pub(super) names: &'static [&'static str],
-    /// What to say about a number that is out of bounds, besides the bounds.
+    /// The addition to the message about a number that is out of bounds, besides the bounds.
     pub(super) hint: &'static str,
 }
 
@@ -17,12 +17,12 @@ pub(super) struct Bounds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Field {
     numbers: u64,
-    /// The field was written as "any": `*`, `?` or `*/1`, alone or in a list.
+    /// Set when the field was written as "any": `*`, `?` or `*/1`, alone or in a list.
     any: bool,
 }
 
 impl Field {
-    /// Reads a field. Empty items of the list are passed over, so a field of commas has no numbers.
+    /// Parses a field. Empty items of the list are skipped, so a field of commas has no numbers.
     pub(super) fn parse(text: &str, bounds: &Bounds) -> Result<Self, String> {
         let mut field = Self { numbers: 0, any: false };
         for item in text.split(',').filter(|item| !item.is_empty()) {
@@ -46,7 +46,7 @@ impl Field {
         self.from(number) == Some(number)
     }
 
-    /// The smallest number that is not below this one.
+    /// Returns the smallest number of the field that is not below this one.
     pub(super) fn from(self, number: i8) -> Option<i8> {
         let below = 1_u64.checked_shl(u32::try_from(number).ok()?)? - 1;
         let left = self.numbers & !below;
@@ -61,7 +61,7 @@ fn parse_item(item: &str, bounds: &Bounds) -> Result<Field, String> {
     };
     let mut ends = range.split('-');
     let first = ends.next().unwrap_or_default();
-    // Whatever follows the star does not count: "*-5" is "*".
+    // The text after the star is ignored: "*-5" is "*".
     let star = first == "*" || first == "?";
     let (start, end) = if star { (bounds.min, bounds.max) } else { parse_range(first, ends, step.is_some(), bounds)? };
     let step = step.unwrap_or(1);
@@ -101,7 +101,7 @@ fn parse_number(text: &str, bounds: &Bounds) -> Result<u8, String> {
     let place = bounds.names.iter().position(|name| name.eq_ignore_ascii_case(text));
     let number = match place {
         Some(place) => u8::try_from(place).ok().map(|place| bounds.min + place),
-        // Leading zeros and a plus are fine.
+        // Leading zeros and a plus are accepted.
         None => text.parse::<i64>().ok().and_then(|number| u8::try_from(number).ok()),
     };
     number.filter(|number| (bounds.min..=bounds.max).contains(number)).ok_or_else(|| {

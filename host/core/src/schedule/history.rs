@@ -1,40 +1,40 @@
-//! Which reports of past runs are kept.
+//! The limits on the number of reports of past runs.
 
 use jiff::Timestamp;
 
-/// How many finished runs to keep; an absent limit keeps all.
+/// The number of finished runs to keep; an absent limit keeps all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryLimits {
-    /// Of the runs that went well.
+    /// Number of successful runs to keep.
     pub successful: Option<u32>,
-    /// Of the runs that did not.
+    /// Number of failed runs to keep.
     pub failed: Option<u32>,
 }
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunState {
-    /// It is still going on.
+    /// The run has not ended.
     Active,
-    /// It went well.
+    /// The run has ended and was successful.
     Successful,
-    /// It did not.
+    /// The run has ended and has failed.
     Failed,
 }
 
-/// A run, as far as keeping it is concerned.
+/// A run in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past<T> {
-    /// Whatever names the run to the caller.
+    /// The name of the run for the caller.
     pub name: T,
-    /// How it stands.
+    /// The state of the run.
     pub state: RunState,
-    /// When it started; one without counts as the oldest.
+    /// The start of the run; a run without a start counts as the oldest.
     pub started: Option<Timestamp>,
 }
 
 impl HistoryLimits {
-    /// The runs to forget: of each outcome the oldest that are over the limit. Active runs never are.
+    /// Returns the runs to delete: for each outcome, the oldest ones over the limit. Active runs are never deleted.
     pub fn excess<T>(&self, mut runs: Vec<Past<T>>) -> Vec<T> {
         runs.sort_by_key(|run| run.started);
         let mut successful = over(&runs, RunState::Successful, self.successful);
@@ -48,7 +48,7 @@ impl HistoryLimits {
     }
 }
 
-/// How many runs in this state are too many.
+/// Counts the runs in this state that are over the limit.
 fn over<T>(runs: &[Past<T>], state: RunState, limit: Option<u32>) -> usize {
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     runs.iter().filter(|run| run.state == state).count().saturating_sub(limit)

@@ -1,10 +1,10 @@
-//! Time zones by name, from the database that is built in.
+//! Time zones by name, from the built-in database.
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use crate::text;
 
-/// Why a text is not the name of a time zone.
+/// The error of a text that is not the name of a time zone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name:?} is not a time zone: {problem}")]
 pub struct ZoneError {
@@ -12,11 +12,11 @@ pub struct ZoneError {
     problem: String,
 }
 
-/// The time zone with this name of the IANA database, such as `Europe/Berlin`. Case counts, as it does in
+/// Returns the time zone with this name in the IANA database, such as `Europe/Berlin`. Names are case-sensitive, as in
 /// AdvancedCronJob.
 ///
 /// # Errors
-/// When there is no such zone.
+/// Fails when there is no such zone.
 pub fn zone(name: &str) -> Result<TimeZone, ZoneError> {
     let fail = |problem| ZoneError { name: text::shown(name), problem };
     if name.is_empty() {
@@ -35,7 +35,8 @@ pub fn zone(name: &str) -> Result<TimeZone, ZoneError> {
     })
 }
 
-/// The zone of which a part was given, like `Berlin`, or which differs in a few letters.
+/// Finds the zone that was probably meant: the zone with the same name in other case, the zone of a city like `Berlin`,
+/// or a zone whose name differs in a few letters.
 fn similar(name: &str, database: &TimeZoneDatabase) -> Option<String> {
     let names: Vec<String> = database.available().map(|name| name.as_str().to_owned()).collect();
     let same = |zone: &&String| zone.eq_ignore_ascii_case(name);
@@ -44,7 +45,7 @@ fn similar(name: &str, database: &TimeZoneDatabase) -> Option<String> {
     found.cloned().or_else(|| text::closest(name, names.iter().map(String::as_str)).map(str::to_owned))
 }
 
-/// The zone of a `TZ=` prefix, in which nothing stands for UTC.
+/// Resolves the zone of a `TZ=` prefix. An empty name stands for UTC.
 pub(super) fn of_prefix(name: &str) -> Result<TimeZone, String> {
     if name.is_empty() {
         return Ok(TimeZone::UTC);
