@@ -25,13 +25,13 @@ fn the_page_is_what_the_comments_say() {
 fn explain_tells_of_the_whole_and_of_each_field() {
     let whole = run(&["explain"]).expect(0);
     for words in
-        ["NodeCleanup: map", "Says what is to be cleaned", "FIELDS", "  spec ", "What is wanted. (must be given)"]
+        ["NodeCleanup: map", "A declaration of what to clean", "FIELDS", "  spec ", "Specification of the cleanup. (must be given)"]
     {
         assert!(whole.stdout.contains(words), "{words} is missing:\n{}", whole.stdout);
     }
     let policy = run(&["explain", "spec.concurrencyPolicy"]).expect(0);
     for words in
-        ["spec.concurrencyPolicy: Allow, Forbid or Replace (default Forbid)", "WORDS", "Replace  Stop the other"]
+        ["spec.concurrencyPolicy: Allow, Forbid or Replace (default Forbid)", "WORDS", "Replace  Stop the active run"]
     {
         assert!(policy.stdout.contains(words), "{words} is missing:\n{}", policy.stdout);
     }

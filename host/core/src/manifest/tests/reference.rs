@@ -11,7 +11,7 @@ fn names(entry: &Entry) -> Vec<String> {
 fn the_manifest_itself_is_explained_first() {
     let manifest = explain("").unwrap();
     assert_eq!(names(&manifest), ["apiVersion", "kind", "metadata", "spec", "status"]);
-    assert_eq!(manifest.summary(), "Says what is to be cleaned from nodes, when, and within what limits.");
+    assert_eq!(manifest.summary(), "A declaration of what to clean from nodes, when, and within what limits.");
     assert!(manifest.fields[3].required && !manifest.fields[4].required);
 }
 
@@ -25,7 +25,7 @@ fn a_field_is_found_with_and_without_places_in_lists() {
             ("timeout", false, Some("10s"))
         );
         assert!(timeout.value.starts_with("a duration such as"), "{}", timeout.value);
-        assert_eq!(timeout.description, "How long one call may take.");
+        assert_eq!(timeout.description, "Maximum duration of one call.");
     }
 }
 
@@ -33,7 +33,7 @@ fn a_field_is_found_with_and_without_places_in_lists() {
 fn words_choices_and_lists_are_told() {
     let policy = explain("spec.concurrencyPolicy").unwrap();
     assert_eq!((policy.value.as_str(), policy.default.as_deref()), ("Allow, Forbid or Replace", Some("Forbid")));
-    assert_eq!(policy.words[0], ("Allow".to_owned(), "Start it beside the other.".to_owned()));
+    assert_eq!(policy.words[0], ("Allow".to_owned(), "Start the run beside the active one.".to_owned()));
 
     let source = explain("spec.plugins.source").unwrap();
     assert_eq!(
@@ -78,7 +78,7 @@ fn every_field_can_be_explained_and_stands_on_the_page() {
     });
     assert!(page.contains("\n## `spec.plugins[].source`\n"));
     assert!(
-        page.contains("| `mode` | DryRun or Enforce | `DryRun` | Whether to remove anything. `DryRun`: Only report"),
+        page.contains("| `mode` | DryRun or Enforce | `DryRun` | Mode of a run: a dry run or real removals. `DryRun`: Only report"),
         "{page}"
     );
 }
