@@ -4,28 +4,28 @@ use holystone_core::digest;
 
 /// A plugin that comes with the binary.
 pub(crate) struct Builtin {
-    /// Its name, which is that of its folder in `plugins/`.
+    /// The plugin's name, which is that of its folder in `plugins/`.
     pub(crate) name: &'static str,
     /// The component.
     pub(crate) component: &'static [u8],
-    /// JSON Schema of its config.
+    /// The JSON Schema of the plugin's config.
     pub(crate) schema: &'static str,
 }
 
-/// All of them, sorted by name.
+/// The shipped plugins, sorted by name.
 pub(crate) const BUILTINS: &[Builtin] = &include!(concat!(env!("OUT_DIR"), "/builtins.rs"));
 
-/// The one of this name.
+/// Finds the shipped plugin of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|builtin| builtin.name == name)
 }
 
-/// Returns the names and digests of the plugins that come with the binary, sorted by name.
+/// Returns the names and digests of the shipped plugins, sorted by name.
 pub fn builtins() -> impl Iterator<Item = (&'static str, String)> {
     BUILTINS.iter().map(|builtin| (builtin.name, digest::of(builtin.component)))
 }
 
-/// Their names.
+/// Returns the names of the shipped plugins, sorted.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     BUILTINS.iter().map(|builtin| builtin.name)
 }

@@ -1,7 +1,6 @@
-//! What is wrong with a manifest beyond its own text: plugins that are not there, configs that they object to, what they
-//! are not granted, what could never have an effect, log roots that are never opened. One check for every command that
-//! reads manifests and for the operator; it looks into documents that have other problems as well, so that everything
-//! is reported at once.
+//! Checks of manifests beyond their text: missing plugins, configs that plugins reject, missing capabilities, settings
+//! that can never have an effect, log roots that are never opened. Every command that reads manifests and the operator
+//! share this check. Documents with other problems are checked as well, so that all problems are reported together.
 
 use std::collections::BTreeMap;
 
@@ -16,20 +15,20 @@ use crate::plugins::{self, CacheDir, ConfigProblem, LoadedPlugin, PluginSpec, So
 /// The advice about a missing log root in a manifest.
 pub(crate) const ADD_LOG_ROOT: &str = "add one to spec.logRoots";
 
-/// A check of documents. Plugins that come with Holystone are compiled once.
+/// A checker of documents, which compiles each plugin that comes with Holystone only once.
 pub struct Checker {
     cache: CacheDir,
     builtins: Mutex<BTreeMap<String, LoadedPlugin>>,
 }
 
 impl Checker {
-    /// Makes a checker that keeps compiled plugins here.
+    /// Creates a checker with this cache of compiled plugins.
     pub fn new(cache: CacheDir) -> Self {
         Self { cache, builtins: Mutex::default() }
     }
 
-    /// Finds everything that is wrong with the log roots of a document and with its plugins that come with Holystone:
-    /// others are not there on a machine that no pod runs on.
+    /// Finds all problems with the log roots of a document and with its plugins that come with Holystone. Other plugins
+    /// are not available on a machine that runs no pod of the document.
     ///
     /// # Errors
     /// When no plugin can be compiled on this machine.
@@ -37,8 +36,8 @@ impl Checker {
         self.problems(draft, builtin_source).await
     }
 
-    /// Finds everything that is wrong with the plugins and log roots of a document. `source` says where a plugin is on
-    /// this machine, if it is here at all.
+    /// Finds all problems with the plugins and log roots of a document. `source` resolves a plugin on this machine, if
+    /// it is available.
     ///
     /// # Errors
     /// When no plugin can be compiled on this machine.
@@ -77,7 +76,7 @@ impl Checker {
             Source::Builtin(builtin) => Some(builtin.clone()),
             Source::File(_) => None,
         };
-        // Held while it is compiled, so that it is compiled once.
+        // The lock is held during compilation, so that each plugin is compiled once.
         let mut builtins = self.builtins.lock().await;
         if let Some(known) = builtin.as_ref().and_then(|builtin| builtins.get(builtin)) {
             return Ok(known.clone());
@@ -91,7 +90,7 @@ impl Checker {
     }
 }
 
-/// Returns the source of a plugin that comes with Holystone.
+/// Returns the source of a plugin that comes with Holystone; `None` for other plugins.
 pub(crate) fn builtin_source(plugin: &PluginDraft) -> Option<Source> {
     match &plugin.source {
         PluginSource::Builtin(name) => Some(Source::Builtin(name.clone())),
@@ -99,8 +98,8 @@ pub(crate) fn builtin_source(plugin: &PluginDraft) -> Option<Source> {
     }
 }
 
-/// Finds the plugins that come with Holystone and that a document pins to other bytes. Those of other plugins are known where
-/// they run.
+/// Finds the plugins that come with Holystone and that a document pins to another digest. The bytes of other plugins may not
+/// have reached their node yet.
 pub(crate) fn digest_problems(draft: &Draft<'_>) -> Vec<Problem> {
     let problem = |plugin: &PluginDraft| {
         let (PluginSource::Builtin(name), Some(wanted)) = (&plugin.source, &plugin.digest) else { return None };
@@ -115,7 +114,7 @@ pub(crate) fn digest_problems(draft: &Draft<'_>) -> Vec<Problem> {
 fn log_roots(draft: &Draft<'_>) -> Vec<Problem> {
     let roots = draft.log_roots();
     let problem = |(index, path): &(usize, String)| {
-        // What is no absolute path is a problem of the text already.
+        // A path that is not absolute is already a problem of the text.
         let sentence = RootSpec::new("root", path).problem().filter(|_| path.starts_with('/'));
         let never = sentence.map(|sentence| format!("{} is never opened as a log root: {sentence}", text::shown(path)));
         let message = never.or_else(|| overlap(&roots, *index, path))?;
@@ -124,7 +123,8 @@ fn log_roots(draft: &Draft<'_>) -> Vec<Problem> {
     roots.iter().filter_map(problem).collect()
 }
 
-/// Says that a log root lies in another one, or is an earlier one. Where links and mounts lead shows on the node.
+/// Reports a log root that lies in another one or repeats an earlier one. Links and mounts are only resolved on the
+/// node.
 fn overlap(roots: &[(usize, String)], index: usize, path: &str) -> Option<String> {
     let plain = |path: &str| path.trim_end_matches('/').to_owned();
     let path = plain(path);
@@ -145,7 +145,7 @@ fn overlap(roots: &[(usize, String)], index: usize, path: &str) -> Option<String
     Some(format!("it {how} spec.logRoots[{other}], {}; {advice}", text::shown(holder)))
 }
 
-/// Turns what is wrong with a plugin into a problem of its manifest.
+/// Converts a problem with a plugin to a problem of its manifest.
 pub(crate) fn of_plugin(
     source: &PluginSource,
     index: usize,

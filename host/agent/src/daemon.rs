@@ -1,7 +1,7 @@
-//! The daemon: runs by manifests, again and again, on one machine.
+//! The daemon, which carries out manifests repeatedly on one machine.
 //!
-//! What is to be done is decided in core; here is the loop that has the clock, the files and the signals. It does nothing
-//! that takes long itself: runs, reading manifests and measuring disks are tasks beside it.
+//! `holystone-core` decides what is due; the loop here owns the clock, the files and the signals. The loop never
+//! blocks: runs, reading manifests and measuring disks are separate tasks.
 //!
 //! - `reload`: the manifests, reloaded when they change.
 //! - `history`: the records on disk.
@@ -46,7 +46,7 @@ use crate::prepare::Prepared;
 use crate::run::{self, RunOptions, RunOutput};
 use crate::stop::{Stop, StopHandle, StopToken};
 
-/// How often to look at the clock and at the files: clocks are set and machines sleep without notice.
+/// The interval at which the loop checks the clock and the files: clocks are set and machines sleep without notice.
 const TURN: Duration = Duration::from_secs(5);
 
 /// The longest wait for another run on this node.
@@ -58,13 +58,13 @@ const WATCH: Duration = Duration::from_mins(1);
 /// The settings of a daemon.
 #[derive(Clone, Debug)]
 pub struct DaemonOptions {
-    /// The manifests that it runs by.
+    /// The manifests to carry out.
     pub manifests: Manifests,
     /// The flags that override the manifests.
     pub overrides: Overrides,
-    /// The node, and where its state is.
+    /// The node, and the location of its state.
     pub node: NodeOptions,
-    /// Where compiled plugins are kept.
+    /// The cache of compiled plugins.
     pub cache: CacheDir,
     /// Directory for the daemon's own records; the state directory by default.
     pub history_dir: Option<PathBuf>,
@@ -72,11 +72,11 @@ pub struct DaemonOptions {
     pub listen: Option<SocketAddr>,
     /// The longest delay of scheduled starts on this machine.
     pub jitter: Duration,
-    /// The interval between measurements of disks, if not a minute; zero never measures.
+    /// The interval between measurements of disks: a minute by default; zero disables them.
     pub watch_interval: Option<Duration>,
 }
 
-/// Keeps running until it is asked to end. Returns what came of the last run, if there was one.
+/// Carries out manifests until a stop is requested. Returns the summary of the last run, if there was one.
 ///
 /// # Errors
 /// When the manifests cannot be used, or the daemon cannot be started.
@@ -89,7 +89,7 @@ pub async fn run_daemon(options: DaemonOptions) -> anyhow::Result<Option<Brief>>
     let node_name = node::node_name(&node);
     let source = ManifestSource { manifests, cache, overrides, node_name, jitter, watch_interval };
     let files = source.fingerprint();
-    // A plugin that takes long to compile, or a schema without end, does not block a stop.
+    // A plugin that compiles slowly, or a schema whose check never ends, must not block a stop.
     let cleanups = tokio::select! {
         biased;
         () = signals.end() => return Ok(None),
@@ -138,28 +138,28 @@ impl Signals {
     }
 }
 
-/// A run that is going on.
+/// A run in progress.
 struct Running {
-    /// Namespace and name of its manifest, which may have changed or gone since.
+    /// Namespace and name of the run's manifest, which may have changed or been removed since.
     name: String,
     start: Start,
     started_at: Timestamp,
     stop: StopHandle,
-    /// Whether it has been asked to end.
+    /// Set once the run has been asked to end.
     asked: bool,
     task: JoinHandle<anyhow::Result<RunOutput>>,
 }
 
-/// The loop's own state.
+/// The state of the loop.
 struct Daemon {
     source: ManifestSource,
     node: NodeOptions,
     cleanups: Vec<ScheduledCleanup>,
     history: RunHistory,
     running: Option<Running>,
-    /// The manifests whose disk is fuller than they want.
+    /// The manifests whose disk is above their pressure bound.
     full: BTreeSet<String>,
-    /// How often to measure disks, and the next time; none never.
+    /// The interval of disk measurements, and the time of the next one; `None` disables them.
     watch: Option<(Duration, Instant)>,
     measuring: Option<JoinHandle<BTreeSet<String>>>,
     files: Fingerprint,
@@ -214,7 +214,8 @@ impl Daemon {
         }
     }
 
-    /// Works until it is asked to end. Returns what came of the last run, if there was one.
+    /// Runs the loop until a stop is requested and no run is in progress. Returns the summary of the last run, if there
+    /// was one.
     async fn work(mut self, mut signals: Signals) -> Option<Brief> {
         self.notifier.ready(&self.summary());
         while !self.is_over() {
@@ -234,7 +235,7 @@ impl Daemon {
         self.stopping && self.running.is_none()
     }
 
-    /// Does what is due; tells when something will be.
+    /// Performs what is due. Returns the time at which something will be due next.
     fn act(&mut self) -> Option<Timestamp> {
         let now = Timestamp::now();
         for cleanup in &self.cleanups {
@@ -267,7 +268,7 @@ impl Daemon {
         };
         let entries: Vec<Entry<'_>> = self.cleanups.iter().zip(&standings).map(entry).collect();
         let mut agenda = daemon::agenda(&entries, now);
-        // The manifest of the run that is going on may be gone.
+        // The run in progress may belong to a manifest that is gone, which the entries do not show.
         if self.running.is_some() {
             agenda.start = None;
         }
@@ -277,7 +278,7 @@ impl Daemon {
     fn start(&mut self, start: Start, now: Timestamp) {
         let ScheduledCleanup { name, policy, .. } = self.cleanups[start.entry].clone();
         tracing::info!(node_cleanup = name, cause = ?start.cause, attempt = start.attempt, "a run starts");
-        // First of all: then no tick runs twice, whenever this process dies.
+        // The progress is saved before the run starts, so that no tick runs twice, whenever this process dies.
         let standing = self.history.standing(&name, now).started(&start, now);
         self.history.set_standing(&name, standing);
         let (stop, token) = StopToken::with_handle();
@@ -286,7 +287,7 @@ impl Daemon {
         self.running = Some(Running { name, start, started_at: now, stop, asked: false, task });
     }
 
-    /// How long to wait for something to happen.
+    /// Computes how long to wait for the next event.
     fn pause(&self, wake: Option<Timestamp>) -> Duration {
         let until = |wake| Duration::try_from(Timestamp::now().duration_until(wake)).unwrap_or(Duration::ZERO);
         let until_wake = wake.map(until);
@@ -343,7 +344,7 @@ impl Daemon {
         if self.stopping {
             return;
         }
-        // What is being read may not be what the files say now, and may never end: its workers end with it.
+        // The read in progress may be outdated, and may never end. An abort ends its workers as well.
         if let Some(outdated) = self.reading.take() {
             outdated.abort();
         }
@@ -374,7 +375,7 @@ impl Daemon {
         self.notifier.ready(&self.summary());
     }
 
-    /// Runs by these manifests from now on.
+    /// Replaces the manifests in use.
     fn take(&mut self, cleanups: Vec<ScheduledCleanup>) {
         let now = Timestamp::now();
         let names: BTreeSet<String> = cleanups.iter().map(|cleanup| cleanup.name.clone()).collect();
@@ -403,7 +404,7 @@ impl Daemon {
             tracing::error!(node_cleanup = name, "{error:#}");
         }
         let (brief, report) = reports(output);
-        // What was asked to end is not tried again.
+        // A run that was asked to end is not retried.
         let took_place = asked || brief.outcome.result != RunResult::NotRun;
         if start.cause == Cause::Pressure {
             self.full.remove(&name);
@@ -418,7 +419,7 @@ impl Daemon {
         self.history.set_standing(&name, standing);
     }
 
-    /// Finds out now and then whether a disk is too full.
+    /// Starts a measurement of the disks, if one is due.
     fn measure(&mut self) {
         let Some((interval, due)) = &mut self.watch else { return };
         let watching = self.cleanups.iter().filter(|cleanup| cleanup.duty.watches && !cleanup.duty.paused);
@@ -478,7 +479,7 @@ impl Daemon {
     }
 }
 
-/// Waits for a task; for ever when there is none.
+/// Waits for a task; without a task, waits forever.
 async fn done<T>(task: Option<&mut JoinHandle<T>>) -> Result<T, tokio::task::JoinError> {
     match task {
         Some(task) => task.await,
@@ -492,7 +493,7 @@ async fn one_run(mut prepared: Prepared, node: NodeOptions, token: StopToken) ->
     Box::pin(run::run_once(&mut prepared, options, &stop)).await
 }
 
-/// Returns what came of a run, in as few bytes as a pod ends with, and its report.
+/// Returns the summary of a run, short enough for a termination message, and its report.
 fn reports(output: anyhow::Result<RunOutput>) -> (Brief, Value) {
     match output {
         Ok(output) => (output.brief().fitting(), output.to_json()),
@@ -500,7 +501,7 @@ fn reports(output: anyhow::Result<RunOutput>) -> (Brief, Value) {
     }
 }
 
-/// The manifests whose disk is fuller than they want. One that cannot be measured is not.
+/// Returns the manifests whose disk is above their pressure bound. A disk that cannot be measured does not count.
 async fn full(policies: &[(String, Policy)], node: &NodeOptions) -> BTreeSet<String> {
     let mut full = BTreeSet::new();
     for (name, policy) in policies {

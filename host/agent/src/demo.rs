@@ -1,4 +1,4 @@
-//! The demo: a whole sweep on a simulated node, over a real socket, by the same code as on a real one.
+//! The demo: a whole sweep on a simulated node, over a real socket, with the same code as on a real node.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -27,10 +27,11 @@ use crate::sweep::SweepContext;
 /// A node as the best-practice page of `OpenKruise` describes it: 125 images, most of them old tags of one rollout.
 pub(crate) const NODE: &[u8] = include_bytes!("../../../examples/snapshots/rollout-node.json");
 
-/// The time limit of the sweep, which takes a moment.
+/// The time limit of the sweep, which takes only a moment.
 const TIME_LIMIT: Duration = Duration::from_mins(10);
 
-/// The demo's rule for logs: those of more than two weeks go, and one of more than 16 MiB is cut.
+/// The demo's config for log retention: rotated logs older than two weeks are removed, and `debug.log` is truncated
+/// above 16 MiB.
 const LOG_CONFIG: &str = r#"{"rules":[
     {"files":["**/*.log.*"],"maxAge":"14d"},
     {"files":["debug.log"],"maxTotalSize":"16Mi","truncateOpen":true}
@@ -39,7 +40,7 @@ const LOG_CONFIG: &str = r#"{"rules":[
 /// The images that the demo protects, to show a rail at work.
 const PROTECTED: &str = "*:v1.5.*";
 
-/// A simulated node that is ready to be planned for.
+/// A simulated node, ready for a plan.
 pub struct Demo {
     scene: Scene,
     node: LiveNode,
@@ -54,14 +55,14 @@ pub struct PlannedDemo {
     clock: Stopwatch,
 }
 
-/// The simulated node, which is gone when this is dropped.
+/// The simulated node and its directory, both removed on drop.
 struct Scene {
     simulated: SimulatedNode,
     _directory: TempDir,
 }
 
 impl Demo {
-    /// Starts the simulated node. The config is that of the plugin for images.
+    /// Starts the simulated node. `config` configures the image plugin.
     ///
     /// # Errors
     /// When the node cannot be started, or the config cannot be read.
@@ -88,10 +89,10 @@ impl Demo {
         self.scene.simulated.filesystems()
     }
 
-    /// Plans.
+    /// Computes the plan.
     ///
     /// # Errors
-    /// When no plugin has an answer.
+    /// When no plugin answers.
     pub async fn plan(self) -> anyhow::Result<PlannedDemo> {
         let Self { scene, node, mut prepared } = self;
         let mut clock = Stopwatch::start();
@@ -107,7 +108,7 @@ impl PlannedDemo {
         &self.decision.planned
     }
 
-    /// Carries out the plan. Returns the report, and the filesystems as they are then.
+    /// Carries out the plan. Returns the report and the filesystems after the sweep.
     ///
     /// # Errors
     /// When signals cannot be listened to.
@@ -124,7 +125,7 @@ impl PlannedDemo {
 fn policy(config: &str, mut overrides: RailOverrides) -> anyhow::Result<Policy> {
     let plugins = ["builtin:unused-images", "builtin:log-retention"].map(str::to_owned);
     let mut policy = Policy::of_plugins(plugins::specs(&plugins, &[config.to_owned(), LOG_CONFIG.to_owned()])?);
-    // Its logs are seconds old, whatever their dates.
+    // The demo's logs were written seconds ago, whatever their dates.
     policy.rails.settle_time = SignedDuration::ZERO;
     if overrides.protect.is_empty() {
         overrides.protect.push(PROTECTED.parse()?);
@@ -133,8 +134,8 @@ fn policy(config: &str, mut overrides: RailOverrides) -> anyhow::Result<Policy> 
     Ok(policy)
 }
 
-/// Makes a directory with logs: rotated ones of six weeks, some of which are still wanted, and one that has grown too
-/// large.
+/// Creates a directory with logs: rotated ones of six weeks, some of them within the retention, and one that has grown
+/// too large.
 fn log_root(directory: &TempDir) -> anyhow::Result<RootSpec> {
     let path = directory.path().canonicalize()?.join("logs");
     for (service, bytes) in [("checkout", 96 << 10), ("web", 64 << 10)] {
@@ -151,7 +152,7 @@ fn log_root(directory: &TempDir) -> anyhow::Result<RootSpec> {
     Ok(RootSpec::new("app", path))
 }
 
-/// The simulated node's processes: one, which writes to the log that has grown too large.
+/// Builds the simulated node's processes: a single one, which has the oversized log open.
 fn processes(directory: &TempDir) -> anyhow::Result<Processes> {
     let proc = directory.path().join("proc");
     let task = proc.join("1/task/1");

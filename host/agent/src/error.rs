@@ -1,25 +1,26 @@
-//! The class of errors that users can mend.
+//! The class of errors that users can fix.
 
-/// Wrong usage: a flag, a config or a file that the user has to mend.
+/// Wrong usage: a flag, a config or a file that the user has to fix.
 ///
-/// It is found in an [`anyhow::Error`] by downcasting. Every other error is a failure that correct usage can have as well.
+/// Callers find this error in an [`anyhow::Error`] by downcasting. Every other error is a failure that also occurs with
+/// correct usage.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// One mistake, as a sentence.
+    /// A mistake, as a sentence.
     #[error("{0}")]
     Invalid(String),
     /// Several mistakes, which are printed on a line each.
     #[error("{title} {}", .problems.join("; "))]
     Problems {
-        /// Their subject, with a colon at its end.
+        /// The title of the list, with a colon at its end.
         title: String,
-        /// One sentence each.
+        /// The mistakes, as a sentence each.
         problems: Vec<String>,
     },
 }
 
 impl UsageError {
-    /// Makes an error of one mistake.
+    /// Creates an error of one mistake.
     pub fn new(message: impl Into<String>) -> Self {
         Self::Invalid(message.into())
     }

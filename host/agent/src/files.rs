@@ -1,5 +1,5 @@
-//! Reading the files that a user names: whole, regular files of a bounded size, and nothing that a process could wait
-//! for or fill its memory with (pipes, devices, directories).
+//! Reading of files that a user names. Only whole, regular files of a bounded size are read; pipes, devices and
+//! directories are rejected, because a process could wait for them or fill its memory with them.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -8,29 +8,29 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// A plugin's config: JSON that a person wrote.
+/// The largest config of a plugin, in bytes: JSON that a person wrote.
 pub(crate) const MAX_CONFIG: u64 = 1 << 20;
-/// A recorded node. Ten thousand images take 10 MB.
+/// The largest recorded snapshot, in bytes. Ten thousand images take 10 MB.
 pub(crate) const MAX_SNAPSHOT: u64 = 256 << 20;
 
-/// Why a file is not read. Completes a sentence that begins with the file's name.
+/// The reason why a file is not read. The message completes a sentence that begins with the file's name.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
-    /// The system says no.
+    /// An error of the operating system.
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
-    /// Not a regular file.
+    /// A file that is not regular.
     #[error("is {0}, not a regular file")]
     NotAFile(&'static str),
-    /// More than may be read.
+    /// A file above the limit, in bytes.
     #[error("has more than {} MiB, which is the most that is read", .0 >> 20)]
     TooLarge(u64),
 }
 
-/// Reads a regular file of at most so many bytes.
+/// Reads a regular file of at most `limit` bytes.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
-    // Looked at first, because opening alone has an effect on some devices; and again once it is open, because it may
-    // have been replaced. Opening a pipe would wait for somebody to write to it.
+    // The file is checked before it is opened, because opening alone has an effect on some devices, and again once it
+    // is open, because it may have been replaced. A blocking open of a pipe would wait for a writer.
     check(&std::fs::metadata(path)?, limit)?;
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
@@ -38,7 +38,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     whole(file, limit)
 }
 
-/// Reads standard input to its end, at most so many bytes.
+/// Reads standard input to its end, at most `limit` bytes.
 pub(crate) fn standard_input(limit: u64) -> Result<Vec<u8>, FileError> {
     whole(io::stdin().lock(), limit)
 }
@@ -56,7 +56,8 @@ fn check(metadata: &std::fs::Metadata, limit: u64) -> Result<(), FileError> {
     }))
 }
 
-/// Files grow while they are read, and some do not tell their size: what counts is what comes.
+/// Reads a source to its end, at most `limit` bytes. The reported size does not count: files grow while they are read,
+/// and some report none.
 fn whole(source: impl Read, limit: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     source.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;

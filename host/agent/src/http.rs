@@ -1,5 +1,5 @@
-//! Answers over HTTP, of the daemon and the operator: `/healthz`, `/readyz`, `/metrics` and, of the daemon, `/status`.
-//! Nothing can be changed through it.
+//! The HTTP server of the daemon and the operator: `/healthz`, `/readyz`, `/metrics` and, for the daemon, `/status`.
+//! Clients can change nothing through it.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -20,16 +20,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-/// The most connections that are open at the same time. One more closes the oldest without a request, so that a client
-/// that sends its request at once is answered, however many others only hold on.
+/// The largest number of open connections. A further connection closes the oldest one without a request, so that a
+/// client that sends its request at once is answered, however many idle clients there are.
 const CONNECTIONS: usize = 64;
-/// The least time that a connection stays open, so that a request that follows it at once is read, however fast others
-/// connect. Meanwhile no further connection is accepted; much longer, and the kernel's queue of those that wait would
+/// The shortest time that a connection stays open, so that a request sent at once is read, however fast others connect.
+/// No further connection is accepted in this time; if it were much longer, the accept queue of the kernel would
 /// overflow.
 const GRACE: Duration = Duration::from_millis(2);
 /// The longest time that the head of a request may take.
 const HEAD_PATIENCE: Duration = Duration::from_secs(2);
-/// How long one request may take, from its first byte to the last of the answer.
+/// The longest time of one request, from its first byte to the last byte of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest head of a request or an answer that is read, in bytes.
 const MAX_HEAD: usize = 16 << 10;
@@ -39,19 +39,19 @@ const JSON: &str = "application/json";
 /// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The answers of a process.
+/// The answers of a process to HTTP requests.
 pub trait Answers: Send + Sync + 'static {
-    /// Returns whether the process makes progress; otherwise it is to be restarted.
+    /// Returns whether the process makes progress; otherwise it should be restarted.
     fn is_alive(&self) -> bool;
     /// Returns whether the process is ready.
     fn is_ready(&self) -> bool;
     /// Returns the metrics in the text format of Prometheus.
     fn metrics(&self) -> String;
-    /// Returns whether there is a `/status`.
+    /// Returns whether the process serves `/status`.
     fn has_status(&self) -> bool {
         false
     }
-    /// Returns the status as JSON, with so many runs of each manifest.
+    /// Returns the status as JSON, with at most the given number of runs of each manifest.
     fn status(&self, _runs: usize) -> String {
         String::new()
     }
@@ -64,14 +64,14 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("the address {address} cannot be listened on; name another with --listen, or none"))
 }
 
-/// Answers until the process ends.
+/// Serves answers until the process ends.
 pub async fn serve(listener: TcpListener, who: Arc<impl Answers>) {
     let mut open = Open::default();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => open.take(stream, Arc::clone(&who)).await,
             Err(error) => {
-                // No file handle is left, for example: it may be there a moment later.
+                // For example, no file descriptor is left; one may be free a moment later.
                 tracing::debug!("a connection was not accepted: {error}");
                 open.make_room();
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -80,12 +80,12 @@ pub async fn serve(listener: TcpListener, who: Arc<impl Answers>) {
     }
 }
 
-/// The connections that are open, the oldest first.
+/// The open connections, oldest first.
 #[derive(Default)]
 struct Open(VecDeque<Connection>);
 
 struct Connection {
-    /// Set once its request has been read.
+    /// Set once the request has been read.
     has_asked: Arc<AtomicBool>,
     since: Instant,
     task: AbortHandle,
@@ -109,7 +109,7 @@ impl Open {
         self.0.push_back(Connection { has_asked, since: Instant::now(), task });
     }
 
-    /// The place of the oldest connection that has not asked yet; where all have, of the oldest.
+    /// Returns the place of the oldest connection without a request or, if all have sent one, of the oldest connection.
     fn first_to_close(&self) -> Option<usize> {
         let idle = self.0.iter().position(|connection| !connection.has_asked.load(Ordering::Relaxed));
         idle.or((!self.0.is_empty()).then_some(0))
@@ -163,7 +163,7 @@ fn answer(request: &Request<Incoming>, who: &impl Answers) -> Response<Full<Byte
     }
 }
 
-/// Reads the number of runs that are asked for: all, or those that `runs=` says.
+/// Parses the number of requested runs: all, or the number in `runs=`.
 fn runs(query: Option<&str>) -> Option<usize> {
     query.map_or(Some(usize::MAX), |query| query.strip_prefix("runs=")?.parse().ok())
 }
@@ -175,7 +175,7 @@ fn response(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> R
     response
 }
 
-/// Asks a daemon, and reads an answer of at most so many bytes.
+/// Sends a request to a daemon, and reads an answer of at most `most` bytes.
 pub async fn get(address: SocketAddr, path: &str, most: usize) -> anyhow::Result<Bytes> {
     let answer = tokio::time::timeout(PATIENCE, asked(address, path, most)).await;
     answer.context("it did not answer in time").flatten().with_context(|| {

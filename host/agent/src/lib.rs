@@ -1,11 +1,11 @@
-//! Holystone on a node: policy, look, plan, sweep, report; once or as a daemon.
+//! The work of Holystone on a node: policy, observation, plan, sweep and report; once or as a daemon.
 //!
-//! [`prepare()`] makes policies of manifests and flags, with everything that is wrong reported together. [`plan()`] shows
-//! what a run would do, [`run()`] does it, and [`run_daemon`] keeps running. All of them observe a node, recall its
-//! state and decide in one function, and decisions are made in `holystone-core`.
+//! [`prepare()`] builds policies from manifests and flags, and reports all errors together. [`plan()`] shows what a run
+//! would do, [`run()`] does it, and [`run_daemon`] keeps running. All of them observe a node, recall its state and
+//! decide in one function; the decisions are made in `holystone-core`.
 //!
-//! Nothing here knows a command line or prints results: options are plain values, a question before anything is removed
-//! is put through [`Confirm`], and an error that the user has to mend is a [`UsageError`].
+//! This crate knows no command line and prints no results: options are plain values, the confirmation before a removal
+//! goes through [`Confirm`], and an error that the user has to fix is a [`UsageError`].
 
 mod builtin;
 mod checker;

@@ -1,6 +1,6 @@
-//! The log roots of one run: opened once, shown to plugins, looked at for the guard rails, and swept.
+//! The log roots of one run: opened once, shown to plugins, inspected for the guard rails, and swept.
 //!
-//! Looking at files blocks, so it is done on threads that may.
+//! Access to files blocks, so it runs on threads that may block.
 
 use std::sync::Arc;
 
@@ -22,14 +22,14 @@ pub(crate) struct LogAccess {
 }
 
 impl LogAccess {
-    /// Opens all roots, or none. No directory of Holystone itself is, holds or lies in one.
+    /// Opens all roots, or none. A root must not be, contain or lie in one of Holystone's own directories.
     pub(crate) fn open(specs: &[RootSpec], own: &[OwnDirectory]) -> anyhow::Result<Self> {
         let roots = LogRoots::open_apart_from(own, specs, LogLimits::default(), None);
         let roots = roots.map_err(|error| UsageError::new(error.to_string()))?;
         Ok(Self { roots: Arc::new(roots), processes: Processes::default() })
     }
 
-    /// Makes sure that none is, holds or lies in a directory of the container runtime.
+    /// Checks that no root is, contains or lies in a directory of the container runtime.
     pub(crate) async fn keep_apart_from(&self, runtime: &Cri) -> anyhow::Result<()> {
         if self.roots.is_empty() {
             return Ok(());
@@ -39,23 +39,23 @@ impl LogAccess {
         Ok(apart.map_err(|error| UsageError::Invalid(error.to_string()))?)
     }
 
-    /// Returns their names, sorted.
+    /// Returns the names of the roots, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         self.roots.names().map(str::to_owned).collect()
     }
 
-    /// Measures the filesystems that they are on.
+    /// Measures the filesystems of the roots.
     pub(crate) fn filesystems(&self) -> Vec<Filesystem> {
         self.roots.filesystems()
     }
 
-    /// Returns what plugins see of them.
+    /// Returns the view of the roots that plugins get.
     pub(crate) async fn source(&self) -> anyhow::Result<Arc<dyn LogSource>> {
         let logs = self.clone();
         blocking(move || -> Arc<dyn LogSource> { Arc::new(LogView::new(logs.roots.clone(), logs.open_files())) }).await
     }
 
-    /// Looks at everything that is proposed. `counted` asks how much there is in all.
+    /// Inspects all proposed targets. With `counted`, also counts all entries of the roots.
     pub(crate) async fn sights(&self, proposals: &[ParsedProposal<Logs>], counted: bool) -> anyhow::Result<Sights> {
         let targets: Vec<RootedPath> = proposals.iter().flat_map(ParsedProposal::targets).cloned().collect();
         if targets.is_empty() {
@@ -69,7 +69,7 @@ impl LogAccess {
         .await
     }
 
-    /// Finishes, or undoes, what interrupted runs have begun to remove.
+    /// Finishes or undoes removals that interrupted runs have begun.
     pub(crate) async fn recover(
         &self,
         record: AsideRecord,
@@ -79,7 +79,7 @@ impl LogAccess {
         blocking(move || logs.roots.recover(record, &logs.open_files(), unknown_open_age)).await
     }
 
-    /// Finds the files that are in use now.
+    /// Lists the files that are in use now.
     pub(crate) fn open_files(&self) -> Arc<OpenFiles> {
         if self.roots.is_empty() { Arc::default() } else { Arc::new(self.roots.open_files(&self.processes)) }
     }

@@ -1,5 +1,5 @@
-//! From files to manifests, and from each to a policy. All problems are reported together, each with its field, before
-//! anything runs.
+//! Conversion of files to manifests, and of each manifest to a policy. All problems are reported together, each with
+//! its field, before anything runs.
 
 mod texts;
 
@@ -17,7 +17,7 @@ use crate::notices::notices_of_manifest;
 use crate::plugins::{self, CacheDir, ConfigProblem, LoadedPlugin, PluginSpec, Source};
 use crate::policy::{Overrides, Policy};
 
-/// The places of manifests, and of what they refer to on this machine.
+/// The locations of manifests, and of the files that they reference, on this machine.
 #[derive(Clone, Debug, Default)]
 pub struct Manifests {
     /// Files and directories; `-` is standard input.
@@ -30,26 +30,26 @@ pub struct Manifests {
     pub image_volume_dir: Option<PathBuf>,
     /// Directory in which this process sees the log roots.
     pub log_root_dir: Option<PathBuf>,
-    /// Where log roots may be; anywhere without any.
+    /// The directories that log roots must be in; without any, log roots may be anywhere.
     pub log_roots_in: Vec<Elsewhere>,
     /// The capabilities that plugins must not have.
     pub deny: Vec<Capability>,
 }
 
-/// A manifest that can be acted on.
+/// A valid manifest, with its policy and its plugins.
 pub(crate) struct Checked {
     pub(crate) manifest: NodeCleanup,
-    /// Its policy on this machine.
+    /// The manifest's policy on this machine.
     pub(crate) policy: Policy,
-    /// Its plugins, which have been loaded to check it.
+    /// The manifest's plugins, loaded by the check.
     pub(crate) plugins: Vec<LoadedPlugin>,
 }
 
-/// Manifests, and everything that is wrong with them.
+/// Manifests, and all problems with them.
 pub struct Validated {
-    /// Those that can be read; not to be acted on when there are problems.
+    /// The manifests that can be read; not to be acted on when there are problems.
     pub manifests: Vec<NodeCleanup>,
-    /// Everything that is wrong, in the order of the files.
+    /// The problems, in the order of the files.
     pub problems: Vec<Problem>,
 }
 
@@ -57,32 +57,32 @@ impl Validated {
     /// Returns the manifests.
     ///
     /// # Errors
-    /// With everything that is wrong, as wrong usage.
+    /// With all problems together, as wrong usage.
     pub fn usable(self) -> anyhow::Result<Vec<NodeCleanup>> {
         if self.problems.is_empty() { Ok(self.manifests) } else { Err(as_error(&self.problems)) }
     }
 }
 
 impl Manifests {
-    /// Lists the files that they are read from now; what cannot be read is left out.
+    /// Lists the files that the manifests are read from now, without standard input.
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
         texts::paths(&self.filenames)
     }
 
-    /// Returns whether standard input is one of them, which can be read once.
+    /// Returns whether standard input, which can be read only once, is one of the files.
     pub(crate) fn read_standard_input(&self) -> bool {
         self.filenames.iter().any(|path| path.as_os_str() == "-")
     }
 
-    /// Returns whether none are named.
+    /// Returns whether no file is named.
     pub(crate) fn is_empty(&self) -> bool {
         self.filenames.is_empty()
     }
 
-    /// Reads them all, loads their plugins, and checks everything that can be checked without a node.
+    /// Reads all manifests, loads their plugins, and checks everything that can be checked without a node.
     ///
     /// # Errors
-    /// With everything that is wrong, as wrong usage: then none is to be acted on.
+    /// With all problems together, as wrong usage: then no manifest may be acted on.
     pub(crate) async fn read(&self, overrides: &Overrides, cache: &CacheDir) -> anyhow::Result<Vec<Checked>> {
         let files = texts::read_all(&self.filenames, self.digest.as_deref())?;
         let (drafts, mut problems) = texts::drafts(&files);
@@ -118,11 +118,11 @@ impl Manifests {
         }
     }
 
-    /// Finds everything that is wrong with all of them: as this machine would find it, or with `on_cluster` as an
-    /// operator would that allows this. `adapt` puts flags on top of a manifest.
+    /// Finds all problems with the manifests: those of this machine, or with `on_cluster` those that an operator with
+    /// these permissions would report. `adapt` applies flags to a manifest.
     ///
     /// # Errors
-    /// When they cannot be read, or no plugin can be compiled.
+    /// When the files cannot be read, or no plugin can be compiled.
     pub async fn validate(
         &self,
         cache: CacheDir,
@@ -155,7 +155,7 @@ impl Manifests {
         Ok(Validated { manifests, problems: texts::in_order(problems, &files) })
     }
 
-    /// Says which directories were named that no manifest takes anything from.
+    /// Warns of directories named by flags that no manifest uses.
     fn note_unused<'a>(&self, manifests: &(impl Iterator<Item = &'a NodeCleanup> + Clone)) {
         let has = |wanted: fn(&PluginSource) -> bool| {
             manifests.clone().flat_map(|manifest| &manifest.spec.plugins).any(|plugin| wanted(&plugin.source))
@@ -182,7 +182,7 @@ impl Manifests {
         }
     }
 
-    /// Makes the policy of a manifest. What is wrong with it is added to the problems.
+    /// Builds the policy of a manifest. Problems with it are added to `problems`.
     fn policy(&self, found: &Found<'_>, directory: &Path, problems: &mut Vec<Problem>) -> Option<Policy> {
         let manifest = &found.manifest;
         let before = problems.len();
@@ -209,7 +209,8 @@ impl Manifests {
         RootSpec { mounted_at, allowed_in, ..RootSpec::new(&root.name, &root.host_path) }
     }
 
-    /// Returns where a plugin is on this machine; otherwise the field that says where it is elsewhere, and what to do about it.
+    /// Resolves the source of a plugin on this machine. The error is the field of the source, and a sentence that says
+    /// what to do.
     fn source(&self, name: &str, source: &PluginSource, directory: &Path) -> Result<Source, (&'static str, String)> {
         match source {
             PluginSource::Builtin(name) => Ok(Source::Builtin(name.clone())),
@@ -230,12 +231,12 @@ impl Manifests {
     }
 }
 
-/// Returns the plugin in a file beneath a directory, if that has been named.
+/// Returns the source of a plugin in a file under a directory, if a directory is given.
 fn beneath(directory: Option<&Path>, file: &Path) -> Option<Source> {
     directory.map(|directory| Source::File(directory.join(file)))
 }
 
-/// Finds what is wrong with the plugins of a manifest, which are loaded with what it grants them.
+/// Finds the problems with the plugins of a manifest, which are loaded with the capabilities that it grants.
 async fn of_loaded(found: &Found<'_>, policy: &Policy, loaded: &[LoadedPlugin]) -> Vec<Problem> {
     let mut problems = plugins::config_problems(loaded).await;
     problems.extend(policy.supplies(checker::ADD_LOG_ROOT).problems(loaded));
@@ -247,7 +248,7 @@ async fn of_loaded(found: &Found<'_>, policy: &Policy, loaded: &[LoadedPlugin]) 
     problems.into_iter().map(placed).collect()
 }
 
-/// Makes one error of all problems.
+/// Combines all problems into one error.
 fn as_error(problems: &[Problem]) -> anyhow::Error {
     let title = match problems {
         [_] => "the manifest cannot be used, there is a problem:".to_owned(),

@@ -1,4 +1,4 @@
-//! This node: how to reach it, to look at it and to clean it.
+//! The node of this process: connecting to it, observing it and removing images from it.
 
 use std::path::PathBuf;
 
@@ -17,18 +17,19 @@ use crate::error::UsageError;
 use crate::log_access::LogAccess;
 use crate::{node_state, plugins};
 
-/// The ways by which this process reaches its node, and the place of the node's state.
+/// The options to reach the node, and the location of its state.
 #[derive(Clone, Debug, Default)]
 pub struct NodeOptions {
     /// The node's name in reports; the host name by default.
     pub node_name: Option<String>,
-    /// Uid of the pod that this process runs in; found out from mounts by default.
+    /// Uid of the pod that this process runs in; detected from mounts by default.
     pub pod_uid: Option<String>,
-    /// Whether this pid namespace has all processes of the node.
+    /// Set when this pid namespace has all processes of the node.
     pub trust_pid_namespace: bool,
-    /// Where a directory of the image filesystem is for this process.
+    /// The path at which this process sees a directory of the image filesystem.
     pub image_root: Option<Elsewhere>,
-    /// Where `/run` of the node is for this process, if it is not its own: `auto` then finds the runtime there.
+    /// The path at which this process sees `/run` of the node, if it is not its own: `auto` then finds the runtime
+    /// there.
     pub run_dir: Option<PathBuf>,
     /// The state directory, if it is not the default one.
     pub state_dir: Option<PathBuf>,
@@ -36,17 +37,17 @@ pub struct NodeOptions {
     pub own_directories: Vec<OwnDirectory>,
 }
 
-/// A node to look at and to clean.
+/// A connected node, to observe and to clean.
 pub(crate) struct LiveNode {
-    /// Its container runtime; absent when none is to be asked.
+    /// The container runtime; `None` when the endpoint is `none`.
     pub(crate) cri: Option<Cri>,
-    /// Its log roots.
+    /// The log roots.
     pub(crate) logs: LogAccess,
-    /// Its name in reports.
+    /// The node's name in reports.
     pub(crate) name: String,
-    /// Uid of the pod that this runs in; empty outside of pods.
+    /// Uid of the pod that this process runs in; empty outside of pods.
     pub(crate) own_pod: String,
-    /// Where the time of its looks comes from.
+    /// The clock that dates the snapshots.
     pub(crate) clock: Clock,
 }
 
@@ -54,7 +55,7 @@ pub(crate) struct LiveNode {
 const BUILT: &str = env!("HOLYSTONE_BUILT");
 
 impl LiveNode {
-    /// Opens the log roots, finds the runtime's socket, where none is given (`auto`), and connects to it.
+    /// Opens the log roots, finds the runtime's socket if the endpoint is `auto`, and connects to it.
     pub(crate) async fn connect(endpoint: &str, log_roots: &[RootSpec], options: &NodeOptions) -> anyhow::Result<Self> {
         let mut logs = LogAccess::open(log_roots, &own_directories(options))?;
         if options.trust_pid_namespace {
@@ -87,7 +88,7 @@ impl LiveNode {
         Ok(Self { cri, logs, name: node_name(options), own_pod, clock })
     }
 
-    /// Looks at everything but what is in log directories.
+    /// Observes everything except the content of log directories.
     pub(crate) async fn observe(&self) -> Result<Snapshot, NodeError> {
         let now = self.clock.now();
         let mut snapshot = match &self.cri {
@@ -98,7 +99,7 @@ impl LiveNode {
         Ok(self.named(snapshot.normalize()))
     }
 
-    /// Looks again, right before a removal, and recalls what is known of the images.
+    /// Observes the node again right before a removal, and completes the images from the state.
     pub(crate) async fn look(&self, state: &State) -> Result<Snapshot, NodeError> {
         let now = self.clock.now();
         let snapshot = match &self.cri {
@@ -122,7 +123,7 @@ impl LiveNode {
         Ok(filesystems)
     }
 
-    /// Removes an image, wherever this is waited for.
+    /// Removes an image. The future does not borrow the node, so any task can await it.
     pub(crate) fn removal(&self, clearance: Clearance<Images>) -> impl Future<Output = Attempt> + Send + use<> {
         let cri = self.cri.clone();
         async move {
@@ -145,7 +146,7 @@ fn built() -> Timestamp {
     BUILT.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).unwrap_or_default()
 }
 
-/// Lists the directories of Holystone itself, which are no log roots.
+/// Lists Holystone's own directories, none of which may become a log root.
 fn own_directories(options: &NodeOptions) -> Vec<OwnDirectory> {
     let state = node_state::directory(options.state_dir.as_deref()).ok().map(|path| ("the state directory", path));
     let cache = plugins::usual_cache().map(|path| ("the cache of compiled plugins", path));
@@ -153,7 +154,7 @@ fn own_directories(options: &NodeOptions) -> Vec<OwnDirectory> {
     usual.chain(options.own_directories.iter().cloned()).collect()
 }
 
-/// Returns the node's name.
+/// Returns the node's name: the given one, or the host name.
 pub(crate) fn node_name(options: &NodeOptions) -> String {
     match &options.node_name {
         Some(name) if !name.is_empty() => name.clone(),

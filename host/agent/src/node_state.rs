@@ -1,6 +1,6 @@
-//! The state of this node: locked for the length of a run and put back, or only read.
+//! The state of this node: locked during a run and saved at its end, or only read.
 //!
-//! A state that cannot be written is told and stops nothing: a full disk is exactly when a cleaner is wanted.
+//! A failed write of the state is reported and stops nothing: a full disk is exactly when a cleaner is needed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,28 +18,28 @@ use jiff::{SignedDuration, Timestamp};
 use crate::log_access::LogAccess;
 use crate::run_records;
 
-/// The file that says where an interrupted run may have left files that it had taken aside.
+/// The file that records where an interrupted run may have left files that it had taken aside.
 const ASIDE: &str = "aside.json";
-/// The largest one that is read.
+/// The largest such record that is read, in bytes.
 const MAX_ASIDE: u64 = 64 << 20;
 
 /// The state of this node, locked for this run.
 pub(crate) struct LockedState {
     /// The state.
     pub(crate) state: State,
-    /// Sentences for the user about it.
+    /// Notices for the user about the state.
     pub(crate) notices: Vec<String>,
-    /// Where it is kept; absent when there is no room for it.
+    /// The directory of the state; `None` when the disk has no room for it.
     kept: Option<StateDir>,
-    /// Absent when there is no room for one.
+    /// The lock; `None` when the disk has no room for it.
     _lock: Option<Lock>,
 }
 
 impl LockedState {
-    /// Takes the lock, for which it waits so long, and reads the state.
+    /// Takes the lock, waiting at most `patience`, and reads the state.
     ///
     /// # Errors
-    /// When another run keeps the lock, or the directory cannot be used for another reason than a full disk.
+    /// When another run holds the lock, or the directory cannot be used for another reason than a full disk.
     pub(crate) async fn take(state_dir: Option<&Path>, patience: Duration) -> anyhow::Result<Self> {
         let path = directory(state_dir)?;
         match StateDir::make(&path) {
@@ -53,7 +53,7 @@ impl LockedState {
         }
     }
 
-    /// Makes a state of which nothing is kept.
+    /// Creates a state that is never saved.
     pub(crate) fn nothing() -> Self {
         Self { state: State::new(Timestamp::now()), notices: Vec::new(), kept: None, _lock: None }
     }
@@ -70,7 +70,8 @@ impl LockedState {
         Ok(locked_state)
     }
 
-    /// Takes in a look at the node, and completes it with the state. Returns how an earlier run was interrupted.
+    /// Updates the state with a snapshot, and completes the snapshot from the state. Returns the earlier run that was
+    /// interrupted, if there is one.
     pub(crate) fn observe(&mut self, snapshot: &mut Snapshot) -> Option<Interrupted> {
         let Observed { interrupted, notices } = self.state.observe(snapshot);
         for notice in notices {
@@ -79,7 +80,7 @@ impl LockedState {
         interrupted
     }
 
-    /// Puts the state back.
+    /// Saves the state.
     pub(crate) fn save(&mut self) {
         let Some(state_dir) = &self.kept else { return };
         match state_dir.save(&self.state) {
@@ -89,7 +90,7 @@ impl LockedState {
         }
     }
 
-    /// Finishes what interrupted runs have begun to remove beneath log roots, or undoes it.
+    /// Finishes or undoes removals under log roots that interrupted runs have begun.
     pub(crate) async fn recover(&mut self, logs: &LogAccess, unknown_open_age: SignedDuration) -> anyhow::Result<()> {
         let record = self.aside();
         if record.runs.is_empty() {
@@ -102,7 +103,7 @@ impl LockedState {
         Ok(())
     }
 
-    /// Writes down where the run will take files aside, before it does.
+    /// Records where the run will take files aside, before it does.
     pub(crate) fn begin_logs(&mut self, logs: &LogAccess, steps: &[Step<Logs>], now: Timestamp) {
         let files = steps.iter().map(Step::<Logs>::target).filter(|target| !target.is_directory);
         let directory = |target: &holystone_core::guard::logs::RootedPath| {
@@ -116,7 +117,7 @@ impl LockedState {
         }
     }
 
-    /// Forgets where the run has taken files aside, once none is left there.
+    /// Removes the run from the record of files taken aside, once none of them is left.
     pub(crate) fn finish_logs(&mut self, logs: &LogAccess) {
         let mut record = self.aside();
         let before = record.runs.len();
@@ -126,13 +127,14 @@ impl LockedState {
         }
     }
 
-    /// A record that cannot be read is none, which [`Remembered::tell_of_garbled_aside`] reports.
+    /// Reads the record of files taken aside. A record that cannot be read counts as empty, and
+    /// [`LockedState::tell_of_garbled_aside`] reports it.
     fn aside(&self) -> AsideRecord {
         let text = self.kept.as_ref().and_then(|state_dir| state_dir.kept(ASIDE, MAX_ASIDE).ok().flatten());
         text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
-    /// Reports a record that cannot be read, and forgets it. An empty one is never kept.
+    /// Reports a record that cannot be read, and removes it. An empty record is never kept.
     fn tell_of_garbled_aside(&mut self) {
         let Some(state_dir) = &self.kept else { return };
         let is_none = matches!(state_dir.kept(ASIDE, MAX_ASIDE), Ok(None));
@@ -150,7 +152,7 @@ impl LockedState {
         let kept = match serde_json::to_vec(record) {
             _ if record.runs.is_empty() => state_dir.forget(ASIDE),
             Ok(text) => state_dir.keep(ASIDE, &text),
-            // There is nothing in it that could not be written.
+            // Every record can be serialized.
             Err(_) => Ok(()),
         };
         if let Err(error) = kept {
@@ -160,7 +162,8 @@ impl LockedState {
         }
     }
 
-    /// Forgets daemons that were not started on this node for long: their NodeCleanups are gone, or run elsewhere.
+    /// Removes the records of daemons that were not started on this node for long: their NodeCleanups are gone, or run
+    /// elsewhere.
     pub(crate) fn forget_unclaimed_daemons(&self, now: Timestamp) {
         let Some(state_dir) = &self.kept else { return };
         match state_dir.forget_unclaimed_daemons(run_records::is_record, now) {
@@ -181,11 +184,11 @@ impl LockedState {
     }
 }
 
-/// The source of the state that completes a look at a node.
+/// The source of the state that completes a snapshot.
 pub(crate) enum Recall<'a> {
-    /// None: nothing is known of the node.
+    /// An empty state: nothing is known of the node.
     Nothing,
-    /// The state directory, as the last run left it, which is only read.
+    /// The state directory as the last run left it, which is only read.
     ReadOnly(Option<&'a Path>),
     /// The state that this run has locked.
     Locked(&'a mut LockedState),
@@ -201,7 +204,7 @@ pub(crate) struct Recalled {
 }
 
 impl Recall<'_> {
-    /// Finishes what interrupted runs have begun to remove in log roots, or undoes it, if this run may touch anything.
+    /// Finishes or undoes removals in log roots that interrupted runs have begun, if this run may touch anything.
     pub(crate) async fn recover(&mut self, logs: &LogAccess, unknown_open_age: SignedDuration) -> anyhow::Result<()> {
         match self {
             Self::Locked(state) => state.recover(logs, unknown_open_age).await,
@@ -209,7 +212,7 @@ impl Recall<'_> {
         }
     }
 
-    /// Completes a look at the node.
+    /// Completes a snapshot from the state.
     pub(crate) fn complete(self, snapshot: &mut Snapshot) -> Recalled {
         match self {
             Self::Nothing => Recalled::default(),
@@ -219,7 +222,7 @@ impl Recall<'_> {
     }
 }
 
-/// Completes a snapshot with the state as a run would see it, and changes nothing. Returns notices.
+/// Completes a snapshot from the state, as a run would, and changes nothing. Returns notices.
 pub(crate) fn recall(state_dir: Option<&Path>, snapshot: &mut Snapshot) -> Vec<String> {
     let found = directory(state_dir).and_then(|path| Ok(StateDir::open(&path)?.load(snapshot.taken_at)));
     let (mut state, notice) = match found {
@@ -239,7 +242,7 @@ pub(crate) fn recall(state_dir: Option<&Path>, snapshot: &mut Snapshot) -> Vec<S
     notice.into_iter().chain(observed.notices).collect()
 }
 
-/// Returns the state directory: the given one, or that which is used by default.
+/// Returns the state directory: the given one, or the default.
 pub(crate) fn directory(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(directory) = given {
         return Ok(directory.to_owned());
@@ -247,7 +250,7 @@ pub(crate) fn directory(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return Ok("/var/lib/holystone".into());
     }
-    // Others are as good as none, says the XDG specification.
+    // The XDG specification says that relative paths are ignored.
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
     Ok(base
@@ -255,10 +258,10 @@ pub(crate) fn directory(given: Option<&Path>) -> anyhow::Result<PathBuf> {
         .join("holystone"))
 }
 
-/// Reads the state for people. One that is of no use is an error here: there is nothing to show.
+/// Reads the state for display. An unusable state is an error here: there is nothing to show.
 ///
 /// # Errors
-/// When there is none, or it is of no use.
+/// When there is no state, or it is unusable.
 pub fn read_state(state_dir: Option<&Path>) -> anyhow::Result<State> {
     let state_dir = StateDir::open(&directory(state_dir)?)?;
     let Found { state, notice } = state_dir.load(Timestamp::now());

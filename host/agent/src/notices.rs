@@ -1,4 +1,5 @@
-//! What a policy says that has no effect on this run. Not an error: it may have one elsewhere, or later.
+//! Notices about settings of a policy that have no effect on this run. They are not errors: a setting may have an
+//! effect on another node, or later.
 
 use holystone_core::guard::GuardRails;
 use holystone_core::manifest::NodeCleanup;
@@ -8,10 +9,10 @@ use holystone_runtime::Capability;
 use crate::plugins::{LoadedPlugin, PluginSpec};
 use crate::policy::Policy;
 
-/// Says what of a policy has no effect with these plugins.
+/// Lists the settings of a policy that have no effect with these plugins.
 pub(crate) fn without_effect(policy: &Policy, loaded: &[LoadedPlugin]) -> Vec<String> {
     let mut notices = Vec::new();
-    // Flags grant by default what any of several plugins may want.
+    // Flags grant by default everything that any of several plugins may need, so an unused grant is no mistake.
     if policy.name.is_some() {
         notices.extend(policy.plugins.iter().zip(loaded).filter_map(|(spec, loaded)| unused(spec, loaded)));
     }
@@ -32,7 +33,7 @@ pub(crate) fn without_effect(policy: &Policy, loaded: &[LoadedPlugin]) -> Vec<St
     notices
 }
 
-/// Says what of a manifest has no effect wherever it runs.
+/// Lists the settings of a manifest that have no effect on any node.
 pub fn notices_of_manifest(manifest: &NodeCleanup) -> Vec<String> {
     let mut notices = of_limits(&manifest.rails());
     notices.extend(of_pace(&manifest.pace()));
@@ -44,7 +45,7 @@ fn of_pace(pace: &Pace) -> Option<String> {
     is_idle.then(|| "with a pause, removals start one by one, so the limit of concurrency has no effect".to_owned())
 }
 
-/// Names what a plugin is granted and does not use.
+/// Reports the capabilities that a plugin is granted and does not use.
 fn unused(spec: &PluginSpec, loaded: &LoadedPlugin) -> Option<String> {
     let uses = loaded.uses()?;
     let unused = spec.grants.iter().filter(|granted| !uses.contains(granted));
@@ -53,7 +54,7 @@ fn unused(spec: &PluginSpec, loaded: &LoadedPlugin) -> Option<String> {
     (!unused.is_empty()).then(sentence)
 }
 
-/// Names the rails about images, of which there are none without a container runtime.
+/// Reports the image rails that are set, for a policy without a container runtime.
 fn of_images(rails: &GuardRails) -> Option<String> {
     let set = [
         ("patterns to protect", !rails.protect.is_empty()),
@@ -63,7 +64,7 @@ fn of_images(rails: &GuardRails) -> Option<String> {
     idle("without a container runtime there are no images", &set)
 }
 
-/// Rails about log files, of which there are none without a log root.
+/// Reports the log rails that are set, for a policy without a log root.
 fn of_log_files(rails: &GuardRails) -> Option<String> {
     let usual = GuardRails::default();
     let set = [
@@ -73,7 +74,7 @@ fn of_log_files(rails: &GuardRails) -> Option<String> {
     idle("without a log root there are no log files", &set)
 }
 
-/// Says that these rails have no effect, as far as they are set.
+/// Formats a notice about the rails that are set; `None` when none of them is.
 fn idle(because: &str, rails: &[(&str, bool)]) -> Option<String> {
     let set: Vec<&str> = rails.iter().filter_map(|(what, is_set)| is_set.then_some(*what)).collect();
     (!set.is_empty()).then(|| format!("{because}, so these have no effect: {}", set.join(", ")))

@@ -1,4 +1,4 @@
-//! From a look at a node to a plan: observe, recall, decide. Nothing is touched.
+//! Planning: observe a node, recall its state, decide. Nothing is touched.
 
 use holystone_core::confirmation::Wishers;
 use holystone_core::guard::images::{ImageGuard, ImageObjection, Images};
@@ -18,25 +18,25 @@ use crate::policy::Policy;
 use crate::prepare::Prepared;
 use crate::stopwatch::Stopwatch;
 
-/// The node that is looked at.
+/// The node to observe.
 pub(crate) enum Target<'a> {
-    /// This node, which the policy and these options say how to reach.
+    /// This node, reached by the policy and these options.
     This(&'a NodeOptions),
-    /// A node that is connected already.
+    /// A node that is already connected.
     Connected(Box<LiveNode>),
 }
 
-/// A plan, and what it was made from.
+/// A plan, with the node and the recalled state behind it.
 pub(crate) struct Decision {
     pub(crate) node: LiveNode,
     pub(crate) planned: PlanReport,
     pub(crate) recalled: Recalled,
 }
 
-/// Observes a node, recalls its state and decides by a policy. The plugins are loaded meanwhile.
+/// Observes a node, recalls its state and decides by a policy. The plugins are loaded at the same time.
 ///
 /// # Errors
-/// When the node cannot be looked at, or no plugin has an answer.
+/// When the node cannot be observed, or no plugin answers.
 pub(crate) async fn observe_and_decide(
     prepared: &mut Prepared,
     target: Target<'_>,
@@ -66,7 +66,7 @@ pub(crate) async fn observe_and_decide(
 /// Plans what a run on this node would do.
 ///
 /// # Errors
-/// When the node cannot be looked at, or no plugin has an answer.
+/// When the node cannot be observed, or no plugin answers.
 pub async fn plan(prepared: &mut Prepared, node: &NodeOptions) -> anyhow::Result<PlanReport> {
     let recall = Recall::ReadOnly(node.state_dir.as_deref());
     let decision = observe_and_decide(prepared, Target::This(node), recall, &mut Stopwatch::start()).await?;
@@ -78,7 +78,7 @@ pub async fn plan(prepared: &mut Prepared, node: &NodeOptions) -> anyhow::Result
 /// Plans what a run on a recorded node would do. Its state is part of the snapshot.
 ///
 /// # Errors
-/// When no plugin has an answer.
+/// When no plugin answers.
 pub async fn plan_recorded(prepared: &mut Prepared, snapshot: &Snapshot) -> anyhow::Result<PlanReport> {
     let loaded = prepared.plugins().await?;
     let mut planned = decide(&prepared.policy, &loaded, snapshot, &LogAccess::open(&[], &[])?).await?;
@@ -107,8 +107,8 @@ async fn decide(
     Ok(planned)
 }
 
-/// Lets the plugins propose and the guard rails review. Log directories are looked at as they are when they are asked
-/// about.
+/// Collects the proposals of the plugins and reviews them by the guard rails. Log directories are read at the time when
+/// a plugin asks for them.
 async fn review(
     policy: &Policy,
     loaded: &[LoadedPlugin],
@@ -133,19 +133,19 @@ async fn review(
     Ok(planned)
 }
 
-/// Returns the names by which wishes are counted: the plugins of a manifest, with their digests.
+/// Builds the names by which wishes are counted: the plugins of a manifest, with their digests.
 pub(crate) fn wishers(manifest: Option<&str>, runs: &[PluginRun]) -> Wishers {
     let mut wishers = Wishers { manifest: manifest.unwrap_or_default().to_owned(), ..Wishers::default() };
     for run in runs {
         let Some(digest) = &run.digest else { continue };
         let known = wishers.digests.entry(run.name.clone()).or_default();
-        // Flags may name two plugins alike: then the count is of both together.
+        // Flags may give two plugins the same name; their wishes are then counted together.
         known.push_str(digest);
     }
     wishers
 }
 
-/// Says that images stay because their age is unknown, and what to do about it.
+/// Explains that images stay because their age is unknown, and what the user can do about it.
 fn unknown_ages(planned: &PlanReport, rails: &GuardRails) -> Option<String> {
     let unknown =
         |refused: &&Refused<Images>| matches!(refused.refusal, Refusal::Own(ImageObjection::AgeUnknown { .. }));

@@ -1,11 +1,11 @@
-//! The plugins of one run: found, loaded and asked, in the order given. One that fails contributes nothing.
+//! The plugins of one run: resolved, loaded and asked in the given order. A plugin that fails contributes nothing.
 //!
-//! - `source`: where a plugin comes from.
-//! - `spec`: a plugin that was chosen, and what it is given; `flags` reads those that flags name.
-//! - `cache`: where compiled plugins are kept.
-//! - `loaded`: loading and asking them.
-//! - `supplies`: whether there is what they look at.
-//! - `config`: a config that a manifest gives, held against the plugin's schema and shown to the plugin itself.
+//! - `source`: the source of a plugin.
+//! - `spec`: a chosen plugin and its settings; `flags` reads those that flags name.
+//! - `cache`: the cache of compiled plugins.
+//! - `loaded`: loading the plugins and asking them.
+//! - `supplies`: the check that plugins have something to look at.
+//! - `config`: the check of a config against the plugin's schema, and by the plugin itself.
 
 mod cache;
 mod config;

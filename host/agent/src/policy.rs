@@ -1,4 +1,4 @@
-//! What a run is to do: what a manifest or flags alone ask for, and the flags that override it.
+//! The policy of a run: the settings of a manifest or of flags alone, and the flags that override them.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use crate::plugins::{PluginSpec, Supplies};
 /// The default time limit of a run.
 const TIME_LIMIT: Duration = Duration::from_mins(30);
 
-/// Everything that a run needs to know but for how to print its result.
+/// The settings of a run, except those of its output.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
-    /// Namespace and name of the manifest; absent when flags alone say what to do.
+    /// Namespace and name of the manifest; `None` when the policy comes from flags alone.
     pub(crate) name: Option<String>,
-    /// Whether to remove anything.
+    /// The mode: remove, or only report.
     pub(crate) mode: Mode,
     /// The plugins that decide, in this order.
     pub(crate) plugins: Vec<PluginSpec>,
@@ -31,16 +31,16 @@ pub(crate) struct Policy {
     pub(crate) pace: Pace,
     /// The runtime's socket, `auto`, or `none`.
     pub(crate) endpoint: String,
-    /// The log directories that plugins may be shown.
+    /// The log directories that plugins may see.
     pub(crate) log_roots: Vec<RootSpec>,
     /// The time limit of the run.
     pub(crate) time_limit: Duration,
-    /// Sentences for the user about all this.
+    /// Notices for the user about the policy.
     pub(crate) notices: Vec<String>,
 }
 
 impl Policy {
-    /// Makes a policy of plugins alone, with the default of everything else.
+    /// Builds a policy of plugins alone, with the default of everything else.
     pub(crate) fn of_plugins(plugins: Vec<PluginSpec>) -> Self {
         Self {
             name: None,
@@ -55,7 +55,7 @@ impl Policy {
         }
     }
 
-    /// Makes the policy of a manifest, whose plugins and log roots are at these places of this machine.
+    /// Builds the policy of a manifest from its plugins and log roots on this machine.
     pub(crate) fn of_manifest(manifest: &NodeCleanup, plugins: Vec<PluginSpec>, log_roots: Vec<RootSpec>) -> Self {
         let deadline = manifest.spec.rollout.completion_policy.active_deadline_seconds;
         Self {
@@ -71,33 +71,33 @@ impl Policy {
         }
     }
 
-    /// Returns what its plugins have to look at; `add_log_root` says how to add a log root.
+    /// Returns the supplies for the plugins; `add_log_root` is the advice about a missing log root.
     pub(crate) fn supplies<'a>(&'a self, add_log_root: &'a str) -> Supplies<'a> {
         let log_roots = self.log_roots.iter().map(|root| root.name.as_str()).collect();
         Supplies { log_roots, has_runtime: self.has_runtime(), add_log_root }
     }
 
-    /// Returns whether a container runtime is asked.
+    /// Returns whether the policy has a container runtime.
     pub(crate) fn has_runtime(&self) -> bool {
         self.endpoint != "none"
     }
 }
 
-/// Names the fields that have no effect on one machine.
+/// Lists the fields that have no effect on one machine.
 fn ignored_fields(manifest: &NodeCleanup) -> Option<String> {
     let fields = manifest.only_on_a_fleet();
     let names = || format!("on one machine these fields mean nothing and are ignored: {}", fields.join(", "));
     (!fields.is_empty()).then(names)
 }
 
-/// Settings that override those of a manifest, or the defaults. What is absent or empty changes nothing.
+/// Settings that override those of a manifest, or the defaults. Absent or empty settings change nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
-    /// Whether to remove anything.
+    /// The mode: remove, or only report.
     pub mode: Option<Mode>,
     /// The runtime's socket, `auto`, or `none`.
     pub endpoint: Option<String>,
-    /// Log roots; each replaces that of the same name.
+    /// The log roots; each replaces the one of the same name.
     pub log_roots: Vec<RootSpec>,
     /// The time limit of the run.
     pub time_limit: Option<Duration>,
@@ -105,7 +105,7 @@ pub struct Overrides {
     pub plugins: PluginOverrides,
     /// The guard rails.
     pub guard_rails: RailOverrides,
-    /// How fast to remove, and how far to go.
+    /// The speed and the bounds of the sweep.
     pub pace: PaceOverrides,
 }
 
@@ -123,23 +123,23 @@ pub struct PluginOverrides {
 /// Settings that override guard rails. They never take protection from an image that a manifest protects.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RailOverrides {
-    /// Patterns that are protected as well.
+    /// Additional patterns to protect.
     pub protect: Vec<Pattern>,
-    /// Built-in patterns that do not protect.
+    /// Built-in patterns that no longer protect.
     pub unprotect: Vec<Pattern>,
-    /// Whether images may lose some of their names.
+    /// Permission to remove only some of the names of an image.
     pub allow_partial_untag: bool,
     /// The least age of an image.
     pub min_age: Option<SignedDuration>,
-    /// The number of runs in a row that have to propose a removal.
+    /// The number of consecutive runs that have to propose a removal.
     pub confirmations: Option<u32>,
-    /// The least age of a file of which it is unknown whether it is open.
+    /// The least age of a file, if it is unknown whether the file is open.
     pub unknown_open_age: Option<SignedDuration>,
     /// The least time since a file or directory was changed or moved.
     pub settle_time: Option<SignedDuration>,
-    /// The most removals.
+    /// The largest number of removals.
     pub max_count: Option<u64>,
-    /// The most bytes that are removed.
+    /// The largest number of bytes to remove.
     pub max_bytes: Option<u64>,
     /// The largest share of all images, or of everything in the log roots, that a plugin may propose.
     pub max_percent: Option<u8>,
@@ -148,7 +148,7 @@ pub struct RailOverrides {
 /// Settings that override the speed and the bounds of a sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PaceOverrides {
-    /// The most removals in flight.
+    /// The largest number of removals in flight.
     pub concurrency: Option<usize>,
     /// The pause after the start of each removal.
     pub pause: Option<Duration>,
@@ -158,7 +158,7 @@ pub struct PaceOverrides {
     pub above: Option<u8>,
     /// The percentage at which the sweep stops.
     pub until: Option<u8>,
-    /// After how many failures in a row to stop.
+    /// The number of failures in a row that stops the sweep.
     pub max_failures: Option<u32>,
 }
 
@@ -166,7 +166,7 @@ impl Overrides {
     /// Applies these settings to a policy.
     ///
     /// # Errors
-    /// With a [`UsageError`] when the result has bounds of pressure that can have no effect.
+    /// With a [`UsageError`], when the resulting bounds of pressure can have no effect.
     pub(crate) fn apply(&self, mut policy: Policy) -> anyhow::Result<Policy> {
         for plugin in &mut policy.plugins {
             self.plugins.apply(plugin);
@@ -223,14 +223,14 @@ impl PaceOverrides {
     }
 }
 
-/// Replaces a value by the given one, if there is one.
+/// Replaces a value if there is a new one.
 fn set<T>(value: &mut T, given: Option<T>) {
     if let Some(given) = given {
         *value = given;
     }
 }
 
-/// Says why the bounds of pressure could never have an effect.
+/// Explains why the bounds of pressure can have no effect; `None` when they can.
 fn pressure_problem(policy: &Policy) -> Option<String> {
     let pressure = &policy.pace.pressure;
     if let (Some(above), Some(until)) = (pressure.above, pressure.until)

@@ -1,4 +1,4 @@
-//! Policies that are checked and ready to run, from what flags and manifests ask for.
+//! Preparation of policies from flags and manifests: parsed, checked and ready to run.
 
 use std::time::Duration;
 
@@ -13,23 +13,22 @@ use crate::stop::{Stop, StopToken};
 /// The time limit for reading and checking manifests, with all of their plugins.
 const PREPARATION: Duration = Duration::from_mins(30);
 
-/// A request for policies: manifests, or plugins and configs that flags name, and what overrides them.
+/// A request for policies: manifests, or plugins and configs named by flags, and the overrides.
 #[derive(Clone, Debug)]
 pub struct PolicyRequest {
     /// The manifests. Without any, `plugins` decide.
     pub manifests: Manifests,
-    /// The plugins that flags name: `builtin:NAME`, or the path of a component.
+    /// The plugins named by flags: `builtin:NAME`, or the path of a component.
     pub plugins: Vec<String>,
-    /// Their configs, in the same order: JSON, or `@FILE`.
+    /// The configs of these plugins, in the same order: JSON, or `@FILE`.
     pub configs: Vec<String>,
     /// The flags that override manifests or defaults.
     pub overrides: Overrides,
-    /// Where compiled plugins are kept.
+    /// The cache of compiled plugins.
     pub cache: CacheDir,
 }
 
-/// A policy and its plugins. Those of a manifest are loaded before anything runs, to check it; those of flags while the
-/// node is looked at.
+/// A policy and its plugins, which are loaded by the check or, without a check, when they are first needed.
 pub struct Prepared {
     pub(crate) policy: Policy,
     plugins: Option<Vec<LoadedPlugin>>,
@@ -37,7 +36,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Returns namespace and name of the manifest; nothing when flags alone say what to do.
+    /// Returns namespace and name of the manifest; `None` when the policy comes from flags alone.
     pub fn name(&self) -> Option<&str> {
         self.policy.name.as_deref()
     }
@@ -52,7 +51,7 @@ impl Prepared {
         Self { policy, plugins: None, cache }
     }
 
-    /// Returns the plugins, loaded.
+    /// Returns the plugins, and loads them if necessary.
     pub(crate) async fn plugins(&mut self) -> anyhow::Result<Vec<LoadedPlugin>> {
         match self.plugins.take() {
             Some(loaded) => Ok(loaded),
@@ -61,10 +60,10 @@ impl Prepared {
     }
 }
 
-/// Reads and checks what is asked for.
+/// Reads and checks the requested policies.
 ///
 /// # Errors
-/// With everything that is wrong, as a [`UsageError`].
+/// With all problems together, as a [`UsageError`].
 pub async fn prepare(request: &PolicyRequest) -> anyhow::Result<Vec<Prepared>> {
     let PolicyRequest { manifests, overrides, cache, .. } = request;
     if manifests.is_empty() {
@@ -80,7 +79,7 @@ pub async fn prepare(request: &PolicyRequest) -> anyhow::Result<Vec<Prepared>> {
     Ok(checked.into_iter().map(prepared).collect())
 }
 
-/// Reads and checks what is asked for, unless that takes too long or is asked to end.
+/// Reads and checks the requested policies, unless that takes too long or a stop is requested.
 ///
 /// # Errors
 /// As [`prepare`].
@@ -88,7 +87,7 @@ pub async fn prepare_until(request: &PolicyRequest, token: &StopToken) -> anyhow
     Stop::within(PREPARATION, token).before_removals(Box::pin(prepare(request))).await
 }
 
-/// Checks the plugins and configs that flags name, as those of a manifest are checked.
+/// Checks the plugins and configs named by flags in the same way as those of a manifest.
 async fn check_flags(policy: &Policy, loaded: &[LoadedPlugin]) -> anyhow::Result<()> {
     let specs = &policy.plugins;
     let mut found = plugins::config_problems(loaded).await;

@@ -10,10 +10,10 @@ use crate::files;
 use crate::node::{LiveNode, NodeOptions};
 use crate::node_state;
 
-/// Reads a recorded snapshot; - is standard input.
+/// Reads a recorded snapshot; `-` is standard input.
 ///
 /// # Errors
-/// When it cannot be read, as a [`UsageError`].
+/// When the snapshot cannot be read, as a [`UsageError`].
 pub fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
     let read = match path.to_str() {
         Some("-") => files::standard_input(files::MAX_SNAPSHOT),
@@ -29,7 +29,7 @@ pub fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
 /// Records this node, with its state.
 ///
 /// # Errors
-/// When it cannot be looked at.
+/// When the node cannot be observed.
 pub async fn record(endpoint: &str, log_roots: &[RootSpec], node: &NodeOptions) -> anyhow::Result<Snapshot> {
     let mut snapshot = LiveNode::connect(endpoint, log_roots, node).await?.observe().await?;
     for notice in node_state::recall(node.state_dir.as_deref(), &mut snapshot) {

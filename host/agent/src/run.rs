@@ -23,18 +23,18 @@ use crate::sweep::SweepContext;
 pub(crate) use self::execute::carry_out;
 pub use self::output::{RunOutput, not_run};
 
-/// The circumstances of a run.
+/// The options of a run.
 #[derive(Clone, Copy)]
 pub struct RunOptions<'a> {
-    /// The node, and where its state is.
+    /// The node, and the location of its state.
     pub node: &'a NodeOptions,
     /// The longest wait for another run on this node.
     pub wait: Duration,
-    /// Who confirms a plan before anything is removed; without it, a plan is carried out at once.
+    /// The confirmation of a plan before anything is removed; without it, a plan is carried out at once.
     pub confirm: Option<&'a dyn Confirm>,
 }
 
-/// A question before anything is removed.
+/// A confirmation before anything is removed.
 #[async_trait]
 pub trait Confirm: Send + Sync {
     /// Asks whether to carry out a plan.

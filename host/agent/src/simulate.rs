@@ -1,7 +1,7 @@
-//! A simulated node as a server, for plugin authors, and for crictl to look at.
+//! A simulated node as a server, for plugin authors and for crictl.
 //!
-//! Beside the socket it leaves a file that says which socket is its own, so that it replaces one that a killed server
-//! left behind, and no other.
+//! Beside the socket, the server leaves a file that identifies it. A later server replaces a socket that a killed
+//! server left behind, and no other.
 
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -15,17 +15,17 @@ use holystone_node::{Endpoint, Faults, SimulatedNode};
 use crate::error::UsageError;
 use crate::{demo, files, recorded};
 
-/// The repository of the images that are added to the usual node.
+/// The repository of the images that are added to the default node.
 const MANY: &str = "docker.io/minchou/many";
 
-/// The node to serve, and where.
+/// The node to serve, and the path of its socket.
 #[derive(Clone, Debug)]
 pub struct SimulationOptions {
     /// The path of the socket.
     pub socket: PathBuf,
-    /// A recorded node, in place of the usual one; - is standard input.
+    /// A recorded node instead of the default one; `-` is standard input.
     pub snapshot: Option<PathBuf>,
-    /// The number of images of a usual node.
+    /// The number of images of a default node.
     pub images: Option<usize>,
     /// The runtime whose behaviour is simulated, if it is not the recorded one.
     pub runtime: Option<Flavour>,
@@ -41,7 +41,7 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// Starts to serve a node.
+    /// Starts a server for the node.
     ///
     /// # Errors
     /// When a file cannot be read, or something else is at the path of the socket.
@@ -54,7 +54,7 @@ impl Simulation {
         Ok(Self { simulated, images, own })
     }
 
-    /// Returns how many images the node has.
+    /// Returns the number of images on the node.
     pub fn images(&self) -> usize {
         self.images
     }
@@ -64,14 +64,14 @@ impl Simulation {
         self.simulated.endpoint()
     }
 
-    /// Ends, and takes the socket away.
+    /// Stops the server and removes the socket.
     pub fn end(self) {
         drop(self.simulated);
         self.own.remove();
     }
 }
 
-/// Makes the node that the options ask for.
+/// Builds the node that the options ask for.
 fn node(options: &SimulationOptions) -> anyhow::Result<(Snapshot, Faults)> {
     let mut snapshot = match &options.snapshot {
         Some(path) => recorded::read_snapshot(path)?,
@@ -94,7 +94,7 @@ fn faults(path: &Path) -> anyhow::Result<Faults> {
     Ok(faults.map_err(|error| UsageError::new(format!("--faults: {}: {error}", path.display())))?)
 }
 
-/// Gives the node so many images: first those that are in use, then its others, then more of one repository.
+/// Resizes the node to so many images: first those in use, then its others, then generated ones of one repository.
 fn sized(mut snapshot: Snapshot, images: Option<usize>) -> Snapshot {
     let Some(wanted) = images else { return snapshot };
     let usage = holystone_core::usage::Usage::of(&snapshot);
@@ -118,7 +118,7 @@ fn sized(mut snapshot: Snapshot, images: Option<usize>) -> Snapshot {
     snapshot
 }
 
-/// Makes the node what another runtime shows: CRI-O writes ids without the name of their algorithm.
+/// Converts the node to what another runtime reports: CRI-O writes ids without the name of their algorithm.
 fn of_runtime(mut snapshot: Snapshot, flavour: Flavour) -> Snapshot {
     let (name, version) = match flavour {
         Flavour::Containerd => ("containerd", "2.4.2"),
@@ -146,14 +146,14 @@ fn of_runtime(mut snapshot: Snapshot, flavour: Flavour) -> Snapshot {
     snapshot
 }
 
-/// A socket of this command, and the file beside it that says which one it is.
+/// A socket of this command, and the file beside it that identifies it.
 struct OwnSocket {
     socket: PathBuf,
     mark: PathBuf,
 }
 
 impl OwnSocket {
-    /// Takes away what a killed server left at the path.
+    /// Removes a socket that a killed server left at the path.
     ///
     /// # Errors
     /// When something else is there.
@@ -180,19 +180,19 @@ impl OwnSocket {
         Ok(own)
     }
 
-    /// Notes which socket is at the path now.
+    /// Records the identity of the socket at the path.
     fn mark(&self) -> anyhow::Result<()> {
         let found = std::fs::symlink_metadata(&self.socket).with_context(|| self.socket.display().to_string())?;
         std::fs::write(&self.mark, identity(&found)).with_context(|| self.mark.display().to_string())
     }
 
-    /// Forgets it.
+    /// Removes the file beside the socket.
     fn remove(&self) {
         drop(std::fs::remove_file(&self.mark));
     }
 }
 
-/// Returns the identity of a socket, which another at the same path does not have.
+/// Returns the identity of a socket, which no other socket at the same path shares.
 fn identity(found: &std::fs::Metadata) -> String {
     format!("{}:{}:{}.{}", found.dev(), found.ino(), found.ctime(), found.ctime_nsec())
 }

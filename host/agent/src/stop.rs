@@ -1,7 +1,7 @@
-//! When a run has to end: its time limit, and whoever asks it to.
+//! The end of a run: its time limit, and stop requests.
 //!
-//! The first SIGTERM or SIGINT lets what is under way end and starts nothing more. The second one, or a while without
-//! an answer, ends that too, and so does the time limit: then the report is made of what is known.
+//! The first SIGTERM or SIGINT lets operations in progress finish and starts no more. The second signal, a grace period
+//! without an answer, or the time limit ends those as well: the report is then made from what is known.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long after the first signal the removals under way are waited for. Kubernetes kills after 30 s.
+/// The time that removals in progress have after the first signal. Kubernetes kills after 30 s.
 const GRACE: Duration = Duration::from_secs(20);
-/// The shortest and the longest time for the last questions, once a run is overdue. It is a tenth of the limit in between.
+/// The shortest and the longest time for final questions once a run is overdue. In between, a tenth of the time limit.
 const LAST_LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// The time at which a run has to end.
@@ -24,30 +24,30 @@ pub(crate) struct Stop {
     token: StopToken,
 }
 
-/// The requests to end that runs listen to.
+/// The stop requests that runs listen to.
 #[derive(Clone, Debug)]
 pub struct StopToken(watch::Receiver<Signals>);
 
-/// The times of the first and the second request to end.
+/// The times of the first and the second stop request.
 #[derive(Clone, Copy, Debug, Default)]
 struct Signals {
     first: Option<Instant>,
     again: Option<Instant>,
 }
 
-/// The other end of a [`StopToken`], by which a run is asked to end.
+/// The sending side of a [`StopToken`], which requests the end of a run.
 #[derive(Debug)]
 pub(crate) struct StopHandle(watch::Sender<Signals>);
 
 impl StopHandle {
-    /// Asks: the first time to let what is under way end, the second time to wait for nothing any more.
+    /// Requests a stop: the first request lets operations in progress finish, the second waits for nothing.
     pub(crate) fn ask(&self) {
         self.0.send_modify(Signals::count);
     }
 }
 
 impl StopToken {
-    /// Makes a token and the handle that asks its runs to end.
+    /// Creates a token, and the handle that stops its runs.
     pub(crate) fn with_handle() -> (StopHandle, Self) {
         let (sender, receiver) = watch::channel(Signals::default());
         (StopHandle(sender), Self(receiver))
@@ -85,12 +85,12 @@ impl Stop {
     /// Starts the clock of one run.
     pub(crate) fn within(limit: Duration, token: &StopToken) -> Self {
         let now = Instant::now();
-        // A limit beyond all clocks is none.
+        // A limit beyond the range of the clock becomes a year.
         let deadline = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_hours(24 * 365));
         Self { limit, deadline, grace: GRACE, token: token.clone() }
     }
 
-    /// Ends when nothing more may be started.
+    /// Waits until nothing more may be started, and returns why.
     pub(crate) async fn requested(&self) -> Ending {
         let mut signals = self.token.0.clone();
         tokio::select! {
@@ -100,13 +100,13 @@ impl Stop {
         }
     }
 
-    /// Ends when nothing may be waited for any more.
+    /// Waits until nothing may be waited for any more, and returns why.
     pub(crate) async fn overdue(&self) -> Ending {
         self.overdue_by(Duration::ZERO).await
     }
 
-    /// Asks the node a last question, of what a sweep came to. Once the run is overdue little time is left for all such
-    /// questions together; `None` when that was not enough.
+    /// Asks the node a final question about the result of a sweep. Once the run is overdue, little time is left for all
+    /// such questions together; returns `None` when that was not enough.
     pub(crate) async fn at_the_end<T>(&self, question: impl Future<Output = T>) -> Option<T> {
         let last_look = (self.limit / 10).clamp(LAST_LOOK.0, LAST_LOOK.1);
         tokio::select! {
@@ -128,7 +128,7 @@ impl Stop {
         }
     }
 
-    /// Since when the run is overdue, or will be if no other signal comes, and why.
+    /// Returns when the run becomes overdue if no other signal comes, and why.
     fn end(&self, signals: Signals) -> (Instant, Ending) {
         let signalled = signals.first.map(|first| first + self.grace).into_iter().chain(signals.again).min();
         match signalled.filter(|stopped| *stopped < self.deadline) {
@@ -137,10 +137,10 @@ impl Stop {
         }
     }
 
-    /// Does what comes before the first removal, unless the run has to end before that.
+    /// Performs the work before the first removal, unless the run has to end earlier.
     ///
     /// # Errors
-    /// Then with why; or with the error of the work itself.
+    /// With the reason, when the run has to end earlier; or with the error of the work itself.
     pub(crate) async fn before_removals<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         tokio::select! {
             biased;

@@ -1,4 +1,4 @@
-//! The time that each part of a run takes.
+//! Time measurement of the parts of a run.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -12,12 +12,12 @@ pub(crate) struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Starts with the first part.
+    /// Starts the first part.
     pub(crate) fn start() -> Self {
         Self { last: Instant::now(), laps: BTreeMap::new() }
     }
 
-    /// Ends a part.
+    /// Records the end of a part.
     pub(crate) fn lap(&mut self, part: &'static str) {
         let now = Instant::now();
         self.laps.insert(part, Milliseconds(now - self.last));

@@ -1,5 +1,5 @@
-//! Carrying out a plan. No step is performed on an old look: before each the node is looked at again and the guard rails
-//! are asked again.
+//! The execution of a plan. No step relies on an old observation: before each step the node is inspected again and the
+//! guard rails review the step again.
 
 mod context;
 mod images;
@@ -12,8 +12,8 @@ use holystone_core::state::State;
 
 pub(crate) use self::context::SweepContext;
 
-/// Performs all steps of a plan and says what became of each: those about images and those about log files one after the
-/// other, beginning with what the first plugin wished.
+/// Performs all steps of a plan and returns the outcome of each. The steps on images and the steps on log files run one
+/// group after the other, starting with the group that the first plugin proposed.
 pub(crate) async fn sweep(
     context: SweepContext<'_>,
     state: &State,

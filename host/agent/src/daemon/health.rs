@@ -1,4 +1,4 @@
-//! The status and the liveness of the daemon, which its loop publishes and its HTTP server answers with.
+//! The status and the liveness of the daemon, published by the loop and served over HTTP.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use holystone_core::daemon::status::Status;
 use super::metrics::Counters;
 use crate::http::Answers;
 
-/// How long the loop may take for one turn; it does nothing that takes long itself.
+/// The longest time that a live loop takes for one turn; the loop never blocks.
 const TURN: Duration = Duration::from_mins(1);
 
-/// The status of the daemon as it was last published.
+/// The last published status of the daemon.
 pub(crate) struct Health(Mutex<State>);
 
 struct State {
@@ -21,7 +21,7 @@ struct State {
 }
 
 impl Health {
-    /// Starts with this status.
+    /// Creates the record with this status.
     pub(crate) fn new(status: Status) -> Self {
         Self(Mutex::new(State { status, counters: Counters::default(), turned: Instant::now() }))
     }
@@ -33,12 +33,12 @@ impl Health {
         state.turned = Instant::now();
     }
 
-    /// Changes the counters.
+    /// Updates the counters.
     pub(crate) fn count(&self, count: impl FnOnce(&mut Counters)) {
         count(&mut self.lock().counters);
     }
 
-    /// Locks the state. A panic elsewhere leaves whole values behind.
+    /// Locks the state. A poisoned lock is still usable: a panic elsewhere leaves whole values behind.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,7 +67,7 @@ impl Answers for Health {
         for cleanup in &mut status.node_cleanups {
             cleanup.runs.truncate(runs);
         }
-        // Nothing in it cannot be written.
+        // Every status can be serialized.
         serde_json::to_string_pretty(&status).unwrap_or_default() + "\n"
     }
 }

@@ -1,9 +1,9 @@
 //! The records of the daemon in its directory: the progress of each manifest, and the reports of its runs.
 //!
-//! - `daemon.json`: by namespace and name, which ticks are done with, and what is to be tried again.
-//! - `run.NAMESPACE.NAME.TIME.json`: a run that is over, with its report.
+//! - `daemon.json`: by namespace and name, the ticks that are done and the runs to retry.
+//! - `run.NAMESPACE.NAME.TIME.json`: a finished run, with its report.
 //!
-//! What cannot be written is told and stops nothing: a full disk is exactly when a cleaner is wanted.
+//! A failed write is reported and stops nothing: a full disk is exactly when a cleaner is needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,12 +19,12 @@ use crate::run_records::{PROGRESS, file_name, is_run};
 
 /// The version of `daemon.json`.
 const FORMAT: u32 = 1;
-/// The most that is read of a file, in bytes.
+/// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 /// The largest report that is kept as a whole, in bytes.
 const MAX_REPORT: usize = 1 << 20;
 
-/// `daemon.json`.
+/// The content of `daemon.json`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Standings {
@@ -32,7 +32,7 @@ struct Standings {
     manifests: BTreeMap<String, Standing>,
 }
 
-/// A file with a run, as far as it is needed to know of it.
+/// The part of a run file that the daemon reads.
 #[derive(Debug, Deserialize)]
 struct RunFile {
     record: Record,
@@ -45,20 +45,20 @@ struct Kept {
     record: Record,
 }
 
-/// The state directory, as the daemon uses it.
+/// The records of the daemon, in memory and in its directory.
 #[derive(Debug)]
 pub(crate) struct RunHistory {
-    /// Absent when the disk has no room for a lock.
+    /// The directory and its lock; `None` when the disk had no room for them.
     directory: Option<(StateDir, Lock)>,
     standings: BTreeMap<String, Standing>,
     kept: BTreeMap<String, Vec<Kept>>,
 }
 
 impl RunHistory {
-    /// Opens the directory, and keeps other daemons away.
+    /// Opens the directory and locks it against other daemons.
     ///
     /// # Errors
-    /// When there is another daemon, or the directory cannot be used for another reason than a full disk.
+    /// When another daemon uses the directory, or it cannot be used for another reason than a full disk.
     pub(crate) fn open(path: &Path) -> Result<Self, StateDirError> {
         let directory = match StateDir::make(path).and_then(|directory| Ok((directory.lock_daemon()?, directory))) {
             Ok((lock, directory)) => Some((directory, lock)),
@@ -113,19 +113,19 @@ impl RunHistory {
         Ok(())
     }
 
-    /// Returns how a manifest stands; one that is new begins now.
+    /// Returns the progress of a manifest. A new manifest starts now.
     pub(crate) fn standing(&mut self, manifest: &str, now: Timestamp) -> Standing {
         *self.standings.entry(manifest.to_owned()).or_insert_with(|| Standing::new(now))
     }
 
-    /// Changes how a manifest stands, and writes it down.
+    /// Updates the progress of a manifest, and saves it if it has changed.
     pub(crate) fn set_standing(&mut self, manifest: &str, standing: Standing) {
         if self.standings.insert(manifest.to_owned(), standing) != Some(standing) {
             self.save();
         }
     }
 
-    /// Writes down how all manifests stand.
+    /// Saves the progress of all manifests.
     pub(crate) fn save(&self) {
         let Some((directory, _)) = &self.directory else { return };
         let standings = Standings { format: FORMAT, manifests: self.standings.clone() };
@@ -136,7 +136,7 @@ impl RunHistory {
         }
     }
 
-    /// Forgets manifests that are not among these, with their runs.
+    /// Removes the records of all manifests but these, with their runs.
     pub(crate) fn retain(&mut self, manifests: &BTreeSet<String>) {
         self.standings.retain(|name, _| manifests.contains(name));
         let gone: Vec<String> = self.kept.keys().filter(|name| !manifests.contains(*name)).cloned().collect();
@@ -147,7 +147,7 @@ impl RunHistory {
         }
     }
 
-    /// Keeps a run. A report that is too large is kept without its lists.
+    /// Stores a run. A report that is too large is stored without its lists.
     pub(crate) fn add(&mut self, record: Record, mut report: Value) {
         let name = record.node_cleanup.clone();
         let file = file_name(&record);
@@ -163,7 +163,7 @@ impl RunHistory {
         self.kept.entry(name).or_default().push(Kept { file, record });
     }
 
-    /// Forgets runs of a manifest that are over its limits, and those whose time is over.
+    /// Removes the runs of a manifest that exceed its history limits or its TTL.
     pub(crate) fn tidy(&mut self, manifest: &str, limits: HistoryLimits, ttl: Option<SignedDuration>, now: Timestamp) {
         let Some(kept) = self.kept.get_mut(manifest) else { return };
         let records: Vec<Record> = kept.iter().map(|kept| kept.record.clone()).collect();
@@ -174,7 +174,7 @@ impl RunHistory {
         }
     }
 
-    /// Returns the runs of a manifest that are kept, the oldest first.
+    /// Returns the stored runs of a manifest, oldest first.
     pub(crate) fn runs(&self, manifest: &str) -> impl DoubleEndedIterator<Item = (&str, &Record)> {
         self.kept.get(manifest).into_iter().flatten().map(|kept| (kept.file.as_str(), &kept.record))
     }

@@ -1,4 +1,4 @@
-//! What the daemon counts, in the text format of Prometheus.
+//! The counters of the daemon, in the text format of Prometheus.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(crate) struct Counters {
 
 #[derive(Clone, Debug, Default)]
 struct Counts {
-    /// By result.
+    /// Number of runs by result.
     runs: BTreeMap<RunResult, u64>,
     seconds: f64,
     removed: u64,
@@ -31,11 +31,11 @@ struct Counts {
 }
 
 impl Counters {
-    /// Counts a run that is over.
+    /// Adds a finished run.
     pub(crate) fn add(&mut self, record: &Record) {
         let counts = self.by_manifest.entry(record.node_cleanup.clone()).or_default();
         *counts.runs.entry(record.brief.outcome.result).or_default() += 1;
-        // A clock that was set back meanwhile makes no run shorter than nothing.
+        // A clock that was set back during the run must not give a negative duration.
         counts.seconds += record.started_at.duration_until(record.finished_at).as_secs_f64().max(0.0);
         counts.last = Some(record.finished_at);
         if let Some(totals) = &record.brief.outcome.logs {
@@ -52,17 +52,17 @@ impl Counters {
         counts.bytes = counts.bytes.saturating_add(totals.size_removed_bytes);
     }
 
-    /// Counts manifests that could not be used.
+    /// Counts a failed reload of the manifests.
     pub(crate) fn reload_failed(&mut self) {
         self.reloads_failed += 1;
     }
 
-    /// Forgets manifests that are no more.
+    /// Removes the counts of manifests that are gone.
     pub(crate) fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
         self.by_manifest.retain(|name, _| wanted(name));
     }
 
-    /// All of it, with what the status says.
+    /// Formats all counters, with the figures of the status.
     pub(crate) fn text(&self, status: &Status) -> String {
         let mut page = Page::default();
         page.family("holystone_build_info", "gauge", "Version of Holystone.");
@@ -150,7 +150,7 @@ impl Counters {
     }
 }
 
-/// Name, type, help, and the figure.
+/// A metric family: name, type, help text, and the function that reads its value.
 type Family = (&'static str, &'static str, &'static str, fn(&Counts) -> Option<f64>);
 
 #[cfg(test)]

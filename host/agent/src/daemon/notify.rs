@@ -1,4 +1,4 @@
-//! What systemd is told: readiness, reloads, the end, and signs of life. Without systemd nothing is sent.
+//! Notifications to systemd: readiness, reloads, stopping and watchdog pings. Without systemd, none is sent.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
@@ -11,12 +11,12 @@ use rustix::time::{ClockId, clock_gettime};
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     socket: Option<UnixDatagram>,
-    /// How often it wants a sign of life.
+    /// The watchdog interval of the service manager, if it has one.
     watchdog: Option<Duration>,
 }
 
 impl Notifier {
-    /// As the environment says (`NOTIFY_SOCKET`, `WATCHDOG_USEC`).
+    /// Reads the socket and the watchdog interval from the environment (`NOTIFY_SOCKET`, `WATCHDOG_USEC`).
     pub(crate) fn from_environment() -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let socket = variable("NOTIFY_SOCKET").and_then(|name| match connect(&name) {
@@ -31,7 +31,7 @@ impl Notifier {
         Self { watchdog: watchdog.filter(|time| own && socket.is_some() && !time.is_zero()), socket }
     }
 
-    /// How long at most until the next [`Notifier::alive`]: twice as often as is asked for.
+    /// Returns the longest time until the next [`Notifier::alive`]: half the watchdog interval.
     pub(crate) fn beat(&self) -> Option<Duration> {
         self.watchdog.map(|time| time / 2)
     }
@@ -64,7 +64,7 @@ impl Notifier {
     }
 }
 
-/// A name that begins with @ is no path, but one in the abstract namespace.
+/// Connects to the socket. A name that begins with `@` is in the abstract namespace, not a path.
 fn connect(name: &str) -> io::Result<UnixDatagram> {
     let address = match name.strip_prefix('@') {
         Some(name) => SocketAddr::from_abstract_name(name)?,
@@ -72,7 +72,7 @@ fn connect(name: &str) -> io::Result<UnixDatagram> {
     };
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&address)?;
-    // Nobody there to listen is no reason to wait.
+    // A service manager that does not read must not block the daemon.
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

@@ -13,20 +13,20 @@ use crate::manifests::{Checked, Manifests};
 use crate::plugins::CacheDir;
 use crate::policy::{Overrides, Policy};
 
-/// A manifest that the daemon runs by.
+/// A manifest that the daemon carries out.
 #[derive(Clone, Debug)]
 pub(crate) struct ScheduledCleanup {
-    /// Namespace and name.
+    /// Namespace and name of the manifest.
     pub(crate) name: String,
     pub(crate) policy: Policy,
     pub(crate) duty: Duty,
-    /// How many runs to keep.
+    /// The number of runs to keep.
     pub(crate) limits: HistoryLimits,
-    /// How long to keep them.
+    /// The time to keep finished runs.
     pub(crate) ttl: Option<SignedDuration>,
 }
 
-/// Where manifests come from, and what this machine adds to them.
+/// The source of the manifests, and the settings that this machine adds to them.
 #[derive(Clone, Debug)]
 pub(crate) struct ManifestSource {
     pub(crate) manifests: Manifests,
@@ -34,27 +34,27 @@ pub(crate) struct ManifestSource {
     pub(crate) overrides: Overrides,
     /// The name of this machine.
     pub(crate) node_name: String,
-    /// How much later than its ticks this machine may start.
+    /// The longest delay of scheduled starts on this machine.
     pub(crate) jitter: Duration,
-    /// Interval between two measurements of disks, if the command line sets one.
+    /// The interval between two measurements of disks, if the command line sets one.
     pub(crate) watch_interval: Option<Duration>,
 }
 
-/// The identities of files, by which a change is noticed.
+/// The identities of files, compared to notice a change.
 pub(crate) type Fingerprint = Vec<(PathBuf, Option<(u64, u64, u64, i64, i64)>)>;
 
 impl ManifestSource {
     /// Reads all manifests and checks them, with their plugins.
     ///
     /// # Errors
-    /// With everything that is wrong.
+    /// With all problems together.
     pub(crate) async fn read(&self) -> anyhow::Result<Vec<ScheduledCleanup>> {
         let checked = self.manifests.read(&self.overrides, &self.cache).await?;
         checked.into_iter().map(|Checked { manifest, policy, .. }| self.scheduled(&manifest, policy)).collect()
     }
 
     fn scheduled(&self, manifest: &NodeCleanup, mut policy: Policy) -> anyhow::Result<ScheduledCleanup> {
-        // Another run comes, be it by the schedule or because the disk is full.
+        // A later run follows, by the schedule or because the disk is full, so images of unknown age can wait.
         policy.rails.unknown_is_young = true;
         let name = manifest.full_name();
         let jitter = SignedDuration::try_from(self.jitter).unwrap_or(SignedDuration::MAX);
@@ -64,7 +64,7 @@ impl ManifestSource {
         Ok(ScheduledCleanup { name, policy, duty, limits: manifest.history(), ttl })
     }
 
-    /// Says what of the command line has no effect with these manifests.
+    /// Lists the flags that have no effect with these manifests.
     pub(crate) fn without_effect(&self, cleanups: &[ScheduledCleanup]) -> Vec<String> {
         let mut notices = Vec::new();
         if !self.jitter.is_zero() && cleanups.iter().all(|cleanup| cleanup.duty.timetable.is_none()) {
@@ -76,8 +76,8 @@ impl ManifestSource {
         notices
     }
 
-    /// Looks at the files. Names are resolved each time, so that a link that is set to another file is noticed: so
-    /// Kubernetes replaces what it mounts.
+    /// Reads the identities of the files. Links are resolved each time, so that a link to another file is noticed:
+    /// Kubernetes replaces mounted files that way.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let look = |path: PathBuf| {
             let metadata = std::fs::metadata(&path).ok();

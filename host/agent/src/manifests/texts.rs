@@ -1,4 +1,4 @@
-//! The texts that manifests are read from, and their files.
+//! The texts of manifests, and their files.
 
 use std::path::{Path, PathBuf};
 
@@ -8,20 +8,20 @@ use holystone_core::{digest, text};
 use crate::error::UsageError;
 use crate::files;
 
-/// The length of a digest as it is shown.
+/// The shown length of a digest.
 const SHOWN_OF_DIGEST: usize = "sha256:".len() + 16;
-/// What the name of a file has to end in, for it to be read from a directory.
+/// The extensions of the files that are read from a directory.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// The extension of a plugin's config schema, which is not read from a directory either.
+/// The extension of a plugin's config schema, which is not read from a directory.
 const SCHEMA_ENDING: &str = ".schema.json";
 
-/// A text with manifests, and the directory that relative paths in it start at.
+/// A text with manifests, and the directory that its relative paths start at.
 pub(super) struct ManifestFile {
     pub(super) origin: String,
     directory: PathBuf,
     text: String,
-    /// Found in a directory, and not named by itself.
+    /// Set when the file was found in a directory and not named itself.
     is_listed: bool,
 }
 
@@ -31,10 +31,10 @@ impl ManifestFile {
     }
 }
 
-/// Reads every file that may hold manifests. `digest` is that which the one file must have.
+/// Reads every file that may hold manifests. `digest` is the digest that the one file must have.
 ///
 /// # Errors
-/// When one cannot be read at all, as wrong usage.
+/// When a file cannot be read at all, or has another digest, as wrong usage.
 pub(super) fn read_all(filenames: &[PathBuf], digest: Option<&str>) -> anyhow::Result<Vec<ManifestFile>> {
     let mut files = Vec::new();
     for path in filenames {
@@ -57,7 +57,7 @@ pub(super) fn read_all(filenames: &[PathBuf], digest: Option<&str>) -> anyhow::R
     Ok(files)
 }
 
-/// Lists the files that manifests are read from now; what cannot be read is left out.
+/// Lists the files that manifests are read from now, without standard input.
 pub(super) fn paths(filenames: &[PathBuf]) -> Vec<PathBuf> {
     let of = |path: &PathBuf| match entries(path) {
         Ok(Entries { manifests, .. }) => manifests,
@@ -66,8 +66,8 @@ pub(super) fn paths(filenames: &[PathBuf]) -> Vec<PathBuf> {
     filenames.iter().filter(|path| path.as_os_str() != "-").flat_map(of).collect()
 }
 
-/// Reads the documents of these files. What else lies in a directory is skipped with a note; a directory with nothing but
-/// that is a problem.
+/// Parses the documents of these files. Other documents in a directory are skipped with a note; if there are only such
+/// documents, that is a problem.
 pub(super) fn drafts(files: &[ManifestFile]) -> (Vec<Draft<'_>>, Vec<Problem>) {
     let texts: Vec<Text<'_>> = files.iter().map(ManifestFile::as_text).collect();
     let notes = manifest::skipped(&texts);
@@ -81,13 +81,13 @@ pub(super) fn drafts(files: &[ManifestFile]) -> (Vec<Draft<'_>>, Vec<Problem>) {
     (drafts, problems)
 }
 
-/// Returns the directory that relative paths in a text start at.
+/// Returns the directory that relative paths of a text start at.
 pub(super) fn directory_of<'a>(origin: &str, files: &'a [ManifestFile]) -> &'a Path {
     let file = files.iter().find(|file| file.origin == origin);
     file.map_or(Path::new("."), |file| &file.directory)
 }
 
-/// Sorts problems as they stand in the files.
+/// Sorts problems by file and line.
 pub(super) fn in_order(mut problems: Vec<Problem>, files: &[ManifestFile]) -> Vec<Problem> {
     let place = |problem: &Problem| files.iter().position(|file| file.origin == problem.origin);
     problems.sort_by_key(|problem| (place(problem), problem.line));
@@ -106,8 +106,8 @@ fn file(origin: String, directory: &Path, bytes: Result<Vec<u8>, files::FileErro
     Ok(ManifestFile { origin, directory: directory.to_owned(), text, is_listed: false })
 }
 
-/// Refuses every file but one with this digest. In a pod a ConfigMap may have been put in the place of the one that it
-/// was made for.
+/// Checks that there is a single file, with this digest. In a pod, another ConfigMap may have replaced the intended
+/// one.
 fn is_the_one(files: &[ManifestFile], digest: &str) -> anyhow::Result<()> {
     let [file] = files else {
         let problem = format!("--manifest-digest is about one file, and -f names {}", files.len());
@@ -117,7 +117,7 @@ fn is_the_one(files: &[ManifestFile], digest: &str) -> anyhow::Result<()> {
     if found == digest {
         return Ok(());
     }
-    // A termination message has few bytes.
+    // A termination message has room for few bytes.
     let short = |digest: &str| digest.chars().take(SHOWN_OF_DIGEST).collect::<String>();
     let problem = format!(
         "-f: {} was changed: --manifest-digest asks for {}…, and it has {}…; nothing is done; on a cluster, delete the \
@@ -133,11 +133,12 @@ fn is_the_one(files: &[ManifestFile], digest: &str) -> anyhow::Result<()> {
 #[derive(Default)]
 struct Entries {
     manifests: Vec<PathBuf>,
-    /// Schemas of the configs of plugins, which lie beside the plugins.
+    /// Schemas of plugin configs, which lie beside the plugins.
     schemas: Vec<PathBuf>,
 }
 
-/// Sorts the files of a directory. What Kubernetes mounts has hidden entries besides.
+/// Lists the manifests and the schemas of a directory. Hidden entries, which every volume that Kubernetes mounts has,
+/// are skipped.
 fn entries(directory: &Path) -> anyhow::Result<Entries> {
     let unreadable =
         |error: std::io::Error| UsageError::new(format!("-f: {} cannot be read: {error}", directory.display()));
@@ -165,9 +166,9 @@ fn entries(directory: &Path) -> anyhow::Result<Entries> {
     Ok(entries)
 }
 
-/// Says whether the plugin that a schema belongs to lies beside it.
+/// Returns whether the plugin of a schema lies beside it.
 fn has_component(schema: &Path) -> bool {
-    // From cleaner.schema.json over cleaner.schema to cleaner.wasm.
+    // First `cleaner.schema`, then `cleaner.wasm`.
     schema.with_extension("").with_extension("wasm").exists()
 }
 

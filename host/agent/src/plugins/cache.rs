@@ -1,21 +1,21 @@
-//! Where compiled plugins are kept from run to run.
+//! The cache of compiled plugins, kept from run to run.
 
 use std::path::{Path, PathBuf};
 
 use holystone_runtime::{CacheError, Engine, EngineError, Worker};
 
-/// The place of compiled plugins.
+/// The location of compiled plugins.
 #[derive(Clone, Debug)]
 pub enum CacheDir {
-    /// The usual directory, if it is of use.
+    /// The default directory, if it can be used.
     Usual,
     /// This directory.
     At(PathBuf),
-    /// None: plugins are compiled at each run.
+    /// A run without a cache: plugins are compiled each time.
     Nowhere,
 }
 
-/// Makes an engine that compiles plugins, or takes them from the cache.
+/// Creates an engine that compiles plugins, or takes them from the cache.
 pub(super) fn engine(cache: &CacheDir) -> anyhow::Result<Engine> {
     let engine = |cache: Option<&Path>| Engine::new(cache, Worker::this_program());
     match cache {
@@ -36,7 +36,7 @@ pub(super) fn engine(cache: &CacheDir) -> anyhow::Result<Engine> {
     Ok(engine(None)?)
 }
 
-/// Returns the directory of compiled plugins that is used by default.
+/// Returns the default directory of compiled plugins.
 pub(crate) fn usual_cache() -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return Some(Path::new("/var/lib/holystone/cache").to_owned());

@@ -1,8 +1,8 @@
-//! What is wrong with the plugins of a manifest, told before anything runs: one that is not there, a config that does
-//! not fit the plugin's JSON Schema, a config that the plugin itself finds a problem with.
+//! Checks of a manifest's plugins before anything runs: a missing plugin, a config that does not fit the plugin's JSON
+//! Schema, a config that the plugin itself rejects.
 //!
-//! Both look at the same fields. Where the plugin has something to say about a field its words count, because they say
-//! more; the schema tells the rest.
+//! Schema and plugin check the same fields. If the plugin reports a problem with a field, its message replaces that of
+//! the schema, because it says more; the schema covers the other fields.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,23 +21,23 @@ use super::loaded::LoadedPlugin;
 use super::source::{Schema, Source};
 use crate::builtin;
 
-/// How many problems a schema may have with one config.
+/// The largest number of problems that a schema reports about one config.
 const MOST: usize = 20;
-/// What checking a config against the schema of a plugin may take, besides the plugin's own time: a few lines of
-/// schema can ask for more than any machine has.
+/// The memory limit of checking a config against the schema of a plugin, in bytes; the time limit is that of the
+/// plugin. A few lines of schema can ask for more than any machine has.
 const SCHEMA_MEMORY: u64 = 128 << 20;
-/// How many bytes the problems may have that are found.
+/// The largest size of the reported problems, in bytes.
 const PROBLEMS: usize = 1 << 20;
 
 /// The task of a worker process that checks a config against an untrusted schema.
 pub const SCHEMA: Task = Task { name: "schema", prepare: checker };
 
-/// A problem with what a manifest says of a plugin.
+/// A problem with a plugin of a manifest or of flags.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ConfigProblem {
-    /// Which plugin, counted from 0.
+    /// The index of the plugin, counted from 0.
     pub(crate) plugin: usize,
-    /// The field of the plugin, for example `config.keepLast`; `source` wherever it comes from.
+    /// The field of the plugin, for example `config.keepLast`; `source` for every kind of source.
     pub(crate) path: String,
     pub(crate) message: String,
     pub(crate) found: Option<String>,
@@ -50,7 +50,7 @@ impl ConfigProblem {
     }
 }
 
-/// Finds everything that is wrong with these plugins and their configs.
+/// Finds all problems with these plugins and their configs.
 pub(crate) async fn config_problems(loaded: &[LoadedPlugin]) -> Vec<ConfigProblem> {
     let mut all = Vec::new();
     for (plugin, one) in loaded.iter().enumerate() {
@@ -59,13 +59,13 @@ pub(crate) async fn config_problems(loaded: &[LoadedPlugin]) -> Vec<ConfigProble
     all
 }
 
-/// Returns whether this is a plugin that comes with Holystone and was not granted what it looks at.
+/// Returns whether this is a plugin that comes with Holystone and was not granted a capability that it uses.
 pub(crate) fn is_denied_builtin(one: &LoadedPlugin) -> bool {
     let is_denied = one.plugin.as_ref().is_err_and(|error| error.reason == Reason::CapabilityDenied);
     is_denied && matches!(one.source, Source::Builtin(_))
 }
 
-/// Says which capabilities a plugin looks at and is not granted.
+/// Reports the capabilities that a plugin uses and is not granted.
 pub(crate) fn denied(one: &LoadedPlugin, granted: &[Capability]) -> Option<ConfigProblem> {
     let uses = one.plugin.as_ref().map_or(&[][..], Plugin::uses);
     let missing: Vec<&str> =
@@ -81,14 +81,14 @@ async fn of_one(one: &LoadedPlugin) -> Vec<ConfigProblem> {
         Err(error) if error.reason == Reason::FetchFailed => return vec![not_there(&one.source, error)],
         Err(error) => Err(error.clone()),
     };
-    // What else fails is no matter of the manifest: the plugin fails in the run as well, and is told of there.
+    // Other failures do not concern the manifest: the plugin fails in the run as well, and the run reports it.
     merged(schema, problems.unwrap_or_default().into_iter().map(by_plugin).collect())
 }
 
 fn not_there(source: &Source, error: &PluginError) -> ConfigProblem {
     let suggestion = match source {
         Source::Builtin(name) => text::closest(name, builtin::names()).map(str::to_owned),
-        // A builtin without its `builtin:`.
+        // The user may have named a builtin without `builtin:`.
         Source::File(path) => {
             let name = path.to_str().filter(|name| !name.contains('/')).unwrap_or_default();
             text::closest(name, builtin::names()).map(|name| format!("builtin:{name}"))
@@ -125,7 +125,7 @@ async fn by_schema(source: &Source, config: &str, time: Duration) -> Vec<ConfigP
     }
 }
 
-/// The worker's part: gets ready. Hash tables ask for random bytes once, which a worker cannot do later.
+/// Prepares a worker for the check. Hash tables ask for random bytes once, here before the worker gives up its rights.
 #[allow(clippy::unnecessary_wraps, reason = "other tasks fail to get ready")]
 fn checker(_: usize) -> Result<Prepared, String> {
     judge(r#"{"type":"object"}"#, "", "{}");
@@ -159,7 +159,7 @@ fn judge(text: &str, place: &str, config: &str) -> Vec<ConfigProblem> {
 }
 
 fn violations(validator: &Validator, schema: &Value, config: &str) -> Vec<ConfigProblem> {
-    // The config was made from a manifest, so it is JSON.
+    // The configs of manifests and of flags have been parsed, so they are JSON.
     let config: Value = serde_json::from_str(config).unwrap_or_default();
     let mut found: Vec<ConfigProblem> =
         validator.iter_errors(&config).flat_map(|error| violation(&error, schema, &config)).take(MOST).collect();
@@ -197,7 +197,7 @@ fn unknown(path: &str, name: &str, known: &[&str]) -> ConfigProblem {
     ConfigProblem { suggestion, ..ConfigProblem::new(path, message) }
 }
 
-/// The fields that the schema has where a violation is.
+/// Returns the fields that the schema has at the place of a violation.
 fn known_fields<'a>(error: &ValidationError<'_>, schema: &'a Value) -> Vec<&'a str> {
     let keyword = error.schema_path().as_str();
     let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
@@ -205,7 +205,7 @@ fn known_fields<'a>(error: &ValidationError<'_>, schema: &'a Value) -> Vec<&'a s
     fields.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
 }
 
-/// From a JSON Pointer to a path as it is written everywhere else.
+/// Converts a JSON Pointer to a path in the notation of all other messages.
 pub(super) fn path_of(pointer: &str, config: &Value) -> String {
     let mut path = "config".to_owned();
     let mut value = Some(config);
@@ -223,9 +223,9 @@ pub(super) fn path_of(pointer: &str, config: &Value) -> String {
     path
 }
 
-/// Both, without what the schema says about fields that the plugin has spoken of.
+/// Merges the problems of schema and plugin, without those of the schema about fields that the plugin reports.
 fn merged(schema: Vec<ConfigProblem>, plugin: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
-    // Of the config as a whole a schema can only say that some alternative is not met.
+    // About the config as a whole, a schema can only say that some alternative is not met.
     let more = !plugin.is_empty() || schema.iter().any(|problem| within(&problem.path, "config"));
     let covered = |problem: &ConfigProblem| {
         let about = |other: &ConfigProblem| other.path == problem.path || within(&other.path, &problem.path);

@@ -1,4 +1,4 @@
-//! Plugins and their configs as flags name them.
+//! Plugins and their configs, as named by flags.
 
 use std::path::Path;
 
@@ -21,8 +21,8 @@ pub(crate) fn specs(plugins: &[String], configs: &[String]) -> anyhow::Result<Ve
     Ok(sources.zip(configs).map(|(source, config)| PluginSpec::of_flag(source, config)).collect())
 }
 
-/// Reads a config, given as JSON or as @FILE. Plugins get the text as it is: read and written again, a field that is
-/// given twice would quietly lose one of its values.
+/// Reads a config, given as JSON or as @FILE. Plugins get the unchanged text: parsing and writing it again would
+/// silently drop one of two values of a duplicate field.
 fn read_config(argument: &str) -> anyhow::Result<String> {
     let (text, origin) = match argument.strip_prefix('@') {
         Some(path) => {
@@ -35,7 +35,7 @@ fn read_config(argument: &str) -> anyhow::Result<String> {
     };
     let checked: Result<IgnoredAny, _> = serde_json::from_str(&text);
     let Err(error) = checked else { return Ok(text) };
-    // YAML says the same with fewer quotes; a field that is given twice is an error in it.
+    // YAML needs fewer quotes, and reports a duplicate field as an error.
     if let Ok(config) = serde_saphyr::from_str::<serde_json::Value>(&text)
         && config.is_object()
     {

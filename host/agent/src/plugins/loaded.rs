@@ -1,4 +1,4 @@
-//! Loading the plugins of one run, and asking them in the order given.
+//! Loading of the plugins of one run, and asking them in the given order.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::cache::{self, CacheDir};
 use super::source::Source;
 use super::spec::PluginSpec;
 
-/// A plugin that could be loaded, or why not, with its config.
+/// A loaded plugin, or the error of loading it, with its config.
 #[derive(Clone)]
 pub(crate) struct LoadedPlugin {
     pub(super) name: String,
@@ -25,10 +25,11 @@ pub(crate) struct LoadedPlugin {
     on_failure: OnFailure,
 }
 
-/// Loads the chosen plugins, all at once: compiling takes a while, and one that takes for ever holds up no other.
+/// Loads the chosen plugins concurrently: compiling takes a while, and a plugin that never finishes must not hold up
+/// the others.
 ///
 /// # Errors
-/// When no engine can be made. A plugin that cannot be loaded is not an error here.
+/// When no engine can be created. A plugin that cannot be loaded is not an error here.
 pub(crate) async fn load(specs: &[PluginSpec], cache: &CacheDir) -> anyhow::Result<Vec<LoadedPlugin>> {
     let engine = cache::engine(cache)?;
     // Dropping the set ends its tasks, and with them their workers.
@@ -47,9 +48,9 @@ pub(crate) async fn load(specs: &[PluginSpec], cache: &CacheDir) -> anyhow::Resu
 
 /// The answers of all plugins together.
 pub(crate) struct Proposed {
-    /// One for each plugin, in their order.
+    /// The result of each plugin, in order.
     pub(crate) runs: Vec<PluginRun>,
-    /// Those of the plugins that did not fail.
+    /// The proposals of the plugins that did not fail.
     pub(crate) proposals: Vec<Proposal>,
     /// The notices of plugins for the operator, each after the plugin's name.
     pub(crate) notices: Vec<String>,
@@ -58,8 +59,7 @@ pub(crate) struct Proposed {
 /// Asks each plugin for its proposal.
 ///
 /// # Errors
-/// When not one plugin has an answer, or one has none without which the run must not take place: then nothing has been
-/// decided.
+/// When no plugin answers, or a plugin fails whose `onFailure` is `FailRun`: then nothing has been decided.
 pub(crate) async fn propose(loaded: &[LoadedPlugin], view: View) -> anyhow::Result<Proposed> {
     let view = Arc::new(view);
     let mut proposed = Proposed { runs: Vec::new(), proposals: Vec::new(), notices: Vec::new() };
@@ -106,7 +106,7 @@ impl LoadedPlugin {
         Self { name, source, plugin, config, limits, on_failure }
     }
 
-    /// Returns what it looks at of a node; nothing when it could not be loaded.
+    /// Returns the capabilities that the plugin uses; `None` when it could not be loaded.
     pub(crate) fn uses(&self) -> Option<&[Capability]> {
         self.plugin.as_ref().ok().map(Plugin::uses)
     }

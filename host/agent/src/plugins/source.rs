@@ -1,4 +1,4 @@
-//! Where a plugin comes from: its bytes, and the JSON Schema of its config.
+//! The source of a plugin: its bytes, and the JSON Schema of its config.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use holystone_runtime::limits::MAX_COMPONENT;
 use crate::builtin::{self, Builtin};
 use crate::files;
 
-/// Where a plugin comes from.
+/// The source of a plugin.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    /// It is in the binary, by this name.
+    /// The name of a builtin, which is in the binary.
     Builtin(String),
-    /// It is in this file.
+    /// The path of a component.
     File(PathBuf),
 }
 
 impl Source {
-    /// Reads what a user gives for one: `builtin:NAME`, or a path.
+    /// Parses the value of a flag: `builtin:NAME`, or a path.
     pub(crate) fn parse(text: &str) -> Self {
         match text.strip_prefix("builtin:") {
             Some(name) => Self::Builtin(name.to_owned()),
@@ -27,10 +27,10 @@ impl Source {
         }
     }
 
-    /// A name for reports: that of the builtin, or that of the file without its ending.
+    /// Returns a name for reports: that of the builtin, or that of the file without its extension.
     pub(crate) fn name(&self) -> String {
         match self {
-            // Whole: confirmations and reports tell plugins apart by it.
+            // The name is not shortened, because confirmations and reports distinguish plugins by it.
             Self::Builtin(name) => text::escaped(name).into_owned(),
             Self::File(path) => {
                 text::escaped(&path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy()).into_owned()
@@ -38,7 +38,7 @@ impl Source {
         }
     }
 
-    /// What it is, for people.
+    /// Formats the source for people.
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Builtin(name) => format!("builtin:{}", text::shown(name)),
@@ -46,10 +46,10 @@ impl Source {
         }
     }
 
-    /// The component.
+    /// Reads the component.
     ///
     /// # Errors
-    /// When it cannot be had, with a sentence that says why.
+    /// When the component cannot be read, with a sentence that says why.
     pub(crate) fn bytes(&self) -> Result<Cow<'static, [u8]>, String> {
         match self {
             Self::Builtin(name) => {
@@ -64,7 +64,8 @@ impl Source {
         }
     }
 
-    /// JSON Schema of the config: a builtin has one in the binary, `cleaner.wasm` in `cleaner.schema.json` beside it.
+    /// Reads the JSON Schema of the config: a builtin has one in the binary, `cleaner.wasm` in `cleaner.schema.json`
+    /// beside it.
     ///
     /// # Errors
     /// When there is one that cannot be read, with a sentence that says why.
@@ -90,7 +91,7 @@ impl Source {
 /// The JSON Schema of a config, unparsed.
 pub(crate) struct Schema {
     pub(crate) text: Cow<'static, str>,
-    /// Where it stands, for people.
+    /// The location of the schema, for people.
     pub(crate) place: String,
 }
 

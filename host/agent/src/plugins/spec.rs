@@ -1,30 +1,30 @@
-//! A plugin that was chosen, and what it is given.
+//! A chosen plugin, with its source, config, capabilities and limits.
 
 use holystone_core::manifest::{self, OnFailure};
 use holystone_runtime::{Capability, Engine, Grants, Limits, Plugin, PluginError, Reason};
 
 use super::source::Source;
 
-/// The capabilities of a plugin that flags name, unless they say otherwise.
+/// The default capabilities of a plugin that flags name.
 const GRANTS: [Capability; 4] = [Capability::Images, Capability::Containers, Capability::Pods, Capability::Logs];
 
-/// A plugin that an operator has chosen, and what it is given.
+/// A plugin that an operator has chosen, and its settings.
 #[derive(Clone, Debug)]
 pub(crate) struct PluginSpec {
-    /// Its name in reports.
+    /// The plugin's name in reports.
     pub(crate) name: String,
     pub(crate) source: Source,
-    /// The digest that its bytes must have.
+    /// The digest that the plugin's bytes must have.
     pub(crate) digest: Option<String>,
     pub(crate) grants: Grants,
-    /// JSON text.
+    /// The config, as JSON text.
     pub(crate) config: String,
     pub(crate) limits: Limits,
     pub(crate) on_failure: OnFailure,
 }
 
 impl PluginSpec {
-    /// Makes the spec of a plugin that a flag names.
+    /// Builds the spec of a plugin that a flag names.
     pub(crate) fn of_flag(source: Source, config: String) -> Self {
         Self {
             name: source.name(),
@@ -37,7 +37,7 @@ impl PluginSpec {
         }
     }
 
-    /// Makes the spec of a plugin of a manifest.
+    /// Builds the spec of a plugin of a manifest.
     pub(crate) fn of_manifest(plugin: &manifest::Plugin, source: Source) -> Self {
         let timeout = plugin.limits.timeout.get().unsigned_abs();
         let memory = usize::try_from(plugin.limits.memory.get()).unwrap_or(usize::MAX);
@@ -52,13 +52,13 @@ impl PluginSpec {
         }
     }
 
-    /// Makes a spec that grants every capability, to ask a plugin about a config.
+    /// Builds a spec that grants every capability, to ask a plugin about a config.
     pub(crate) fn for_questions(name: &str, source: Source) -> Self {
         let grants = Capability::ALL.into_iter().collect();
         Self { name: name.to_owned(), grants, ..Self::of_flag(source, "{}".to_owned()) }
     }
 
-    /// Loads the plugin, once its digest has been compared.
+    /// Compares the digest of the plugin and loads it.
     pub(super) async fn plugin(&self, engine: &Engine) -> Result<Plugin, PluginError> {
         let fail = |reason, message| PluginError { plugin: self.name.clone(), reason, message };
         let bytes = self.source.bytes().map_err(|problem| fail(Reason::FetchFailed, problem))?;

@@ -1,4 +1,4 @@
-//! The check of what plugins look at against what a policy has for them: log roots, and a container runtime.
+//! The check of the capabilities that plugins use against the supplies of a policy: log roots, and a container runtime.
 
 use holystone_core::manifest::field_path;
 use holystone_core::text::{self, shown};
@@ -9,23 +9,24 @@ use super::config::ConfigProblem;
 use super::loaded::LoadedPlugin;
 use super::source::Source;
 
-/// The format by which a JSON Schema says that a text names a log root.
+/// The `format` by which a JSON Schema marks a text as the name of a log root.
 const LOG_ROOT: &str = "log-root";
-/// The most references to other parts of a schema that are followed from one place.
+/// The largest number of references that are followed from one place of a schema.
 const HOPS: usize = 16;
 
-/// The things that a policy has for its plugins to look at.
+/// The supplies of a policy for its plugins to look at.
 pub(crate) struct Supplies<'a> {
-    /// The names of its log roots.
+    /// The names of the log roots.
     pub(crate) log_roots: Vec<&'a str>,
-    /// Whether a container runtime is asked.
+    /// Set when the policy has a container runtime.
     pub(crate) has_runtime: bool,
     /// The advice on adding a log root.
     pub(crate) add_log_root: &'a str,
 }
 
 impl Supplies<'_> {
-    /// Finds what can never have an effect: plugins without anything to look at, and names of log roots that are none.
+    /// Finds settings that can never have an effect: plugins without anything to look at, and unknown names of log
+    /// roots.
     pub(crate) fn problems(&self, loaded: &[LoadedPlugin]) -> Vec<ConfigProblem> {
         let of_one = |(plugin, one): (usize, &LoadedPlugin)| {
             let lacking = self.lacking(one).map(|message| ConfigProblem::new("source", message));
@@ -35,13 +36,13 @@ impl Supplies<'_> {
         loaded.iter().enumerate().flat_map(of_one).collect()
     }
 
-    /// Says why a plugin could never wish anything.
+    /// Explains why a plugin could never propose anything.
     fn lacking(&self, one: &LoadedPlugin) -> Option<String> {
         let uses = one.plugin.as_ref().map_or(&[][..], Plugin::uses);
         let any = |wanted: &[Capability]| uses.iter().any(|used| wanted.contains(used));
         let logs = any(&[Capability::Logs, Capability::LogContent]);
         let images = any(&[Capability::Images, Capability::Containers]);
-        // Another plugin may look at pods where there are any, and do without.
+        // A plugin that is no builtin may use pods if there are any, and otherwise do without.
         let needs_pods = matches!(one.source, Source::Builtin(_)) && any(&[Capability::Pods]);
         let no_runtime = "no container runtime is asked";
         if logs && !images && self.log_roots.is_empty() {
@@ -55,9 +56,9 @@ impl Supplies<'_> {
         }
     }
 
-    /// Finds texts in a config that, by its schema, name log roots, and name none of these.
+    /// Finds texts in a config that its schema marks as names of log roots and that name no log root of the policy.
     fn unknown_log_roots(&self, one: &LoadedPlugin) -> Vec<ConfigProblem> {
-        // Without any log root that is the problem, and not the name.
+        // If there is no log root at all, that is the problem, and not the name.
         let schema = if self.log_roots.is_empty() { None } else { one.source.schema().ok().flatten() };
         let schema: Option<Value> = schema.and_then(|schema| serde_json::from_str(&schema.text).ok());
         let (Some(schema), Ok(config)) = (schema, serde_json::from_str::<Value>(&one.config)) else {
@@ -79,7 +80,7 @@ impl Supplies<'_> {
     }
 }
 
-/// Gathers the texts in a value that a part of a schema says are names of log roots, with their paths.
+/// Collects the texts in a value that a part of a schema marks as names of log roots, with their paths.
 fn log_root_names(whole: &Value, part: &Value, value: &Value, path: &str, named: &mut Vec<(String, String)>) {
     let part = referred(whole, part);
     match value {
@@ -98,7 +99,7 @@ fn log_root_names(whole: &Value, part: &Value, value: &Value, path: &str, named:
     }
 }
 
-/// Follows references within a schema.
+/// Resolves references within a schema.
 fn referred<'a>(whole: &'a Value, mut part: &'a Value) -> &'a Value {
     for _ in 0..HOPS {
         let Some(pointer) = part["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')) else { break };

@@ -1,4 +1,4 @@
-//! From a plan to a report: what comes before, during and after the sweep.
+//! Execution of a plan: the steps before, during and after the sweep, up to the report.
 
 use holystone_core::guard::Plan;
 use holystone_core::report::{Outcome, PlanReport, Report};
@@ -12,8 +12,8 @@ use crate::stop::Stop;
 use crate::stopwatch::Stopwatch;
 use crate::sweep::{self, SweepContext};
 
-/// Carries out a plan and reports. The state is written twice: before the first removal, so that a run that is cut
-/// off is known to the next one, and at the end.
+/// Carries out a plan and returns the report. The state is written before the first removal, so that the next run can
+/// report an interrupted one, and again at the end.
 pub(crate) async fn carry_out(
     context: SweepContext<'_>,
     planned: PlanReport,
@@ -31,7 +31,7 @@ pub(crate) async fn carry_out(
     }
     let (swept, log_swept) = sweep::sweep(context, &locked.state, &planned).await;
     clock.lap("sweep");
-    // After a failure a file may still be under its other name.
+    // After a failure, a file may still have the name by which it was taken aside.
     let log_outcomes_are_certain = !log_swept.outcomes.iter().any(Outcome::is_failure);
     let after = filesystems(context.node, context.stop).await;
     let mut report = Report::new(planned, (swept, log_swept), context.node.clock.now(), after, clock.laps());
@@ -46,7 +46,8 @@ pub(crate) async fn carry_out(
     report
 }
 
-/// Says what the runtime kept, which is no failure but has to be seen.
+/// Reports the images that the runtime kept although it said that it removed them. That is no failure, but the user has
+/// to see it.
 fn kept_notice(report: &Report) -> Option<String> {
     match report.kept().count() {
         0 => None,

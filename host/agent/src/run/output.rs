@@ -7,9 +7,9 @@ use crate::error::UsageError;
 
 /// The result of a run.
 pub enum RunOutput {
-    /// Its mode is not to remove anything.
+    /// The plan of a run in the mode `DryRun`.
     Planned(Box<PlanReport>),
-    /// It has removed what it could.
+    /// The report of a run in the mode `Enforce`.
     Swept(Box<Report>),
 }
 
@@ -22,7 +22,7 @@ impl RunOutput {
         }
     }
 
-    /// Summarises it in a sentence.
+    /// Explains in a sentence why nothing was removed, or why the sweep ended early; `None` otherwise.
     fn remark(&self) -> Option<String> {
         match self {
             Self::Planned(_) => Some("the mode is DryRun, so nothing was removed".to_owned()),
@@ -30,7 +30,7 @@ impl RunOutput {
         }
     }
 
-    /// Returns the part that is kept on record.
+    /// Summarises the result for the record of the run.
     fn summary(&self) -> RunSummary {
         let result = if self.has_failures() { RunResult::SomeFailed } else { RunResult::Done };
         let (images, logs) = match self {
@@ -42,7 +42,7 @@ impl RunOutput {
         RunSummary { result, message: self.remark(), images: Some(images), logs }
     }
 
-    /// Shortens the report to few bytes.
+    /// Summarises the result in few bytes.
     pub fn brief(&self) -> Brief {
         match self {
             Self::Planned(planned) => Brief::of_plan(planned, self.summary()),
@@ -50,9 +50,9 @@ impl RunOutput {
         }
     }
 
-    /// Returns the report as it is printed for programs.
+    /// Converts the result to the JSON that is printed for programs.
     pub fn to_json(&self) -> serde_json::Value {
-        // Nothing in it cannot be written.
+        // Every plan and report can be serialized.
         match self {
             Self::Planned(planned) => serde_json::to_value(planned),
             Self::Swept(report) => serde_json::to_value(report),
@@ -61,13 +61,13 @@ impl RunOutput {
     }
 }
 
-/// Returns the totals of a run that only plans: nothing is removed.
+/// Builds the totals of a run that only plans: nothing is removed.
 fn only_planned(totals: &PlanTotals) -> Totals {
     let PlanTotals { planned, refused, .. } = *totals;
     Totals { planned, refused, ..Totals::default() }
 }
 
-/// Summarises an error that kept a run from taking place.
+/// Summarises an error that prevented the run.
 pub fn not_run(error: &anyhow::Error) -> Brief {
     match error.downcast_ref::<UsageError>() {
         Some(UsageError::Problems { title, problems }) => Brief::not_run(title).with_errors(problems),

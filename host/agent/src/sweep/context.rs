@@ -1,4 +1,4 @@
-//! The circumstances of a sweep, and the ends that sweeps of images and of log files have in common.
+//! The context of a sweep, and the parts that sweeps of images and of log files share.
 
 use holystone_core::guard::GuardRails;
 use holystone_core::pressure::Excess;
@@ -17,7 +17,7 @@ pub(crate) struct SweepContext<'a> {
     pub(crate) stop: &'a Stop,
 }
 
-/// Returns what has to become free, where there is a goal.
+/// Computes how much still has to be freed, if there is a goal.
 ///
 /// # Errors
 /// With the end of the sweep, when the goal is met or the filesystem cannot be measured.
@@ -33,7 +33,7 @@ pub(super) async fn excess(context: SweepContext<'_>) -> Result<Option<Excess>, 
     not_needed(pressure.to_go_on(&filesystems), pressure).map_or_else(|| Ok(pressure.excess(&filesystems)), Err)
 }
 
-/// Logs why a sweep ends.
+/// Logs the reason why a sweep ends.
 pub(super) fn tell(ending: &Ending) {
     if ending.is_failure() {
         tracing::error!("{}", ending.message);

@@ -1,4 +1,4 @@
-//! Carrying out the part of a plan that is about images: does what [`Sweep`] says, until the run has to end.
+//! Execution of the image part of a plan: performs the actions of [`Sweep`] until the run has to end.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) async fn sweep(
     filesystems: &[Filesystem],
 ) -> Swept<Images> {
     let mut sweep = Sweep::new(steps, context.rails, context.pace, filesystems);
-    // Removals stay in flight while the node is looked at for the next ones.
+    // Removals stay in flight while the node is inspected for the next ones.
     let mut removals = JoinSet::new();
     loop {
         let action = sweep.next_action();
@@ -41,7 +41,7 @@ pub(super) async fn sweep(
             Action::Measure => until.end_of(measure(context)).await,
             Action::Look => until.end_of(Box::pin(look(context, state))).await,
         };
-        // Removals that share a collection end together, and share the next look.
+        // Removals that share a collection end together, and share the next inspection.
         while let Some(ended) = removals.try_join_next() {
             if let Ok(answer) = ended {
                 sweep.on(answer);
@@ -58,9 +58,9 @@ pub(super) async fn sweep(
 /// The events that end a wait early.
 struct Until<'a> {
     stop: &'a Stop,
-    /// Whether the end of the run keeps something from starting.
+    /// Set when a stop request would keep a step from starting.
     can_stop: bool,
-    /// Whether nothing is left but the last looks, for which there is a little time after the end of the run.
+    /// Set when only the final inspections are left, for which the run has a little time after its end.
     is_settling: bool,
 }
 
@@ -82,7 +82,7 @@ async fn next_answer(removals: &mut JoinSet<Event>) -> Event {
     loop {
         match removals.join_next().await {
             Some(Ok(answer)) => return answer,
-            // A panic in a removal; the others may still be answered.
+            // A removal panicked; the others may still be answered.
             Some(Err(_)) => {}
             None => return Event::Lost,
         }

@@ -1,8 +1,7 @@
-//! Carrying out the part of a plan that lies beneath log roots: look again, check again, remove or truncate.
+//! Execution of the log part of a plan: inspect again, review again, remove or truncate.
 //!
-//! Steps are carried out one after the other, some at a time on a thread that may block. The runtime is asked again every
-//! second which pods there are, and the processes which files they use; each target is looked at right before its own
-//! step.
+//! Steps run one after the other, in batches on a thread that may block. The pods of the runtime and the open files of
+//! the processes are read again after a second at the earliest; each target is inspected right before its own step.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,19 +21,19 @@ use jiff::Timestamp;
 use super::context::{SweepContext, excess, tell};
 use crate::log_access::LogAccess;
 
-/// The least time for which one look at pods and open files serves.
+/// The shortest time for which an inspection of pods and open files is valid.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// A look serves this many times as long as it took, so that on a node with very many threads a sweep does not spend its
-/// time on looking at them.
+/// The validity of an inspection, as a multiple of the time that it took, so that a sweep on a node with very many
+/// threads does not spend its time on inspections.
 const SERVES: u32 = 4;
 
-/// The most steps between two measurements, where there is a goal. There are fewer where what fewer of
-/// them take on disk should be enough.
+/// The largest number of steps between two measurements, if there is a goal. A batch ends earlier once its removals
+/// should have freed enough.
 const MEASURED: usize = 64;
 
-/// Performs the steps in order and says what became of each. A step that fails stops no other, unless one after the
-/// other does.
+/// Performs the steps in order and returns the outcome of each. A failed step does not stop the others, unless too many
+/// fail in a row.
 pub(super) async fn sweep(
     context: SweepContext<'_>,
     state: &State,
@@ -57,17 +56,17 @@ struct Sweep<'a> {
     context: SweepContext<'a>,
     state: &'a State,
     steps: Arc<[Step<Logs>]>,
-    /// The last one, which may still serve.
+    /// The last inspection, which may still be valid.
     look: Option<Arc<Look>>,
-    /// Of the steps so far.
+    /// The outcomes of the steps so far.
     outcomes: Vec<Outcome<Logs>>,
-    /// How many failed since the last one that did not.
+    /// Number of failures in a row, up to the last step.
     failures: u32,
     ending: Option<Ending>,
 }
 
 impl Sweep<'_> {
-    /// Carries out the next steps, as many as one look serves and, where there is a goal, one measurement.
+    /// Performs the next steps, as many as one inspection and, if there is a goal, one measurement allow.
     async fn advance(&mut self) {
         let last = self.look.take();
         let look = async {
@@ -130,7 +129,7 @@ impl Sweep<'_> {
         }
         self.take(std::mem::take(&mut *done.lock().unwrap_or_else(PoisonError::into_inner)));
         if let Some(ending) = stopped {
-            // Whatever is done to it from now on is not waited for.
+            // The sweep no longer waits for the step in progress.
             if is_lost && self.outcomes.len() < self.steps.len() {
                 self.take(vec![Outcome::Failed(format!("{} before the system answered", ending.message))]);
             }
@@ -154,7 +153,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// Leaves all that has not been started.
+    /// Ends the sweep before the steps that are left, if any. The first ending counts.
     fn end(&mut self, ending: Ending) {
         if self.outcomes.len() < self.steps.len() {
             self.ending.get_or_insert(ending);
@@ -170,23 +169,23 @@ impl Sweep<'_> {
     }
 }
 
-/// One look at the pods of the node, and at the files in use.
+/// An inspection of the pods of the node, and of the files in use.
 struct Look {
-    /// Absent when it is not known which pods there are.
+    /// The snapshot of the node; `None` when its pods are not known.
     snapshot: Option<Snapshot>,
     open_files: Arc<OpenFiles>,
-    /// Until when it serves.
+    /// The end of the time for which the inspection is valid.
     until: Instant,
 }
 
 impl Look {
-    /// Looks now.
+    /// Inspects the node now.
     ///
     /// # Errors
-    /// With the end of the sweep, when the files in use cannot be looked at.
+    /// With the end of the sweep, when the files in use cannot be inspected.
     async fn take(context: SweepContext<'_>, state: &State) -> Result<Self, Ending> {
         let begun = Instant::now();
-        // Without it every pod counts as there.
+        // Without a snapshot, the guard assumes that every pod exists.
         let looked = context.node.look(state).await;
         let snapshot = looked.inspect_err(|error| tracing::warn!("the pods of the node are not known: {error}")).ok();
         let logs = context.node.logs.clone();
@@ -203,22 +202,22 @@ impl Look {
     }
 }
 
-/// Some steps, on a thread that may block.
+/// A batch of steps, for a thread that may block.
 struct Slice {
     logs: LogAccess,
     rails: LogRails,
     look: Arc<Look>,
     steps: Arc<[Step<Logs>]>,
     first: usize,
-    /// The space to free, where there is a goal.
+    /// The space to free, if there is a goal.
     excess: Option<Excess>,
-    /// How long to wait after each step.
+    /// The pause after each step.
     pause: Duration,
     max_failures: u32,
     failures: u32,
-    /// What became of the steps so far.
+    /// The outcomes of the steps so far.
     done: Arc<Mutex<Vec<Outcome<Logs>>>>,
-    /// Set when nothing more is to be started.
+    /// Set to start no further step.
     halt: Arc<AtomicBool>,
 }
 
@@ -259,7 +258,7 @@ impl Slice {
         self.halt.load(Ordering::Relaxed)
     }
 
-    /// Waits between two steps, but not for long when there is to be no other.
+    /// Waits between two steps. A halt ends the wait early.
     fn rest(&self) {
         let until = Instant::now() + self.pause;
         while !self.is_halted() && Instant::now() < until {
