@@ -24,9 +24,13 @@ fn the_page_is_what_the_comments_say() {
 #[test]
 fn explain_tells_of_the_whole_and_of_each_field() {
     let whole = run(&["explain"]).expect(0);
-    for words in
-        ["NodeCleanup: map", "A declaration of what to clean", "FIELDS", "  spec ", "Specification of the cleanup. (must be given)"]
-    {
+    for words in [
+        "NodeCleanup: map",
+        "A declaration of what to clean",
+        "FIELDS",
+        "  spec ",
+        "Specification of the cleanup. (must be given)",
+    ] {
         assert!(whole.stdout.contains(words), "{words} is missing:\n{}", whole.stdout);
     }
     let policy = run(&["explain", "spec.concurrencyPolicy"]).expect(0);

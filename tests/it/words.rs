@@ -8,8 +8,8 @@ use crate::tidy::{read, root, sources};
 const AVOIDED: [&str; 8] = ["somebody", "nobody", "whoever", "anew", "tells", "told", "goes on", "comes to"];
 /// Plurals that open a comment as nouns and not as verbs.
 const NOUNS: [&str; 14] = [
-    "Bytes", "Files", "Images", "Its", "Less", "Names", "Nothing", "Others", "Plugins", "Rules", "This", "Times", "Was",
-    "Whose",
+    "Bytes", "Files", "Images", "Its", "Less", "Names", "Nothing", "Others", "Plugins", "Rules", "This", "Times",
+    "Was", "Whose",
 ];
 /// Openings of a comment that leave its subject open.
 const OPEN_SUBJECTS: [&str; 6] = ["What", "How", "Whether", "Of", "It", "With"];
@@ -35,7 +35,9 @@ fn comment(line: &str) -> Option<&str> {
 /// Returns whether a line begins a function.
 fn is_function(line: &str) -> bool {
     let mut words = line.split_whitespace().skip_while(|word| {
-        word.starts_with("pub") || word.starts_with("in") && word.ends_with(')') || ["const", "async", "unsafe"].contains(word)
+        word.starts_with("pub")
+            || word.starts_with("in") && word.ends_with(')')
+            || ["const", "async", "unsafe"].contains(word)
     });
     words.next() == Some("fn")
 }
@@ -43,7 +45,8 @@ fn is_function(line: &str) -> bool {
 /// The first sentence of the doc comment above a line.
 fn doc<'a>(lines: &[&'a str], at: usize) -> Option<&'a str> {
     let above = lines[..at].iter().rev().map(|line| line.trim_start());
-    let mut docs = above.skip_while(|line| line.starts_with("#[") || *line == ")]").take_while(|line| line.starts_with("///"));
+    let mut docs =
+        above.skip_while(|line| line.starts_with("#[") || *line == ")]").take_while(|line| line.starts_with("///"));
     docs.by_ref().last().map(|line| line.trim_start_matches('/').trim_start())
 }
 
@@ -69,7 +72,11 @@ fn functions_are_described_by_verbs() {
     }
     assert!(all > 1_000, "{all}");
     let share = 100 - others.len() * 100 / all;
-    assert!(share >= 90, "{share} % of {all} functions are described by what they do; not these:\n{}", others.join("\n"));
+    assert!(
+        share >= 90,
+        "{share} % of {all} functions are described by what they do; not these:\n{}",
+        others.join("\n")
+    );
 }
 
 #[test]
@@ -105,7 +112,17 @@ fn avoided(text: &str) -> Option<&'static str> {
 #[test]
 fn pages_avoid_private_words() {
     let mut pages: Vec<String> = Vec::new();
-    for directory in ["", "docs", "docs/decisions", "deploy", "examples", "wit", "plugins/log-retention", "plugins/orphan-pod-logs", "plugins/unused-images"] {
+    for directory in [
+        "",
+        "docs",
+        "docs/decisions",
+        "deploy",
+        "examples",
+        "wit",
+        "plugins/log-retention",
+        "plugins/orphan-pod-logs",
+        "plugins/unused-images",
+    ] {
         for entry in std::fs::read_dir(root().join(directory)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if [".md", ".wit"].iter().any(|ending| name.ends_with(ending)) {

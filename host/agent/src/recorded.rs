@@ -20,10 +20,18 @@ pub fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
         _ => files::read(path, files::MAX_SNAPSHOT),
     };
     let bytes = read.map_err(|error| UsageError::new(format!("--snapshot: {} {error}", path.display())))?;
-    let snapshot = Snapshot::from_json(&bytes)
-        .map_err(|error| UsageError::new(format!("--snapshot: {}: {error}", path.display())))?;
+    let snapshot = Snapshot::from_json(&bytes).map_err(|error| {
+        let advice = if is_manifest(&bytes) { "; it looks like a manifest, which is named with -f" } else { "" };
+        UsageError::new(format!("--snapshot: {}: {error}{advice}", path.display()))
+    })?;
     tracing::info!(images = snapshot.images.len(), "snapshot read");
     Ok(snapshot)
+}
+
+/// Returns whether a text that is no snapshot names the kind of manifests.
+fn is_manifest(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().any(|line| line.trim_start().starts_with("kind:") && line.contains("NodeCleanup"))
 }
 
 /// Records this node, with its state.

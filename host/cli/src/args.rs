@@ -20,7 +20,8 @@ use jiff::SignedDuration;
 
 pub(crate) use self::values::Listen;
 use self::values::{
-    absolute, age, allowed_path, digest, elsewhere, image, image_root, images, listen, log_root, memory, percent,
+    absolute, age, allowed_path, digest, duration, elsewhere, image, image_root, images, listen, log_root, memory,
+    percent,
 };
 
 /// Scrubs the disks of Kubernetes nodes: WebAssembly plugins decide what to remove, guard rails that they cannot get
@@ -198,12 +199,12 @@ pub(crate) struct RunArguments {
     pub(crate) pace: PaceArguments,
 
     /// How long to wait for another run on this node to end. Without it, a run that finds another one leaves.
-    #[arg(long, value_name = "DURATION", default_value = "0s", hide_default_value = true, value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", hide_default_value = true, value_parser = duration)]
     pub(crate) wait: Duration,
 
     /// How long the run may take as a whole. When that is over nothing more is removed, and the report says what was.
     /// Default: 30m.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) time_limit: Option<Duration>,
 
     /// Write what came of the run into this file as well, as JSON of at most 4096 bytes: the termination message of a
@@ -270,12 +271,12 @@ pub(crate) struct DaemonArguments {
     pub(crate) listen: Listen,
 
     /// Start up to so much later than a schedule says: always as much on the same machine, and spread over many.
-    #[arg(long, value_name = "DURATION", default_value = "0s", hide_default_value = true, value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", hide_default_value = true, value_parser = duration)]
     pub(crate) jitter: Duration,
 
     /// How often to look whether the disk is fuller than a manifest's pressure.above, which starts a run. 0s never.
     /// Default: 1m.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) watch_interval: Option<Duration>,
 }
 
@@ -601,7 +602,7 @@ pub(crate) struct PaceArguments {
     pub(crate) concurrency: Option<u16>,
 
     /// Wait so long after each removal has been started, and start them one by one.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) pause: Option<Duration>,
 
     /// The filesystem that --above and --until are about: images, the default, or that of a log root.
@@ -639,7 +640,7 @@ pub(crate) struct PolicyArguments {
     pub(crate) capabilities: Vec<Capability>,
 
     /// How long a plugin may take. Default: 10s.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
 
     /// How much memory a plugin may take. Plugins in JavaScript or Python need 256Mi and more. Default: 64Mi.

@@ -1,7 +1,9 @@
 //! How the process ends, decided in one place.
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use holystone_agent::UsageError;
 use holystone_core::text;
 
@@ -42,6 +44,7 @@ pub(crate) fn tell(error: &anyhow::Error) {
             let problems = problems.iter().map(|problem| format!("  {}", text::escaped(problem)));
             std::iter::once(text::escaped(title).into_owned()).chain(problems).collect::<Vec<_>>().join("\n")
         }
+        _ if is_of_output(error) => text::escaped(&format!("standard output cannot be written: {error}")).into_owned(),
         _ => text::escaped(&format!("{error:#}")).into_owned(),
     };
     eprint(&format!("holystone: {lines}\n"));
@@ -51,7 +54,42 @@ pub(crate) fn tell(error: &anyhow::Error) {
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     // Nothing is left to do when the terminal is gone.
     let _ = error.print();
+    if let Some(tip) = tip(error) {
+        eprint(&format!("\n  tip: {tip}\n"));
+    }
     if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+}
+
+/// Returns whether an error is one of writing results: every other one of the system names its file or socket.
+fn is_of_output(error: &anyhow::Error) -> bool {
+    let is_json = error.downcast_ref::<serde_json::Error>().is_some_and(serde_json::Error::is_io);
+    error.chain().count() == 1 && (is_json || error.downcast_ref::<std::io::Error>().is_some())
+}
+
+/// Returns what was probably meant, where clap does not know it.
+fn tip(error: &clap::Error) -> Option<String> {
+    let given = match error.get(ContextKind::InvalidArg)? {
+        ContextValue::String(given) => vec![given.clone()],
+        ContextValue::Strings(given) => given.clone(),
+        _ => return None,
+    };
+    let is_plugin = |given: &String| given.starts_with("--plugin ");
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument if given.iter().any(is_plugin) => {
+            Some("name manifests with -f, or a plugin with --plugin".to_owned())
+        }
+        ErrorKind::UnknownArgument => {
+            let file = given.first().filter(|given| is_manifest_file(given))?;
+            Some(format!("manifests are named with -f: -f {}", text::shown(file)))
+        }
+        _ => None,
+    }
+}
+
+/// Returns whether an argument is the name of a file that may hold a manifest.
+fn is_manifest_file(argument: &str) -> bool {
+    let extension = Path::new(argument).extension().unwrap_or_default();
+    !argument.starts_with('-') && ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 /// Whoever reads the output (`head`, a pager) may stop reading.

@@ -144,6 +144,16 @@ impl Problems {
 
     /// Says what a value must be.
     pub fn must_be(&mut self, path: &str, what: &str, found: &Json) {
+        if let Json::Text(text) = found
+            && what.starts_with("a duration")
+            && !text.is_empty()
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            return self.add(
+                path,
+                format_args!("has no unit: write for example \"{text}d\" or \"{text}h\", found \"{text}\""),
+            );
+        }
         self.add(path, format_args!("must be {what}, found {}", shown(&found.to_string())));
     }
 

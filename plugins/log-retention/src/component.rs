@@ -121,7 +121,9 @@ impl Planning {
         let Self { roots, plan, kept, matches, notices, .. } = self;
         tell(kept);
         if plan.len() == MOST {
-            warn(&format!("there may be more to remove than the {MOST} files of one plan; the next run takes the rest"));
+            warn(&format!(
+                "there may be more to remove than the {MOST} files of one plan; the next run takes the rest"
+            ));
         }
         Decision {
             removals: plan.into_iter().map(|choice| removal(choice, &roots)).collect(),

@@ -88,7 +88,9 @@ impl RunHistory {
         match read.and_then(|text| text.map_or_else(|| Ok(BTreeMap::new()), parsed)) {
             Ok(standings) => self.standings = standings,
             Err(problem) => {
-                tracing::warn!("{PROGRESS} is of no use and is started from nothing, ticks count from now on: {problem}");
+                tracing::warn!(
+                    "{PROGRESS} is of no use and is started from nothing, ticks count from now on: {problem}"
+                );
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The values of flags, from what people write.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use holystone_core::cluster::is_plain_path;
@@ -35,8 +36,21 @@ pub(super) fn listen(text: &str) -> Result<Listen, String> {
     if text == "none" {
         return Ok(Listen::Nowhere);
     }
-    let address = text.parse().map_err(|_| "give an address and a port such as 127.0.0.1:9823, or none".to_owned())?;
-    Ok(Listen::At(address))
+    let malformed =
+        || "give an address or a host name and a port such as 127.0.0.1:9823 or localhost:9823, or none".to_owned();
+    let (host, port) = text.rsplit_once(':').ok_or_else(malformed)?;
+    let port = port.parse().map_err(|_| malformed())?;
+    if host.is_empty() {
+        return Ok(Listen::At((Ipv4Addr::UNSPECIFIED, port).into()));
+    }
+    if let Ok(address) = text.parse() {
+        return Ok(Listen::At(address));
+    }
+    let found = (host, port)
+        .to_socket_addrs()
+        .map_err(|error| format!("the host {} cannot be found: {error}", text::shown(host)))?;
+    let first = found.into_iter().next();
+    first.map(Listen::At).ok_or_else(|| format!("the host {} has no address", text::shown(host)))
 }
 
 /// Two runs that start in different directories have to mean the same one, or they would not know of each other.
@@ -97,8 +111,18 @@ pub(super) fn image_root(text: &str) -> Result<Elsewhere, String> {
 }
 
 pub(super) fn age(text: &str) -> Result<SignedDuration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    SignedDuration::try_from(duration).map_err(|error| error.to_string())
+    match text.parse::<manifest::Duration>() {
+        Ok(duration) => Ok(duration.get()),
+        Err(_) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err(format!("it has no unit: write for example {text}s, {text}m, {text}h or {text}d"))
+        }
+        Err(_) => Err("give a duration such as 30s, 10m or 7d12h".to_owned()),
+    }
+}
+
+/// Parses a time to wait, or a limit of time.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    age(text).map(SignedDuration::unsigned_abs)
 }
 
 pub(super) fn memory(text: &str) -> Result<ByteSize, String> {

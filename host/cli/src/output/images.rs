@@ -87,9 +87,29 @@ fn reason_of(outcome: &Outcome<Images>) -> Option<String> {
 }
 
 fn refusals(table: &mut Table, refusals: &[Refused<Images>]) {
-    for Refused { name, facts, size_bytes, refusal, .. } in refusals {
+    let mut rejected: Vec<&str> = Vec::new();
+    for refused in refusals {
+        let Refused { plugin, name, facts, size_bytes, refusal, .. } = refused;
+        if refusal.rejects_the_proposal() {
+            if !rejected.contains(&plugin.as_str()) {
+                rejected.push(plugin);
+                table.add_row(whole_proposal(refusals, refused));
+            }
+            continue;
+        }
         let references = facts.as_ref().map_or(&[][..], ImageFacts::references);
         let size = size_bytes.map_or_else(String::new, bytes);
         table.add_row(["refuse", &names(references, name), &size, &format!("rail {}: {refusal}", refusal.rail())]);
     }
+}
+
+/// Makes one row of all images of a proposal that was rejected as a whole: they have one reason.
+fn whole_proposal(refusals: &[Refused<Images>], first: &Refused<Images>) -> [String; 4] {
+    let of_it = |refused: &&Refused<Images>| refused.plugin == first.plugin && refused.refusal.rejects_the_proposal();
+    let (count, size) = refusals.iter().filter(of_it).fold((0, 0), |(count, size): (usize, u64), refused| {
+        (count + 1, size.saturating_add(refused.size_bytes.unwrap_or_default()))
+    });
+    let images = text::counted(count, "image", "images");
+    let reason = format!("rail {}: {}", first.refusal.rail(), first.refusal);
+    ["refuse".to_owned(), format!("{images} of plugin {}", text::shown(&first.plugin)), bytes(size), reason]
 }

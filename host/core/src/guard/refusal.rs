@@ -60,6 +60,11 @@ pub enum Refusal<K: Kind> {
 }
 
 impl<K: Kind> Refusal<K> {
+    /// Returns whether the proposal of the plugin is rejected as a whole, with this and all of its other wishes of the kind.
+    pub fn rejects_the_proposal(&self) -> bool {
+        matches!(self, Self::OverPercent { .. } | Self::Uncounted { .. })
+    }
+
     /// Returns the number of the rail that said no.
     pub fn rail(&self) -> u8 {
         match self {

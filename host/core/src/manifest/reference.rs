@@ -32,6 +32,12 @@ pub struct Entry {
 /// Returns a sentence when there is no such field.
 pub fn explain(path: &str) -> Result<Entry, String> {
     let mut entry = root();
+    // kubectl's spelling begins with the kind.
+    let path = match path.split_once('.') {
+        Some((kind, rest)) if is_kind(kind) => rest,
+        None if is_kind(path) => "",
+        _ => path,
+    };
     for name in path.split('.').map(|name| name.split('[').next().unwrap_or_default()).filter(|name| !name.is_empty()) {
         let known: Vec<String> = entry.fields.iter().map(Entry::name).collect();
         let place = known.iter().position(|known| known == name);
@@ -39,6 +45,11 @@ pub fn explain(path: &str) -> Result<Entry, String> {
         entry = entry.fields.swap_remove(place);
     }
     Ok(entry)
+}
+
+/// Returns whether a word names the kind as kubectl takes it.
+fn is_kind(word: &str) -> bool {
+    ["nodecleanup", "nodecleanups", "ncl"].iter().any(|kind| word.eq_ignore_ascii_case(kind))
 }
 
 /// Renders the whole reference as a page of Markdown.

@@ -78,7 +78,9 @@ fn every_field_can_be_explained_and_stands_on_the_page() {
     });
     assert!(page.contains("\n## `spec.plugins[].source`\n"));
     assert!(
-        page.contains("| `mode` | DryRun or Enforce | `DryRun` | Mode of a run: a dry run or real removals. `DryRun`: Only report"),
+        page.contains(
+            "| `mode` | DryRun or Enforce | `DryRun` | Mode of a run: a dry run or real removals. `DryRun`: Only report"
+        ),
         "{page}"
     );
 }
