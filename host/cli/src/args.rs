@@ -1,4 +1,4 @@
-//! The command line. clap is seen nowhere else.
+//! The command line. No other module uses clap.
 
 #![expect(clippy::doc_markdown, reason = "these doc comments are the help texts")]
 
@@ -24,15 +24,15 @@ use self::values::{
     percent,
 };
 
-/// Scrubs the disks of Kubernetes nodes: WebAssembly plugins decide what to remove, guard rails that they cannot get
-/// around review every wish, and the host removes what is left.
+/// Scrubs the disks of Kubernetes nodes: WebAssembly plugins propose what to remove, guard rails that they cannot
+/// bypass review every wish, and the host removes what is allowed.
 #[derive(Debug, Parser)]
 #[command(name = "holystone", version, max_term_width = 120)]
 #[command(
     after_help = "Exit codes: 0 the run took place, 1 it took place and something failed, 2 no run took place, 64 wrong usage."
 )]
 pub(crate) struct Arguments {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(crate) command: Command,
 
@@ -41,28 +41,28 @@ pub(crate) struct Arguments {
     pub(crate) verbose: u8,
 }
 
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show a whole sweep on a simulated node: no container runtime and no rights needed.
+    /// Show a whole sweep on a simulated node. Needs no container runtime and no privileges.
     Demo(DemoArguments),
-    /// Show what a run would remove and what it would not, and why. Touches nothing.
+    /// Show what a run would remove or refuse, and why. Touches nothing.
     Plan(PlanArguments),
-    /// Remove what the plugins wish and the guard rails allow.
+    /// Remove what the plugins propose and the guard rails allow.
     Run(RunArguments),
-    /// Record the node as JSON, to be replayed by `plan --snapshot` anywhere.
+    /// Record the node as JSON, to be replayed anywhere with `plan --snapshot`.
     Snapshot(SnapshotArguments),
-    /// Serve a simulated node on a socket, for plugins to be tried on and for crictl, until SIGTERM or SIGINT.
+    /// Serve a simulated node on a socket until SIGTERM or SIGINT, to try plugins or crictl on.
     Simulate(SimulateArguments),
-    /// Show what is remembered of this node: images and their ages, wishes, the last run.
+    /// Show the recorded state of this node: images and their ages, wishes, the last run.
     State(StateArguments),
-    /// Keep running by manifests: at their times, and when the disk is full.
+    /// Carry out manifests repeatedly: on their schedules, and when the disk is full.
     Daemon(DaemonArguments),
-    /// Show how a daemon on this machine stands: next runs, last runs.
+    /// Show the status of a daemon on this machine: next runs, last runs.
     Status(StatusArguments),
     /// Explain the manifest, or one of its fields.
     Explain(ExplainArguments),
-    /// Check manifests and report everything that is wrong with them, with line and field. Needs no node and no cluster.
+    /// Check manifests and report all problems, with line and field. Needs no node and no cluster.
     Validate(ValidateArguments),
     /// Print the objects that carry out manifests on a Kubernetes cluster, for `kubectl apply -f -`. Needs no cluster.
     Render(RenderArguments),
@@ -70,22 +70,23 @@ pub(crate) enum Command {
     Crd,
     /// Carry out the NodeCleanups of a Kubernetes cluster.
     Operator(OperatorArguments),
-    /// Print a script that completes commands and options in a shell.
+    /// Print a shell script that completes commands and options.
     Completion(CompletionArguments),
-    /// Print the version, with that of the plugin interface, of the engine, and of the plugins that come with Holystone.
+    /// Print the versions of Holystone, of the plugin interface, of the engine, and of the plugins that come with
+    /// Holystone.
     Version(VersionArguments),
 }
 
-/// See and steer the NodeCleanups of a cluster, with your own rights.
+/// Show and control the NodeCleanups of a cluster, with your own permissions.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-holystone", bin_name = "kubectl holystone", version, max_term_width = 120)]
 #[command(after_help = "Exit codes: 0 done, 2 not done, 64 wrong usage.")]
 pub(crate) struct KubectlArguments {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(crate) command: KubectlCommand,
 
-    /// Kubeconfig file. Default: those that KUBECONFIG names, or ~/.kube/config.
+    /// Kubeconfig file. Default: the files in KUBECONFIG, or ~/.kube/config.
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) kubeconfig: Option<PathBuf>,
 
@@ -98,48 +99,48 @@ pub(crate) struct KubectlArguments {
     pub(crate) namespace: Option<String>,
 }
 
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KubectlCommand {
     /// Show NodeCleanups with their last and next runs, or one of them in full.
     Status {
-        /// The NodeCleanup; all without it.
+        /// Name of the NodeCleanup; all of them by default.
         name: Option<String>,
 
-        /// Show those of all namespaces.
+        /// Show the NodeCleanups of all namespaces.
         #[arg(short = 'A', long, conflicts_with_all = ["name", "namespace"])]
         all_namespaces: bool,
 
-        /// How to print it.
+        /// Output format.
         #[arg(short, long, value_enum, default_value_t)]
         output: Format,
     },
-    /// Show the last run node by node, as far as its pods are still there.
+    /// Show the last run node by node, as far as its pods still exist.
     Report {
-        /// The NodeCleanup.
+        /// Name of the NodeCleanup.
         name: String,
 
         /// Show this node only.
         #[arg(long, value_name = "NODE")]
         node: Option<String>,
 
-        /// How to print it.
+        /// Output format.
         #[arg(short, long, value_enum, default_value_t)]
         output: Format,
     },
-    /// Start a run at once, besides the schedule.
+    /// Start a run now, in addition to the schedule.
     RunNow {
-        /// The NodeCleanup.
+        /// Name of the NodeCleanup.
         name: String,
     },
-    /// Set spec.paused: start no further run, and no further node of one that is under way.
+    /// Set spec.paused: start no further run, and no further node of a run in progress.
     Pause {
-        /// The NodeCleanup.
+        /// Name of the NodeCleanup.
         name: String,
     },
-    /// Unset spec.paused. Times of the schedule that have passed are not made up for.
+    /// Unset spec.paused. Runs of the schedule that were missed are not made up for.
     Resume {
-        /// The NodeCleanup.
+        /// Name of the NodeCleanup.
         name: String,
     },
 }
@@ -147,11 +148,11 @@ pub(crate) enum KubectlCommand {
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
-    /// Config of the plugin, as JSON or as @FILE.
+    /// Config of the image plugin, as JSON or as @FILE.
     #[arg(long, value_name = "JSON|@FILE", default_value = r#"{"repositories":["docker.io/minchou/*"],"keepLast":1}"#)]
     pub(crate) config: String,
 
-    /// Show every log file, and not only sums by directory.
+    /// Show every log file instead of sums by directory.
     #[arg(long)]
     pub(crate) all: bool,
 
@@ -168,7 +169,7 @@ pub(crate) struct PlanArguments {
     #[command(flatten)]
     pub(crate) policy: PolicyArguments,
 
-    /// Decide about a recorded node instead of this one; - reads standard input.
+    /// Plan for a recorded node instead of this one; - reads standard input.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["endpoint", "state_dir", "log_roots"])]
     pub(crate) snapshot: Option<PathBuf>,
 
@@ -185,7 +186,7 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) manifests: ManifestArguments,
 
-    /// Whether to remove anything. Default: what the manifest says; without a manifest, Enforce.
+    /// Mode of the run: only report, or remove. Default: the mode of the manifest; without a manifest, Enforce.
     #[arg(long, value_enum, ignore_case = true)]
     pub(crate) mode: Option<Mode>,
 
@@ -198,26 +199,27 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) pace: PaceArguments,
 
-    /// How long to wait for another run on this node to end. Without it, a run that finds another one leaves.
+    /// Wait at most this long for another run on this node to end. By default, a run that finds another one ends at
+    /// once.
     #[arg(long, value_name = "DURATION", default_value = "0s", hide_default_value = true, value_parser = duration)]
     pub(crate) wait: Duration,
 
-    /// How long the run may take as a whole. When that is over nothing more is removed, and the report says what was.
-    /// Default: 30m.
+    /// Time limit of the whole run. Once it is reached, nothing more is removed, and the report says what was. Default:
+    /// 30m.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) time_limit: Option<Duration>,
 
-    /// Write what came of the run into this file as well, as JSON of at most 4096 bytes: the termination message of a
-    /// pod. The exit code is 0 then whenever the run took place, because the file says what failed.
+    /// Also write the result of the run to this file, as JSON of at most 4096 bytes: the termination message of a pod.
+    /// The exit code is then 0 whenever the run took place, because the file reports the failures.
     #[arg(long, value_name = "FILE", requires = "filenames")]
     pub(crate) termination_message: Option<PathBuf>,
 
-    /// How often to try again when no run could take place, for example because the runtime does not answer.
+    /// Number of retries if no run could take place, for example because the runtime does not answer.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) retries: u32,
 
-    /// Do not ask. A run on a terminal asks before it removes anything; one by flags that is not on a terminal needs
-    /// this, and one by a manifest does not.
+    /// Do not ask for confirmation. A run on a terminal asks before it removes anything. Without a terminal, a run by
+    /// flags needs this option, and a run by a manifest does not.
     #[arg(short, long)]
     pub(crate) yes: bool,
 
@@ -225,19 +227,20 @@ pub(crate) struct RunArguments {
     pub(crate) output: OutputArguments,
 }
 
-/// How to print a plan or a report.
+/// The output of a plan or a report.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct OutputArguments {
-    /// How to print it.
+    /// Output format.
     #[arg(short = 'o', long = "output", value_enum, default_value_t)]
     pub(crate) format: Format,
 
-    /// Show every log file in the table; otherwise many of them are summed up by directory. JSON and YAML have all.
+    /// Show every log file in the table; by default, many of them are aggregated by directory. JSON and YAML list them
+    /// all.
     #[arg(long)]
     pub(crate) all: bool,
 }
 
-/// Where the daemon answers by default.
+/// The default address of the daemon and the operator.
 const ADDRESS: &str = "127.0.0.1:9823";
 
 /// Arguments of `daemon`.
@@ -246,7 +249,7 @@ pub(crate) struct DaemonArguments {
     #[command(flatten)]
     pub(crate) manifests: ManifestArguments,
 
-    /// Whether to remove anything, whatever the manifests say.
+    /// Mode of the runs, which overrides the manifests: only report, or remove.
     #[arg(long, value_enum, ignore_case = true)]
     pub(crate) mode: Option<Mode>,
 
@@ -256,13 +259,13 @@ pub(crate) struct DaemonArguments {
     #[command(flatten)]
     pub(crate) cache: CacheArguments,
 
-    /// Directory for the daemon's own records: what it has run and when. Each daemon on a machine needs one of its own;
-    /// the state directory by default, which they share with all runs.
+    /// Directory for the daemon's records: what it has run and when. Each daemon on a machine needs a separate
+    /// directory. Default: the state directory, which is shared with all runs.
     #[arg(long, value_name = "DIRECTORY", value_parser = absolute)]
     pub(crate) history_dir: Option<PathBuf>,
 
-    /// Write what the daemon ends with into this file, as JSON of at most 4096 bytes: the termination message of a pod.
-    /// That is why the daemon ended, or else the result of its last run.
+    /// Write the result of the daemon to this file when it ends, as JSON of at most 4096 bytes: the termination message
+    /// of a pod. The result is the error that ended the daemon, or else that of its last run.
     #[arg(long, value_name = "FILE", requires = "filenames")]
     pub(crate) termination_message: Option<PathBuf>,
 
@@ -270,12 +273,12 @@ pub(crate) struct DaemonArguments {
     #[arg(long, value_name = "ADDRESS:PORT|none", default_value = ADDRESS, value_parser = listen)]
     pub(crate) listen: Listen,
 
-    /// Start up to so much later than a schedule says: always as much on the same machine, and spread over many.
+    /// Delay scheduled starts by up to DURATION; constant per machine, spread across machines.
     #[arg(long, value_name = "DURATION", default_value = "0s", hide_default_value = true, value_parser = duration)]
     pub(crate) jitter: Duration,
 
-    /// How often to look whether the disk is fuller than a manifest's pressure.above, which starts a run. 0s never.
-    /// Default: 1m.
+    /// Interval of checks whether the disk is fuller than a manifest's pressure.above, which starts a run. 0s disables
+    /// them. Default: 1m.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) watch_interval: Option<Duration>,
 }
@@ -283,11 +286,11 @@ pub(crate) struct DaemonArguments {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArguments {
-    /// The address that the daemon listens on.
+    /// Address that the daemon listens on.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = ADDRESS)]
     pub(crate) address: SocketAddr,
 
-    /// How to print it.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Format,
 }
@@ -305,7 +308,7 @@ pub(crate) struct StateArguments {
     #[command(flatten)]
     pub(crate) directory: StateDirArguments,
 
-    /// How to print it.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Format,
 }
@@ -313,19 +316,20 @@ pub(crate) struct StateArguments {
 /// Arguments of `simulate`.
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArguments {
-    /// Where to listen. Nothing that is there is replaced, but a socket that this command left behind.
+    /// Path of the socket. An existing file is not replaced, unless it is a socket that this command left behind.
     #[arg(long, value_name = "PATH", value_parser = absolute)]
     pub(crate) socket: PathBuf,
 
-    /// Serve this recorded node (`holystone snapshot`) instead of one of 125 images; - reads standard input.
+    /// Serve this recorded node (`holystone snapshot`) instead of the default one of 125 images; - reads standard
+    /// input.
     #[arg(long, value_name = "FILE")]
     pub(crate) snapshot: Option<PathBuf>,
 
-    /// How many images the node has; those in use are always there.
+    /// Number of images on the node; those in use are always there.
     #[arg(long, value_name = "N", conflicts_with = "snapshot", value_parser = images)]
     pub(crate) images: Option<usize>,
 
-    /// In whose way to answer. Default: the runtime that the recorded node names.
+    /// Runtime to imitate. Default: the runtime that the recorded node names.
     #[arg(long, value_enum)]
     pub(crate) runtime: Option<RuntimeWord>,
 
@@ -335,15 +339,15 @@ pub(crate) struct SimulateArguments {
     pub(crate) faults: Option<PathBuf>,
 }
 
-/// The runtimes that a simulated node can be.
+/// The runtimes that a simulated node can imitate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RuntimeWord {
-    /// Removes an image with all its names, whoever uses it.
+    /// containerd: removes an image with all its names, even if it is in use.
     Containerd,
     /// CRI-O: ids without sha256:, artifacts, read-only stores.
     #[value(alias = "crio")]
     CriO,
-    /// Docker behind cri-dockerd: name by name.
+    /// Docker behind cri-dockerd: removes an image name by name.
     #[value(alias = "cri-dockerd")]
     Docker,
 }
@@ -351,7 +355,7 @@ pub(crate) enum RuntimeWord {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArguments {
-    /// Path of a field, for example spec.plugins.source; without one, the manifest as a whole.
+    /// Path of a field, for example spec.plugins.source; the whole manifest by default.
     pub(crate) field: Option<String>,
 
     /// Print the JSON Schema of the manifest instead, for editors and other programs.
@@ -365,8 +369,8 @@ pub(crate) struct ValidateArguments {
     #[command(flatten)]
     pub(crate) manifests: ManifestArguments,
 
-    /// Check what a cluster asks for as well, as `render` and the operator do. Of plugins, only those that come with
-    /// Holystone are checked then.
+    /// Also check the requirements of a cluster, as `render` and the operator do. Of plugins, only those that come with
+    /// Holystone are then checked.
     #[arg(long)]
     pub(crate) cluster: bool,
 
@@ -376,12 +380,12 @@ pub(crate) struct ValidateArguments {
     #[command(flatten)]
     pub(crate) cache: CacheArguments,
 
-    /// How to print the result.
+    /// Output format.
     #[arg(short = 'o', long = "output", value_enum, default_value_t)]
     pub(crate) format: Format,
 }
 
-/// The image that pods on the nodes run.
+/// Image that the pods on the nodes run.
 const IMAGE: &str = concat!("docker.io/holystone/holystone:", env!("CARGO_PKG_VERSION"));
 
 /// Arguments of `render`.
@@ -392,23 +396,23 @@ pub(crate) struct RenderArguments {
     #[arg(short, long = "filename", value_name = "FILE|DIRECTORY|-", required = true)]
     pub(crate) filenames: Vec<PathBuf>,
 
-    /// What brings runs to the nodes, whatever the manifests say: OpenKruise, or a DaemonSet.
+    /// Engine that starts runs on the nodes, which overrides the manifests: OpenKruise, or a DaemonSet.
     #[arg(long, value_enum, ignore_case = true)]
     pub(crate) engine: Option<EngineWord>,
 
-    /// The image that the pods run.
+    /// Image that the pods run.
     #[arg(long, value_name = "IMAGE", default_value = IMAGE, value_parser = image)]
     pub(crate) image: String,
 
     #[command(flatten)]
     pub(crate) allowed: AllowedArguments,
 
-    /// How to print them.
+    /// Output format.
     #[arg(short = 'o', long = "output", value_enum, default_value_t = Format::Yaml)]
     pub(crate) format: Format,
 }
 
-/// What brings runs to the nodes of a cluster.
+/// The engines that start runs on the nodes of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lowercase")]
 pub(crate) enum EngineWord {
@@ -422,11 +426,11 @@ pub(crate) enum EngineWord {
 /// Arguments of `operator`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct OperatorArguments {
-    /// Look after this namespace only; all by default.
+    /// Manage the NodeCleanups of this namespace only; of all namespaces by default.
     #[arg(long, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<String>,
 
-    /// The image that pods on the nodes run.
+    /// Image that the pods on the nodes run.
     #[arg(long, value_name = "IMAGE", default_value = IMAGE, value_parser = image)]
     pub(crate) image: String,
 
@@ -437,21 +441,21 @@ pub(crate) struct OperatorArguments {
     #[arg(long, value_name = "ADDRESS:PORT|none", default_value = ADDRESS, value_parser = listen)]
     pub(crate) listen: Listen,
 
-    /// Namespace of the Lease by which replicas agree on the one that acts. Without it, this one acts.
+    /// Namespace of the Lease by which replicas elect the one that acts. Without it, this replica acts.
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE")]
     pub(crate) lease_namespace: Option<String>,
 
-    /// What this replica is called in the Lease; the host name by default.
+    /// Name of this replica in the Lease; the host name by default.
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     pub(crate) identity: Option<String>,
 }
 
-/// The limits of what NodeCleanups may ask of the nodes of a cluster.
+/// The permissions of NodeCleanups on the nodes of a cluster.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "What NodeCleanups may ask of nodes")]
 #[expect(clippy::struct_field_names, reason = "the names of the options")]
 pub(crate) struct AllowedArguments {
-    /// Directories that log roots may be, or lie in; separated by commas, and empty for none. Default: /var/log.
+    /// Directories that log roots may be or lie in, separated by commas; empty for none. Default: /var/log.
     #[arg(long, value_name = "DIRECTORY,…", value_delimiter = ',', value_parser = allowed_path)]
     pub(crate) allow_log_roots: Option<Vec<String>>,
 
@@ -463,11 +467,12 @@ pub(crate) struct AllowedArguments {
     #[arg(long, value_name = "DIRECTORY,…", value_delimiter = ',', value_parser = allowed_path)]
     pub(crate) allow_image_roots: Option<Vec<String>>,
 
-    /// Priority classes that pods may have. Default: system-node-critical, which is that of NodeCleanups that name none.
+    /// Priority classes that pods may have. Default: system-node-critical, which NodeCleanups get that name none.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub(crate) allow_priority_classes: Option<Vec<String>>,
 
-    /// Let plugins have log-content: read the content of files beneath log roots, and say what is in them.
+    /// Allow plugins the capability log-content: they can then read the files under log roots, and disclose their
+    /// content.
     #[arg(long)]
     pub(crate) allow_log_content: bool,
 
@@ -475,7 +480,7 @@ pub(crate) struct AllowedArguments {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub(crate) allow_service_accounts: Option<Vec<String>>,
 
-    /// Types of SELinux that pods may run as (rollout.podTemplate.seLinuxOptions), such as spc_t. Default: none.
+    /// SELinux types that pods may run as (rollout.podTemplate.seLinuxOptions), such as spc_t. Default: none.
     #[arg(long, value_name = "TYPE,…", value_delimiter = ',')]
     pub(crate) allow_selinux_types: Option<Vec<String>>,
 
@@ -484,7 +489,8 @@ pub(crate) struct AllowedArguments {
     #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
     pub(crate) allow_pod_annotations: Option<Vec<String>>,
 
-    /// Let pods share the process ids of their node (rollout.podTemplate.hostPID), to see which log files are in use.
+    /// Allow pods to share the process ids of their node (rollout.podTemplate.hostPID), to see which log files are in
+    /// use.
     #[arg(long)]
     pub(crate) allow_host_pid: bool,
 }
@@ -505,78 +511,80 @@ impl AllowedArguments {
     }
 }
 
-/// Where this node is remembered.
+/// The location of the state of this node.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StateDirArguments {
-    /// Directory for what is remembered of this node from run to run, and for the lock that keeps two runs apart; it
-    /// must be this user's alone. Default: /var/lib/holystone for root, else ~/.local/state/holystone.
+    /// Directory for the recorded state of this node, and for the lock that prevents two runs at the same time; it must
+    /// belong to this user alone. Default: /var/lib/holystone for root, else ~/.local/state/holystone.
     #[arg(long, value_name = "DIRECTORY", overrides_with = "state_dir", value_parser = absolute)]
     pub(crate) state_dir: Option<PathBuf>,
 }
 
-/// Manifests.
+/// The manifests, and the directories of what they reference.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ManifestArguments {
     /// Manifests, YAML or JSON: a file, a directory with files that end in .yaml, .yml or .json (but not in
-    /// .schema.json, as schemas of plugins do), or - for standard input. May be repeated. What flags say as well, the
-    /// flags win; `holystone explain` documents the fields.
+    /// .schema.json, as schemas of plugins do), or - for standard input. May be repeated. Flags override the manifest;
+    /// `holystone explain` documents the fields.
     #[arg(short, long = "filename", value_name = "FILE|DIRECTORY|-")]
     pub(crate) filenames: Vec<PathBuf>,
 
-    /// The digest that the file of -f must have, sha256: and 64 hexadecimal digits: another is refused before anything of
-    /// it is read. For one file.
+    /// Digest that the file of -f must have, as sha256: and 64 hexadecimal digits. A file with another digest is
+    /// refused before it is parsed. For one file.
     #[arg(long, value_name = "DIGEST", requires = "filenames", value_parser = digest)]
     pub(crate) manifest_digest: Option<String>,
 
-    /// Where the ConfigMaps are that plugins of a manifest come from: DIRECTORY/NAME/KEY.
+    /// Directory with the ConfigMaps that plugins of a manifest come from: DIRECTORY/NAME/KEY.
     #[arg(long, value_name = "DIRECTORY", requires = "filenames")]
     pub(crate) config_map_dir: Option<PathBuf>,
 
-    /// Where the image volumes are that plugins of a manifest come from: DIRECTORY/PLUGIN/PATH.
+    /// Directory with the image volumes that plugins of a manifest come from: DIRECTORY/PLUGIN/PATH.
     #[arg(long, value_name = "DIRECTORY", requires = "filenames")]
     pub(crate) image_volume_dir: Option<PathBuf>,
 
-    /// Where the log roots of a manifest are for this process, if not where they are on the node: DIRECTORY/NAME.
+    /// Directory in which this process sees the log roots of a manifest, if not at their paths on the node:
+    /// DIRECTORY/NAME.
     #[arg(long, value_name = "DIRECTORY", requires = "filenames")]
     pub(crate) log_root_dir: Option<PathBuf>,
 
-    /// A directory of the node that log roots of a manifest must be in, and where this process sees it. May be repeated.
-    /// Each root is looked for beneath it without following links, and must be the very directory that is found.
-    /// Without any, log roots may be anywhere.
+    /// Directory of the node that log roots of a manifest must be in, and the path at which this process sees it. May
+    /// be repeated. Each root is resolved under it without following links, and must be the very directory that is
+    /// found. Without this option, log roots may be anywhere.
     #[arg(long, value_name = "DIRECTORY=SEEN_AT", requires = "filenames", value_parser = elsewhere)]
     pub(crate) log_roots_in: Vec<Elsewhere>,
 
-    /// A capability that plugins of a manifest must not be given. May be repeated.
+    /// Capability that plugins of a manifest must not be given. May be repeated.
     #[arg(long, value_name = "CAPABILITY", requires = "filenames")]
     pub(crate) deny: Vec<Capability>,
 }
 
-/// Which node.
+/// The node.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct NodeArguments {
-    /// Socket of the container runtime, for example /run/containerd/containerd.sock; `auto`, the default, asks
-    /// CONTAINER_RUNTIME_ENDPOINT, then /etc/crictl.yaml, then the well-known sockets. `none` asks no runtime: for log
+    /// Socket of the container runtime, for example /run/containerd/containerd.sock; `auto`, the default, tries
+    /// CONTAINER_RUNTIME_ENDPOINT, then /etc/crictl.yaml, then the well-known sockets. `none` uses no runtime: for log
     /// roots alone.
     #[arg(long, value_name = "SOCKET")]
     pub(crate) endpoint: Option<String>,
 
-    /// Directory with logs that plugins may look at and clean, with a name that they know it by, for example
-    /// app=/var/log/app. May be repeated. Plugins see nothing of the path but what is beneath it.
+    /// Directory with logs that plugins may read and clean, under a name that they use, for example app=/var/log/app.
+    /// May be repeated. Plugins do not see the path, only what the directory contains.
     #[arg(long = "log-root", value_name = "NAME=PATH", value_parser = log_root)]
     pub(crate) log_roots: Vec<RootSpec>,
 
-    /// Take this pid namespace for the whole node, as on a node that is a container itself (kind): a file that no process
-    /// in it uses then counts as unused. Without this only the machine's first pid namespace proves that.
+    /// Assume that this pid namespace has all processes of the node, as on a node that is a container itself (kind): a
+    /// file that none of them uses then counts as unused. By default, only the machine's first pid namespace proves
+    /// that.
     #[arg(long)]
     pub(crate) trust_pid_namespace: bool,
 
-    /// Where a directory of the image filesystem is for this process, if the runtime's path of it is not to be seen, as in
-    /// a pod: what the runtime keeps beneath HOST is measured at PATH.
+    /// Path at which this process sees a directory of the image filesystem, if it does not see the runtime's path, as
+    /// in a pod: what the runtime keeps under HOST is measured at PATH.
     #[arg(long, value_name = "HOST=PATH", value_parser = image_root)]
     pub(crate) image_root: Option<Elsewhere>,
 
-    /// Where /run of the node is for this process, if it is not its own, as in a pod: `--endpoint auto` then asks the
-    /// well-known sockets in it, and nothing else.
+    /// Path at which this process sees /run of the node, if it is not its own, as in a pod: `--endpoint auto` then
+    /// tries only the well-known sockets in it.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) run_dir: Option<PathBuf>,
 
@@ -584,7 +592,7 @@ pub(crate) struct NodeArguments {
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     pub(crate) node_name: Option<String>,
 
-    /// Uid of the pod that this runs in, whose images are Holystone's own; found out by itself where the kubelet mounts
+    /// Uid of the pod that this process runs in, whose images are Holystone's own; detected where the kubelet mounts
     /// /etc/hosts.
     #[arg(long, value_name = "UID", env = "POD_UID")]
     pub(crate) pod_uid: Option<String>,
@@ -593,19 +601,19 @@ pub(crate) struct NodeArguments {
     pub(crate) state: StateDirArguments,
 }
 
-/// How fast to remove, and how far to go.
+/// The speed and the bounds of removals.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct PaceArguments {
-    /// How many removals may be under way at once. One by one takes several times as long: runtimes clean up after
-    /// each removal, and removals that are under way together share that. Default: 1024.
+    /// Largest number of removals in flight. One by one takes several times as long: runtimes clean up after each
+    /// removal, and concurrent removals share one cleanup. Default: 1024.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) concurrency: Option<u16>,
 
-    /// Wait so long after each removal has been started, and start them one by one.
+    /// Start removals one by one, and wait this long after each start.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) pause: Option<Duration>,
 
-    /// The filesystem that --above and --until are about: images, the default, or that of a log root.
+    /// Filesystem that --above and --until refer to: images, the default, or that of a log root.
     #[arg(long, value_name = "images|logs:NAME")]
     pub(crate) filesystem: Option<Disk>,
 
@@ -613,19 +621,20 @@ pub(crate) struct PaceArguments {
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(crate) above: Option<u8>,
 
-    /// Stop when that filesystem is no fuller than this.
+    /// Stop once that filesystem is no fuller than this.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(crate) until: Option<u8>,
 
-    /// Stop when so many removals in a row have failed. Default: 20.
+    /// Stop after so many failed removals in a row. Default: 20.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_failures: Option<u32>,
 }
 
-/// Who decides, and within what.
+/// The plugins, their limits, and the guard rails.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyArguments {
-    /// Plugin that decides: builtin:NAME, or the path of a component. May be repeated; plugins run in this order.
+    /// Plugin that proposes removals: builtin:NAME, or the path of a component. May be repeated; plugins run in this
+    /// order.
     #[arg(long = "plugin", value_name = "builtin:NAME|PATH", required_unless_present = "filenames")]
     #[arg(conflicts_with_all = ["filenames", "manifest_digest", "config_map_dir", "image_volume_dir", "log_root_dir"])]
     pub(crate) plugins: Vec<String>,
@@ -634,16 +643,16 @@ pub(crate) struct PolicyArguments {
     #[arg(long = "config", value_name = "JSON|@FILE", conflicts_with = "filenames")]
     pub(crate) configs: Vec<String>,
 
-    /// What plugins may see of the node: images, containers, pods, logs, log-content. Default: what the manifest says;
+    /// Capabilities of the plugins: images, containers, pods, logs, log-content. Default: those in the manifest;
     /// without a manifest, images,containers,pods,logs.
     #[arg(long = "allow", value_name = "CAPABILITY", value_delimiter = ',')]
     pub(crate) capabilities: Vec<Capability>,
 
-    /// How long a plugin may take. Default: 10s.
+    /// Time limit of a plugin. Default: 10s.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
 
-    /// How much memory a plugin may take. Plugins in JavaScript or Python need 256Mi and more. Default: 64Mi.
+    /// Memory limit of a plugin. Plugins in JavaScript or Python need 256Mi and more. Default: 64Mi.
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub(crate) memory: Option<ByteSize>,
 
@@ -654,10 +663,10 @@ pub(crate) struct PolicyArguments {
     pub(crate) rails: RailArguments,
 }
 
-/// Where compiled plugins are kept.
+/// The cache of compiled plugins.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CacheArguments {
-    /// Directory for compiled plugins; it must be this user's alone. Default: /var/lib/holystone/cache for root,
+    /// Directory for compiled plugins; it must belong to this user alone. Default: /var/lib/holystone/cache for root,
     /// else ~/.cache/holystone.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) cache_dir: Option<PathBuf>,
@@ -670,56 +679,55 @@ pub(crate) struct CacheArguments {
 /// The guard rails that the operator sets.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct RailArguments {
-    /// Keep every image with a reference that matches, for example docker.io/minchou/base:* or an image id. May be
-    /// repeated; adds to what a manifest protects. Images in use, pinned, or of pods' sandboxes are kept in any case.
+    /// Keep every image with a matching reference, for example docker.io/minchou/base:* or an image id. May be
+    /// repeated; adds to the patterns of a manifest. Images in use, pinned images and sandbox images are kept in any
+    /// case.
     #[arg(long, value_name = "PATTERN")]
     pub(crate) protect: Vec<Pattern>,
 
-    /// Do not keep what this built-in pattern keeps: localhost/* or *pause*. May be repeated.
+    /// Do not protect images by this built-in pattern: localhost/* or *pause*. May be repeated.
     #[arg(long, value_name = "PATTERN", value_parser = clap::builder::PossibleValuesParser::new(LIFTABLE))]
     pub(crate) unprotect: Vec<String>,
 
-    /// Remove images of several names also by a runtime that takes the names one by one and may then refuse the rest
-    /// (Docker with cri-dockerd). Without it they are refused there.
+    /// Also remove images with several names on a runtime that removes the names one by one and may then refuse the
+    /// rest (Docker with cri-dockerd). By default, such images are refused there.
     #[arg(long)]
     pub(crate) allow_partial_untag: bool,
 
-    /// Keep images that were first seen less than this ago. While their ages are unknown, because this node has not been
-    /// seen before, they are kept only while a pod younger than this may be starting. 0s keeps none.
-    /// Default: 10m.
+    /// Keep images that were first seen less than this ago. While ages are unknown, because this node has not been seen
+    /// before, images are kept only while a pod younger than this may be starting. 0s keeps none. Default: 10m.
     #[arg(long, value_name = "DURATION", value_parser = age, overrides_with = "min_age")]
     pub(crate) min_age: Option<SignedDuration>,
 
-    /// Remove an image only when the same plugin wished it in so many runs in a row, this one included. Default: 1.
+    /// Remove an image only if the same plugin proposed it in so many consecutive runs, this one included. Default: 1.
     #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) confirmations: Option<u32>,
 
-    /// Where it cannot be seen which log files are in use, as in a pod without hostPID, keep those that changed less than
-    /// this ago. Default: 1d.
+    /// If Holystone cannot see which log files are in use, as in a pod without hostPID, keep those that changed less
+    /// than this ago. Default: 1d.
     #[arg(long, value_name = "DURATION", value_parser = age)]
     pub(crate) unknown_open_age: Option<SignedDuration>,
 
-    /// Keep log files and directories that changed, were moved, unpacked or restored less than this ago, whatever their
+    /// Keep log files and directories that were changed, moved, unpacked or restored less than this ago, whatever their
     /// dates say. 0s keeps none. Default: 10m.
     #[arg(long, value_name = "DURATION", value_parser = age)]
     pub(crate) settle_time: Option<SignedDuration>,
 
-    /// Remove at most so many images per run, and at most so many log files.
+    /// Remove at most so many images, and at most so many log files, per run.
     #[arg(long, value_name = "N")]
     pub(crate) max_count: Option<u64>,
 
-    /// Remove images of at most so many bytes per run, by the runtime's sizes, for example 20Gi; and log files of at
-    /// most so many.
+    /// Remove at most so many bytes of images per run, by the runtime's sizes, for example 20Gi; and at most so many
+    /// bytes of log files.
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_bytes: Option<ByteSize>,
 
-    /// Reject a plugin's whole proposal when it is more than this share of all images, or of everything beneath the log
-    /// roots.
+    /// Reject a plugin's whole proposal if it exceeds this share of all images, or of all entries under the log roots.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(crate) max_percent: Option<u8>,
 }
 
-/// Whether to remove anything.
+/// The mode of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "PascalCase")]
 pub(crate) enum Mode {
@@ -732,7 +740,8 @@ pub(crate) enum Mode {
 /// Arguments of `completion`.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionArguments {
-    /// The shell: source the script where it starts, for example `source <(holystone completion bash)`.
+    /// Shell to complete in. Source the script where the shell starts, for example
+    /// `source <(holystone completion bash)`.
     #[arg(value_enum)]
     pub(crate) shell: Shell,
 }
@@ -749,20 +758,20 @@ impl CompletionArguments {
 /// Arguments of `version`.
 #[derive(Debug, Args)]
 pub(crate) struct VersionArguments {
-    /// How to print it.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Format,
 }
 
-/// How to print a result.
+/// The format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
+    /// A table for people.
     #[default]
     Table,
-    /// For programs.
+    /// JSON for programs.
     Json,
-    /// For programs and people.
+    /// YAML for programs and people.
     Yaml,
 }
 

@@ -1,4 +1,4 @@
-//! The commands, one in each file: from arguments to output.
+//! The commands, one in each file, from arguments to output.
 
 pub(crate) mod completion;
 pub(crate) mod daemon;

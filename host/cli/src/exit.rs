@@ -1,4 +1,4 @@
-//! How the process ends, decided in one place.
+//! The end of the process, decided in one place.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,23 +7,23 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use holystone_agent::UsageError;
 use holystone_core::text;
 
-/// The end of a command that did what it was asked to.
+/// The result of a command that did what it was asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// The run took place, also when there was nothing to do or wishes were refused: 0.
+    /// A run that took place, even if there was nothing to do or wishes were refused: 0.
     Done,
-    /// The run took place, and some steps or plugins failed: 1.
+    /// A run that took place, with failed steps or plugins: 1.
     SomeFailed,
-    /// What was to be checked is wrong, and the result says so: 64.
+    /// A check that found problems, which the result reports: 64.
     Invalid,
 }
 
-/// Wrong usage: 64, as in BSD's sysexits.
+/// The exit code of wrong usage: 64, as in BSD's sysexits.
 const USAGE: u8 = 64;
-/// No run took place: 2.
+/// The exit code when no run took place: 2.
 const NOTHING_DONE: u8 = 2;
 
-/// Turns the end of a command into an exit code; prints the error, if it is one.
+/// Converts the result of a command to an exit code, and prints the error, if it is one.
 pub(crate) fn code(result: anyhow::Result<Exit>) -> ExitCode {
     match result {
         Ok(Exit::Done) => ExitCode::SUCCESS,
@@ -50,9 +50,9 @@ pub(crate) fn tell(error: &anyhow::Error) {
     eprint(&format!("holystone: {lines}\n"));
 }
 
-/// Ends after the command line could not be parsed, or asked for help.
+/// Prints the help or the error of a command line that clap did not accept, and returns the exit code.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    // Nothing is left to do when the terminal is gone.
+    // A failed write is ignored: the terminal may be gone.
     let _ = error.print();
     if let Some(tip) = tip(error) {
         eprint(&format!("\n  tip: {tip}\n"));
@@ -92,7 +92,7 @@ fn is_manifest_file(argument: &str) -> bool {
     !argument.starts_with('-') && ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// Whoever reads the output (`head`, a pager) may stop reading.
+/// Returns whether the reader of the output (`head`, a pager) has stopped reading.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
@@ -103,6 +103,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn eprint(text: &str) {
     use std::io::Write as _;
 
-    // Nothing is left to do when the terminal is gone.
+    // A failed write is ignored: the terminal may be gone.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -1,6 +1,7 @@
-//! `holystone`: scrubs the disks of Kubernetes nodes. Plugins decide, the guard rails review, the host removes.
+//! The `holystone` binary, which scrubs the disks of Kubernetes nodes. Plugins propose, the guard rails review, the
+//! host removes.
 //!
-//! This is the composition root: it parses the command line, wires the crates together and prints results.
+//! This crate is the composition root: it parses the command line, wires the crates together and prints results.
 //! Results go to standard output, everything else to standard error.
 
 mod args;
@@ -29,7 +30,7 @@ use crate::commands::{
 };
 use crate::exit::Exit;
 
-/// The tasks of this program when it is started as a worker.
+/// The tasks of this program as a worker.
 const TASKS: [worker::Task; 2] = [holystone_runtime::COMPILE, holystone_agent::SCHEMA];
 
 fn main() -> ExitCode {
@@ -116,14 +117,14 @@ fn start_log(verbose: u8) {
     }
 }
 
-/// Leaves out what the libraries say of the API server: the operator says it as well, once and in sentences.
+/// Silences what the libraries log about the API server: the operator reports it as well, once and in sentences.
 fn without_kube(filter: EnvFilter) -> EnvFilter {
     let directives = ["kube_client::client=off", "kube_client::client::tls=warn", "kube_runtime::watcher=off"];
     let directives = directives.into_iter().filter_map(|directive| directive.parse().ok());
     directives.fold(filter, EnvFilter::add_directive)
 }
 
-/// Writes a message, or a field of one. Whoever made its content, it stays on its line and moves no cursor.
+/// Writes a message, or a field of one, on one line and without characters that move the cursor, whatever its source.
 fn log_field(out: &mut Writer<'_>, field: &tracing::field::Field, value: &dyn fmt::Debug) -> fmt::Result {
     let value = format!("{value:?}");
     let value = text::escaped(&value);

@@ -1,4 +1,5 @@
-//! From arguments to the options of the agent and of the operator. Only flags that were given override anything.
+//! Conversion of arguments to the options of the agent and of the operator. Only flags that were given override
+//! anything.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,19 +20,19 @@ use crate::args::{
 };
 
 impl PlanArguments {
-    /// Returns what is to be planned.
+    /// Builds the request of policies to plan.
     pub(crate) fn request(&self) -> PolicyRequest {
         request(&self.manifests, &self.policy, self.policy.overrides(&self.node))
     }
 
-    /// Returns how to reach this node.
+    /// Builds the options to reach this node.
     pub(crate) fn node_options(&self) -> NodeOptions {
         self.node.options(own_directories(&self.policy.cache, None))
     }
 }
 
 impl RunArguments {
-    /// Returns what is to be run.
+    /// Builds the request of policies to run.
     pub(crate) fn request(&self) -> PolicyRequest {
         let overrides = Overrides {
             mode: self.mode.map(manifest::Mode::from),
@@ -42,7 +43,7 @@ impl RunArguments {
         request(&self.manifests, &self.policy, overrides)
     }
 
-    /// Returns how to reach this node.
+    /// Builds the options to reach this node.
     pub(crate) fn node_options(&self) -> NodeOptions {
         self.node.options(own_directories(&self.policy.cache, None))
     }
@@ -59,7 +60,7 @@ fn request(manifests: &ManifestArguments, policy: &PolicyArguments, overrides: O
 }
 
 impl DaemonArguments {
-    /// Returns the settings of the daemon.
+    /// Builds the settings of the daemon.
     pub(crate) fn options(&self) -> DaemonOptions {
         DaemonOptions {
             manifests: self.manifests.manifests(),
@@ -75,7 +76,7 @@ impl DaemonArguments {
 }
 
 impl SimulateArguments {
-    /// Returns the node to serve.
+    /// Builds the options of the node to serve.
     pub(crate) fn options(&self) -> SimulationOptions {
         SimulationOptions {
             socket: self.socket.clone(),
@@ -88,7 +89,7 @@ impl SimulateArguments {
 }
 
 impl ManifestArguments {
-    /// Returns the manifests that are named.
+    /// Builds the description of the named manifests.
     pub(crate) fn manifests(&self) -> Manifests {
         Manifests {
             filenames: self.filenames.clone(),
@@ -103,7 +104,7 @@ impl ManifestArguments {
 }
 
 impl NodeArguments {
-    /// Returns how to reach this node. The directories are Holystone's own.
+    /// Builds the options to reach this node, with these directories as Holystone's own.
     pub(crate) fn options(&self, own_directories: Vec<OwnDirectory>) -> NodeOptions {
         NodeOptions {
             node_name: self.node_name.clone(),
@@ -121,7 +122,7 @@ impl NodeArguments {
     }
 }
 
-/// Lists the directories of Holystone itself that arguments name, so that none of them becomes a log root.
+/// Lists Holystone's own directories that arguments name, so that none of them becomes a log root.
 fn own_directories(cache: &CacheArguments, history: Option<&PathBuf>) -> Vec<OwnDirectory> {
     let own = |what: &str, path: &PathBuf| OwnDirectory { what: what.to_owned(), path: path.clone() };
     let cache = cache.cache_dir.iter().map(|path| own("the cache of compiled plugins", path));
@@ -140,7 +141,7 @@ impl PolicyArguments {
 }
 
 impl RailArguments {
-    /// Returns the guard rails that are given.
+    /// Builds the overrides of the guard rails.
     pub(crate) fn overrides(&self) -> RailOverrides {
         RailOverrides {
             protect: self.protect.clone(),
@@ -171,7 +172,7 @@ impl PaceArguments {
 }
 
 impl CacheArguments {
-    /// Returns where compiled plugins are kept.
+    /// Returns the location of compiled plugins.
     pub(crate) fn directory(&self) -> CacheDir {
         match &self.cache_dir {
             Some(directory) => CacheDir::At(directory.clone()),
@@ -182,7 +183,7 @@ impl CacheArguments {
 }
 
 impl Listen {
-    /// Returns the address, if there is one to listen on.
+    /// Returns the address to listen on, if there is one.
     pub(crate) fn address(self) -> Option<SocketAddr> {
         match self {
             Self::At(address) => Some(address),
@@ -192,7 +193,7 @@ impl Listen {
 }
 
 impl AllowedArguments {
-    /// Returns the lists; of those that are not given, the usual ones.
+    /// Builds the permissions, with the defaults of the lists that are not given.
     pub(crate) fn lists(&self) -> Allowed {
         let usual = Allowed::default();
         let list = |given: &Option<Vec<String>>, usual: Vec<String>| {

@@ -1,4 +1,4 @@
-//! Printing results: a table for people, JSON and YAML for programs. All of it goes out through [`Lines`].
+//! Output of results: a table for people, JSON and YAML for programs. All of it passes through [`Lines`].
 
 mod cluster;
 mod filesystems;
@@ -80,12 +80,12 @@ pub(crate) fn plan_to(out: &mut impl Write, planned: &PlanReport, how: OutputArg
     })
 }
 
-/// Prints what stands between two results: a program can tell them apart, and a person as well.
+/// Prints the separator between two results, for people and for programs.
 pub(crate) fn separator(format: Format) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match format {
         Format::Table => writeln!(out)?,
-        // JSON texts follow each other as they are.
+        // JSON texts need no separator.
         Format::Json => {}
         Format::Yaml => writeln!(out, "---")?,
     }
@@ -100,7 +100,7 @@ fn report_to(out: &mut impl Write, report: &Report, how: OutputArguments) -> any
     })
 }
 
-/// Prints what is remembered of a node.
+/// Prints the recorded state of a node.
 pub(crate) fn state(state: &State, format: Format) -> anyhow::Result<()> {
     print(&mut std::io::stdout().lock(), format, |out| match format {
         Format::Table => state::table(out, state),
@@ -109,7 +109,7 @@ pub(crate) fn state(state: &State, format: Format) -> anyhow::Result<()> {
     })
 }
 
-/// Prints how a daemon stands.
+/// Prints the status of a daemon.
 pub(crate) fn status(status: &Status, format: Format) -> anyhow::Result<()> {
     print(&mut std::io::stdout().lock(), format, |out| match format {
         Format::Table => status_table(out, status),
@@ -170,7 +170,7 @@ pub(crate) fn node_reports(run: &str, reports: &[NodeReport], format: Format) ->
     })
 }
 
-/// Writes as it goes: the text of a large plan takes more memory than the plan.
+/// Writes the content as a stream, because the text of a large plan takes more memory than the plan.
 fn print<W: Write>(
     out: &mut W,
     format: Format,
@@ -215,8 +215,8 @@ fn plan_table(out: &mut impl Write, planned: &PlanReport, all: bool) -> anyhow::
     planned.logs.as_ref().map_or(Ok(()), |planned| logs::plan(out, planned, all))
 }
 
-/// Says what a plan or report is about, and how much of the node it takes: a plan that takes nearly everything must not
-/// look like any other.
+/// Formats the first line of a plan or report, with the share of the node's images that it concerns: a plan that takes
+/// nearly everything must not look like any other.
 fn node(name: &str, runtime: &str, (part, images): (usize, Option<u64>), what: &str) -> String {
     let (name, images) = (text::shown(name), images.and_then(|images| usize::try_from(images).ok()).unwrap_or(0));
     if runtime.is_empty() {

@@ -10,7 +10,7 @@ use holystone_core::text;
 use crate::args::OutputArguments;
 use crate::output;
 
-/// A person at the terminal, who sees the plan and answers.
+/// The user at the terminal, who sees the plan and answers.
 pub(crate) struct Terminal;
 
 #[async_trait]
@@ -23,7 +23,7 @@ impl Confirm for Terminal {
         output::plan_to(&mut stderr, planned, OutputArguments::default())?;
         write!(stderr, "{} [y/N] ", question(planned))?;
         stderr.flush()?;
-        // On a thread of its own, so that a signal ends the run and not only the line.
+        // Standard input is read on a separate thread, so that a signal ends the run and not only the line.
         let answer = tokio::task::spawn_blocking(|| {
             let mut answer = String::new();
             std::io::stdin().lock().read_line(&mut answer).map(|_| answer)

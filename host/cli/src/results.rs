@@ -1,4 +1,4 @@
-//! The results of several manifests in one call of `plan` or `run`, one after the other.
+//! The results of several manifests in one call of `plan` or `run`, in order.
 
 use holystone_agent::RunOutput;
 
@@ -6,32 +6,32 @@ use crate::args::OutputArguments;
 use crate::exit::{self, Exit};
 use crate::output;
 
-/// Prints results as they come, and adds up how they ended.
+/// A printer of results as they arrive, which also determines the exit code.
 pub(crate) struct Results {
     how: OutputArguments,
-    /// How many results there will be.
+    /// The expected number of results.
     length: usize,
     printed: usize,
     failed: bool,
-    /// Whether failures in runs that took place do not show in the exit code.
+    /// Set when failures in runs that took place do not show in the exit code.
     hides_failures: bool,
 }
 
 impl Results {
-    /// Expects so many results.
+    /// Creates a printer for so many results.
     pub(crate) fn new(length: usize, how: OutputArguments) -> Self {
         Self { how, length, printed: 0, failed: false, hides_failures: false }
     }
 
-    /// Leaves failures in runs that took place to another report.
+    /// Hides failures in runs that took place from the exit code, because another report has them.
     pub(crate) fn hiding_failures(self, hides_failures: bool) -> Self {
         Self { hides_failures, ..self }
     }
 
-    /// Prints a result. If one is an error, it goes to standard error at once and the others still get their turn.
+    /// Prints a result. An error goes to standard error at once, and the remaining results are still printed.
     ///
     /// # Errors
-    /// When it cannot be printed; and with the error of the only one.
+    /// When the result cannot be printed; or with the error itself, if only one result is expected.
     pub(crate) fn add(&mut self, name: Option<&str>, result: anyhow::Result<RunOutput>) -> anyhow::Result<()> {
         match result {
             Ok(result) => {
@@ -52,10 +52,10 @@ impl Results {
         }
     }
 
-    /// Returns how the call ends as a whole.
+    /// Returns the result of the call as a whole.
     ///
     /// # Errors
-    /// When not one run took place.
+    /// When no run took place.
     pub(crate) fn end(self) -> anyhow::Result<Exit> {
         anyhow::ensure!(self.printed > 0, "none of the {} manifests came to a run", self.length);
         Ok(if self.failed { Exit::SomeFailed } else { Exit::Done })

@@ -1,18 +1,18 @@
-//! The termination message of a pod: what a command ends with, in a file of few bytes.
+//! The termination message of a pod: the result of a command, in a file of few bytes.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use holystone_core::report::Brief;
 
-/// Writes the message. One that cannot be written must not undo the run.
+/// Writes the message. A failed write is only logged, because it must not turn a run into a failure.
 pub(crate) fn write(path: &Path, brief: &Brief) {
     if let Err(error) = std::fs::write(path, brief.to_message()) {
         tracing::error!("--termination-message: {} cannot be written: {error}", path.display());
     }
 }
 
-/// Writes the message that a command line asks for that cannot be parsed.
+/// Writes the error of a command line that cannot be parsed to the termination message that it asks for, if any.
 pub(crate) fn write_usage(command_line: &[OsString], error: &clap::Error) {
     let next = |place: usize| command_line.get(place + 1).map(PathBuf::from);
     let path = command_line.iter().enumerate().find_map(|(place, argument)| match argument.to_str() {

@@ -1,6 +1,6 @@
-//! The reference of the command line, made of the help texts.
+//! The reference of the command line, generated from the help texts.
 //!
-//! `HOLYSTONE_BLESS=1 cargo test -p holystone --bins` writes the page again; read the diff.
+//! `HOLYSTONE_BLESS=1 cargo test -p holystone --bins` regenerates the page; read the diff.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -96,12 +96,12 @@ fn meaning(argument: &Arg) -> String {
     parts.join(" ")
 }
 
-/// Gives a sentence the full stop that clap has taken from it.
+/// Restores the full stop that clap removes from a sentence.
 fn sentence(text: &str) -> String {
     if text.is_empty() || text.ends_with(['.', ':']) { text.to_owned() } else { format!("{text}.") }
 }
 
-/// Joins the lines of a text, each without blanks at its ends.
+/// Joins the lines of a text, trimmed and without empty ones.
 fn lines(text: &str, by: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(by)
 }

@@ -1,4 +1,4 @@
-//! The values of flags, from what people write.
+//! Parsing of flag values.
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
@@ -12,21 +12,21 @@ use holystone_core::text;
 use holystone_node::{Elsewhere, RootSpec};
 use jiff::SignedDuration;
 
-/// Whether and where to listen.
+/// The address to listen on, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listen {
     At(SocketAddr),
     Nowhere,
 }
 
-/// 0 to 100, with or without a percent sign.
+/// Parses a percentage from 0 to 100, with or without a percent sign.
 pub(super) fn percent(text: &str) -> Result<u8, String> {
     let number = text.strip_suffix('%').unwrap_or(text);
     let percent = number.parse::<u8>().ok().filter(|percent| *percent <= 100);
     percent.ok_or_else(|| "a share is a whole number from 0 to 100, for example 85%".to_owned())
 }
 
-/// As many as a snapshot of can be read again.
+/// Parses a number of images, at most as many as a snapshot may have to be read again.
 pub(super) fn images(text: &str) -> Result<usize, String> {
     let number = text.parse::<usize>().ok().filter(|number| *number <= 100_000);
     number.ok_or_else(|| "give a whole number, at most 100000".to_owned())
@@ -53,13 +53,14 @@ pub(super) fn listen(text: &str) -> Result<Listen, String> {
     first.map(Listen::At).ok_or_else(|| format!("the host {} has no address", text::shown(host)))
 }
 
-/// Two runs that start in different directories have to mean the same one, or they would not know of each other.
+/// Parses an absolute path. Runs that start in different directories must mean the same directory, or they would not
+/// notice each other.
 pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("give an absolute path, one that begins with /".to_owned()) }
 }
 
-/// A name and a path, with what else is wrong with them said when they are opened.
+/// Parses a name and a path. Further problems with them are reported when the root is opened.
 pub(super) fn log_root(text: &str) -> Result<RootSpec, String> {
     match text.split_once('=') {
         Some((name, path)) if manifest::is_name(name) && !path.is_empty() => Ok(RootSpec::new(name, path)),
@@ -79,12 +80,13 @@ pub(super) fn digest(text: &str) -> Result<String, String> {
     }
 }
 
-/// As it is written: one that is no reference at all would only be refused on each node.
+/// Checks an image reference and keeps its spelling. Without the check, an invalid reference would only be refused on
+/// each node.
 pub(super) fn image(text: &str) -> Result<String, String> {
     Reference::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-/// A path of nodes in a list; empty stands for a list without any.
+/// Parses a path of a list of node paths; an empty value stands for an empty list.
 pub(super) fn allowed_path(text: &str) -> Result<String, String> {
     if text.is_empty() || is_plain_path(text) {
         return Ok(text.to_owned());

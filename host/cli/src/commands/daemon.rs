@@ -1,4 +1,4 @@
-//! `holystone daemon`: runs by manifests, again and again.
+//! `holystone daemon`: carries out manifests repeatedly.
 
 use holystone_agent::{not_run, run_daemon};
 
@@ -6,7 +6,7 @@ use crate::args::DaemonArguments;
 use crate::exit::Exit;
 use crate::termination_message;
 
-/// Keeps running until it is asked to end, and leaves the termination message of a pod.
+/// Runs the daemon until a stop is requested, and writes the termination message of a pod.
 pub(crate) async fn daemon(arguments: &DaemonArguments) -> anyhow::Result<Exit> {
     let ended = Box::pin(run_daemon(arguments.options())).await;
     let brief = match &ended {

@@ -8,7 +8,7 @@ use crate::args::{DemoArguments, OutputArguments};
 use crate::exit::Exit;
 use crate::output;
 
-/// Starts the simulated node, sweeps it, and shows each part.
+/// Starts the simulated node, sweeps it, and prints each part.
 pub(crate) async fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
     let how = OutputArguments { all: arguments.all, ..OutputArguments::default() };
     let demo = Demo::start(&arguments.config, arguments.rails.overrides()).await?;

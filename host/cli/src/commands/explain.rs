@@ -9,10 +9,10 @@ use holystone_core::manifest::{self, Entry};
 use crate::args::ExplainArguments;
 use crate::exit::Exit;
 
-/// The widest that a table gets, in characters.
+/// The largest width of a table, in characters.
 const WIDTH: u16 = 110;
 
-/// Prints what there is to say about a field, or the schema.
+/// Prints the reference of a field, or the schema.
 pub(crate) fn explain(arguments: &ExplainArguments) -> anyhow::Result<Exit> {
     let mut out = std::io::stdout().lock();
     if arguments.schema {

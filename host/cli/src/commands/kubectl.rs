@@ -1,5 +1,5 @@
-//! `kubectl holystone`: the same binary under the name `kubectl-holystone`. Shows and steers NodeCleanups with the rights of
-//! its user.
+//! `kubectl holystone`: the same binary under the name `kubectl-holystone`. Shows and controls NodeCleanups with the
+//! permissions of its user.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(crate) fn is_plugin(program: Option<&OsStr>) -> bool {
     program.is_some_and(|program| Path::new(program).file_stem() == Some(OsStr::new(NAME)))
 }
 
-/// Carries out a command.
+/// Runs a command.
 pub(crate) async fn kubectl(arguments: &KubectlArguments) -> anyhow::Result<Exit> {
     let client = connect_by(arguments.kubeconfig.as_deref(), arguments.context.as_deref()).await?;
     let access = Access::new(client, arguments.namespace.as_deref());

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::args::OperatorArguments;
 use crate::exit::Exit;
 
-/// Goes on until it is asked to end, or has lost the lease.
+/// Runs the operator until a stop is requested or the lease is lost.
 pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Exit> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let client = holystone_operator::connect().await?;
@@ -67,8 +67,8 @@ pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Ex
     ended.map(|()| Exit::Done)
 }
 
-/// Checks what manifests say of plugins and log roots, as every command does that reads manifests. Plugins that do not
-/// come with Holystone are not here to be looked at.
+/// Builds the check of plugins and log roots, which is that of every command that reads manifests. Plugins that do not
+/// come with Holystone are not available here.
 fn check() -> Check {
     let checker = Arc::new(Checker::new(CacheDir::Nowhere));
     Arc::new(move |object| {
@@ -88,7 +88,7 @@ fn check() -> Check {
     })
 }
 
-/// Daemons answer the operator as they answer anybody. It needs their latest run.
+/// Builds the function that asks a daemon for its latest run, over the same HTTP server that serves all clients.
 fn ask() -> Ask {
     Arc::new(|Whereabouts { address, .. }: Whereabouts| {
         Box::pin(async move {
@@ -98,7 +98,7 @@ fn ask() -> Ask {
     })
 }
 
-/// The answers of the operator over HTTP.
+/// The answers of the operator to HTTP requests.
 struct HealthPages(Watcher);
 
 impl Answers for HealthPages {
@@ -115,7 +115,7 @@ impl Answers for HealthPages {
     }
 }
 
-/// Name, help, and the figure of a NodeCleanup.
+/// A metric family: name, help text, and the function that reads the value of a NodeCleanup.
 type Family = (&'static str, &'static str, fn(&NodeCleanupStatus) -> Option<f64>);
 
 const FAMILIES: [Family; 10] = [

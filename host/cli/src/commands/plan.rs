@@ -1,4 +1,4 @@
-//! `holystone plan`: what a run would do. A dry run is the absence of the sweep, not a flag passed down.
+//! `holystone plan`: shows what a run would do. A dry run is the absence of the sweep, not a flag passed down.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::args::PlanArguments;
 use crate::exit::Exit;
 use crate::results::Results;
 
-/// Decides and prints, one policy after the other.
+/// Computes and prints a plan for each policy, in order.
 pub(crate) async fn plan(arguments: &PlanArguments) -> anyhow::Result<Exit> {
     check_standard_input(arguments)?;
     let recorded = arguments.snapshot.as_deref().map(read_snapshot).transpose()?;
@@ -25,7 +25,7 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> anyhow::Result<Exit> {
     results.end()
 }
 
-/// Checks that standard input is asked for once only.
+/// Checks that standard input is used only once.
 fn check_standard_input(arguments: &PlanArguments) -> anyhow::Result<()> {
     let from_stdin = |path: &Path| path.as_os_str() == "-";
     if arguments.snapshot.as_deref().is_some_and(from_stdin)

@@ -1,4 +1,4 @@
-//! `holystone render` and `holystone crd`: what goes to a cluster, with none at hand.
+//! `holystone render` and `holystone crd`: print the objects for a cluster, without access to one.
 
 use holystone_agent::{CacheDir, Manifests};
 use holystone_core::cluster::{self, Site};

@@ -1,4 +1,4 @@
-//! `holystone run`: the main job.
+//! `holystone run`: cleans this node, the main command.
 
 use std::io::IsTerminal as _;
 
@@ -10,7 +10,7 @@ use crate::question::Terminal;
 use crate::results::Results;
 use crate::termination_message;
 
-/// Runs once on this node, by one policy after the other.
+/// Runs each policy once on this node, in order.
 pub(crate) async fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let prepared = Box::pin(prepare(arguments)).await.inspect_err(|error| {
         if let Some(path) = &arguments.termination_message {
@@ -33,15 +33,15 @@ pub(crate) async fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     results.end()
 }
 
-/// Reads and checks what is to be run, and finds out whether to ask before anything is removed.
+/// Reads and checks the requested policies, and determines whether to ask before anything is removed.
 async fn prepare(arguments: &RunArguments) -> anyhow::Result<(StopToken, bool, Vec<Prepared>)> {
     let token = StopToken::on_signals()?;
     let prepared = prepare_until(&arguments.request(), &token).await?;
     Ok((token, asks(arguments, &prepared)?, prepared))
 }
 
-/// Returns whether to ask on a terminal before anything is removed. A manifest that runs without a terminal was
-/// meant; flags alone have to say so.
+/// Returns whether to ask on a terminal before anything is removed. A manifest needs no confirmation without a
+/// terminal; flags alone need `--yes` then.
 fn asks(arguments: &RunArguments, prepared: &[Prepared]) -> anyhow::Result<bool> {
     let has_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let by_manifest = !arguments.manifests.filenames.is_empty();

@@ -1,4 +1,4 @@
-//! `holystone simulate`: a simulated node as a server.
+//! `holystone simulate`: serves a simulated node.
 
 use std::io::Write as _;
 
@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::args::SimulateArguments;
 use crate::exit::Exit;
 
-/// Serves a node until SIGTERM or SIGINT, and takes its socket away.
+/// Serves a node until SIGTERM or SIGINT, and removes its socket.
 pub(crate) async fn simulate(arguments: &SimulateArguments) -> anyhow::Result<Exit> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let simulation = Simulation::start(&arguments.options())?;

@@ -4,7 +4,7 @@ use crate::args::SnapshotArguments;
 use crate::exit::Exit;
 use crate::output;
 
-/// Looks at the node and prints what there is.
+/// Observes the node and prints the snapshot.
 pub(crate) async fn snapshot(arguments: &SnapshotArguments) -> anyhow::Result<Exit> {
     let node = &arguments.node;
     let endpoint = node.endpoint.as_deref().unwrap_or("auto");

@@ -1,4 +1,4 @@
-//! `holystone state`: what is remembered of this node.
+//! `holystone state`: shows the recorded state of this node.
 
 use holystone_agent::read_state;
 

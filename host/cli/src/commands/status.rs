@@ -1,4 +1,4 @@
-//! `holystone status`: how a daemon on this machine stands.
+//! `holystone status`: shows the status of a daemon on this machine.
 
 use anyhow::Context as _;
 use holystone_agent::http;
@@ -8,10 +8,10 @@ use crate::args::StatusArguments;
 use crate::exit::Exit;
 use crate::output;
 
-/// The longest answer that is read, in bytes: it has all runs that are kept.
+/// The longest answer that is read, in bytes: it has all stored runs.
 const MOST_ANSWER: usize = 16 << 20;
 
-/// Asks the daemon and prints what it says.
+/// Requests the status of the daemon and prints it.
 pub(crate) async fn status(arguments: &StatusArguments) -> anyhow::Result<Exit> {
     let answer = http::get(arguments.address, "/status", MOST_ANSWER).await?;
     let status: Status = serde_json::from_slice(&answer)

@@ -1,4 +1,4 @@
-//! `holystone validate`: everything that is wrong with manifests, without a node and without a cluster.
+//! `holystone validate`: reports all problems of manifests, without a node and without a cluster.
 
 use holystone_agent::{UsageError, Validated};
 use holystone_core::manifest::NodeCleanup;
@@ -8,7 +8,7 @@ use crate::args::{Format, ValidateArguments};
 use crate::exit::Exit;
 use crate::output;
 
-/// Checks manifests and prints what is wrong with them.
+/// Checks manifests and prints their problems.
 pub(crate) async fn validate(arguments: &ValidateArguments) -> anyhow::Result<Exit> {
     if arguments.allowed.is_given() && !arguments.cluster {
         let problem = "what NodeCleanups may ask of nodes is about clusters: add --cluster to the options --allow-…";

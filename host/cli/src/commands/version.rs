@@ -1,4 +1,4 @@
-//! `holystone version`: this binary, and what plugins have to do with it.
+//! `holystone version`: shows the versions of this binary and of the plugins that it runs.
 
 use crate::args::VersionArguments;
 use crate::exit::Exit;

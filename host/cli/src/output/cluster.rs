@@ -1,4 +1,4 @@
-//! NodeCleanups of a cluster and reports of its nodes, as they are shown.
+//! The output of NodeCleanups of a cluster, and of the reports of its nodes.
 
 use std::io::Write;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::tables::{bytes, columns, freed, number, print_table, time};
 
-/// A NodeCleanup as it is shown.
+/// A NodeCleanup, as printed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Shown {
@@ -28,7 +28,7 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    /// Reads an object that the API server has checked; what is missing has its default.
+    /// Parses an object that the API server has checked; missing fields get their defaults.
     pub(crate) fn of(object: &Value) -> anyhow::Result<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let name = text(&object["metadata"]["name"]).unwrap_or_default();
@@ -61,12 +61,12 @@ pub(crate) struct NodeReport {
     pub(crate) result: &'static str,
     #[serde(flatten)]
     pub(crate) sums: NodeSums,
-    /// Sentences, the most frequent first.
+    /// The errors as sentences, the most frequent first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) errors: Vec<String>,
 }
 
-/// The sums of one node, which are those of a run that took place there alone.
+/// The sums of one node, which are those of a run that took place only there.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeSums {
@@ -81,7 +81,7 @@ pub(crate) struct NodeSums {
 }
 
 impl NodeReport {
-    /// Sums up what is known of one node.
+    /// Builds the report of a node from its state.
     pub(crate) fn of(state: &NodeState) -> Self {
         let LastRun { nodes, planned, removed, refused, failed, size_removed_bytes, filesystem_freed_bytes, .. } =
             fold(1, [state], Timestamp::now()).run;
@@ -173,7 +173,7 @@ pub(super) fn node_cleanup(out: &mut impl Write, shown: &Shown) -> anyhow::Resul
     Ok(())
 }
 
-/// Returns on which nodes something went wrong, with a colon; nothing where no node has to do with it.
+/// Formats the nodes on which an error occurred, with a colon; empty if the error concerns no node.
 fn place(error: &NodeError) -> String {
     let names: Vec<String> = error.nodes.iter().map(|node| text::shown(node)).collect();
     let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };

@@ -1,4 +1,4 @@
-//! Lines about filesystems.
+//! The output of filesystems.
 
 use std::io::Write;
 
@@ -16,7 +16,7 @@ pub(super) fn lines(out: &mut impl Write, filesystems: &[Filesystem]) -> anyhow:
     Ok(())
 }
 
-/// The names under which each filesystem is there.
+/// Groups the entries that are the same filesystem under several names.
 fn by_filesystem(filesystems: &[Filesystem]) -> Vec<Vec<&Filesystem>> {
     let mut found: Vec<Vec<&Filesystem>> = Vec::new();
     for filesystem in filesystems {
@@ -28,7 +28,8 @@ fn by_filesystem(filesystems: &[Filesystem]) -> Vec<Vec<&Filesystem>> {
     found
 }
 
-/// Describes how full a filesystem is, of bytes and, where that is more, of inodes; and what the runtime says of its store there.
+/// Describes how full a filesystem is by bytes and, if that is more, by inodes, and the size that the runtime reports
+/// for its store there.
 fn disk_use(names: &[&Filesystem]) -> String {
     let measured = names.iter().find_map(|filesystem| Some((filesystem, filesystem.bytes_used()?)));
     let whole = measured.map(|(filesystem, percent)| {
@@ -38,7 +39,7 @@ fn disk_use(names: &[&Filesystem]) -> String {
         let used = filesystem.inodes_used().filter(|used| *used > percent)?;
         Some(format!("{used} % of {} inodes in use", filesystem.inodes?))
     });
-    // The runtime computes its figure now and then; until it has, it says 0.
+    // The runtime computes its figure from time to time; until the first time, it reports 0.
     let stores = names.iter().filter_map(|filesystem| filesystem.used_bytes.filter(|used| *used > 0));
     let stores = stores.map(|used| format!("the runtime says that its store uses {}", bytes(used)));
     let parts: Vec<String> = whole.into_iter().chain(inodes).chain(stores).collect();

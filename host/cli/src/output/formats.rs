@@ -1,4 +1,4 @@
-//! Results for programs.
+//! The output formats for programs.
 
 use std::io::Write;
 
@@ -13,7 +13,7 @@ pub(super) fn json(out: &mut impl Write, value: &impl Serialize) -> anyhow::Resu
 
 /// Writes a value as YAML.
 pub(super) fn yaml(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
-    // One line for each value, which `Lines` relies on.
+    // Block scalars are off: each value takes one line, which `Lines` relies on.
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     serde_saphyr::to_io_writer_with_options(out, value, options).context("the result cannot be written as YAML")
 }

@@ -10,7 +10,7 @@ use holystone_core::text;
 
 use super::tables::{bytes, freed, new_table, other_outcomes, print_table};
 
-/// Prints what is planned for images.
+/// Prints the planned removals of images, and the refusals.
 pub(super) fn plan(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result<()> {
     let mut table = new_table(["PLAN", "IMAGE", "SIZE", "REASON"]);
     for step in planned.image_steps() {
@@ -32,7 +32,7 @@ pub(super) fn plan(out: &mut impl Write, planned: &PlanReport) -> anyhow::Result
     Ok(())
 }
 
-/// Prints what became of it.
+/// Prints the outcomes of the steps on images, and the refusals.
 pub(super) fn report(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
     let mut table = new_table(["RESULT", "IMAGE", "SIZE", "REASON"]);
     for StepResult { step, outcome, remark } in &report.images.steps {
@@ -44,7 +44,7 @@ pub(super) fn report(out: &mut impl Write, report: &Report) -> anyhow::Result<()
     print_table(out, &table)
 }
 
-/// Prints counts and sums.
+/// Prints the totals of images.
 pub(super) fn totals(out: &mut impl Write, report: &Report) -> anyhow::Result<()> {
     let totals = &report.images.totals;
     write!(out, "{} removed", totals.removed)?;
@@ -53,17 +53,17 @@ pub(super) fn totals(out: &mut impl Write, report: &Report) -> anyhow::Result<()
     Ok(writeln!(out, "filesystem {}", freed(totals.filesystem_freed_bytes))?)
 }
 
-/// Every tag of an image, for all of them go or stay together; what else it is called when it has none.
+/// Formats the tags of an image, all of which go or stay together; its other name, if it has no tag.
 fn names(references: &[String], otherwise: &str) -> String {
     let tags = references.iter().filter(|reference| !reference.contains('@'));
     let tags: Vec<String> = tags.map(|tag| text::shown(tag)).collect();
     if tags.is_empty() { text::shown(otherwise) } else { tags.join(", ") }
 }
 
-/// The most characters of a runtime's words in a row.
+/// The largest number of characters of a runtime's message in a table row.
 const ROW: usize = 300;
 
-/// Explains an outcome beyond the plugin's reason, where there is more to say.
+/// Explains an outcome, if there is more to say than the plugin's reason.
 fn explain(outcome: &Outcome<Images>, remark: &Remark) -> Option<String> {
     let answer = remark
         .answer
@@ -75,7 +75,7 @@ fn explain(outcome: &Outcome<Images>, remark: &Remark) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// Why a step came to its outcome, unless that is what it set out to do.
+/// Returns the reason for an outcome other than the intended one.
 fn reason_of(outcome: &Outcome<Images>) -> Option<String> {
     match outcome {
         Outcome::Removed | Outcome::Truncated => None,

@@ -1,7 +1,7 @@
-//! What every result passes on its way out: no line moves a cursor, or reads as something else than it is, whatever
-//! a plugin or a runtime put into it.
+//! The escaping of all results: no line moves a cursor or looks like something else, whatever a plugin or a runtime put
+//! into it.
 //!
-//! In JSON and YAML the characters are escaped as the format does it, so that programs read the very same value.
+//! In JSON and YAML, characters are escaped by the rules of the format, so that programs read the same value.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use holystone_core::text::{escaped, is_harmful};
 
 use crate::args::Format;
 
-/// Escapes what is written to it, line by line. The last line is written when it is flushed.
+/// A writer that escapes its input line by line. A flush writes the last line.
 pub(crate) struct Lines<W> {
     out: W,
     escape: fn(&str) -> Cow<'_, str>,
@@ -19,7 +19,7 @@ pub(crate) struct Lines<W> {
 }
 
 impl<W: Write> Lines<W> {
-    /// Escapes as this format does it.
+    /// Creates a writer that escapes by the rules of this format.
     pub(crate) fn new(out: W, format: Format) -> Self {
         let escape = match format {
             Format::Table => escaped,
@@ -30,7 +30,7 @@ impl<W: Write> Lines<W> {
     }
 
     fn end_line(&mut self) -> io::Result<()> {
-        // Nothing but text is written; were it not, it would be mended, too.
+        // Only text is written; anything else would be replaced here.
         let line = String::from_utf8_lossy(&self.line);
         self.out.write_all((self.escape)(&line).as_bytes())?;
         self.line.clear();
@@ -59,7 +59,7 @@ impl<W: Write> Write for Lines<W> {
     }
 }
 
-/// Outside of strings JSON has no such characters, and in them it escapes by the units of UTF-16.
+/// Escapes a line of JSON. Harmful characters only occur in strings, where JSON escapes them as units of UTF-16.
 fn json(line: &str) -> Cow<'_, str> {
     if !line.contains(is_harmful) {
         return Cow::Borrowed(line);
@@ -78,8 +78,8 @@ fn json(line: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// YAML's writer quotes and escapes what breaks the format, and leaves what only the eye stumbles over; it writes
-/// every value on one line. A value that holds such a character is put into double quotes, where it can be escaped.
+/// Escapes a line of YAML. The YAML writer quotes and escapes only what breaks the format, and puts every value on one
+/// line. A value with a harmful character is put into double quotes, where the character can be escaped.
 fn yaml(line: &str) -> Cow<'_, str> {
     if !line.contains(is_harmful) {
         return Cow::Borrowed(line);
@@ -100,8 +100,8 @@ fn yaml(line: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Where the value begins in a line of block style: after dashes, and after the name of a field. No value that is
-/// not quoted has a colon before a space.
+/// Splits a line of block style before the value: after dashes, and after the name of a field. No unquoted value has a
+/// colon before a space.
 fn split(line: &str) -> (&str, &str) {
     let mut value = line.trim_start_matches(' ');
     while let Some(item) = value.strip_prefix("- ") {

@@ -1,4 +1,4 @@
-//! The tables of log files. Past a few dozen lines they are summed up by directory.
+//! The tables of log files. Beyond a few dozen lines, they are aggregated by directory.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,12 +11,12 @@ use holystone_core::text;
 
 use super::tables::{bytes, freed, new_table, other_outcomes, others, print_table};
 
-/// How many lines are shown one by one.
+/// The largest number of lines that are not aggregated.
 const LINES: usize = 36;
-/// How deep the directories are at most that lines are summed up by.
+/// The greatest depth of directories that lines are aggregated by.
 const DEEPEST: usize = 16;
 
-/// Prints what is planned beneath log roots.
+/// Prints the planned removals and truncations under log roots, and the refusals.
 pub(super) fn plan(out: &mut impl Write, planned: &PlanPart<Logs>, all: bool) -> anyhow::Result<()> {
     let steps = planned.plan.steps.iter().map(|step| {
         let what = if step.operation() == Operation::Remove { "remove" } else { "truncate" };
@@ -49,7 +49,7 @@ fn count(steps: &[Step<Logs>]) -> (usize, usize) {
     (truncated, steps.len() - truncated)
 }
 
-/// Prints what became of it.
+/// Prints the outcomes of the steps on log files, and the refusals.
 pub(super) fn report(out: &mut impl Write, report: &ReportPart<Logs>, all: bool) -> anyhow::Result<()> {
     let step =
         |StepResult { step, outcome, .. }: &StepResult<Logs>| Line::of_step(outcome.as_str(), step, explain(outcome));
@@ -57,13 +57,13 @@ pub(super) fn report(out: &mut impl Write, report: &ReportPart<Logs>, all: bool)
     print_table(out, &table("RESULT", &lines, all))
 }
 
-/// Prints counts and sums.
+/// Prints the totals of log files.
 pub(super) fn totals(out: &mut impl Write, report: &Report, part: &ReportPart<Logs>) -> anyhow::Result<()> {
     let totals = &part.totals;
     write!(out, "Log files: {} removed", totals.removed)?;
     other_outcomes(out, totals)?;
     writeln!(out, "; size removed {}", bytes(totals.size_removed_bytes))?;
-    // Roots on one filesystem have gained the same, once.
+    // Roots on one filesystem share its gain, which is printed once.
     let name = |root: &String| format!("logs:{root}");
     let of = |root: &String| report.filesystems_after.iter().find(|filesystem| filesystem.name == name(root));
     let is_one = |one: &String, other: &String| of(one).zip(of(other)).is_some_and(|(one, other)| one.is_same(other));
@@ -79,7 +79,7 @@ pub(super) fn totals(out: &mut impl Write, report: &Report, part: &ReportPart<Lo
     Ok(())
 }
 
-/// What there is to say beyond the plugin's reason, and a word to sum up by.
+/// Explains an outcome, if there is more to say than the plugin's reason, with a word to aggregate by.
 fn explain(outcome: &Outcome<Logs>) -> Option<(String, &'static str)> {
     match outcome {
         Outcome::Removed | Outcome::Truncated => None,
@@ -94,16 +94,16 @@ fn because(refusal: &Refusal<Logs>) -> String {
     format!("rail {}: {refusal}", refusal.rail())
 }
 
-/// One line of a table, before anything is summed up.
+/// A line of a table, before aggregation.
 struct Line {
     what: &'static str,
     root: String,
-    /// Components of its path.
+    /// The components of the path.
     path: Vec<String>,
     is_directory: bool,
     size: Option<u64>,
     why: String,
-    /// What lines that are summed up have in common.
+    /// The word that aggregated lines have in common.
     word: &'static str,
 }
 
@@ -143,14 +143,14 @@ impl Line {
         text::shown(&format!("{}:{}{slash}", self.root, self.path.join("/")))
     }
 
-    /// The directory that it lies in, so many components deep at most.
+    /// Returns the directory of the entry, at most `depth` components deep.
     fn directory(&self, depth: usize) -> &[String] {
         let own = self.path.len().saturating_sub(1);
         self.path.get(..own.min(depth)).unwrap_or_default()
     }
 }
 
-/// Lines that are shown as one.
+/// Lines that are aggregated into one.
 #[derive(Default)]
 struct Sum<'a> {
     count: usize,
@@ -190,7 +190,7 @@ fn row(line: &Line) -> [String; 4] {
     [line.what.to_owned(), line.name(), line.size.map_or_else(String::new, bytes), line.why.clone()]
 }
 
-/// Sums up by the deepest directories that give few enough lines.
+/// Aggregates lines by the deepest directories that give few enough lines.
 fn sums(lines: &[Line]) -> Vec<(Key<'_>, Sum<'_>)> {
     (0..=DEEPEST)
         .rev()
@@ -199,7 +199,7 @@ fn sums(lines: &[Line]) -> Vec<(Key<'_>, Sum<'_>)> {
         .unwrap_or_else(|| summed_up(lines, 0))
 }
 
-/// In the order of the first line of each.
+/// Aggregates lines by directories of this depth, in the order of the first line of each.
 fn summed_up(lines: &[Line], depth: usize) -> Vec<(Key<'_>, Sum<'_>)> {
     let mut places = BTreeMap::new();
     let mut sums: Vec<(Key<'_>, Sum<'_>)> = Vec::new();

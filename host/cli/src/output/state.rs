@@ -1,4 +1,4 @@
-//! The table of what is remembered of a node.
+//! The table of the recorded state of a node.
 
 use std::io::Write;
 
@@ -59,20 +59,20 @@ pub(super) fn table(out: &mut impl Write, state: &State) -> anyhow::Result<()> {
     print_table(out, &table)
 }
 
-/// Returns the names of an image and the beginning of its id; the whole id where it has no name.
+/// Formats the names of an image and the beginning of its id; the whole id, if the image has no name.
 fn called(state: &State, id: &str) -> String {
     let Some(names) = state.names.get(id) else { return text::shown(id) };
     let names: Vec<String> = names.iter().map(|name| text::shown(name)).collect();
     format!("{} ({})", names.join(", "), short(id))
 }
 
-/// As much of an id as tells images of a node apart.
+/// Shortens an id to as much as distinguishes images of a node.
 fn short(id: &str) -> String {
     let hex = id.strip_prefix("sha256:").unwrap_or(id);
     text::shown(&hex.chars().take(12).collect::<String>())
 }
 
-/// Prints why ages may be unknown.
+/// Prints the reasons why ages may be unknown.
 fn state_notes(out: &mut impl Write, state: &State) -> anyhow::Result<()> {
     if let Some(lost) = state.lost {
         writeln!(out, "What had been remembered before {lost:.0} was lost")?;
@@ -89,7 +89,7 @@ fn state_notes(out: &mut impl Write, state: &State) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// By whom, and in how many runs in a row, the removal of an image was wished.
+/// Formats the plugins that proposed to remove an image, each with the number of consecutive runs.
 fn wished(state: &State, id: &str) -> String {
     let runs = state.confirmations.iter().filter_map(|counted| Some((counted, counted.images.get(id)?)));
     let by = |counted: &Confirmations| match counted.manifest.as_str() {

@@ -1,4 +1,4 @@
-//! Tables, and the figures in them.
+//! Tables, and the format of figures in them.
 
 use std::io::Write;
 
@@ -15,7 +15,7 @@ pub(super) fn number(number: Option<u64>) -> String {
     number.map_or_else(String::new, |number| number.to_string())
 }
 
-/// Adds what else was counted, as far as there is any.
+/// Prints the other counts that are not zero.
 pub(super) fn others<const N: usize>(out: &mut impl Write, counts: [(usize, &str); N]) -> anyhow::Result<()> {
     for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
         write!(out, ", {count} {what}")?;
@@ -31,7 +31,7 @@ pub(super) fn freed(measured: Option<i64>) -> String {
     }
 }
 
-/// Prints the counts of a sweep that are not zero, beside that of removals.
+/// Prints the counts of a sweep that are not zero, except that of removals.
 pub(super) fn other_outcomes(out: &mut impl Write, totals: &Totals) -> anyhow::Result<()> {
     others(
         out,
@@ -60,7 +60,7 @@ pub(super) fn new_table(header: [&str; 4]) -> Table {
     table
 }
 
-/// Makes a table of columns that are all aligned to the left.
+/// Creates a table whose columns are all aligned to the left.
 pub(super) fn columns<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);

@@ -1,4 +1,4 @@
-//! The versions of this binary and of what it is made of.
+//! The output of the versions of this binary and of its parts.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,13 +12,13 @@ use crate::args::Format;
 #[derive(Debug, Serialize)]
 pub(crate) struct BuildInfo {
     pub(crate) version: &'static str,
-    /// The commit that it was built from; `unknown` unless `HOLYSTONE_COMMIT` was set during the build.
+    /// The commit that the binary was built from; `unknown` unless `HOLYSTONE_COMMIT` was set during the build.
     pub(crate) commit: &'static str,
     /// The package and version of the interface that plugins see.
     pub(crate) wit: &'static str,
-    /// The engine that runs them; compiled plugins are kept for one engine.
+    /// The engine that runs plugins; compiled plugins are kept for one engine.
     pub(crate) engine: &'static str,
-    /// The plugins that come with it, with their digests.
+    /// The plugins that come with the binary, with their digests.
     pub(crate) builtins: BTreeMap<&'static str, String>,
 }
 
