@@ -1,7 +1,7 @@
-//! What a component asks for, held against what it is granted.
+//! The check of a component's imports against its granted capabilities.
 //!
-//! A component's import list is its honest declaration: what it does not import it cannot call. Everything that it
-//! imports is looked at here before any of its code runs.
+//! A component's import list is its honest declaration: it cannot call what it does not import. All imports are checked
+//! here before any of its code runs.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -21,7 +21,7 @@ impl FromIterator<Capability> for Grants {
 }
 
 impl Grants {
-    /// All of them, in the order of [`Capability::ALL`].
+    /// Iterates over the capabilities in the order of [`Capability::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = Capability> {
         self.0.iter().copied()
     }
@@ -33,19 +33,19 @@ const ALWAYS: [&str; 3] = ["types", "host", "log"];
 /// The packages of WASI 0.2 that are linked (and grant nothing).
 const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 
-/// How many imports a problem names.
+/// The largest number of imports that a problem names.
 const MOST: usize = 10;
 
-/// What one import amounts to.
+/// The verdict on one import.
 enum Import {
     Fine,
-    /// Needs a capability that is not granted.
+    /// An import that needs a capability that is not granted.
     Denied(String),
-    /// Not something that this version offers.
+    /// An import that this version does not offer.
     Unknown(String),
 }
 
-/// Returns the capabilities that a component's imports make use of.
+/// Returns the capabilities that a component's imports use.
 pub(crate) fn used<'a>(imports: impl Iterator<Item = &'a str>) -> Vec<Capability> {
     let interfaces: Vec<&str> = imports
         .filter_map(split)
@@ -55,7 +55,7 @@ pub(crate) fn used<'a>(imports: impl Iterator<Item = &'a str>) -> Vec<Capability
     Capability::ALL.into_iter().filter(|capability| interfaces.contains(&capability.as_str())).collect()
 }
 
-/// Checks a component's imports. The problem, if any, names every offending import.
+/// Checks a component's imports. The error, if any, names every offending import, up to a limit.
 pub(crate) fn check<'a>(imports: impl Iterator<Item = &'a str>, grants: &Grants) -> Result<(), (Reason, String)> {
     let mut denied = Vec::new();
     let mut unknown = Vec::new();
@@ -75,7 +75,7 @@ pub(crate) fn check<'a>(imports: impl Iterator<Item = &'a str>, grants: &Grants)
     Ok(())
 }
 
-/// The first of them, and how many there are besides: a component may have thousands of imports.
+/// Formats the first problems and the number of the others: a component may have thousands of imports.
 fn several(problems: &[String]) -> String {
     let (first, rest) = problems.split_at(problems.len().min(MOST));
     let more = if rest.is_empty() { String::new() } else { format!("; and so for {} more imports", rest.len()) };

@@ -1,4 +1,4 @@
-//! The one place that configures wasmtime: the binary, the tests and the benchmarks all get their engine here.
+//! The only configuration of wasmtime: the binary, the tests and the benchmarks all get their engine here.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ pub const ENGINE: &str = "wasmtime 48.0.8";
 /// The package and version of the interface that plugins see.
 pub const WIT: &str = "holystone:node@0.1.0";
 
-/// How often running plugins give the host a chance to look at the clock.
+/// The interval at which running plugins yield, so that the host can enforce their time limit.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Runs components, which workers compile: this process itself cannot. Cheap to clone.
+/// An engine that runs components. Workers compile them, because this process cannot. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
     wasmtime: wasmtime::Engine,
@@ -29,25 +29,25 @@ pub struct Engine {
     cache: Option<Cache>,
 }
 
-/// Why no engine could be made.
+/// The reason why no engine could be created.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The directory for compiled plugins cannot be trusted or used.
+    /// A directory for compiled plugins that cannot be trusted or used.
     #[error("the cache directory {path} cannot be used: {problem}")]
     Cache {
         /// The directory.
         path: PathBuf,
-        /// What is wrong with it and what to do.
+        /// The problem with the directory, and its fix.
         problem: CacheError,
     },
-    /// wasmtime refused its configuration.
+    /// A configuration that wasmtime refused.
     #[error("the WebAssembly engine cannot start on this machine: {0}")]
     Wasmtime(String),
 }
 
 impl Engine {
-    /// Makes an engine. With a cache directory, compiled plugins are kept there: code in it runs with the rights of
-    /// this process, so nobody else may be able to write to it. It is made if missing.
+    /// Creates an engine. With a cache directory, compiled plugins are kept there. Code in the directory runs with the
+    /// rights of this process, so no other user may be able to write to it. A missing directory is created.
     ///
     /// # Errors
     /// When the directory is not usable or wasmtime does not run here.
@@ -80,26 +80,26 @@ impl Engine {
     }
 }
 
-/// The settings of every engine. Only a worker's can compile.
+/// Builds the configuration of every engine. Only that of a worker can compile.
 ///
-/// What changes the code that a component becomes changes the first line of the cache's entries as well.
+/// A change to the code that a component becomes must also change the first line of the cache's entries.
 pub(crate) fn config(compiles: bool) -> Config {
     let mut config = Config::new();
     config.enable_compiler(compiles);
     config.wasm_component_model(true);
-    // Epochs stop guest code that never calls the host; a timer outside stops everything else.
+    // Epochs make guest code yield that never calls the host; a timer outside ends the call.
     config.epoch_interruption(true);
-    // A replay must come to the same plan on every machine.
+    // A replay must produce the same plan on every machine.
     config.relaxed_simd_deterministic(true);
     if compiles {
         config.cranelift_nan_canonicalization(true);
     }
-    // Nothing needs it. Threads, collectors and core dumps are not even compiled in.
+    // No plugin needs 64-bit memories. Threads, collectors and core dumps are not even compiled in.
     config.wasm_memory64(false);
     config
 }
 
-/// Ticks on a thread of its own for as long as the engine lives: a busy executor must not stop the clock.
+/// Starts a thread that ticks for as long as the engine lives: a busy executor must not stop the clock.
 fn start_ticker(engine: &wasmtime::Engine) -> Result<(), EngineError> {
     let engine = engine.weak();
     let tick = move || {

@@ -1,48 +1,48 @@
-//! What can go wrong with a plugin. None of it stops another plugin, and all of it means "removes nothing".
+//! The failures of a plugin. A failed plugin stops no other plugin, and removes nothing.
 
 use std::fmt;
 
-/// A plugin failed, and why.
+/// A failed plugin, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("plugin {plugin}: {message}")]
 pub struct PluginError {
-    /// Name of the plugin.
+    /// The name of the plugin.
     pub plugin: String,
     /// The stable part, for metrics and scripts.
     pub reason: Reason,
-    /// A sentence for people: what happened and what to do about it. Fit to show on a terminal.
+    /// A sentence for people: what happened and what to do about it. Sanitized for a terminal.
     pub message: String,
 }
 
-/// Stable reasons. Their names appear in reports and metrics and never change.
+/// Stable reasons. The names appear in reports and metrics and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// Its bytes could not be had: no such builtin, no such file, too large, or no regular file.
+    /// Bytes that could not be read: no such builtin, no such file, too large, or no regular file.
     FetchFailed,
-    /// Its bytes have another digest than the one that they must have.
+    /// Bytes with another digest than the required one.
     DigestMismatch,
-    /// The bytes are not a WebAssembly component.
+    /// Bytes that are not a WebAssembly component.
     NotAComponent,
-    /// It speaks another version of the interface, or does not export what a plugin must.
+    /// A component for another version of the interface, or without an export that a plugin must have.
     IncompatibleApi,
-    /// It imports something that it was not granted.
+    /// An import that was not granted.
     CapabilityDenied,
-    /// It could not be compiled: it is malformed, or takes too long or too much.
+    /// A component that could not be compiled: it is malformed, or takes too long or too much.
     CompileFailed,
-    /// Its config is not valid; the plugin itself or the host says so.
+    /// A config that is not valid, according to the plugin itself or the host.
     ConfigInvalid,
-    /// It did not finish in time.
+    /// A call that did not finish in time.
     Timeout,
-    /// It wanted more memory than it may have, or handed the host too much at once.
+    /// A plugin that wanted more memory than it may have, or handed the host too much at once.
     MemoryLimit,
-    /// It crashed: a panic, an exit, a bad memory access, an answer that cannot be read.
+    /// A crash: a panic, an exit, a bad memory access, an answer that cannot be read.
     Trapped,
-    /// It answered that it cannot decide, or with a plan that the host does not take.
+    /// An answer that the plugin cannot decide, or a plan that the host rejects.
     PlanRejected,
 }
 
 impl Reason {
-    /// The stable name.
+    /// Returns the stable name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::FetchFailed => "FetchFailed",

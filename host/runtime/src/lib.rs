@@ -1,17 +1,17 @@
-//! Runs plugins: WebAssembly components that read a frozen snapshot and answer with wishes.
+//! The runtime of plugins: WebAssembly components that read a frozen snapshot and answer with wishes.
 //!
-//! Nothing here can touch a node. A plugin sees what its granted capabilities show of a [`View`], under [`Limits`]
-//! of time, memory and output, in a store of its own that is thrown away after every call; whatever goes wrong
-//! becomes a [`PluginError`] with the plugin's name and a stable reason.
+//! This crate cannot touch a node. A plugin sees what its granted capabilities show of a [`View`], under [`Limits`] of
+//! time, memory and output, in a separate store that is dropped after every call. Every failure becomes a
+//! [`PluginError`] with the plugin's name and a stable reason.
 //!
-//! - [`engine`]: the one place that configures wasmtime.
+//! - [`engine`]: the only configuration of wasmtime.
 //! - [`plugin`]: from bytes to a plugin, from a plugin to a proposal.
-//! - [`capability`]: what a component asks for, held against what it is granted.
-//! - `code`: a component compiled, by a worker or out of the cache.
-//! - [`worker`]: work on untrusted input, in a process of its own.
+//! - [`capability`]: the check of a component's imports against its granted capabilities.
+//! - `code`: a compiled component, from a worker or from the cache.
+//! - [`worker`]: work on untrusted input, in a separate process.
 //! - `logs`: a plugin's questions about log directories.
-//! - `shape`: what a component is made of, held against limits before it is compiled.
-//! - `v0_1`: the WIT bindings of `holystone:node@0.1` and every conversion to and from them.
+//! - `shape`: the check of a component's declarations against limits before it is compiled.
+//! - `v0_1`: the WIT bindings of `holystone:node@0.1` and all conversions to and from them.
 
 pub mod capability;
 mod code;

@@ -1,7 +1,7 @@
-//! A plugin's questions about log directories, on their way to a [`LogSource`].
+//! A plugin's calls about log directories, on their way to a [`LogSource`].
 //!
-//! Its answers take system calls, so they are waited for on threads that may block. A plugin whose time is up is not
-//! held up by them: what is still under way ends by itself, because one batch is a bounded piece of work.
+//! The answers take system calls, so they are computed on threads that may block. A plugin whose time is up does not
+//! wait for them: a call in progress ends by itself, because one batch is a bounded piece of work.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::v0_1::Messages;
 
 /// A walk that a plugin has opened.
 pub(crate) struct OpenWalk {
-    /// Absent once it is over.
+    /// The walk; `None` once it is over.
     under_way: Option<Box<dyn LogWalk>>,
     counts: GlobCounts,
     messages: Messages,
@@ -26,7 +26,7 @@ impl Drop for OpenWalk {
 }
 
 impl Messages {
-    /// Says what a walk could not look at. A plugin that walks again and again is told of no more than it may say.
+    /// Logs the parts that a walk could not read. Repeated walks of a plugin log no more than its limit of messages.
     fn report(&self, walk: &dyn LogWalk) {
         for gap in walk.gaps() {
             self.warn(&gap);
@@ -64,7 +64,7 @@ impl OpenWalk {
         &self.counts
     }
 
-    /// The next entries; none when the walk is over.
+    /// Returns the next entries; none when the walk is over.
     pub(crate) async fn next(&mut self, most: usize) -> Answer<Vec<FileEntry>> {
         while let Some(mut walk) = self.under_way.take() {
             let (walk, batch) = blocking(move || {
@@ -93,7 +93,7 @@ impl OpenWalk {
     }
 }
 
-/// What a host function answers: the outer error ends the plugin.
+/// The answer of a host function: the outer error ends the plugin.
 type Answer<T> = wasmtime::Result<Result<T, LogsError>>;
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> wasmtime::Result<T> {

@@ -1,7 +1,7 @@
-//! From bytes to a plugin, from a plugin to a proposal.
+//! Loading of plugins, and calls to them.
 //!
-//! Compiled and linked once; every call gets a fresh store with its own limits, which is dropped on every outcome:
-//! nothing leaks from one call into the next, and nothing that trapped is ever entered again.
+//! A plugin is compiled and linked once. Every call gets a new store with separate limits, which is dropped on every
+//! outcome: nothing leaks from one call into the next, and an instance that trapped is never entered again.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::shape;
 use crate::v0_1::{self, Answered, Bindings, Decision, Exports, State, View};
 use crate::wasi::{self, Output};
 
-/// A component that is compiled, allowed what it imports, and ready to be called. Cheap to clone.
+/// A compiled component that is granted its imports and ready to be called. Cheap to clone.
 #[derive(Clone)]
 pub struct Plugin {
     name: String,
@@ -34,37 +34,37 @@ pub struct Plugin {
     compiled: Arc<Compiled>,
 }
 
-/// What a plugin answers about a node.
+/// The answer of a plugin about a node.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// What it wishes.
+    /// The wishes of the plugin.
     pub proposal: Proposal,
-    /// How many entries each pattern of its config has matched, by its own account.
+    /// The number of entries that each pattern of the config has matched, as reported by the plugin.
     pub matches: Vec<PatternMatch>,
-    /// What it has to say to the operator, one sentence each, made fit to be shown.
+    /// Notices to the operator, one sentence each, sanitized.
     pub notices: Vec<String>,
 }
 
-/// What a component's bytes become.
+/// A component after loading.
 struct Compiled {
     digest: String,
-    /// What it may look at of what it is granted.
+    /// The granted capabilities that the component uses.
     uses: Vec<Capability>,
     linked: InstancePre<State>,
     exports: Exports,
-    /// What its instances take, in bytes.
+    /// The memory that the component's instances take, in bytes.
     instances: usize,
 }
 
-/// A stable reason and a sentence, of a plugin that has yet to be named.
+/// A stable reason and a sentence, without the name of the plugin.
 type Problem = (Reason, String);
 
 impl Plugin {
-    /// Compiles a component, checks that it imports nothing that it is not granted, and links it. Runs none of its
-    /// code. Compiling takes from milliseconds to seconds, in a process of its own; dropping the future ends it.
+    /// Compiles a component, checks that it imports only what it is granted, and links it. None of its code runs.
+    /// Compiling takes from milliseconds to seconds, in a separate process; dropping the future ends it.
     ///
     /// # Errors
-    /// With a stable reason: not a component, cannot be compiled, not granted, or of another interface version.
+    /// With a stable reason: not a component, not compilable, not granted, or of another interface version.
     pub async fn load(
         engine: &Engine,
         name: &str,
@@ -77,25 +77,25 @@ impl Plugin {
         Ok(Self { name: name.to_owned(), engine: engine.clone(), limits, compiled })
     }
 
-    /// The plugin's name, as given to [`Plugin::load`].
+    /// Returns the plugin's name, as given to [`Plugin::load`].
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// `sha256:` and the digest of the component's bytes.
+    /// Returns `sha256:` and the digest of the component's bytes.
     pub fn digest(&self) -> &str {
         &self.compiled.digest
     }
 
-    /// The capabilities that it makes use of: those of the interfaces that it imports.
+    /// Returns the capabilities that the plugin uses: those of the interfaces that it imports.
     pub fn uses(&self) -> &[Capability] {
         &self.compiled.uses
     }
 
-    /// Lets the plugin check a config (JSON text) and, if it has no objections, plan by it.
+    /// Calls the plugin to check a config (JSON text) and, if the plugin has no objections, to plan by it.
     ///
     /// # Errors
-    /// With a stable reason. A plugin that failed contributes nothing.
+    /// With a stable reason. A plugin that fails contributes nothing.
     pub async fn propose(&self, view: &Arc<View>, config: &str) -> Result<Answer, PluginError> {
         let output = Output::default();
         let answer = self.clone().answer(Arc::clone(view), config.to_owned(), output.clone());
@@ -103,10 +103,10 @@ impl Plugin {
         Ok(Answer { proposal: Proposal { plugin: self.name.clone(), wishes }, matches, notices })
     }
 
-    /// Asks the plugin what is wrong with a config (JSON text), without showing it a node.
+    /// Calls the plugin to check a config (JSON text), without showing it a node. Returns the problems.
     ///
     /// # Errors
-    /// With a stable reason, when it cannot be asked.
+    /// With a stable reason, when the plugin cannot be called.
     pub async fn problems(&self, config: &str) -> Result<Vec<config::Problem>, PluginError> {
         let output = Output::default();
         let (plugin, config, to) = (self.clone(), config.to_owned(), output.clone());
@@ -114,14 +114,14 @@ impl Plugin {
         self.within_limits(answer, output).await
     }
 
-    /// Waits for an answer of the guest, as long as it may take.
+    /// Waits for an answer of the guest until its time limit.
     async fn within_limits<T: Send + 'static>(
         &self,
         answer: impl Future<Output = Result<T, Problem>> + Send + 'static,
         output: Output,
     ) -> Result<T, PluginError> {
-        // On a task of its own: on a busy machine the guest waits long for a processor, and its time is over all the
-        // same. Left behind, it ends at the next tick.
+        // The guest runs on a separate task: on a busy machine it waits long for a processor, and its time is over all
+        // the same. A guest that is left behind ends at the next tick.
         let mut guest = JoinSet::new();
         guest.spawn(answer);
         let answer = match tokio::time::timeout(self.limits.timeout, guest.join_next()).await {
@@ -148,7 +148,7 @@ impl Plugin {
         v0_1::answered(decision).map_err(|problem| (Reason::PlanRejected, problem))
     }
 
-    /// Asks what is wrong with a config; what is answered is made fit to be shown.
+    /// Calls the plugin to check a config, and sanitizes the answer.
     async fn validate(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<Vec<config::Problem>, Problem> {
         let (mut store, plugin) = self.instance(view, output).await?;
         let answer = plugin.holystone_node_cleaner().call_validate(&mut store, config).await;
@@ -170,12 +170,12 @@ impl Plugin {
             .map_err(|problem| (Reason::PlanRejected, format!("it could not decide: {}", text::shown(&problem))))
     }
 
-    /// A fresh instance, within the limits.
+    /// Creates a new instance, within the limits.
     async fn instance(&self, view: &Arc<View>, output: &Output) -> Result<(Store<State>, Bindings), Problem> {
         let mut store = self.store(view, output);
         let instance = self.compiled.linked.instantiate_async(&mut store).await;
         let instance = instance.map_err(|error| self.stopped(&error, &store, output))?;
-        // Whether the exports have the right types is looked at only now.
+        // The types of the exports are only checked here.
         let plugin = self.compiled.exports.load(&mut store, &instance);
         Ok((store, plugin.map_err(|error| (Reason::IncompatibleApi, incompatible(&error)))?))
     }
@@ -192,7 +192,7 @@ impl Plugin {
         store.limiter(|state| &mut state.accountant);
         store.set_hostcall_fuel(MAX_COPIED);
         store.set_max_component_handles(MAX_HANDLES);
-        // Every tick hands the thread back for a moment, so that the timer outside can end the call.
+        // Every tick makes the guest yield for a moment, so that the timer outside can end the call.
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
         store
@@ -239,7 +239,7 @@ impl Compiled {
     }
 }
 
-/// Does on a thread of its own what takes longer the larger a component is, for no longer than compiling may take.
+/// Runs work that grows with the size of a component on a separate thread, within the time limit of compiling.
 async fn in_time<T: Send + 'static>(
     limits: Limits,
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
@@ -256,9 +256,10 @@ fn over_memory(limits: Limits) -> Problem {
     (Reason::MemoryLimit, format!("it wanted more than its {} MiB of memory", limits.memory >> 20))
 }
 
-/// Each memory takes address space and each table takes a place in the host, however small they are.
+/// Checks the numbers of memories and tables, because each memory takes address space and each table takes a place in
+/// the host, however small they are.
 fn check_counts(component: &Component) -> Result<(), Problem> {
-    // Only a component that imports modules does not know, and none is offered one.
+    // The numbers are unknown only for a component that imports modules, and no component is offered one.
     let Some(wanted) = component.resources_required() else { return Ok(()) };
     for (count, what, limit) in
         [(wanted.num_memories, "memories", MAX_MEMORIES), (wanted.num_tables, "tables", MAX_TABLES)]
@@ -270,7 +271,7 @@ fn check_counts(component: &Component) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Says what kind of file it is when it is not a component.
+/// Checks that a file is a component, and otherwise explains what kind of file it is.
 fn check_bytes(bytes: &[u8]) -> Result<(), Problem> {
     if bytes.len() > MAX_COMPONENT {
         let message = format!("it has {} MiB, at most {} MiB are read", bytes.len() >> 20, MAX_COMPONENT >> 20);
@@ -296,7 +297,7 @@ fn incompatible(error: &wasmtime::Error) -> String {
     format!("it does not fit holystone:node@0.1.0 (a plugin exports holystone:node/cleaner@0.1.0): {}", one_line(error))
 }
 
-/// Says how a plugin came to its end, with the last thing that it wrote, which for a panic is the panic's message.
+/// Explains the end of a plugin, with its last line of output, which for a panic is the panic's message.
 fn stopped(error: &wasmtime::Error, output: &Output) -> Problem {
     let cause = error.root_cause();
     if is_out_of_copies(cause) {
@@ -321,13 +322,13 @@ fn stopped(error: &wasmtime::Error, output: &Output) -> Problem {
     }
 }
 
-/// Whether an error is wasmtime's for data past [`MAX_COPIED`]. Its type is private; what tells it apart is the name
-/// of the type, which is all that its debugging form consists of.
+/// Returns whether an error is wasmtime's for data past [`MAX_COPIED`]. Its type is private, so it is recognised by the
+/// name of the type, which is all that its debugging form consists of.
 fn is_out_of_copies(error: &(impl Debug + ?Sized)) -> bool {
     format!("{error:?}") == "HostcallFuelExhausted"
 }
 
-/// The causes of an error without a backtrace, on one line.
+/// Formats the causes of an error on one line, without a backtrace.
 pub(crate) fn one_line(error: &wasmtime::Error) -> String {
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     text::shown(&causes.join(": ").replace('\n', " "))

@@ -1,29 +1,30 @@
-//! What a component is made of, held against limits before it is compiled.
+//! The check of a component's declarations against limits before it is compiled.
 //!
 //! Compiling is the host's own work, which neither the timer nor the memory limit of a plugin reaches: a few hundred
 //! bytes of components in components ask for billions of instances, and a megabyte of tiny functions takes half a
-//! gigabyte to compile. So what would cost too much is refused by its declarations.
+//! gigabyte to compile. Therefore a component that would cost too much is refused by its declarations.
 
 use wasmparser::{ComponentInstance, ElementItems, Encoding, Instance, Parser, Payload};
 
 use crate::error::Reason;
 use crate::limits::{MAX_CODE, MAX_FUNCTIONS, MAX_INSTANCES, MAX_NESTING, MAX_SEGMENTS};
 
-/// The cost of a function, a global, a segment or an element of one the host in every instance of its module, in bytes.
+/// The cost for the host of a function, a global, a segment or an element of one in every instance of its module, in
+/// bytes.
 const ITEM: usize = 32;
 
 /// Sums over a component and all that is nested in it.
 #[derive(Debug, Default)]
 struct Shape {
-    /// Bytes that are data or serve no purpose but to inform.
+    /// The number of bytes that are data, or only informative.
     uncompiled: usize,
     functions: usize,
-    /// Segments of data and of elements.
+    /// The number of segments of data and of elements.
     segments: usize,
-    /// Functions, globals, segments and elements of the module that has most of them.
+    /// The number of functions, globals, segments and elements of the module that has most of them.
     largest: usize,
     instances: usize,
-    /// At most how many times anything in it can be instantiated.
+    /// An upper bound of how many times anything in the component can be instantiated.
     nesting: usize,
 }
 
@@ -31,15 +32,15 @@ struct Shape {
 #[derive(Debug)]
 struct Level {
     items: usize,
-    /// How often it instantiates a component.
+    /// The number of component instances that it declares.
     instantiates: usize,
 }
 
-/// Checks that a component can be compiled with reasonable effort. Gives the number of bytes that its instances
-/// take at most, apart from their memories and tables.
+/// Checks that a component can be compiled with reasonable effort. Returns the number of bytes that its instances take
+/// at most, apart from their memories and tables.
 ///
 /// # Errors
-/// With a reason and a sentence, when it is too large or cannot be read.
+/// With a reason and a sentence, when the component is too large or cannot be read.
 pub(crate) fn check(bytes: &[u8]) -> Result<usize, (Reason, String)> {
     let fail = |message| Err((Reason::CompileFailed, message));
     let shape = match read(bytes) {
@@ -78,7 +79,7 @@ fn read(bytes: &[u8]) -> wasmparser::Result<Shape> {
             && let Some(level) = open.pop()
         {
             shape.largest = shape.largest.max(level.items);
-            // Any component may be instantiated by any other that can name it, and that by the next.
+            // Any component may be instantiated by any other that can name it, and that one by the next.
             shape.nesting = shape.nesting.saturating_mul(level.instantiates.saturating_add(1));
         }
     }

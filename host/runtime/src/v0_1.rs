@@ -1,7 +1,7 @@
-//! The bindings of `holystone:node@0.1`, and every conversion between them and the core's types.
+//! The bindings of `holystone:node@0.1`, and all conversions between them and the core's types.
 //!
-//! All answers come from a [`View`], made once per run and shared by all plugins. A change to the interface that is
-//! not compatible gets a module of its own beside this one.
+//! All answers come from a [`View`], built once per run and shared by all plugins. An incompatible change to the
+//! interface gets a separate module beside this one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,8 +47,8 @@ pub(crate) use generated::exports::holystone::node::cleaner::Decision;
 use generated::holystone::node::{containers, host, images, log, log_content, logs, pods, types};
 pub(crate) use generated::{Plugin as Bindings, PluginIndices as Exports};
 
-/// What plugins see of a node: a snapshot in the interface's own shapes. Lists are shared, not copied, by every
-/// plugin that asks for them.
+/// A plugin's view of a node: a snapshot in the types of the interface. Lists are shared, not copied, by all plugins
+/// that ask for them.
 pub struct View {
     now: Timestamp,
     node: host::NodeInfo,
@@ -59,7 +59,7 @@ pub struct View {
 }
 
 impl View {
-    /// Prepares a snapshot for plugins, with who uses which image as the guard rails see it.
+    /// Converts a snapshot for plugins, with the users of each image as the guard rails see them.
     pub fn of(snapshot: &Snapshot, usage: &Usage<'_>) -> Self {
         Self {
             now: snapshot.taken_at,
@@ -76,7 +76,7 @@ impl View {
         }
     }
 
-    /// What a plugin sees that is asked something else than to look at a node.
+    /// Creates an empty view, for a plugin that is asked about something other than a node.
     pub(crate) fn of_nothing() -> Self {
         let node = host::NodeInfo {
             name: String::new(),
@@ -91,14 +91,14 @@ impl View {
         Self { now, node, images: Arc::new([]), containers: Arc::new([]), pods: Arc::new([]), logs: None }
     }
 
-    /// With log directories; without, there are none.
+    /// Adds log directories; a view has none by default.
     #[must_use]
     pub fn with_logs(mut self, logs: Arc<dyn LogSource>) -> Self {
         self.logs = Some(logs);
         self
     }
 
-    /// The snapshot's time, which plugins take as "now".
+    /// Returns the snapshot's time, which plugins take as "now".
     pub(crate) fn now(&self) -> Timestamp {
         self.now
     }
@@ -188,17 +188,17 @@ fn sandbox_record(sandbox: &Sandbox) -> pods::Sandbox {
     }
 }
 
-/// What a plugin answers when it is asked for a plan, in the core's types and within the limits.
+/// The plan of a plugin, in the core's types and within the limits.
 pub(crate) struct Answered {
     pub(crate) wishes: Vec<Wish>,
     pub(crate) matches: Vec<PatternMatch>,
     pub(crate) notices: Vec<String>,
 }
 
-/// Turns a plugin's answer into wishes, matches and notices.
+/// Converts a plugin's answer to wishes, matches and notices.
 ///
 /// # Errors
-/// With a sentence, when there are too many removals, or a name is longer than any real one.
+/// With a sentence, when there are too many removals, or a name is longer than any real name.
 pub(crate) fn answered(decision: Decision) -> Result<Answered, String> {
     let Decision { removals, matches, notices, attributes: _ } = decision;
     if removals.len() > MAX_REMOVALS {
@@ -222,7 +222,7 @@ fn pattern_matches(matches: &[cleaner::PatternMatch]) -> Vec<PatternMatch> {
     matches.iter().take(MAX_MATCHES).map(convert).collect()
 }
 
-/// Makes as many notices as reports show fit to be shown; one more says what was dropped.
+/// Sanitizes as many notices as reports show, and adds a notice about those that were dropped.
 fn kept_notices(notices: &[String], matches: usize) -> Vec<String> {
     let mut kept: Vec<String> = notices.iter().take(MAX_NOTICES).map(|notice| text::shown(notice)).collect();
     for (given, limit, what) in [(notices.len(), MAX_NOTICES, "notices"), (matches, MAX_MATCHES, "matches of patterns")]
@@ -234,7 +234,7 @@ fn kept_notices(notices: &[String], matches: usize) -> Vec<String> {
     kept
 }
 
-/// Converts as many problems with a config as are shown, made fit to be shown.
+/// Converts as many problems with a config as are shown, and sanitizes them.
 pub(crate) fn problems(problems: &[cleaner::Problem]) -> Vec<config::Problem> {
     let convert = |problem: &cleaner::Problem| config::Problem {
         field: text::shown(&problem.field),
@@ -286,12 +286,12 @@ fn reason(reason: cleaner::Reason) -> proposal::Reason {
     };
     let mut text = reason.text;
     text.truncate(text.floor_char_boundary(MAX_REASON));
-    // What is cut off is given back.
+    // The memory of the text that was cut off is released.
     text.shrink_to_fit();
     proposal::Reason { kind, text }
 }
 
-/// What the host keeps for one call of a plugin.
+/// The state that the host keeps for one call of a plugin.
 pub(crate) struct State {
     view: Arc<View>,
     pub(crate) accountant: Accountant,
@@ -301,7 +301,7 @@ pub(crate) struct State {
     open_walks: usize,
 }
 
-/// Counts what a plugin says in one call, and what the host says because of it.
+/// Counters of the messages of a plugin in one call, and of those that the host logs because of it.
 #[derive(Clone)]
 pub(crate) struct Messages {
     plugin: Arc<str>,
@@ -314,12 +314,12 @@ impl Messages {
         Self { plugin: plugin.into(), said: Arc::default(), handed_on: Arc::default() }
     }
 
-    /// Hands a message on, unless there have been too many.
+    /// Logs a message, unless there have been too many.
     fn say(&self, level: log::Level, message: &str) {
         let plugin = &*self.plugin;
         let message = match self.said.fetch_add(1, Ordering::Relaxed) {
             ..MAX_LOG_LINES => text::shown(message),
-            // One line says that more were dropped, the rest is silence.
+            // One line reports the dropped messages, and the others are silent.
             MAX_LOG_LINES => format!("more than {MAX_LOG_LINES} messages, the rest is dropped"),
             _ => return,
         };
@@ -333,19 +333,19 @@ impl Messages {
         }
     }
 
-    /// How many there were.
+    /// Returns the number of messages.
     #[cfg(test)]
     fn said(&self) -> usize {
         self.said.load(Ordering::Relaxed)
     }
 
-    /// How many of them were handed on, with the one that says that others are dropped.
+    /// Returns the number of logged messages, including the one that reports dropped messages.
     #[cfg(test)]
     fn handed_on(&self) -> usize {
         self.handed_on.load(Ordering::Relaxed)
     }
 
-    /// Warns of something that the plugin has brought about.
+    /// Logs a warning about something that the plugin has caused.
     pub(crate) fn warn(&self, message: &str) {
         self.say(log::Level::Warn, message);
     }
@@ -372,7 +372,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     log::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
     logs::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
     log_content::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
-    // The generated traits would have to hand out copies of these lists.
+    // The generated traits would require copies of these lists.
     add_list(linker, "images", |view| view.images.clone())?;
     add_list(linker, "containers", |view| view.containers.clone())?;
     add_list(linker, "pods", |view| view.pods.clone())
@@ -406,7 +406,7 @@ impl log::Host for State {
 pub struct Walk(OpenWalk);
 
 impl State {
-    /// The node's log directories.
+    /// Returns the node's log directories, if they have this root.
     fn logs(&self, root: &str) -> Result<&Arc<dyn LogSource>, types::Error> {
         let missing = || types::Error::NotFound(format!("no log root is named {}", text::shown(root)));
         self.view.logs.as_ref().ok_or_else(missing)
@@ -443,7 +443,7 @@ impl logs::Host for State {
 impl logs::HostWalk for State {
     async fn next(&mut self, walk: Resource<Walk>, max: u32) -> Answer<Vec<logs::FileEntry>> {
         if max == 0 {
-            // An empty list would say that the walk is over.
+            // An empty list would mean that the walk is over.
             return Ok(Err(types::Error::Invalid("max: must be at least 1, found 0".to_owned())));
         }
         let most = usize::try_from(max).unwrap_or(usize::MAX).min(MAX_BATCH);
@@ -475,7 +475,8 @@ impl log_content::Host for State {
     }
 }
 
-/// What a function of the interface answers: the outer error ends the plugin, the inner one is its to handle.
+/// The answer of a function of the interface: the outer error ends the plugin, the inner one is for the plugin to
+/// handle.
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
 
 fn logs_error(error: LogsError) -> types::Error {
@@ -501,7 +502,7 @@ fn walk_options(options: logs::WalkOptions) -> Result<WalkOptions, types::Error>
     if include.len().saturating_add(exclude.len()) > MAX_GLOBS || bytes > MAX_GLOB_BYTES {
         return Err(too_many_globs());
     }
-    // Braces make more of a glob than its text.
+    // Globs are longer once their braces are expanded.
     let mut room = MAX_GLOB_BYTES;
     let mut wanted = Vec::new();
     for kind in kinds.into_iter().map(wanted_kind) {

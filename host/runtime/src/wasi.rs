@@ -1,8 +1,8 @@
-//! WASI without any power: linked so that every language's standard library loads, and grants nothing.
+//! WASI without any rights: linked so that the standard library of every language loads, and granting nothing.
 //!
-//! No files, no environment, no arguments, no network. Standard input is closed; standard output and error are kept
-//! up to a limit and handed to the log. Clocks stand still at the snapshot's time and random numbers come from a fixed
-//! seed, so that a replay comes to the same plan.
+//! Plugins have no files, no environment, no arguments and no network. Standard input is closed; standard output and
+//! error are kept up to a limit and written to the log. Clocks stand still at the snapshot's time and random numbers
+//! come from a fixed seed, so that a replay produces the same plan.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx};
 
 use crate::limits::{MAX_OUTPUT, MAX_RANDOM};
 
-/// Makes the context for one call.
+/// Builds the context for one call.
 pub(crate) fn context(now: Timestamp, output: &Output) -> WasiCtx {
     let mut builder = WasiCtx::builder();
     builder
@@ -36,7 +36,7 @@ pub(crate) fn context(now: Timestamp, output: &Output) -> WasiCtx {
     builder.build()
 }
 
-/// A fixed sequence that is long enough not to look like a constant to a hash table.
+/// Builds a fixed sequence that is long enough not to look like a constant to a hash table.
 fn seeded() -> Deterministic {
     Deterministic::new((0..=255_u8).map(|byte| byte.wrapping_mul(167).wrapping_add(13)).collect())
 }
@@ -50,7 +50,7 @@ impl HostWallClock for Still {
     }
 
     fn now(&self) -> Duration {
-        // Before 1970 there is nothing that WASI could say.
+        // WASI cannot express times before 1970.
         Duration::try_from(self.0.as_duration()).unwrap_or_default()
     }
 }
@@ -65,15 +65,15 @@ impl HostMonotonicClock for Still {
     }
 }
 
-/// What a plugin writes to its standard output and error. Past the limit it is swallowed: a closed pipe would make
-/// well-behaved but talkative plugins fail.
+/// The standard output and error of a plugin. Output beyond the limit is dropped: a closed pipe would make well-behaved
+/// but talkative plugins fail.
 #[derive(Clone, Default)]
 pub(crate) struct Output(Arc<Kept>);
 
 #[derive(Default)]
 struct Kept {
     bytes: Mutex<Vec<u8>>,
-    /// Set at the limit, so that a plugin that goes on printing does not hold the lock when its time is over.
+    /// Set at the limit, so that a plugin that keeps printing does not hold the lock when its time is over.
     full: AtomicBool,
 }
 
@@ -89,7 +89,7 @@ impl Output {
         }
     }
 
-    /// The lines written so far.
+    /// Returns the lines written so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         let kept = self.0.bytes.lock().map(|kept| kept.clone()).unwrap_or_default();
         String::from_utf8_lossy(&kept).lines().map(str::to_owned).collect()

@@ -1,14 +1,14 @@
-//! Work on untrusted input, in a process of its own.
+//! Work on untrusted input, in a separate process.
 //!
 //! Compiling a component and checking a config against a JSON Schema take as much time and memory as the author of the
-//! component or the schema wants, and no timer and no allocator of this process could end them. So the same program
-//! starts once more as a worker: it gives up what a process can give up (`child`), reads the input from one pipe and
-//! writes the answer to another. The worker is killed when its time is up and when the caller loses interest, and ends
-//! by itself when this process does. Its limits of memory and processor time are the kernel's.
+//! component or the schema wants, and no timer and no allocator of this process could end them. Therefore the same
+//! program starts once more as a worker: it gives up all rights that it does not need (`child`), reads the input from
+//! one pipe and writes the answer to another. The worker is killed when its time is up or when the caller drops the
+//! future, and ends by itself when this process does. The kernel enforces its limits of memory and processor time.
 //!
-//! The protocol: the worker reads a length of eight bytes and the input. It keeps reading, so that the end of the pipe
-//! tells it that nobody waits any more. It answers with `ANSWER`, a status, a length of eight bytes and that many
-//! bytes. Whatever it prints on its way to an early end goes to the same pipe and is kept for the error.
+//! The protocol: the worker reads a length of eight bytes and the input. It keeps reading, because the end of the pipe
+//! means that the caller has stopped waiting. It answers with `ANSWER`, a status, a length of eight bytes and that many
+//! bytes. Other output, such as that of an early end, goes to the same pipe and is kept for the error.
 
 mod child;
 
@@ -29,69 +29,69 @@ pub use child::{Prepared, Task, main};
 
 /// The first argument of a worker.
 const MARK: &str = "__worker";
-/// What an answer begins with; no program prints it by accident.
+/// The prefix of an answer, which no program prints by accident.
 const ANSWER: &[u8] = b"\0holystone answers\0";
 /// The bytes before the content of an answer: a status and a length.
 const HEADER: usize = ANSWER.len() + 1 + 8;
-/// How many bytes a worker may print before its answer, or in place of one.
+/// The largest number of bytes that a worker may print before its answer, or instead of one.
 const PRINTED: usize = 16 << 10;
-/// How often a worker's memory is looked at, to be able to say how much it took.
+/// The interval at which a worker's memory is read, to report how much it took.
 const SAMPLE: Duration = Duration::from_millis(20);
 
-/// How an answer turned out.
+/// The status of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
-    /// The content is the result.
+    /// A result, which is the content.
     Done = 0,
-    /// The content is a sentence that says what is wrong with the input.
+    /// A problem with the input, which the content says in a sentence.
     Refused = 1,
-    /// The memory was not enough.
+    /// A lack of memory.
     OverMemory = 2,
 }
 
-/// Bounds the memory that all workers of this process take together.
+/// Permits of concurrent workers, which bound the memory of all workers of this process.
 static TURNS: Semaphore = Semaphore::const_new(WORKERS);
 
-/// Starts worker processes.
+/// A program that can be started as a worker.
 #[derive(Clone, Debug)]
 pub struct Worker {
     program: PathBuf,
 }
 
-/// What one piece of work may take.
+/// The limits of one task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    /// Bytes of writable memory.
+    /// Writable memory, in bytes.
     pub memory: u64,
-    /// Time on the clock, and time on processors in whole seconds, rounded up.
+    /// Time on the clock, and processor time in whole seconds, rounded up.
     pub time: Duration,
-    /// Bytes of the answer.
+    /// Size of the answer, in bytes.
     pub answer: usize,
 }
 
-/// Why there is no answer. Completes a sentence that begins with what was to be done ("compiling it …").
+/// The reason why there is no answer. The message completes a sentence that begins with the task ("compiling it …").
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WorkError {
-    /// The worker found something wrong with the input.
+    /// A problem that the worker found in the input.
     #[error("failed: {0}")]
     Refused(String),
-    /// The worker was stopped at a limit.
+    /// A worker that was stopped at a limit.
     #[error("took {limit} and was stopped{taken}")]
     OverLimit {
-        /// The limit, as a sentence has it.
+        /// The limit that was exceeded.
         limit: Limit,
-        /// What it took.
+        /// The time and memory that the worker took.
         taken: Taken,
     },
-    /// The worker ended by itself without an answer.
+    /// A worker that ended without an answer.
     #[error("ended without a result: {how}{taken}")]
     Ended {
-        /// How it ended.
+        /// A description of the end.
         how: String,
-        /// What it took.
+        /// The time and memory that the worker took.
         taken: Taken,
     },
-    /// No worker could be started.
+    /// A worker that could not be started.
     #[error("could not be started in a process of its own: {0}")]
     NotStarted(String),
 }
@@ -99,22 +99,22 @@ pub enum WorkError {
 /// A limit of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Of memory, in bytes.
+    /// Memory, in bytes.
     Memory(u64),
-    /// On the clock.
+    /// Time on the clock.
     Time(Duration),
-    /// On processors, in seconds.
+    /// Processor time, in seconds.
     Processor(u64),
-    /// Of the answer, in bytes.
+    /// Size of the answer, in bytes.
     Answer(usize),
 }
 
-/// What a worker took before it ended.
+/// The time and memory that a worker took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// From its start to its end.
+    /// The time from the worker's start to its end.
     pub time: Duration,
-    /// The most memory that was seen to be resident, in bytes; 0 if it was never seen.
+    /// The largest resident memory that was seen, in bytes; 0 if it was never seen.
     pub memory: u64,
 }
 
@@ -140,18 +140,18 @@ impl fmt::Display for Taken {
 }
 
 impl Worker {
-    /// Starts this very program, whose `main` has to call [`main`] before anything else.
+    /// Creates a worker of this program, whose `main` has to call [`main`] before anything else.
     pub fn this_program() -> Self {
-        // Not a path that may have been replaced since this process started.
+        // A path could have been replaced since this process started.
         Self::at("/proc/self/exe")
     }
 
-    /// Starts another program that begins like that: tests and benchmarks name the binary.
+    /// Creates a worker of another program that begins like that: tests and benchmarks name the binary.
     pub fn at(program: impl Into<PathBuf>) -> Self {
         Self { program: program.into() }
     }
 
-    /// Has a task done. Dropping the future kills the worker.
+    /// Runs a task in a worker. Dropping the future kills the worker.
     ///
     /// # Errors
     /// With the reason why there is no result.
@@ -171,7 +171,7 @@ impl Worker {
             Some(Ok((printed, status))) => result(&printed, status, allowance, taken),
             Some(Err(error)) => Err(WorkError::Ended { how: error.to_string(), taken }),
             None => {
-                // It may be gone already.
+                // The worker may have ended already.
                 let _ = child.kill().await;
                 Err(WorkError::OverLimit { limit: Limit::Time(allowance.time), taken })
             }
@@ -199,7 +199,7 @@ fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// Hands the input over and reads until the worker has closed its output or has printed too much.
+/// Writes the input and reads until the worker has closed its output or has printed too much.
 async fn exchange(
     child: &mut Child,
     output: pipe::Receiver,
@@ -209,7 +209,7 @@ async fn exchange(
     let mut stdin = child.stdin.take();
     let hand_over = async {
         if let Some(stdin) = &mut stdin {
-            // A worker that ended early is seen by what it has printed.
+            // If the worker ended early, its output shows it.
             let _ = stdin.write_all(&(input.len() as u64).to_le_bytes()).await;
             let _ = stdin.write_all(input).await;
         }
@@ -225,12 +225,12 @@ async fn exchange(
     if printed.len() >= most {
         child.start_kill()?;
     }
-    // Kept open until here: its end would tell the worker that nobody waits.
+    // The input stays open until here, because its end would mean that the caller has stopped waiting.
     drop(stdin);
     Ok((printed, child.wait().await?))
 }
 
-/// Looks at the memory of a process again and again.
+/// Samples the memory of a process until it is dropped.
 async fn watch(process: Option<u32>, peak: &mut u64) -> std::convert::Infallible {
     loop {
         tokio::time::sleep(SAMPLE).await;
@@ -246,7 +246,7 @@ fn high_water(status: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// What a worker has come to, by what it has printed and by its end.
+/// Determines the result of a worker from its output and its exit status.
 fn result(printed: &[u8], ended: ExitStatus, allowance: Allowance, taken: Taken) -> Result<Vec<u8>, WorkError> {
     let over = |limit| Err(WorkError::OverLimit { limit, taken });
     if let Some((status, content)) = answer(printed) {
@@ -266,7 +266,7 @@ fn result(printed: &[u8], ended: ExitStatus, allowance: Allowance, taken: Taken)
     )
 }
 
-/// The answer in what a worker has printed, if it is there as a whole.
+/// Finds the answer in the output of a worker, if it is complete.
 fn answer(printed: &[u8]) -> Option<(Status, &[u8])> {
     let start = printed.windows(ANSWER.len()).take(PRINTED).position(|window| window == ANSWER)?;
     let (status, rest) = printed.get(start + ANSWER.len()..)?.split_first()?;
@@ -286,7 +286,7 @@ fn over_a_limit(printed: &[u8], ended: ExitStatus, allowance: Allowance) -> Opti
     processor.then(|| Limit::Processor(seconds(allowance.time)))
 }
 
-/// The words of Rust's allocator, and those of the system.
+/// Returns whether a text has the words of Rust's allocator, or those of the system, for a lack of memory.
 fn out_of_memory(words: &str) -> bool {
     ["memory allocation of ", "Cannot allocate memory", "out of memory"].iter().any(|it| words.contains(it))
 }

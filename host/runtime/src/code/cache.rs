@@ -1,11 +1,11 @@
 //! A directory of compiled components.
 //!
-//! What is in it is run with the rights of this process, so it is taken only from where no other user could have put
-//! it: the directory and every entry belong to this user and are writable by nobody else, and no directory above lets
-//! another user replace what is beneath it. All of this is asked of open handles, and files are opened from the
+//! The entries are run with the rights of this process, so the cache only uses a directory that no other user could
+//! have written to: the directory and every entry belong to this user and are writable by no other user, and no
+//! directory above lets another user replace its content. All checks use open handles, and files are opened from the
 //! handle of the directory, so nothing can be exchanged in between.
 //!
-//! Each entry begins with the digest of its content: what a crash or a disk has damaged is compiled again.
+//! Each entry begins with the digest of its content: an entry that a crash or a disk has damaged is compiled again.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -19,14 +19,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::limits::MAX_COMPILED;
 
-/// What an entry begins with. Changes with everything that decides what code a component becomes, and that wasmtime
-/// does not check by itself: `config` in `engine.rs`.
+/// The prefix of an entry. It changes with everything that decides what code a component becomes and that wasmtime does
+/// not check by itself: `config` in `engine.rs`.
 const MAGIC: &[u8] = concat!("holystone ", env!("CARGO_PKG_VERSION"), " compiled 1\n").as_bytes();
-/// How many bytes all entries may have together before the ones that were used longest ago go.
+/// The largest size of all entries together, in bytes. Beyond it, the least recently used entries are removed.
 const ROOM: u64 = 512 << 20;
-/// How old a file that is being written may be: what is older was left by a run that was killed.
+/// The greatest age of a file that is being written: an older one was left by a run that was killed.
 const WRITING: Duration = Duration::from_hours(1);
-/// How precisely the last use is kept.
+/// The precision of the time of the last use.
 const USED: Duration = Duration::from_hours(1);
 
 /// A directory that can be trusted. Cheap to clone.
@@ -35,19 +35,19 @@ pub(crate) struct Cache {
     directory: Arc<OwnedFd>,
 }
 
-/// Why a directory is not used.
+/// The reason why a directory is not used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CacheError {
-    /// It cannot be made or opened.
+    /// A directory that cannot be created or opened.
     #[error("{0}")]
     Unusable(String),
-    /// Another user could have put code into it.
+    /// A directory to which another user could have written code.
     #[error("{0}")]
     Untrusted(String),
 }
 
 impl Cache {
-    /// Opens a directory, which is made if it is missing.
+    /// Opens a directory, and creates it if it is missing.
     pub(crate) fn open(path: &Path) -> Result<Self, CacheError> {
         use std::os::unix::fs::DirBuilderExt as _;
 
@@ -62,7 +62,7 @@ impl Cache {
         Ok(Self { directory: Arc::new(directory) })
     }
 
-    /// The code of a component, if it is there and whole.
+    /// Reads the code of a component, if it is there and undamaged.
     pub(crate) fn get(&self, digest: &str) -> Option<Vec<u8>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(self.directory.as_fd(), name(digest), flags, Mode::empty()).ok()?;
@@ -84,7 +84,7 @@ impl Cache {
         Some(code)
     }
 
-    /// Keeps the code of a component, and makes room for it.
+    /// Stores the code of a component, and makes room for it.
     pub(crate) fn put(&self, digest: &str, code: &[u8]) -> std::io::Result<()> {
         let (name, temporary) = (name(digest), format!(".{}.{}", name(digest), std::process::id()));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -102,7 +102,7 @@ impl Cache {
         written
     }
 
-    /// Removes what was used longest ago, until the rest fits, and what was left half written.
+    /// Removes the least recently used entries until the rest fits, and files that were left half written.
     fn make_room(&self, room: u64) {
         let Ok(entries) = entries(&self.directory) else { return };
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -128,15 +128,15 @@ impl Cache {
     }
 }
 
-/// How the names of entries end.
+/// The extension of entries.
 const ENDING: &str = ".code";
 
-/// `sha256:…` without the colon: names of files that people can recognise.
+/// Builds the name of an entry: `sha256:…` without the colon, which people can recognise.
 fn name(digest: &str) -> String {
     format!("{}{ENDING}", digest.replace(':', "-"))
 }
 
-/// Of the code and of the component that it was made from, so that no entry can stand in for another.
+/// Computes the digest of the code and of the component that it was made from, so that no entry can replace another.
 fn sum_of(digest: &str, code: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(digest).chain_update([0]).chain_update(code).finalize().into()
 }
@@ -146,12 +146,12 @@ fn mark_used(file: &File, stat: &Stat) {
     let used = u64::try_from(stat.st_mtime).unwrap_or_default();
     if now.as_secs().abs_diff(used) > USED.as_secs() {
         let time = Timespec { tv_sec: now.as_secs().try_into().unwrap_or_default(), tv_nsec: 0 };
-        // It only decides what goes first when there is no room.
+        // The time only decides which entries are removed first. A failure does no harm.
         let _ = rustix::fs::futimens(file, &Timestamps { last_access: time, last_modification: time });
     }
 }
 
-/// Opens a directory from the root on down, without a link, and looks at each directory on the way by its handle.
+/// Opens a directory from the root on down without following links, and checks each directory on the way by its handle.
 fn trusted(path: &Path) -> Result<OwnedFd, CacheError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut so_far = PathBuf::from("/");
@@ -174,7 +174,7 @@ fn trusted(path: &Path) -> Result<OwnedFd, CacheError> {
     }
 }
 
-/// Looks at all entries: one that another user could have written says that others may have been, too.
+/// Checks all entries: one that another user could have written means that others may have been, too.
 fn check_entries(directory: &OwnedFd, path: &Path) -> Result<(), CacheError> {
     let entries = entries(directory).map_err(|error| CacheError::Unusable(format!("it cannot be listed: {error}")))?;
     for (name, stat) in entries {
@@ -200,7 +200,7 @@ fn entries(directory: &OwnedFd) -> rustix::io::Result<Vec<(String, Stat)>> {
         }
         match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => found.push((name.to_string_lossy().into_owned(), stat)),
-            // Another run has made room.
+            // Another run has removed the entry.
             Err(rustix::io::Errno::NOENT) => {}
             Err(error) => return Err(error),
         }
@@ -212,7 +212,7 @@ fn is_file(stat: &Stat) -> bool {
     rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file()
 }
 
-/// What speaks against a file or directory that must be this user's alone.
+/// Explains why a file or directory does not belong to this user alone; `None` if it does.
 fn foreign(stat: &Stat) -> Option<String> {
     let own = rustix::process::geteuid().as_raw();
     if stat.st_uid != own {
@@ -228,7 +228,7 @@ fn foreign(stat: &Stat) -> Option<String> {
     (kind.is_file() && stat.st_nlink > 1).then(|| format!("has {} names", stat.st_nlink))
 }
 
-/// What lets another user replace an entry of a directory.
+/// Explains how another user could replace an entry of a directory; `None` if no other user can.
 fn replaceable(stat: &Stat) -> Option<String> {
     let own = rustix::process::geteuid().as_raw();
     if stat.st_uid != own && stat.st_uid != 0 {

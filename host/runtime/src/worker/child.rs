@@ -1,7 +1,7 @@
-//! The worker's side: gives up what it does not need, does one task, and ends.
+//! The worker's side: gives up the rights that it does not need, does one task, and ends.
 //!
-//! Nothing here is a secret kept from the input: what the worker hands back is believed no more than what an attacker
-//! would send. What is given up bounds the harm that a worker can do to the machine.
+//! The worker has no secrets to keep from its input. Giving up rights limits the harm that a worker, once its input has
+//! taken it over, can do to the machine. Whether the answer can be trusted is a question for the caller; see `code`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,26 +17,26 @@ use seccompiler::{
 
 use super::{ANSWER, MARK, Status, out_of_memory};
 
-/// At most how many threads a worker has for its task.
+/// The largest number of threads of a worker for its task.
 const THREADS: usize = 4;
-/// Address space that takes no memory: the program itself, stacks, and what allocators reserve.
+/// Address space that takes no memory, in bytes: the program itself, stacks, and reservations of allocators.
 const UNTOUCHED: u64 = 1 << 30;
 /// The exit code of a worker that could not start.
 const FAILED: u8 = 70;
 
-/// Something that a worker can do.
+/// A task that a worker can do.
 #[derive(Clone, Copy, Debug)]
 pub struct Task {
-    /// Its name, for [`Worker::run`](super::Worker::run).
+    /// The task's name, for [`Worker::run`](super::Worker::run).
     pub name: &'static str,
-    /// Gets ready to run on so many threads, while files can still be opened and threads be started.
+    /// The preparation to run on so many threads, while files can still be opened and threads be started.
     pub prepare: fn(usize) -> Result<Prepared, String>,
 }
 
-/// What is left to do once the input is there. The error says what is wrong with the input.
+/// The rest of a task, once the input is there. The error says what is wrong with the input.
 pub type Prepared = Box<dyn FnOnce(Vec<u8>) -> Result<Vec<u8>, String>>;
 
-/// What a worker was told to do.
+/// The task and the limits that a worker was given.
 #[derive(Debug)]
 struct Order {
     task: OsString,
@@ -44,7 +44,7 @@ struct Order {
     seconds: u64,
 }
 
-/// Does a task, if this process was started as a worker. A program that starts workers calls this before all else.
+/// Runs a task, if this process was started as a worker. A program that starts workers calls this before anything else.
 pub fn main(tasks: &[Task]) -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != MARK {
@@ -62,7 +62,7 @@ pub fn main(tasks: &[Task]) -> Option<ExitCode> {
 }
 
 fn failed(problem: &str) -> ExitCode {
-    // Nothing is left to do when nobody listens.
+    // A failed write is ignored: the reader may be gone.
     let _ = writeln!(std::io::stderr(), "{problem}");
     ExitCode::from(FAILED)
 }
@@ -92,8 +92,8 @@ fn answer(status: Status, content: &[u8]) -> std::io::Result<()> {
     output.flush()
 }
 
-/// Reads the input on a thread of its own, which then waits for the end of the pipe: that is the end of the process
-/// that waits for the answer.
+/// Reads the input on a separate thread, which then waits for the end of the pipe: that is the end of the process that
+/// waits for the answer.
 fn reader() -> std::io::Result<mpsc::Receiver<Vec<u8>>> {
     let (sender, receiver) = mpsc::channel();
     let read = move || {
@@ -114,7 +114,7 @@ fn reader() -> std::io::Result<mpsc::Receiver<Vec<u8>>> {
     Ok(receiver)
 }
 
-/// Sets the limits under which everything else happens, and gives up all rights that a user id has not by itself.
+/// Sets the limits for everything that follows, and drops all rights that a user id does not have by itself.
 fn limit(order: &Order) -> rustix::io::Result<()> {
     let limit = |resource, most| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
     set_no_new_privs(true)?;
@@ -122,17 +122,17 @@ fn limit(order: &Order) -> rustix::io::Result<()> {
     limit(Resource::As, order.memory.saturating_add(UNTOUCHED))?;
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;
-    // The second limit kills what ignores the signal of the first.
+    // The second limit kills a worker that ignores the signal of the first.
     let processor = Rlimit { current: Some(order.seconds), maximum: Some(order.seconds.saturating_add(1)) };
     setrlimit(Resource::Cpu, processor)?;
     let none = CapabilitySet::empty();
-    // Where even this is forbidden, there are none.
+    // If the call is forbidden, the process has no capabilities.
     let _ = set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none });
     Ok(())
 }
 
-/// Gives up what is not needed any more once all threads are there: files, processes, and every system call but those
-/// that computing takes. A kernel without seccomp leaves the limits alone.
+/// Gives up what is not needed any more once all threads are started: files, processes, and every system call except
+/// those for computing. On a kernel without seccomp, only the limits apply.
 fn lock() -> Result<(), String> {
     let limit = |resource| setrlimit(resource, Rlimit { current: Some(0), maximum: Some(0) });
     limit(Resource::Nofile).and_then(|()| limit(Resource::Nproc)).map_err(|error| error.to_string())?;
@@ -142,7 +142,8 @@ fn lock() -> Result<(), String> {
     Ok(())
 }
 
-/// What computing takes. All else is answered as by a kernel that does not know the call.
+/// Builds the filter of system calls, which allows those for computing. Other calls fail as on a kernel that does not
+/// know them.
 fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     for call in [
@@ -173,8 +174,8 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
     ] {
         rules.insert(call, Vec::new());
     }
-    // Only the two pipes, whatever else this process may have inherited; only memory that is not a file; and signals
-    // only to itself, which is how it aborts.
+    // Allowed are only the two pipes, whatever else this process may have inherited; only memory that is not a file;
+    // and only signals to this process, which it needs to abort.
     let is = |argument, operator, value| SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value);
     let anonymous = u64::from(libc::MAP_ANONYMOUS.cast_unsigned());
     let own = u64::from(std::process::id());
