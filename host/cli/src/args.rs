@@ -567,8 +567,8 @@ pub(crate) struct NodeArguments {
     #[arg(long, value_name = "SOCKET")]
     pub(crate) endpoint: Option<String>,
 
-    /// Directory with logs that plugins may read and clean, under a name that they use, for example app=/var/log/app.
-    /// May be repeated. Plugins do not see the path, only what the directory contains.
+    /// Directory with logs that plugins may inspect and clean, under a name that they use, for example
+    /// app=/var/log/app. May be repeated. Plugins do not see the path, only what the directory contains.
     #[arg(long = "log-root", value_name = "NAME=PATH", value_parser = log_root)]
     pub(crate) log_roots: Vec<RootSpec>,
 

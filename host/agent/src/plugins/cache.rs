@@ -9,7 +9,7 @@ use holystone_runtime::{CacheError, Engine, EngineError, Worker};
 pub enum CacheDir {
     /// The default directory, if it can be used.
     Usual,
-    /// This directory.
+    /// The directory of this path.
     At(PathBuf),
     /// A run without a cache: plugins are compiled each time.
     Nowhere,

@@ -1,4 +1,4 @@
-//! `holystone version`: shows the versions of this binary and of the plugins that it runs.
+//! `holystone version`: shows the versions of this binary, the plugin interface, the engine and the shipped plugins.
 
 use crate::args::VersionArguments;
 use crate::exit::Exit;
