@@ -1,16 +1,16 @@
-//! Log directories: what is beneath them, how it is named, and which of it a walk yields.
+//! Log directories: the paths, patterns and names of their entries, and the entries that a walk yields.
 //!
-//! - [`path`]: where something is beneath its root, as bytes and as the text that plugins see.
+//! - [`path`]: paths under a log root, as bytes and as the text that plugins see.
 //! - [`glob`]: patterns over such paths.
-//! - [`aside`]: the names of files that are about to be removed.
-//! - [`walk`]: what a walk is asked for, decided name by name.
-//! - [`in_use`]: what keeps a file or directory in use.
-//! - [`place`]: which names are the kubelet's.
-//! - [`reserved`]: which directories are never log roots.
-//! - [`source`]: where questions about all of it go to.
+//! - [`aside`]: names of files that are about to be removed.
+//! - [`walk`]: options of a walk, applied name by name.
+//! - [`in_use`]: uses that keep a file or directory from being removed.
+//! - [`place`]: names that belong to the kubelet.
+//! - [`reserved`]: directories that are never log roots.
+//! - [`source`]: the interface for requests about log directories.
 //!
-//! Whoever opens directories does so in another crate. Whether something may be removed is for
-//! [`guard::logs`](crate::guard::logs) to say.
+//! This module does not open directories; another crate does. [`guard::logs`](crate::guard::logs) decides whether an
+//! entry may be removed.
 
 pub mod aside;
 pub mod glob;
@@ -33,7 +33,7 @@ pub use runtime_directory::{Relation, RuntimeDirectory};
 pub use source::{LogSource, LogWalk};
 pub use walk::{GlobCounts, Reach, WalkOptions};
 
-/// What an entry is. Links are never followed.
+/// Type of an entry. Links are never followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileKind {
     /// A regular file.
@@ -50,12 +50,12 @@ pub enum FileKind {
     BlockDevice,
     /// A character device.
     CharacterDevice,
-    /// Something that this version has no word for.
+    /// A type that this version has no name for.
     Other,
 }
 
 impl FileKind {
-    /// The word that people read, with its article.
+    /// Returns the kind in words for people, with its article.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::File => "a regular file",
@@ -70,93 +70,94 @@ impl FileKind {
     }
 }
 
-/// Whether a file or directory is in use, in any of the ways of [`Use`].
+/// Usage of a file or directory, in any of the ways of [`Use`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OpenState {
-    /// It is.
+    /// In use.
     Open,
-    /// It is not.
+    /// Not in use.
     Closed,
-    /// The node's processes cannot be seen, or not all of them.
+    /// Unknown: the host cannot see the node's processes, or not all of them.
     Unknown,
 }
 
-/// Which file it is, whatever it is called and whatever is in it.
+/// Identity of a file, independent of its name and content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// The device that it is on.
+    /// Device that the file is on.
     pub device: u64,
-    /// Its number there. Numbers are used again once a file is gone.
+    /// Inode number on that device. Numbers are reused after a file is gone.
     pub inode: u64,
-    /// When it was made, where the filesystem keeps that: it tells apart two files that had one number after the other.
+    /// Creation time, where the filesystem keeps one. Distinguishes two files that had the same inode number one after
+    /// the other.
     pub born: Option<Timestamp>,
 }
 
-/// One entry beneath a log root, as it was when it was looked at.
+/// An entry under a log root, as of the time when the host looked at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileEntry {
-    /// Where it is beneath its root.
+    /// Path under the log root.
     pub path: LogPath,
-    /// What it is.
+    /// Type of the entry.
     pub kind: FileKind,
-    /// Which one it is. Not shown to plugins.
+    /// Identity of the file. Plugins see it as an opaque text, without the creation time.
     pub identity: Identity,
     /// Apparent size in bytes.
     pub size_bytes: u64,
-    /// Bytes that it takes on disk.
+    /// Bytes allocated on disk.
     pub allocated_bytes: u64,
-    /// When its content last changed.
+    /// Time of the last change of the content.
     pub modified: Timestamp,
-    /// When its content or its inode last changed.
+    /// Time of the last change of the content or the inode.
     pub changed: Timestamp,
     /// Number of hard links.
     pub hard_links: u64,
-    /// Whether it is in use.
+    /// Usage of the entry.
     pub open: OpenState,
-    /// Uid of the pod that it belongs to, if it lies in a pod's log directory.
+    /// Uid of the pod that the entry belongs to, if it lies in a pod's log directory.
     pub pod_uid: Option<String>,
-    /// Why a walk did not look beneath it although it was asked to, or could not have.
+    /// Reason why a walk did not enter the entry although it was asked to, or could not have entered it.
     pub not_entered: Option<NotEntered>,
 }
 
 impl FileEntry {
-    /// Returns when anything about it last changed, by a look at the time `seen_at`. Programs can set
-    /// [`modified`](Self::modified) to any time, so one that is ahead of the clock says nothing; the other time is the
-    /// system's own, but some filesystems do not keep it.
+    /// Returns the time of the last change of the content or the inode, for an entry seen at `seen_at`. Programs can
+    /// set [`modified`](Self::modified) to any time, so a value ahead of the clock is ignored.
+    /// [`changed`](Self::changed) is set by the system, but some filesystems do not keep it.
     pub fn touched(&self, seen_at: Timestamp) -> Timestamp {
         if self.modified > seen_at { self.changed } else { self.modified.max(self.changed) }
     }
 
-    /// What removing it would give back to the filesystem: nothing, while it has another name.
+    /// Returns the bytes that removing the entry gives back to the filesystem: 0 while the file has another name.
     pub fn freeable_bytes(&self) -> u64 {
         if self.hard_links > 1 && self.kind != FileKind::Directory { 0 } else { self.allocated_bytes }
     }
 }
 
-/// Some entries of a walk.
+/// A batch of entries of a walk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// The next entries, in order. There may be none although the walk goes on.
+    /// Next entries, in order. The list can be empty before the walk has ended.
     pub entries: Vec<FileEntry>,
-    /// Whether these were the last.
+    /// Set when these entries were the last.
     pub is_over: bool,
 }
 
-/// Why a walk did not enter a directory.
+/// The reason why a walk did not enter a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NotEntered {
-    /// It is deeper than the host goes.
+    /// A directory deeper than the host's limit.
     Depth,
-    /// Another filesystem begins there; of a file, that something is mounted over it.
+    /// Another filesystem that begins at the directory; for a file, a mount over it.
     Filesystem,
-    /// The host is not allowed to.
+    /// Missing permission of the host.
     Denied,
-    /// The system says something else.
+    /// Any other error of the system.
     Failed,
 }
 
 impl NotEntered {
-    /// The word that plugins see.
+    /// Returns the word that plugins see.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Depth => "depth",
@@ -167,20 +168,20 @@ impl NotEntered {
     }
 }
 
-/// Why a request about log directories was not answered. The text is a sentence that names the thing by its root and
-/// its path beneath it, never by a path of the host.
+/// The reason why a request about log directories failed. The text is a sentence that names the entry by its root and
+/// its path under it, never by a path of the host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogsError {
-    /// There is no such root, directory or file.
+    /// A root, directory or file that does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// An argument makes no sense.
+    /// An invalid argument.
     #[error("{0}")]
     Invalid(String),
-    /// A limit of the host has been reached.
+    /// A limit of the host that has been reached.
     #[error("{0}")]
     Limit(String),
-    /// The node failed to answer; another run may succeed.
+    /// A failure of the node; another run may succeed.
     #[error("{0}")]
     Unavailable(String),
 }

@@ -1,8 +1,9 @@
-//! The names of files that are taken aside before they are removed, and the record by which the next run finds those that
+//! Names of files that a run sets aside before it removes them, and the record by which the next run finds those that
 //! an interrupted run has left.
 //!
-//! A name carries what a run needs to finish the removal or to give back the name: `.holystone-RUN-NUMBER-INODE.NAME`.
-//! The record carries where to look, since the files may be anywhere beneath the log roots.
+//! A name carries the data that a run needs to finish the removal or to restore the name:
+//! `.holystone-RUN-NUMBER-INODE.NAME`. The record carries the directories to look in, since the files may be anywhere
+//! under the log roots.
 
 use std::collections::BTreeMap;
 
@@ -10,29 +11,29 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 const PREFIX: &str = ".holystone-";
-/// The longest name that Linux filesystems take.
+/// Maximum length of a name on Linux filesystems, in bytes.
 const LONGEST: usize = 255;
-/// How many interrupted runs are remembered.
+/// Maximum number of interrupted runs in the record.
 const MOST_RUNS: usize = 16;
 
-/// A name for a file that is taken aside. A name that is too long to be carried is left out.
+/// Builds the name under which a file is set aside. If the original name is too long to be carried, it is left out.
 pub fn aside_name(run: &str, number: u64, inode: u64, name: &[u8]) -> Vec<u8> {
     let head = format!("{PREFIX}{run}-{number}-{inode:x}.").into_bytes();
     let name = if head.len() + name.len() > LONGEST { &[] } else { name };
     [head.as_slice(), name].concat()
 }
 
-/// What a name says of a file that a run has taken aside.
+/// The data in the name of a file that a run has set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Aside<'a> {
-    /// The inode of the file that was to be removed.
+    /// Inode of the file that was to be removed.
     pub inode: u64,
-    /// The name that it had; absent if that was too long.
+    /// Original name of the file; absent if it was too long.
     pub name: Option<&'a [u8]>,
 }
 
 impl<'a> Aside<'a> {
-    /// Reads a name that this run has given to a file; none for any other name.
+    /// Parses a name that this run has given to a file; returns `None` for any other name.
     pub fn parse(run: &str, name: &'a [u8]) -> Option<Self> {
         let rest = name.strip_prefix(PREFIX.as_bytes())?.strip_prefix(run.as_bytes())?.strip_prefix(b"-")?;
         let dot = rest.iter().position(|byte| *byte == b'.')?;
@@ -50,7 +51,7 @@ impl<'a> Aside<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AsideRecord {
-    /// The earlier ones first.
+    /// Runs, the earliest first.
     pub runs: Vec<AsideRun>,
 }
 
@@ -58,39 +59,39 @@ pub struct AsideRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AsideRun {
-    /// What its names carry.
+    /// Id of the run, as in the names of its files.
     pub run: String,
-    /// When it began to remove.
+    /// Time when the run began to remove files.
     pub started_at: Timestamp,
-    /// The directories in which it was to remove files.
+    /// Directories in which the run was to remove files.
     pub directories: Vec<AsideDirectory>,
-    /// Which directories the roots were, by their names: the next run may know one by another name.
+    /// Directories that the roots were, by the roots' names: the next run may know one by another name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roots: BTreeMap<String, AsideRoot>,
 }
 
-/// Which directory a log root was.
+/// The directory that a log root was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AsideRoot {
-    /// The device that it was on.
+    /// Device of the directory.
     pub device: u64,
-    /// Its inode.
+    /// Inode of the directory.
     pub inode: u64,
 }
 
-/// A directory beneath a log root.
+/// A directory under a log root.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AsideDirectory {
     /// Name of the root.
     pub root: String,
-    /// The path beneath it, as plugins see it.
+    /// Path under the root, as plugins see it.
     pub path: String,
 }
 
 impl AsideRecord {
-    /// Adds a run; of too many the earliest is forgotten.
+    /// Adds a run; if there are too many, drops the earliest.
     pub fn add(&mut self, run: AsideRun) {
         self.runs.push(run);
         let over = self.runs.len().saturating_sub(MOST_RUNS);

@@ -1,38 +1,40 @@
-//! Patterns over paths beneath a log root: what plugins and their configs write to pick files.
+//! Patterns over paths under a log root, with which plugins and their configs select files.
 //!
-//! - `*` stands for any characters within one component, none included; a leading dot is nothing special;
+//! - `*` stands for any characters within one component, none included; a leading dot is not special;
 //! - `?` stands for one character, or for one byte that is not part of valid UTF-8;
-//! - `[a-z_]` stands for one character of a set, `[!a-z_]` for one that is not in it; a `]` that comes first belongs to it;
+//! - `[a-z_]` stands for one character of a set, `[!a-z_]` for one outside the set; a `]` that comes first belongs to
+//!   it;
 //! - `**`, as a whole component, stands for any number of components, none included; at the end, for at least one;
 //! - `{a,b}` stands for `a` or `b`, each a glob in its place: nested, empty or with slashes in it;
-//! - a backslash takes its power from a blank and from all punctuation but `.`, `/` and `_`, and `\xHH` is a byte, as in
-//!   a [`LogPath`]: put a backslash before all such punctuation and every blank of a listed path, its backslashes apart,
-//!   and it is a glob for exactly that path;
-//! - what other tools give a meaning to and this grammar does not is an error unless a backslash stands before it (see
-//!   `parse`): taken literally, an exclusion would exclude nothing without a word.
+//! - a backslash makes a blank, and all punctuation but `.`, `/` and `_`, literal, and `\xHH` is a byte, as in a
+//!   [`LogPath`]: with a backslash before all such punctuation and every blank of a listed path, its backslashes apart,
+//!   the path is a glob for exactly itself;
+//! - a character that has a meaning in other tools but not in this grammar is an error unless a backslash stands before
+//!   it (see `parse`): taken literally, an exclusion would silently exclude nothing.
 //!
-//! A glob matches a path as a whole and by case. It is matched component by component with a set of places
-//! ([`State`]), so a walk goes on from what it knows about a directory, and time is bounded by the product of the lengths
-//! of glob and path.
+//! A glob matches a path as a whole and by case. Matching goes component by component with a set of places ([`State`]),
+//! so a walk continues from the state of a directory, and time is bounded by the product of the lengths of glob and
+//! path.
 
 mod parse;
 
 use super::path::LogPath;
 
-/// The longest glob, in bytes.
+/// Maximum length of a glob, in bytes.
 pub const MAX_LENGTH: usize = 4096;
-/// The number of places that a [`State`] has bits for: one before each component of each alternative, and one behind the last.
+/// Number of places that a [`State`] has bits for: one before each component of each alternative, and one behind the
+/// last.
 const MAX_PLACES: usize = 64;
 
 /// A parsed glob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
     text: String,
-    /// The components of one alternative after the other, an [`Component::End`] behind each.
+    /// Components of one alternative after the other, an [`Component::End`] behind each.
     components: Vec<Component>,
-    /// The places before the first component of each alternative.
+    /// Places before the first component of each alternative.
     starts: u64,
-    /// The places behind the last one.
+    /// Places behind the last component of each alternative.
     ends: u64,
     weight: usize,
 }
@@ -41,7 +43,7 @@ pub struct Glob {
 enum Component {
     /// `**`
     Any,
-    /// A name that is like one of these.
+    /// A name that matches one of these.
     Name(Vec<Vec<Token>>),
     /// The end of an alternative.
     End,
@@ -60,11 +62,11 @@ enum Token {
     },
 }
 
-/// Where in a glob one can be after some components of a path.
+/// The set of places that a glob can have reached after some components of a path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State(u64);
 
-/// Why a text is not a glob.
+/// The reason why a text is not a glob.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a glob: {problem}")]
 pub struct GlobError {
@@ -73,22 +75,22 @@ pub struct GlobError {
 }
 
 impl Glob {
-    /// The glob as it was written.
+    /// Returns the glob as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Returns its length in bytes with its braces written out: the cost of matching it.
+    /// Returns the length of the glob in bytes with its braces written out: the cost of matching it.
     pub fn weight(&self) -> usize {
         self.weight
     }
 
-    /// Before any component.
+    /// Returns the state before any component.
     pub fn start(&self) -> State {
         self.with_skipped(self.starts)
     }
 
-    /// After one more component.
+    /// Computes the state after one more component.
     pub fn step(&self, state: State, name: &[u8]) -> State {
         let mut after = 0;
         for (place, component) in self.components.iter().enumerate() {
@@ -104,22 +106,22 @@ impl Glob {
         self.with_skipped(after)
     }
 
-    /// Whether the path that led to this state matches.
+    /// Returns whether the path that led to this state matches.
     pub fn accepts(&self, state: State) -> bool {
         state.0 & self.ends != 0
     }
 
-    /// Whether anything beneath the directory that led to this state can match.
+    /// Returns whether anything under the directory that led to this state can match.
     pub fn reaches_beneath(&self, state: State) -> bool {
         state.0 & !self.ends != 0
     }
 
-    /// Whether a whole path matches.
+    /// Returns whether a whole path matches.
     pub fn matches(&self, path: &LogPath) -> bool {
         self.accepts(path.components().fold(self.start(), |state, name| self.step(state, name)))
     }
 
-    /// Adds the places that one is at as well, because a `**` may stand for nothing. One at the end may not.
+    /// Adds the places that are reached as well because a `**` may stand for nothing. A `**` at the end may not.
     fn with_skipped(&self, mut places: u64) -> State {
         for (place, component) in self.components.iter().enumerate() {
             if *component == Component::Any && places >> place & 1 == 1 {
@@ -130,7 +132,7 @@ impl Glob {
     }
 }
 
-/// One character, or a byte that is not part of one; and how many bytes it takes.
+/// Reads one character, or a byte that is not part of one; returns its number and the bytes that it takes.
 fn unit(bytes: &[u8]) -> Option<(u32, usize)> {
     let first = *bytes.first()?;
     if first < 0x80 {
@@ -141,12 +143,12 @@ fn unit(bytes: &[u8]) -> Option<(u32, usize)> {
     Some(character.map_or((lone(first), 1), |character| (character.into(), character.len_utf8())))
 }
 
-/// The number of a byte that is not part of a character: beyond all of those.
+/// Returns the number of a byte that is not part of a character: beyond those of all characters.
 fn lone(byte: u8) -> u32 {
     0x11_0000 + u32::from(byte)
 }
 
-/// Matches a name as a whole. Remembers only the last `*`: an earlier one could take nothing that it cannot.
+/// Matches a name as a whole. Only the last `*` is remembered: an earlier one could take nothing that the last cannot.
 fn matches(tokens: &[Token], name: &[u8]) -> bool {
     let (mut at, mut rest) = (0, name);
     let mut star: Option<(usize, &[u8])> = None;
@@ -176,7 +178,7 @@ fn matches(tokens: &[Token], name: &[u8]) -> bool {
 }
 
 impl Token {
-    /// What is left of a name when this token has taken its part of it.
+    /// Matches this token against the beginning of a name, and returns the rest of the name.
     fn take<'a>(&self, name: &'a [u8]) -> Option<&'a [u8]> {
         if let Self::Byte(byte) = self {
             return name.strip_prefix(&[*byte]);

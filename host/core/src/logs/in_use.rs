@@ -1,11 +1,11 @@
-//! What keeps a file or directory in use, and by whom.
+//! Uses of a file or directory, and their users.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::text;
 
-/// A way in which a file or directory is in use. Of several ways the greatest is reported, because it forbids most.
+/// A way in which a file or directory is in use. Of several ways, the greatest is reported, because it forbids most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {
     /// An open descriptor of a task.
@@ -14,17 +14,18 @@ pub enum Use {
     WorkingDirectory,
     /// The root directory of a task.
     RootDirectory,
-    /// A place in another mount namespace on which something is mounted: its removal detaches that mount.
+    /// A mount point in another mount namespace: the removal of the entry detaches that mount.
     MountPoint,
     /// The source of a bind mount.
     MountSource,
-    /// A layer of an overlay mount, in a layer or above one: who uses the file there uses it by another identity.
+    /// A layer of an overlay mount, or an entry that holds or lies in one: the mount's users know the file by another
+    /// identity.
     Layer,
-    /// A mapping into memory: its process dies of SIGBUS when the file is truncated.
+    /// A mapping into memory: if the file is truncated, its process dies of SIGBUS.
     Mapping,
     /// A running executable.
     Executable,
-    /// Perhaps the backing file of a loop device, of which it cannot be told.
+    /// A possible backing file of a loop device: the kernel does not report which file backs the device.
     MayBackLoopDevice,
     /// The backing file of a loop device.
     LoopDevice,
@@ -33,12 +34,12 @@ pub enum Use {
 }
 
 impl Use {
-    /// Whether the file can be truncated nevertheless.
+    /// Returns whether the file can be truncated nevertheless.
     pub fn allows_truncation(self) -> bool {
         self == Self::Descriptor
     }
 
-    /// A stable word for a refusal that names it, to count by.
+    /// Returns a stable code for a refusal that names this use, to count by.
     pub fn code(self) -> &'static str {
         match self {
             Self::Descriptor | Self::WorkingDirectory | Self::RootDirectory => "HeldOpen",
@@ -52,12 +53,12 @@ impl Use {
     }
 }
 
-/// A way in which a file or directory is in use, and what is known of its user.
+/// A way in which a file or directory is in use, and its user as far as known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InUse {
-    /// How it is used.
+    /// Way of the use.
     pub how: Use,
-    /// Who uses it, for example `process 17 (nginx)` or `loop3`; empty if unknown. Processes choose their names.
+    /// User, for example `process 17 (nginx)` or `loop3`; empty if unknown. Processes choose their own names.
     pub by: Arc<str>,
 }
 

@@ -1,8 +1,8 @@
-//! Where something is beneath its log root: bytes, because file names are bytes, and the text that stands for them.
+//! Paths under a log root: bytes, because file names are bytes, and the text that stands for them.
 //!
-//! In the text a byte that is not part of valid UTF-8, and every byte of a control character, is `\xHH` with two
-//! lower-case digits, and a backslash is `\\`. The spelling is unique: a text that is not what [`LogPath`] itself would
-//! write is refused, so that two texts never name one file.
+//! In the text, `\xHH` with two lower-case digits stands for a byte that is not part of valid UTF-8, and for every byte
+//! of a control character; `\\` stands for a backslash. The spelling is unique: a text that [`LogPath`] itself would
+//! write differently is refused, so that two texts never name one file.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -11,52 +11,52 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest path, in bytes: what the system takes in one call.
+/// Maximum length of a path, in bytes: the system takes no more in one call.
 pub const MAX_LENGTH: usize = 4095;
-/// The longest name in it, in bytes.
+/// Maximum length of a name in a path, in bytes.
 pub const MAX_NAME: usize = 255;
 
-/// A path beneath a log root, which itself is the empty path. Has no empty, `.` or `..` components and no leading or
-/// trailing `/`.
+/// A path under a log root; the root itself is the empty path. A path has no empty, `.` or `..` components and no
+/// leading or trailing `/`.
 ///
-/// Sorted component by component, so that a directory's content comes right after it.
+/// Paths sort component by component, so that a directory's content comes right after it.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LogPath(Vec<u8>);
 
-/// Why something is not a path beneath a log root.
+/// The reason why bytes or a text are not a path under a log root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// It begins at the root of the host.
+    /// A path that begins at the root of the host.
     #[error("it begins with /, but paths are given from the log root on")]
     Absolute,
-    /// It has nothing between two slashes, or after the last.
+    /// An empty component: nothing between two slashes, or after the last.
     #[error("it has an empty component (two slashes in a row, or one at the end)")]
     Empty,
-    /// It has a component that stands for another place.
+    /// A component that stands for another place.
     #[error("it has a component . or .., which leads elsewhere")]
     Dots,
-    /// A name has a byte that no name can have.
+    /// A byte that no name can have.
     #[error("it has a zero byte, which no file name has")]
     Zero,
-    /// It is longer than paths or names can be.
+    /// A path or name beyond its maximum length.
     #[error("it is longer than 4095 bytes, or one of its names is longer than 255")]
     Long,
-    /// The text is not spelt as the host spells it.
+    /// A text that is not spelt as the host spells it.
     #[error("it is not spelt the way the host spells it: \\\\ is a backslash and \\xHH a byte that needs it")]
     Spelling,
 }
 
 impl LogPath {
-    /// The root itself.
+    /// Returns the path of the root itself.
     pub const fn root() -> Self {
         Self(Vec::new())
     }
 
-    /// A path as the system has it.
+    /// Parses a path as the system has it.
     ///
     /// # Errors
-    /// When it leads, or could lead, anywhere else than beneath the root.
+    /// Fails if the path leads, or could lead, anywhere else than under the root.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PathError> {
         if bytes.is_empty() {
             return Ok(Self::root());
@@ -71,38 +71,38 @@ impl LogPath {
         Ok(Self(bytes.to_vec()))
     }
 
-    /// The bytes, with `/` between the components.
+    /// Returns the bytes, with `/` between the components.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether it is the root itself.
+    /// Returns whether the path is the root itself.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Its components; none for the root.
+    /// Returns the components; none for the root.
     pub fn components(&self) -> impl Iterator<Item = &[u8]> {
         // Splitting nothing gives one empty component.
         self.0.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
     }
 
-    /// The last component; none for the root.
+    /// Returns the last component; none for the root.
     pub fn name(&self) -> Option<&[u8]> {
         self.0.rsplit(|byte| *byte == b'/').next().filter(|name| !name.is_empty())
     }
 
-    /// The directory that it is in; none for the root.
+    /// Returns the directory that holds the entry; none for the root.
     pub fn parent(&self) -> Option<Self> {
         let name = self.name()?;
         let end = self.0.len().saturating_sub(name.len() + 1);
         Some(Self(self.0.get(..end)?.to_vec()))
     }
 
-    /// The path of something in this directory.
+    /// Appends a name, for the path of an entry in this directory.
     ///
     /// # Errors
-    /// When the name is none, or the path would get too long.
+    /// Fails if the name is invalid, or the path would get too long.
     pub fn join(&self, name: &[u8]) -> Result<Self, PathError> {
         check_name(name)?;
         if self.is_root() {
@@ -125,7 +125,7 @@ fn check_name(name: &[u8]) -> Result<(), PathError> {
         [] => Err(PathError::Empty),
         b"." | b".." => Err(PathError::Dots),
         _ if name.contains(&0) => Err(PathError::Zero),
-        // A name with a slash is two names, of which nobody has looked at the second.
+        // A name with a slash is two names, and the second would go unchecked.
         _ if name.contains(&b'/') => Err(PathError::Empty),
         _ if name.len() > MAX_NAME => Err(PathError::Long),
         _ => Ok(()),
@@ -166,7 +166,7 @@ fn encode(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// The bytes that a text stands for; nothing if it has a backslash that does not begin an escape.
+/// Decodes a text to the bytes that it stands for; `None` if a backslash does not begin an escape.
 fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -183,7 +183,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The value of a lower-case hexadecimal digit.
+/// Returns the value of a lower-case hexadecimal digit.
 pub(super) fn digit(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -197,7 +197,7 @@ impl FromStr for LogPath {
 
     fn from_str(text: &str) -> Result<Self, PathError> {
         let path = Self::from_bytes(&decode(text).ok_or(PathError::Spelling)?)?;
-        // An escape that was not called for.
+        // The text escapes a byte that needs no escape.
         if path.to_string() == text { Ok(path) } else { Err(PathError::Spelling) }
     }
 }

@@ -1,19 +1,20 @@
-//! Which directories are never log roots: those of the system, of container runtimes, of the kubelet and of Holystone
-//! itself, what lies beneath them, and what holds one of them.
+//! Rules for directories that are never log roots: those of the system, of container runtimes and of Kubernetes, the
+//! directories under them, and the directories that hold one of them. The code that opens roots adds Holystone's own
+//! directories.
 //!
-//! This page judges by paths. The same directory can be reached by another one, so the code that opens a root finds out which
-//! of these directories it is, holds or lies in, and asks again with the path that they have there.
+//! This module judges by paths. Another path can lead to the same directory, so the code that opens a root finds out
+//! which of these directories the root is, holds or lies in, and checks again with the path that the root has there.
 
-/// Whose a directory is, and what may be a log root beneath it.
+/// The owner of a directory, and the log roots that are allowed under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    /// Nothing beneath it is a log root. The text says who keeps what there.
+    /// Directory without log roots under it. The text says who keeps what there.
     Closed(&'static str),
-    /// Beneath it only what a component of its path calls logs.
+    /// Directory with log roots only where a component of the path under it calls them logs.
     Logs,
-    /// No log root itself; directories in it may be log roots.
+    /// Directory that is no log root itself, but may hold some.
     Shared,
-    /// A log root if wanted, like the directories in it.
+    /// Directory that is a log root if configured, like the directories in it.
     Open,
 }
 
@@ -21,7 +22,7 @@ const SYSTEM: &str = "where the system keeps its own files";
 const RUNTIME: &str = "where a container runtime keeps its own files";
 const KUBERNETES: &str = "where Kubernetes keeps its own files";
 
-/// The directories that there is a rule for. Of several that a path lies in the longest counts.
+/// The directories with a rule. If a path lies in several of them, the longest one applies.
 const RULES: [(&str, Rule); 64] = [
     ("/bin", Rule::Closed(SYSTEM)),
     ("/boot", Rule::Closed(SYSTEM)),
@@ -89,12 +90,12 @@ const RULES: [(&str, Rule); 64] = [
     ("/var/yp", Rule::Logs),
 ];
 
-/// The directories that there is a rule for, to find out whether a root is one of them under another path.
+/// Returns the directories with a rule, to find out whether a root is one of them under another path.
 pub fn directories() -> impl Iterator<Item = &'static str> {
     RULES.iter().map(|(path, _)| *path)
 }
 
-/// Says why the directory at this path of a node is no log root, whether or not it exists.
+/// Explains why the directory at this path of a node cannot be a log root, whether or not it exists.
 pub fn objection(path: &str) -> Option<String> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     if !path.starts_with('/') || parts.iter().any(|part| [".", ".."].contains(part)) {
@@ -123,8 +124,8 @@ pub fn objection(path: &str) -> Option<String> {
     }
 }
 
-/// Returns whether the directory at this path is kept for more than one thing: there may be log roots in it, or it holds
-/// a directory that there is a rule for.
+/// Returns whether the directory at this path serves more than one purpose: it is or holds a directory with a rule, and
+/// lies in none that is `Closed`.
 pub(super) fn is_shared(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let of = |path: &'static str| path.split('/').skip(1).collect::<Vec<_>>();
@@ -133,7 +134,7 @@ pub(super) fn is_shared(path: &str) -> bool {
     !RULES.iter().any(closed) && RULES.iter().any(|(other, _)| of(other).starts_with(&parts))
 }
 
-/// Returns whether a name says that logs are kept there: `logs`, `app-log`, `LOGS.old`.
+/// Returns whether a name indicates logs: `logs`, `app-log`, `LOGS.old`.
 fn says_logs(name: &str) -> bool {
     let mut words = name.split(|character: char| !character.is_alphanumeric());
     words.any(|word| ["log", "logs"].iter().any(|logs| word.eq_ignore_ascii_case(logs)))

@@ -1,7 +1,8 @@
-//! Which directories a container runtime keeps its files in, by its own word, wherever it was set up to keep them.
+//! Directories in which a container runtime keeps its files, as the runtime reports them, wherever it is configured to
+//! keep them.
 //!
-//! The runtime names its image filesystem (CRI `ImageFsInfo`) and, in its configuration, its directories; those are parts
-//! of its store and its state. The socket by which it is asked lies in the directory of its state, or in a shared one.
+//! The runtime reports its image filesystem (CRI `ImageFsInfo`) and, in its configuration, its directories; those are
+//! parts of its store and its state. Its socket lies in the directory of its state, or in a shared one.
 
 use super::reserved;
 
@@ -12,19 +13,19 @@ pub struct RuntimeDirectory {
     socket: Option<String>,
 }
 
-/// Where a log root is, seen from another directory.
+/// The location of a log root relative to another directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation<'a> {
-    /// It is that directory.
+    /// The same directory.
     Same,
-    /// The directory lies in the root.
+    /// A root that holds the directory.
     Holds,
-    /// The root lies in the directory; its path there.
+    /// A root that lies in the directory, with its path there.
     LiesIn(&'a str),
 }
 
 impl RuntimeDirectory {
-    /// Finds the directory of which the runtime names a part; none where more than the runtime's files are kept.
+    /// Finds the directory that a directory reported by the runtime is a part of; `None` where others keep files, too.
     pub fn of_part(path: &str) -> Option<Self> {
         let path = path.trim_end_matches('/');
         let name = path.rsplit('/').next().unwrap_or_default();
@@ -33,31 +34,31 @@ impl RuntimeDirectory {
         is_known.then(|| Self { path: whole.to_owned(), socket: None })
     }
 
-    /// Finds the directory of the runtime's socket; none where other sockets and files are kept.
+    /// Finds the directory of the runtime's socket; `None` where others keep sockets and files, too.
     pub fn of_socket(socket: &str) -> Option<Self> {
         let path = parent(socket);
         let is_known = path.starts_with('/') && !reserved::is_shared(path);
         is_known.then(|| Self { path: path.to_owned(), socket: Some(socket.to_owned()) })
     }
 
-    /// Its path on the node.
+    /// Returns the path of the directory on the node.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The path of the socket in it, if it is known by that.
+    /// Returns the path of the socket, if the directory was found by it.
     pub fn socket(&self) -> Option<&str> {
         self.socket.as_deref()
     }
 
-    /// Says why a directory with this relation to it is no log root.
+    /// Explains why a directory with this relation cannot be a log root.
     pub fn objection(&self, relation: Relation<'_>) -> Option<String> {
         let path = crate::text::shown(&self.path);
         let what = if self.socket.is_some() { "the runtime's socket is" } else { "the runtime keeps its own files" };
         let whose = format!("{path}, where {what}");
         match relation {
             Relation::Holds => Some(format!("it holds {whose}; give the directory of the logs themselves")),
-            // What is beside a socket need not be the runtime's.
+            // Entries beside a socket need not be the runtime's.
             Relation::LiesIn(beneath) if self.socket.is_some() && !beneath.split('/').any(is_part) => None,
             Relation::Same | Relation::LiesIn(_) => {
                 let relation = if relation == Relation::Same { "is" } else { "lies in" };
@@ -67,8 +68,8 @@ impl RuntimeDirectory {
     }
 }
 
-/// Returns whether a directory of this name is a part of a runtime's: a plugin of containerd, or CRI-O's record of images
-/// or containers.
+/// Returns whether a directory of this name is a part of a runtime's: a plugin of containerd, or CRI-O's record of
+/// images or containers.
 fn is_part(name: &str) -> bool {
     name.starts_with("io.containerd.") || ["-images", "-containers"].iter().any(|end| name.ends_with(end))
 }

@@ -1,25 +1,25 @@
-//! What a walk is asked for, decided name by name on the way down.
+//! Options of a walk, applied name by name on the way down.
 
 use super::FileKind;
 use super::glob::{Glob, State};
 use super::path::LogPath;
 
-/// Which entries a walk yields.
+/// The entries that a walk yields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WalkOptions {
-    /// The directory to start at. It is not among the entries itself.
+    /// Directory to start at, which is not among the entries itself.
     pub prefix: LogPath,
-    /// Yield only what matches one of these; empty for all.
+    /// Globs, one of which an entry must match; empty for all.
     pub include: Vec<Glob>,
-    /// Leave out what matches one of these, and all that is beneath it.
+    /// Globs of entries to leave out, with everything under them.
     pub exclude: Vec<Glob>,
-    /// Yield only these kinds; empty for all.
+    /// Kinds of entries to yield; empty for all.
     pub kinds: Vec<FileKind>,
-    /// Enter at most this many directories below `prefix`; absent for the host's own limit.
+    /// Maximum depth below `prefix` at which directories are entered; absent for the host's own limit.
     pub max_depth: Option<u32>,
 }
 
-/// The number of entries that each glob of a walk has taken or left out, in the order of the globs.
+/// The number of entries that each glob of a walk has matched or left out, in the order of the globs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GlobCounts {
     /// Entries of the kinds asked for that match each glob of [`WalkOptions::include`].
@@ -29,7 +29,7 @@ pub struct GlobCounts {
     pub exclude: Vec<u64>,
 }
 
-/// How far the globs have come on the way to one directory.
+/// The progress of the globs on the way to one directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
     include: Box<[State]>,
@@ -37,7 +37,8 @@ pub struct Reach {
 }
 
 impl WalkOptions {
-    /// The reach at the directory that the walk starts at; nothing if it, or a directory that it is in, is left out.
+    /// Computes the reach at the directory where the walk starts; `None` if that directory, or one that it lies in, is
+    /// left out.
     pub fn start(&self) -> Option<Reach> {
         let begin = |globs: &[Glob]| globs.iter().map(Glob::start).collect();
         let root = Reach { include: begin(&self.include), exclude: begin(&self.exclude) };
@@ -47,23 +48,23 @@ impl WalkOptions {
         })
     }
 
-    /// Counts that are all zero.
+    /// Returns counts that are all zero.
     pub fn counts(&self) -> GlobCounts {
         GlobCounts { include: vec![0; self.include.len()], exclude: vec![0; self.exclude.len()] }
     }
 
-    /// Returns whether an entry of this name is yielded, as far as its name goes. Of the kind only as much is known as the
-    /// filesystem keeps beside the name.
+    /// Returns whether an entry is yielded, as far as its name decides that. Of the kind, only what the filesystem
+    /// keeps beside the name is known.
     pub fn names(&self, reach: &Reach, name: &[u8], kind: Option<FileKind>, counts: &mut GlobCounts) -> bool {
         let is_wanted = kind.is_none_or(|kind| self.wants(kind));
         let is_included =
             self.include.is_empty() || hits(&self.include, &reach.include, name, is_wanted, &mut counts.include);
-        // A directory that is left out counts where it is not entered.
+        // A directory that is left out is counted where it is not entered.
         let is_counted = is_wanted && kind != Some(FileKind::Directory);
         is_included && !hits(&self.exclude, &reach.exclude, name, is_counted, &mut counts.exclude)
     }
 
-    /// The reach within the directory of this name; nothing if it need not be entered.
+    /// Computes the reach within the directory of this name; `None` if the walk need not enter it.
     pub fn enter(&self, reach: &Reach, name: &[u8], counts: &mut GlobCounts) -> Option<Reach> {
         let inside = self.step(reach, name);
         for ((glob, state), count) in self.exclude.iter().zip(&inside.exclude).zip(&mut counts.exclude) {
@@ -74,7 +75,7 @@ impl WalkOptions {
         (can_match && !self.leaves_out(&inside)).then_some(inside)
     }
 
-    /// Whether entries of this kind are yielded.
+    /// Returns whether entries of this kind are yielded.
     pub fn wants(&self, kind: FileKind) -> bool {
         self.kinds.is_empty() || self.kinds.contains(&kind)
     }
@@ -91,7 +92,7 @@ impl WalkOptions {
     }
 }
 
-/// Returns whether one of the globs matches; counts each that does.
+/// Returns whether one of the globs matches, and counts each that does.
 fn hits(globs: &[Glob], states: &[State], name: &[u8], is_counted: bool, counts: &mut [u64]) -> bool {
     let mut is_hit = false;
     for ((glob, state), count) in globs.iter().zip(states).zip(counts) {

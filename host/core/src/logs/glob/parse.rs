@@ -1,23 +1,23 @@
-//! From a text to a glob: braces are written out, what is left is read component by component.
+//! The parser of globs: braces are written out, then the result is read component by component.
 //!
-//! Refused, with a sentence that names the character, is what shells, regular expressions, `strftime` and templates give
-//! a meaning to: `$`, `%`, `^`, `|` and backquotes; `?(a)`, `*(a)`, `+(a)`, `@(a)`, `!(a)`, `(?i)`; `~`, `#` and `!` in
-//! front; a `+` behind a set, `[:alpha:]`, braces with a single alternative or a range; quotes around all of it; blanks
-//! at the ends of a name.
+//! Characters that have a meaning in shells, regular expressions, `strftime` or templates are refused, with a sentence
+//! that names the character: `$`, `%`, `^`, `|` and backquotes; `?(a)`, `*(a)`, `+(a)`, `@(a)`, `!(a)`, `(?i)`; `~`,
+//! `#` and `!` in front; a `+` behind a set, `[:alpha:]`, braces with a single alternative or a range; quotes around
+//! the whole glob; blanks at the ends of a name.
 
 use std::str::FromStr;
 
 use super::{Component, Glob, GlobError, MAX_LENGTH, MAX_PLACES, Token, lone};
 use crate::logs::path::digit;
 
-/// The most alternatives that braces may stand for, in all.
+/// Maximum number of alternatives that braces may stand for, in all.
 const MAX_ALTERNATIVES: usize = 256;
-/// The most bytes that they may have together.
+/// Maximum number of bytes of all alternatives together.
 const MAX_EXPANDED: usize = 16 << 10;
-/// The greatest depth of nested braces.
+/// Maximum depth of nested braces.
 const MAX_NESTING: usize = 16;
 
-/// The problem, as a sentence.
+/// A problem, as a sentence.
 type Problem = String;
 
 impl FromStr for Glob {
@@ -28,7 +28,7 @@ impl FromStr for Glob {
     }
 }
 
-/// As much of a text as a sentence has room for.
+/// Shortens a text to the length that a sentence has room for.
 fn beginning(text: &str) -> String {
     const ROOM: usize = 80;
     let cut = if text.chars().count() > ROOM { "…" } else { "" };
@@ -83,7 +83,7 @@ fn joined(alternatives: Vec<Vec<Component>>) -> Vec<Vec<Component>> {
     joined
 }
 
-/// The only place where two alternatives differ, if both have a name there; the first if they are the same.
+/// Returns the only place where two alternatives differ, if both have a name there; the first name if they are equal.
 fn difference(one: &[Component], other: &[Component]) -> Option<usize> {
     if one.len() != other.len() {
         return None;
@@ -94,10 +94,10 @@ fn difference(one: &[Component], other: &[Component]) -> Option<usize> {
     (are_names && places.next().is_none()).then_some(place)
 }
 
-/// Writing out braces. The texts that come of it have none but escaped ones.
+/// The expansion of braces. The resulting texts have none but escaped ones.
 struct Expansion<'a> {
     rest: &'a str,
-    /// The character before, unless a backslash stood before that.
+    /// Previous character; `None` after an escape.
     before: Option<char>,
     is_at_start: bool,
     nesting: usize,
@@ -173,7 +173,7 @@ impl<'a> Expansion<'a> {
         Ok(alternatives)
     }
 
-    /// Refuses what has a meaning elsewhere and none here.
+    /// Refuses a character that has a meaning elsewhere and none here.
     fn check(&self, character: char, after: &str) -> Result<(), Problem> {
         let next = after.chars().next();
         let why = match character {
@@ -206,7 +206,7 @@ impl<'a> Expansion<'a> {
     }
 }
 
-/// Says what is wrong with a character, and how it is written where a file's name has it.
+/// Describes what is wrong with a character, and how it is written where a file's name has it.
 fn literal(character: char, why: &str) -> Problem {
     format!("{character} {why}; write \\{character} where a file's name has it")
 }
@@ -308,7 +308,7 @@ fn parse_escape(text: &str) -> Result<(u32, &str), Problem> {
     Err(format!("\\{} stands for nothing here; {RULE}", character.escape_default()))
 }
 
-/// Reads a set from behind its bracket; gives what is left as well.
+/// Reads a set from behind its bracket, and returns it with the rest.
 fn parse_set(text: &str) -> Result<(Token, &str), Problem> {
     let open = || "a [ has no ]; write \\[ where a file's name has it".to_owned();
     let (is_negated, mut rest) = text.strip_prefix(['!', '^']).map_or((false, text), |rest| (true, rest));
@@ -336,10 +336,10 @@ fn parse_set(text: &str) -> Result<(Token, &str), Problem> {
     Ok((Token::Set { is_negated, ranges }, &rest[1..]))
 }
 
-/// One end of a range.
+/// Reads one end of a range.
 fn parse_member(text: &str) -> Result<Option<(u32, &str)>, Problem> {
     match text.chars().next() {
-        // No name has a slash in it.
+        // A name cannot have a slash in it.
         None | Some('/') => Ok(None),
         Some('\\') => parse_escape(&text[1..]).map(Some),
         Some(character) => Ok(Some((character.into(), &text[character.len_utf8()..]))),
