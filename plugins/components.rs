@@ -1,8 +1,8 @@
-//! Compiles crates of this workspace to WebAssembly components. Shared by the build scripts of the binary, which
-//! embeds the shipped plugins, and of the tests, which have guests of their own.
+//! The compilation of crates of this workspace to WebAssembly components. Two build scripts share it: that of the
+//! binary, which embeds the shipped plugins, and that of the tests, which have guests of their own.
 //!
-//! A second cargo does it, with a target directory of its own beneath the first one's: the outer build holds the lock
-//! of its own directory. Nothing that is heavy is in both builds.
+//! A second cargo compiles the crates, with a target directory of its own inside the first one's: the outer build holds
+//! the lock of its own directory. No heavy dependency is in both builds.
 
 use std::env;
 use std::error::Error;
@@ -10,10 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What plugins are compiled for.
+/// Target that plugins are compiled for.
 const TARGET: &str = "wasm32-wasip2";
 
-/// Compiles every crate in a folder of the workspace. Gives their names, sorted, and the directory of the components.
+/// Compiles every crate in a folder of the workspace. Returns their names, sorted, and the directory of the components.
 pub(crate) fn components(workspace: &Path, folder: &str) -> Result<(Vec<String>, PathBuf), Box<dyn Error>> {
     let packages = packages(&workspace.join(folder))?;
     watch(workspace, folder);
@@ -23,12 +23,12 @@ pub(crate) fn components(workspace: &Path, folder: &str) -> Result<(Vec<String>,
     Ok((packages, directory))
 }
 
-/// The file that a crate becomes.
+/// Returns the name of the component file that a crate compiles to.
 pub(crate) fn file_name(package: &str) -> String {
     format!("{}.wasm", package.replace('-', "_"))
 }
 
-/// The names of the crates in a folder, which are those of their own folders.
+/// Lists the crates in a folder, sorted by name. Each has the name of its own folder.
 fn packages(directory: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -41,7 +41,7 @@ fn packages(directory: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     Ok(names)
 }
 
-/// Whatever a plugin is made of makes cargo run the build script again; the inner cargo then knows what to rebuild.
+/// Makes cargo rerun the build script when a source of a plugin changes; the inner cargo then knows what to rebuild.
 fn watch(workspace: &Path, folder: &str) {
     for part in
         [folder, "plugins/components.rs", "wit", "host/core/src", "host/core/Cargo.toml", "Cargo.toml", "Cargo.lock"]
@@ -50,7 +50,8 @@ fn watch(workspace: &Path, folder: &str) {
     }
 }
 
-/// rustup brings the target with the toolchain that `rust-toolchain.toml` names, but not to one that was there before.
+/// Checks that the target is installed, and otherwise tries to add it. rustup installs the target with the toolchain
+/// that `rust-toolchain.toml` names, but does not add it to a toolchain that was there before.
 fn check_target() -> Result<(), Box<dyn Error>> {
     if has_target()? {
         return Ok(());
@@ -69,7 +70,7 @@ fn has_target() -> Result<bool, Box<dyn Error>> {
     Ok(output.status.success() && Path::new(directory.trim()).is_dir())
 }
 
-/// A directory beneath the outer build's target directory, the same for all of its profiles.
+/// Returns a directory inside the outer build's target directory, the same for all of its profiles.
 fn target_directory(out: &Path) -> Result<PathBuf, Box<dyn Error>> {
     // OUT_DIR is <target>/[<triple>/]<profile>/build/<package>/out.
     let profile = out.ancestors().nth(3).ok_or("OUT_DIR is not where cargo puts it")?;
@@ -86,7 +87,7 @@ fn compile(workspace: &Path, target_directory: &Path, plugins: &[String]) -> Res
     for plugin in plugins {
         cargo.args(["--package", plugin]);
     }
-    // Panic messages hold paths, which say something about the machine that compiled them and nothing to a reader.
+    // Panic messages contain paths, which reveal details of the build machine and do not help a reader.
     let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")))?;
     let remap = |from: &str, to: &str| format!("--remap-path-prefix={from}={to}");
     let flags = [remap(&home, "/cargo"), remap(&workspace.display().to_string(), "/holystone")];

@@ -1,4 +1,4 @@
-//! Removes unused images of which every tag starts with a prefix, for example `build-`.
+//! A plugin that removes unused images of which every tag starts with a prefix, for example `build-`.
 use exports::holystone::node::cleaner::{Decision, Guest, Problem, Reason, ReasonKind, Removal, Target, Verb};
 use holystone::node::images::{self, Image};
 

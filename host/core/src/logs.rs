@@ -1,7 +1,7 @@
 //! Log directories: the paths, patterns and names of their entries, and the entries that a walk yields.
 //!
 //! - [`path`]: paths under a log root, as bytes and as the text that plugins see.
-//! - [`glob`]: patterns over such paths.
+//! - [`glob`]: patterns that match such paths.
 //! - [`aside`]: names of files that are about to be removed.
 //! - [`walk`]: options of a walk, applied name by name.
 //! - [`in_use`]: uses that keep a file or directory from being removed.

@@ -23,9 +23,9 @@ use crate::goal::{Figures, Goals};
 use crate::select::{self, Choice, File, Kept, Kind, MOST, Open, Survey, Taken};
 use crate::tally::{Counts, Names};
 
-/// How many entries are taken at a time.
+/// Number of entries requested at a time.
 const BATCH: u32 = 1_000;
-/// How many times that, to suggest a glob.
+/// Number of batches that are read to suggest a glob.
 const SAMPLE: usize = 5;
 
 impl From<config::Problem> for Problem {
@@ -58,7 +58,7 @@ impl Guest for bindings::LogRetention {
     }
 }
 
-/// A plan that is being made, rule by rule.
+/// A plan in progress, rule by rule.
 #[derive(Default)]
 struct Planning {
     /// Names of the log roots.
@@ -104,7 +104,7 @@ impl Planning {
         Ok(())
     }
 
-    /// Says what the patterns of a rule have matched.
+    /// Records the matches of a rule's patterns, and the notices about them.
     fn count(&mut self, number: usize, rule: &Rule, roots: &[usize], counts: &Counts) {
         let mut names = Names::default();
         if counts.has_unmatched() {
@@ -134,7 +134,7 @@ impl Planning {
     }
 }
 
-/// Says what is kept although a rule is about it.
+/// Logs how many files are kept although a rule covers them.
 fn tell(kept: Kept) {
     if kept.held_open > 0 {
         warn(&format!("files kept because a process holds them open, or may: {}", kept.held_open));
@@ -157,7 +157,7 @@ fn warn(message: &str) {
     log::log(log::Level::Warn, message);
 }
 
-/// What is known of the filesystem of each root.
+/// Returns the known figures of the filesystem of each root.
 fn figures(roots: &[logs::LogRoot], filesystems: &[host::Filesystem]) -> Vec<Figures> {
     let of = |root: &logs::LogRoot| {
         let name = format!("logs:{}", root.name);
@@ -174,7 +174,7 @@ fn figures(roots: &[logs::LogRoot], filesystems: &[host::Filesystem]) -> Vec<Fig
     roots.iter().map(of).collect()
 }
 
-/// The numbers of the roots that a rule is about.
+/// Resolves the roots that a rule covers to their numbers.
 fn roots_of(rule: &Rule, number: usize, roots: &[String]) -> Result<Vec<usize>, String> {
     if rule.roots.is_empty() {
         return Ok((0..roots.len()).collect());
@@ -186,7 +186,7 @@ fn roots_of(rule: &Rule, number: usize, roots: &[String]) -> Result<Vec<usize>, 
     rule.roots.iter().map(find).collect()
 }
 
-/// A walk over all that is in a root.
+/// Options of a walk over all entries of a root.
 const EVERYTHING: WalkOptions = WalkOptions {
     prefix: String::new(),
     include: Vec::new(),
@@ -196,7 +196,7 @@ const EVERYTHING: WalkOptions = WalkOptions {
     attributes: Vec::new(),
 };
 
-/// Shows the files in a root that a rule is about to it. Returns how many there are.
+/// Passes the files in a root that a rule covers to the rule's survey. Returns their number.
 fn walk(
     name: &str,
     root: usize,
@@ -225,7 +225,7 @@ fn walk(
                     }
                 }
             }
-            // With less than all, more is kept and not less.
+            // If the walk is incomplete, the rule keeps more files, never fewer.
             Err(Error::Limit(why)) => {
                 warn(&why);
                 counts.is_whole = false;
@@ -239,8 +239,8 @@ fn walk(
     Ok(seen)
 }
 
-/// The empty directories in a root that a rule is about, and how many directories it is about. The host must not leave
-/// anything out of this walk: what is not seen to be there would not be there.
+/// Finds the empty directories in a root that a rule covers, and adds up the matches of the rule's globs. The walk must
+/// include every entry: a directory whose entries are left out would look empty.
 fn empty_directories(name: &str, rule: &Rule, now: i64, counts: &mut Counts) -> Result<(Vec<Directory>, u64), String> {
     let scope = rule.scope(now);
     let mut search = Search::new(&scope);
@@ -263,7 +263,7 @@ fn empty_directories(name: &str, rule: &Rule, now: i64, counts: &mut Counts) -> 
     Ok((search.finish(is_whole), matched))
 }
 
-/// Gathers names in a root, to suggest a glob: the first ones do.
+/// Gathers names in a root, to suggest a glob; the first ones are enough.
 fn gather(root: &str, names: &mut Names) {
     let Ok(walk) = logs::open(root, &EVERYTHING) else { return };
     for _ in 0..SAMPLE {
@@ -274,14 +274,14 @@ fn gather(root: &str, names: &mut Names) {
     }
 }
 
-/// Directories of pods are for another plugin, which knows which pods there are.
+/// Passes an entry to the search. Directories of pods are left to another plugin, which knows which pods exist.
 fn show(search: &mut Search<'_>, entry: FileEntry, now: i64) {
     if entry.kind != FileKind::Directory {
         return search.other(&entry.path);
     }
     let was_entered = !entry.attributes.iter().any(|(name, _)| name == "not-entered");
     let FileEntry { path, modified, changed, allocated_bytes, .. } = entry;
-    // A date ahead of the clock says nothing, as that of a file.
+    // As with files, a date ahead of the clock is ignored.
     let time = File::time(modified, changed, now).map(|(modified, _)| modified);
     let is_known = was_entered && entry.pod_uid.is_none() && time.is_some();
     search.directory(Directory { path, modified: time.unwrap_or(modified), changed, allocated_bytes }, is_known);
@@ -297,7 +297,7 @@ fn sentence(root: &str, error: &Error) -> String {
     format!("log root {root} cannot be walked: {why}")
 }
 
-/// An entry as the rules see it; nothing if its age is unknown.
+/// Converts an entry to a file as the rules see it; `None` if its age is unknown.
 fn file(root: usize, entry: FileEntry, now: i64) -> Option<File> {
     let (modified, is_ahead) = File::time(entry.modified, entry.changed, now)?;
     Some(File {
@@ -307,7 +307,7 @@ fn file(root: usize, entry: FileEntry, now: i64) -> Option<File> {
         path: entry.path,
         allocated_bytes: entry.allocated_bytes,
         hard_links: entry.hard_links,
-        // Most files have one name, and need not be told from others.
+        // Most files have one name, and need no identity.
         identity: if entry.hard_links > 1 { entry.identity } else { String::new() },
         open: match entry.open {
             OpenState::Open => Open::Yes,
@@ -333,7 +333,7 @@ fn removal(choice: Choice, roots: &[String]) -> Removal {
     }
 }
 
-/// The config's schema, for tools that look into the component without running it.
+/// JSON Schema of the config, for tools that inspect the component without running it.
 #[used]
 #[expect(
     unsafe_code,

@@ -1,78 +1,77 @@
-//! The config: what the operator gives to this plugin, from JSON to values that make sense, or everything that is wrong
-//! with it.
+//! The config that the operator gives to this plugin: its parser from JSON to valid values, or to all errors in it.
 
 use holystone_core::config::{Json, Problem, Problems};
 use holystone_core::logs::Glob;
 use holystone_core::manifest::{Bytes, Duration, Percent};
 
-/// What to look for. Made by [`Config::parse`] only, so that it always makes sense.
+/// A valid config. Only [`Config::parse`] builds one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// In the order in which they are followed.
+    /// Rules, in the order in which they are applied.
     pub rules: Vec<Rule>,
-    /// How much has to be free. Without any of it every rule is followed to its end.
+    /// Space that has to be free. Without a goal, every rule is applied to its end.
     pub goal: Goal,
 }
 
-/// How much has to be free on the filesystem of each log root.
+/// The space that has to be free on the filesystem of each log root.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Goal {
-    /// In bytes; as a share, in inodes as well.
+    /// Minimum of free bytes; as a share, of free inodes as well unless `min_free_inodes` is set.
     pub min_free: Option<MinFree>,
-    /// In inodes.
+    /// Minimum of free inodes.
     pub min_free_inodes: Option<MinFreeInodes>,
 }
 
-/// Which files to keep, and which not.
+/// A rule: the files or empty directories that it covers, and the limits beyond which they are removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
     /// Names of log roots; empty for all.
     pub roots: Vec<String>,
-    /// Whether it is about empty directories, and not about files.
+    /// Set when the rule is about empty directories, and not about files.
     pub is_of_directories: bool,
-    /// Globs of what it is about.
+    /// Globs of entries that the rule covers.
     pub include: Vec<String>,
-    /// Globs of what it is not about.
+    /// Globs of entries that the rule leaves out.
     pub exclude: Vec<String>,
-    /// In the order in which they were written, whether each glob is of the second kind.
+    /// Kind of each glob in the order in which they were written: set for one of `exclude`.
     pub signs: Vec<bool>,
-    /// How old a file may get.
+    /// Maximum age of a file.
     pub max_age: Option<Duration>,
-    /// How much the files of a group may take on disk together.
+    /// Maximum size of the files of a group together, on disk.
     pub max_total_size: Option<Bytes>,
-    /// How many of the newest files of a group stay, whatever else is said.
+    /// Number of the newest files of a group that stay in any case.
     pub keep_newest: Option<u32>,
-    /// What makes a group.
+    /// Grouping of the files.
     pub per: Per,
-    /// Cut files that a process holds open.
+    /// Set when files that are in use are truncated.
     pub truncate_open: bool,
 }
 
-/// What makes a group of files.
+/// The grouping of files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Per {
-    /// One log root.
+    /// A group for each log root.
     #[default]
     Root,
-    /// One directory.
+    /// A group for each directory.
     Directory,
 }
 
-/// How much has to be free.
+/// The space that has to be free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MinFree {
-    /// So much.
+    /// Number of bytes.
     Bytes(Bytes),
-    /// This share of the filesystem.
+    /// Share of the filesystem.
     Share(Percent),
 }
 
-/// How many inodes have to be free.
+/// The inodes that have to be free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MinFreeInodes {
-    /// So many.
+    /// Number of inodes.
     Number(u32),
-    /// This share of those that the filesystem has.
+    /// Share of the inodes that the filesystem has.
     Share(Percent),
 }
 
@@ -81,10 +80,10 @@ const BYTES: &str = "a size in quotes such as \"512Mi\", \"10Gi\" or \"1.5G\"";
 const DURATION: &str = "a duration in quotes such as \"36h\", \"7d\" or \"30d12h\"";
 
 impl Config {
-    /// Reads a config.
+    /// Parses a config.
     ///
     /// # Errors
-    /// All that is wrong, each with the path of its field.
+    /// Returns all errors, each with the path of its field.
     pub fn parse(json: &str) -> Result<Self, Vec<Problem>> {
         let fields = Json::config(json, EXAMPLE)?;
         let mut problems = Problems::default();
@@ -180,7 +179,7 @@ fn globs(problems: &mut Problems, path: &str, value: &Json, rule: &mut Rule) {
             problems.must_be(&path, "a glob in quotes such as \"**/*.log.*\"", item);
             continue;
         };
-        // A ! before a bracket is the beginning of !(a), which the grammar has a sentence for.
+        // A ! before a parenthesis is the beginning of !(a), which the grammar refuses with a sentence of its own.
         let left_out = text.strip_prefix('!').filter(|glob| !glob.starts_with('('));
         let (list, glob) = match left_out {
             Some(glob) => (&mut rule.exclude, glob),

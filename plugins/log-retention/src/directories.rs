@@ -1,31 +1,31 @@
-//! Directories that are empty, or have nothing in them but empty directories, and that nobody has changed for a while.
+//! Directories that are empty, or contain only empty directories, and that have not changed for a while.
 //!
-//! Entries are shown in the order of a walk, so a directory comes right before what is in it, and only the directories
-//! on the way down to the last entry are kept in mind.
+//! Entries arrive in the order of a walk, so a directory comes right before its content, and only the directories on
+//! the way down to the last entry are kept in memory.
 
 use holystone_core::logs::{Glob, LogPath};
 
 /// A directory as this plugin sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
-    /// Its path beneath its log root.
+    /// Path under the log root.
     pub path: String,
-    /// When its content last changed, in nanoseconds since 1970.
+    /// Time of the last change of the content, in nanoseconds since 1970.
     pub modified: i64,
-    /// When anything about it last changed.
+    /// Time of the last change of the content or the inode, in nanoseconds since 1970.
     pub changed: i64,
-    /// Its size on disk.
+    /// Size on disk, in bytes.
     pub allocated_bytes: u64,
 }
 
-/// Which directories a rule is about.
+/// The directories that a rule covers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Globs of which one must match it.
+    /// Globs, one of which must match the directory.
     pub include: Vec<Glob>,
-    /// Neither it nor a directory that it lies in matches one of these.
+    /// Globs that must match neither the directory nor one that it lies in.
     pub exclude: Vec<Glob>,
-    /// Only what was last changed before this.
+    /// Time before which the directory must have changed last, in nanoseconds since 1970.
     pub before: i64,
 }
 
@@ -42,14 +42,14 @@ impl Scope {
     }
 }
 
-/// Finds directories that are empty.
+/// A search for empty directories.
 #[derive(Debug)]
 pub struct Search<'a> {
     scope: &'a Scope,
-    /// The directories on the way down.
+    /// Directories on the way down.
     open: Vec<Open>,
     found: Vec<Directory>,
-    /// The number of directories that each glob has matched.
+    /// Number of directories that each glob has matched.
     include: Vec<u64>,
     exclude: Vec<u64>,
 }
@@ -57,20 +57,20 @@ pub struct Search<'a> {
 #[derive(Debug)]
 struct Open {
     directory: Directory,
-    /// There is nothing in it, so far, but what has been found.
+    /// Set while the directory contains nothing but directories that were found.
     is_empty: bool,
-    /// How much had been found before it.
+    /// Number of directories that had been found before this one.
     found_before: usize,
 }
 
 impl<'a> Search<'a> {
-    /// Prepares for one log root.
+    /// Starts a search of one log root.
     pub fn new(scope: &'a Scope) -> Self {
         let (include, exclude) = (vec![0; scope.include.len()], vec![0; scope.exclude.len()]);
         Self { scope, open: Vec::new(), found: Vec::new(), include, exclude }
     }
 
-    /// Looks at a directory. One that cannot be entered, or that is a pod's, is not known to be empty.
+    /// Processes a directory. A directory that cannot be entered, or that is a pod's, is not known to be empty.
     pub fn directory(&mut self, directory: Directory, is_known: bool) {
         self.leave_all_but(&directory.path);
         if let Ok(path) = directory.path.parse::<LogPath>() {
@@ -85,7 +85,7 @@ impl<'a> Search<'a> {
         self.open.push(Open { directory, is_empty: is_known, found_before });
     }
 
-    /// Looks at anything else.
+    /// Processes any other entry.
     pub fn other(&mut self, path: &str) {
         self.leave_all_but(path);
         if let Some(parent) = self.open.last_mut() {
@@ -93,13 +93,13 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The number of directories that each glob has matched.
+    /// Returns the number of directories that each glob has matched.
     pub fn counts(&self) -> (&[u64], &[u64]) {
         (&self.include, &self.exclude)
     }
 
-    /// Gives those that were found, without what lies in another one of them. Of a walk that ended early the last ones
-    /// are not known to be empty.
+    /// Returns the directories that were found, without those inside another one of them. If the walk ended early, the
+    /// directories on the way down to its last entry are not known to be empty.
     pub fn finish(mut self, is_whole: bool) -> Vec<Directory> {
         if !is_whole {
             for open in &mut self.open {
@@ -117,7 +117,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Leaves the innermost directory: its parent is not empty unless this one is, and may go.
+    /// Leaves the innermost directory. Its parent is not empty unless this directory was found.
     fn leave(&mut self) -> bool {
         let Some(Open { directory, is_empty, found_before }) = self.open.pop() else { return false };
         if is_empty && self.scope.has(&directory) {

@@ -1,49 +1,50 @@
-//! How much has to be free on the filesystems of the log roots, and how much is missing.
+//! The space that has to be free on the filesystems of the log roots, and the space that is missing.
 
 use holystone_core::manifest::Percent;
 
 use crate::config::{Goal, MinFree, MinFreeInodes};
 
-/// What is known of the filesystem of a log root.
+/// The known figures of the filesystem of a log root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Which filesystem it is; absent when the host cannot tell, and then it is none of the others.
+    /// Identity of the filesystem; absent when the host cannot determine it, and then the filesystem counts as
+    /// different from all others.
     pub identity: Option<String>,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub capacity_bytes: Option<u64>,
-    /// How many bytes are free on it.
+    /// Number of free bytes.
     pub available_bytes: Option<u64>,
-    /// The number of files that it has room for.
+    /// Number of inodes.
     pub inodes: Option<u64>,
-    /// For how many more.
+    /// Number of free inodes.
     pub inodes_free: Option<u64>,
 }
 
-/// How much is missing for each log root, by the root's number.
+/// The shortage for each log root, by the root's number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Goals {
-    /// For each root, which filesystem it is on.
+    /// Number of the filesystem of each root.
     filesystems: Vec<usize>,
-    /// For each filesystem, what is missing; absent where that cannot be told.
+    /// Shortage of each filesystem; absent if it is unknown.
     missing: Vec<Option<Missing>>,
 }
 
 /// The shortage of a filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Missing {
-    /// There is no goal: always more.
+    /// A shortage without end: there is no goal.
     More,
-    /// So much.
+    /// The missing bytes and inodes.
     Some { bytes: u64, inodes: u64 },
 }
 
 impl Goals {
-    /// Prepares, with what is known of each root's filesystem. Without a goal everything is always missing.
+    /// Computes the shortages from the figures of each root's filesystem. Without a goal, the shortage never ends.
     pub fn new(goal: Goal, roots: &[Figures]) -> Self {
         let mut goals = Self::default();
         let mut known: Vec<&Figures> = Vec::new();
         for figures in roots {
-            // Roots on one filesystem share what is free on it, and what is freed.
+            // Roots on one filesystem share its free space, and the space that is freed.
             let same = known.iter().position(|other| other.identity == figures.identity && other.identity.is_some());
             goals.filesystems.push(same.unwrap_or(known.len()));
             if same.is_none() {
@@ -54,17 +55,17 @@ impl Goals {
         goals
     }
 
-    /// Whether more has to be freed on the filesystem of this root.
+    /// Returns whether more has to be freed on the filesystem of this root.
     pub fn is_unmet(&self, root: usize) -> bool {
         !matches!(self.filesystem(root), None | Some(Missing::Some { bytes: 0, inodes: 0 }))
     }
 
-    /// Whether it cannot be told how much is missing on the filesystem of this root.
+    /// Returns whether the shortage on the filesystem of this root is unknown.
     pub fn is_unknown(&self, root: usize) -> bool {
         self.filesystem(root).is_none()
     }
 
-    /// Takes into account that so many bytes and inodes are going to be freed.
+    /// Subtracts bytes and inodes that are going to be freed.
     pub fn gain(&mut self, root: usize, freed_bytes: u64, freed_inodes: u64) {
         let filesystem = self.filesystems.get(root).copied().and_then(|place| self.missing.get_mut(place));
         if let Some(Some(Missing::Some { bytes, inodes })) = filesystem {
@@ -88,7 +89,7 @@ fn missing(goal: Goal, figures: &Figures) -> Option<Missing> {
         Some(MinFree::Share(share)) => part(share, figures.capacity_bytes?),
     };
     let available = figures.available_bytes?;
-    // Filesystems that make inodes as they go have no number of them, and never run out of them.
+    // Filesystems that create inodes on demand report no number of them, and never run out.
     let inodes = figures.inodes.zip(figures.inodes_free).map_or(0, |(all, free)| {
         let wanted = match (goal.min_free_inodes, goal.min_free) {
             (Some(MinFreeInodes::Number(number)), _) => number.into(),
@@ -100,7 +101,7 @@ fn missing(goal: Goal, figures: &Figures) -> Option<Missing> {
     Some(Missing::Some { bytes: bytes.saturating_sub(available), inodes })
 }
 
-/// A share of a whole, rounded up.
+/// Computes a share of a whole, rounded up.
 fn part(share: Percent, whole: u64) -> u64 {
     let part = (u128::from(whole) * u128::from(share.get())).div_ceil(100);
     u64::try_from(part).unwrap_or(u64::MAX)

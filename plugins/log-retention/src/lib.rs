@@ -1,11 +1,11 @@
-//! The plugin `log-retention`: removes log files by age, size and number, rule by rule, until enough is free.
-//! What operators need to know stands in its README.
+//! The plugin `log-retention`: removes log files by age, size and number, rule by rule, until enough is free. Its
+//! README describes it for operators.
 //!
-//! - [`config`]: from JSON to a [`Config`], or all that is wrong with it.
-//! - [`directories`]: which directories are empty.
-//! - [`goal`]: how much has to be free, and how much is missing.
+//! - [`config`]: the parser from JSON to a [`Config`], or to all errors in it.
+//! - [`directories`]: the search for empty directories.
+//! - [`goal`]: the space that has to be free, and the space that is missing.
 //! - [`select`]: the decision of one rule, a pure function; natively tested.
-//! - [`tally`]: how many entries each glob has matched.
+//! - [`tally`]: the number of entries that each glob has matched.
 //! - `component`: the glue to WIT, in a Wasm build only.
 
 #[cfg(target_arch = "wasm32")]

@@ -1,8 +1,8 @@
-//! The decision of one rule: which of the files that it is about should go, in which order, and why.
+//! The decision of one rule: the files to remove, their order, and the reasons.
 //!
-//! Files are shown one by one and not all kept: of a group only the newest that stay in any case and the oldest that may
-//! go, as many as one plan can have, and the sum of all. A file with several names is one file: it counts once, stays or
-//! goes with all of its names, and frees something only when none of them is left.
+//! Files arrive one by one, and not all are kept in memory: of a group, only the newest, which stay in any case, the
+//! oldest, which may be removed (as many as one plan takes), and the total size. A file with several names is one file:
+//! it counts once, stays or goes with all of its names, and frees space only when its last name is removed.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
@@ -13,51 +13,52 @@ use crate::config::{Per, Rule};
 use crate::directories::{Directory, Scope};
 use crate::goal::Goals;
 
-/// How many files one plan takes. The next run goes on.
+/// Maximum number of files in one plan; the next run continues.
 pub const MOST: usize = 20_000;
-/// As long as it changed less than this ago, a file of which it is unknown whether it is open counts as open, as it does
-/// with the host. In nanoseconds: one day.
+/// Age, in nanoseconds, below which a file whose use is unknown counts as open, as it does with the host: one day.
 const UNKNOWN_OPEN_AGE: i64 = 86_400 * SECOND;
 const SECOND: i64 = 1_000_000_000;
-/// How far ahead of the snapshot the times of a file may be that is written during the run.
+/// Maximum time, in nanoseconds, that a file written during the run can be ahead of the snapshot: one hour.
 const WELL_AHEAD: i64 = 3_600 * SECOND;
 
-/// Whether a file is in use.
+/// The usage of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Open {
-    /// One does.
+    /// In use.
     Yes,
-    /// None does.
+    /// Not in use.
     No,
-    /// The host cannot tell.
+    /// Unknown to the host.
     Unknown,
 }
 
-/// A name of a file as this plugin sees it. Ordered from old to new, all names of a file in a log root together.
+/// A name of a file as this plugin sees it. Names sort from old to new, all names of a file in a log root together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// What it is judged by: when its content last changed, in nanoseconds since 1970; when its inode did, where its
-    /// content is dated ahead of the clock.
+    /// Time that the file is judged by, in nanoseconds since 1970: the last change of the content, or of the inode if
+    /// the content is dated ahead of the clock.
     pub modified: i64,
-    /// Number of its log root.
+    /// Number of the log root.
     pub root: usize,
-    /// Its path there.
+    /// Path under the log root.
     pub path: String,
-    /// What it takes on disk.
+    /// Bytes allocated on disk.
     pub allocated_bytes: u64,
-    /// How many names it has.
+    /// Number of names of the file.
     pub hard_links: u64,
-    /// Which file it is; need not be known of one with a single name.
+    /// Identity of the file; may be empty if the file has a single name.
     pub identity: String,
-    /// Whether it is in use.
+    /// Usage of the file.
     pub open: Open,
-    /// Whether its content is dated ahead of the clock, so that its real age is at least the one that it is judged by.
+    /// Set when the content is dated ahead of the clock, so that the real age is at least the age that the file is
+    /// judged by.
     pub is_ahead: bool,
 }
 
 impl File {
-    /// Decides what a file is judged by: none if all of its times are ahead of the clock `now`, further than files that
-    /// are written during the run. All times are in nanoseconds since 1970.
+    /// Determines the time that a file is judged by, and whether its content is dated ahead of the clock. Returns
+    /// `None` if all of its times are further ahead of `now` than those of a file written during the run can be. All
+    /// times are in nanoseconds since 1970.
     pub fn time(modified: i64, changed: i64, now: i64) -> Option<(i64, bool)> {
         if changed.min(modified) > now.saturating_add(WELL_AHEAD) {
             return None;
@@ -66,7 +67,8 @@ impl File {
         Some(if is_ahead { (changed, true) } else { (modified, false) })
     }
 
-    /// Age first, and then whatever tells one file from another.
+    /// Returns the sort key: the time first, then the root and the identity or path, which distinguish files of the
+    /// same time.
     fn rank(&self) -> (i64, usize, &str) {
         (self.modified, self.root, if self.has_several_names() { &self.identity } else { &self.path })
     }
@@ -88,58 +90,58 @@ impl Ord for File {
     }
 }
 
-/// One name of a file, or one directory, that should go.
+/// A name of a file, or a directory, to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// The file.
+    /// File, or a directory recorded as one.
     pub file: File,
-    /// It is a directory, with what is in it.
+    /// Set for a directory, which is removed with its content.
     pub is_directory: bool,
-    /// The bytes that the filesystem should gain: all with the last name, and nothing before.
+    /// Bytes that the filesystem should gain: all with the last name, and none before.
     pub gain: u64,
-    /// Cut it and leave it in place.
+    /// Set when the file is truncated and left in place.
     pub truncate: bool,
-    /// Why, as a kind.
+    /// Kind of the reason.
     pub kind: Kind,
-    /// Why, for people.
+    /// Reason, for people.
     pub text: String,
 }
 
-/// Why a file should go.
+/// The reason why a file should be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It is older than `maxAge`.
+    /// A file older than `maxAge`, or an empty directory that has not changed for long enough.
     TooOld,
-    /// Its group is over `maxTotalSize`.
+    /// A file in a group larger than `maxTotalSize`.
     TooLarge,
-    /// As many newer files as `keepNewest` says are kept.
+    /// A file of which as many newer ones are kept as `keepNewest` says.
     Superseded,
 }
 
-/// For how long an empty directory has to have been left alone unless the rule says so, in nanoseconds: ten minutes, as
-/// with the host.
+/// Minimum time since the last change of an empty directory unless the rule sets another, in nanoseconds: ten minutes,
+/// as with the host.
 const SETTLED: i64 = 600 * SECOND;
 
 impl Rule {
-    /// Which empty directories the rule is about, at the time `now` in nanoseconds since 1970.
+    /// Builds the scope of the empty directories that the rule covers, at the time `now` in nanoseconds since 1970.
     pub fn scope(&self, now: i64) -> Scope {
         let age = self.max_age.map_or(SETTLED, |age| i64::try_from(age.get().as_nanos()).unwrap_or(i64::MAX));
-        // Every glob of a rule has been read before.
+        // The parser of the config has already checked every glob of a rule.
         let globs = |texts: &[String]| texts.iter().filter_map(|text| text.parse().ok()).collect();
         let before = now.saturating_sub(age);
         Scope { include: globs(&self.include), exclude: globs(&self.exclude), before }
     }
 }
 
-/// What earlier rules of a plan have come to.
+/// The choices of earlier rules of a plan.
 #[derive(Debug, Default)]
 pub struct Taken {
     files: HashSet<(usize, String)>,
-    /// The number of names of a file that go, of those with several.
+    /// Number of names that are removed, for each file with several.
     names: HashMap<String, u64>,
 }
 
-/// Gathers the files that one rule is about.
+/// A survey of the files that one rule covers.
 #[derive(Debug)]
 pub struct Survey<'a> {
     rule: &'a Rule,
@@ -149,19 +151,19 @@ pub struct Survey<'a> {
     kept: Kept,
 }
 
-/// How many names of files would go but for a reason.
+/// The numbers of file names that are kept although a rule covers them, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// A process holds them open, or may.
+    /// Number of names of files that a process holds open, or may hold open.
     pub held_open: usize,
-    /// Their group would not get smaller, because the file keeps another name.
+    /// Number of names whose removal would not make their group smaller, because the file keeps another name.
     pub named_elsewhere: usize,
-    /// All of their times are ahead of the clock.
+    /// Number of names of files whose times are all ahead of the clock.
     pub ahead: usize,
 }
 
 impl Kept {
-    /// Adds what another rule keeps.
+    /// Adds the numbers of another rule.
     pub fn add(&mut self, more: Self) {
         self.held_open += more.held_open;
         self.named_elsewhere += more.named_elsewhere;
@@ -171,25 +173,25 @@ impl Kept {
 
 #[derive(Debug, Default)]
 struct Group {
-    /// The size of the files on disk, each once.
+    /// Size of the files on disk, each counted once.
     total_bytes: u64,
-    /// The number of names of each file that has several.
+    /// Number of names of each file that has several.
     names: HashMap<String, u64>,
-    /// Which of those are among the newest.
+    /// Identities of those files that are among the newest.
     newest_names: HashSet<String>,
-    /// The newest, of which the oldest comes first.
+    /// Newest files, the oldest of them first.
     newest: BinaryHeap<Reverse<File>>,
-    /// The oldest, of which the newest comes first.
+    /// Oldest files, the newest of them first.
     oldest: BinaryHeap<File>,
 }
 
 impl<'a> Survey<'a> {
-    /// Prepares for one rule, at the time `now` in nanoseconds since 1970.
+    /// Starts a survey for one rule, at the time `now` in nanoseconds since 1970.
     pub fn new(rule: &'a Rule, now: i64, taken: &'a Taken) -> Self {
         Self { rule, now, taken, groups: BTreeMap::new(), kept: Kept::default() }
     }
 
-    /// Looks at one file that the rule is about.
+    /// Processes one file that the rule covers.
     pub fn look(&mut self, file: File) {
         let only_age = self.rule.keep_newest.is_none() && self.rule.max_total_size.is_none();
         if (only_age && !self.is_old(&file)) || self.taken.files.contains(&(file.root, file.path.clone())) {
@@ -204,13 +206,13 @@ impl<'a> Survey<'a> {
         group.add(file, self.rule.keep_newest.map_or(0, |number| number as usize));
     }
 
-    /// Takes note of a file that the rule is about and that no time is known of.
+    /// Counts a file that the rule covers and whose age is unknown.
     pub fn skip(&mut self) {
         self.kept.ahead += 1;
     }
 
-    /// Adds to the plan what should go, the oldest first, as long as the goals are not met. Tells what is kept although
-    /// the rule is about it.
+    /// Adds the files to remove to the plan, the oldest first, until the goals are met. Returns the numbers of those
+    /// that are kept although the rule covers them.
     pub fn choose(mut self, goals: &mut Goals, plan: &mut Vec<Choice>) -> Kept {
         let mut choices = Vec::new();
         for (_, group) in std::mem::take(&mut self.groups) {
@@ -221,7 +223,7 @@ impl<'a> Survey<'a> {
         for mut choice in choices {
             if plan.len() < MOST && goals.is_unmet(choice.file.root) {
                 choice.gain = gain(&choice.file, &mut names);
-                // A file that is cut keeps its inode.
+                // A truncated file keeps its inode.
                 let inodes = u64::from(!choice.truncate && (choice.gain > 0 || !choice.file.has_several_names()));
                 goals.gain(choice.file.root, choice.gain, inodes);
                 plan.push(choice);
@@ -237,11 +239,12 @@ impl<'a> Survey<'a> {
         let sorted = group.oldest.into_sorted_vec();
         for names in sorted.chunk_by(|one, other| one.rank() == other.rank()) {
             let Some(file) = names.first() else { continue };
-            // The newest stay, in any case.
+            // The newest files stay in any case.
             if first_kept.as_ref().is_some_and(|first| file.rank() >= first.rank()) {
                 return;
             }
-            // As it may be older than it seems it takes no place among the newest, nor does it go before they are there.
+            // A file dated ahead of the clock may be older than it seems. Such a file takes no place among the newest,
+            // and is not removed before all of those places are taken.
             if file.is_ahead && !is_full {
                 continue;
             }
@@ -310,7 +313,7 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Adds empty directories to the plan, as long as the goals are not met.
+/// Adds empty directories to the plan, until the goals are met.
 pub fn take_directories(found: Vec<Directory>, root: usize, now: i64, goals: &mut Goals, plan: &mut Vec<Choice>) {
     for Directory { path, modified, allocated_bytes, .. } in found {
         if plan.len() >= MOST || !goals.is_unmet(root) {
@@ -339,7 +342,8 @@ pub fn take_directories(found: Vec<Directory>, root: usize, now: i64, goals: &mu
     }
 }
 
-/// Returns what the filesystem gains with one more name, of a file of which these have gone already.
+/// Returns the bytes that the filesystem gains when one more name of a file is removed, given the names that are gone
+/// already.
 fn gain(file: &File, names: &mut HashMap<String, u64>) -> u64 {
     if !file.has_several_names() {
         return file.allocated_bytes;
@@ -364,7 +368,7 @@ impl Group {
     }
 
     fn add(&mut self, file: File, keep: usize) {
-        // A file is among the newest once, whatever it is called there.
+        // A file with several names takes one place among the newest.
         let newest_names = &mut self.newest_names;
         let mut is_first = || !file.has_several_names() || newest_names.insert(file.identity.clone());
         if keep > 0 && !file.is_ahead && is_first() {
@@ -383,7 +387,7 @@ impl Group {
 }
 
 impl Taken {
-    /// Takes note of what a rule has come to, so that the rules after it leave it alone.
+    /// Records the choices of a rule, so that later rules leave those files alone.
     pub fn add(&mut self, choices: &[Choice]) {
         for Choice { file, .. } in choices {
             self.files.insert((file.root, file.path.clone()));

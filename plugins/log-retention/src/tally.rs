@@ -1,5 +1,5 @@
-//! How many entries each glob and each named log root of a rule has matched, and what to say about those that matched
-//! none.
+//! The number of entries that each glob and each named log root of a rule has matched, and notices about those without
+//! matches.
 
 use std::collections::BTreeSet;
 
@@ -8,24 +8,25 @@ use holystone_core::text::{closest, shown};
 
 use crate::config::Rule;
 
-/// The number of names of a log root that are kept to suggest one.
+/// Number of gathered globs at which no further paths are added.
 const MOST_NAMES: usize = 5_000;
 
-/// The sums of what the walks of one rule have counted.
+/// The sums of the counts of one rule's walks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// For each glob of what the rule is about.
+    /// Number of matches of each glob that the rule includes.
     pub include: Vec<u64>,
-    /// For each glob of what it is not about: what that leaves out.
+    /// Number of entries that each glob of the rule's exclusions leaves out.
     pub exclude: Vec<u64>,
-    /// For each root that the rule names, in its order.
+    /// Number of entries in each root that the rule names, in its order.
     pub roots: Vec<u64>,
-    /// Every root of the rule has been looked at, and as a whole. Otherwise nothing is said about what matched nothing.
+    /// Set when every root of the rule was walked completely. Otherwise there are no notices about patterns without
+    /// matches.
     pub is_whole: bool,
 }
 
 impl Counts {
-    /// Prepares for a rule.
+    /// Starts the counts of a rule at zero.
     pub fn of(rule: &Rule) -> Self {
         Self {
             include: vec![0; rule.include.len()],
@@ -35,7 +36,7 @@ impl Counts {
         }
     }
 
-    /// Adds what one walk has counted.
+    /// Adds the counts of one walk.
     pub fn add(&mut self, include: &[u64], exclude: &[u64]) {
         for (sum, more) in [(&mut self.include, include), (&mut self.exclude, exclude)] {
             for (sum, more) in sum.iter_mut().zip(more) {
@@ -44,12 +45,12 @@ impl Counts {
         }
     }
 
-    /// Returns whether something that the operator wrote has matched nothing.
+    /// Returns whether a glob of the rule has matched nothing, although every root was walked completely.
     pub fn has_unmatched(&self) -> bool {
         self.is_whole && self.include.iter().chain(&self.exclude).any(|count| *count == 0)
     }
 
-    /// The counts with the fields that the patterns stand in, in the order of the config.
+    /// Returns the counts with the fields of their patterns: globs, then roots, each in the order of the config.
     pub fn matches(&self, number: usize, rule: &Rule) -> Vec<PatternMatch> {
         let (mut include, mut exclude) =
             (rule.include.iter().zip(&self.include), rule.exclude.iter().zip(&self.exclude));
@@ -68,7 +69,7 @@ impl Counts {
         globs.into_iter().chain(roots).collect()
     }
 
-    /// One sentence for each of these that matched nothing, with what was probably meant.
+    /// Writes a sentence for each pattern that matched nothing, with the pattern that was probably meant.
     pub fn notices(&self, matches: &[PatternMatch], rule: &Rule, names: &Names) -> Vec<String> {
         if !self.is_whole {
             return Vec::new();
@@ -92,12 +93,13 @@ impl Counts {
     }
 }
 
-/// What globs for the files and directories of a log root look like, to suggest one.
+/// Globs for the files and directories of a log root, to suggest one.
 #[derive(Clone, Debug, Default)]
 pub struct Names(BTreeSet<String>);
 
 impl Names {
-    /// Takes in a listed path: itself, all beneath the directories on its way, and all with its extension.
+    /// Adds globs for a listed path: the path itself, its name in any directory, the directories on its way with
+    /// everything under them, and all files with its extension.
     pub fn add(&mut self, path: &str) {
         if self.0.len() >= MOST_NAMES {
             return;

@@ -22,7 +22,7 @@ use crate::Config;
 use crate::select::{Choice, Entry, Kept, Survey};
 use crate::tally::counted;
 
-/// How many entries are taken at a time.
+/// Number of entries requested at a time.
 const BATCH: u32 = 1_000;
 
 impl From<config::Problem> for Problem {
@@ -69,7 +69,7 @@ impl Guest for bindings::OrphanPodLogs {
     }
 }
 
-/// Says what is kept although its pod is gone.
+/// Logs how many directories are kept although their pod is gone.
 fn tell(kept: Kept) {
     let reasons = [
         (kept.in_use, "something in them is in use"),
@@ -80,7 +80,7 @@ fn tell(kept: Kept) {
     }
 }
 
-/// The names of the roots to go through.
+/// Returns the names of the roots to walk.
 fn roots(config: &Config) -> Result<Vec<String>, String> {
     let known: Vec<String> = logs::roots().into_iter().map(|root| root.name).collect();
     match config.roots.iter().find(|name| !known.contains(name)) {
@@ -90,11 +90,11 @@ fn roots(config: &Config) -> Result<Vec<String>, String> {
     }
 }
 
-/// The findings of a walk through one log root.
+/// The result of a walk through one log root.
 struct Walked {
     choices: Vec<Choice>,
     kept: Kept,
-    /// The number of directories of pods; nothing when the walk ended early.
+    /// Number of pods' directories; `None` if the walk ended early.
     of_pods: Option<u64>,
 }
 
@@ -134,7 +134,7 @@ fn seen(entry: &FileEntry) -> Entry<'_> {
         allocated_bytes: entry.allocated_bytes,
         hard_links: entry.hard_links,
         identity: &entry.identity,
-        // What is unknown is for the host to judge: it knows how old is old enough.
+        // The host decides about entries whose use is unknown: it knows the age from which they count as unused.
         is_open: entry.open == OpenState::Open,
         is_hidden: entry.attributes.iter().any(|(name, _)| name == "not-entered"),
     }
@@ -160,7 +160,7 @@ fn removal(root: &str, choice: Choice) -> Removal {
     }
 }
 
-/// The config's schema, for tools that look into the component without running it.
+/// JSON Schema of the config, for tools that inspect the component without running it.
 #[used]
 #[expect(
     unsafe_code,

@@ -1,30 +1,30 @@
-//! The config: what the operator gives to this plugin, from JSON to values that make sense, or everything that is wrong
-//! with it.
+//! The config that the operator gives to this plugin: its parser from JSON to valid values, or to all errors in it.
 
 use holystone_core::config::{Json, Problem, Problems};
 use holystone_core::manifest::Duration;
 
-/// What to look for. Made by [`Config::parse`] only, so that it always makes sense.
+/// A valid config. Only [`Config::parse`] builds one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Names of log roots; empty for all.
     pub roots: Vec<String>,
-    /// For how long nothing in a directory has to have changed.
+    /// Minimum time since the last change in a directory before the directory is removed.
     pub grace_period: Duration,
 }
 
-/// One hour: far longer than any pod takes to start.
+/// Default grace period of one hour: far longer than any pod takes to start.
 const GRACE_PERIOD: Duration = Duration::from_secs(3_600);
-/// Less would not even do for the time between a pod's directory and its sandbox.
+/// Minimum grace period. A shorter one would not even cover the time between the creation of a pod's directory and of
+/// its sandbox.
 const SHORTEST: Duration = Duration::from_secs(60);
 
 const EXAMPLE: &str = r#"{"roots": ["pods"], "gracePeriod": "1h"}"#;
 
 impl Config {
-    /// Reads a config.
+    /// Parses a config.
     ///
     /// # Errors
-    /// All that is wrong, each with the path of its field.
+    /// Returns all errors, each with the path of its field.
     pub fn parse(json: &str) -> Result<Self, Vec<Problem>> {
         let fields = Json::config(json, EXAMPLE)?;
         let mut problems = Problems::default();

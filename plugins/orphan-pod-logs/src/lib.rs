@@ -1,9 +1,9 @@
-//! The plugin `orphan-pod-logs`: removes the log directories of pods that are gone.
-//! What operators need to know stands in its README.
+//! The plugin `orphan-pod-logs`: removes the log directories of pods that are gone. Its README describes it for
+//! operators.
 //!
-//! - [`config`]: from JSON to a [`Config`], or all that is wrong with it.
+//! - [`config`]: the parser from JSON to a [`Config`], or to all errors in it.
 //! - [`mod@select`]: the decision, a pure function; natively tested.
-//! - [`tally`]: how many directories of pods lie in each log root.
+//! - [`tally`]: the number of pods' directories in each log root.
 //! - `component`: the glue to WIT, in a Wasm build only.
 
 #[cfg(target_arch = "wasm32")]

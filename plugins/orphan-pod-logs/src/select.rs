@@ -1,54 +1,55 @@
-//! The decision: which pods' log directories should go, and why. Entries are shown in the order of a walk, a directory
-//! before its content, and only one directory is kept in mind at a time.
+//! The decision: the pods' log directories to remove, with reasons. Entries arrive in the order of a walk, a directory
+//! before its content, and only one directory is kept in memory at a time.
 
 use std::collections::{HashMap, HashSet};
 
 use holystone_core::text::rough_age;
 
-/// One entry beneath a log root, as this plugin sees it.
+/// An entry under a log root, as this plugin sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// Its path.
+    /// Path under the log root.
     pub path: &'a str,
-    /// Whether it is a directory.
+    /// Set for a directory.
     pub is_directory: bool,
-    /// Uid of the pod that it belongs to.
+    /// Uid of the pod that the entry belongs to.
     pub pod_uid: Option<&'a str>,
-    /// When its content last changed, in nanoseconds since 1970.
+    /// Time of the last change of the content, in nanoseconds since 1970.
     pub modified: i64,
-    /// When it last changed itself.
+    /// Time of the last change of the content or the inode, in nanoseconds since 1970.
     pub changed: i64,
-    /// Its size on disk.
+    /// Size on disk, in bytes.
     pub allocated_bytes: u64,
-    /// The number of its names, if it is a file.
+    /// Number of names, for a file.
     pub hard_links: u64,
-    /// Which file it is, equal for all names of one.
+    /// Identity of the file, equal for all of its names.
     pub identity: &'a str,
-    /// Whether a process holds it open.
+    /// Set when the entry is in use.
     pub is_open: bool,
-    /// Whether the host could not look beneath it.
+    /// Set when the host could not look under the entry.
     pub is_hidden: bool,
 }
 
 impl Entry<'_> {
-    /// When anything about it last changed. A date of its content that is ahead of the clock says nothing.
+    /// Returns the time of the last change of the content or the inode. A time of the content that is ahead of the
+    /// clock is ignored.
     fn touched(&self, now: i64) -> i64 {
         if self.modified > now { self.changed } else { self.changed.max(self.modified) }
     }
 }
 
-/// One directory that should go.
+/// A directory to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Its path.
+    /// Path under the log root.
     pub path: String,
-    /// Why, for people.
+    /// Reason, for people.
     pub text: String,
-    /// What removing it should give back.
+    /// Bytes that the removal should free.
     pub bytes: u64,
 }
 
-/// Goes through one log root.
+/// A survey of one log root.
 #[derive(Debug)]
 pub struct Survey<'a> {
     pods: &'a HashSet<String>,
@@ -57,18 +58,18 @@ pub struct Survey<'a> {
     current: Option<Directory>,
     choices: Vec<Choice>,
     kept: Kept,
-    /// The number of names that go with the choices, of each file that has several.
+    /// Number of names that are removed with the choices, for each file that has several.
     gone: HashMap<String, u64>,
-    /// The number of directories of pods, gone or not.
+    /// Number of pods' directories, of existing pods and of those that are gone.
     of_pods: u64,
 }
 
-/// Directories of pods that are gone which are kept nevertheless.
+/// The numbers of directories that are kept although their pod is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// Something in them is in use.
+    /// Number of directories with an entry that is in use.
     pub in_use: usize,
-    /// Something in them changed after the snapshot, or at a time ahead of the clock.
+    /// Number of directories with an entry that changed after the snapshot, or at a time ahead of the clock.
     pub ahead: usize,
 }
 
@@ -84,7 +85,7 @@ impl std::ops::AddAssign for Kept {
 struct Directory {
     path: String,
     changed: i64,
-    /// What removing it gives back, files with several names apart.
+    /// Bytes that the removal frees, without files with several names.
     bytes: u64,
     linked: HashMap<String, Linked>,
     is_open: bool,
@@ -94,14 +95,14 @@ struct Directory {
 /// A file with several names.
 #[derive(Debug)]
 struct Linked {
-    /// The number of them in the directory.
+    /// Number of the file's names in the directory.
     here: u64,
     all: u64,
     allocated_bytes: u64,
 }
 
 impl<'a> Survey<'a> {
-    /// Prepares, with the uids of the pods that there are; times in nanoseconds.
+    /// Starts a survey with the uids of the pods that exist; times are in nanoseconds.
     pub fn new(pods: &'a HashSet<String>, now: i64, grace_period: i64) -> Self {
         Self {
             pods,
@@ -115,7 +116,7 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Looks at one entry.
+    /// Processes one entry.
     pub fn look(&mut self, entry: &Entry<'_>) {
         if let Some(current) = self.current.as_mut().filter(|current| is_beneath(entry.path, &current.path)) {
             current.add(entry, self.now);
@@ -134,18 +135,19 @@ impl<'a> Survey<'a> {
         });
     }
 
-    /// The number of directories of pods that were shown, gone or not.
+    /// Returns the number of pods' directories seen so far, of existing pods and of those that are gone.
     pub fn of_pods(&self) -> u64 {
         self.of_pods
     }
 
-    /// What should go, in the order of the paths, and how many more would if nothing kept them.
+    /// Returns the directories to remove, in the order of the walk, and the numbers of those that are kept
+    /// nevertheless.
     pub fn finish(mut self) -> (Vec<Choice>, Kept) {
         self.settle();
         (self.choices, self.kept)
     }
 
-    /// What ended before its directory did is not judged.
+    /// Finishes a walk that ended early: its last directory was not seen as a whole and is not judged.
     pub fn cut_short(mut self) -> (Vec<Choice>, Kept) {
         self.current = None;
         self.finish()
@@ -185,7 +187,8 @@ impl Directory {
         self.is_hidden |= entry.is_hidden;
     }
 
-    /// What removing it gives back, after the names of files that are gone by then; adds its own to them.
+    /// Computes the bytes that the removal frees, given the names of files that are gone by then; adds the directory's
+    /// own names to them.
     fn freed(&self, gone: &mut HashMap<String, u64>) -> u64 {
         self.linked.iter().fold(self.bytes, |bytes, (identity, linked)| {
             let names = gone.entry(identity.clone()).or_default();
@@ -196,8 +199,8 @@ impl Directory {
     }
 }
 
-/// The uid of the pod whose own directory this is, which is called `NAMESPACE_POD_UID`; what is in it belongs to the pod
-/// as well.
+/// Returns the uid of the pod if this is the pod's own directory, `NAMESPACE_POD_UID`; the content of that directory
+/// belongs to the pod as well.
 fn pod_of<'e>(entry: &Entry<'e>) -> Option<&'e str> {
     let uid = entry.pod_uid.filter(|_| entry.is_directory)?;
     let name = entry.path.rsplit('/').next().unwrap_or_default();

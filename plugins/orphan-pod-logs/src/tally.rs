@@ -1,12 +1,13 @@
-//! How many directories of pods lie in each log root that the config names, and what to say of roots without any.
+//! The number of pods' directories in each log root that the config names, and notices about roots without any.
 
 use holystone_core::matches::PatternMatch;
 use holystone_core::text::shown;
 
 use crate::Config;
 
-/// Counts for each named root, and a sentence for each root without a pod's directory: the plugin does nothing there.
-/// Where a walk ended early the number is not known, and nothing is said.
+/// Counts the pods' directories in each named root, and writes a notice for each root without one: the plugin does
+/// nothing there. Without named roots, one notice is written if no root has any. If a walk ended early, the number is
+/// unknown and its root is left out.
 pub fn counted(config: &Config, of_pods: &[(&str, Option<u64>)]) -> (Vec<PatternMatch>, Vec<String>) {
     let found = |root: &str| of_pods.iter().find(|(name, _)| *name == root).and_then(|(_, number)| *number);
     let named = config.roots.iter().enumerate().filter_map(|(place, root)| {

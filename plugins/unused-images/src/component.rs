@@ -55,7 +55,7 @@ impl Guest for bindings::UnusedImages {
                 Kind::Superseded => ReasonKind::Superseded,
             };
             Removal {
-                // Moved, not copied: this is the last that is asked of the image.
+                // Moved, not copied: the id is not needed again.
                 target: Target::Image(std::mem::take(&mut image.id)),
                 verb: Verb::Remove,
                 reason: Reason { kind, text: choice.text },
@@ -93,7 +93,7 @@ impl ImageView for Image {
     }
 }
 
-/// The config's schema, for tools that look into the component without running it.
+/// JSON Schema of the config, for tools that inspect the component without running it.
 #[used]
 #[expect(
     unsafe_code,

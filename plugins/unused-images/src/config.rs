@@ -1,5 +1,5 @@
-//! The config: what the operator gives to this plugin, from JSON to a value that [`select`](crate::select())
-//! can use, or everything that is wrong with it.
+//! The config that the operator gives to this plugin: its parser from JSON to a value that [`select`](crate::select())
+//! can use, or to all errors in it.
 
 use holystone_core::config::{Json, Problem, Problems};
 use holystone_core::pattern::Pattern;
@@ -8,22 +8,22 @@ use holystone_core::text::shown;
 use crate::scope::Rule;
 use crate::tag_pattern::TagPattern;
 
-/// The names of all fields.
+/// Names of all fields.
 pub const FIELDS: [&str; 7] = ["repositories", "keepLast", "order", "keepTags", "dangling", "maxAge", "unusedFor"];
 
-/// What `keepLast` takes for the newest images.
+/// The order by which `keepLast` finds the newest images.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Order {
-    /// Those with the newest version or date in the tag; where a tag has neither, those first seen last.
+    /// Order by the version or date in the tag; if a tag has neither, by the time when the image was first seen.
     #[default]
     Version,
-    /// Those first seen last.
+    /// Order by the time when the image was first seen.
     FirstSeen,
-    /// Those with the largest number in the tag, at the place that the pattern says; other tags as by default.
+    /// Order by the number in the tag, at the place that the pattern gives; other tags as by default.
     ByTag(TagPattern),
 }
 
-/// What to look for. Made by [`Config::parse`] only, so that it always makes sense.
+/// A valid config. Only [`Config::parse`] builds one.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     pub(crate) include: Vec<Rule>,
@@ -39,10 +39,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a config.
+    /// Parses a config.
     ///
     /// # Errors
-    /// All that is wrong, each with the path of its field.
+    /// Returns all errors, each with the path of its field.
     pub fn parse(json: &str) -> Result<Self, Vec<Problem>> {
         let fields = Json::config(json, "{\"repositories\": [\"docker.io/minchou/*\"]}")?;
         let mut parser = Parser::default();
@@ -60,7 +60,7 @@ impl Config {
 struct Parser {
     config: Config,
     problems: Problems,
-    /// There is an error about `repositories` already, so that none about its absence is called for.
+    /// Set when there is an error about `repositories` already, so that its absence is not reported as well.
     repositories_wrong: bool,
 }
 
@@ -143,7 +143,7 @@ impl Parser {
                 Json::Text(tag) => Some(tag).filter(|tag| is_tag_glob(tag)),
                 _ => None,
             };
-            // The tag of a pattern that takes every repository.
+            // The glob becomes the tag of a pattern that matches every repository.
             match tag.and_then(|tag| format!("*:{tag}").parse().ok()) {
                 Some(pattern) => self.config.keep_tags.push(pattern),
                 None => self.problems.must_be(
@@ -196,9 +196,9 @@ fn is_tag_glob(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-*?".contains(&byte))
 }
 
-/// Reads whole numbers with units, largest unit first and each at most once, such as `30d12h`. A day is 24 hours;
-/// there are no months and years, which have no fixed length. By hand, because jiff's parser would double the
-/// size of the component and the time that a node takes to compile it.
+/// Parses whole numbers with units, largest unit first and each at most once, such as `30d12h`. A day is 24 hours;
+/// there are no months and years, which have no fixed length. The parser is written by hand, because jiff's would
+/// double the size of the component and the time that a node takes to compile it.
 fn nanoseconds(text: &str) -> Option<u128> {
     const UNITS: [(&str, u128); 5] = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
     let mut units = UNITS.as_slice();

@@ -1,10 +1,10 @@
-//! The plugin `unused-images`: removes images that nothing on the node uses, chosen by repository, version and age.
-//! What operators need to know stands in its README.
+//! The plugin `unused-images`: removes images that nothing on the node uses, chosen by repository, version and age. Its
+//! README describes it for operators.
 //!
-//! - [`config`]: from JSON to a [`Config`], or all that is wrong with it.
+//! - [`config`]: the parser from JSON to a [`Config`], or to all errors in it.
 //! - [`mod@select`]: the decision, a pure function; natively tested.
-//! - [`mod@tally`]: how many images each pattern matches.
-//! - `rank`: which of two images is known to be newer.
+//! - [`mod@tally`]: the number of images that each pattern matches.
+//! - `rank`: the order of two images, as far as it is known.
 //! - `component`: the glue to WIT, in a Wasm build only.
 
 #[cfg(target_arch = "wasm32")]

@@ -1,8 +1,8 @@
-//! What tags are made of: numbers, words, dates, commit hashes, and the words of pre-releases.
+//! The parts of tags: numbers, words, dates, commit hashes, and the words of pre-releases.
 
 use std::cmp::Ordering;
 
-/// A part of a tag of at most 255 bytes, by place.
+/// A part of a tag, by position in its first 255 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) start: u8,
@@ -10,7 +10,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// The part from `start` to `end`; empty where a place is past the 255th.
+    /// Builds the part from `start` to `end`; empty if a position is past the 255th.
     pub(crate) fn new(start: usize, end: usize) -> Self {
         match (u8::try_from(start), u8::try_from(end)) {
             (Ok(start), Ok(end)) if start < end => Self { start, end },
@@ -18,30 +18,30 @@ impl Span {
         }
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether the part is empty.
     pub(crate) fn is_empty(self) -> bool {
         self.start == self.end
     }
 
-    /// The text of the part.
+    /// Returns the text of the part.
     pub(crate) fn of(self, text: &str) -> &str {
         text.get(usize::from(self.start)..usize::from(self.end)).unwrap_or_default()
     }
 }
 
-/// Whether a character stands between the parts of a tag. A tag cannot have a `+`, but odd runtimes list it.
+/// Returns whether a byte separates the parts of a tag. A tag cannot have a `+`, but unusual runtimes list it.
 pub(crate) fn is_separator(byte: u8) -> bool {
     b".-_+".contains(&byte)
 }
 
-/// The letters and digits from a place on.
+/// Returns the run of letters and digits that starts at a position.
 pub(crate) fn run_at(tag: &str, start: usize) -> Span {
     let rest = tag.as_bytes().get(start..).unwrap_or_default();
     let length = rest.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
     Span::new(start, start + length)
 }
 
-/// All runs of letters and digits from a place on.
+/// Iterates over the runs of letters and digits from a position on.
 pub(crate) fn runs(tag: &str, start: usize) -> impl Iterator<Item = Span> {
     let mut at = start;
     std::iter::from_fn(move || {
@@ -56,23 +56,23 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a whole number is longer than the first number of a version is.
+/// Returns whether a whole number is longer than the first number of a version is.
 pub(crate) fn is_long(number: &str) -> bool {
     number.len() > 3
 }
 
-/// Whether a run is a number that counts something.
+/// Returns whether a run is a number that counts something, and no commit hash.
 pub(crate) fn is_number(run: &str) -> bool {
     is_digits(run) && !is_hash(run)
 }
 
-/// Whether a run is a commit hash, or may be one: hexadecimal and long. Dates are none.
+/// Returns whether a run is or may be a commit hash: hexadecimal and long. Dates are no hashes.
 pub(crate) fn is_hash(run: &str) -> bool {
     let hash = run.strip_prefix("sha").or_else(|| run.strip_prefix('g')).unwrap_or(run);
     hash.len() >= 6 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) && !is_date(hash)
 }
 
-/// Whether a run of digits is a date, with or without a time: `20240131`, `202401311230`, `20240131123000`.
+/// Returns whether a run is a date, with or without a time: `20240131`, `202401311230`, `20240131123000`.
 fn is_date(run: &str) -> bool {
     if !is_digits(run) || ![8, 12, 14].contains(&run.len()) {
         return false;
@@ -86,8 +86,9 @@ fn is_day(year: &str, month: &str, day: &str) -> bool {
     within(year, "1990", "2099") && within(month, "01", "12") && within(day, "01", "31")
 }
 
-/// What stands before the numbers, and where these start: in the first run that starts with a digit, or with a `v` and
-/// a digit. A hash before them is no beginning that several tags share.
+/// Finds the text before the numbers, and the position of the first number: in the first run that starts with a digit,
+/// or with a `v` and a digit. If a hash comes before the numbers, the result is `None`: tags do not share a beginning
+/// with a hash.
 pub(crate) fn prefix(tag: &str) -> Option<(Span, usize)> {
     for run in runs(tag, 0) {
         let text = run.of(tag);
@@ -102,8 +103,8 @@ pub(crate) fn prefix(tag: &str) -> Option<(Span, usize)> {
     None
 }
 
-/// The beginnings after which a tag shows that long numbers are no counts: it goes on there with a digit or a hash,
-/// and is more than a whole number.
+/// Returns the beginnings after which a tag shows that long numbers are no counts: a run with a digit or a hash follows
+/// there, and the tag is more than a whole number.
 pub(crate) fn spoils(tag: &str) -> impl Iterator<Item = &str> {
     let whole = prefix(tag).is_some_and(|(_, start)| is_digits(&tag[start..]));
     let tells = |run: &Span| run.of(tag).bytes().any(|byte| byte.is_ascii_digit()) || is_hash(run.of(tag));
@@ -114,13 +115,13 @@ pub(crate) fn spoils(tag: &str) -> impl Iterator<Item = &str> {
 pub(crate) struct Date {
     /// Year, month and day.
     pub(crate) numbers: [Span; 4],
-    /// How many digits of time there are.
+    /// Number of digits of the time.
     pub(crate) time: u8,
-    /// Where it ends, time included.
+    /// Position of the end, time included.
     pub(crate) end: usize,
 }
 
-/// Reads a date.
+/// Parses a date that starts at a position.
 pub(crate) fn date(tag: &str, start: usize) -> Option<Date> {
     let rest = &tag[start..];
     let digits = rest.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
@@ -136,7 +137,7 @@ pub(crate) fn date(tag: &str, start: usize) -> Option<Date> {
     is_date.then(|| Date { numbers: [at(0, 4), at(5, 7), at(8, 10), Span::default()], time: 0, end: start + 10 })
 }
 
-/// Reads one to four numbers with dots between, and where they end.
+/// Parses one to four numbers with dots between them, and returns them with the position of their end.
 pub(crate) fn version(tag: &str, start: usize) -> Option<([Span; 4], usize)> {
     let bytes = tag.as_bytes();
     let mut numbers = [Span::default(); 4];
@@ -166,16 +167,16 @@ pub(crate) enum Kind {
 /// The beginning of a run that names a pre-release.
 pub(crate) struct Marker {
     pub(crate) kind: Kind,
-    /// How long the word is.
+    /// Length of the word.
     pub(crate) word: usize,
-    /// Where the number that follows it ends.
+    /// Position in the run at which the number after the word ends.
     pub(crate) end: usize,
-    /// Whether the word means a pre-release only with a number: `dev` alone is a variant of many images.
+    /// Set when the word means a pre-release only with a number: `dev` alone is a variant of many images.
     pub(crate) needs_number: bool,
 }
 
-/// Reads the word of a pre-release, `attached` to the numbers of a version or in a run of its own. Letters alone, such
-/// as `b` in `3.13.0b1`, mean one only where they are attached: `-b08` is a build.
+/// Parses the word of a pre-release, `attached` to the numbers of a version or in a run of its own. Letters alone, such
+/// as `b` in `3.13.0b1`, mean a pre-release only where they are attached: `-b08` is a build.
 pub(crate) fn marker(run: &str, attached: bool) -> Option<Marker> {
     let word = run.bytes().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(run.len());
     let kind = match run[..word].to_ascii_lowercase().as_str() {
@@ -197,7 +198,7 @@ pub(crate) fn marker(run: &str, attached: bool) -> Option<Marker> {
 pub(crate) enum Token<'a> {
     Word(&'a str),
     Number(&'a str),
-    /// A commit hash: what follows it says nothing about the order.
+    /// A commit hash: the parts after it do not affect the order.
     Hash,
 }
 
@@ -220,19 +221,19 @@ pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
-/// The parts up to the first hash, and with it.
+/// Returns the parts up to and including the first hash.
 pub(crate) fn until_hash<'a>(tokens: impl Iterator<Item = Token<'a>>) -> impl Iterator<Item = Token<'a>> {
     let mut over = false;
     tokens.take_while(move |token| !std::mem::replace(&mut over, *token == Token::Hash))
 }
 
-/// Compares digits by their value; no digits at all are zero.
+/// Compares digits by their value; an empty text is zero.
 pub(crate) fn compare_numbers(a: &str, b: &str) -> Ordering {
     let (a, b) = (a.trim_start_matches('0'), b.trim_start_matches('0'));
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
-/// Compares numbers with separators between one by one; a missing one is zero.
+/// Compares numbers with separators between them one by one; a missing number is zero.
 pub(crate) fn compare_lists(a: &str, b: &str) -> Ordering {
     let numbers = |text| runs(text, 0).map(move |run| run.of(text));
     let (mut a, mut b) = (numbers(a), numbers(b));
@@ -248,8 +249,8 @@ pub(crate) fn compare_lists(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Natural order: runs of digits compare by their value, everything else byte by byte, so that `build-10` comes
-/// after `build-9`. Texts that differ in leading zeros only compare as bytes in the end: only equal texts are equal.
+/// Compares in natural order: runs of digits by their value, the rest byte by byte, so that `build-10` comes after
+/// `build-9`. If texts differ in leading zeros only, they compare as bytes in the end: only equal texts are equal.
 pub(crate) fn natural(a: &str, b: &str) -> Ordering {
     let (mut rest_a, mut rest_b) = (a.as_bytes(), b.as_bytes());
     loop {
@@ -270,7 +271,7 @@ pub(crate) fn natural(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Takes the digits at the start, and gives them without leading zeros.
+/// Takes the digits at the start, and returns them without leading zeros.
 fn take_digits<'a>(text: &mut &'a [u8]) -> &'a [u8] {
     let whole = *text;
     let end = whole.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(whole.len());

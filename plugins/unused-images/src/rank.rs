@@ -1,19 +1,19 @@
-//! How a tag ranks its image, and which of two images is known to be the newer one.
+//! The rank of an image by its tag, and the order of two images as far as it is known.
 //!
-//! [`LADDER`] is the whole order: two images differ first on some rung, and that rung either knows which one is newer
-//! or only tells them apart.
+//! [`LADDER`] is the whole order. Two images differ first on some rung, and that rung either knows which one is newer
+//! or only that they differ.
 
 use std::cmp::Ordering;
 
 use crate::parts::{self, Span, compare_lists, compare_numbers, natural};
 
-/// What the order of an image within its repository comes from. Images of different series are of unknown order,
-/// except that every image with a tag ranks above those without.
+/// The source of an image's order within its repository. The order of images of different series is unknown, except
+/// that every image with a tag ranks above those without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Series {
-    /// The image has no tag in the repository, and ranks by when it was first seen.
+    /// The time when an image without a tag in the repository was first seen.
     Untagged,
-    /// The tag says nothing about the order: the image ranks by when it was first seen.
+    /// The time when an image was first seen whose tag does not determine an order.
     FirstSeen,
     /// A date in the tag.
     Date,
@@ -23,13 +23,13 @@ pub(crate) enum Series {
     ByTag,
 }
 
-/// How far a version is.
+/// The maturity of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Maturity {
     Alpha,
     Beta,
     Candidate,
-    /// A pre-release of another kind, which is of unknown order beside the first three.
+    /// A pre-release of another kind, whose order relative to the first three is unknown.
     Other,
     Release,
 }
@@ -41,24 +41,24 @@ pub(crate) struct Rank<'a> {
     series: Series,
     /// Nanoseconds since 1970.
     first_seen: Option<i64>,
-    /// What stands before the numbers, for example `build-`: what differs in it is not compared.
+    /// Text before the numbers, for example `build-`. The order of tags with different prefixes is unknown.
     prefix: Span,
     numbers: [Span; 4],
-    /// How many digits of a date are its time.
+    /// Number of digits of a date that are its time.
     time: u8,
     /// Numbers right after those of the version, or the time of a date: `9` in `1.2.3-9`.
     revision: Span,
     maturity: Maturity,
-    /// The word of a pre-release: `rc` in `1.2-rc1`.
+    /// Word of a pre-release: `rc` in `1.2-rc1`.
     word: Span,
-    /// The number of a pre-release: `1` in `1.2-rc1`.
+    /// Number of a pre-release: `1` in `1.2-rc1`.
     count: Span,
-    /// What else there is before and after the pre-release: `alpine3.19` in `1.2-rc1-alpine3.19`.
+    /// Rest of the tag before and after the pre-release: `alpine3.19` in `1.2-rc1-alpine3.19`.
     variant: [Span; 2],
 }
 
 impl<'a> Rank<'a> {
-    /// Ranks an image by when it was first seen; without a tag it ranks below all that have one.
+    /// Ranks an image by when it was first seen. Without a tag, the image ranks below all that have one.
     pub(crate) fn first_seen(tag: Option<&'a str>, first_seen: Option<i64>) -> Self {
         let series = if tag.is_some() { Series::FirstSeen } else { Series::Untagged };
         let (none, maturity) = (Span::default(), Maturity::Release);
@@ -77,7 +77,7 @@ impl<'a> Rank<'a> {
         }
     }
 
-    /// Ranks an image by the version or date in its tag, where there is one, else by when it was first seen.
+    /// Ranks an image by the version or date in its tag, if there is one, else by when it was first seen.
     pub(crate) fn of_tag(tag: &'a str, first_seen: Option<i64>) -> Self {
         let unknown = Self::first_seen(Some(tag), first_seen);
         unknown.read().unwrap_or(unknown)
@@ -88,50 +88,50 @@ impl<'a> Rank<'a> {
         Self { series: Series::ByTag, numbers, ..Self::first_seen(Some(tag), first_seen) }
     }
 
-    /// The same image, ranked by when it was first seen.
+    /// Returns the same image, ranked by when it was first seen.
     #[must_use]
     pub(crate) fn without_tag_order(self) -> Self {
         Self::first_seen(Some(self.tag), self.first_seen)
     }
 
-    /// Where the order comes from.
+    /// Returns the source of the order.
     pub(crate) fn series(&self) -> Series {
         self.series
     }
 
-    /// Whether the tag is a whole number that may as well be a commit hash without letters.
+    /// Returns whether the tag is a whole number that may as well be a commit hash without letters.
     pub(crate) fn may_be_hash(&self) -> bool {
         self.series == Series::Version && self.is_whole() && parts::is_long(self.text(self.numbers[0]))
     }
 
-    /// What stands before the numbers.
+    /// Returns the text before the numbers.
     pub(crate) fn beginning(&self) -> &'a str {
         self.text(self.prefix)
     }
 
-    /// Whether the number starts with a zero, as no count does.
+    /// Returns whether the first number starts with a zero, as no count does.
     pub(crate) fn is_padded(&self) -> bool {
         self.text(self.numbers[0]).starts_with('0')
     }
 
-    /// Whether the tag begins with what orders it.
+    /// Returns whether the tag begins with the version or date that orders it, or is ordered by a pattern.
     pub(crate) fn is_plain(&self) -> bool {
         self.series > Series::FirstSeen && self.prefix.is_empty()
     }
 
-    /// Whether two images may be ordered by their tags at all.
+    /// Returns whether two images may be ordered by their tags at all.
     pub(crate) fn is_same_series(&self, other: &Self) -> bool {
         by_series(self, other).is_eq()
     }
 
-    /// Compares two images as far as their order is known; `None` where it is not.
+    /// Compares two images as far as their order is known; returns `None` if it is unknown.
     pub(crate) fn known(&self, other: &Self) -> Option<Ordering> {
         let differs = |rung: &&Rung| (rung.compare)(self, other).is_ne();
         let rung = LADDER.iter().find(differs)?;
         rung.known.then(|| (rung.compare)(self, other))
     }
 
-    /// Compares two images in a total order, oldest first, that agrees with what is known.
+    /// Compares two images in a total order, oldest first, that agrees with the known order.
     pub(crate) fn total(&self, other: &Self) -> Ordering {
         let rungs = LADDER.iter().map(|rung| (rung.compare)(self, other));
         let first = rungs.into_iter().find(|order| order.is_ne());
@@ -145,7 +145,7 @@ impl<'a> Rank<'a> {
         span.of(self.tag)
     }
 
-    /// Whether nothing stands after the first number.
+    /// Returns whether the tag ends with the first number.
     fn is_whole(&self) -> bool {
         usize::from(self.numbers[0].end) == self.tag.len()
     }
@@ -154,7 +154,8 @@ impl<'a> Rank<'a> {
         self.maturity != Maturity::Release
     }
 
-    /// Whether the version is a pre-release of all that starts with its numbers: `17beta1` comes before `17.0`.
+    /// Returns whether the version is a pre-release of everything that starts with its numbers: `17beta1` comes before
+    /// `17.0`.
     fn precedes_number(&self, place: usize) -> bool {
         self.is_pre() && self.revision.is_empty() && self.numbers[place].is_empty()
     }
@@ -163,7 +164,7 @@ impl<'a> Rank<'a> {
         parts::tokens(self.text(self.variant[0])).chain(parts::tokens(self.text(self.variant[1])))
     }
 
-    /// The variant with numbers left out.
+    /// Returns the variant with its numbers left out.
     fn shape(&self) -> impl Iterator<Item = Option<&'a str>> {
         parts::until_hash(self.variants()).map(|token| match token {
             parts::Token::Word(word) => Some(word),
@@ -179,7 +180,7 @@ impl<'a> Rank<'a> {
         })
     }
 
-    /// Reads the tag; `None` when it has neither a version nor a date.
+    /// Reads the tag; returns `None` if it has neither a version nor a date.
     fn read(self) -> Option<Self> {
         let tag = self.tag;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || parts::is_separator(byte);
@@ -196,7 +197,7 @@ impl<'a> Rank<'a> {
         rank.is_version(end).then(|| rank.read_rest(end, end))
     }
 
-    /// Whether what follows the numbers leaves them the numbers of a version.
+    /// Returns whether the text after the numbers allows them to be those of a version.
     fn is_version(&self, end: usize) -> bool {
         let rest = &self.tag[end..];
         let dotted = !self.numbers[1].is_empty();
@@ -211,14 +212,14 @@ impl<'a> Rank<'a> {
         if !attached.is_empty() {
             return parts::marker(attached.of(self.tag), true).is_some();
         }
-        // Not a fifth number, nor a tag that moves.
+        // The text must be neither a fifth number nor the `x` of a tag that moves.
         let next = parts::run_at(self.tag, end + 1).of(self.tag);
         let goes_on =
             rest.starts_with('.') && (next.starts_with(|c: char| c.is_ascii_digit()) || next.eq_ignore_ascii_case("x"));
         rest.is_empty() || !next.is_empty() && !goes_on
     }
 
-    /// Reads what follows the numbers: a revision from `revision` on, a pre-release and variants from `at` on.
+    /// Reads the text after the numbers: a revision from `revision` on, a pre-release and variants from `at` on.
     fn read_rest(mut self, revision: usize, mut at: usize) -> Self {
         let attached = !parts::run_at(self.tag, at).is_empty();
         let mut runs = parts::runs(self.tag, at).peekable();
@@ -267,11 +268,11 @@ impl<'a> Rank<'a> {
     }
 }
 
-/// One question of the order.
+/// A comparison of the order.
 pub(crate) struct Rung {
-    /// Whether the answer says which image is newer; otherwise the order of images that differ here is unknown.
+    /// Set when the result shows which image is newer; otherwise the order of images that differ here is unknown.
     pub(crate) known: bool,
-    /// The answer.
+    /// Comparison of two images.
     pub(crate) compare: fn(&Rank<'_>, &Rank<'_>) -> Ordering,
 }
 
@@ -283,7 +284,7 @@ const fn unknown(compare: fn(&Rank<'_>, &Rank<'_>) -> Ordering) -> Rung {
     Rung { known: false, compare }
 }
 
-/// The order of images of one repository. The first rung on which two differ decides.
+/// The order of images of one repository. The first rung on which two images differ decides.
 pub(crate) const LADDER: [Rung; 23] = [
     known(|a, b| (a.series != Series::Untagged).cmp(&(b.series != Series::Untagged))),
     unknown(by_series),
@@ -314,7 +315,7 @@ fn by_series(a: &Rank<'_>, b: &Rank<'_>) -> Ordering {
     a.series.cmp(&b.series).then_with(|| a.text(a.prefix).cmp(b.text(b.prefix)))
 }
 
-/// The time of an image that ranks by it.
+/// Returns the time when an image was first seen, if the image ranks by it.
 fn of_seen(rank: &Rank<'_>) -> Option<i64> {
     rank.first_seen.filter(|_| rank.series <= Series::FirstSeen)
 }
@@ -323,12 +324,12 @@ fn by_number(a: &Rank<'_>, b: &Rank<'_>, place: usize) -> Ordering {
     compare_numbers(a.text(a.numbers[place]), b.text(b.numbers[place]))
 }
 
-/// A pre-release comes before all that its numbers may be completed to.
+/// Compares a pre-release as older than everything that its numbers may be completed to.
 fn by_pre_release(a: &Rank<'_>, b: &Rank<'_>, place: usize) -> Ordering {
     b.precedes_number(place).cmp(&a.precedes_number(place))
 }
 
-/// Whether a number is given: `16` is a name for any `16.3`, and moves.
+/// Compares by whether a number is given: `16` is a name for any `16.3`, and moves.
 fn by_length(a: &Rank<'_>, b: &Rank<'_>, place: usize) -> Ordering {
     b.numbers[place].is_empty().cmp(&a.numbers[place].is_empty())
 }

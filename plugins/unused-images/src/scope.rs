@@ -1,5 +1,5 @@
-//! Which references are in scope. A node has many references and few repositories, so that everything that depends
-//! on the repository alone is worked out once for each.
+//! The scope of references. A node has many references and few repositories, so everything that depends on the
+//! repository alone is computed once for each.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -13,22 +13,22 @@ use crate::config::Config;
 /// An entry of `repositories` without its `!`.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
-    /// Its place in `repositories`.
+    /// Index in `repositories`.
     pub(crate) place: usize,
     pattern: Pattern,
-    /// The same without the tag, if it has one.
+    /// Pattern without the tag, if it has one.
     repository: Option<Pattern>,
 }
 
 impl Rule {
-    /// Reads the pattern at a place of the list.
+    /// Parses the pattern at a place of the list.
     pub(crate) fn parse(place: usize, text: &str) -> Result<Self, String> {
         if text.starts_with('!') {
             return Err(format!("{:?} has more than one ! in front", format!("!{text}")));
         }
         let pattern: Pattern = text.parse().map_err(|error: PatternError| error.to_string())?;
         let (name, _) = split(text);
-        // What a pattern without the tag would take for the leading digits of an id.
+        // A pattern without the tag would take such a name for the leading digits of an id.
         let is_id = (12..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
         if is_id || pattern.has_hash() {
             return Err(format!(
@@ -40,28 +40,28 @@ impl Rule {
         Ok(Self { place, pattern, repository })
     }
 
-    /// The pattern as it was written.
+    /// Returns the pattern as it was written.
     pub(crate) fn as_str(&self) -> &str {
         self.pattern.as_str()
     }
 
-    /// Whether the rule takes every reference of a repository; `repository` has no tag.
+    /// Returns whether the rule takes every reference of a repository; `repository` has no tag.
     pub(crate) fn takes_all(&self, repository: &Reference) -> bool {
         self.repository.is_none() && self.pattern.matches_reference(repository)
     }
 
-    /// Whether the rule takes a reference.
+    /// Returns whether the rule takes a reference.
     pub(crate) fn takes(&self, reference: &Text<'_>) -> bool {
         reference.matches(&self.pattern)
     }
 
-    /// Whether the rule takes some tags of a repository.
+    /// Returns whether the rule takes some tags of a repository.
     pub(crate) fn takes_some(&self, repository: &Reference) -> bool {
         self.repository.as_ref().is_some_and(|pattern| pattern.matches_reference(repository))
     }
 }
 
-/// Splits a reference or pattern into what comes before the tag, and the tag. The digest, if any, falls off.
+/// Splits a reference or pattern into the text before the tag, and the tag. A digest is dropped.
 pub(crate) fn split(text: &str) -> (&str, Option<&str>) {
     let name = text.split_once('@').map_or(text, |(name, _)| name);
     match name.rfind([':', '/']) {
@@ -70,30 +70,31 @@ pub(crate) fn split(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// What is known of a repository.
+/// A repository and its scope.
 pub(crate) struct Repository<'a> {
-    /// In full.
+    /// Full name.
     pub(crate) name: Cow<'a, str>,
     scope: Scope,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
-    /// Every reference is in scope.
+    /// Scope of every reference.
     All,
-    /// None is.
+    /// Scope of no reference.
     None,
-    /// It depends on the tag.
+    /// Scope that depends on the tag.
     Some,
 }
 
-/// All repositories that have come up.
+/// The repositories that have been seen.
 pub(crate) struct Repositories<'a> {
     config: &'a Config,
     all: Vec<Repository<'a>>,
-    /// By every spelling that has come up, and in full.
+    /// Number of each repository, by every spelling seen and by its full name.
     numbers: HashMap<Cow<'a, str>, usize>,
-    /// References come in runs of one repository: an image's tags, then its digests.
+    /// Repository of the last reference: references come in runs of one repository, an image's tags and then its
+    /// digests.
     last: Option<(&'a str, usize)>,
 }
 
@@ -106,7 +107,7 @@ impl<'a> Repositories<'a> {
         self.all
     }
 
-    /// The number of the repository that is spelt like this.
+    /// Returns the number of the repository with this spelling; adds the repository if it is new.
     pub(crate) fn number(&mut self, text: &'a str) -> usize {
         if let Some((last, number)) = self.last
             && last == text
@@ -132,7 +133,7 @@ impl<'a> Repositories<'a> {
         number
     }
 
-    /// Whether a reference, which is of the repository of this number, is in scope.
+    /// Returns whether a reference of the repository with this number is in scope.
     pub(crate) fn in_scope(&self, number: usize, reference: &Text<'_>) -> bool {
         let takes = |rule: &Rule| rule.takes(reference);
         match self.all[number].scope {
@@ -146,10 +147,11 @@ impl<'a> Repositories<'a> {
     }
 }
 
-/// No include at all takes everything: then only images without a tag are looked at.
+/// Determines the scope of a repository. A config without includes takes everything: then only images without a tag are
+/// considered.
 fn judge<'a>(text: &'a str, config: &Config) -> Repository<'a> {
     let Ok(reference) = Reference::parse(text) else {
-        // An odd name, which patterns match as a whole and as it stands.
+        // If a name cannot be parsed, patterns match it as a whole and unchanged.
         return Repository { name: Cow::Borrowed(text), scope: Scope::Some };
     };
     let any = |rules: &[Rule], takes: fn(&Rule, &Reference) -> bool| rules.iter().any(|rule| takes(rule, &reference));
@@ -169,7 +171,7 @@ fn judge<'a>(text: &'a str, config: &Config) -> Repository<'a> {
     Repository { name, scope }
 }
 
-/// A reference as a runtime lists it, parsed when that is first needed and once only.
+/// A reference as a runtime lists it, parsed once and only when needed.
 pub(crate) struct Text<'a> {
     text: &'a str,
     parsed: OnceCell<Option<Reference>>,

@@ -1,4 +1,4 @@
-//! The decision: which images should go, in which order, and why. The README states the rules.
+//! The decision: the images to remove, their order, and the reasons. The README states the rules.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -11,37 +11,37 @@ use crate::parts::spoils;
 use crate::rank::{LADDER, Rank, Series};
 use crate::scope::{Repositories, Repository, Text, split};
 
-/// An image as this plugin sees it. A trait, so that the records of the bindings need not be copied.
+/// An image as this plugin sees it. A trait avoids copying the records of the bindings.
 pub trait ImageView {
-    /// Identity.
+    /// Returns the id.
     fn id(&self) -> &str;
-    /// References with a tag.
+    /// Returns the references with a tag.
     fn tags(&self) -> &[String];
-    /// References with a digest.
+    /// Returns the references with a digest.
     fn digests(&self) -> &[String];
-    /// The runtime was told to keep it.
+    /// Returns whether the runtime has pinned the image.
     fn is_pinned(&self) -> bool;
-    /// Something uses it, or may.
+    /// Returns whether something uses the image, or may use it.
     fn is_in_use(&self) -> bool;
-    /// When it was first seen on this node, in nanoseconds since 1970, if known.
+    /// Returns when the image was first seen on this node, in nanoseconds since 1970, if known.
     fn first_seen(&self) -> Option<i64>;
-    /// When it was last seen in use on this node, in nanoseconds since 1970, if known.
+    /// Returns when the image was last seen in use on this node, in nanoseconds since 1970, if known.
     fn last_used(&self) -> Option<i64>;
 }
 
-/// What came of the decision.
+/// The result of the decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// What should go, in this order; no image twice.
+    /// Images to remove, in this order; no image twice.
     pub choices: Vec<Choice>,
-    /// How many more would be chosen if it were known for how long they have been there or unused.
+    /// Number of images that are kept because their age, or the time since their last use, is unknown.
     pub unknown_age: usize,
-    /// How many images stay only because it is not known that newer ones are kept, by repository.
+    /// Number of images, by repository, that stay only because newer ones are not known to be kept.
     pub unknown_order: Vec<(String, usize)>,
 }
 
 impl Selection {
-    /// Says how many images stay beyond `keepLast` because it is not known that newer ones are kept.
+    /// Reports how many images stay beyond `keepLast` because newer ones are not known to be kept.
     pub fn kept_for_unknown_order(&self) -> Option<String> {
         let ((repository, _), more) = self.unknown_order.split_first()?;
         let count: usize = self.unknown_order.iter().map(|(_, count)| count).sum();
@@ -57,44 +57,44 @@ impl Selection {
     }
 }
 
-/// One image that should go.
+/// An image to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Its place in the list of images.
+    /// Index in the list of images.
     pub image: usize,
-    /// Why, as a kind.
+    /// Kind of the reason.
     pub kind: Kind,
-    /// Why, for people.
+    /// Reason, for people.
     pub text: String,
 }
 
-/// Why an image should go.
+/// The reason why an image should be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing uses it, and no number of images is to be kept.
+    /// An unused image, while no number of images is to be kept.
     Unused,
-    /// The same, and it has no tag.
+    /// An unused image without a tag.
     Dangling,
-    /// Nothing uses it, and as many newer ones are kept as the config asks for.
+    /// An unused image of which as many newer ones are kept as the config asks for.
     Superseded,
 }
 
-/// One image in one repository, by one of its tags there. It has several members where none of its tags is known to be
-/// the newest.
+/// An image in one repository, by one of its tags there. An image has several members if none of its tags is known to
+/// be the newest.
 #[derive(Clone, Copy)]
 struct Member<'a> {
     repository: usize,
     image: usize,
     rank: Rank<'a>,
-    /// How many images of the repository are known to be newer.
+    /// Number of images of the repository that are known to be newer.
     newer: usize,
-    /// The only member of its image in this repository that counts.
+    /// Set for the only member of its image in this repository that counts.
     counts: bool,
-    /// The only one of its image in this series.
+    /// Set for the only member of its image in this series that counts.
     counts_in_series: bool,
 }
 
-/// Decides about all images of a node at the time `now`, in nanoseconds since 1970.
+/// Selects the images of a node to remove at the time `now`, in nanoseconds since 1970.
 pub fn select<I: ImageView>(images: &[I], now: i64, config: &Config) -> Selection {
     let mut survey = Survey::new(images.len(), config);
     for (index, image) in images.iter().enumerate() {
@@ -128,7 +128,7 @@ pub fn select<I: ImageView>(images: &[I], now: i64, config: &Config) -> Selectio
     chooser.selection
 }
 
-/// Keeps the images of which it is not known that `keep_last` newer ones are kept, and counts by repository how many of
+/// Keeps the images of which `keep_last` newer ones are not known to be kept, and counts by repository how many of
 /// these are not among its newest by any order.
 fn close(members: &[Member<'_>], names: &[Cow<'_, str>], keep_last: usize, open: &mut [bool]) -> Vec<(String, usize)> {
     let mut unknown = Vec::new();
@@ -153,7 +153,7 @@ fn close(members: &[Member<'_>], names: &[Cow<'_, str>], keep_last: usize, open:
 const UNUSED: &str = "not used by any container";
 const DANGLING: &str = "has no tag and is not used by any container";
 
-/// Says why images go, and by which order others are newer.
+/// Returns the reason for the removal of images, with the order by which others are newer.
 fn reason(series: Series, repository: &str, kept: usize) -> (Kind, Cow<'static, str>) {
     let (images, are, were) = if kept == 1 { ("image", "is", "was") } else { ("images", "are", "were") };
     let newer = match series {
@@ -188,17 +188,17 @@ fn count_newer(members: &mut [Member<'_>], place: usize, mut newer: usize) {
     }
 }
 
-/// What one look at every image finds out.
+/// The findings of one pass over all images.
 struct Survey<'a> {
     config: &'a Config,
     repositories: Repositories<'a>,
-    /// Images in scope, once for each of their repositories.
+    /// Images in scope, once for each tag that ranks them, or for each digest if they have no tag.
     members: Vec<Member<'a>>,
     /// Images in scope without any reference.
     orphans: Vec<usize>,
-    /// For each image whether nothing speaks against it yet.
+    /// Flags by image, set while nothing rules out the removal.
     open: Vec<bool>,
-    /// The beginnings of tags after which long numbers are no counts, by repository.
+    /// Beginnings of tags after which long numbers are no counts, by repository.
     spoilt: HashSet<(usize, &'a str)>,
 }
 
@@ -232,7 +232,8 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Whether every tag is in scope: removing an image drops all of them.
+    /// Adds the tags of an image to the members, and returns whether every tag is in scope: removing an image drops all
+    /// of them.
     fn look_at_tags<I: ImageView>(&mut self, index: usize, image: &'a I) -> bool {
         let mut in_scope = true;
         for text in image.tags() {
@@ -253,7 +254,8 @@ impl<'a> Survey<'a> {
         in_scope
     }
 
-    /// Whether the digests of a tagged image are in scope too. One in the repository of a tag goes with the tag.
+    /// Returns whether the digests of a tagged image are in scope too. A digest in the repository of a tag goes with
+    /// the tag.
     fn digests_follow<I: ImageView>(&mut self, image: &'a I) -> bool {
         image.digests().iter().all(|text| {
             let (name, _) = split(text);
@@ -266,7 +268,7 @@ impl<'a> Survey<'a> {
         })
     }
 
-    /// Whether every digest of an image without tags is in scope.
+    /// Adds the digests of an image without tags to the members, and returns whether every digest is in scope.
     fn look_at_digests<I: ImageView>(&mut self, index: usize, image: &'a I) -> bool {
         for text in image.digests() {
             let repository = self.repositories.number(split(text).0);
@@ -283,7 +285,8 @@ impl<'a> Survey<'a> {
         self.members.push(member);
     }
 
-    /// The members, with those left out that say nothing about their image.
+    /// Ranks members whose number is taken for a commit hash by when they were first seen, then returns the members
+    /// without those that say nothing about their image.
     fn settled(&mut self) -> Vec<Member<'a>> {
         for member in &mut self.members {
             let rank = &member.rank;
@@ -317,8 +320,8 @@ fn rank<'a>(tag: &'a str, first_seen: Option<i64>, order: &Order) -> Rank<'a> {
     }
 }
 
-/// Takes of the tags that an image has in one repository, newest first, those of which none is known to be older than
-/// another: those that begin with what orders them, else those with an order of their own, else one of the others.
+/// Selects, from the tags that an image has in one repository, newest first, those of which none is known to be older
+/// than another: plain tags (see [`Rank::is_plain`]), else tags with an order of their own, else one of the others.
 fn settle<'a>(tags: &[Member<'a>], settled: &mut Vec<Member<'a>>) {
     let first = settled.len();
     let some_plain = tags.iter().any(|tag| tag.rank.is_plain());
@@ -334,8 +337,8 @@ fn settle<'a>(tags: &[Member<'a>], settled: &mut Vec<Member<'a>>) {
     }
 }
 
-/// Sorts by the repositories' names and then by age, ids deciding last; numbers the repositories anew by their names
-/// and gives the names.
+/// Sorts by the repositories' names and then by age, with ids as the tie-breaker. Renumbers the repositories by name,
+/// and returns the names.
 fn sort<'a, I: ImageView>(members: &mut [Member<'_>], all: Vec<Repository<'a>>, images: &[I]) -> Vec<Cow<'a, str>> {
     let mut by_name: Vec<(usize, Cow<'a, str>)> =
         all.into_iter().map(|repository| repository.name).enumerate().collect();
@@ -354,7 +357,7 @@ fn sort<'a, I: ImageView>(members: &mut [Member<'_>], all: Vec<Repository<'a>>, 
     by_name.into_iter().map(|(_, name)| name).collect()
 }
 
-/// Takes what is old enough.
+/// The choice of the images that are old enough.
 struct Chooser<'a> {
     now: i64,
     config: &'a Config,

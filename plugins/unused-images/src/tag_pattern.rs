@@ -2,7 +2,7 @@
 
 use crate::parts::Span;
 
-/// How many numbers a pattern may pick.
+/// Maximum number of numbers that a pattern may pick.
 const NUMBERS: usize = 4;
 
 /// A tag with wildcards: `*` for any characters, `?` for one, `#` for a whole run of digits.
@@ -10,10 +10,10 @@ const NUMBERS: usize = 4;
 pub(crate) struct TagPattern(String);
 
 impl TagPattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// When it is no tag, picks nothing or too much, or can match no tag.
+    /// Fails if the text is no tag, picks nothing or too much, or can match no tag.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let bytes = text.as_bytes();
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-*?#".contains(byte);
@@ -35,12 +35,12 @@ impl TagPattern {
         }
     }
 
-    /// The pattern as it was written.
+    /// Returns the pattern as it was written.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The numbers in a tag that matches, where the pattern fits first.
+    /// Returns the numbers in a tag that matches, where the pattern fits first.
     pub(crate) fn pick(&self, tag: &str) -> Option<[Span; NUMBERS]> {
         let (pattern, text) = (self.0.as_bytes(), tag.as_bytes());
         if text.len() > 255 {
@@ -48,7 +48,7 @@ impl TagPattern {
         }
         let mut found = Found::default();
         let (mut at, mut place) = (0, 0);
-        // Where to go on after a mismatch: behind the last `*`, which then takes one character more.
+        // The position to retry from after a mismatch: behind the last `*`, which then takes one character more.
         let mut star: Option<(usize, usize, Found)> = None;
         loop {
             let step = match pattern.get(place) {
@@ -73,7 +73,7 @@ impl TagPattern {
     }
 }
 
-/// The length of the run of digits that starts at a place.
+/// Returns the length of the run of digits that starts at a position.
 fn number_at(text: &[u8], at: usize) -> Option<usize> {
     let digits = text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let starts = at == 0 || !text[at - 1].is_ascii_digit();

@@ -1,5 +1,5 @@
-//! How many images each pattern of the config matches. A pass of its own over the images: the decision stops looking at
-//! an image as soon as it is out of scope, and a count must not.
+//! The number of images that each pattern of the config matches. Counting takes a pass of its own over the images: the
+//! decision stops looking at an image as soon as it is out of scope, and a count must not.
 
 use std::collections::HashMap;
 
@@ -11,19 +11,20 @@ use crate::config::{Config, Order};
 use crate::scope::{Rule, Text, split};
 use crate::select::ImageView;
 
-/// How many patterns that match nothing get a suggestion: to find one takes a look at every name.
+/// Maximum number of patterns without matches that get a suggestion: finding one requires a look at every name.
 const SUGGESTIONS: usize = 8;
 
-/// How many images each pattern matches, and what to say about those that match none.
+/// The number of images that each pattern matches, and notices about patterns without matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// One for each item of `repositories` and of `keepTags`, and one for `order.byTag`, in this order.
+    /// Matches of each item of `repositories` and of `keepTags`, and of `order.byTag`, in this order.
     pub matches: Vec<PatternMatch>,
-    /// One for each pattern that matches no image.
+    /// Notices, one for each pattern that matches no image.
     pub notices: Vec<String>,
 }
 
-/// Counts for each pattern of the config how many images it matches. A tag to keep counts within the scope only.
+/// Counts for each pattern of the config how many images it matches. Patterns of `keepTags` and `order.byTag` count
+/// within the scope only.
 pub fn tally<I: ImageView>(images: &[I], config: &Config) -> Tally {
     let rules = in_their_order(config);
     let mut counter = Counter {
@@ -42,7 +43,7 @@ pub fn tally<I: ImageView>(images: &[I], config: &Config) -> Tally {
     Tally { matches, notices }
 }
 
-/// A rule, and whether it leaves out what it takes.
+/// A rule, and whether it excludes the references that it takes.
 type Signed<'a> = (&'a Rule, bool);
 
 fn in_their_order(config: &Config) -> Vec<Signed<'_>> {
@@ -52,23 +53,23 @@ fn in_their_order(config: &Config) -> Vec<Signed<'_>> {
     rules
 }
 
-/// How much of a repository a rule takes.
+/// The part of a repository that a rule takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Takes {
     All,
     Nothing,
-    /// It depends on the tag.
+    /// A part that depends on the tag.
     Some,
 }
 
 struct Counter<'a> {
     config: &'a Config,
     rules: Vec<Signed<'a>>,
-    /// For each rule, by the repositories that have come up.
+    /// Parts that each rule takes, by name of the repository.
     takes: HashMap<&'a str, Vec<Takes>>,
     counted: Vec<u64>,
     kept: Vec<u64>,
-    /// How many images the pattern of the order finds a number for.
+    /// Number of images for which the pattern of the order finds a number.
     ordered: u64,
 }
 
@@ -79,7 +80,7 @@ impl<'a> Counter<'a> {
         let mut kept = vec![false; self.kept.len()];
         let mut ordered = false;
         for (place, (rule, _)) in self.rules.iter().enumerate() {
-            // It takes images without any reference as well.
+            // The pattern `*` takes images without any reference as well.
             taken[place] = rule.as_str() == "*";
         }
         for text in image.tags().iter().chain(image.digests()) {
@@ -126,7 +127,7 @@ impl<'a> Counter<'a> {
         let tags = self.config.keep_tags.iter().zip(&self.kept).enumerate();
         let tags = tags.map(|(place, (pattern, matches))| PatternMatch {
             field: format!("keepTags[{place}]"),
-            // Behind the wildcard for every repository.
+            // The tag follows the wildcard for every repository.
             pattern: pattern.as_str().strip_prefix("*:").unwrap_or_default().to_owned(),
             matches: *matches,
         });
@@ -142,7 +143,7 @@ impl<'a> Counter<'a> {
     }
 }
 
-/// How much of a repository each rule takes. An odd name is matched as a whole.
+/// Determines the part of a repository that each rule takes. A name that cannot be parsed is matched as a whole.
 fn judge(rules: &[Signed<'_>], name: &str) -> Vec<Takes> {
     let Ok(repository) = Reference::parse(name) else { return vec![Takes::Some; rules.len()] };
     let judge = |(rule, _): &Signed<'_>| match () {

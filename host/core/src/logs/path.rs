@@ -83,7 +83,7 @@ impl LogPath {
 
     /// Returns the components; none for the root.
     pub fn components(&self) -> impl Iterator<Item = &[u8]> {
-        // Splitting nothing gives one empty component.
+        // An empty path splits into one empty component.
         self.0.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
     }
 
