@@ -85,7 +85,7 @@ pub async fn run_daemon(options: DaemonOptions) -> anyhow::Result<Option<Brief>>
     if manifests.is_empty() {
         return Err(UsageError::new("the daemon runs by manifests: name some with -f").into());
     }
-    let mut signals = Signals::listen()?;
+    let mut signals = DaemonSignals::listen()?;
     let node_name = node::node_name(&node);
     let source = ManifestSource { manifests, cache, overrides, node_name, jitter, watch_interval };
     let files = source.fingerprint();
@@ -113,13 +113,13 @@ pub async fn run_daemon(options: DaemonOptions) -> anyhow::Result<Option<Brief>>
 }
 
 /// The signals that the daemon acts on.
-struct Signals {
+struct DaemonSignals {
     terminate: Signal,
     interrupt: Signal,
     reload: Signal,
 }
 
-impl Signals {
+impl DaemonSignals {
     fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("signals cannot be listened to");
         Ok(Self {
@@ -173,7 +173,7 @@ struct Daemon {
 }
 
 /// The event that wakes the loop.
-enum Event {
+enum WakeEvent {
     Ended(Box<anyhow::Result<RunOutput>>),
     Read(anyhow::Result<Vec<ScheduledCleanup>>),
     Measured(BTreeSet<String>),
@@ -216,7 +216,7 @@ impl Daemon {
 
     /// Runs the loop until a stop is requested and no run is in progress. Returns the summary of the last run, if there
     /// was one.
-    async fn work(mut self, mut signals: Signals) -> Option<Brief> {
+    async fn work(mut self, mut signals: DaemonSignals) -> Option<Brief> {
         self.notifier.ready(&self.summary());
         while !self.is_over() {
             let wake = self.act();
@@ -295,33 +295,33 @@ impl Daemon {
         [until_wake, beat].into_iter().flatten().fold(TURN, Duration::min)
     }
 
-    async fn event(&mut self, signals: &mut Signals, pause: Duration) -> Event {
+    async fn event(&mut self, signals: &mut DaemonSignals, pause: Duration) -> WakeEvent {
         let Self { running, reading, measuring, .. } = self;
         tokio::select! {
             biased;
-            Some(()) = signals.terminate.recv() => Event::Stop,
-            Some(()) = signals.interrupt.recv() => Event::Stop,
+            Some(()) = signals.terminate.recv() => WakeEvent::Stop,
+            Some(()) = signals.interrupt.recv() => WakeEvent::Stop,
             output = done(running.as_mut().map(|running| &mut running.task)) => {
-                Event::Ended(Box::new(output.context("the run broke off").flatten()))
+                WakeEvent::Ended(Box::new(output.context("the run broke off").flatten()))
             }
-            read = done(reading.as_mut()) => Event::Read(read.context("reading broke off").flatten()),
-            full = done(measuring.as_mut()) => Event::Measured(full.unwrap_or_default()),
-            Some(()) = signals.reload.recv() => Event::Reload,
-            () = tokio::time::sleep(pause) => Event::Turn,
+            read = done(reading.as_mut()) => WakeEvent::Read(read.context("reading broke off").flatten()),
+            full = done(measuring.as_mut()) => WakeEvent::Measured(full.unwrap_or_default()),
+            Some(()) = signals.reload.recv() => WakeEvent::Reload,
+            () = tokio::time::sleep(pause) => WakeEvent::Turn,
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: WakeEvent) {
         match event {
-            Event::Ended(output) => self.ended(*output),
-            Event::Read(read) => self.has_read(read),
-            Event::Measured(full) => {
+            WakeEvent::Ended(output) => self.ended(*output),
+            WakeEvent::Read(read) => self.has_read(read),
+            WakeEvent::Measured(full) => {
                 self.measuring = None;
                 self.full = full;
             }
-            Event::Stop => self.stop(),
-            Event::Reload => self.read_again(),
-            Event::Turn => {
+            WakeEvent::Stop => self.stop(),
+            WakeEvent::Reload => self.read_again(),
+            WakeEvent::Turn => {
                 if self.source.fingerprint() != self.files {
                     self.read_again();
                 }

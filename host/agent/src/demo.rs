@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::log_access::LogAccess;
 use crate::node::LiveNode;
 use crate::node_state::{LockedState, Recall};
-use crate::plan::{self, Decision, Target};
+use crate::plan::{self, PlanDecision, PlanTarget};
 use crate::plugins::{self, CacheDir};
 use crate::policy::{Policy, RailOverrides};
 use crate::prepare::Prepared;
@@ -51,7 +51,7 @@ pub struct Demo {
 pub struct PlannedDemo {
     scene: Scene,
     prepared: Prepared,
-    decision: Decision,
+    decision: PlanDecision,
     clock: Stopwatch,
 }
 
@@ -96,7 +96,7 @@ impl Demo {
     pub async fn plan(self) -> anyhow::Result<PlannedDemo> {
         let Self { scene, node, mut prepared } = self;
         let mut clock = Stopwatch::start();
-        let target = Target::Connected(Box::new(node));
+        let target = PlanTarget::Connected(Box::new(node));
         let decision = plan::observe_and_decide(&mut prepared, target, Recall::Nothing, &mut clock).await?;
         Ok(PlannedDemo { scene, prepared, decision, clock })
     }
@@ -113,7 +113,7 @@ impl PlannedDemo {
     /// # Errors
     /// When signals cannot be listened to.
     pub async fn sweep(self) -> anyhow::Result<(Report, Vec<Filesystem>)> {
-        let Self { scene, prepared, decision: Decision { node, planned, .. }, clock } = self;
+        let Self { scene, prepared, decision: PlanDecision { node, planned, .. }, clock } = self;
         let stop = Stop::within(TIME_LIMIT, &StopToken::on_signals()?);
         let policy = &prepared.policy;
         let context = SweepContext { node: &node, rails: &policy.rails, pace: &policy.pace, stop: &stop };

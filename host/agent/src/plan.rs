@@ -19,7 +19,7 @@ use crate::prepare::Prepared;
 use crate::stopwatch::Stopwatch;
 
 /// The node to observe.
-pub(crate) enum Target<'a> {
+pub(crate) enum PlanTarget<'a> {
     /// This node, reached by the policy and these options.
     This(&'a NodeOptions),
     /// A node that is already connected.
@@ -27,7 +27,7 @@ pub(crate) enum Target<'a> {
 }
 
 /// A plan, with the node and the recalled state behind it.
-pub(crate) struct Decision {
+pub(crate) struct PlanDecision {
     pub(crate) node: LiveNode,
     pub(crate) planned: PlanReport,
     pub(crate) recalled: Recalled,
@@ -39,16 +39,16 @@ pub(crate) struct Decision {
 /// When the node cannot be observed, or no plugin answers.
 pub(crate) async fn observe_and_decide(
     prepared: &mut Prepared,
-    target: Target<'_>,
+    target: PlanTarget<'_>,
     recall: Recall<'_>,
     clock: &mut Stopwatch,
-) -> anyhow::Result<Decision> {
+) -> anyhow::Result<PlanDecision> {
     let (endpoint, log_roots) = (prepared.policy.endpoint.clone(), prepared.policy.log_roots.clone());
     let unknown_open_age = prepared.policy.rails.unknown_open_age;
     let look = async {
         let node = match target {
-            Target::This(options) => LiveNode::connect(&endpoint, &log_roots, options).await?,
-            Target::Connected(node) => *node,
+            PlanTarget::This(options) => LiveNode::connect(&endpoint, &log_roots, options).await?,
+            PlanTarget::Connected(node) => *node,
         };
         let mut recall = recall;
         recall.recover(&node.logs, unknown_open_age).await?;
@@ -60,7 +60,7 @@ pub(crate) async fn observe_and_decide(
     clock.lap("observe");
     let planned = decide(&prepared.policy, &loaded, &snapshot, &node.logs).await?;
     clock.lap("plan");
-    Ok(Decision { node, planned, recalled })
+    Ok(PlanDecision { node, planned, recalled })
 }
 
 /// Plans what a run on this node would do.
@@ -69,7 +69,7 @@ pub(crate) async fn observe_and_decide(
 /// When the node cannot be observed, or no plugin answers.
 pub async fn plan(prepared: &mut Prepared, node: &NodeOptions) -> anyhow::Result<PlanReport> {
     let recall = Recall::ReadOnly(node.state_dir.as_deref());
-    let decision = observe_and_decide(prepared, Target::This(node), recall, &mut Stopwatch::start()).await?;
+    let decision = observe_and_decide(prepared, PlanTarget::This(node), recall, &mut Stopwatch::start()).await?;
     let mut planned = decision.planned;
     planned.notices.extend(decision.recalled.notices);
     Ok(planned)

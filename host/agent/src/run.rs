@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::error::UsageError;
 use crate::node::NodeOptions;
 use crate::node_state::{LockedState, Recall};
-use crate::plan::{self, Decision, Target};
+use crate::plan::{self, PlanDecision, PlanTarget};
 use crate::prepare::Prepared;
 use crate::stop::{Stop, StopToken};
 use crate::stopwatch::Stopwatch;
@@ -105,8 +105,8 @@ async fn enforce(prepared: &mut Prepared, options: RunOptions<'_>, stop: &Stop) 
     let mut state = stop.before_removals(lock).await?;
     clock.lap("lock");
     let recall = Recall::Locked(&mut state);
-    let decide = plan::observe_and_decide(prepared, Target::This(options.node), recall, &mut clock);
-    let Decision { node, planned, recalled } = stop.before_removals(Box::pin(decide)).await?;
+    let decide = plan::observe_and_decide(prepared, PlanTarget::This(options.node), recall, &mut clock);
+    let PlanDecision { node, planned, recalled } = stop.before_removals(Box::pin(decide)).await?;
     if let Some(question) = options.confirm {
         stop.before_removals(question.confirm(&planned)).await?;
     }

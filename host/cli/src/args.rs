@@ -113,7 +113,7 @@ pub(crate) enum KubectlCommand {
 
         /// Output format.
         #[arg(short, long, value_enum, default_value_t)]
-        output: Format,
+        output: OutputFormat,
     },
     /// Show the last run node by node, as far as its pods still exist.
     Report {
@@ -126,7 +126,7 @@ pub(crate) enum KubectlCommand {
 
         /// Output format.
         #[arg(short, long, value_enum, default_value_t)]
-        output: Format,
+        output: OutputFormat,
     },
     /// Start a run now, in addition to the schedule.
     RunNow {
@@ -232,7 +232,7 @@ pub(crate) struct RunArguments {
 pub(crate) struct OutputArguments {
     /// Output format.
     #[arg(short = 'o', long = "output", value_enum, default_value_t)]
-    pub(crate) format: Format,
+    pub(crate) format: OutputFormat,
 
     /// Show every log file in the table; by default, many of them are aggregated by directory. JSON and YAML list them
     /// all.
@@ -292,7 +292,7 @@ pub(crate) struct StatusArguments {
 
     /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: Format,
+    pub(crate) output: OutputFormat,
 }
 
 /// Arguments of `snapshot`.
@@ -310,7 +310,7 @@ pub(crate) struct StateArguments {
 
     /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: Format,
+    pub(crate) output: OutputFormat,
 }
 
 /// Arguments of `simulate`.
@@ -382,7 +382,7 @@ pub(crate) struct ValidateArguments {
 
     /// Output format.
     #[arg(short = 'o', long = "output", value_enum, default_value_t)]
-    pub(crate) format: Format,
+    pub(crate) format: OutputFormat,
 }
 
 /// Image that the pods on the nodes run.
@@ -408,8 +408,8 @@ pub(crate) struct RenderArguments {
     pub(crate) allowed: AllowedArguments,
 
     /// Output format.
-    #[arg(short = 'o', long = "output", value_enum, default_value_t = Format::Yaml)]
-    pub(crate) format: Format,
+    #[arg(short = 'o', long = "output", value_enum, default_value_t = OutputFormat::Yaml)]
+    pub(crate) format: OutputFormat,
 }
 
 /// The engines that start runs on the nodes of a cluster.
@@ -760,12 +760,12 @@ impl CompletionArguments {
 pub(crate) struct VersionArguments {
     /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: Format,
+    pub(crate) output: OutputFormat,
 }
 
 /// The format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum OutputFormat {
     /// A table for people.
     #[default]
     Table,

@@ -26,7 +26,7 @@ use self::formats::{json, yaml};
 use self::lines::Lines;
 use self::tables::{new_table, print_table, time};
 pub(crate) use self::version::{BuildInfo, version};
-use crate::args::{Format, OutputArguments};
+use crate::args::{OutputArguments, OutputFormat};
 
 /// Returns whether to colour what goes to this stream.
 pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
@@ -53,12 +53,12 @@ pub(crate) fn report(report: &Report, how: OutputArguments) -> anyhow::Result<()
 
 /// Prints a snapshot, in its file format, to standard output.
 pub(crate) fn snapshot(snapshot: &Snapshot) -> anyhow::Result<()> {
-    print(&mut std::io::stdout().lock(), Format::Json, |out| json(out, snapshot))
+    print(&mut std::io::stdout().lock(), OutputFormat::Json, |out| json(out, snapshot))
 }
 
 /// Prints sentences to standard output, one a line.
 pub(crate) fn lines(sentences: impl Iterator<Item = String>) -> anyhow::Result<()> {
-    print(&mut std::io::stdout().lock(), Format::Table, |out| {
+    print(&mut std::io::stdout().lock(), OutputFormat::Table, |out| {
         for sentence in sentences {
             writeln!(out, "{}", escaped(&sentence))?;
         }
@@ -68,53 +68,53 @@ pub(crate) fn lines(sentences: impl Iterator<Item = String>) -> anyhow::Result<(
 
 /// Prints filesystems to standard output.
 pub(crate) fn filesystems(filesystems: &[Filesystem]) -> anyhow::Result<()> {
-    print(&mut std::io::stdout().lock(), Format::Table, |out| filesystems::lines(out, filesystems))
+    print(&mut std::io::stdout().lock(), OutputFormat::Table, |out| filesystems::lines(out, filesystems))
 }
 
 /// Prints a plan.
 pub(crate) fn plan_to(out: &mut impl Write, planned: &PlanReport, how: OutputArguments) -> anyhow::Result<()> {
     print(out, how.format, |out| match how.format {
-        Format::Table => plan_table(out, planned, how.all),
-        Format::Json => json(out, planned),
-        Format::Yaml => yaml(out, planned),
+        OutputFormat::Table => plan_table(out, planned, how.all),
+        OutputFormat::Json => json(out, planned),
+        OutputFormat::Yaml => yaml(out, planned),
     })
 }
 
 /// Prints the separator between two results, for people and for programs.
-pub(crate) fn separator(format: Format) -> anyhow::Result<()> {
+pub(crate) fn separator(format: OutputFormat) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match format {
-        Format::Table => writeln!(out)?,
+        OutputFormat::Table => writeln!(out)?,
         // JSON texts need no separator.
-        Format::Json => {}
-        Format::Yaml => writeln!(out, "---")?,
+        OutputFormat::Json => {}
+        OutputFormat::Yaml => writeln!(out, "---")?,
     }
     Ok(())
 }
 
 fn report_to(out: &mut impl Write, report: &Report, how: OutputArguments) -> anyhow::Result<()> {
     print(out, how.format, |out| match how.format {
-        Format::Table => report_table(out, report, how.all),
-        Format::Json => json(out, report),
-        Format::Yaml => yaml(out, report),
+        OutputFormat::Table => report_table(out, report, how.all),
+        OutputFormat::Json => json(out, report),
+        OutputFormat::Yaml => yaml(out, report),
     })
 }
 
 /// Prints the recorded state of a node.
-pub(crate) fn state(state: &State, format: Format) -> anyhow::Result<()> {
+pub(crate) fn state(state: &State, format: OutputFormat) -> anyhow::Result<()> {
     print(&mut std::io::stdout().lock(), format, |out| match format {
-        Format::Table => state::table(out, state),
-        Format::Json => json(out, state),
-        Format::Yaml => yaml(out, state),
+        OutputFormat::Table => state::table(out, state),
+        OutputFormat::Json => json(out, state),
+        OutputFormat::Yaml => yaml(out, state),
     })
 }
 
 /// Prints the status of a daemon.
-pub(crate) fn status(status: &Status, format: Format) -> anyhow::Result<()> {
+pub(crate) fn status(status: &Status, format: OutputFormat) -> anyhow::Result<()> {
     print(&mut std::io::stdout().lock(), format, |out| match format {
-        Format::Table => status_table(out, status),
-        Format::Json => json(out, status),
-        Format::Yaml => yaml(out, status),
+        OutputFormat::Table => status_table(out, status),
+        OutputFormat::Json => json(out, status),
+        OutputFormat::Yaml => yaml(out, status),
     })
 }
 
@@ -143,37 +143,37 @@ fn status_table(out: &mut impl Write, status: &Status) -> anyhow::Result<()> {
 }
 
 /// Prints NodeCleanups of a cluster.
-pub(crate) fn node_cleanups(shown: &[Shown], with_namespace: bool, format: Format) -> anyhow::Result<()> {
+pub(crate) fn node_cleanups(shown: &[Shown], with_namespace: bool, format: OutputFormat) -> anyhow::Result<()> {
     print(&mut std::io::stdout().lock(), format, |out| match format {
-        Format::Table => cluster::node_cleanups(out, shown, with_namespace),
-        Format::Json => json(out, &shown),
-        Format::Yaml => yaml(out, &shown),
+        OutputFormat::Table => cluster::node_cleanups(out, shown, with_namespace),
+        OutputFormat::Json => json(out, &shown),
+        OutputFormat::Yaml => yaml(out, &shown),
     })
 }
 
 /// Prints a NodeCleanup of a cluster in full.
-pub(crate) fn node_cleanup(shown: &Shown, format: Format) -> anyhow::Result<()> {
+pub(crate) fn node_cleanup(shown: &Shown, format: OutputFormat) -> anyhow::Result<()> {
     print(&mut std::io::stdout().lock(), format, |out| match format {
-        Format::Table => cluster::node_cleanup(out, shown),
-        Format::Json => json(out, shown),
-        Format::Yaml => yaml(out, shown),
+        OutputFormat::Table => cluster::node_cleanup(out, shown),
+        OutputFormat::Json => json(out, shown),
+        OutputFormat::Yaml => yaml(out, shown),
     })
 }
 
 /// Prints a run of a cluster node by node.
-pub(crate) fn node_reports(run: &str, reports: &[NodeReport], format: Format) -> anyhow::Result<()> {
+pub(crate) fn node_reports(run: &str, reports: &[NodeReport], format: OutputFormat) -> anyhow::Result<()> {
     let all = json!({ "run": run, "nodes": reports });
     print(&mut std::io::stdout().lock(), format, |out| match format {
-        Format::Table => cluster::node_reports(out, run, reports),
-        Format::Json => json(out, &all),
-        Format::Yaml => yaml(out, &all),
+        OutputFormat::Table => cluster::node_reports(out, run, reports),
+        OutputFormat::Json => json(out, &all),
+        OutputFormat::Yaml => yaml(out, &all),
     })
 }
 
 /// Writes the content as a stream, because the text of a large plan takes more memory than the plan.
 fn print<W: Write>(
     out: &mut W,
-    format: Format,
+    format: OutputFormat,
     content: impl FnOnce(&mut Lines<BufWriter<&mut W>>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut out = Lines::new(BufWriter::new(out), format);
@@ -182,14 +182,14 @@ fn print<W: Write>(
 }
 
 /// Prints Kubernetes objects, for programs and people: YAML documents, or one JSON list.
-pub(crate) fn documents(objects: &[Value], format: Format) -> anyhow::Result<()> {
+pub(crate) fn documents(objects: &[Value], format: OutputFormat) -> anyhow::Result<()> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     match (format, objects) {
-        (Format::Json, [object]) => json(&mut out, object)?,
-        (Format::Json, objects) => {
+        (OutputFormat::Json, [object]) => json(&mut out, object)?,
+        (OutputFormat::Json, objects) => {
             json(&mut out, &serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": objects }))?;
         }
-        (Format::Table | Format::Yaml, objects) => {
+        (OutputFormat::Table | OutputFormat::Yaml, objects) => {
             for (place, object) in objects.iter().enumerate() {
                 if place > 0 {
                     writeln!(out, "---")?;

@@ -38,7 +38,7 @@ pub use crd::{NAME as CRD_NAME, crd};
 pub use format::is_name;
 pub use meaning::TimetableError;
 pub use problem::Problem;
-pub use reference::{Entry, explain, markdown};
+pub use reference::{ReferenceEntry, explain, markdown};
 pub use schema::schema;
 pub use spec::{
     Affinity, Amounts, ApiVersion, BuiltIn, CompletionPolicy, CompletionType, ConfigMapKey, FailurePolicy,

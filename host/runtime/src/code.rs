@@ -1,7 +1,7 @@
 //! Conversion of a component's bytes to code that can run: compiled by a worker process, and kept in a cache.
 //!
 //! This is the only file with `unsafe`: [`Component::deserialize`] gets bytes that become code with the rights of this
-//! process. They are a [`Code`], which only this file creates, from two sources: the answer of a worker of this very
+//! process. They are a [`NativeCode`], which only this file creates, from two sources: the answer of a worker of this very
 //! program, read from a pipe that no other process holds, or a file of the [`Cache`], which only this user could have
 //! written and which begins with the digest of all that follows.
 //!
@@ -34,17 +34,17 @@ const TRIED: Duration = Duration::from_hours(1);
 const REMEMBERED: usize = 256;
 
 /// Native code from one of the two trusted sources.
-struct Code(Vec<u8>);
+struct NativeCode(Vec<u8>);
 
 /// The error of compiling a component, and the time of the next attempt, if there may be one.
-struct Failure {
+struct CompileFailure {
     error: WorkError,
     again: Option<Instant>,
 }
 
 /// Components that cannot be compiled, by digest and limits, for the lifetime of this process: a daemon loads the same
 /// plugins at every tick.
-static FAILURES: LazyLock<Mutex<HashMap<(String, Limits), Failure>>> = LazyLock::new(Mutex::default);
+static FAILURES: LazyLock<Mutex<HashMap<(String, Limits), CompileFailure>>> = LazyLock::new(Mutex::default);
 
 /// Loads a component from the cache, or compiles it.
 ///
@@ -60,7 +60,7 @@ pub(crate) async fn component(
         let (cache, key) = (cache.clone(), digest.to_owned());
         let read = tokio::task::spawn_blocking(move || cache.get(&key)).await;
         // Code of another version, or for another processor, is compiled again.
-        if let Some(component) = read.ok().flatten().and_then(|code| load(engine, &Code(code)).ok()) {
+        if let Some(component) = read.ok().flatten().and_then(|code| load(engine, &NativeCode(code)).ok()) {
             return Ok(component);
         }
     }
@@ -74,14 +74,14 @@ pub(crate) async fn component(
     Ok(component)
 }
 
-async fn compile(engine: &Engine, digest: &str, bytes: &[u8], limits: Limits) -> Result<Code, WorkError> {
+async fn compile(engine: &Engine, digest: &str, bytes: &[u8], limits: Limits) -> Result<NativeCode, WorkError> {
     let key = (digest.to_owned(), limits);
     if let Some(error) = remembered(&key) {
         return Err(error);
     }
     let allowance = Allowance { memory: COMPILE_MEMORY, time: limits.compile, answer: MAX_COMPILED };
     match Box::pin(engine.worker().run(COMPILE.name, bytes, allowance)).await {
-        Ok(code) => Ok(Code(code)),
+        Ok(code) => Ok(NativeCode(code)),
         Err(error) => {
             remember(key, &error);
             Err(error)
@@ -110,11 +110,11 @@ fn remember(key: (String, Limits), error: &WorkError) {
     if failures.len() >= REMEMBERED {
         failures.clear();
     }
-    failures.insert(key, Failure { error: error.clone(), again });
+    failures.insert(key, CompileFailure { error: error.clone(), again });
 }
 
 #[allow(unsafe_code, reason = "the one way from a worker's answer to code; see the top of this file")]
-fn load(engine: &Engine, Code(code): &Code) -> wasmtime::Result<Component> {
+fn load(engine: &Engine, NativeCode(code): &NativeCode) -> wasmtime::Result<Component> {
     // SAFETY: a Code was made by `Engine::precompile_component`, in a worker of this program or in an earlier run of it
     // that stored it where no other user can write; wasmtime itself checks that its version, its settings and the
     // processor are the same.

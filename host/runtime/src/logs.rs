@@ -40,7 +40,7 @@ pub(crate) async fn open(
     root: String,
     options: WalkOptions,
     messages: Messages,
-) -> Answer<OpenWalk> {
+) -> HostResult<OpenWalk> {
     let source = Arc::clone(source);
     let opened = blocking(move || source.open(&root, options)).await?;
     Ok(opened.map(|walk| OpenWalk { counts: walk.counts(), under_way: Some(walk), messages }))
@@ -53,7 +53,7 @@ pub(crate) async fn read(
     path: LogPath,
     offset: u64,
     most: usize,
-) -> Answer<Vec<u8>> {
+) -> HostResult<Vec<u8>> {
     let source = Arc::clone(source);
     blocking(move || source.read(&root, &path, offset, most)).await
 }
@@ -65,7 +65,7 @@ impl OpenWalk {
     }
 
     /// Returns the next entries; none when the walk is over.
-    pub(crate) async fn next(&mut self, most: usize) -> Answer<Vec<FileEntry>> {
+    pub(crate) async fn next(&mut self, most: usize) -> HostResult<Vec<FileEntry>> {
         while let Some(mut walk) = self.under_way.take() {
             let (walk, batch) = blocking(move || {
                 let batch = walk.next(most);
@@ -94,7 +94,7 @@ impl OpenWalk {
 }
 
 /// The answer of a host function: the outer error ends the plugin.
-type Answer<T> = wasmtime::Result<Result<T, LogsError>>;
+type HostResult<T> = wasmtime::Result<Result<T, LogsError>>;
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> wasmtime::Result<T> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -57,7 +57,7 @@ struct Compiled {
 }
 
 /// A stable reason and a sentence, without the name of the plugin.
-type Problem = (Reason, String);
+type UnnamedError = (Reason, String);
 
 impl Plugin {
     /// Compiles a component, checks that it imports only what it is granted, and links it. None of its code runs.
@@ -117,7 +117,7 @@ impl Plugin {
     /// Waits for an answer of the guest until its time limit.
     async fn within_limits<T: Send + 'static>(
         &self,
-        answer: impl Future<Output = Result<T, Problem>> + Send + 'static,
+        answer: impl Future<Output = Result<T, UnnamedError>> + Send + 'static,
         output: Output,
     ) -> Result<T, PluginError> {
         // The guest runs on a separate task: on a busy machine it waits long for a processor, and its time is over all
@@ -138,7 +138,7 @@ impl Plugin {
         answer.map_err(|(reason, message)| PluginError { plugin: self.name.clone(), reason, message })
     }
 
-    async fn answer(self, view: Arc<View>, config: String, output: Output) -> Result<Answered, Problem> {
+    async fn answer(self, view: Arc<View>, config: String, output: Output) -> Result<Answered, UnnamedError> {
         let problems = self.validate(&view, &config, &output).await?;
         if !problems.is_empty() {
             let message = format!("its config is not valid: {}", config::Problem::line(&problems));
@@ -149,7 +149,12 @@ impl Plugin {
     }
 
     /// Calls the plugin to check a config, and sanitizes the answer.
-    async fn validate(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<Vec<config::Problem>, Problem> {
+    async fn validate(
+        &self,
+        view: &Arc<View>,
+        config: &str,
+        output: &Output,
+    ) -> Result<Vec<config::Problem>, UnnamedError> {
         let (mut store, plugin) = self.instance(view, output).await?;
         let answer = plugin.holystone_node_cleaner().call_validate(&mut store, config).await;
         Ok(match answer.map_err(|error| self.stopped(&error, &store, output))? {
@@ -162,7 +167,7 @@ impl Plugin {
         })
     }
 
-    async fn plan(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<Decision, Problem> {
+    async fn plan(&self, view: &Arc<View>, config: &str, output: &Output) -> Result<Decision, UnnamedError> {
         let (mut store, plugin) = self.instance(view, output).await?;
         let answer = plugin.holystone_node_cleaner().call_plan(&mut store, config).await;
         answer
@@ -171,7 +176,7 @@ impl Plugin {
     }
 
     /// Creates a new instance, within the limits.
-    async fn instance(&self, view: &Arc<View>, output: &Output) -> Result<(Store<State>, Bindings), Problem> {
+    async fn instance(&self, view: &Arc<View>, output: &Output) -> Result<(Store<State>, Bindings), UnnamedError> {
         let mut store = self.store(view, output);
         let instance = self.compiled.linked.instantiate_async(&mut store).await;
         let instance = instance.map_err(|error| self.stopped(&error, &store, output))?;
@@ -180,7 +185,7 @@ impl Plugin {
         Ok((store, plugin.map_err(|error| (Reason::IncompatibleApi, incompatible(&error)))?))
     }
 
-    fn stopped(&self, error: &wasmtime::Error, store: &Store<State>, output: &Output) -> Problem {
+    fn stopped(&self, error: &wasmtime::Error, store: &Store<State>, output: &Output) -> UnnamedError {
         if store.data().accountant.exceeded() { over_memory(self.limits) } else { stopped(error, output) }
     }
 
@@ -205,7 +210,7 @@ impl Compiled {
         bytes: impl AsRef<[u8]> + Send + 'static,
         grants: &Grants,
         limits: Limits,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, UnnamedError> {
         let check = move || {
             let checked = check_bytes(bytes.as_ref()).and_then(|()| shape::check(bytes.as_ref()));
             checked.map(|instances| (holystone_core::digest::of(bytes.as_ref()), instances, bytes))
@@ -226,7 +231,7 @@ impl Compiled {
         digest: String,
         grants: &Grants,
         instances: usize,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, UnnamedError> {
         let component_type = component.component_type();
         let imports: Vec<&str> = component_type.imports(engine.wasmtime()).map(|(import, _)| import).collect();
         let uses = capability::used(imports.iter().copied());
@@ -242,8 +247,8 @@ impl Compiled {
 /// Runs work that grows with the size of a component on a separate thread, within the time limit of compiling.
 async fn in_time<T: Send + 'static>(
     limits: Limits,
-    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
+    work: impl FnOnce() -> Result<T, UnnamedError> + Send + 'static,
+) -> Result<T, UnnamedError> {
     let fail = |message| Err((Reason::CompileFailed, message));
     match tokio::time::timeout(limits.compile, tokio::task::spawn_blocking(work)).await {
         Ok(Ok(done)) => done,
@@ -252,13 +257,13 @@ async fn in_time<T: Send + 'static>(
     }
 }
 
-fn over_memory(limits: Limits) -> Problem {
+fn over_memory(limits: Limits) -> UnnamedError {
     (Reason::MemoryLimit, format!("it wanted more than its {} MiB of memory", limits.memory >> 20))
 }
 
 /// Checks the numbers of memories and tables, because each memory takes address space and each table takes a place in
 /// the host, however small they are.
-fn check_counts(component: &Component) -> Result<(), Problem> {
+fn check_counts(component: &Component) -> Result<(), UnnamedError> {
     // The numbers are unknown only for a component that imports modules, and no component is offered one.
     let Some(wanted) = component.resources_required() else { return Ok(()) };
     for (count, what, limit) in
@@ -272,7 +277,7 @@ fn check_counts(component: &Component) -> Result<(), Problem> {
 }
 
 /// Checks that a file is a component, and otherwise explains what kind of file it is.
-fn check_bytes(bytes: &[u8]) -> Result<(), Problem> {
+fn check_bytes(bytes: &[u8]) -> Result<(), UnnamedError> {
     if bytes.len() > MAX_COMPONENT {
         let message = format!("it has {} MiB, at most {} MiB are read", bytes.len() >> 20, MAX_COMPONENT >> 20);
         return Err((Reason::FetchFailed, message));
@@ -298,7 +303,7 @@ fn incompatible(error: &wasmtime::Error) -> String {
 }
 
 /// Explains the end of a plugin, with its last line of output, which for a panic is the panic's message.
-fn stopped(error: &wasmtime::Error, output: &Output) -> Problem {
+fn stopped(error: &wasmtime::Error, output: &Output) -> UnnamedError {
     let cause = error.root_cause();
     if is_out_of_copies(cause) {
         let message =

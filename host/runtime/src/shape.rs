@@ -30,7 +30,7 @@ struct Shape {
 
 /// A module or component that is being read.
 #[derive(Debug)]
-struct Level {
+struct ShapeLevel {
     items: usize,
     /// The number of component instances that it declares.
     instantiates: usize,
@@ -67,11 +67,11 @@ pub(crate) fn check(bytes: &[u8]) -> Result<usize, (Reason, String)> {
 
 fn read(bytes: &[u8]) -> wasmparser::Result<Shape> {
     let mut shape = Shape { nesting: 1, ..Shape::default() };
-    let mut open: Vec<Level> = Vec::new();
+    let mut open: Vec<ShapeLevel> = Vec::new();
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload?;
         if let Payload::Version { encoding: Encoding::Module | Encoding::Component, .. } = payload {
-            open.push(Level { items: 0, instantiates: 0 });
+            open.push(ShapeLevel { items: 0, instantiates: 0 });
         } else if let Some(level) = open.last_mut() {
             shape.add(&payload, level)?;
         }
@@ -87,7 +87,7 @@ fn read(bytes: &[u8]) -> wasmparser::Result<Shape> {
 }
 
 impl Shape {
-    fn add(&mut self, payload: &Payload<'_>, level: &mut Level) -> wasmparser::Result<()> {
+    fn add(&mut self, payload: &Payload<'_>, level: &mut ShapeLevel) -> wasmparser::Result<()> {
         match payload {
             Payload::CustomSection(section) => self.uncompiled += section.range().len(),
             Payload::DataSection(section) => {

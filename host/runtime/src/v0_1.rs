@@ -420,7 +420,7 @@ impl logs::Host for State {
         Ok(logs.roots().into_iter().map(root).collect())
     }
 
-    async fn open(&mut self, root: String, options: logs::WalkOptions) -> Answer<Resource<Walk>> {
+    async fn open(&mut self, root: String, options: logs::WalkOptions) -> HostResult<Resource<Walk>> {
         if self.open_walks >= MAX_WALKS {
             let sentence = format!("{MAX_WALKS} walks are open; end one before another is started");
             return Ok(Err(types::Error::Limit(sentence)));
@@ -441,7 +441,7 @@ impl logs::Host for State {
 }
 
 impl logs::HostWalk for State {
-    async fn next(&mut self, walk: Resource<Walk>, max: u32) -> Answer<Vec<logs::FileEntry>> {
+    async fn next(&mut self, walk: Resource<Walk>, max: u32) -> HostResult<Vec<logs::FileEntry>> {
         if max == 0 {
             // An empty list would mean that the walk is over.
             return Ok(Err(types::Error::Invalid("max: must be at least 1, found 0".to_owned())));
@@ -464,7 +464,7 @@ impl logs::HostWalk for State {
 }
 
 impl log_content::Host for State {
-    async fn read(&mut self, root: String, path: String, offset: u64, max: u32) -> Answer<Vec<u8>> {
+    async fn read(&mut self, root: String, path: String, offset: u64, max: u32) -> HostResult<Vec<u8>> {
         let asked = self.logs(&root).and_then(|source| Ok((source, log_path("path", &path)?)));
         let (source, path) = match asked {
             Ok(asked) => asked,
@@ -477,7 +477,7 @@ impl log_content::Host for State {
 
 /// The answer of a function of the interface: the outer error ends the plugin, the inner one is for the plugin to
 /// handle.
-type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
+type HostResult<T> = wasmtime::Result<Result<T, types::Error>>;
 
 fn logs_error(error: LogsError) -> types::Error {
     match error {

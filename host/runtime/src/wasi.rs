@@ -68,10 +68,10 @@ impl HostMonotonicClock for Still {
 /// The standard output and error of a plugin. Output beyond the limit is dropped: a closed pipe would make well-behaved
 /// but talkative plugins fail.
 #[derive(Clone, Default)]
-pub(crate) struct Output(Arc<Kept>);
+pub(crate) struct Output(Arc<KeptOutput>);
 
 #[derive(Default)]
-struct Kept {
+struct KeptOutput {
     bytes: Mutex<Vec<u8>>,
     /// Set at the limit, so that a plugin that keeps printing does not hold the lock when its time is over.
     full: AtomicBool,

@@ -40,7 +40,7 @@ const SAMPLE: Duration = Duration::from_millis(20);
 
 /// The status of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Status {
+enum AnswerStatus {
     /// A result, which is the content.
     Done = 0,
     /// A problem with the input, which the content says in a sentence.
@@ -251,10 +251,10 @@ fn result(printed: &[u8], ended: ExitStatus, allowance: Allowance, taken: Taken)
     let over = |limit| Err(WorkError::OverLimit { limit, taken });
     if let Some((status, content)) = answer(printed) {
         return match status {
-            Status::Done if content.len() > allowance.answer => over(Limit::Answer(allowance.answer)),
-            Status::Done => Ok(content.to_vec()),
-            Status::Refused => Err(WorkError::Refused(text::shown(&String::from_utf8_lossy(content)))),
-            Status::OverMemory => over(Limit::Memory(allowance.memory)),
+            AnswerStatus::Done if content.len() > allowance.answer => over(Limit::Answer(allowance.answer)),
+            AnswerStatus::Done => Ok(content.to_vec()),
+            AnswerStatus::Refused => Err(WorkError::Refused(text::shown(&String::from_utf8_lossy(content)))),
+            AnswerStatus::OverMemory => over(Limit::Memory(allowance.memory)),
         };
     }
     if printed.len() > allowance.answer.saturating_add(HEADER + PRINTED) {
@@ -267,11 +267,13 @@ fn result(printed: &[u8], ended: ExitStatus, allowance: Allowance, taken: Taken)
 }
 
 /// Finds the answer in the output of a worker, if it is complete.
-fn answer(printed: &[u8]) -> Option<(Status, &[u8])> {
+fn answer(printed: &[u8]) -> Option<(AnswerStatus, &[u8])> {
     let start = printed.windows(ANSWER.len()).take(PRINTED).position(|window| window == ANSWER)?;
     let (status, rest) = printed.get(start + ANSWER.len()..)?.split_first()?;
     let (length, content) = rest.split_first_chunk::<8>()?;
-    let status = [Status::Done, Status::Refused, Status::OverMemory].into_iter().find(|it| *it as u8 == *status)?;
+    let status = [AnswerStatus::Done, AnswerStatus::Refused, AnswerStatus::OverMemory]
+        .into_iter()
+        .find(|it| *it as u8 == *status)?;
     (u64::from_le_bytes(*length) == content.len() as u64).then_some((status, content))
 }
 

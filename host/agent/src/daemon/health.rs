@@ -12,9 +12,9 @@ use crate::http::Answers;
 const TURN: Duration = Duration::from_mins(1);
 
 /// The last published status of the daemon.
-pub(crate) struct Health(Mutex<State>);
+pub(crate) struct Health(Mutex<HealthState>);
 
-struct State {
+struct HealthState {
     status: Status,
     counters: Counters,
     turned: Instant,
@@ -23,7 +23,7 @@ struct State {
 impl Health {
     /// Creates the record with this status.
     pub(crate) fn new(status: Status) -> Self {
-        Self(Mutex::new(State { status, counters: Counters::default(), turned: Instant::now() }))
+        Self(Mutex::new(HealthState { status, counters: Counters::default(), turned: Instant::now() }))
     }
 
     /// Publishes the status, with the time of this turn of the loop.
@@ -39,7 +39,7 @@ impl Health {
     }
 
     /// Locks the state. A poisoned lock is still usable: a panic elsewhere leaves whole values behind.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, HealthState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -40,7 +40,7 @@ struct RunFile {
 
 /// A run and the file that it is kept in.
 #[derive(Clone, Debug)]
-struct Kept {
+struct KeptRun {
     file: String,
     record: Record,
 }
@@ -51,7 +51,7 @@ pub(crate) struct RunHistory {
     /// The directory and its lock; `None` when the disk had no room for them.
     directory: Option<(StateDir, Lock)>,
     standings: BTreeMap<String, Standing>,
-    kept: BTreeMap<String, Vec<Kept>>,
+    kept: BTreeMap<String, Vec<KeptRun>>,
 }
 
 impl RunHistory {
@@ -101,7 +101,7 @@ impl RunHistory {
             let text = directory.kept(&file, MAX_FILE).ok().flatten().unwrap_or_default();
             match serde_json::from_slice::<RunFile>(&text) {
                 Ok(RunFile { record }) => {
-                    self.kept.entry(record.node_cleanup.clone()).or_default().push(Kept { file, record });
+                    self.kept.entry(record.node_cleanup.clone()).or_default().push(KeptRun { file, record });
                 }
                 Err(error) => {
                     tracing::warn!("the run kept in {file} is of no use and is forgotten: {error}");
@@ -162,14 +162,14 @@ impl RunHistory {
                 tracing::warn!("the report of a run could not be kept: {error}");
             }
         }
-        self.kept.entry(name).or_default().push(Kept { file, record });
+        self.kept.entry(name).or_default().push(KeptRun { file, record });
     }
 
     /// Removes the runs of a manifest that exceed its history limits or its TTL.
     pub(crate) fn tidy(&mut self, manifest: &str, limits: HistoryLimits, ttl: Option<SignedDuration>, now: Timestamp) {
         let Some(kept) = self.kept.get_mut(manifest) else { return };
         let records: Vec<Record> = kept.iter().map(|kept| kept.record.clone()).collect();
-        let forgotten: Vec<Kept> =
+        let forgotten: Vec<KeptRun> =
             excess(&records, limits, ttl, now).into_iter().rev().map(|place| kept.remove(place)).collect();
         for run in forgotten {
             self.forget(&run.file);

@@ -11,12 +11,12 @@ use crate::prometheus::{Page, count, resident_bytes, seconds};
 /// Counts since the daemon was started.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters {
-    by_manifest: BTreeMap<String, Counts>,
+    by_manifest: BTreeMap<String, RunCounts>,
     reloads_failed: u64,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Counts {
+struct RunCounts {
     /// Number of runs by result.
     runs: BTreeMap<RunResult, u64>,
     seconds: f64,
@@ -107,7 +107,7 @@ impl Counters {
                 page.value("holystone_runs_total", &labels, count(*runs));
             }
         }
-        let families: [Family; 9] = [
+        let families: [MetricFamily; 9] = [
             ("holystone_run_seconds_total", "counter", "How long runs took.", |counts| Some(counts.seconds)),
             ("holystone_images_removed_total", "counter", "Images removed.", |counts| Some(count(counts.removed))),
             ("holystone_wishes_refused_total", "counter", "Wishes refused.", |counts| Some(count(counts.refused))),
@@ -151,7 +151,7 @@ impl Counters {
 }
 
 /// A metric family: name, type, help text, and the function that reads its value.
-type Family = (&'static str, &'static str, &'static str, fn(&Counts) -> Option<f64>);
+type MetricFamily = (&'static str, &'static str, &'static str, fn(&RunCounts) -> Option<f64>);
 
 #[cfg(test)]
 mod tests {

@@ -44,7 +44,7 @@ pub(super) async fn sweep(
         return Swept::default();
     }
     let mut sweep =
-        Sweep { context, state, steps: steps.into(), look: None, outcomes: Vec::new(), failures: 0, ending: None };
+        LogSweep { context, state, steps: steps.into(), look: None, outcomes: Vec::new(), failures: 0, ending: None };
     sweep.ending = not_needed(context.pace.pressure.to_begin(filesystems), &context.pace.pressure);
     while sweep.ending.is_none() && sweep.outcomes.len() < steps.len() {
         sweep.advance().await;
@@ -52,7 +52,7 @@ pub(super) async fn sweep(
     sweep.swept()
 }
 
-struct Sweep<'a> {
+struct LogSweep<'a> {
     context: SweepContext<'a>,
     state: &'a State,
     steps: Arc<[Step<Logs>]>,
@@ -65,7 +65,7 @@ struct Sweep<'a> {
     ending: Option<Ending>,
 }
 
-impl Sweep<'_> {
+impl LogSweep<'_> {
     /// Performs the next steps, as many as one inspection and, if there is a goal, one measurement allow.
     async fn advance(&mut self) {
         let last = self.look.take();
@@ -93,7 +93,7 @@ impl Sweep<'_> {
 
     async fn carry_out(&mut self, look: Arc<Look>, excess: Option<Excess>) {
         let pace = self.context.pace;
-        let slice = Slice {
+        let slice = Batch {
             logs: self.context.node.logs.clone(),
             rails: self.context.rails.for_logs(),
             look,
@@ -203,7 +203,7 @@ impl Look {
 }
 
 /// A batch of steps, for a thread that may block.
-struct Slice {
+struct Batch {
     logs: LogAccess,
     rails: LogRails,
     look: Arc<Look>,
@@ -221,7 +221,7 @@ struct Slice {
     halt: Arc<AtomicBool>,
 }
 
-impl Slice {
+impl Batch {
     fn run(mut self) {
         let Look { snapshot, open_files, .. } = &*self.look;
         let known = snapshot.as_ref().filter(|snapshot| snapshot.has_runtime());

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use holystone_agent::UsageError;
-use holystone_core::manifest::{self, Entry};
+use holystone_core::manifest::{self, ReferenceEntry};
 
 use crate::args::ExplainArguments;
 use crate::exit::Exit;
@@ -25,7 +25,7 @@ pub(crate) fn explain(arguments: &ExplainArguments) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn print(out: &mut impl Write, entry: &Entry) -> std::io::Result<()> {
+fn print(out: &mut impl Write, entry: &ReferenceEntry) -> std::io::Result<()> {
     let name = if entry.path.is_empty() { "NodeCleanup" } else { &entry.path };
     writeln!(out, "{name}: {}{}", entry.value, presence(entry))?;
     writeln!(out, "\n{}", table(entry.description.split("\n\n").map(|paragraph| vec![paragraph.to_owned()])))?;
@@ -43,7 +43,7 @@ fn print(out: &mut impl Write, entry: &Entry) -> std::io::Result<()> {
     Ok(())
 }
 
-fn presence(entry: &Entry) -> String {
+fn presence(entry: &ReferenceEntry) -> String {
     match (&entry.default, entry.required) {
         (Some(default), _) => format!(" (default {default})"),
         (None, true) if !entry.path.is_empty() => " (must be given)".to_owned(),

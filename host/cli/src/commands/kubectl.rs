@@ -10,7 +10,7 @@ use holystone_operator::{Access, NodeReports, connect_by};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::args::{Format, KubectlArguments, KubectlCommand};
+use crate::args::{KubectlArguments, KubectlCommand, OutputFormat};
 use crate::exit::Exit;
 use crate::output::{self, NodeReport, Shown};
 
@@ -39,10 +39,10 @@ pub(crate) async fn kubectl(arguments: &KubectlArguments) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
-async fn list(access: &Access, all_namespaces: bool, format: Format) -> anyhow::Result<()> {
+async fn list(access: &Access, all_namespaces: bool, format: OutputFormat) -> anyhow::Result<()> {
     let objects = access.list(all_namespaces).await?;
     let shown = objects.iter().map(Shown::of).collect::<anyhow::Result<Vec<_>>>()?;
-    if shown.is_empty() && format == Format::Table {
+    if shown.is_empty() && format == OutputFormat::Table {
         let place =
             if all_namespaces { "any namespace".to_owned() } else { format!("namespace {}", access.namespace()) };
         eprintln!("No NodeCleanups in {place}.");
@@ -51,11 +51,11 @@ async fn list(access: &Access, all_namespaces: bool, format: Format) -> anyhow::
     output::node_cleanups(&shown, all_namespaces, format)
 }
 
-async fn one(access: &Access, name: &str, format: Format) -> anyhow::Result<()> {
+async fn one(access: &Access, name: &str, format: OutputFormat) -> anyhow::Result<()> {
     output::node_cleanup(&Shown::of(&access.get(name).await?)?, format)
 }
 
-async fn report(access: &Access, name: &str, node: Option<&str>, format: Format) -> anyhow::Result<()> {
+async fn report(access: &Access, name: &str, node: Option<&str>, format: OutputFormat) -> anyhow::Result<()> {
     let cleanup = access.get(name).await?;
     let full = format!("{}/{name}", access.namespace());
     let Some(NodeReports { run, nodes }) = access.reports(&cleanup).await? else {

@@ -116,9 +116,9 @@ impl Answers for HealthPages {
 }
 
 /// A metric family: name, help text, and the function that reads the value of a NodeCleanup.
-type Family = (&'static str, &'static str, fn(&NodeCleanupStatus) -> Option<f64>);
+type GaugeFamily = (&'static str, &'static str, fn(&NodeCleanupStatus) -> Option<f64>);
 
-const FAMILIES: [Family; 10] = [
+const FAMILIES: [GaugeFamily; 10] = [
     ("holystone_nodecleanup_ready", "Whether the cluster does what the spec says.", |status| {
         let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
         ready.map(|ready| f64::from(u8::from(ready.status == "True")))

@@ -4,7 +4,7 @@ use holystone_agent::{CacheDir, Manifests};
 use holystone_core::cluster::{self, Site};
 use holystone_core::manifest::{self, NodeCleanup, RolloutEngine};
 
-use crate::args::{Format, RenderArguments};
+use crate::args::{OutputFormat, RenderArguments};
 use crate::exit::Exit;
 use crate::output;
 
@@ -28,6 +28,6 @@ pub(crate) async fn render(arguments: &RenderArguments) -> anyhow::Result<Exit> 
 
 /// Prints the `CustomResourceDefinition`.
 pub(crate) fn crd() -> anyhow::Result<Exit> {
-    output::documents(&[manifest::crd()], Format::Yaml)?;
+    output::documents(&[manifest::crd()], OutputFormat::Yaml)?;
     Ok(Exit::Done)
 }

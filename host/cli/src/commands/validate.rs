@@ -4,7 +4,7 @@ use holystone_agent::{UsageError, Validated};
 use holystone_core::manifest::NodeCleanup;
 use serde_json::json;
 
-use crate::args::{Format, ValidateArguments};
+use crate::args::{OutputFormat, ValidateArguments};
 use crate::exit::Exit;
 use crate::output;
 
@@ -17,7 +17,7 @@ pub(crate) async fn validate(arguments: &ValidateArguments) -> anyhow::Result<Ex
     let manifests = arguments.manifests.manifests();
     let allowed = arguments.cluster.then(|| arguments.allowed.lists());
     let validated = manifests.validate(arguments.cache.directory(), allowed.as_ref(), |_| {}).await?;
-    if arguments.format == Format::Table {
+    if arguments.format == OutputFormat::Table {
         let names: Vec<String> = validated.usable()?.iter().map(NodeCleanup::full_name).collect();
         output::lines(names.iter().map(|name| format!("NodeCleanup {name} is valid")))?;
         return Ok(Exit::Done);

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use holystone_core::text::{escaped, is_harmful};
 
-use crate::args::Format;
+use crate::args::OutputFormat;
 
 /// A writer that escapes its input line by line. A flush writes the last line.
 pub(crate) struct Lines<W> {
@@ -20,11 +20,11 @@ pub(crate) struct Lines<W> {
 
 impl<W: Write> Lines<W> {
     /// Creates a writer that escapes by the rules of this format.
-    pub(crate) fn new(out: W, format: Format) -> Self {
+    pub(crate) fn new(out: W, format: OutputFormat) -> Self {
         let escape = match format {
-            Format::Table => escaped,
-            Format::Json => json,
-            Format::Yaml => yaml,
+            OutputFormat::Table => escaped,
+            OutputFormat::Json => json,
+            OutputFormat::Yaml => yaml,
         };
         Self { out, escape, line: Vec::new() }
     }
@@ -119,9 +119,9 @@ fn split(line: &str) -> (&str, &str) {
 mod tests {
     use std::io::Write as _;
 
-    use super::{Format, Lines};
+    use super::{Lines, OutputFormat};
 
-    fn written(format: Format, pieces: &[&[u8]]) -> String {
+    fn written(format: OutputFormat, pieces: &[&[u8]]) -> String {
         let mut out = Vec::new();
         let mut lines = Lines::new(&mut out, format);
         for piece in pieces {
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn harmless_lines_pass_unchanged() {
-        for format in [Format::Table, Format::Json, Format::Yaml] {
+        for format in [OutputFormat::Table, OutputFormat::Json, OutputFormat::Yaml] {
             assert_eq!(
                 written(format, &[b"a: 1\n\n  \"gr\xc3", b"\xb6\xc3\x9fer\"\nend"]),
                 "a: 1\n\n  \"größer\"\nend"
@@ -144,9 +144,9 @@ mod tests {
     #[test]
     fn each_format_escapes_in_its_own_way() {
         let text = "  \"a\u{202e}b\u{e0041}\"\n".as_bytes();
-        assert_eq!(written(Format::Table, &[text]), "  \"a\\u{202e}b\\u{e0041}\"\n");
-        assert_eq!(written(Format::Json, &[text]), "  \"a\\u202eb\\udb40\\udc41\"\n");
-        assert_eq!(written(Format::Yaml, &[text]), "  \"a\\U0000202Eb\\U000E0041\"\n");
+        assert_eq!(written(OutputFormat::Table, &[text]), "  \"a\\u{202e}b\\u{e0041}\"\n");
+        assert_eq!(written(OutputFormat::Json, &[text]), "  \"a\\u202eb\\udb40\\udc41\"\n");
+        assert_eq!(written(OutputFormat::Yaml, &[text]), "  \"a\\U0000202Eb\\U000E0041\"\n");
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
             ("name: \"b\\\\\u{ad}: c\"", "name: \"b\\\\\\U000000AD: c\""),
             ("- \"b: \u{ad}\"", "- \"b: \\U000000AD\""),
         ] {
-            assert_eq!(written(Format::Yaml, &[line.as_bytes()]), quoted);
+            assert_eq!(written(OutputFormat::Yaml, &[line.as_bytes()]), quoted);
         }
     }
 }

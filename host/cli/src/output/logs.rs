@@ -158,7 +158,7 @@ struct Sum<'a> {
     first: Option<&'a Line>,
 }
 
-type Key<'a> = (&'static str, &'a str, &'a [String], &'static str);
+type GroupKey<'a> = (&'static str, &'a str, &'a [String], &'static str);
 
 fn table(header: &str, lines: &[Line], all: bool) -> Table {
     let mut table = new_table([header, "LOG FILE", "SIZE", "REASON"]);
@@ -191,7 +191,7 @@ fn row(line: &Line) -> [String; 4] {
 }
 
 /// Aggregates lines by the deepest directories that give few enough lines.
-fn sums(lines: &[Line]) -> Vec<(Key<'_>, Sum<'_>)> {
+fn sums(lines: &[Line]) -> Vec<(GroupKey<'_>, Sum<'_>)> {
     (0..=DEEPEST)
         .rev()
         .map(|depth| summed_up(lines, depth))
@@ -200,9 +200,9 @@ fn sums(lines: &[Line]) -> Vec<(Key<'_>, Sum<'_>)> {
 }
 
 /// Aggregates lines by directories of this depth, in the order of the first line of each.
-fn summed_up(lines: &[Line], depth: usize) -> Vec<(Key<'_>, Sum<'_>)> {
+fn summed_up(lines: &[Line], depth: usize) -> Vec<(GroupKey<'_>, Sum<'_>)> {
     let mut places = BTreeMap::new();
-    let mut sums: Vec<(Key<'_>, Sum<'_>)> = Vec::new();
+    let mut sums: Vec<(GroupKey<'_>, Sum<'_>)> = Vec::new();
     for line in lines {
         let key = (line.what, line.root.as_str(), line.directory(depth), line.word);
         let place = *places.entry(key).or_insert(sums.len());

@@ -28,7 +28,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{plan_to, report_to};
-use crate::args::{Format, OutputArguments};
+use crate::args::{OutputArguments, OutputFormat};
 
 /// Text out of what has a meaning somewhere: to terminals, to YAML, to JSON, to readers.
 fn words() -> impl Strategy<Value = String> {
@@ -262,16 +262,16 @@ fn errors(document: &Value) -> Vec<String> {
 fn check(value: &impl Serialize, print: impl Fn(&mut Vec<u8>, OutputArguments)) -> Result<(), TestCaseError> {
     let expected = serde_json::to_value(value).unwrap();
     prop_assert_eq!(errors(&expected), Vec::<String>::new(), "{}", expected);
-    for format in [Format::Table, Format::Json, Format::Yaml] {
+    for format in [OutputFormat::Table, OutputFormat::Json, OutputFormat::Yaml] {
         let mut out = Vec::new();
-        print(&mut out, OutputArguments { format, all: format == Format::Table });
+        print(&mut out, OutputArguments { format, all: format == OutputFormat::Table });
         let text = String::from_utf8(out).unwrap();
         let raw = text.chars().find(|character| *character != '\n' && is_harmful(*character));
         prop_assert!(raw.is_none(), "{raw:?} in {format:?}: {text}");
         match format {
-            Format::Table => {}
-            Format::Json => prop_assert_eq!(&serde_json::from_str::<Value>(&text).unwrap(), &expected),
-            Format::Yaml => {
+            OutputFormat::Table => {}
+            OutputFormat::Json => prop_assert_eq!(&serde_json::from_str::<Value>(&text).unwrap(), &expected),
+            OutputFormat::Yaml => {
                 let read: Result<Value, _> = serde_saphyr::from_str(&text);
                 prop_assert!(read.is_ok(), "{read:?}: {text}");
                 prop_assert_eq!(&read.unwrap(), &expected, "{}", text);

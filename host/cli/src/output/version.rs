@@ -6,7 +6,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::formats::{json, yaml};
-use crate::args::Format;
+use crate::args::OutputFormat;
 
 /// The versions of this binary and of its parts.
 #[derive(Debug, Serialize)]
@@ -23,12 +23,12 @@ pub(crate) struct BuildInfo {
 }
 
 /// Prints the versions.
-pub(crate) fn version(version: &BuildInfo, format: Format) -> anyhow::Result<()> {
+pub(crate) fn version(version: &BuildInfo, format: OutputFormat) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match format {
-        Format::Json => return json(&mut out, version),
-        Format::Yaml => return yaml(&mut out, version),
-        Format::Table => {}
+        OutputFormat::Json => return json(&mut out, version),
+        OutputFormat::Yaml => return yaml(&mut out, version),
+        OutputFormat::Table => {}
     }
     writeln!(out, "holystone {} (commit {})", version.version, version.commit)?;
     writeln!(out, "plugin interface {}, engine {}", version.wit, version.engine)?;

@@ -7,7 +7,7 @@
 
 /// The owner of a directory, and the log roots that are allowed under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rule {
+enum ReservedRule {
     /// Directory without log roots under it. The text says who keeps what there.
     Closed(&'static str),
     /// Directory with log roots only where a component of the path under it calls them logs.
@@ -23,71 +23,71 @@ const RUNTIME: &str = "where a container runtime keeps its own files";
 const KUBERNETES: &str = "where Kubernetes keeps its own files";
 
 /// The directories with a rule. If a path lies in several of them, the longest one applies.
-const RULES: [(&str, Rule); 64] = [
-    ("/bin", Rule::Closed(SYSTEM)),
-    ("/boot", Rule::Closed(SYSTEM)),
-    ("/dev", Rule::Closed(SYSTEM)),
-    ("/dev/shm", Rule::Shared),
-    ("/efi", Rule::Closed(SYSTEM)),
-    ("/etc", Rule::Closed(SYSTEM)),
-    ("/home", Rule::Logs),
-    ("/lib", Rule::Closed(SYSTEM)),
-    ("/lib32", Rule::Closed(SYSTEM)),
-    ("/lib64", Rule::Closed(SYSTEM)),
-    ("/libx32", Rule::Closed(SYSTEM)),
-    ("/lost+found", Rule::Closed(SYSTEM)),
-    ("/media", Rule::Shared),
-    ("/mnt", Rule::Shared),
-    ("/nix", Rule::Closed(SYSTEM)),
-    ("/opt", Rule::Shared),
-    ("/opt/cni", Rule::Closed(KUBERNETES)),
-    ("/opt/containerd", Rule::Closed(RUNTIME)),
-    ("/proc", Rule::Closed(SYSTEM)),
-    ("/root", Rule::Logs),
-    ("/run", Rule::Closed(SYSTEM)),
-    ("/run/log", Rule::Open),
-    ("/sbin", Rule::Closed(SYSTEM)),
-    ("/snap", Rule::Closed(SYSTEM)),
-    ("/srv", Rule::Shared),
-    ("/sys", Rule::Closed(SYSTEM)),
-    ("/tmp", Rule::Shared),
-    ("/usr", Rule::Closed(SYSTEM)),
-    ("/usr/local", Rule::Logs),
-    ("/var/backups", Rule::Logs),
-    ("/var/cache", Rule::Logs),
-    ("/var/db", Rule::Logs),
-    ("/var/lib", Rule::Logs),
-    ("/var/lib/apt", Rule::Closed(SYSTEM)),
-    ("/var/lib/buildkit", Rule::Closed(RUNTIME)),
-    ("/var/lib/calico", Rule::Closed(KUBERNETES)),
-    ("/var/lib/cni", Rule::Closed(KUBERNETES)),
-    ("/var/lib/containerd", Rule::Closed(RUNTIME)),
-    ("/var/lib/containers", Rule::Closed(RUNTIME)),
-    ("/var/lib/cri-dockerd", Rule::Closed(RUNTIME)),
-    ("/var/lib/crio", Rule::Closed(RUNTIME)),
-    ("/var/lib/docker", Rule::Closed(RUNTIME)),
-    ("/var/lib/dockershim", Rule::Closed(RUNTIME)),
-    ("/var/lib/dpkg", Rule::Closed(SYSTEM)),
-    ("/var/lib/etcd", Rule::Closed(KUBERNETES)),
-    ("/var/lib/k0s", Rule::Closed(KUBERNETES)),
-    ("/var/lib/kubelet", Rule::Closed(KUBERNETES)),
-    ("/var/lib/lxc", Rule::Closed(RUNTIME)),
-    ("/var/lib/lxd", Rule::Closed(RUNTIME)),
-    ("/var/lib/machines", Rule::Closed(RUNTIME)),
-    ("/var/lib/minikube", Rule::Closed(KUBERNETES)),
-    ("/var/lib/nerdctl", Rule::Closed(RUNTIME)),
-    ("/var/lib/pacman", Rule::Closed(SYSTEM)),
-    ("/var/lib/rancher", Rule::Closed(KUBERNETES)),
-    ("/var/lib/rpm", Rule::Closed(SYSTEM)),
-    ("/var/lib/snapd", Rule::Closed(SYSTEM)),
-    ("/var/lib/systemd", Rule::Closed(SYSTEM)),
-    ("/var/mail", Rule::Logs),
-    ("/var/run", Rule::Closed(SYSTEM)),
-    ("/var/run/log", Rule::Open),
-    ("/var/snap", Rule::Closed(KUBERNETES)),
-    ("/var/spool", Rule::Logs),
-    ("/var/tmp", Rule::Shared),
-    ("/var/yp", Rule::Logs),
+const RULES: [(&str, ReservedRule); 64] = [
+    ("/bin", ReservedRule::Closed(SYSTEM)),
+    ("/boot", ReservedRule::Closed(SYSTEM)),
+    ("/dev", ReservedRule::Closed(SYSTEM)),
+    ("/dev/shm", ReservedRule::Shared),
+    ("/efi", ReservedRule::Closed(SYSTEM)),
+    ("/etc", ReservedRule::Closed(SYSTEM)),
+    ("/home", ReservedRule::Logs),
+    ("/lib", ReservedRule::Closed(SYSTEM)),
+    ("/lib32", ReservedRule::Closed(SYSTEM)),
+    ("/lib64", ReservedRule::Closed(SYSTEM)),
+    ("/libx32", ReservedRule::Closed(SYSTEM)),
+    ("/lost+found", ReservedRule::Closed(SYSTEM)),
+    ("/media", ReservedRule::Shared),
+    ("/mnt", ReservedRule::Shared),
+    ("/nix", ReservedRule::Closed(SYSTEM)),
+    ("/opt", ReservedRule::Shared),
+    ("/opt/cni", ReservedRule::Closed(KUBERNETES)),
+    ("/opt/containerd", ReservedRule::Closed(RUNTIME)),
+    ("/proc", ReservedRule::Closed(SYSTEM)),
+    ("/root", ReservedRule::Logs),
+    ("/run", ReservedRule::Closed(SYSTEM)),
+    ("/run/log", ReservedRule::Open),
+    ("/sbin", ReservedRule::Closed(SYSTEM)),
+    ("/snap", ReservedRule::Closed(SYSTEM)),
+    ("/srv", ReservedRule::Shared),
+    ("/sys", ReservedRule::Closed(SYSTEM)),
+    ("/tmp", ReservedRule::Shared),
+    ("/usr", ReservedRule::Closed(SYSTEM)),
+    ("/usr/local", ReservedRule::Logs),
+    ("/var/backups", ReservedRule::Logs),
+    ("/var/cache", ReservedRule::Logs),
+    ("/var/db", ReservedRule::Logs),
+    ("/var/lib", ReservedRule::Logs),
+    ("/var/lib/apt", ReservedRule::Closed(SYSTEM)),
+    ("/var/lib/buildkit", ReservedRule::Closed(RUNTIME)),
+    ("/var/lib/calico", ReservedRule::Closed(KUBERNETES)),
+    ("/var/lib/cni", ReservedRule::Closed(KUBERNETES)),
+    ("/var/lib/containerd", ReservedRule::Closed(RUNTIME)),
+    ("/var/lib/containers", ReservedRule::Closed(RUNTIME)),
+    ("/var/lib/cri-dockerd", ReservedRule::Closed(RUNTIME)),
+    ("/var/lib/crio", ReservedRule::Closed(RUNTIME)),
+    ("/var/lib/docker", ReservedRule::Closed(RUNTIME)),
+    ("/var/lib/dockershim", ReservedRule::Closed(RUNTIME)),
+    ("/var/lib/dpkg", ReservedRule::Closed(SYSTEM)),
+    ("/var/lib/etcd", ReservedRule::Closed(KUBERNETES)),
+    ("/var/lib/k0s", ReservedRule::Closed(KUBERNETES)),
+    ("/var/lib/kubelet", ReservedRule::Closed(KUBERNETES)),
+    ("/var/lib/lxc", ReservedRule::Closed(RUNTIME)),
+    ("/var/lib/lxd", ReservedRule::Closed(RUNTIME)),
+    ("/var/lib/machines", ReservedRule::Closed(RUNTIME)),
+    ("/var/lib/minikube", ReservedRule::Closed(KUBERNETES)),
+    ("/var/lib/nerdctl", ReservedRule::Closed(RUNTIME)),
+    ("/var/lib/pacman", ReservedRule::Closed(SYSTEM)),
+    ("/var/lib/rancher", ReservedRule::Closed(KUBERNETES)),
+    ("/var/lib/rpm", ReservedRule::Closed(SYSTEM)),
+    ("/var/lib/snapd", ReservedRule::Closed(SYSTEM)),
+    ("/var/lib/systemd", ReservedRule::Closed(SYSTEM)),
+    ("/var/mail", ReservedRule::Logs),
+    ("/var/run", ReservedRule::Closed(SYSTEM)),
+    ("/var/run/log", ReservedRule::Open),
+    ("/var/snap", ReservedRule::Closed(KUBERNETES)),
+    ("/var/spool", ReservedRule::Logs),
+    ("/var/tmp", ReservedRule::Shared),
+    ("/var/yp", ReservedRule::Logs),
 ];
 
 /// Returns the directories with a rule, to find out whether a root is one of them under another path.
@@ -105,19 +105,19 @@ pub fn objection(path: &str) -> Option<String> {
     let lies_in = RULES.iter().filter(|(other, _)| parts.starts_with(&of(other)));
     let rule = lies_in.max_by_key(|(other, _)| other.len()).copied();
     let beneath = rule.and_then(|(directory, _)| parts.get(of(directory).len()..)).unwrap_or_default();
-    if let Some((directory, Rule::Closed(who))) = rule {
+    if let Some((directory, ReservedRule::Closed(who))) = rule {
         let relation = if beneath.is_empty() { "is" } else { "lies in" };
         return Some(format!(
             "it {relation} {directory}, {who}; no logs are kept there, so give a directory of logs such as /var/log/app"
         ));
     }
-    let held = RULES.iter().find(|(other, rule)| *rule != Rule::Open && of(other).starts_with(&parts));
+    let held = RULES.iter().find(|(other, rule)| *rule != ReservedRule::Open && of(other).starts_with(&parts));
     if let Some((other, _)) = held {
         let example = if of(other) == parts { String::new() } else { format!(", for example {other}") };
         return Some(format!("it holds more than logs{example}; give the directory of the logs themselves"));
     }
     match rule {
-        Some((directory, Rule::Logs)) if !beneath.iter().any(|part| says_logs(part)) => Some(format!(
+        Some((directory, ReservedRule::Logs)) if !beneath.iter().any(|part| says_logs(part)) => Some(format!(
             "it lies in {directory}, which holds more than logs: there, log roots are taken only with a directory called log or logs on their path"
         )),
         _ => None,
@@ -129,8 +129,9 @@ pub fn objection(path: &str) -> Option<String> {
 pub(super) fn is_shared(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let of = |path: &'static str| path.split('/').skip(1).collect::<Vec<_>>();
-    let closed =
-        |(other, rule): &(&'static str, Rule)| matches!(rule, Rule::Closed(_)) && parts.starts_with(&of(other));
+    let closed = |(other, rule): &(&'static str, ReservedRule)| {
+        matches!(rule, ReservedRule::Closed(_)) && parts.starts_with(&of(other))
+    };
     !RULES.iter().any(closed) && RULES.iter().any(|(other, _)| of(other).starts_with(&parts))
 }
 

@@ -8,7 +8,7 @@ use crate::text;
 
 /// The reference entry of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct ReferenceEntry {
     /// The path, with `[]` for the entries of a list; empty for the manifest itself.
     pub path: String,
     /// The description of its value in words.
@@ -22,7 +22,7 @@ pub struct Entry {
     /// The words that are allowed as its value, with their meanings.
     pub words: Vec<(String, String)>,
     /// The fields in it, required fields first.
-    pub fields: Vec<Entry>,
+    pub fields: Vec<ReferenceEntry>,
 }
 
 /// Returns the entry of the field at a path such as `spec.plugins.source`, or of the manifest when the path is empty.
@@ -30,7 +30,7 @@ pub struct Entry {
 ///
 /// # Errors
 /// Returns a sentence when there is no such field.
-pub fn explain(path: &str) -> Result<Entry, String> {
+pub fn explain(path: &str) -> Result<ReferenceEntry, String> {
     let mut entry = root();
     // kubectl's spelling begins with the kind.
     let path = match path.split_once('.') {
@@ -39,7 +39,7 @@ pub fn explain(path: &str) -> Result<Entry, String> {
         _ => path,
     };
     for name in path.split('.').map(|name| name.split('[').next().unwrap_or_default()).filter(|name| !name.is_empty()) {
-        let known: Vec<String> = entry.fields.iter().map(Entry::name).collect();
+        let known: Vec<String> = entry.fields.iter().map(ReferenceEntry::name).collect();
         let place = known.iter().position(|known| known == name);
         let place = place.ok_or_else(|| missing(name, &entry.path, &known))?;
         entry = entry.fields.swap_remove(place);
@@ -67,7 +67,7 @@ fn missing(name: &str, parent: &str, known: &[String]) -> String {
     }
 }
 
-impl Entry {
+impl ReferenceEntry {
     /// Returns the last part of the path.
     pub fn name(&self) -> String {
         self.path.rsplit('.').next().unwrap_or_default().trim_end_matches("[]").to_owned()
@@ -81,17 +81,17 @@ impl Entry {
     }
 }
 
-fn root() -> Entry {
+fn root() -> ReferenceEntry {
     entry("", schema(), true)
 }
 
-fn entry(path: &str, schema: &Value, required: bool) -> Entry {
+fn entry(path: &str, schema: &Value, required: bool) -> ReferenceEntry {
     let items = &schema["items"];
     let (path, inside) = if items.is_object() { (format!("{path}[]"), items) } else { (path.to_owned(), schema) };
     let default = schema.get("default").filter(|default| !is_empty(default)).map(Value::to_string);
     let mut fields = fields(&path, inside);
     fields.sort_by_key(|field| !field.required);
-    Entry {
+    ReferenceEntry {
         value: value(schema),
         required,
         default: default.map(|default| default.trim_matches('"').to_owned()),
@@ -126,7 +126,7 @@ fn value(schema: &Value) -> String {
     }
 }
 
-fn fields(path: &str, schema: &Value) -> Vec<Entry> {
+fn fields(path: &str, schema: &Value) -> Vec<ReferenceEntry> {
     let child = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     if words(schema).is_none()
         && let Some(choices) = choices(schema)
@@ -135,7 +135,7 @@ fn fields(path: &str, schema: &Value) -> Vec<Entry> {
         let alternatives = schema["oneOf"].as_array().into_iter().flatten();
         let described = choices.iter().zip(alternatives).map(|((name, schema), choice)| {
             let description = paragraphs(choice["description"].as_str().unwrap_or_default());
-            Entry { description, ..entry(&child(name), schema, false) }
+            ReferenceEntry { description, ..entry(&child(name), schema, false) }
         });
         return described.collect();
     }
@@ -166,7 +166,7 @@ fn paragraphs(text: &str) -> String {
 }
 
 /// Renders a field and the fields in it.
-fn section(entry: &Entry) -> String {
+fn section(entry: &ReferenceEntry) -> String {
     let heading = if entry.path.is_empty() { String::new() } else { format!("\n## `{}`\n", entry.path) };
     let description = format!("\n{}\n", sentences(&entry.description));
     let rows: String = entry.fields.iter().map(row).collect();
@@ -179,7 +179,7 @@ fn section(entry: &Entry) -> String {
     [heading, description, table].into_iter().chain(inside).collect()
 }
 
-fn row(field: &Entry) -> String {
+fn row(field: &ReferenceEntry) -> String {
     let cell = |text: &str| text.replace('|', "\\|").replace("\n\n", " ");
     let default = match (&field.default, field.required) {
         (Some(default), _) => format!("`{default}`"),

@@ -29,7 +29,7 @@ const OTHER_METADATA: [&str; 11] = [
 ];
 
 /// The location of the first manifest with each namespace and name.
-pub(super) type Names = BTreeMap<(String, String), String>;
+pub(super) type SeenNames = BTreeMap<(String, String), String>;
 
 /// Returns whether a document is a NodeCleanup, and reports the problem if not. The other fields of such a document are
 /// not checked.
@@ -79,7 +79,7 @@ pub(super) fn other_kind(document: &Node) -> Option<String> {
 }
 
 /// Checks that the name of a document is unique in its namespace.
-pub(super) fn distinct(document: &Node, origin: &str, names: &mut Names, problems: &mut Vec<Problem>) {
+pub(super) fn distinct(document: &Node, origin: &str, names: &mut SeenNames, problems: &mut Vec<Problem>) {
     let Some(name) = document.at("metadata.name") else { return };
     let Some(text) = name.text() else { return };
     let namespace = document.at("metadata.namespace").and_then(Node::text).unwrap_or_default();

@@ -4,7 +4,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::field::{Bounds, Field};
+use super::field::{Bounds, CronField};
 
 const MINUTE: Bounds = Bounds { name: "minute", min: 0, max: 59, names: &[], hint: "" };
 const HOUR: Bounds = Bounds { name: "hour", min: 0, max: 23, names: &[], hint: "" };
@@ -33,21 +33,21 @@ const YEARS: i16 = 5;
 /// A set of wall-clock minutes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Calendar {
-    minute: Field,
-    hour: Field,
-    day: Field,
-    month: Field,
-    weekday: Field,
+    minute: CronField,
+    hour: CronField,
+    day: CronField,
+    month: CronField,
+    weekday: CronField,
 }
 
 impl Calendar {
     pub(super) fn parse(minute: &str, hour: &str, day: &str, month: &str, weekday: &str) -> Result<Self, String> {
         Ok(Self {
-            minute: Field::parse(minute, &MINUTE)?,
-            hour: Field::parse(hour, &HOUR)?,
-            day: Field::parse(day, &DAY)?,
-            month: Field::parse(month, &MONTH)?,
-            weekday: Field::parse(weekday, &WEEKDAY)?,
+            minute: CronField::parse(minute, &MINUTE)?,
+            hour: CronField::parse(hour, &HOUR)?,
+            day: CronField::parse(day, &DAY)?,
+            month: CronField::parse(month, &MONTH)?,
+            weekday: CronField::parse(weekday, &WEEKDAY)?,
         })
     }
 

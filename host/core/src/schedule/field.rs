@@ -15,13 +15,13 @@ pub(super) struct Bounds {
 
 /// The numbers of a field, none of them over 63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Field {
+pub(super) struct CronField {
     numbers: u64,
     /// Set when the field was written as "any": `*`, `?` or `*/1`, alone or in a list.
     any: bool,
 }
 
-impl Field {
+impl CronField {
     /// Parses a field. Empty items of the list are skipped, so a field of commas has no numbers.
     pub(super) fn parse(text: &str, bounds: &Bounds) -> Result<Self, String> {
         let mut field = Self { numbers: 0, any: false };
@@ -54,7 +54,7 @@ impl Field {
     }
 }
 
-fn parse_item(item: &str, bounds: &Bounds) -> Result<Field, String> {
+fn parse_item(item: &str, bounds: &Bounds) -> Result<CronField, String> {
     let (range, step) = match item.split_once('/') {
         Some((range, step)) => (range, Some(parse_step(step)?)),
         None => (item, None),
@@ -66,7 +66,7 @@ fn parse_item(item: &str, bounds: &Bounds) -> Result<Field, String> {
     let (start, end) = if star { (bounds.min, bounds.max) } else { parse_range(first, ends, step.is_some(), bounds)? };
     let step = step.unwrap_or(1);
     let numbers = (start..=end).step_by(step).fold(0, |numbers, number| numbers | 1 << number);
-    Ok(Field { numbers, any: star && step == 1 })
+    Ok(CronField { numbers, any: star && step == 1 })
 }
 
 fn parse_range<'a>(

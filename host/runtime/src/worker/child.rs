@@ -15,7 +15,7 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
-use super::{ANSWER, MARK, Status, out_of_memory};
+use super::{ANSWER, AnswerStatus, MARK, out_of_memory};
 
 /// The largest number of threads of a worker for its task.
 const THREADS: usize = 4;
@@ -76,14 +76,14 @@ fn work(order: &Order, tasks: &[Task]) -> Result<(), String> {
     lock()?;
     let bytes = input.recv().map_err(|_| "no input")?;
     let (status, content) = match prepared(bytes) {
-        Ok(content) => (Status::Done, content),
-        Err(problem) if out_of_memory(&problem) => (Status::OverMemory, Vec::new()),
-        Err(problem) => (Status::Refused, problem.into_bytes()),
+        Ok(content) => (AnswerStatus::Done, content),
+        Err(problem) if out_of_memory(&problem) => (AnswerStatus::OverMemory, Vec::new()),
+        Err(problem) => (AnswerStatus::Refused, problem.into_bytes()),
     };
     answer(status, &content).map_err(|error| format!("no answer could be written: {error}"))
 }
 
-fn answer(status: Status, content: &[u8]) -> std::io::Result<()> {
+fn answer(status: AnswerStatus, content: &[u8]) -> std::io::Result<()> {
     let mut output = std::io::stdout().lock();
     output.write_all(ANSWER)?;
     output.write_all(&[status as u8])?;

@@ -18,7 +18,7 @@ const MAX_EXPANDED: usize = 16 << 10;
 const MAX_NESTING: usize = 16;
 
 /// A problem, as a sentence.
-type Problem = String;
+type GlobProblem = String;
 
 impl FromStr for Glob {
     type Err = GlobError;
@@ -35,7 +35,7 @@ fn beginning(text: &str) -> String {
     text.chars().take(ROOM).chain(cut.chars()).collect()
 }
 
-fn parse(text: &str) -> Result<Glob, Problem> {
+fn parse(text: &str) -> Result<Glob, GlobProblem> {
     if text.is_empty() {
         return Err("it is empty; write ** for everything".to_owned());
     }
@@ -104,14 +104,14 @@ struct Expansion<'a> {
 }
 
 impl<'a> Expansion<'a> {
-    fn of(text: &'a str) -> Result<Vec<String>, Problem> {
+    fn of(text: &'a str) -> Result<Vec<String>, GlobProblem> {
         let mut expansion = Self { rest: text, before: None, is_at_start: true, nesting: 0 };
         let texts = expansion.sequence()?;
         if expansion.rest.is_empty() { Ok(texts) } else { Err(literal('}', "has no { before it")) }
     }
 
     /// Reads up to the end or, within braces, up to the end of an alternative.
-    fn sequence(&mut self) -> Result<Vec<String>, Problem> {
+    fn sequence(&mut self) -> Result<Vec<String>, GlobProblem> {
         let mut texts = vec![String::new()];
         while let Some(character) = self.rest.chars().next() {
             if character == '}' || (character == ',' && self.nesting > 0) {
@@ -143,7 +143,7 @@ impl<'a> Expansion<'a> {
     }
 
     /// Reads alternatives, from behind the opening brace to behind the closing one.
-    fn braces(&mut self, after: &'a str) -> Result<Vec<String>, Problem> {
+    fn braces(&mut self, after: &'a str) -> Result<Vec<String>, GlobProblem> {
         if self.nesting >= MAX_NESTING {
             return Err("its braces lie more than 16 deep within each other".to_owned());
         }
@@ -174,7 +174,7 @@ impl<'a> Expansion<'a> {
     }
 
     /// Refuses a character that has a meaning elsewhere and none here.
-    fn check(&self, character: char, after: &str) -> Result<(), Problem> {
+    fn check(&self, character: char, after: &str) -> Result<(), GlobProblem> {
         let next = after.chars().next();
         let why = match character {
             '$' => "is no variable and no end of a name here",
@@ -207,11 +207,11 @@ impl<'a> Expansion<'a> {
 }
 
 /// Describes what is wrong with a character, and how it is written where a file's name has it.
-fn literal(character: char, why: &str) -> Problem {
+fn literal(character: char, why: &str) -> GlobProblem {
     format!("{character} {why}; write \\{character} where a file's name has it")
 }
 
-fn product(beginnings: &[String], ends: &[String]) -> Result<Vec<String>, Problem> {
+fn product(beginnings: &[String], ends: &[String]) -> Result<Vec<String>, GlobProblem> {
     if beginnings.len().saturating_mul(ends.len()) > MAX_ALTERNATIVES {
         return Err(too_many());
     }
@@ -221,22 +221,22 @@ fn product(beginnings: &[String], ends: &[String]) -> Result<Vec<String>, Proble
     Ok(texts)
 }
 
-fn check_size(texts: &[String]) -> Result<(), Problem> {
+fn check_size(texts: &[String]) -> Result<(), GlobProblem> {
     let bytes: usize = texts.iter().map(String::len).sum();
     // A glob without braces has its own limit.
     let is_too_long = texts.len() > 1 && bytes > MAX_EXPANDED;
     if texts.len() > MAX_ALTERNATIVES || is_too_long { Err(too_many()) } else { Ok(()) }
 }
 
-fn too_many() -> Problem {
+fn too_many() -> GlobProblem {
     format!("its braces come to more than {MAX_ALTERNATIVES} alternatives, or to more than {MAX_EXPANDED} bytes")
 }
 
-fn parse_path(text: &str) -> Result<Vec<Component>, Problem> {
+fn parse_path(text: &str) -> Result<Vec<Component>, GlobProblem> {
     text.split('/').map(parse_component).collect()
 }
 
-fn parse_component(text: &str) -> Result<Component, Problem> {
+fn parse_component(text: &str) -> Result<Component, GlobProblem> {
     match text {
         "" => return Err("it has an empty component (two slashes in a row, or one at an end)".to_owned()),
         "." | ".." => {
@@ -292,7 +292,7 @@ fn push_unit(tokens: &mut Vec<Token>, number: u32) {
 }
 
 /// Reads the number behind a backslash, and returns it with the rest.
-fn parse_escape(text: &str) -> Result<(u32, &str), Problem> {
+fn parse_escape(text: &str) -> Result<(u32, &str), GlobProblem> {
     const RULE: &str = "a backslash must stand before a blank or punctuation other than . / and _, or begin a byte \\xHH in lower-case digits";
     let Some(character) = text.chars().next() else { return Err(format!("it ends with a backslash; {RULE}")) };
     if let [b'x', high, low, ..] = text.as_bytes()
@@ -309,7 +309,7 @@ fn parse_escape(text: &str) -> Result<(u32, &str), Problem> {
 }
 
 /// Reads a set from behind its bracket, and returns it with the rest.
-fn parse_set(text: &str) -> Result<(Token, &str), Problem> {
+fn parse_set(text: &str) -> Result<(Token, &str), GlobProblem> {
     let open = || "a [ has no ]; write \\[ where a file's name has it".to_owned();
     let (is_negated, mut rest) = text.strip_prefix(['!', '^']).map_or((false, text), |rest| (true, rest));
     let mut ranges = Vec::new();
@@ -337,7 +337,7 @@ fn parse_set(text: &str) -> Result<(Token, &str), Problem> {
 }
 
 /// Reads one end of a range.
-fn parse_member(text: &str) -> Result<Option<(u32, &str)>, Problem> {
+fn parse_member(text: &str) -> Result<Option<(u32, &str)>, GlobProblem> {
     match text.chars().next() {
         // A name cannot have a slash in it.
         None | Some('/') => Ok(None),

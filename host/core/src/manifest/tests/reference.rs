@@ -1,10 +1,10 @@
 //! `explain` finds what a person looks for.
 
-use super::super::{Entry, explain, markdown, schema};
+use super::super::{ReferenceEntry, explain, markdown, schema};
 use super::walk;
 
-fn names(entry: &Entry) -> Vec<String> {
-    entry.fields.iter().map(Entry::name).collect()
+fn names(entry: &ReferenceEntry) -> Vec<String> {
+    entry.fields.iter().map(ReferenceEntry::name).collect()
 }
 
 #[test]

@@ -53,27 +53,27 @@ fn instant(zone: TimeZone) -> impl Strategy<Value = Timestamp> {
 
 /// A field as it is written, and its numbers as one counts them by hand.
 #[derive(Clone, Debug)]
-struct Field {
+struct CronField {
     text: String,
     numbers: Vec<i8>,
     any: bool,
 }
 
-fn item(min: i8, max: i8) -> impl Strategy<Value = Field> {
+fn item(min: i8, max: i8) -> impl Strategy<Value = CronField> {
     let number = min..=max;
     let range = (min..=max, min..=max).prop_map(|(a, b)| (a.min(b), a.max(b)));
     let every = move |step: usize| (min..=max).step_by(step).collect::<Vec<i8>>();
     prop_oneof![
-        3 => sample::select(vec!["*", "?"]).prop_map(move |text| Field { text: text.to_owned(), numbers: every(1), any: true }),
-        2 => (1..=9_usize).prop_map(move |step| Field { text: format!("*/{step}"), numbers: every(step), any: step == 1 }),
-        4 => number.clone().prop_map(|n| Field { text: n.to_string(), numbers: vec![n], any: false }),
-        2 => range.clone().prop_map(|(a, b)| Field { text: format!("{a}-{b}"), numbers: (a..=b).collect(), any: false }),
-        1 => (range, 1..=70_usize).prop_map(|((a, b), step)| Field {
+        3 => sample::select(vec!["*", "?"]).prop_map(move |text| CronField { text: text.to_owned(), numbers: every(1), any: true }),
+        2 => (1..=9_usize).prop_map(move |step| CronField { text: format!("*/{step}"), numbers: every(step), any: step == 1 }),
+        4 => number.clone().prop_map(|n| CronField { text: n.to_string(), numbers: vec![n], any: false }),
+        2 => range.clone().prop_map(|(a, b)| CronField { text: format!("{a}-{b}"), numbers: (a..=b).collect(), any: false }),
+        1 => (range, 1..=70_usize).prop_map(|((a, b), step)| CronField {
             text: format!("{a}-{b}/{step}"),
             numbers: (a..=b).step_by(step).collect(),
             any: false,
         }),
-        1 => (number, 1..=70_usize).prop_map(move |(n, step)| Field {
+        1 => (number, 1..=70_usize).prop_map(move |(n, step)| CronField {
             text: format!("{n}/{step}"),
             numbers: (n..=max).step_by(step).collect(),
             any: false,
@@ -81,8 +81,8 @@ fn item(min: i8, max: i8) -> impl Strategy<Value = Field> {
     ]
 }
 
-fn field(min: i8, max: i8) -> impl Strategy<Value = Field> {
-    collection::vec(item(min, max), 1..3).prop_map(|items| Field {
+fn field(min: i8, max: i8) -> impl Strategy<Value = CronField> {
+    collection::vec(item(min, max), 1..3).prop_map(|items| CronField {
         text: items.iter().map(|item| item.text.as_str()).collect::<Vec<_>>().join(","),
         numbers: items.iter().flat_map(|item| item.numbers.clone()).collect(),
         any: items.iter().any(|item| item.any),
@@ -90,23 +90,23 @@ fn field(min: i8, max: i8) -> impl Strategy<Value = Field> {
 }
 
 /// Hours close to where clocks change come up often.
-fn hour() -> impl Strategy<Value = Field> {
-    let night = (0..=3_i8).prop_map(|n| Field { text: n.to_string(), numbers: vec![n], any: false });
+fn hour() -> impl Strategy<Value = CronField> {
+    let night = (0..=3_i8).prop_map(|n| CronField { text: n.to_string(), numbers: vec![n], any: false });
     prop_oneof![field(0, 23), night]
 }
 
 #[derive(Clone, Debug)]
 struct Fields {
-    minute: Field,
-    hour: Field,
-    day: Field,
-    month: Field,
-    weekday: Field,
+    minute: CronField,
+    hour: CronField,
+    day: CronField,
+    month: CronField,
+    weekday: CronField,
 }
 
 fn fields() -> impl Strategy<Value = Fields> {
     let month =
-        prop_oneof![Just(Field { text: "*".to_owned(), numbers: (1..=12).collect(), any: true }), field(1, 12),];
+        prop_oneof![Just(CronField { text: "*".to_owned(), numbers: (1..=12).collect(), any: true }), field(1, 12),];
     (field(0, 59), hour(), field(1, 31), month, field(0, 6)).prop_map(|(minute, hour, day, month, weekday)| Fields {
         minute,
         hour,
