@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use holystone_core::logs::{FileKind, WalkOptions};
-use holystone_node::{LogLimits, LogRoots, Processes, RootSpec};
+use holystone_node::{LogRoots, Processes, RootSpec, WalkLimits};
 use measure::{Times, goal, row, table};
 
 /// What `find` prints of a file: as much as a plugin gets.
@@ -172,7 +172,7 @@ fn child(root: &Path) -> Ran {
 
 fn native(root: &Path) -> usize {
     let spec = RootSpec::new("app", root.canonicalize().unwrap());
-    let roots = LogRoots::open(&[spec], LogLimits::default(), None).unwrap();
+    let roots = LogRoots::open(&[spec], WalkLimits::default(), None).unwrap();
     let open_files = Arc::new(roots.open_files(&Processes::default()));
     let options = WalkOptions { kinds: vec![FileKind::File], ..WalkOptions::default() };
     let mut walk = roots.walk("app", options, &open_files).unwrap();

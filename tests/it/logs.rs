@@ -12,7 +12,7 @@ use holystone_core::guard::logs::{LogGuard, LogRails, Logs, RootedPath};
 use holystone_core::proposal::{Target, Wish};
 use holystone_core::snapshot::Snapshot;
 use holystone_core::usage::Usage;
-use holystone_node::{LogLimits, LogRoots, LogView, OpenFiles, Performed, Processes, RootSpec, Visibility};
+use holystone_node::{LogRoots, OpenFiles, Performed, Processes, RootReader, RootSpec, Visibility, WalkLimits};
 use holystone_runtime::{Capability, Engine, Limits, Plugin, View, Worker};
 use holystone_tests::walks;
 use jiff::{SignedDuration, Timestamp};
@@ -39,7 +39,7 @@ impl Node {
         fs::create_dir(base.join("outside")).unwrap();
         fs::write(base.join("outside/secret"), "secret").unwrap();
         let spec = RootSpec::new("app", base.join("app"));
-        let roots = LogRoots::open(&[spec], LogLimits::default(), None).unwrap();
+        let roots = LogRoots::open(&[spec], WalkLimits::default(), None).unwrap();
         // As on a node on which nothing is open.
         let processes = Processes { proc: base.join("outside"), visibility: Visibility::All, ..Processes::default() };
         let open_files = Arc::new(roots.open_files(&processes));
@@ -79,7 +79,7 @@ impl Node {
         let grants = [Capability::Logs, Capability::LogContent, Capability::Pods].into_iter().collect();
         let bytes = fs::read(path).unwrap();
         let plugin = Plugin::load(&engine, "p", bytes, &grants, Limits::default()).await.unwrap();
-        let logs = LogView::new(Arc::clone(&self.roots), Arc::clone(&self.open_files));
+        let logs = RootReader::new(Arc::clone(&self.roots), Arc::clone(&self.open_files));
         let view = View::of(&self.snapshot, &Usage::of(&self.snapshot)).with_logs(Arc::new(logs));
         plugin
             .propose(&Arc::new(view), config)

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use holystone_core::daemon::status::{self, CleanupStatus, Run, Status};
-use holystone_core::daemon::{self, Agenda, Cause, Entry, Record, RunResult, Standing, Start};
+use holystone_core::daemon::{self, Agenda, Cause, Entry, Record, RunResult, ScheduleProgress, Start};
 use holystone_core::pressure::Need;
 use holystone_core::report::Brief;
 use jiff::Timestamp;
@@ -259,7 +259,7 @@ impl Daemon {
     }
 
     fn agenda(&mut self, now: Timestamp) -> Agenda {
-        let standings: Vec<Standing> =
+        let standings: Vec<ScheduleProgress> =
             self.cleanups.iter().map(|cleanup| self.history.standing(&cleanup.name, now)).collect();
         let is_active = |name: &str| self.running.as_ref().is_some_and(|running| running.name == name);
         let entry = |(cleanup, standing)| {
@@ -442,7 +442,7 @@ impl Daemon {
 
     fn publish(&mut self) {
         let now = Timestamp::now();
-        let standings: Vec<Standing> =
+        let standings: Vec<ScheduleProgress> =
             self.cleanups.iter().map(|cleanup| self.history.standing(&cleanup.name, now)).collect();
         let statuses =
             self.cleanups.iter().zip(standings).map(|(cleanup, standing)| self.status(cleanup, standing, now));
@@ -457,7 +457,7 @@ impl Daemon {
         self.health.publish(status);
     }
 
-    fn status(&self, cleanup: &ScheduledCleanup, standing: Standing, now: Timestamp) -> CleanupStatus {
+    fn status(&self, cleanup: &ScheduledCleanup, standing: ScheduleProgress, now: Timestamp) -> CleanupStatus {
         let running = self.running.as_ref().filter(|running| running.name == cleanup.name);
         let next = cleanup.duty.next(&standing, now);
         let state = match (running, next) {

@@ -12,7 +12,7 @@ use holystone_node::{Clock, Cri, Faults, Options, Processes, RootSpec, Simulated
 use jiff::SignedDuration;
 use tempfile::TempDir;
 
-use crate::log_access::LogAccess;
+use crate::log_access::RootAccess;
 use crate::node::LiveNode;
 use crate::node_state::{LockedState, Recall};
 use crate::plan::{self, PlanDecision, PlanTarget};
@@ -72,10 +72,10 @@ impl Demo {
         let socket = directory.path().join("cri.sock");
         let simulated = SimulatedNode::start(&socket, Snapshot::from_json(NODE)?, Faults::default())?;
         let cri = Cri::connect(simulated.endpoint(), Options::default()).await?;
-        let logs = LogAccess::open(&[log_root(&directory)?], &[])?;
+        let logs = RootAccess::open(&[log_root(&directory)?], &[])?;
         let node = LiveNode {
             cri: Some(cri),
-            logs: LogAccess { processes: processes(&directory)?, ..logs },
+            logs: RootAccess { processes: processes(&directory)?, ..logs },
             name: "demo-node".to_owned(),
             own_pod: String::new(),
             clock: Clock::of_the_wall(),

@@ -7,24 +7,24 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use holystone_core::guard::ParsedProposal;
 use holystone_core::guard::logs::{Logs, RootedPath, Sights};
-use holystone_core::logs::{AsideRecord, LogSource};
+use holystone_core::logs::{AsideRecord, EntrySource};
 use holystone_core::snapshot::Filesystem;
-use holystone_node::{Cri, LogLimits, LogRoots, LogView, OpenFiles, OwnDirectory, Processes, Recovered, RootSpec};
+use holystone_node::{Cri, LogRoots, OpenFiles, OwnDirectory, Processes, Recovered, RootReader, RootSpec, WalkLimits};
 use jiff::SignedDuration;
 
 use crate::error::UsageError;
 
 /// The open log roots of one run.
 #[derive(Clone)]
-pub(crate) struct LogAccess {
+pub(crate) struct RootAccess {
     pub(crate) roots: Arc<LogRoots>,
     pub(crate) processes: Processes,
 }
 
-impl LogAccess {
+impl RootAccess {
     /// Opens all roots, or none. A root must not be, contain or lie in one of Holystone's own directories.
     pub(crate) fn open(specs: &[RootSpec], own: &[OwnDirectory]) -> anyhow::Result<Self> {
-        let roots = LogRoots::open_apart_from(own, specs, LogLimits::default(), None);
+        let roots = LogRoots::open_apart_from(own, specs, WalkLimits::default(), None);
         let roots = roots.map_err(|error| UsageError::new(error.to_string()))?;
         Ok(Self { roots: Arc::new(roots), processes: Processes::default() })
     }
@@ -50,9 +50,10 @@ impl LogAccess {
     }
 
     /// Returns the view of the roots that plugins get.
-    pub(crate) async fn source(&self) -> anyhow::Result<Arc<dyn LogSource>> {
+    pub(crate) async fn source(&self) -> anyhow::Result<Arc<dyn EntrySource>> {
         let logs = self.clone();
-        blocking(move || -> Arc<dyn LogSource> { Arc::new(LogView::new(logs.roots.clone(), logs.open_files())) }).await
+        blocking(move || -> Arc<dyn EntrySource> { Arc::new(RootReader::new(logs.roots.clone(), logs.open_files())) })
+            .await
     }
 
     /// Inspects all proposed targets. With `counted`, also counts all entries of the roots.

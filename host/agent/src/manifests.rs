@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use holystone_core::cluster::{self, Allowed};
 use holystone_core::manifest::{Found, LogRoot, NodeCleanup, PluginDraft, PluginSource, Problem};
 use holystone_core::text;
-use holystone_node::{Elsewhere, RootSpec};
+use holystone_node::{PathMapping, RootSpec};
 use holystone_runtime::Capability;
 
 use crate::checker::{self, Checker};
@@ -31,7 +31,7 @@ pub struct Manifests {
     /// Directory in which this process sees the log roots.
     pub log_root_dir: Option<PathBuf>,
     /// The directories that log roots must be in; without any, log roots may be anywhere.
-    pub log_roots_in: Vec<Elsewhere>,
+    pub log_roots_in: Vec<PathMapping>,
     /// The capabilities that plugins must not have.
     pub deny: Vec<Capability>,
 }

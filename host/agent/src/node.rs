@@ -9,12 +9,12 @@ use holystone_core::snapshot::{Filesystem, Snapshot, share_figures};
 use holystone_core::state::State;
 use holystone_core::sweep::Attempt;
 use holystone_node::{
-    Clock, Cri, DiscoveryEnv, Elsewhere, Endpoint, NodeError, Options, OwnDirectory, RootSpec, Visibility,
+    Clock, Cri, DiscoveryEnv, Endpoint, NodeError, Options, OwnDirectory, PathMapping, RootSpec, Visibility,
 };
 use jiff::Timestamp;
 
 use crate::error::UsageError;
-use crate::log_access::LogAccess;
+use crate::log_access::RootAccess;
 use crate::{node_state, plugins};
 
 /// The options to reach the node, and the location of its state.
@@ -27,7 +27,7 @@ pub struct NodeOptions {
     /// Set when this pid namespace has all processes of the node.
     pub trust_pid_namespace: bool,
     /// The path at which this process sees a directory of the image filesystem.
-    pub image_root: Option<Elsewhere>,
+    pub image_root: Option<PathMapping>,
     /// The path at which this process sees `/run` of the node, if it is not its own: `auto` then finds the runtime
     /// there.
     pub run_dir: Option<PathBuf>,
@@ -42,7 +42,7 @@ pub(crate) struct LiveNode {
     /// The container runtime; `None` when the endpoint is `none`.
     pub(crate) cri: Option<Cri>,
     /// The log roots.
-    pub(crate) logs: LogAccess,
+    pub(crate) logs: RootAccess,
     /// The node's name in reports.
     pub(crate) name: String,
     /// Uid of the pod that this process runs in; empty outside of pods.
@@ -57,7 +57,7 @@ const BUILT: &str = env!("HOLYSTONE_BUILT");
 impl LiveNode {
     /// Opens the log roots, finds the runtime's socket if the endpoint is `auto`, and connects to it.
     pub(crate) async fn connect(endpoint: &str, log_roots: &[RootSpec], options: &NodeOptions) -> anyhow::Result<Self> {
-        let mut logs = LogAccess::open(log_roots, &own_directories(options))?;
+        let mut logs = RootAccess::open(log_roots, &own_directories(options))?;
         if options.trust_pid_namespace {
             logs.processes.visibility = Visibility::All;
         }

@@ -15,7 +15,7 @@ use holystone_core::state::{Observed, State};
 use holystone_node::{Found, Lock, StateDir, StateDirError};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::log_access::LogAccess;
+use crate::log_access::RootAccess;
 use crate::run_records;
 
 /// The file that records where an interrupted run may have left files that it had taken aside.
@@ -91,7 +91,7 @@ impl LockedState {
     }
 
     /// Finishes or undoes removals under log roots that interrupted runs have begun.
-    pub(crate) async fn recover(&mut self, logs: &LogAccess, unknown_open_age: SignedDuration) -> anyhow::Result<()> {
+    pub(crate) async fn recover(&mut self, logs: &RootAccess, unknown_open_age: SignedDuration) -> anyhow::Result<()> {
         let record = self.aside();
         if record.runs.is_empty() {
             self.tell_of_garbled_aside();
@@ -104,7 +104,7 @@ impl LockedState {
     }
 
     /// Records where the run will take files aside, before it does.
-    pub(crate) fn begin_logs(&mut self, logs: &LogAccess, steps: &[Step<Logs>], now: Timestamp) {
+    pub(crate) fn begin_logs(&mut self, logs: &RootAccess, steps: &[Step<Logs>], now: Timestamp) {
         let files = steps.iter().map(Step::<Logs>::target).filter(|target| !target.is_directory);
         let directory = |target: &holystone_core::guard::logs::RootedPath| {
             Some(AsideDirectory { root: target.root.clone(), path: target.path.parent()?.to_string() })
@@ -118,7 +118,7 @@ impl LockedState {
     }
 
     /// Removes the run from the record of files taken aside, once none of them is left.
-    pub(crate) fn finish_logs(&mut self, logs: &LogAccess) {
+    pub(crate) fn finish_logs(&mut self, logs: &RootAccess) {
         let mut record = self.aside();
         let before = record.runs.len();
         record.runs.retain(|run| !logs.roots.is_run(&run.run));
@@ -205,7 +205,7 @@ pub(crate) struct Recalled {
 
 impl Recall<'_> {
     /// Finishes or undoes removals in log roots that interrupted runs have begun, if this run may touch anything.
-    pub(crate) async fn recover(&mut self, logs: &LogAccess, unknown_open_age: SignedDuration) -> anyhow::Result<()> {
+    pub(crate) async fn recover(&mut self, logs: &RootAccess, unknown_open_age: SignedDuration) -> anyhow::Result<()> {
         match self {
             Self::Locked(state) => state.recover(logs, unknown_open_age).await,
             Self::Nothing | Self::ReadOnly(_) => Ok(()),

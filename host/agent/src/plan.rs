@@ -9,7 +9,7 @@ use holystone_core::report::{PlanReport, PluginRun};
 use holystone_core::snapshot::Snapshot;
 use holystone_runtime::View;
 
-use crate::log_access::LogAccess;
+use crate::log_access::RootAccess;
 use crate::node::{LiveNode, NodeOptions};
 use crate::node_state::{Recall, Recalled};
 use crate::notices;
@@ -81,7 +81,7 @@ pub async fn plan(prepared: &mut Prepared, node: &NodeOptions) -> anyhow::Result
 /// When no plugin answers.
 pub async fn plan_recorded(prepared: &mut Prepared, snapshot: &Snapshot) -> anyhow::Result<PlanReport> {
     let loaded = prepared.plugins().await?;
-    let mut planned = decide(&prepared.policy, &loaded, snapshot, &LogAccess::open(&[], &[])?).await?;
+    let mut planned = decide(&prepared.policy, &loaded, snapshot, &RootAccess::open(&[], &[])?).await?;
     let roots: Vec<&str> = prepared.policy.log_roots.iter().map(|root| root.name.as_str()).collect();
     if !roots.is_empty() {
         planned
@@ -96,7 +96,7 @@ async fn decide(
     policy: &Policy,
     loaded: &[LoadedPlugin],
     snapshot: &Snapshot,
-    logs: &LogAccess,
+    logs: &RootAccess,
 ) -> anyhow::Result<PlanReport> {
     let mut planned = review(policy, loaded, snapshot, logs).await?;
     planned.node_cleanup.clone_from(&policy.name);
@@ -113,7 +113,7 @@ async fn review(
     policy: &Policy,
     loaded: &[LoadedPlugin],
     snapshot: &Snapshot,
-    logs: &LogAccess,
+    logs: &RootAccess,
 ) -> anyhow::Result<PlanReport> {
     let rails = &policy.rails;
     let guard = ImageGuard::new(snapshot, rails);

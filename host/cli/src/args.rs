@@ -14,7 +14,7 @@ use clap_complete::Shell;
 use holystone_core::guard::LIFTABLE;
 use holystone_core::pattern::Pattern;
 use holystone_core::pressure::Disk;
-use holystone_node::{Elsewhere, RootSpec};
+use holystone_node::{PathMapping, RootSpec};
 use holystone_runtime::Capability;
 use jiff::SignedDuration;
 
@@ -551,7 +551,7 @@ pub(crate) struct ManifestArguments {
     /// be repeated. Each root is resolved under it without following links, and must be the very directory that is
     /// found. Without this option, log roots may be anywhere.
     #[arg(long, value_name = "DIRECTORY=SEEN_AT", requires = "filenames", value_parser = elsewhere)]
-    pub(crate) log_roots_in: Vec<Elsewhere>,
+    pub(crate) log_roots_in: Vec<PathMapping>,
 
     /// Capability that plugins of a manifest must not be given. May be repeated.
     #[arg(long, value_name = "CAPABILITY", requires = "filenames")]
@@ -581,7 +581,7 @@ pub(crate) struct NodeArguments {
     /// Path at which this process sees a directory of the image filesystem, if it does not see the runtime's path, as
     /// in a pod: what the runtime keeps under HOST is measured at PATH.
     #[arg(long, value_name = "HOST=PATH", value_parser = image_root)]
-    pub(crate) image_root: Option<Elsewhere>,
+    pub(crate) image_root: Option<PathMapping>,
 
     /// Path at which this process sees /run of the node, if it is not its own, as in a pod: `--endpoint auto` then
     /// tries only the well-known sockets in it.

@@ -26,8 +26,8 @@ mod status;
 
 pub use action::{Action, Obstacle};
 pub use allowed::{Allowed, RUN_SOCKETS, is_plain_path};
-pub use decide::{Decided, EventNote, Observed, decide};
-pub use fold::{NodeState, NodeWord, Told, fold};
+pub use decide::{ClusterEvent, Decided, Observed, decide};
+pub use fold::{NodeResult, NodeState, NodeSummary, fold};
 pub use held::{ASK_AGAIN, Held, PATIENCE, not_made, not_started};
 pub use objects::{Engine, Rendered, object_name, render, run_now};
 pub use pod::{Site, manifest_of};

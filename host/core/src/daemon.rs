@@ -35,7 +35,7 @@ const BACK_OFF: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(10
 
 /// What a manifest asks of the daemon.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Duty {
+pub struct Triggers {
     /// Its ticks; without, it runs once.
     pub timetable: Option<Timetable>,
     /// Whether nothing is to be started for now.
@@ -51,7 +51,7 @@ pub struct Duty {
 /// What is remembered of a manifest, across restarts. To be stored before a run begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Standing {
+pub struct ScheduleProgress {
     /// Which ticks are done with. A manifest without a schedule counts its only run as one.
     pub progress: Progress,
     /// A run that is to be tried again.
@@ -76,9 +76,9 @@ pub struct Retry {
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     /// What it asks for.
-    pub duty: &'a Duty,
+    pub duty: &'a Triggers,
     /// What is remembered of it.
-    pub standing: &'a Standing,
+    pub standing: &'a ScheduleProgress,
     /// Whether a run of it is going on.
     pub active: bool,
     /// Whether the disk is fuller than it wants.
@@ -111,12 +111,12 @@ pub struct Agenda {
 
 /// How things stand with one manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+enum Due {
     Start { since: Timestamp, tick: Option<Timestamp>, cause: Cause, attempt: u32 },
     Wait(Option<Timestamp>),
 }
 
-impl Duty {
+impl Triggers {
     /// What a manifest asks for on a machine that starts so much later than its ticks.
     ///
     /// # Errors
@@ -132,15 +132,15 @@ impl Duty {
     }
 
     /// When its next tick is due on this machine.
-    pub fn next(&self, standing: &Standing, now: Timestamp) -> Option<Timestamp> {
+    pub fn next(&self, standing: &ScheduleProgress, now: Timestamp) -> Option<Timestamp> {
         match wish(Entry { duty: self, standing, active: false, full: false }, now) {
-            Wish::Start { .. } => Some(now),
-            Wish::Wait(next) => next,
+            Due::Start { .. } => Some(now),
+            Due::Wait(next) => next,
         }
     }
 }
 
-impl Standing {
+impl ScheduleProgress {
     /// Of a manifest that is seen for the first time.
     pub fn new(now: Timestamp) -> Self {
         Self { progress: Progress::new(now), retry: None, pressed: None }
@@ -149,7 +149,7 @@ impl Standing {
     /// What is remembered, unless a clock that was wrong wrote it. That a manifest without a schedule has run stays true
     /// whatever the clock says, and many a machine starts up in 1970.
     #[must_use]
-    pub fn mended(self, duty: &Duty, now: Timestamp) -> Self {
+    pub fn mended(self, duty: &Triggers, now: Timestamp) -> Self {
         if duty.timetable.is_none() {
             return self;
         }
@@ -185,65 +185,65 @@ pub fn back_off(retries: u32) -> SignedDuration {
 
 /// Decides. Of several that are due the one that has waited longest starts.
 pub fn agenda(entries: &[Entry<'_>], now: Timestamp) -> Agenda {
-    let wishes: Vec<Wish> = entries.iter().map(|entry| wish(*entry, now)).collect();
+    let wishes: Vec<Due> = entries.iter().map(|entry| wish(*entry, now)).collect();
     let busy = entries.iter().any(|entry| entry.active);
     let due = wishes.iter().enumerate().filter_map(|(entry, wish)| match *wish {
-        Wish::Start { since, tick, cause, attempt } => Some((since, Start { entry, tick, cause, attempt })),
-        Wish::Wait(_) => None,
+        Due::Start { since, tick, cause, attempt } => Some((since, Start { entry, tick, cause, attempt })),
+        Due::Wait(_) => None,
     });
     let start = due.min_by_key(|(since, start)| (*since, start.entry)).map(|(_, start)| start);
-    let replaces = |(entry, wish): (&Entry<'_>, &Wish)| {
+    let replaces = |(entry, wish): (&Entry<'_>, &Due)| {
         let policy = entry.duty.timetable.as_ref().map(|timetable| timetable.concurrency);
-        let ticks = matches!(wish, Wish::Start { cause: Cause::Schedule, .. });
+        let ticks = matches!(wish, Due::Start { cause: Cause::Schedule, .. });
         entry.active && ticks && policy == Some(ConcurrencyPolicy::Replace)
     };
     Agenda {
         start: start.filter(|_| !busy),
         replace: entries.iter().zip(&wishes).any(replaces),
-        wake: wishes.iter().filter_map(|wish| if let Wish::Wait(next) = wish { *next } else { None }).min(),
+        wake: wishes.iter().filter_map(|wish| if let Due::Wait(next) = wish { *next } else { None }).min(),
     }
 }
 
-fn wish(entry: Entry<'_>, now: Timestamp) -> Wish {
+fn wish(entry: Entry<'_>, now: Timestamp) -> Due {
     let Entry { duty, standing, full, .. } = entry;
     if duty.paused {
-        return Wish::Wait(None);
+        return Due::Wait(None);
     }
     let wish = match &duty.timetable {
         Some(timetable) => by_schedule(timetable, duty.delay, standing, now),
         None if standing.progress.last.is_none() => {
-            Wish::Start { since: standing.progress.since, tick: None, cause: Cause::Once, attempt: 0 }
+            Due::Start { since: standing.progress.since, tick: None, cause: Cause::Once, attempt: 0 }
         }
-        None => Wish::Wait(None),
+        None => Due::Wait(None),
     };
     // A tick takes the place of a retry: it is the same work, and newer.
-    let Wish::Wait(next) = wish else { return wish };
+    let Due::Wait(next) = wish else { return wish };
     let retry = match standing.retry {
         // One that is further ahead than any wait was written by a clock that was wrong.
         Some(Retry { number, due }) if due <= now || now.duration_until(due) > BACK_OFF.1 => {
-            return Wish::Start { since: due.min(now), tick: None, cause: Cause::Retry, attempt: number };
+            return Due::Start { since: due.min(now), tick: None, cause: Cause::Retry, attempt: number };
         }
         Some(Retry { due, .. }) => Some(due),
         None => None,
     };
     // A manifest without a schedule has had its run.
     if full && duty.watches && duty.timetable.is_some() && rested(standing.pressed, now) {
-        return Wish::Start { since: now, tick: None, cause: Cause::Pressure, attempt: 0 };
+        return Due::Start { since: now, tick: None, cause: Cause::Pressure, attempt: 0 };
     }
-    Wish::Wait(next.into_iter().chain(retry).min())
+    Due::Wait(next.into_iter().chain(retry).min())
 }
 
 /// A machine that starts later than its ticks is one whose clock is behind by as much.
-fn by_schedule(timetable: &Timetable, delay: SignedDuration, standing: &Standing, now: Timestamp) -> Wish {
+fn by_schedule(timetable: &Timetable, delay: SignedDuration, standing: &ScheduleProgress, now: Timestamp) -> Due {
     let behind = now.checked_sub(delay).unwrap_or(now);
     let later = |tick: Timestamp| tick.checked_add(delay).unwrap_or(tick);
     // What is going on is no matter here: one run at a time is the rule of the whole machine.
     match timetable.decide(&standing.progress, 0, behind) {
         schedule::Decision::Run { tick, .. } | schedule::Decision::Blocked { tick, .. } => {
-            Wish::Start { since: later(tick), tick: Some(tick), cause: Cause::Schedule, attempt: 0 }
+            Due::Start { since: later(tick), tick: Some(tick), cause: Cause::Schedule, attempt: 0 }
         }
-        schedule::Decision::Wait { next } => Wish::Wait(Some(later(next))),
-        schedule::Decision::Paused | schedule::Decision::Never => Wish::Wait(None),
+        schedule::Decision::Wait { next } => Due::Wait(Some(later(next))),
+        schedule::Decision::Paused | schedule::Decision::Never => Due::Wait(None),
     }
 }
 

@@ -30,7 +30,7 @@ pub use in_use::{InUse, Use};
 pub use path::{LogPath, PathError};
 pub use place::{Place, PodDirectory};
 pub use runtime_directory::{Relation, RuntimeDirectory};
-pub use source::{LogSource, LogWalk};
+pub use source::{EntrySource, EntryWalk};
 pub use walk::{GlobCounts, Reach, WalkOptions};
 
 /// Type of an entry. Links are never followed.

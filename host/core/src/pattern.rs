@@ -39,20 +39,20 @@ const FEWEST_DIGITS: usize = 12;
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern {
     text: String,
-    kind: Kind,
+    kind: PatternKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
+enum PatternKind {
     /// An image id or digest.
-    Hash(Hash),
+    HashPattern(HashPattern),
     /// Globs over a full reference's parts; an absent part matches everything.
-    Reference { repository: String, tag: Option<String>, digest: Option<Hash> },
+    Reference { repository: String, tag: Option<String>, digest: Option<HashPattern> },
 }
 
 /// Leading hexadecimal digits, none for any digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Hash {
+struct HashPattern {
     /// In lower case; absent where only digits are written.
     algorithm: Option<String>,
     hex: String,
@@ -63,10 +63,10 @@ struct Hash {
 #[error("{text:?} is not an image pattern: {problem}")]
 pub struct PatternError {
     text: String,
-    problem: Problem,
+    problem: PatternProblem,
 }
 
-type Problem = Cow<'static, str>;
+type PatternProblem = Cow<'static, str>;
 
 impl FromStr for Pattern {
     type Err = PatternError;
@@ -77,7 +77,7 @@ impl FromStr for Pattern {
     }
 }
 
-fn parse(text: &str) -> Result<Kind, Problem> {
+fn parse(text: &str) -> Result<PatternKind, PatternProblem> {
     if text.is_empty() {
         return Err("it is empty; write * to match every image".into());
     }
@@ -91,20 +91,20 @@ fn parse(text: &str) -> Result<Kind, Problem> {
         return Err("it has a character that no reference has; wildcards are * and ? alone".into());
     }
     match parse_hash(text)? {
-        Some(hash) => Ok(Kind::Hash(hash)),
+        Some(hash) => Ok(PatternKind::HashPattern(hash)),
         None => parse_reference(text),
     }
 }
 
 /// Reads an id or digest, or its leading digits, as crictl prints them. No repository has such a name; taken for one, an
 /// image would quietly go unprotected.
-fn parse_hash(text: &str) -> Result<Option<Hash>, Problem> {
+fn parse_hash(text: &str) -> Result<Option<HashPattern>, PatternProblem> {
     let lower = text.to_ascii_lowercase();
     if let Some((algorithm, hex)) = lower.split_once(':')
         && let Some(length) = reference::digest_length(algorithm)
     {
         let fits = (FEWEST_DIGITS..=length).contains(&hex.len()) && reference::is_hex(hex);
-        let hash = Hash { algorithm: Some(algorithm.to_owned()), hex: hex.to_owned() };
+        let hash = HashPattern { algorithm: Some(algorithm.to_owned()), hex: hex.to_owned() };
         let problem = || format!("{algorithm}: must be followed by {FEWEST_DIGITS} to {length} hexadecimal digits");
         return if fits { Ok(Some(hash)) } else { Err(problem().into()) };
     }
@@ -112,21 +112,21 @@ fn parse_hash(text: &str) -> Result<Option<Hash>, Problem> {
     if digits.is_empty() || !reference::is_hex(digits) || !digits.bytes().any(|byte| byte.is_ascii_digit()) {
         // Words such as cafe are names; so long a one is not.
         let is_id = (FEWEST_DIGITS..=64).contains(&lower.len()) && reference::is_hex(&lower);
-        return Ok(is_id.then_some(Hash { algorithm: None, hex: lower }));
+        return Ok(is_id.then_some(HashPattern { algorithm: None, hex: lower }));
     }
     let repository = "a repository of Docker Hub is written docker.io/library/NAME";
     match digits.len() {
         0..FEWEST_DIGITS if digits == lower => {
             Err(format!("as an id it needs at least {FEWEST_DIGITS} digits; {repository}").into())
         }
-        FEWEST_DIGITS..=128 if digits == lower => Ok(Some(Hash { algorithm: None, hex: lower })),
+        FEWEST_DIGITS..=128 if digits == lower => Ok(Some(HashPattern { algorithm: None, hex: lower })),
         0..FEWEST_DIGITS => Ok(None),
         _ if digits == lower => Err("it has more digits than any id".into()),
         _ => Err(format!("the leading digits of an id need no *; {repository}").into()),
     }
 }
 
-fn parse_reference(text: &str) -> Result<Kind, Problem> {
+fn parse_reference(text: &str) -> Result<PatternKind, PatternProblem> {
     if text.starts_with('[') && !text.contains('/') {
         return Err(format!("{text} is a registry; write {text}/* for all of its images").into());
     }
@@ -151,10 +151,10 @@ fn parse_reference(text: &str) -> Result<Kind, Problem> {
     let digest = digest.map(parse_digest).transpose()?;
     // Runtimes list a tag or a digest, never both in one reference; of the two the digest is the one that decides.
     let tag = tag.filter(|_| digest.is_none());
-    Ok(Kind::Reference { repository, tag: tag.map(str::to_owned), digest })
+    Ok(PatternKind::Reference { repository, tag: tag.map(str::to_owned), digest })
 }
 
-fn check_tag(tag: &str) -> Result<(), Problem> {
+fn check_tag(tag: &str) -> Result<(), PatternProblem> {
     let problem = if tag.contains(':') {
         "it has two tags"
     } else if tag.contains('+') {
@@ -170,7 +170,7 @@ fn check_tag(tag: &str) -> Result<(), Problem> {
 }
 
 /// Reads a repository with wildcards into its full form.
-fn parse_repository(name: &str, tag: Option<&str>) -> Result<String, Problem> {
+fn parse_repository(name: &str, tag: Option<&str>) -> Result<String, PatternProblem> {
     if name.split('/').any(str::is_empty) {
         let beneath = name.strip_suffix('/').filter(|name| name.split('/').all(|part| !part.is_empty()));
         return Err(match beneath {
@@ -211,7 +211,7 @@ fn parse_repository(name: &str, tag: Option<&str>) -> Result<String, Problem> {
 }
 
 /// A registry alone would be the name of a repository of Docker Hub, which is not what anybody means.
-fn check_is_no_registry(name: &str, tag: Option<&str>) -> Result<(), Problem> {
+fn check_is_no_registry(name: &str, tag: Option<&str>) -> Result<(), PatternProblem> {
     let is_host = name.contains('.') && !name.starts_with(['*', '?']);
     if name.contains('/') || !is_host && !name.eq_ignore_ascii_case("localhost") {
         return Ok(());
@@ -234,7 +234,7 @@ fn full_glob(registry: &str) -> String {
     }
 }
 
-fn parse_digest(digest: &str) -> Result<Hash, Problem> {
+fn parse_digest(digest: &str) -> Result<HashPattern, PatternProblem> {
     let lower = digest.to_ascii_lowercase();
     let (algorithm, hex) = match lower.split_once(':') {
         Some((algorithm, hex)) => (Some(algorithm), hex),
@@ -248,7 +248,7 @@ fn parse_digest(digest: &str) -> Result<Hash, Problem> {
     if !fits || !is_algorithm {
         return Err("what follows the @ is a digest, at least 12 of its hexadecimal digits, or *".into());
     }
-    Ok(Hash { algorithm: algorithm.map(str::to_owned), hex: digits.to_owned() })
+    Ok(HashPattern { algorithm: algorithm.map(str::to_owned), hex: digits.to_owned() })
 }
 
 /// How many bytes the shortest text has that a glob matches.
@@ -260,7 +260,7 @@ fn has_wildcard(text: &str) -> bool {
     text.contains(['*', '?'])
 }
 
-impl Hash {
+impl HashPattern {
     /// Whether a digest or an image id is this one, or begins like it.
     fn begins(&self, digest: &str) -> bool {
         // CRI-O lists ids without their algorithm.
@@ -331,8 +331,8 @@ impl Pattern {
     /// Whether the pattern matches a parsed reference.
     pub fn matches_reference(&self, reference: &Reference) -> bool {
         match &self.kind {
-            Kind::Hash(hash) => reference.digest().is_some_and(|digest| hash.begins(digest)),
-            Kind::Reference { repository, tag, digest } => {
+            PatternKind::HashPattern(hash) => reference.digest().is_some_and(|digest| hash.begins(digest)),
+            PatternKind::Reference { repository, tag, digest } => {
                 glob(repository, reference.repository())
                     && part_matches(tag.as_deref(), reference.tag())
                     && digest.as_ref().is_none_or(|hash| reference.digest().is_some_and(|digest| hash.begins(digest)))
@@ -342,19 +342,19 @@ impl Pattern {
 
     /// Whether the pattern is this image id, or enough of its leading digits.
     pub fn matches_id(&self, id: &str) -> bool {
-        matches!(&self.kind, Kind::Hash(hash) if hash.begins(id))
+        matches!(&self.kind, PatternKind::HashPattern(hash) if hash.begins(id))
     }
 
     /// Whether the pattern asks for an id or a digest.
     pub fn has_hash(&self) -> bool {
-        matches!(&self.kind, Kind::Hash(_) | Kind::Reference { digest: Some(_), .. })
+        matches!(&self.kind, PatternKind::HashPattern(_) | PatternKind::Reference { digest: Some(_), .. })
     }
 
     /// The same pattern without its tag, if it has one.
     pub fn without_tag(&self) -> Option<Self> {
         match &self.kind {
-            Kind::Reference { repository, tag: Some(_), digest } => {
-                let kind = Kind::Reference { repository: repository.clone(), tag: None, digest: digest.clone() };
+            PatternKind::Reference { repository, tag: Some(_), digest } => {
+                let kind = PatternKind::Reference { repository: repository.clone(), tag: None, digest: digest.clone() };
                 Some(Self { text: repository.clone(), kind })
             }
             _ => None,

@@ -16,7 +16,7 @@ use crate::report::{EndReason, Ending, Outcome, Remark, Swept};
 use crate::snapshot::{Filesystem, Snapshot};
 use crate::text;
 
-use settle::Settling;
+use settle::SettlingLooks;
 
 /// The number of removals that start on the first look, and the most on a later one. The number doubles with each look and falls
 /// back after a failure, so that a runtime that fails is noticed early. A smaller batch costs more looks; in a larger
@@ -165,7 +165,7 @@ pub struct Sweep<'a> {
     late: BTreeMap<usize, u32>,
     ending: Option<Ending>,
     /// The last looks, once nothing is left to start or to wait for.
-    settling: Option<Settling>,
+    settling: Option<SettlingLooks>,
     news: Vec<News>,
 }
 
@@ -207,7 +207,7 @@ impl<'a> Sweep<'a> {
             return self.start(place, before, clearance);
         }
         if !self.has_more() && self.in_flight.is_empty() && self.settling.is_none() {
-            self.settling = Some(Settling::default());
+            self.settling = Some(SettlingLooks::default());
         }
         match &self.settling {
             Some(_) => self.settle_next(),

@@ -39,7 +39,7 @@ use tonic::{Code, Response, Status};
 use crate::endpoint::Endpoint;
 use crate::error::NodeError;
 use crate::logs::RuntimeDirectories;
-use call::Failure;
+use call::CallFailure;
 use convert::Details;
 use memory::{ContainerDetails, Memory, SandboxImages};
 pub use options::Options;
@@ -242,7 +242,7 @@ impl Cri {
     }
 
     /// Says whether a failure means that there is no such service. A runtime that answered before has one.
-    fn never_answers(&self, failure: &Failure) -> bool {
+    fn never_answers(&self, failure: &CallFailure) -> bool {
         failure.is(Code::Unimplemented) && self.memory().answers_as_containerd.is_none()
     }
 
@@ -283,7 +283,7 @@ impl Cri {
         Ok(Node { name: name.to_owned(), ..node })
     }
 
-    async fn ask_node(&self) -> Result<Node, Failure> {
+    async fn ask_node(&self) -> Result<Node, CallFailure> {
         let version = self.version().await?;
         let status = self.status().await?;
         Ok(Node {
@@ -294,7 +294,7 @@ impl Cri {
         })
     }
 
-    async fn status(&self) -> Result<v1::StatusResponse, Failure> {
+    async fn status(&self) -> Result<v1::StatusResponse, CallFailure> {
         self.ask("Status", || {
             let mut client = self.runtime.clone();
             async move { client.status(v1::StatusRequest { verbose: true }).await }
@@ -302,7 +302,7 @@ impl Cri {
         .await
     }
 
-    async fn version(&self) -> Result<v1::VersionResponse, Failure> {
+    async fn version(&self) -> Result<v1::VersionResponse, CallFailure> {
         self.ask("Version", || {
             let mut client = self.runtime.clone();
             async move { client.version(v1::VersionRequest::default()).await }
@@ -428,7 +428,7 @@ impl Cri {
     }
 
     /// Asks the runtime to remove an image. Only [`removal`] calls this, with a clearance in hand.
-    async fn request_removal(&self, id: &str) -> Result<(), Failure> {
+    async fn request_removal(&self, id: &str) -> Result<(), CallFailure> {
         let method = format!("RemoveImage of {}", shown(id));
         let attempt = || {
             let mut client = self.images.clone();
@@ -439,26 +439,32 @@ impl Cri {
         call::call(method, self.options.removal_timeout, &once, attempt).await.map(|_| ())
     }
 
-    async fn ask<T, F>(&self, method: &str, attempt: impl Fn() -> F) -> Result<T, Failure>
+    async fn ask<T, F>(&self, method: &str, attempt: impl Fn() -> F) -> Result<T, CallFailure>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
         call::call(method.to_owned(), self.options.call_timeout, &self.options, attempt).await
     }
 
-    async fn ask_about<T, F>(&self, method: &str, kind: &str, id: &str, attempt: impl Fn() -> F) -> Result<T, Failure>
+    async fn ask_about<T, F>(
+        &self,
+        method: &str,
+        kind: &str,
+        id: &str,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, CallFailure>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
         self.ask(&format!("{method} of {kind} {}", shown(id)), attempt).await
     }
 
-    fn error(&self, failure: Failure) -> NodeError {
+    fn error(&self, failure: CallFailure) -> NodeError {
         failure.into_error(&self.endpoint)
     }
 
     /// Why the first call failed, in terms of what listens there.
-    async fn no_cri(&self, failure: Failure, channel: Channel) -> NodeError {
+    async fn no_cri(&self, failure: CallFailure, channel: Channel) -> NodeError {
         let endpoint = self.endpoint.clone();
         // It was there a moment ago.
         if let Some(error) = failure.no_connection() {

@@ -12,14 +12,14 @@ use crate::mounts::Table;
 
 /// A directory of the node that this process sees at another path, as in a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct PathMapping {
     /// Where it is on the node.
     pub host_path: PathBuf,
     /// Where something of the same filesystem is for this process.
     pub mounted_at: PathBuf,
 }
 
-impl Elsewhere {
+impl PathMapping {
     /// Where to measure a path of the node, if it is beneath this.
     fn place(&self, path: &Path) -> Option<&Path> {
         path.starts_with(&self.host_path).then_some(&self.mounted_at)
@@ -27,7 +27,7 @@ impl Elsewhere {
 }
 
 /// Adds size and what is free, where the mount point exists, or is known to be elsewhere.
-pub(crate) fn measured(filesystem: Filesystem, elsewhere: Option<&Elsewhere>) -> Filesystem {
+pub(crate) fn measured(filesystem: Filesystem, elsewhere: Option<&PathMapping>) -> Filesystem {
     let mountpoint = Path::new(&filesystem.mountpoint);
     if !mountpoint.is_absolute() {
         return filesystem;
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn in_a_pod_it_is_measured_where_it_is_mounted_and_no_other_is() {
         let filesystem = |path: &str| Filesystem { mountpoint: path.to_owned(), ..Default::default() };
-        let root = Elsewhere { host_path: "/nowhere/containerd".into(), mounted_at: "/".into() };
+        let root = PathMapping { host_path: "/nowhere/containerd".into(), mounted_at: "/".into() };
         let found = measured(filesystem("/nowhere/containerd/overlayfs"), Some(&root));
         assert!(found.capacity_bytes.is_some() && found.mountpoint == "/nowhere/containerd/overlayfs");
         let other = filesystem("/nowhere/containerd-2");

@@ -25,10 +25,10 @@ pub use cri::{Cri, Options};
 pub use discovery::{DiscoveryEnv, DiscoveryError, discover};
 pub use endpoint::{Endpoint, MalformedEndpoint};
 pub use error::NodeError;
-pub use filesystem::Elsewhere;
+pub use filesystem::PathMapping;
 pub use logs::{
-    LogLimits, LogRoots, LogView, OpenFiles, OwnDirectory, Performed, Processes, Recovered, RootError, RootSpec,
-    RuntimeDirectories, Visibility,
+    LogRoots, OpenFiles, OwnDirectory, Performed, Processes, Recovered, RootError, RootReader, RootSpec,
+    RuntimeDirectories, Visibility, WalkLimits,
 };
 pub use own_pod::own_pod;
 pub use simulated::{Faults, SimulatedNode};

@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use holystone_core::logs::{
-    Batch, FileEntry, GlobCounts, Identity, LogPath, LogSource, LogWalk, LogsError, WalkOptions,
+    Batch, EntrySource, EntryWalk, FileEntry, GlobCounts, Identity, LogPath, LogsError, WalkOptions,
 };
 use holystone_core::snapshot::Filesystem;
 use holystone_core::text;
@@ -57,7 +57,7 @@ use root::{Reserved, Root};
 
 /// How far this host goes beneath log roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogLimits {
+pub struct WalkLimits {
     /// How many directories below its start a walk goes. Default 64; each takes a file handle.
     pub depth: u32,
     /// How many names a walk looks at. Default 5 million.
@@ -67,7 +67,7 @@ pub struct LogLimits {
     pub memory: usize,
 }
 
-impl Default for LogLimits {
+impl Default for WalkLimits {
     fn default() -> Self {
         Self { depth: 64, names: 5_000_000, memory: 128 << 20 }
     }
@@ -78,7 +78,7 @@ impl Default for LogLimits {
 pub struct LogRoots {
     /// Sorted by name.
     roots: Vec<Arc<Root>>,
-    limits: LogLimits,
+    limits: WalkLimits,
     budget: Budget,
     /// Nothing that takes long goes on.
     is_ended: AtomicBool,
@@ -94,7 +94,7 @@ impl LogRoots {
     ///
     /// # Errors
     /// With the first root that cannot be opened, and why.
-    pub fn open(specs: &[RootSpec], limits: LogLimits, confinement: Option<Confinement>) -> Result<Self, RootError> {
+    pub fn open(specs: &[RootSpec], limits: WalkLimits, confinement: Option<Confinement>) -> Result<Self, RootError> {
         Self::open_apart_from(&[], specs, limits, confinement)
     }
 
@@ -105,7 +105,7 @@ impl LogRoots {
     pub fn open_apart_from(
         own: &[OwnDirectory],
         specs: &[RootSpec],
-        limits: LogLimits,
+        limits: WalkLimits,
         confinement: Option<Confinement>,
     ) -> Result<Self, RootError> {
         let mut names = HashSet::new();
@@ -224,19 +224,19 @@ fn open_each(
 
 /// What plugins see of the log roots: as they are whenever they ask, with the files that were open at one moment.
 #[derive(Debug)]
-pub struct LogView {
+pub struct RootReader {
     roots: Arc<LogRoots>,
     open_files: Arc<OpenFiles>,
 }
 
-impl LogView {
+impl RootReader {
     /// Of these roots.
     pub fn new(roots: Arc<LogRoots>, open_files: Arc<OpenFiles>) -> Self {
         Self { roots, open_files }
     }
 }
 
-impl LogSource for LogView {
+impl EntrySource for RootReader {
     fn roots(&self) -> Vec<String> {
         self.roots.names().map(str::to_owned).collect()
     }
@@ -245,7 +245,7 @@ impl LogSource for LogView {
         Some(self.roots.find(root).ok()?.filesystem())
     }
 
-    fn open(&self, root: &str, options: WalkOptions) -> Result<Box<dyn LogWalk>, LogsError> {
+    fn open(&self, root: &str, options: WalkOptions) -> Result<Box<dyn EntryWalk>, LogsError> {
         Ok(Box::new(self.roots.walk(root, options, &self.open_files)?))
     }
 
@@ -254,7 +254,7 @@ impl LogSource for LogView {
     }
 }
 
-impl LogWalk for Walk {
+impl EntryWalk for Walk {
     fn next(&mut self, most: usize) -> Result<Batch, LogsError> {
         Walk::next(self, most)
     }

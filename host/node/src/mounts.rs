@@ -126,13 +126,13 @@ impl Table {
 
 /// The files of a node as another task sees them.
 #[derive(Debug)]
-pub(crate) struct View {
+pub(crate) struct MountView {
     /// The directory of the task in a proc filesystem.
     task: PathBuf,
     root: OwnedFd,
 }
 
-impl View {
+impl MountView {
     /// Opens the view of the task that has this directory in a proc filesystem; none where it may not be looked at.
     pub(crate) fn of(task: PathBuf) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

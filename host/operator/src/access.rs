@@ -13,7 +13,7 @@ use crate::MANAGER;
 use crate::daemons::{self, Ask, MOST_ANSWER, Whereabouts};
 use crate::reach::Sentence;
 use crate::watch::{api, value};
-use crate::world::{Change, Key, Kind, World};
+use crate::world::{Mirror, ObjectChange, ObjectRef, WatchedKind};
 
 /// The number of objects of a page of a list.
 const PAGE: u32 = 500;
@@ -72,7 +72,7 @@ impl Access {
     /// When the API server refuses or does not answer.
     pub async fn list(&self, all_namespaces: bool) -> Result<Vec<Value>, AccessError> {
         let namespace = (!all_namespaces).then_some(self.namespace.as_str());
-        let listed = self.objects(Kind::NodeCleanup, namespace, &ListParams::default()).await;
+        let listed = self.objects(WatchedKind::NodeCleanup, namespace, &ListParams::default()).await;
         listed.map_err(|error| AccessError::new("NodeCleanups", &error))
     }
 
@@ -81,7 +81,7 @@ impl Access {
     /// # Errors
     /// When there is none, or the API server refuses or does not answer.
     pub async fn get(&self, name: &str) -> Result<Value, AccessError> {
-        let got = api::<DynamicObject>(&self.client, Kind::NodeCleanup, Some(&self.namespace)).get(name).await;
+        let got = api::<DynamicObject>(&self.client, WatchedKind::NodeCleanup, Some(&self.namespace)).get(name).await;
         got.map(|object| value(&object)).map_err(|error| AccessError::new(self.full(name), &error))
     }
 
@@ -91,7 +91,7 @@ impl Access {
     /// When there is none, or the API server refuses or does not answer.
     pub async fn change(&self, name: &str, fields: &Value) -> Result<(), AccessError> {
         let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let cleanups = api::<DynamicObject>(&self.client, Kind::NodeCleanup, Some(&self.namespace));
+        let cleanups = api::<DynamicObject>(&self.client, WatchedKind::NodeCleanup, Some(&self.namespace));
         let changed = cleanups.patch(name, &parameters, &Patch::Merge(fields)).await;
         changed.map(drop).map_err(|error| AccessError::new(self.full(name), &error))
     }
@@ -102,7 +102,7 @@ impl Access {
     /// # Errors
     /// When the API server refuses or does not answer.
     pub async fn reports(&self, cleanup: &Value) -> Result<Option<NodeReports>, AccessError> {
-        let key = Key::of(cleanup);
+        let key = ObjectRef::of(cleanup);
         let Some(run) = cleanup["status"]["lastRun"]["name"].as_str() else { return Ok(None) };
         let world = self.world(&key, cleanup).await?;
         let runs = world.runs(&key);
@@ -112,20 +112,20 @@ impl Access {
     }
 
     /// Collects everything that belongs to a NodeCleanup. Pods count by the uids of their owners, as for the operator.
-    async fn world(&self, key: &Key, cleanup: &Value) -> Result<World, AccessError> {
-        let mut world = World::default();
-        drop(world.take(Kind::NodeCleanup, Change::Is(cleanup.clone())));
+    async fn world(&self, key: &ObjectRef, cleanup: &Value) -> Result<Mirror, AccessError> {
+        let mut world = Mirror::default();
+        drop(world.take(WatchedKind::NodeCleanup, ObjectChange::Is(cleanup.clone())));
         let labelled = ListParams::default().labels(&format!("{NAME_LABEL}={}", key.name));
         for (kind, what, parameters) in [
-            (Kind::AdvancedCronJob, "AdvancedCronJobs", ListParams::default()),
-            (Kind::BroadcastJob, "BroadcastJobs", ListParams::default()),
-            (Kind::DaemonSet, "DaemonSets", labelled.clone()),
-            (Kind::Pod, "pods", labelled),
+            (WatchedKind::AdvancedCronJob, "AdvancedCronJobs", ListParams::default()),
+            (WatchedKind::BroadcastJob, "BroadcastJobs", ListParams::default()),
+            (WatchedKind::DaemonSet, "DaemonSets", labelled.clone()),
+            (WatchedKind::Pod, "pods", labelled),
         ] {
             match self.objects(kind, Some(&key.namespace), &parameters).await {
                 Ok(objects) => {
                     for object in objects {
-                        drop(world.take(kind, Change::Is(object)));
+                        drop(world.take(kind, ObjectChange::Is(object)));
                     }
                 }
                 Err(Error::Api(status)) if kind.is_kruise() && status.code == 404 => {}
@@ -139,7 +139,12 @@ impl Access {
         Ok(world)
     }
 
-    async fn objects(&self, kind: Kind, namespace: Option<&str>, parameters: &ListParams) -> Result<Vec<Value>, Error> {
+    async fn objects(
+        &self,
+        kind: WatchedKind,
+        namespace: Option<&str>,
+        parameters: &ListParams,
+    ) -> Result<Vec<Value>, Error> {
         let api = api::<DynamicObject>(&self.client, kind, namespace);
         let mut parameters = parameters.clone().limit(PAGE);
         let mut objects = Vec::new();

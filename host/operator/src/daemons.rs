@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, stream};
-use holystone_core::cluster::{DAEMON_PORT, NodeState, NodeWord, Told};
+use holystone_core::cluster::{DAEMON_PORT, NodeResult, NodeState, NodeSummary};
 use holystone_core::daemon::status::Status;
 
-use crate::world::{Daemon, Key};
+use crate::world::{DaemonPod, ObjectRef};
 
 /// A daemon to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,11 @@ pub const MOST_ANSWER: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks all of them; one that does not answer is one of those that are counted as silent.
-pub(crate) async fn ask(key: &Key, daemons: BTreeMap<String, Daemon>, ask: &Ask) -> BTreeMap<String, NodeState> {
+pub(crate) async fn ask(
+    key: &ObjectRef,
+    daemons: BTreeMap<String, DaemonPod>,
+    ask: &Ask,
+) -> BTreeMap<String, NodeState> {
     let name = key.to_string();
     let asked = stream::iter(daemons).map(|(pod, daemon)| {
         let (name, ask) = (name.clone(), Arc::clone(ask));
@@ -44,33 +48,33 @@ pub(crate) async fn ask(key: &Key, daemons: BTreeMap<String, Daemon>, ask: &Ask)
     asked.buffer_unordered(AT_A_TIME).collect().await
 }
 
-async fn one(name: &str, pod: &str, daemon: &Daemon, ask: &Ask) -> NodeState {
+async fn one(name: &str, pod: &str, daemon: &DaemonPod, ask: &Ask) -> NodeState {
     let state = |word| NodeState { node: daemon.node.clone(), times: None, word };
     let Some(address) = daemon.address.as_ref().and_then(|address| address.parse().ok()) else {
-        return state(NodeWord::Idle);
+        return state(NodeResult::Idle);
     };
     let whereabouts = Whereabouts { pod: pod.to_owned(), address: SocketAddr::new(address, DAEMON_PORT) };
     let answer = tokio::time::timeout(PATIENCE, ask(whereabouts)).await;
     let status = match answer {
         Ok(Ok(bytes)) if bytes.len() > MOST_ANSWER => {
             let message = format!("the daemon answers with more than {} KiB", MOST_ANSWER >> 10);
-            return state(NodeWord::Silent(message));
+            return state(NodeResult::Silent(message));
         }
         Ok(Ok(bytes)) => serde_json::from_slice::<Status>(&bytes),
-        Ok(Err(_)) | Err(_) => return state(NodeWord::Silent("the daemon does not answer".to_owned())),
+        Ok(Err(_)) | Err(_) => return state(NodeResult::Silent("the daemon does not answer".to_owned())),
     };
     let Ok(status) = status else {
-        return state(NodeWord::Silent("the daemon answers with what is no status".to_owned()));
+        return state(NodeResult::Silent("the daemon answers with what is no status".to_owned()));
     };
     let Some(charged) = status.node_cleanups.into_iter().find(|charged| charged.name == name) else {
-        return state(NodeWord::Idle);
+        return state(NodeResult::Idle);
     };
     match charged.runs.into_iter().next() {
         Some(run) => NodeState {
             times: Some((run.record.started_at, run.record.finished_at)),
-            ..state(NodeWord::Ended(Box::new(Told::of(run.record.brief))))
+            ..state(NodeResult::Ended(Box::new(NodeSummary::of(run.record.brief))))
         },
-        None if charged.state == "Running" => state(NodeWord::Active),
-        None => state(NodeWord::Idle),
+        None if charged.state == "Running" => state(NodeResult::Active),
+        None => state(NodeResult::Idle),
     }
 }

@@ -1,6 +1,6 @@
 //! What is done to the cluster.
 
-use holystone_core::cluster::{Action, EventNote};
+use holystone_core::cluster::{Action, ClusterEvent};
 use holystone_core::manifest::status::NodeCleanupStatus;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 use crate::MANAGER;
 use crate::reach::{Sentence, is_away};
 use crate::watch::{api, value};
-use crate::world::{Change, Key, Kind};
+use crate::world::{ObjectChange, ObjectRef, WatchedKind};
 
 /// The most that Kubernetes takes for the note of an event, in bytes.
 const NOTE: usize = 1024;
 
 /// Does things to the cluster.
-pub(crate) struct Hands {
+pub(crate) struct Applier {
     client: Client,
     recorder: Recorder,
 }
 
-impl Hands {
+impl Applier {
     pub(crate) fn new(client: Client, identity: &str) -> Self {
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity.to_owned()) };
         let recorder = Recorder::new(client.clone(), reporter);
@@ -30,13 +30,13 @@ impl Hands {
     }
 
     /// Carries out an action; what the object is afterwards, where that is known.
-    pub(crate) async fn act(&self, action: &Action) -> Result<Option<(Kind, Change)>, Error> {
+    pub(crate) async fn act(&self, action: &Action) -> Result<Option<(WatchedKind, ObjectChange)>, Error> {
         let object = action.object();
         let Some(kind) = kind_of(object) else {
             tracing::error!("an object of the kind {} is not known", object["kind"]);
             return Ok(None);
         };
-        let key = Key::of(object);
+        let key = ObjectRef::of(object);
         let api = api::<DynamicObject>(&self.client, kind, Some(&key.namespace));
         let changed = match action {
             Action::Create(object) => {
@@ -58,7 +58,7 @@ impl Hands {
             Action::Delete(object) => {
                 // Exactly this one, and whatever it made goes first: then nothing of it runs beside what comes next.
                 let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
-                let makes_something = kind != Kind::ConfigMap;
+                let makes_something = kind != WatchedKind::ConfigMap;
                 let policy =
                     if makes_something { PropagationPolicy::Foreground } else { PropagationPolicy::Background };
                 let parameters = DeleteParams {
@@ -73,17 +73,17 @@ impl Hands {
                 };
             }
         };
-        Ok(Some((kind, Change::Is(value(&changed)))))
+        Ok(Some((kind, ObjectChange::Is(value(&changed)))))
     }
 
     /// Writes a status; with a version, only if the NodeCleanup is still of that one.
     pub(crate) async fn write_status(
         &self,
-        key: &Key,
+        key: &ObjectRef,
         status: &NodeCleanupStatus,
         version: Option<&str>,
-    ) -> Result<Change, Error> {
-        let api = api(&self.client, Kind::NodeCleanup, Some(&key.namespace));
+    ) -> Result<ObjectChange, Error> {
+        let api = api(&self.client, WatchedKind::NodeCleanup, Some(&key.namespace));
         let mut object = json!({
             "apiVersion": "holystone.dev/v1alpha1",
             "kind": "NodeCleanup",
@@ -95,11 +95,11 @@ impl Hands {
         }
         let parameters = PatchParams::apply(MANAGER).force();
         let written: DynamicObject = api.patch_status(&key.name, &parameters, &Patch::Apply(object)).await?;
-        Ok(Change::Is(value(&written)))
+        Ok(ObjectChange::Is(value(&written)))
     }
 
     /// Tells people. That nobody could be told stops nothing.
-    pub(crate) async fn tell(&self, object: &Value, event: &EventNote) {
+    pub(crate) async fn tell(&self, object: &Value, event: &ClusterEvent) {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let reference = ObjectReference {
             api_version: text(&object["apiVersion"]),
@@ -140,9 +140,9 @@ fn dynamic(object: &Value) -> Result<DynamicObject, Error> {
     serde_json::from_value(object.clone()).map_err(Error::SerdeError)
 }
 
-fn kind_of(object: &Value) -> Option<Kind> {
+fn kind_of(object: &Value) -> Option<WatchedKind> {
     let name = object["kind"].as_str()?;
-    Kind::ALL.into_iter().find(|kind| format!("{kind:?}") == name)
+    WatchedKind::ALL.into_iter().find(|kind| format!("{kind:?}") == name)
 }
 
 fn cut(note: &str) -> String {

@@ -37,18 +37,18 @@ pub enum LeaseError {
 pub struct Lease {
     api: Api<Object>,
     identity: String,
-    seen: Option<Seen>,
+    seen: Option<SeenLease>,
 }
 
 /// A version of the Lease, and since when it has been there.
-struct Seen {
+struct SeenLease {
     version: Option<String>,
     since: Instant,
 }
 
 /// What to do about a Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum LeaseStep {
     /// It is ours, or nobody's: write it.
     Write,
     /// It is somebody else's: look again later.
@@ -118,12 +118,14 @@ impl Lease {
         let version = found.metadata.resource_version.clone();
         let is_news = self.seen.as_ref().is_none_or(|seen| seen.version != version);
         if is_news {
-            self.seen = Some(Seen { version, since: Instant::now() });
+            self.seen = Some(SeenLease { version, since: Instant::now() });
         }
         let unchanged_for = self.seen.as_ref().map_or(Duration::ZERO, |seen| seen.since.elapsed());
         match step(holder(&found), &self.identity, unchanged_for) {
-            Step::Wait => Ok(false),
-            Step::Write => settled(self.api.replace(NAME, &PostParams::default(), &self.wanted(Some(&found))).await),
+            LeaseStep::Wait => Ok(false),
+            LeaseStep::Write => {
+                settled(self.api.replace(NAME, &PostParams::default(), &self.wanted(Some(&found))).await)
+            }
         }
     }
 
@@ -154,10 +156,10 @@ fn holder(lease: &Object) -> Option<&String> {
     lease.spec.as_ref()?.holder_identity.as_ref().filter(|holder| !holder.is_empty())
 }
 
-fn step(holder: Option<&String>, identity: &str, unchanged_for: Duration) -> Step {
+fn step(holder: Option<&String>, identity: &str, unchanged_for: Duration) -> LeaseStep {
     match holder {
-        Some(holder) if holder != identity && unchanged_for < DURATION => Step::Wait,
-        _ => Step::Write,
+        Some(holder) if holder != identity && unchanged_for < DURATION => LeaseStep::Wait,
+        _ => LeaseStep::Write,
     }
 }
 
@@ -177,9 +179,9 @@ mod tests {
     #[test]
     fn a_lease_is_taken_when_it_is_ours_nobodys_or_up() {
         let (me, other) = ("me".to_owned(), "other".to_owned());
-        assert_eq!(step(None, "me", Duration::ZERO), Step::Write);
-        assert_eq!(step(Some(&me), "me", Duration::ZERO), Step::Write);
-        assert_eq!(step(Some(&other), "me", DURATION / 2), Step::Wait);
-        assert_eq!(step(Some(&other), "me", DURATION), Step::Write);
+        assert_eq!(step(None, "me", Duration::ZERO), LeaseStep::Write);
+        assert_eq!(step(Some(&me), "me", Duration::ZERO), LeaseStep::Write);
+        assert_eq!(step(Some(&other), "me", DURATION / 2), LeaseStep::Wait);
+        assert_eq!(step(Some(&other), "me", DURATION), LeaseStep::Write);
     }
 }

@@ -43,7 +43,7 @@ pub use health::{OperatorHealth, Watcher};
 pub use kube::Client;
 pub use lease::{Lease, LeaseError};
 pub use operator::{Operator, OperatorError};
-pub use settings::{Check, Settings};
+pub use settings::{Settings, SpecCheck};
 
 /// What this is called where Kubernetes asks who wrote something.
 pub const MANAGER: &str = "holystone";

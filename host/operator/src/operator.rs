@@ -19,8 +19,8 @@ use crate::health::{Shared, Watcher, lock};
 use crate::reach::Sentence;
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
-use crate::watch::{News, watch, watch_kruise};
-use crate::world::{Daemon, Key, Kind};
+use crate::watch::{WatchEvent, watch, watch_kruise};
+use crate::world::{DaemonPod, ObjectRef, WatchedKind};
 
 /// How many news may wait; watches wait when there are more.
 const CHANNEL: usize = 256;
@@ -62,24 +62,24 @@ pub struct Operator {
 }
 
 /// The answers of the daemons of one NodeCleanup, by node.
-type Answers = (Key, BTreeMap<String, NodeState>);
+type DaemonAnswers = (ObjectRef, BTreeMap<String, NodeState>);
 
 /// The rounds of questions to daemons.
 struct Rounds {
     ask: Ask,
-    answers: mpsc::Sender<Answers>,
+    answers: mpsc::Sender<DaemonAnswers>,
     /// The round under way.
     asking: JoinSet<()>,
     next: Instant,
 }
 
 impl Rounds {
-    fn new(ask: Ask, answers: mpsc::Sender<Answers>) -> Self {
+    fn new(ask: Ask, answers: mpsc::Sender<DaemonAnswers>) -> Self {
         Self { ask, answers, asking: JoinSet::new(), next: Instant::now() + ASK_EVERY.0 }
     }
 
     /// Begins a round, unless the one before is under way.
-    fn begin(&mut self, daemons: BTreeMap<Key, BTreeMap<String, Daemon>>) {
+    fn begin(&mut self, daemons: BTreeMap<ObjectRef, BTreeMap<String, DaemonPod>>) {
         while self.asking.try_join_next().is_some() {}
         let number = u32::try_from(daemons.values().map(BTreeMap::len).sum::<usize>());
         self.next = Instant::now() + ASK_EVERY.0 + ASK_EVERY.1 * number.unwrap_or(u32::MAX);
@@ -90,7 +90,11 @@ impl Rounds {
 }
 
 /// Asks all daemons, of one NodeCleanup after the other.
-async fn ask(daemons: BTreeMap<Key, BTreeMap<String, Daemon>>, ask: Ask, answers: mpsc::Sender<Answers>) {
+async fn ask(
+    daemons: BTreeMap<ObjectRef, BTreeMap<String, DaemonPod>>,
+    ask: Ask,
+    answers: mpsc::Sender<DaemonAnswers>,
+) {
     for (key, pods) in daemons {
         let states = daemons::ask(&key, pods, &ask).await;
         // The receiver is gone when the operator ends.
@@ -102,14 +106,14 @@ async fn ask(daemons: BTreeMap<Key, BTreeMap<String, Daemon>>, ask: Ask, answers
 struct Watches {
     client: Client,
     namespace: Option<String>,
-    news: mpsc::Sender<News>,
+    news: mpsc::Sender<WatchEvent>,
     tasks: JoinSet<()>,
     has_kruise: bool,
 }
 
 impl Watches {
     /// Begins to watch everything but OpenKruise's objects, and whether OpenKruise is there.
-    fn begin(client: Client, namespace: Option<String>, news: mpsc::Sender<News>) -> Self {
+    fn begin(client: Client, namespace: Option<String>, news: mpsc::Sender<WatchEvent>) -> Self {
         let mut tasks = JoinSet::new();
         tasks.spawn(watch_kruise(client.clone(), news.clone()));
         let mut watches = Self { client, namespace, news, tasks, has_kruise: false };
@@ -120,12 +124,12 @@ impl Watches {
     /// Watches OpenKruise's objects, from now on.
     fn watch_kruise_objects(&mut self) {
         if !std::mem::replace(&mut self.has_kruise, true) {
-            self.watch(Kind::is_kruise);
+            self.watch(WatchedKind::is_kruise);
         }
     }
 
-    fn watch(&mut self, is_wanted: fn(Kind) -> bool) {
-        for kind in Kind::ALL.into_iter().filter(|kind| is_wanted(*kind)) {
+    fn watch(&mut self, is_wanted: fn(WatchedKind) -> bool) {
+        for kind in WatchedKind::ALL.into_iter().filter(|kind| is_wanted(*kind)) {
             self.tasks.spawn(watch(self.client.clone(), kind, self.namespace.clone(), self.news.clone()));
         }
     }
@@ -154,8 +158,8 @@ impl Operator {
             let wake = reconciler.due().unwrap_or(rounds.next).min(rounds.next);
             tokio::select! {
                 Some(news) = news.recv() => match news {
-                    News::Change(kind, change) => reconciler.change(kind, change),
-                    News::Kruise(is_there) => {
+                    WatchEvent::ObjectChange(kind, change) => reconciler.change(kind, change),
+                    WatchEvent::Kruise(is_there) => {
                         if is_there {
                             watches.watch_kruise_objects();
                         }

@@ -7,7 +7,7 @@ use holystone_core::manifest::Problem;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::world::Key;
+use crate::world::ObjectRef;
 
 /// The delay after a change before acting on it: changes come in swarms.
 pub(crate) const SETTLE: Duration = Duration::from_millis(200);
@@ -19,16 +19,16 @@ const CALM: Duration = Duration::from_mins(10);
 /// The NodeCleanups to look at, with the time of each.
 #[derive(Default)]
 pub(crate) struct WorkQueue {
-    pub(crate) due: BTreeMap<Key, Instant>,
-    pub(crate) failures: BTreeMap<Key, u32>,
+    pub(crate) due: BTreeMap<ObjectRef, Instant>,
+    pub(crate) failures: BTreeMap<ObjectRef, u32>,
     /// Recent actions.
-    acts: BTreeMap<Key, Acts>,
+    acts: BTreeMap<ObjectRef, Acts>,
     /// NodeCleanups that other operators look after, and their names.
-    pub(crate) others: BTreeMap<Key, String>,
+    pub(crate) others: BTreeMap<ObjectRef, String>,
     /// When events were last asked for.
-    pub(crate) inquired: BTreeMap<Key, Instant>,
+    pub(crate) inquired: BTreeMap<ObjectRef, Instant>,
     /// The problems of each spec when it was checked last.
-    pub(crate) checked: BTreeMap<Key, (Value, Vec<Problem>)>,
+    pub(crate) checked: BTreeMap<ObjectRef, (Value, Vec<Problem>)>,
 }
 
 /// The actions for one spec, with the number of times of each. A writer that undoes them may wait in between, as
@@ -51,17 +51,17 @@ impl Acts {
 
 impl WorkQueue {
     /// Adds a NodeCleanup, to look at it at this time at the latest.
-    pub(crate) fn by(&mut self, key: Key, time: Instant) {
+    pub(crate) fn by(&mut self, key: ObjectRef, time: Instant) {
         self.due.entry(key).and_modify(|due| *due = (*due).min(time)).or_insert(time);
     }
 
     /// Returns the one to look at first, and when.
-    pub(crate) fn first(&self) -> Option<(&Key, Instant)> {
+    pub(crate) fn first(&self) -> Option<(&ObjectRef, Instant)> {
         self.due.iter().min_by_key(|(_, time)| **time).map(|(key, time)| (key, *time))
     }
 
     /// Counts a failure, and returns the wait before the retry.
-    pub(crate) fn failed(&mut self, key: &Key) -> Duration {
+    pub(crate) fn failed(&mut self, key: &ObjectRef) -> Duration {
         let failures = self.failures.entry(key.clone()).or_default();
         let wait = doubled(BACK_OFF.0, *failures);
         *failures += 1;
@@ -69,7 +69,7 @@ impl WorkQueue {
     }
 
     /// Counts actions. Returns the wait before another look at what they changed, if there were any.
-    pub(crate) fn acted(&mut self, key: &Key, generation: &Value, done: Vec<String>) -> Option<Duration> {
+    pub(crate) fn acted(&mut self, key: &ObjectRef, generation: &Value, done: Vec<String>) -> Option<Duration> {
         if done.is_empty() {
             return None;
         }
@@ -85,19 +85,19 @@ impl WorkQueue {
     }
 
     /// Returns the largest number of recent repetitions of one action.
-    pub(crate) fn acts(&self, key: &Key) -> u32 {
+    pub(crate) fn acts(&self, key: &ObjectRef) -> u32 {
         let acts = self.acts.get(key).filter(|acts| !acts.is_over());
         acts.and_then(|acts| acts.times.values().max().copied()).unwrap_or_default()
     }
 
     /// Returns the delay after a change: the longer, the more often the same had to be done, because then another
     /// writer undoes it.
-    pub(crate) fn settle(&self, key: &Key, time: Duration) -> Duration {
+    pub(crate) fn settle(&self, key: &ObjectRef, time: Duration) -> Duration {
         doubled(time, self.acts(key).saturating_sub(1))
     }
 
     /// Forgets everything about a NodeCleanup that is gone.
-    pub(crate) fn forget(&mut self, key: &Key) {
+    pub(crate) fn forget(&mut self, key: &ObjectRef) {
         self.failures.remove(key);
         self.acts.remove(key);
         self.checked.remove(key);

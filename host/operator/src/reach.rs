@@ -23,17 +23,17 @@ const GATEWAY: [StatusCode; 3] =
 
 /// Looks at each answer on its way.
 #[derive(Clone)]
-pub(crate) struct ReachLayer(Arc<Reach>);
+pub(crate) struct ReachLayer(Arc<Reachability>);
 
 /// The API server, as its answers show it.
-struct Reach {
+struct Reachability {
     address: String,
     away_since: Mutex<Option<Instant>>,
 }
 
 /// What has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Change {
+enum Transition {
     /// The API server has stopped answering.
     Away(String),
     /// The API server answers again, after this time.
@@ -43,18 +43,18 @@ enum Change {
 impl ReachLayer {
     /// Looks at what the API server at this address answers.
     pub(crate) fn new(address: String) -> Self {
-        Self(Arc::new(Reach { address, away_since: Mutex::new(None) }))
+        Self(Arc::new(Reachability { address, away_since: Mutex::new(None) }))
     }
 }
 
-impl Reach {
+impl Reachability {
     /// Takes in an answer, or why there is none, and says what has changed by it.
     fn hear(&self, answer: Result<(), String>) {
         match self.change(answer) {
-            Some(Change::Away(cause)) => {
+            Some(Transition::Away(cause)) => {
                 tracing::warn!("the API server {} does not answer: {cause}; retrying until it does", self.address);
             }
-            Some(Change::Back(after)) => {
+            Some(Transition::Back(after)) => {
                 // As loud as the other line, which would otherwise stand alone in a log of warnings.
                 tracing::warn!("the API server {} answers again, after {} seconds", self.address, after.as_secs());
             }
@@ -62,17 +62,17 @@ impl Reach {
         }
     }
 
-    fn change(&self, answer: Result<(), String>) -> Option<Change> {
+    fn change(&self, answer: Result<(), String>) -> Option<Transition> {
         let mut away_since = self.away_since.lock().unwrap_or_else(PoisonError::into_inner);
         match (answer, *away_since) {
             (Ok(()), None) | (Err(_), Some(_)) => None,
             (Ok(()), Some(since)) => {
                 *away_since = None;
-                Some(Change::Back(since.elapsed()))
+                Some(Transition::Back(since.elapsed()))
             }
             (Err(cause), None) => {
                 *away_since = Some(Instant::now());
-                Some(Change::Away(cause))
+                Some(Transition::Away(cause))
             }
         }
     }
@@ -89,7 +89,7 @@ impl<S> Layer<S> for ReachLayer {
 /// A client of which each answer is looked at.
 pub(crate) struct ReachService<S> {
     inner: S,
-    reach: Arc<Reach>,
+    reach: Arc<Reachability>,
 }
 
 impl<S, R, B> Service<R> for ReachService<S>
@@ -223,14 +223,14 @@ mod tests {
         let ReachLayer(reach) = ReachLayer::new("https://api:6443/".to_owned());
         let away = || Err("Connection refused (os error 111)".to_owned());
         assert_eq!(reach.change(Ok(())), None);
-        assert_eq!(reach.change(away()), Some(Change::Away("Connection refused (os error 111)".to_owned())));
+        assert_eq!(reach.change(away()), Some(Transition::Away("Connection refused (os error 111)".to_owned())));
         for _ in 0..100 {
             assert_eq!(reach.change(away()), None);
         }
         assert_eq!(reach.change(Err("another cause".to_owned())), None);
-        assert!(matches!(reach.change(Ok(())), Some(Change::Back(_))));
+        assert!(matches!(reach.change(Ok(())), Some(Transition::Back(_))));
         assert_eq!(reach.change(Ok(())), None);
-        assert!(matches!(reach.change(away()), Some(Change::Away(_))));
+        assert!(matches!(reach.change(away()), Some(Transition::Away(_))));
     }
 
     #[tokio::test]

@@ -16,12 +16,12 @@ use tokio::time::Instant;
 
 use crate::claims::Claims;
 use crate::events;
-use crate::hands::Hands;
+use crate::hands::Applier;
 use crate::health::{Shared, lock};
 use crate::queue::{SETTLE, WorkQueue};
 use crate::reach::{Sentence, is_away};
 use crate::settings::Settings;
-use crate::world::{Change, Daemon, Key, Kind, World};
+use crate::world::{DaemonPod, Mirror, ObjectChange, ObjectRef, WatchedKind};
 
 /// The delay after a change that only says how far a run has got: a run on thousands of nodes changes thousands
 /// of pods and the counts of its job as often, and its status is written at most this often.
@@ -38,20 +38,20 @@ pub(crate) struct Reconciler {
     client: Client,
     settings: Settings,
     shared: Arc<Mutex<Shared>>,
-    world: World,
+    world: Mirror,
     queue: WorkQueue,
     claims: Claims,
-    hands: Hands,
+    hands: Applier,
 }
 
 impl Reconciler {
     /// Makes one that knows nothing yet.
     pub(crate) fn new(client: Client, settings: Settings, shared: Arc<Mutex<Shared>>) -> Self {
         Self {
-            world: World::default(),
+            world: Mirror::default(),
             queue: WorkQueue::default(),
             claims: Claims::new(client.clone(), &settings.installation),
-            hands: Hands::new(client.clone(), &settings.identity),
+            hands: Applier::new(client.clone(), &settings.identity),
             client,
             settings,
             shared,
@@ -64,10 +64,10 @@ impl Reconciler {
     }
 
     /// Takes in a change of an object. Changes come in swarms, so what they concern is looked at a little later.
-    pub(crate) fn change(&mut self, kind: Kind, change: Change) {
+    pub(crate) fn change(&mut self, kind: WatchedKind, change: ObjectChange) {
         let time = if self.world.is_progress(kind, &change) { SETTLE_PROGRESS } else { SETTLE };
         for key in self.world.take(kind, change) {
-            let settle = if kind == Kind::NodeCleanup { time } else { self.queue.settle(&key, time) };
+            let settle = if kind == WatchedKind::NodeCleanup { time } else { self.queue.settle(&key, time) };
             self.queue.by(key, Instant::now() + settle);
         }
     }
@@ -75,7 +75,7 @@ impl Reconciler {
     /// Takes in whether OpenKruise is there. If that is new, every NodeCleanup is looked at.
     pub(crate) fn kruise(&mut self, is_there: bool) {
         if self.world.kruise(is_there) {
-            let all: Vec<Key> = self.world.node_cleanups().map(|(key, _)| key.clone()).collect();
+            let all: Vec<ObjectRef> = self.world.node_cleanups().map(|(key, _)| key.clone()).collect();
             for key in all {
                 self.queue.by(key, Instant::now() + SETTLE);
             }
@@ -88,12 +88,12 @@ impl Reconciler {
     }
 
     /// Returns the daemons of all NodeCleanups.
-    pub(crate) fn daemons(&self) -> BTreeMap<Key, BTreeMap<String, Daemon>> {
+    pub(crate) fn daemons(&self) -> BTreeMap<ObjectRef, BTreeMap<String, DaemonPod>> {
         self.world.daemons()
     }
 
     /// Takes in the answers of daemons.
-    pub(crate) fn answers(&mut self, key: Key, answers: &BTreeMap<String, NodeState>) {
+    pub(crate) fn answers(&mut self, key: ObjectRef, answers: &BTreeMap<String, NodeState>) {
         self.world.hear(&key, answers);
         self.queue.by(key, Instant::now());
     }
@@ -109,7 +109,7 @@ impl Reconciler {
     }
 
     /// Returns whether no other operator looks after a NodeCleanup. Reports another one once, and asks again later.
-    async fn is_ours(&mut self, key: &Key) -> bool {
+    async fn is_ours(&mut self, key: &ObjectRef) -> bool {
         let Some(object) = self.world.node_cleanup(key) else { return true };
         let Some(claimant) = object["status"]["operator"].as_str() else { return true };
         if !self.claims.is_taken(claimant).await {
@@ -126,7 +126,7 @@ impl Reconciler {
     }
 
     /// Looks at a NodeCleanup, does what is to be done, and puts it back into the queue where it has to be looked at again.
-    async fn look_at(&mut self, key: &Key) {
+    async fn look_at(&mut self, key: &ObjectRef) {
         let acts = self.queue.acts(key);
         self.inquire(key).await;
         let problems = self.checked(key).await;
@@ -156,7 +156,7 @@ impl Reconciler {
         }
     }
 
-    fn succeeded(&mut self, key: &Key, generation: &Value, done: Vec<String>, again: Option<SignedDuration>) {
+    fn succeeded(&mut self, key: &ObjectRef, generation: &Value, done: Vec<String>, again: Option<SignedDuration>) {
         lock(&self.shared).health.done += 1;
         self.queue.failures.remove(key);
         let again = again.map(|again| again.max(SignedDuration::ZERO).unsigned_abs());
@@ -166,7 +166,7 @@ impl Reconciler {
         }
     }
 
-    fn failed(&mut self, key: &Key, why: &str, is_away: bool) {
+    fn failed(&mut self, key: &ObjectRef, why: &str, is_away: bool) {
         lock(&self.shared).health.failed += 1;
         let wait = self.queue.failed(key);
         if is_away {
@@ -178,7 +178,7 @@ impl Reconciler {
     }
 
     /// Asks for events about what does not say itself what is wrong, now and then.
-    async fn inquire(&mut self, key: &Key) {
+    async fn inquire(&mut self, key: &ObjectRef) {
         let questions = self.world.questions(key, Timestamp::now());
         let is_early = self.queue.inquired.get(key).is_some_and(|asked| asked.elapsed() < ASK_EVENTS);
         if questions.is_empty() || is_early {
@@ -196,7 +196,7 @@ impl Reconciler {
     }
 
     /// Checks a spec when it has changed. One that cannot be checked in time counts as fine: its pods check it as well.
-    async fn checked(&mut self, key: &Key) -> Vec<Problem> {
+    async fn checked(&mut self, key: &ObjectRef) -> Vec<Problem> {
         let Some(object) = self.world.node_cleanup(key) else { return Vec::new() };
         let spec = object["spec"].clone();
         if let Some((known, problems)) = self.queue.checked.get(key)
@@ -216,7 +216,7 @@ impl Reconciler {
     /// the rest again. `status` becomes the one that is true of what could be done.
     async fn carry_out(
         &mut self,
-        key: &Key,
+        key: &ObjectRef,
         object: &Value,
         decided: Decided,
         status: &mut NodeCleanupStatus,
@@ -224,7 +224,7 @@ impl Reconciler {
         let mut failure = None;
         for action in &decided.actions {
             match self.hands.act(action).await {
-                Ok(Some((kind, change))) => drop::<BTreeSet<Key>>(self.world.take(kind, change)),
+                Ok(Some((kind, change))) => drop::<BTreeSet<ObjectRef>>(self.world.take(kind, change)),
                 Ok(None) => {}
                 // Another writer was quicker, as the watch will show.
                 Err(Error::Api(status)) if status.reason == "Conflict" => return Err(Error::Api(status)),
@@ -245,7 +245,7 @@ impl Reconciler {
             let is_claim = object["status"]["operator"].as_str() != status.operator.as_deref();
             let version = object["metadata"]["resourceVersion"].as_str().filter(|_| is_claim);
             let change = self.hands.write_status(key, status, version).await?;
-            self.world.take(Kind::NodeCleanup, change);
+            self.world.take(WatchedKind::NodeCleanup, change);
         }
         if let Some(complaint) = &complaint {
             self.hands.tell(object, complaint).await;

@@ -25,8 +25,8 @@ pub struct Settings {
     /// The function that asks daemons.
     pub ask: Ask,
     /// The function that checks what a NodeCleanup says of plugins and log roots.
-    pub check: Check,
+    pub check: SpecCheck,
 }
 
 /// Finds what is wrong with a NodeCleanup beyond its text, which the operator, that knows no plugins, cannot.
-pub type Check = Arc<dyn Fn(Value) -> Pin<Box<dyn Future<Output = Vec<Problem>> + Send>> + Send + Sync>;
+pub type SpecCheck = Arc<dyn Fn(Value) -> Pin<Box<dyn Future<Output = Vec<Problem>> + Send>> + Send + Sync>;

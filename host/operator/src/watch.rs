@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::Sender;
 
 use crate::reach::{Sentence, Trouble, interruption, is_away};
-use crate::world::{Change, Kind};
+use crate::world::{ObjectChange, WatchedKind};
 
 /// How many objects are asked for at a time: few enough that a list of five thousand pods does not count.
 const PAGE: u32 = 100;
@@ -27,29 +27,29 @@ const PAGE: u32 = 100;
 const ASK_AGAIN: Duration = Duration::from_secs(15);
 
 /// News of the cluster.
-pub(crate) enum News {
+pub(crate) enum WatchEvent {
     /// Of one kind of objects.
-    Change(Kind, Change),
+    ObjectChange(WatchedKind, ObjectChange),
     /// Whether OpenKruise is installed.
     Kruise(bool),
 }
 
 /// How the API server calls a kind.
-pub(crate) fn resource(kind: Kind) -> ApiResource {
+pub(crate) fn resource(kind: WatchedKind) -> ApiResource {
     let (api_version, name, plural) = match kind {
-        Kind::NodeCleanup => ("holystone.dev/v1alpha1", "NodeCleanup", "nodecleanups"),
-        Kind::ConfigMap => ("v1", "ConfigMap", "configmaps"),
-        Kind::AdvancedCronJob => (KRUISE_API, "AdvancedCronJob", "advancedcronjobs"),
-        Kind::BroadcastJob => (KRUISE_API, "BroadcastJob", "broadcastjobs"),
-        Kind::DaemonSet => ("apps/v1", "DaemonSet", "daemonsets"),
-        Kind::Pod => ("v1", "Pod", "pods"),
+        WatchedKind::NodeCleanup => ("holystone.dev/v1alpha1", "NodeCleanup", "nodecleanups"),
+        WatchedKind::ConfigMap => ("v1", "ConfigMap", "configmaps"),
+        WatchedKind::AdvancedCronJob => (KRUISE_API, "AdvancedCronJob", "advancedcronjobs"),
+        WatchedKind::BroadcastJob => (KRUISE_API, "BroadcastJob", "broadcastjobs"),
+        WatchedKind::DaemonSet => ("apps/v1", "DaemonSet", "daemonsets"),
+        WatchedKind::Pod => ("v1", "Pod", "pods"),
     };
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, name), plural)
 }
 
 /// The objects of a kind, in one namespace or in all.
-pub(crate) fn api<K>(client: &Client, kind: Kind, namespace: Option<&str>) -> Api<K>
+pub(crate) fn api<K>(client: &Client, kind: WatchedKind, namespace: Option<&str>) -> Api<K>
 where
     K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
 {
@@ -60,22 +60,30 @@ where
 }
 
 /// Watches a kind until nobody listens any more.
-pub(crate) async fn watch(client: Client, kind: Kind, namespace: Option<String>, news: Sender<News>) {
+pub(crate) async fn watch(client: Client, kind: WatchedKind, namespace: Option<String>, news: Sender<WatchEvent>) {
     let config = watcher::Config::default().page_size(PAGE);
     let config = match kind {
-        Kind::ConfigMap => config.labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)),
-        Kind::Pod => config.labels(NAME_LABEL),
+        WatchedKind::ConfigMap => config.labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)),
+        WatchedKind::Pod => config.labels(NAME_LABEL),
         // An object of the same name that belongs to another owner has to be seen.
-        Kind::NodeCleanup | Kind::AdvancedCronJob | Kind::BroadcastJob | Kind::DaemonSet => config,
+        WatchedKind::NodeCleanup
+        | WatchedKind::AdvancedCronJob
+        | WatchedKind::BroadcastJob
+        | WatchedKind::DaemonSet => config,
     };
     match kind {
-        Kind::Pod => follow::<SeenPod>(&client, kind, namespace.as_deref(), config, news).await,
+        WatchedKind::Pod => follow::<SeenPod>(&client, kind, namespace.as_deref(), config, news).await,
         _ => follow::<DynamicObject>(&client, kind, namespace.as_deref(), config, news).await,
     }
 }
 
-async fn follow<K>(client: &Client, kind: Kind, namespace: Option<&str>, config: watcher::Config, news: Sender<News>)
-where
+async fn follow<K>(
+    client: &Client,
+    kind: WatchedKind,
+    namespace: Option<&str>,
+    config: watcher::Config,
+    news: Sender<WatchEvent>,
+) where
     K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>
         + Clone
         + Debug
@@ -99,10 +107,10 @@ where
             tracing::warn!("{kind:?}s can be watched again");
         }
         let change = match event {
-            Ok(Event::Init) => Change::Begin,
-            Ok(Event::InitApply(object) | Event::Apply(object)) => Change::Is(typed(&object)),
-            Ok(Event::Delete(object)) => Change::Gone(typed(&object)),
-            Ok(Event::InitDone) => Change::Complete,
+            Ok(Event::Init) => ObjectChange::Begin,
+            Ok(Event::InitApply(object) | Event::Apply(object)) => ObjectChange::Is(typed(&object)),
+            Ok(Event::Delete(object)) => ObjectChange::Gone(typed(&object)),
+            Ok(Event::InitDone) => ObjectChange::Complete,
             Err(error) => {
                 if let Some(why) = interruption(&error).filter(|why| trouble.is_news(why)) {
                     tracing::warn!("{kind:?}s cannot be watched: {why}");
@@ -110,7 +118,7 @@ where
                 continue;
             }
         };
-        if news.send(News::Change(kind, change)).await.is_err() {
+        if news.send(WatchEvent::ObjectChange(kind, change)).await.is_err() {
             return;
         }
     }
@@ -122,13 +130,13 @@ fn is_progress<K>(event: &Event<K>) -> bool {
 }
 
 /// Asks again and again whether OpenKruise is there.
-pub(crate) async fn watch_kruise(client: Client, news: Sender<News>) {
+pub(crate) async fn watch_kruise(client: Client, news: Sender<WatchEvent>) {
     let mut trouble = Trouble::default();
     loop {
         match has_kruise(&client).await {
             Ok(is_there) => {
                 trouble.is_over();
-                if news.send(News::Kruise(is_there)).await.is_err() {
+                if news.send(WatchEvent::Kruise(is_there)).await.is_err() {
                     return;
                 }
             }

@@ -9,7 +9,7 @@ mod questions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holystone_core::cluster::{Held, NodeState, NodeWord, Observed, Site, manifest_of, object_name};
+use holystone_core::cluster::{Held, NodeResult, NodeState, Observed, Site, manifest_of, object_name};
 use holystone_core::text::shown;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -25,14 +25,14 @@ const MOST_WAITING: usize = 10_000;
 
 /// A namespace and a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
+pub struct ObjectRef {
     /// The namespace.
     pub namespace: String,
     /// The name.
     pub name: String,
 }
 
-impl Key {
+impl ObjectRef {
     /// That of an object.
     pub fn of(object: &Value) -> Self {
         let part = |name: &str| object["metadata"][name].as_str().unwrap_or_default().to_owned();
@@ -44,7 +44,7 @@ impl Key {
     }
 }
 
-impl std::fmt::Display for Key {
+impl std::fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
@@ -52,7 +52,7 @@ impl std::fmt::Display for Key {
 
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum WatchedKind {
     /// What is wanted.
     NodeCleanup,
     /// The manifests as pods read them.
@@ -67,7 +67,7 @@ pub enum Kind {
     Pod,
 }
 
-impl Kind {
+impl WatchedKind {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::NodeCleanup, Self::ConfigMap, Self::AdvancedCronJob, Self::BroadcastJob, Self::DaemonSet, Self::Pod];
@@ -80,7 +80,7 @@ impl Kind {
 
 /// What a watch tells.
 #[derive(Clone, Debug)]
-pub enum Change {
+pub enum ObjectChange {
     /// All objects follow, each as an `Is`.
     Begin,
     /// There is this object, like this.
@@ -93,7 +93,7 @@ pub enum Change {
 
 /// A pod of a DaemonSet, which can be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Daemon {
+pub struct DaemonPod {
     /// Name of its node.
     pub node: String,
     /// Its address; absent as long as it has none.
@@ -102,7 +102,7 @@ pub struct Daemon {
 
 /// A pod, as far as it is kept.
 #[derive(Debug)]
-struct Pod {
+struct ObservedPod {
     created: Option<Timestamp>,
     uid: Box<str>,
     /// The result of the pod; of a daemon, its last answer.
@@ -115,18 +115,18 @@ struct Pod {
     address: Option<String>,
 }
 
-impl Pod {
+impl ObservedPod {
     /// A pod as it is seen; what is known of it already is `known`.
     fn of(pod: &Value, owner: &Owner, known: Option<Self>) -> Self {
         let node = node_of(pod);
-        let waiting = |held| NodeState { node: node.to_owned(), times: None, word: NodeWord::Waiting(held) };
+        let waiting = |held| NodeState { node: node.to_owned(), times: None, word: NodeResult::Waiting(held) };
         let held = Held::of(pod, !owner.is_run()).map(|held| Box::new(waiting(held)));
         let (said, explained) = known.map_or((None, None), |known| (Some(known.state), known.explained));
         let state = if owner.is_run() {
             state_of(pod)
         } else {
             let said = said.filter(|state| state.node == node);
-            said.unwrap_or_else(|| NodeState { node: node.to_owned(), times: None, word: NodeWord::Idle })
+            said.unwrap_or_else(|| NodeState { node: node.to_owned(), times: None, word: NodeResult::Idle })
         };
         let created = pod["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse().ok());
         let address = pod["status"]["podIP"].as_str().map(str::to_owned);
@@ -145,10 +145,10 @@ impl Pod {
 #[derive(Debug)]
 struct Pods {
     /// The NodeCleanup that they belong to, once the owner references lead to one.
-    cleanup: Option<Key>,
+    cleanup: Option<ObjectRef>,
     /// When the first of them was seen, counted in pods.
     seen: u64,
-    by_name: BTreeMap<String, Pod>,
+    by_name: BTreeMap<String, ObservedPod>,
 }
 
 impl Pods {
@@ -159,7 +159,7 @@ impl Pods {
 
     /// Returns the states of the nodes; of several pods on one, that of the latest.
     fn states(&self) -> Vec<&NodeState> {
-        let mut latest: BTreeMap<&str, (&Pod, &str)> = BTreeMap::new();
+        let mut latest: BTreeMap<&str, (&ObservedPod, &str)> = BTreeMap::new();
         let mut unbound = Vec::new();
         for (name, pod) in &self.by_name {
             if pod.state.node.is_empty() {
@@ -178,28 +178,28 @@ impl Pods {
 /// The owner that a pod names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Owner {
-    kind: Kind,
-    key: Key,
+    kind: WatchedKind,
+    key: ObjectRef,
     uid: String,
 }
 
 impl Owner {
     /// An object as its pods name it.
-    fn itself(kind: Kind, object: &Value) -> Self {
-        Self { kind, key: Key::of(object), uid: uid(object).to_owned() }
+    fn itself(kind: WatchedKind, object: &Value) -> Self {
+        Self { kind, key: ObjectRef::of(object), uid: uid(object).to_owned() }
     }
 
     /// Returns whether the owner is a run, and not a set of daemons.
     fn is_run(&self) -> bool {
-        self.kind == Kind::BroadcastJob
+        self.kind == WatchedKind::BroadcastJob
     }
 
     /// The first of these kinds that an object names.
-    fn of(object: &Value, kinds: &[Kind]) -> Option<Self> {
+    fn of(object: &Value, kinds: &[WatchedKind]) -> Option<Self> {
         let owners = object["metadata"]["ownerReferences"].as_array()?;
         owners.iter().find_map(|owner| {
             let kind = *kinds.iter().find(|kind| owner["kind"] == format!("{kind:?}"))?;
-            let key = Key::of(object).beside(owner["name"].as_str()?);
+            let key = ObjectRef::of(object).beside(owner["name"].as_str()?);
             Some(Self { kind, key, uid: owner["uid"].as_str()?.to_owned() })
         })
     }
@@ -207,8 +207,8 @@ impl Owner {
 
 /// What is known.
 #[derive(Debug, Default)]
-pub struct World {
-    objects: BTreeMap<Kind, BTreeMap<Key, Value>>,
+pub struct Mirror {
+    objects: BTreeMap<WatchedKind, BTreeMap<ObjectRef, Value>>,
     /// By the BroadcastJob or DaemonSet that they name, whether or not there is one.
     pods: BTreeMap<Owner, Pods>,
     /// Why pods are not made, by the BroadcastJob or DaemonSet.
@@ -216,38 +216,40 @@ pub struct World {
     /// The number of pods that were seen.
     seen: u64,
     /// What has been told since a watch began anew.
-    fresh: BTreeMap<Kind, BTreeSet<Key>>,
-    complete: BTreeSet<Kind>,
+    fresh: BTreeMap<WatchedKind, BTreeSet<ObjectRef>>,
+    complete: BTreeSet<WatchedKind>,
     has_kruise: Option<bool>,
 }
 
-impl World {
+impl Mirror {
     /// Takes in a change, and says which NodeCleanups it is about.
-    pub fn take(&mut self, kind: Kind, change: Change) -> BTreeSet<Key> {
+    pub fn take(&mut self, kind: WatchedKind, change: ObjectChange) -> BTreeSet<ObjectRef> {
         match change {
-            Change::Begin => {
+            ObjectChange::Begin => {
                 self.fresh.insert(kind, BTreeSet::new());
                 BTreeSet::new()
             }
-            Change::Is(object) => {
+            ObjectChange::Is(object) => {
                 if let Some(fresh) = self.fresh.get_mut(&kind) {
-                    fresh.insert(Key::of(&object));
+                    fresh.insert(ObjectRef::of(&object));
                 }
                 self.put(kind, object)
             }
-            Change::Gone(object) => self.remove(kind, &object),
-            Change::Complete => self.completed(kind),
+            ObjectChange::Gone(object) => self.remove(kind, &object),
+            ObjectChange::Complete => self.completed(kind),
         }
     }
 
     /// Returns whether a change that is not taken in yet only says how far a run or a rollout of daemons has got. The
     /// end of a run is more than that, and so is what its last pods report after it.
-    pub fn is_progress(&self, kind: Kind, change: &Change) -> bool {
+    pub fn is_progress(&self, kind: WatchedKind, change: &ObjectChange) -> bool {
         match (kind, change) {
-            (Kind::Pod, Change::Is(pod)) => !Owner::of(pod, &POD_OWNERS).is_some_and(|owner| self.has_ended(&owner)),
-            (Kind::Pod, Change::Gone(_)) => true,
-            (Kind::BroadcastJob | Kind::DaemonSet, Change::Is(object)) => {
-                self.get(kind, &Key::of(object)).is_some_and(|known| differ_in_counts(known, object))
+            (WatchedKind::Pod, ObjectChange::Is(pod)) => {
+                !Owner::of(pod, &POD_OWNERS).is_some_and(|owner| self.has_ended(&owner))
+            }
+            (WatchedKind::Pod, ObjectChange::Gone(_)) => true,
+            (WatchedKind::BroadcastJob | WatchedKind::DaemonSet, ObjectChange::Is(object)) => {
+                self.get(kind, &ObjectRef::of(object)).is_some_and(|known| differ_in_counts(known, object))
             }
             _ => false,
         }
@@ -267,22 +269,22 @@ impl World {
     /// Whether enough is known to act: everything that there is has been told once.
     pub fn is_complete(&self) -> bool {
         let Some(has_kruise) = self.has_kruise else { return false };
-        Kind::ALL.iter().all(|kind| self.complete.contains(kind) || kind.is_kruise() && !has_kruise)
+        WatchedKind::ALL.iter().all(|kind| self.complete.contains(kind) || kind.is_kruise() && !has_kruise)
     }
 
     /// A NodeCleanup, if it is there.
-    pub fn node_cleanup(&self, key: &Key) -> Option<&Value> {
-        self.get(Kind::NodeCleanup, key)
+    pub fn node_cleanup(&self, key: &ObjectRef) -> Option<&Value> {
+        self.get(WatchedKind::NodeCleanup, key)
     }
 
     /// All NodeCleanups.
-    pub fn node_cleanups(&self) -> impl Iterator<Item = (&Key, &Value)> {
-        self.objects.get(&Kind::NodeCleanup).into_iter().flatten()
+    pub fn node_cleanups(&self) -> impl Iterator<Item = (&ObjectRef, &Value)> {
+        self.objects.get(&WatchedKind::NodeCleanup).into_iter().flatten()
     }
 
     /// The daemons of each NodeCleanup that has some, by pod.
-    pub fn daemons(&self) -> BTreeMap<Key, BTreeMap<String, Daemon>> {
-        let daemon = |pod: &Pod| Daemon { node: pod.state.node.clone(), address: pod.address.clone() };
+    pub fn daemons(&self) -> BTreeMap<ObjectRef, BTreeMap<String, DaemonPod>> {
+        let daemon = |pod: &ObservedPod| DaemonPod { node: pod.state.node.clone(), address: pod.address.clone() };
         let sets = self.pods.iter().filter(|(owner, _)| !owner.is_run());
         let of_cleanups = sets.filter_map(|(_, pods)| Some((pods.cleanup.clone()?, pods)));
         of_cleanups
@@ -291,7 +293,7 @@ impl World {
     }
 
     /// Takes in what daemons said; of those that did not answer, that.
-    pub fn hear(&mut self, key: &Key, told: &BTreeMap<String, NodeState>) {
+    pub fn hear(&mut self, key: &ObjectRef, told: &BTreeMap<String, NodeState>) {
         let is_set = |owner: &Owner, pods: &Pods| !owner.is_run() && pods.cleanup.as_ref() == Some(key);
         for (_, pods) in self.pods.iter_mut().filter(|(owner, pods)| is_set(owner, pods)) {
             for (name, said) in told {
@@ -305,20 +307,20 @@ impl World {
     /// Lets the core look at a NodeCleanup, if it is still there. `acts` is how often in a row something had to be done.
     pub fn observe<T>(
         &self,
-        key: &Key,
+        key: &ObjectRef,
         site: Site<'_>,
         acts: u32,
         now: Timestamp,
         look: impl FnOnce(&Observed<'_>) -> T,
     ) -> Option<T> {
-        let object = self.get(Kind::NodeCleanup, key)?;
+        let object = self.get(WatchedKind::NodeCleanup, key)?;
         let observed = Observed {
             object,
             site,
             has_kruise: self.has_kruise == Some(true),
             config_maps: self.config_maps_of(key).collect(),
-            advanced_cron_job: self.get(Kind::AdvancedCronJob, key),
-            daemon_set: self.get(Kind::DaemonSet, &key.beside(&object_name(&key.name))),
+            advanced_cron_job: self.get(WatchedKind::AdvancedCronJob, key),
+            daemon_set: self.get(WatchedKind::DaemonSet, &key.beside(&object_name(&key.name))),
             broadcast_jobs: self.jobs_of(key).collect(),
             runs: self.runs(key),
             complaints: self.complaints(key),
@@ -331,31 +333,31 @@ impl World {
     }
 
     /// Returns whether a NodeCleanup has an AdvancedCronJob or a DaemonSet, by whatever spec it was made.
-    pub fn has_workload(&self, key: &Key) -> bool {
-        self.get(Kind::AdvancedCronJob, key).is_some() || self.daemon_set_of(key).is_some()
+    pub fn has_workload(&self, key: &ObjectRef) -> bool {
+        self.get(WatchedKind::AdvancedCronJob, key).is_some() || self.daemon_set_of(key).is_some()
     }
 
-    fn get(&self, kind: Kind, key: &Key) -> Option<&Value> {
+    fn get(&self, kind: WatchedKind, key: &ObjectRef) -> Option<&Value> {
         self.objects.get(&kind)?.get(key)
     }
 
     /// The nodes of the runs of a NodeCleanup, by the name of the BroadcastJob or DaemonSet.
-    pub fn runs<'a>(&'a self, key: &'a Key) -> BTreeMap<&'a str, Vec<&'a NodeState>> {
+    pub fn runs<'a>(&'a self, key: &'a ObjectRef) -> BTreeMap<&'a str, Vec<&'a NodeState>> {
         let jobs = self.jobs_of(key).filter_map(|job| {
-            let pods = self.pods.get(&Owner::itself(Kind::BroadcastJob, job))?;
+            let pods = self.pods.get(&Owner::itself(WatchedKind::BroadcastJob, job))?;
             Some((job["metadata"]["name"].as_str()?, pods.states()))
         });
         let daemons = self.daemon_set_of(key).and_then(|set| {
-            let pods = self.pods.get(&Owner::itself(Kind::DaemonSet, set));
+            let pods = self.pods.get(&Owner::itself(WatchedKind::DaemonSet, set));
             Some((set["metadata"]["name"].as_str()?, pods.map(Pods::states).unwrap_or_default()))
         });
         jobs.chain(daemons).collect()
     }
 
     /// Why pods of the BroadcastJobs and the DaemonSet of a NodeCleanup are not made, by the name of the object.
-    fn complaints<'a>(&'a self, key: &'a Key) -> BTreeMap<&'a str, &'a [String]> {
-        let jobs = self.jobs_of(key).map(|job| (Kind::BroadcastJob, job));
-        let owners = jobs.chain(self.daemon_set_of(key).map(|set| (Kind::DaemonSet, set)));
+    fn complaints<'a>(&'a self, key: &'a ObjectRef) -> BTreeMap<&'a str, &'a [String]> {
+        let jobs = self.jobs_of(key).map(|job| (WatchedKind::BroadcastJob, job));
+        let owners = jobs.chain(self.daemon_set_of(key).map(|set| (WatchedKind::DaemonSet, set)));
         let said = owners.filter_map(|(kind, object)| {
             let said = self.complaints.get(&Owner::itself(kind, object))?;
             Some((object["metadata"]["name"].as_str()?, said.as_slice()))
@@ -364,19 +366,19 @@ impl World {
     }
 
     /// The DaemonSet that belongs to a NodeCleanup.
-    fn daemon_set_of(&self, key: &Key) -> Option<&Value> {
-        let set = self.get(Kind::DaemonSet, &key.beside(&object_name(&key.name)))?;
-        (self.cleanup_of(Kind::DaemonSet, set).as_ref() == Some(key)).then_some(set)
+    fn daemon_set_of(&self, key: &ObjectRef) -> Option<&Value> {
+        let set = self.get(WatchedKind::DaemonSet, &key.beside(&object_name(&key.name)))?;
+        (self.cleanup_of(WatchedKind::DaemonSet, set).as_ref() == Some(key)).then_some(set)
     }
 
-    fn config_maps_of<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = &'a Value> {
-        let maps = self.objects.get(&Kind::ConfigMap).into_iter().flatten();
-        maps.map(|(_, map)| map).filter(|map| self.cleanup_of(Kind::ConfigMap, map).as_ref() == Some(key))
+    fn config_maps_of<'a>(&'a self, key: &'a ObjectRef) -> impl Iterator<Item = &'a Value> {
+        let maps = self.objects.get(&WatchedKind::ConfigMap).into_iter().flatten();
+        maps.map(|(_, map)| map).filter(|map| self.cleanup_of(WatchedKind::ConfigMap, map).as_ref() == Some(key))
     }
 
-    fn jobs_of<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = &'a Value> {
-        let jobs = self.objects.get(&Kind::BroadcastJob).into_iter().flatten();
-        jobs.map(|(_, job)| job).filter(|job| self.cleanup_of(Kind::BroadcastJob, job).as_ref() == Some(key))
+    fn jobs_of<'a>(&'a self, key: &'a ObjectRef) -> impl Iterator<Item = &'a Value> {
+        let jobs = self.objects.get(&WatchedKind::BroadcastJob).into_iter().flatten();
+        jobs.map(|(_, job)| job).filter(|job| self.cleanup_of(WatchedKind::BroadcastJob, job).as_ref() == Some(key))
     }
 
     /// The object that an owner reference means: of that name, and the very one.
@@ -385,11 +387,11 @@ impl World {
     }
 
     /// The NodeCleanup that an object belongs to: itself, or by the AdvancedCronJob of one.
-    fn cleanup_of(&self, kind: Kind, object: &Value) -> Option<Key> {
-        let mut owner = Owner::of(object, &[Kind::NodeCleanup]);
-        if owner.is_none() && kind == Kind::BroadcastJob {
-            let cron_job = self.owner(&Owner::of(object, &[Kind::AdvancedCronJob])?)?;
-            owner = Owner::of(cron_job, &[Kind::NodeCleanup]);
+    fn cleanup_of(&self, kind: WatchedKind, object: &Value) -> Option<ObjectRef> {
+        let mut owner = Owner::of(object, &[WatchedKind::NodeCleanup]);
+        if owner.is_none() && kind == WatchedKind::BroadcastJob {
+            let cron_job = self.owner(&Owner::of(object, &[WatchedKind::AdvancedCronJob])?)?;
+            owner = Owner::of(cron_job, &[WatchedKind::NodeCleanup]);
         }
         let owner = owner?;
         self.owner(&owner)?;
@@ -397,9 +399,9 @@ impl World {
     }
 
     /// Finds out for pods that wait for it which NodeCleanup they belong to.
-    fn resolve(&mut self) -> BTreeSet<Key> {
+    fn resolve(&mut self) -> BTreeSet<ObjectRef> {
         let known = |owner: &Owner| self.cleanup_of(owner.kind, self.owner(owner)?);
-        let found: Vec<(Owner, Key)> = self
+        let found: Vec<(Owner, ObjectRef)> = self
             .pods
             .iter()
             .filter(|(_, pods)| pods.cleanup.is_none())
@@ -417,7 +419,7 @@ impl World {
     }
 
     /// Forgets the pods of all runs of a NodeCleanup but the latest.
-    fn keep_latest(&mut self, key: &Key) {
+    fn keep_latest(&mut self, key: &ObjectRef) {
         let runs = self.pods.iter().filter(|(owner, pods)| owner.is_run() && pods.cleanup.as_ref() == Some(key));
         let mut runs: Vec<(Option<Timestamp>, Owner)> =
             runs.map(|(owner, pods)| (pods.began(), owner.clone())).collect();
@@ -441,12 +443,12 @@ impl World {
         }
     }
 
-    fn put(&mut self, kind: Kind, mut object: Value) -> BTreeSet<Key> {
-        if kind == Kind::Pod {
+    fn put(&mut self, kind: WatchedKind, mut object: Value) -> BTreeSet<ObjectRef> {
+        if kind == WatchedKind::Pod {
             return self.put_pod(&object);
         }
         slim(kind, &mut object);
-        let (key, about) = (Key::of(&object), about(kind, &object));
+        let (key, about) = (ObjectRef::of(&object), about(kind, &object));
         let known = self.objects.entry(kind).or_default();
         // What the operator has written itself comes back by the watch.
         if known.get(&key) == Some(&object) {
@@ -456,9 +458,9 @@ impl World {
         about.into_iter().chain(self.resolve()).collect()
     }
 
-    fn put_pod(&mut self, pod: &Value) -> BTreeSet<Key> {
+    fn put_pod(&mut self, pod: &Value) -> BTreeSet<ObjectRef> {
         let Some(owner) = Owner::of(pod, &POD_OWNERS) else { return BTreeSet::new() };
-        let name = Key::of(pod).name;
+        let name = ObjectRef::of(pod).name;
         self.seen += 1;
         let seen = self.seen;
         let is_new = !self.pods.contains_key(&owner);
@@ -467,7 +469,7 @@ impl World {
         if pods.by_name.len() >= MOST_PODS && !pods.by_name.contains_key(&name) {
             return BTreeSet::new();
         }
-        let mut pod = Pod::of(pod, &owner, pods.by_name.remove(&name));
+        let mut pod = ObservedPod::of(pod, &owner, pods.by_name.remove(&name));
         if let Some(other) = pods.by_name.values().next() {
             pod.state.share(&other.state);
         }
@@ -482,34 +484,34 @@ impl World {
         cleanup.into_iter().collect()
     }
 
-    fn remove(&mut self, kind: Kind, object: &Value) -> BTreeSet<Key> {
-        let key = Key::of(object);
-        if kind == Kind::Pod {
+    fn remove(&mut self, kind: WatchedKind, object: &Value) -> BTreeSet<ObjectRef> {
+        let key = ObjectRef::of(object);
+        if kind == WatchedKind::Pod {
             return self.remove_pod(object, &key.name);
         }
         let about = about(kind, object);
         self.objects.entry(kind).or_default().remove(&key);
         match kind {
-            Kind::NodeCleanup => self.pods.retain(|_, pods| pods.cleanup.as_ref() != Some(&key)),
-            Kind::BroadcastJob | Kind::DaemonSet => {
+            WatchedKind::NodeCleanup => self.pods.retain(|_, pods| pods.cleanup.as_ref() != Some(&key)),
+            WatchedKind::BroadcastJob | WatchedKind::DaemonSet => {
                 let owner = Owner::itself(kind, object);
                 self.pods.remove(&owner);
                 self.complaints.remove(&owner);
             }
-            Kind::ConfigMap | Kind::AdvancedCronJob | Kind::Pod => {}
+            WatchedKind::ConfigMap | WatchedKind::AdvancedCronJob | WatchedKind::Pod => {}
         }
         about
     }
 
     /// Keeps the result of a deleted pod of a run, or why it never started: pods vanish with their nodes.
-    fn remove_pod(&mut self, pod: &Value, name: &str) -> BTreeSet<Key> {
+    fn remove_pod(&mut self, pod: &Value, name: &str) -> BTreeSet<ObjectRef> {
         let Some(owner) = Owner::of(pod, &POD_OWNERS) else { return BTreeSet::new() };
         let Some(pods) = self.pods.get_mut(&owner) else { return BTreeSet::new() };
         let stays = owner.is_run() && pods.cleanup.is_some();
         if let Some(mut known) = pods.by_name.remove(name) {
-            if stays && known.state.word == NodeWord::Active {
+            if stays && known.state.word == NodeResult::Active {
                 // A pod that goes with its run has often ended right before.
-                known = Pod::of(pod, &owner, Some(known));
+                known = ObservedPod::of(pod, &owner, Some(known));
             }
             if stays && known.leaves_something() {
                 pods.by_name.insert(name.to_owned(), known);
@@ -523,11 +525,11 @@ impl World {
     }
 
     /// What was not told again is gone.
-    fn completed(&mut self, kind: Kind) -> BTreeSet<Key> {
+    fn completed(&mut self, kind: WatchedKind) -> BTreeSet<ObjectRef> {
         self.complete.insert(kind);
         let Some(fresh) = self.fresh.remove(&kind) else { return BTreeSet::new() };
         let mut about = BTreeSet::new();
-        if kind == Kind::Pod {
+        if kind == WatchedKind::Pod {
             for (owner, pods) in &mut self.pods {
                 let stays = owner.is_run() && pods.cleanup.is_some();
                 pods.by_name
@@ -548,18 +550,22 @@ impl World {
 }
 
 /// The NodeCleanups that an object is about, if what it says is true: enough to look at them.
-fn about(kind: Kind, object: &Value) -> BTreeSet<Key> {
-    let owner = |kinds: &[Kind]| Owner::of(object, kinds).map(|owner| owner.key);
+fn about(kind: WatchedKind, object: &Value) -> BTreeSet<ObjectRef> {
+    let owner = |kinds: &[WatchedKind]| Owner::of(object, kinds).map(|owner| owner.key);
     match kind {
-        Kind::NodeCleanup | Kind::AdvancedCronJob => BTreeSet::from([Key::of(object)]),
+        WatchedKind::NodeCleanup | WatchedKind::AdvancedCronJob => BTreeSet::from([ObjectRef::of(object)]),
         // Its AdvancedCronJob has the name of the NodeCleanup.
-        Kind::BroadcastJob => owner(&[Kind::NodeCleanup, Kind::AdvancedCronJob]).into_iter().collect(),
-        Kind::ConfigMap | Kind::DaemonSet | Kind::Pod => owner(&[Kind::NodeCleanup]).into_iter().collect(),
+        WatchedKind::BroadcastJob => {
+            owner(&[WatchedKind::NodeCleanup, WatchedKind::AdvancedCronJob]).into_iter().collect()
+        }
+        WatchedKind::ConfigMap | WatchedKind::DaemonSet | WatchedKind::Pod => {
+            owner(&[WatchedKind::NodeCleanup]).into_iter().collect()
+        }
     }
 }
 
 /// Whose pods are asked for what came of them.
-const POD_OWNERS: [Kind; 2] = [Kind::BroadcastJob, Kind::DaemonSet];
+const POD_OWNERS: [WatchedKind; 2] = [WatchedKind::BroadcastJob, WatchedKind::DaemonSet];
 
 /// Returns whether two states of one BroadcastJob or DaemonSet have the same spec, metadata and phase.
 fn differ_in_counts(known: &Value, now: &Value) -> bool {
@@ -584,12 +590,12 @@ fn node_of(pod: &Value) -> &str {
 fn state_of(pod: &Value) -> NodeState {
     let node = node_of(pod);
     let status = &pod["status"];
-    let active = NodeState { node: node.to_owned(), times: None, word: NodeWord::Active };
+    let active = NodeState { node: node.to_owned(), times: None, word: NodeResult::Active };
     if !matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")) {
         return active;
     }
     let container = &status["containerStatuses"][0]["state"]["terminated"];
-    let silent = |word: String| NodeState { word: NodeWord::Silent(word), ..active };
+    let silent = |word: String| NodeState { word: NodeResult::Silent(word), ..active };
     match (container["message"].as_str(), status["reason"].as_str(), container["reason"].as_str()) {
         (Some(message), _, _) => NodeState::ended(node, message),
         (None, Some(reason), _) => {
@@ -602,12 +608,12 @@ fn state_of(pod: &Value) -> NodeState {
 }
 
 /// Takes away what nobody here reads.
-fn slim(kind: Kind, object: &mut Value) {
+fn slim(kind: WatchedKind, object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
     }
     // Of the pods of a run, which manifest they read.
-    if kind == Kind::BroadcastJob && object["spec"]["template"].is_object() {
+    if kind == WatchedKind::BroadcastJob && object["spec"]["template"].is_object() {
         let volumes = object["spec"]["template"]["spec"]["volumes"].as_array().cloned().unwrap_or_default();
         let manifest =
             volumes.into_iter().filter(|volume| manifest_of(&json!({ "spec": { "volumes": [volume] } })).is_some());

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use holystone_core::cluster::{Allowed, manifest_of};
 use holystone_core::daemon::{RunResult, RunSummary};
 use holystone_core::report::{Brief, Totals};
-use holystone_operator::{Ask, Check, Client, Lease, Operator, Settings};
+use holystone_operator::{Ask, Client, Lease, Operator, Settings, SpecCheck};
 use holystone_tests::fake_api::{FakeApi, broadcast_job, event, node_cleanup, pod};
 use hyper::Request;
 use kube::client::Body;
@@ -30,12 +30,12 @@ fn nobody() -> Ask {
     Arc::new(|_| Box::pin(async { Err("nobody is there".to_owned()) }))
 }
 
-fn unchecked() -> Check {
+fn unchecked() -> SpecCheck {
     Arc::new(|_| Box::pin(async { Vec::new() }))
 }
 
 /// Finds a problem with every NodeCleanup whose builtin is called `unused-image`.
-fn checked() -> Check {
+fn checked() -> SpecCheck {
     Arc::new(|object| {
         Box::pin(async move {
             let wrong = object["spec"]["plugins"][0]["source"]["builtin"] == "unused-image";
@@ -59,11 +59,11 @@ fn start(api: &FakeApi) -> Running {
     start_with(api, unchecked())
 }
 
-fn start_with(api: &FakeApi, check: Check) -> Running {
+fn start_with(api: &FakeApi, check: SpecCheck) -> Running {
     start_as(api, check, "ops/holystone-operator")
 }
 
-fn start_as(api: &FakeApi, check: Check, installation: &str) -> Running {
+fn start_as(api: &FakeApi, check: SpecCheck, installation: &str) -> Running {
     let (image, identity, installation) = ("image:1".to_owned(), "test".to_owned(), installation.to_owned());
     let allowed = Allowed::default();
     let settings = Settings { namespace: None, image, allowed, identity, installation, ask: nobody(), check };

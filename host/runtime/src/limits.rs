@@ -87,7 +87,7 @@ const TABLE_ELEMENT: usize = 16;
 /// An accountant of all memories, tables and instances of a component: wasmtime's own limits are per memory, and a
 /// component may have many.
 #[derive(Debug)]
-pub(crate) struct Accountant {
+pub(crate) struct MemoryLimiter {
     limit: usize,
     used: usize,
     exceeded: bool,
@@ -100,7 +100,7 @@ struct OverMemory {
     limit: usize,
 }
 
-impl Accountant {
+impl MemoryLimiter {
     /// Creates an accountant of a plugin whose instances take that much.
     pub(crate) fn new(limit: usize, instances: usize) -> Self {
         Self { limit, used: instances, exceeded: false }
@@ -124,7 +124,7 @@ impl Accountant {
     }
 }
 
-impl ResourceLimiter for Accountant {
+impl ResourceLimiter for MemoryLimiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         self.grow(current, desired)
     }
@@ -150,11 +150,11 @@ impl ResourceLimiter for Accountant {
 mod tests {
     use wasmtime::ResourceLimiter as _;
 
-    use super::Accountant;
+    use super::MemoryLimiter;
 
     #[test]
     fn memories_are_summed_and_instances_count() {
-        let mut accountant = Accountant::new(110, 10);
+        let mut accountant = MemoryLimiter::new(110, 10);
         assert!(accountant.memory_growing(0, 60, None).unwrap());
         assert!(accountant.memory_growing(0, 40, None).unwrap());
         assert!(!accountant.exceeded());
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn tables_count_as_memory() {
-        let mut accountant = Accountant::new(160, 0);
+        let mut accountant = MemoryLimiter::new(160, 0);
         assert!(accountant.table_growing(0, 10, None).unwrap());
         assert!(accountant.table_growing(10, usize::MAX, None).is_err());
         assert!(accountant.exceeded());

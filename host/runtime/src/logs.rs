@@ -1,18 +1,18 @@
-//! A plugin's calls about log directories, on their way to a [`LogSource`].
+//! A plugin's calls about log directories, on their way to a [`EntrySource`].
 //!
 //! The answers take system calls, so they are computed on threads that may block. A plugin whose time is up does not
 //! wait for them: a call in progress ends by itself, because one batch is a bounded piece of work.
 
 use std::sync::Arc;
 
-use holystone_core::logs::{Batch, FileEntry, GlobCounts, LogPath, LogSource, LogWalk, LogsError, WalkOptions};
+use holystone_core::logs::{Batch, EntrySource, EntryWalk, FileEntry, GlobCounts, LogPath, LogsError, WalkOptions};
 
 use crate::v0_1::Messages;
 
 /// A walk that a plugin has opened.
 pub(crate) struct OpenWalk {
     /// The walk; `None` once it is over.
-    under_way: Option<Box<dyn LogWalk>>,
+    under_way: Option<Box<dyn EntryWalk>>,
     counts: GlobCounts,
     messages: Messages,
 }
@@ -27,7 +27,7 @@ impl Drop for OpenWalk {
 
 impl Messages {
     /// Logs the parts that a walk could not read. Repeated walks of a plugin log no more than its limit of messages.
-    fn report(&self, walk: &dyn LogWalk) {
+    fn report(&self, walk: &dyn EntryWalk) {
         for gap in walk.gaps() {
             self.warn(&gap);
         }
@@ -36,7 +36,7 @@ impl Messages {
 
 /// Starts a walk.
 pub(crate) async fn open(
-    source: &Arc<dyn LogSource>,
+    source: &Arc<dyn EntrySource>,
     root: String,
     options: WalkOptions,
     messages: Messages,
@@ -48,7 +48,7 @@ pub(crate) async fn open(
 
 /// Reads from a file.
 pub(crate) async fn read(
-    source: &Arc<dyn LogSource>,
+    source: &Arc<dyn EntrySource>,
     root: String,
     path: LogPath,
     offset: u64,

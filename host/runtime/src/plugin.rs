@@ -20,7 +20,7 @@ use crate::capability::{self, Grants};
 use crate::code;
 use crate::engine::Engine;
 use crate::error::{PluginError, Reason};
-use crate::limits::{Accountant, Limits, MAX_COMPONENT, MAX_COPIED, MAX_HANDLES, MAX_MEMORIES, MAX_TABLES};
+use crate::limits::{Limits, MAX_COMPONENT, MAX_COPIED, MAX_HANDLES, MAX_MEMORIES, MAX_TABLES, MemoryLimiter};
 use crate::shape;
 use crate::v0_1::{self, Answered, Bindings, Decision, Exports, State, View};
 use crate::wasi::{self, Output};
@@ -191,7 +191,7 @@ impl Plugin {
 
     fn store(&self, view: &Arc<View>, output: &Output) -> Store<State> {
         let wasi = wasi::context(view.now(), output);
-        let accountant = Accountant::new(self.limits.memory, self.compiled.instances);
+        let accountant = MemoryLimiter::new(self.limits.memory, self.compiled.instances);
         let state = State::new(&self.name, Arc::clone(view), wasi, accountant);
         let mut store = Store::new(self.engine.wasmtime(), state);
         store.limiter(|state| &mut state.accountant);

@@ -10,7 +10,7 @@ use holystone_core::config;
 use holystone_core::container::{Container, ContainerState, Sandbox};
 use holystone_core::image::Image;
 use holystone_core::logs::{
-    FileEntry, FileKind, Glob, GlobCounts, LogPath, LogSource, LogsError, OpenState, WalkOptions,
+    EntrySource, FileEntry, FileKind, Glob, GlobCounts, LogPath, LogsError, OpenState, WalkOptions,
 };
 use holystone_core::matches::PatternMatch;
 use holystone_core::proposal::{self, LogLocation, Target, Wish};
@@ -22,8 +22,8 @@ use wasmtime::component::{ComponentType, HasSelf, Linker, Lower, Resource, Resou
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::limits::{
-    Accountant, MAX_BATCH, MAX_GLOB_BYTES, MAX_GLOBS, MAX_HANDLES, MAX_LOG_LINES, MAX_MATCHES, MAX_NAME, MAX_NOTICES,
-    MAX_OBJECTIONS, MAX_READ, MAX_REASON, MAX_REMOVALS, MAX_WALKS,
+    MAX_BATCH, MAX_GLOB_BYTES, MAX_GLOBS, MAX_HANDLES, MAX_LOG_LINES, MAX_MATCHES, MAX_NAME, MAX_NOTICES,
+    MAX_OBJECTIONS, MAX_READ, MAX_REASON, MAX_REMOVALS, MAX_WALKS, MemoryLimiter,
 };
 use crate::logs::OpenWalk;
 
@@ -55,7 +55,7 @@ pub struct View {
     images: Arc<[images::Image]>,
     containers: Arc<[containers::Container]>,
     pods: Arc<[pods::Sandbox]>,
-    logs: Option<Arc<dyn LogSource>>,
+    logs: Option<Arc<dyn EntrySource>>,
 }
 
 impl View {
@@ -93,7 +93,7 @@ impl View {
 
     /// Adds log directories; a view has none by default.
     #[must_use]
-    pub fn with_logs(mut self, logs: Arc<dyn LogSource>) -> Self {
+    pub fn with_logs(mut self, logs: Arc<dyn EntrySource>) -> Self {
         self.logs = Some(logs);
         self
     }
@@ -294,7 +294,7 @@ fn reason(reason: cleaner::Reason) -> proposal::Reason {
 /// The state that the host keeps for one call of a plugin.
 pub(crate) struct State {
     view: Arc<View>,
-    pub(crate) accountant: Accountant,
+    pub(crate) accountant: MemoryLimiter,
     wasi: WasiCtx,
     table: ResourceTable,
     messages: Messages,
@@ -352,7 +352,7 @@ impl Messages {
 }
 
 impl State {
-    pub(crate) fn new(plugin: &str, view: Arc<View>, wasi: WasiCtx, accountant: Accountant) -> Self {
+    pub(crate) fn new(plugin: &str, view: Arc<View>, wasi: WasiCtx, accountant: MemoryLimiter) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         Self { view, accountant, wasi, table, messages: Messages::new(plugin), open_walks: 0 }
@@ -407,7 +407,7 @@ pub struct Walk(OpenWalk);
 
 impl State {
     /// Returns the node's log directories, if they have this root.
-    fn logs(&self, root: &str) -> Result<&Arc<dyn LogSource>, types::Error> {
+    fn logs(&self, root: &str) -> Result<&Arc<dyn EntrySource>, types::Error> {
         let missing = || types::Error::NotFound(format!("no log root is named {}", text::shown(root)));
         self.view.logs.as_ref().ok_or_else(missing)
     }

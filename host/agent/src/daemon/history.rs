@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use holystone_core::daemon::{Record, Standing, excess};
+use holystone_core::daemon::{Record, ScheduleProgress, excess};
 use holystone_core::schedule::HistoryLimits;
 use holystone_node::{Lock, StateDir, StateDirError};
 use jiff::{SignedDuration, Timestamp};
@@ -29,7 +29,7 @@ const MAX_REPORT: usize = 1 << 20;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Standings {
     format: u32,
-    manifests: BTreeMap<String, Standing>,
+    manifests: BTreeMap<String, ScheduleProgress>,
 }
 
 /// The part of a run file that the daemon reads.
@@ -50,7 +50,7 @@ struct KeptRun {
 pub(crate) struct RunHistory {
     /// The directory and its lock; `None` when the disk had no room for them.
     directory: Option<(StateDir, Lock)>,
-    standings: BTreeMap<String, Standing>,
+    standings: BTreeMap<String, ScheduleProgress>,
     kept: BTreeMap<String, Vec<KeptRun>>,
 }
 
@@ -116,12 +116,12 @@ impl RunHistory {
     }
 
     /// Returns the progress of a manifest. A new manifest starts now.
-    pub(crate) fn standing(&mut self, manifest: &str, now: Timestamp) -> Standing {
-        *self.standings.entry(manifest.to_owned()).or_insert_with(|| Standing::new(now))
+    pub(crate) fn standing(&mut self, manifest: &str, now: Timestamp) -> ScheduleProgress {
+        *self.standings.entry(manifest.to_owned()).or_insert_with(|| ScheduleProgress::new(now))
     }
 
     /// Updates the progress of a manifest, and saves it if it has changed.
-    pub(crate) fn set_standing(&mut self, manifest: &str, standing: Standing) {
+    pub(crate) fn set_standing(&mut self, manifest: &str, standing: ScheduleProgress) {
         if self.standings.insert(manifest.to_owned(), standing) != Some(standing) {
             self.save();
         }
@@ -237,7 +237,7 @@ mod tests {
     fn what_is_kept_is_there_after_a_restart() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("state");
-        let standing = Standing { pressed: Some(at(7)), ..Standing::new(at(5)) };
+        let standing = ScheduleProgress { pressed: Some(at(7)), ..ScheduleProgress::new(at(5)) };
         {
             let mut history = RunHistory::open(&path).unwrap();
             history.set_standing("ops/a", standing);
@@ -250,7 +250,7 @@ mod tests {
         }
         let mut history = RunHistory::open(&path).unwrap();
         assert_eq!(history.standing("ops/a", at(99)), standing);
-        assert_eq!(history.standing("b", at(99)), Standing::new(at(99)));
+        assert_eq!(history.standing("b", at(99)), ScheduleProgress::new(at(99)));
         assert_eq!((times(&history, "ops/a"), times(&history, "b")), (vec![10, 20, 30], vec![10]));
         let limits = HistoryLimits { successful: Some(2), failed: Some(0) };
         history.tidy("ops/a", limits, None, at(31));
@@ -270,11 +270,11 @@ mod tests {
             std::fs::write(path.join(PROGRESS), text).unwrap();
             std::fs::write(path.join("run.x.y.1.json"), text).unwrap();
             let mut history = RunHistory::open(&path).unwrap();
-            assert_eq!(history.standing("a", at(1)), Standing::new(at(1)), "{text}");
+            assert_eq!(history.standing("a", at(1)), ScheduleProgress::new(at(1)), "{text}");
             assert!(!path.join("run.x.y.1.json").exists(), "{text}");
             history.save();
         }
-        assert_eq!(RunHistory::open(&path).unwrap().standing("a", at(9)), Standing::new(at(1)));
+        assert_eq!(RunHistory::open(&path).unwrap().standing("a", at(9)), ScheduleProgress::new(at(1)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use holystone_core::daemon::{Duty, delay};
+use holystone_core::daemon::{Triggers, delay};
 use holystone_core::manifest::NodeCleanup;
 use holystone_core::schedule::HistoryLimits;
 use jiff::SignedDuration;
@@ -19,7 +19,7 @@ pub(crate) struct ScheduledCleanup {
     /// Namespace and name of the manifest.
     pub(crate) name: String,
     pub(crate) policy: Policy,
-    pub(crate) duty: Duty,
+    pub(crate) duty: Triggers,
     /// The number of runs to keep.
     pub(crate) limits: HistoryLimits,
     /// The time to keep finished runs.
@@ -58,7 +58,7 @@ impl ManifestSource {
         policy.rails.unknown_is_young = true;
         let name = manifest.full_name();
         let jitter = SignedDuration::try_from(self.jitter).unwrap_or(SignedDuration::MAX);
-        let duty = Duty::of(manifest, delay(&self.node_name, &name, jitter))?;
+        let duty = Triggers::of(manifest, delay(&self.node_name, &name, jitter))?;
         let ttl = manifest.spec.rollout.completion_policy.ttl_seconds_after_finished;
         let ttl = ttl.map(|seconds| SignedDuration::from_secs(seconds.into()));
         Ok(ScheduledCleanup { name, policy, duty, limits: manifest.history(), ttl })

@@ -19,7 +19,7 @@ use holystone_node::{OpenFiles, Performed};
 use jiff::Timestamp;
 
 use super::context::{SweepContext, excess, tell};
-use crate::log_access::LogAccess;
+use crate::log_access::RootAccess;
 
 /// The shortest time for which an inspection of pods and open files is valid.
 const FRESH: Duration = Duration::from_secs(1);
@@ -204,7 +204,7 @@ impl Look {
 
 /// A batch of steps, for a thread that may block.
 struct Batch {
-    logs: LogAccess,
+    logs: RootAccess,
     rails: LogRails,
     look: Arc<Look>,
     steps: Arc<[Step<Logs>]>,

@@ -9,7 +9,7 @@ use holystone_core::cluster::is_plain_path;
 use holystone_core::manifest;
 use holystone_core::reference::Reference;
 use holystone_core::text;
-use holystone_node::{Elsewhere, RootSpec};
+use holystone_node::{PathMapping, RootSpec};
 use jiff::SignedDuration;
 
 /// The address to listen on, if any.
@@ -94,19 +94,19 @@ pub(super) fn allowed_path(text: &str) -> Result<String, String> {
     Err("give an absolute path below /, without . and .., doubled slashes and a slash at its end".to_owned())
 }
 
-pub(super) fn elsewhere(text: &str) -> Result<Elsewhere, String> {
+pub(super) fn elsewhere(text: &str) -> Result<PathMapping, String> {
     match text.split_once('=') {
         Some((host, mounted)) if is_plain_path(host) && is_plain_path(mounted) => {
-            Ok(Elsewhere { host_path: host.into(), mounted_at: mounted.into() })
+            Ok(PathMapping { host_path: host.into(), mounted_at: mounted.into() })
         }
         _ => Err("give two absolute paths without . and .., for example /var/log=/host/allowed/0".to_owned()),
     }
 }
 
-pub(super) fn image_root(text: &str) -> Result<Elsewhere, String> {
+pub(super) fn image_root(text: &str) -> Result<PathMapping, String> {
     match text.split_once('=') {
         Some((host, mounted)) if host.starts_with('/') && mounted.starts_with('/') => {
-            Ok(Elsewhere { host_path: host.into(), mounted_at: mounted.into() })
+            Ok(PathMapping { host_path: host.into(), mounted_at: mounted.into() })
         }
         _ => Err("give two absolute paths, for example /var/lib/containerd=/host/images".to_owned()),
     }

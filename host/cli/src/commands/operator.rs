@@ -9,7 +9,7 @@ use holystone_core::manifest;
 use holystone_core::manifest::status::NodeCleanupStatus;
 use holystone_core::text;
 use holystone_operator::{
-    Ask, Check, Lease, MOST_ANSWER, Operator, OperatorHealth, Settings, Watcher, Whereabouts, lease,
+    Ask, Lease, MOST_ANSWER, Operator, OperatorHealth, Settings, SpecCheck, Watcher, Whereabouts, lease,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -69,7 +69,7 @@ pub(crate) async fn operator(arguments: &OperatorArguments) -> anyhow::Result<Ex
 
 /// Builds the check of plugins and log roots, which is that of every command that reads manifests. Plugins that do not
 /// come with Holystone are not available here.
-fn check() -> Check {
+fn check() -> SpecCheck {
     let checker = Arc::new(Checker::new(CacheDir::Nowhere));
     Arc::new(move |object| {
         let checker = Arc::clone(&checker);

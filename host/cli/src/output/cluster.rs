@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use anyhow::Context as _;
-use holystone_core::cluster::{Engine, NodeState, NodeWord, fold};
-use holystone_core::manifest::status::{LastRun, NodeCleanupStatus, NodeError};
+use holystone_core::cluster::{Engine, NodeResult, NodeState, fold};
+use holystone_core::manifest::status::{LastRun, NodeCleanupStatus, RunError};
 use holystone_core::manifest::{Mode, RolloutEngine};
 use holystone_core::text::{self, escaped};
 use jiff::Timestamp;
@@ -86,11 +86,11 @@ impl NodeReport {
         let LastRun { nodes, planned, removed, refused, failed, size_removed_bytes, filesystem_freed_bytes, .. } =
             fold(1, [state], Timestamp::now()).run;
         let result = match &state.word {
-            NodeWord::Ended(_) if nodes.failed > 0 => "Failed",
-            NodeWord::Ended(_) => "Succeeded",
-            NodeWord::Active => "Active",
-            NodeWord::Idle | NodeWord::Waiting(_) => "Waiting",
-            NodeWord::Silent(_) => "NoReport",
+            NodeResult::Ended(_) if nodes.failed > 0 => "Failed",
+            NodeResult::Ended(_) => "Succeeded",
+            NodeResult::Active => "Active",
+            NodeResult::Idle | NodeResult::Waiting(_) => "Waiting",
+            NodeResult::Silent(_) => "NoReport",
         };
         Self {
             node: state.node.clone(),
@@ -174,7 +174,7 @@ pub(super) fn node_cleanup(out: &mut impl Write, shown: &Shown) -> anyhow::Resul
 }
 
 /// Formats the nodes on which an error occurred, with a colon; empty if the error concerns no node.
-fn place(error: &NodeError) -> String {
+fn place(error: &RunError) -> String {
     let names: Vec<String> = error.nodes.iter().map(|node| text::shown(node)).collect();
     let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
     if error.count == 0 {

@@ -72,7 +72,7 @@ const LONGEST_WORD: usize = 64;
 
 /// Something for people to know, as a Kubernetes Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventNote {
+pub struct ClusterEvent {
     /// Whether it is a warning.
     pub is_warning: bool,
     /// One word.
@@ -83,7 +83,7 @@ pub struct EventNote {
     pub run: Option<(&'static str, String)>,
 }
 
-impl EventNote {
+impl ClusterEvent {
     /// An event that all is well with.
     pub(super) fn normal(reason: EventReason, note: String) -> Self {
         Self { is_warning: false, reason, note, run: None }
@@ -105,20 +105,20 @@ pub struct Decided {
     /// Whether it is another one than is there.
     pub is_news: bool,
     /// What has happened since the last status.
-    pub events: Vec<EventNote>,
+    pub events: Vec<ClusterEvent>,
     /// When to ask again, though nothing has changed.
     pub again: Option<SignedDuration>,
 }
 
 /// How one thing stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Outlook {
+pub(super) struct ConditionState {
     pub(super) is_true: bool,
     pub(super) reason: ConditionReason,
     pub(super) message: String,
 }
 
-impl Outlook {
+impl ConditionState {
     pub(super) fn good(reason: ConditionReason, message: impl Into<String>) -> Self {
         Self { is_true: true, reason, message: message.into() }
     }
@@ -131,7 +131,7 @@ impl Outlook {
 /// Decides.
 pub fn decide(observed: &Observed<'_>) -> Decided {
     let before: NodeCleanupStatus = serde_json::from_value(observed.object["status"].clone()).unwrap_or_default();
-    let mut step = Step { observed, before, actions: Vec::new(), events: Vec::new(), again: None, is_stuck: false };
+    let mut step = Decider { observed, before, actions: Vec::new(), events: Vec::new(), again: None, is_stuck: false };
     if !observed.object["metadata"]["deletionTimestamp"].is_null() {
         // What belongs to it goes with it; until a finalizer lets it, nothing more is started.
         step.start_nothing();
@@ -175,17 +175,17 @@ struct Once {
     generation: Option<i64>,
 }
 
-pub(super) struct Step<'a> {
+pub(super) struct Decider<'a> {
     pub(super) observed: &'a Observed<'a>,
     pub(super) before: NodeCleanupStatus,
     actions: Vec<Action>,
-    pub(super) events: Vec<EventNote>,
+    pub(super) events: Vec<ClusterEvent>,
     again: Option<SignedDuration>,
     /// Set when no pod of the current run has started, though all have had the time to.
     pub(super) is_stuck: bool,
 }
 
-impl Step<'_> {
+impl Decider<'_> {
     fn of_invalid(&mut self, problems: &[Problem]) -> NodeCleanupStatus {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         let message = format!("the spec cannot be used, and nothing more is started: {}", told.join("; "));
@@ -197,9 +197,10 @@ impl Step<'_> {
             let note = format!("deleted DaemonSet {} until the spec can be used", name_of(daemon_set));
             self.note(EventReason::Deleted, note);
         }
-        let ready = Outlook::bad(ConditionReason::InvalidSpec, message.clone());
+        let ready = ConditionState::bad(ConditionReason::InvalidSpec, message.clone());
         let (last_run, plugins, resolved) = self.last_run(None);
-        let scheduled = Outlook::bad(ConditionReason::InvalidSpec, "nothing is started while the spec cannot be used");
+        let scheduled =
+            ConditionState::bad(ConditionReason::InvalidSpec, "nothing is started while the spec cannot be used");
         let outlooks = [("Ready", ready), ("Scheduled", scheduled), ("PluginsResolved", resolved)];
         let mut status = self.status(None, &outlooks, last_run, plugins);
         // Otherwise a run that was asked for long ago would start as soon as the spec is mended.
@@ -228,7 +229,7 @@ impl Step<'_> {
             }
             let message = "OpenKruise is not installed: there is no AdvancedCronJob and BroadcastJob in the group \
                            apps.kruise.io; install it, or set spec.rollout.engine to DaemonSet";
-            Outlook::bad(ConditionReason::OpenKruiseMissing, message)
+            ConditionState::bad(ConditionReason::OpenKruiseMissing, message)
         } else {
             rendered.workload = self.owned(marked(rendered.workload));
             let ready = self.workload(manifest, &rendered, &mut once);
@@ -254,7 +255,7 @@ impl Step<'_> {
     }
 
     /// What is done again and again is undone by somebody.
-    fn unless_undone(&self, ready: Outlook) -> Outlook {
+    fn unless_undone(&self, ready: ConditionState) -> ConditionState {
         let applied = |action: &Action| match action {
             Action::Pause(_) | Action::Delete(_) => None,
             action => Some(format!("{} {}", action.object()["kind"].as_str()?, name_of(action.object()))),
@@ -268,11 +269,11 @@ impl Step<'_> {
              metadata.managedFields tell who",
             objects.join(" and ")
         );
-        Outlook::bad(ConditionReason::Undone, message)
+        ConditionState::bad(ConditionReason::Undone, message)
     }
 
     /// Makes the ConfigMap of the manifest; what is in the way of that, if anything is.
-    fn config_map(&mut self, want: Value) -> Option<Outlook> {
+    fn config_map(&mut self, want: Value) -> Option<ConditionState> {
         let name = name_of(&want).to_owned();
         let Some(live) = self.observed.config_maps.iter().copied().find(|object| name_of(object) == name) else {
             self.actions.push(Action::Create(want));
@@ -286,11 +287,11 @@ impl Step<'_> {
         self.actions.push(Action::Delete(live.clone()));
         self.wait(SOON);
         let message = format!("ConfigMap {name} has other content than its name says, and is made again");
-        Some(Outlook::bad(ConditionReason::Replacing, message))
+        Some(ConditionState::bad(ConditionReason::Replacing, message))
     }
 
     /// Finds what keeps an existing object from being the NodeCleanup's: another owner, or its pending deletion.
-    fn is_in_the_way(&mut self, live: &Value, kind: &str) -> Option<Outlook> {
+    fn is_in_the_way(&mut self, live: &Value, kind: &str) -> Option<ConditionState> {
         let name = name_of(live);
         let is_former = owners(live)
             .any(|owner| owner["kind"] == "NodeCleanup" && owner["name"] == self.observed.object["metadata"]["name"]);
@@ -299,9 +300,12 @@ impl Step<'_> {
         }
         if self.owns(live) || is_former {
             self.wait(SOON);
-            return Some(Outlook::bad(ConditionReason::Replacing, format!("{kind} {name} is going, to be made again")));
+            return Some(ConditionState::bad(
+                ConditionReason::Replacing,
+                format!("{kind} {name} is going, to be made again"),
+            ));
         }
-        Some(Outlook::bad(ConditionReason::NameTaken, name_taken(kind, name)))
+        Some(ConditionState::bad(ConditionReason::NameTaken, name_taken(kind, name)))
     }
 
     /// Keeps what goes by another manifest from starting anything.
@@ -335,7 +339,7 @@ impl Step<'_> {
     }
 
     /// Brings the object of the engine one step closer to what it should be.
-    fn workload(&mut self, manifest: &NodeCleanup, rendered: &Rendered, once: &mut Once) -> Outlook {
+    fn workload(&mut self, manifest: &NodeCleanup, rendered: &Rendered, once: &mut Once) -> ConditionState {
         let want = &rendered.workload;
         let name = name_of(want).to_owned();
         let live = match rendered.engine {
@@ -347,7 +351,7 @@ impl Step<'_> {
         let Some(live) = live else {
             self.actions.push(Action::Create(want.clone()));
             self.note(EventReason::Created, format!("created {kind} {name}"));
-            return Outlook::good(ConditionReason::Applied, format!("{kind} {name} does what the spec says"));
+            return ConditionState::good(ConditionReason::Applied, format!("{kind} {name} does what the spec says"));
         };
         if let Some(problem) = self.is_in_the_way(live, kind) {
             return problem;
@@ -369,12 +373,12 @@ impl Step<'_> {
             self.actions.push(brought_up_to(live, want, rendered.engine));
             self.note(EventReason::Updated, format!("updated {kind} {name}"));
         }
-        Outlook::good(ConditionReason::Applied, format!("{kind} {name} does what the spec says"))
+        ConditionState::good(ConditionReason::Applied, format!("{kind} {name} does what the spec says"))
     }
 
     /// The one run of a NodeCleanup without a schedule. The same spec is the same run, whether or not it is still there to
     /// be seen, and whichever version of the operator finds out what its name is.
-    fn once(&mut self, manifest: &NodeCleanup, want: &Value, once: &mut Once) -> Outlook {
+    fn once(&mut self, manifest: &NodeCleanup, want: &Value, once: &mut Once) -> ConditionState {
         let name = name_of(want).to_owned();
         let generation = self.generation();
         let is_same_spec = once.generation.is_some() && once.generation == generation;
@@ -392,14 +396,14 @@ impl Step<'_> {
             self.adjust(live, want);
         }
         if !is_decided && manifest.spec.paused {
-            return Outlook::good(
+            return ConditionState::good(
                 ConditionReason::Applied,
                 format!("spec.paused is set, so BroadcastJob {name} is not started"),
             );
         }
         once.generation = generation;
         let name = once.name.as_deref().unwrap_or(&name);
-        Outlook::good(ConditionReason::Applied, format!("BroadcastJob {name} does what the spec says"))
+        ConditionState::good(ConditionReason::Applied, format!("BroadcastJob {name} does what the spec says"))
     }
 
     /// Brings what may change of a run that has been started to what the spec says. Its template stays, so that its last
@@ -425,7 +429,7 @@ impl Step<'_> {
     /// Starts a run; what is in the way of that, if anything is. An operator that was cut off may not remember that it
     /// started it: then it came after the same one as it would now. A run of the same name that came after another one is
     /// an earlier one, and makes room.
-    fn start(&mut self, mut job: Value, before: Option<&str>, note: String) -> Option<Outlook> {
+    fn start(&mut self, mut job: Value, before: Option<&str>, note: String) -> Option<ConditionState> {
         let name = name_of(&job).to_owned();
         let before = before.unwrap_or_default();
         let live = self.observed.broadcast_jobs.iter().copied().find(|live| name_of(live) == name && self.owns(live));
@@ -437,21 +441,21 @@ impl Step<'_> {
             if is_earlier || is_going(live) {
                 self.wait(SOON);
                 let message = format!("BroadcastJob {name} of an earlier run is going, to make room for the next one");
-                return Some(Outlook::bad(ConditionReason::Replacing, message));
+                return Some(ConditionState::bad(ConditionReason::Replacing, message));
             }
             return None;
         }
         job["metadata"]["annotations"][AFTER] = before.into();
         self.actions.push(Action::Create(job));
         let run = Some(("BroadcastJob", name));
-        self.events.push(EventNote { run, ..EventNote::normal(EventReason::RunStarted, note) });
+        self.events.push(ClusterEvent { run, ..ClusterEvent::normal(EventReason::RunStarted, note) });
         None
     }
 
     /// OpenKruise does not let the template of an AdvancedCronJob change, so it is recreated. A current run ends
     /// first, and none is started before it has gone. The new one counts from its own beginning, so no time of the
     /// schedule comes twice.
-    fn replace(&mut self, live: &Value, name: &str, because: &str) -> Outlook {
+    fn replace(&mut self, live: &Value, name: &str, because: &str) -> ConditionState {
         let running = self.runs_of(live).find(|run| !is_over(run)).map(|run| name_of(run).to_owned());
         if let Some(run) = running {
             let message = format!(
@@ -461,7 +465,7 @@ impl Step<'_> {
             if live["spec"]["paused"] != true {
                 self.actions.push(Action::Pause(live.clone()));
             }
-            return Outlook::bad(ConditionReason::WaitingForRun, message);
+            return ConditionState::bad(ConditionReason::WaitingForRun, message);
         }
         // It takes its runs and their pods along, so what they say has to be known before.
         let now = self.observed.now;
@@ -469,17 +473,20 @@ impl Step<'_> {
         if ended.is_some_and(|ended| ended <= now && now < ended + LAST_WORDS) {
             self.wait(SOON);
             let message = format!("AdvancedCronJob {name} is recreated when all pods of its run have been heard");
-            return Outlook::bad(ConditionReason::WaitingForRun, message);
+            return ConditionState::bad(ConditionReason::WaitingForRun, message);
         }
         self.actions.push(Action::Delete(live.clone()));
         self.note(EventReason::Replaced, format!("deleted AdvancedCronJob {name} to recreate it, because {because}"));
         self.wait(SOON);
-        Outlook::bad(ConditionReason::Replacing, format!("AdvancedCronJob {name} is being deleted, to be recreated"))
+        ConditionState::bad(
+            ConditionReason::Replacing,
+            format!("AdvancedCronJob {name} is being deleted, to be recreated"),
+        )
     }
 
     /// Revokes rights that another writer gave to the pods of an AdvancedCronJob, whose template can only be recreated.
     /// A writer that adds them repeatedly gets it paused.
-    fn revoke_rights(&mut self, live: &Value, name: &str) -> Outlook {
+    fn revoke_rights(&mut self, live: &Value, name: &str) -> ConditionState {
         if self.observed.acts < UNDONE {
             return self.replace(live, name, "another writer gave its pods more rights");
         }
@@ -488,7 +495,7 @@ impl Step<'_> {
             "whenever AdvancedCronJob {name} is recreated, another writer gives its pods more rights, so it is paused; its \
              metadata.managedFields name the writer"
         );
-        Outlook::bad(ConditionReason::Undone, message)
+        ConditionState::bad(ConditionReason::Undone, message)
     }
 
     /// What carried it out before the engine was another one, or before it had a schedule or none.
@@ -508,7 +515,7 @@ impl Step<'_> {
     }
 
     /// Does what the annotation asks for, or says why not; either way that value of it is done with.
-    fn run_now(&mut self, manifest: &NodeCleanup, engine: Engine, ready: &Outlook, done: &mut Option<String>) {
+    fn run_now(&mut self, manifest: &NodeCleanup, engine: Engine, ready: &ConditionState, done: &mut Option<String>) {
         let Some(word) = self.asked_now(done.as_deref()) else { return };
         let ignored = if engine == Engine::DaemonSet {
             Some("it means nothing with a DaemonSet, whose daemons keep the time")
@@ -547,7 +554,7 @@ impl Step<'_> {
 
     fn ignore_run_now(&mut self, reason: &str) {
         let note = format!("the annotation {RUN_NOW} is ignored: {reason}");
-        self.events.push(EventNote::warning(EventReason::RunNowIgnored, note));
+        self.events.push(ClusterEvent::warning(EventReason::RunNowIgnored, note));
     }
 
     /// Deletes runs that the NodeCleanup started itself: those over the history limits, and those that go on by a spec
@@ -579,7 +586,7 @@ impl Step<'_> {
             let name = name_of(job).to_owned();
             let note = format!("deleted BroadcastJob {name}, whose run had not ended, because the spec has changed");
             let run = Some(("BroadcastJob", name));
-            self.events.push(EventNote { run, ..EventNote::warning(EventReason::Deleted, note) });
+            self.events.push(ClusterEvent { run, ..ClusterEvent::warning(EventReason::Deleted, note) });
         }
         let excess = excess.into_iter().map(|place| Action::Delete(own[place].clone()));
         let excess: Vec<Action> = excess.filter(|action| !self.actions.contains(action)).collect();
@@ -600,7 +607,7 @@ impl Step<'_> {
     }
 
     fn note(&mut self, reason: EventReason, note: String) {
-        self.events.push(EventNote::normal(reason, note));
+        self.events.push(ClusterEvent::normal(reason, note));
     }
 
     pub(super) fn wait(&mut self, time: SignedDuration) {

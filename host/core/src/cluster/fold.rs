@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::held::{ASK_AGAIN, Held};
 use crate::daemon::RunResult;
-use crate::manifest::status::{LastRun, NodeError, Nodes, RefusalCount, RepositorySum, ResolvedPlugin};
+use crate::manifest::status::{LastRun, Nodes, RefusalCount, RepositorySum, ResolvedPlugin, RunError};
 use crate::report::{Brief, BriefPlugin, Planned, PlannedRepository, Totals};
 use crate::text::shown;
 
@@ -31,12 +31,12 @@ pub struct NodeState {
     /// When its run began and ended, where that is known apart from others'.
     pub times: Option<(Timestamp, Timestamp)>,
     /// What came of it.
-    pub word: NodeWord,
+    pub word: NodeResult,
 }
 
 /// What came of a run on one node.
 #[derive(Clone, Debug, PartialEq)]
-pub enum NodeWord {
+pub enum NodeResult {
     /// The run is under way, or about to start.
     Active,
     /// A daemon waits for the time of its first run.
@@ -44,14 +44,14 @@ pub enum NodeWord {
     /// Its pod has not started, or does not stay started.
     Waiting(Held),
     /// It ended with a report.
-    Ended(Box<Told>),
+    Ended(Box<NodeSummary>),
     /// It ended without a report, or is not to be reached; the text says what is known.
     Silent(String),
 }
 
 /// What is kept of a node's report: there are thousands of them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct NodeSummary {
     result: RunResult,
     sums: Sums,
     errors: Box<[Box<str>]>,
@@ -113,7 +113,7 @@ impl Sums {
     }
 }
 
-impl Told {
+impl NodeSummary {
     /// Keeps what counts of a report, after cleaning it.
     pub fn of(brief: Brief) -> Self {
         let brief = brief.cleaned();
@@ -193,9 +193,9 @@ impl NodeState {
     /// A node whose pod ended with these last words.
     pub fn ended(node: &str, message: &str) -> Self {
         let word = match Brief::from_message(message) {
-            Ok(brief) => NodeWord::Ended(Box::new(Told::of(brief))),
-            Err(_) if message.is_empty() => NodeWord::Silent("the pod ended without a report".to_owned()),
-            Err(_) => NodeWord::Silent(format!("the pod ended with {}", shown(message))),
+            Ok(brief) => NodeResult::Ended(Box::new(NodeSummary::of(brief))),
+            Err(_) if message.is_empty() => NodeResult::Silent("the pod ended without a report".to_owned()),
+            Err(_) => NodeResult::Silent(format!("the pod ended with {}", shown(message))),
         };
         Self { node: node.to_owned(), times: None, word }
     }
@@ -203,16 +203,16 @@ impl NodeState {
     /// Returns the errors of the node, in its report's order.
     pub fn errors(&self) -> Vec<&str> {
         match &self.word {
-            NodeWord::Active | NodeWord::Idle => Vec::new(),
-            NodeWord::Waiting(held) => vec![held.why()],
-            NodeWord::Silent(message) => vec![message],
-            NodeWord::Ended(told) => told.errors.iter().map(AsRef::as_ref).collect(),
+            NodeResult::Active | NodeResult::Idle => Vec::new(),
+            NodeResult::Waiting(held) => vec![held.why()],
+            NodeResult::Silent(message) => vec![message],
+            NodeResult::Ended(told) => told.errors.iter().map(AsRef::as_ref).collect(),
         }
     }
 
     /// Keeps plugins and names together with another node of the run, which nearly always has the same.
     pub fn share(&mut self, other: &Self) {
-        if let (NodeWord::Ended(own), NodeWord::Ended(other)) = (&mut self.word, &other.word) {
+        if let (NodeResult::Ended(own), NodeResult::Ended(other)) = (&mut self.word, &other.word) {
             if own.plugins == other.plugins {
                 own.plugins = Arc::clone(&other.plugins);
             }
@@ -271,20 +271,20 @@ struct Folding<'a> {
 impl<'a> Folding<'a> {
     fn add(&mut self, state: &'a NodeState, now: Timestamp) {
         self.seen += 1;
-        let is_stuck = matches!(&state.word, NodeWord::Waiting(held) if held.patience(now).is_none());
+        let is_stuck = matches!(&state.word, NodeResult::Waiting(held) if held.patience(now).is_none());
         self.moving += u32::from(!is_stuck);
         match &state.word {
-            NodeWord::Active => {
+            NodeResult::Active => {
                 self.nodes.active += 1;
                 self.running += 1;
             }
-            NodeWord::Idle => self.nodes.active += 1,
-            NodeWord::Waiting(held) => self.wait(&state.node, held, now),
-            NodeWord::Silent(message) => {
+            NodeResult::Idle => self.nodes.active += 1,
+            NodeResult::Waiting(held) => self.wait(&state.node, held, now),
+            NodeResult::Silent(message) => {
                 self.nodes.skipped += 1;
                 self.errors.entry(message).or_default().push(&state.node);
             }
-            NodeWord::Ended(told) => {
+            NodeResult::Ended(told) => {
                 self.took_place += u32::from(told.result != RunResult::NotRun);
                 match told.result {
                     RunResult::Done => self.nodes.succeeded += 1,
@@ -365,11 +365,11 @@ impl<'a> Folding<'a> {
     }
 }
 
-fn node_error(message: &str, mut nodes: Vec<&str>) -> NodeError {
+fn node_error(message: &str, mut nodes: Vec<&str>) -> RunError {
     nodes.sort_unstable();
     let count = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
     let names = nodes.into_iter().filter(|name| !name.is_empty()).take(NAMES).map(str::to_owned);
-    NodeError { message: message.to_owned(), count, nodes: names.collect() }
+    RunError { message: message.to_owned(), count, nodes: names.collect() }
 }
 
 /// Done and desired, for people.
@@ -416,7 +416,7 @@ mod tests {
         );
         assert_eq!(node(3, true).errors()[..2], ["error 0 of 3", "error 1 of 3"]);
         assert_eq!(node(3, false).errors(), [""; 0]);
-        for word in [NodeWord::Active, NodeWord::Idle] {
+        for word in [NodeResult::Active, NodeResult::Idle] {
             assert_eq!(NodeState { node: String::new(), times: None, word }.errors(), [""; 0]);
         }
     }
@@ -427,7 +427,7 @@ mod tests {
             node(0, false),
             node(1, true),
             NodeState::ended("lost", "oom"),
-            NodeState { node: String::new(), times: None, word: NodeWord::Active },
+            NodeState { node: String::new(), times: None, word: NodeResult::Active },
         ];
         let Folded { run, plugins, unlike, took_place, .. } = fold(6, &states);
         assert_eq!((run.nodes.desired, run.nodes.active, run.nodes.succeeded), (6, 3, 1));
@@ -560,7 +560,7 @@ mod tests {
     #[test]
     fn nodes_keep_the_same_names_once() {
         let told = |state: &NodeState| match &state.word {
-            NodeWord::Ended(told) => told.clone(),
+            NodeResult::Ended(told) => told.clone(),
             _ => panic!("{state:?}"),
         };
         let first = dry(0, &[("a", 1, 2), ("b", 1, 1)], &[("InUse", 1)]);
@@ -582,7 +582,7 @@ mod tests {
     #[test]
     fn nodes_keep_the_same_plugins_once() {
         let plugins = |state: &NodeState| match &state.word {
-            NodeWord::Ended(told) => Arc::clone(&told.plugins),
+            NodeResult::Ended(told) => Arc::clone(&told.plugins),
             _ => panic!("{state:?}"),
         };
         let first = node(0, false);

@@ -69,12 +69,12 @@ pub(super) fn labels(manifest: &NodeCleanup) -> Value {
 }
 
 /// A volume and where it is mounted.
-struct Mount {
+struct VolumeMount {
     volume: Value,
     mount: Value,
 }
 
-impl Mount {
+impl VolumeMount {
     fn new(name: &str, path: &str, read_only: bool, (kind, source): (&str, Value)) -> Self {
         let mut mount = json!({ "name": name, "mountPath": path });
         if read_only {
@@ -182,7 +182,7 @@ fn container(
     site: Site<'_>,
     arguments: &[String],
     engine: RolloutEngine,
-    mounts: &[Mount],
+    mounts: &[VolumeMount],
 ) -> Value {
     let field = |path: &str| json!({ "fieldRef": { "apiVersion": "v1", "fieldPath": path } });
     let mounts: Vec<&Value> = mounts.iter().map(|mount| &mount.mount).collect();
@@ -340,24 +340,24 @@ pub(super) fn reach(manifest: &NodeCleanup) -> Option<Reach<'_>> {
     })
 }
 
-fn mounts(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, engine: RolloutEngine) -> Vec<Mount> {
+fn mounts(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, engine: RolloutEngine) -> Vec<VolumeMount> {
     let spec = &manifest.spec;
     let host = |path: &str, kind: &str| ("hostPath", json!({ "path": path, "type": kind }));
     let config_map = |name: &str| ("configMap", json!({ "name": name }));
     let mut mounts = vec![
-        Mount::new(MANIFEST_VOLUME, MANIFEST_DIR, true, config_map(&source.config_map)),
-        Mount::new("state", STATE_DIR, false, host(STATE_DIR, "DirectoryOrCreate")),
+        VolumeMount::new(MANIFEST_VOLUME, MANIFEST_DIR, true, config_map(&source.config_map)),
+        VolumeMount::new("state", STATE_DIR, false, host(STATE_DIR, "DirectoryOrCreate")),
     ];
     mounts.extend(reach(manifest).map(|reach| runtime(&reach, spec.runtime.mount, engine)));
     if measures_images(manifest) {
         let own = format!("{}/holystone", image_root(manifest));
-        mounts.push(Mount::new("images", IMAGE_ROOT, true, host(&own, "DirectoryOrCreate")));
+        mounts.push(VolumeMount::new("images", IMAGE_ROOT, true, host(&own, "DirectoryOrCreate")));
     }
     for (index, root) in spec.log_roots.iter().enumerate() {
         let (name, path) = (format!("logs-{index}"), format!("{LOG_ROOT_DIR}/{}", root.name));
         // What only looks need not be able to write.
         let read_only = spec.mode == Mode::DryRun;
-        let mut mount = Mount::new(&name, &path, read_only, host(&root.host_path, "Directory"));
+        let mut mount = VolumeMount::new(&name, &path, read_only, host(&root.host_path, "Directory"));
         // What the node mounts beneath it later shows in the pod, which then stays away from there.
         mount.mount["mountPropagation"] = "HostToContainer".into();
         mounts.push(mount);
@@ -365,7 +365,7 @@ fn mounts(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, engin
     // What the roots have to lie in, to find out in the pod that they do: of a link, the kubelet mounts what it leads to.
     for (index, directory) in log_roots_in(manifest, allowed).into_iter().enumerate() {
         let path = format!("{ALLOWED_DIR}/{index}");
-        let mut mount = Mount::new(&format!("allowed-{index}"), &path, true, host(directory, "Directory"));
+        let mut mount = VolumeMount::new(&format!("allowed-{index}"), &path, true, host(directory, "Directory"));
         mount.mount["mountPropagation"] = "HostToContainer".into();
         mounts.push(mount);
     }
@@ -374,13 +374,13 @@ fn mounts(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, engin
     config_maps.dedup();
     for (index, name) in config_maps.into_iter().enumerate() {
         let path = format!("{CONFIG_MAP_DIR}/{name}");
-        mounts.push(Mount::new(&format!("config-map-{index}"), &path, true, config_map(name)));
+        mounts.push(VolumeMount::new(&format!("config-map-{index}"), &path, true, config_map(name)));
     }
     for (index, plugin) in spec.plugins.iter().enumerate() {
         if let PluginSource::ImageVolume(image) = &plugin.source {
             let source = ("image", json!({ "reference": image.reference, "pullPolicy": "IfNotPresent" }));
             let path = format!("{IMAGE_VOLUME_DIR}/{}", plugin.name);
-            mounts.push(Mount::new(&format!("image-{index}"), &path, true, source));
+            mounts.push(VolumeMount::new(&format!("image-{index}"), &path, true, source));
         }
     }
     mounts
@@ -388,20 +388,20 @@ fn mounts(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, engin
 
 /// A pod that ends gets the socket alone. One that goes on gets its directory, because a runtime that is restarted makes
 /// a new socket; what is mounted beneath it later shows in the pod, so that the pod keeps nothing mounted.
-fn runtime(reach: &Reach<'_>, mount: Option<SocketMount>, engine: RolloutEngine) -> Mount {
+fn runtime(reach: &Reach<'_>, mount: Option<SocketMount>, engine: RolloutEngine) -> VolumeMount {
     let Reach::Socket(socket) = reach else { return directory_of_sockets(RUN.0, RUN.1) };
     let usual = if engine == RolloutEngine::DaemonSet { SocketMount::Directory } else { SocketMount::Socket };
     let directory = socket.rsplit_once('/').map_or("", |(directory, _)| directory);
     if mount.unwrap_or(usual) == SocketMount::Socket || directory.is_empty() {
-        return Mount::new("runtime", socket, true, ("hostPath", json!({ "path": socket, "type": "Socket" })));
+        return VolumeMount::new("runtime", socket, true, ("hostPath", json!({ "path": socket, "type": "Socket" })));
     }
     directory_of_sockets(directory, directory)
 }
 
 /// Mounts a directory of the node with one or more sockets.
-fn directory_of_sockets(directory: &str, seen_at: &str) -> Mount {
+fn directory_of_sockets(directory: &str, seen_at: &str) -> VolumeMount {
     let source = ("hostPath", json!({ "path": directory, "type": "Directory" }));
-    let mut mount = Mount::new("runtime", seen_at, true, source);
+    let mut mount = VolumeMount::new("runtime", seen_at, true, source);
     mount.mount["mountPropagation"] = "HostToContainer".into();
     mount
 }

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::decide::{EventNote, Outlook, Step, began, is_going, is_over, name_of, time_of};
+use super::decide::{ClusterEvent, ConditionState, Decider, began, is_going, is_over, name_of, time_of};
 use super::fold::{ERRORS, Folded, NodeState, fold, summary};
 use super::held::{ASK_AGAIN, PATIENCE};
 use super::objects::{Engine, object_name};
 use super::reasons::{ConditionReason, EventReason};
-use crate::manifest::status::{LastRun, NodeError, ResolvedPlugin, RunPhase};
+use crate::manifest::status::{LastRun, ResolvedPlugin, RunError, RunPhase};
 use crate::text::shown;
 
 /// The largest difference between the clocks of two nodes.
@@ -20,10 +20,13 @@ const LABELS_TOLD: usize = 5;
 /// The most earlier runs whose ends are waited for.
 const ACTIVE_RUNS: usize = 20;
 
-impl<'a> Step<'a> {
+impl<'a> Decider<'a> {
     /// The last run, its plugins, and whether they are the same everywhere. Never an earlier one than is known already,
     /// and never less of it: runs go with their AdvancedCronJob, and pods with their nodes.
-    pub(super) fn last_run(&mut self, engine: Option<Engine>) -> (Option<LastRun>, Vec<ResolvedPlugin>, Outlook) {
+    pub(super) fn last_run(
+        &mut self,
+        engine: Option<Engine>,
+    ) -> (Option<LastRun>, Vec<ResolvedPlugin>, ConditionState) {
         let found = match engine {
             Some(Engine::DaemonSet) => self.observed.daemon_set.and_then(|set| self.run_of_daemons(set)),
             _ => self.latest_run().map(|job| self.run_of_job(job)),
@@ -35,8 +38,8 @@ impl<'a> Step<'a> {
         let Some(Folded { run, plugins, unlike, .. }) = found else {
             let kept = self.before.conditions.iter().find(|condition| condition.kind == "PluginsResolved");
             let resolved = kept.map_or_else(
-                || Outlook::bad(ConditionReason::NoRunYet, "no node has loaded the plugins yet"),
-                |kept| Outlook {
+                || ConditionState::bad(ConditionReason::NoRunYet, "no node has loaded the plugins yet"),
+                |kept| ConditionState {
                     is_true: kept.status == "True",
                     reason: ConditionReason::parse(&kept.reason).unwrap_or(ConditionReason::NoRunYet),
                     message: kept.message.clone(),
@@ -46,11 +49,11 @@ impl<'a> Step<'a> {
         };
         let resolved = if !unlike.is_empty() {
             let message = format!("not all nodes have the same bytes, or some have none, of: {}", unlike.join(", "));
-            Outlook::bad(ConditionReason::Different, message)
+            ConditionState::bad(ConditionReason::Different, message)
         } else if plugins.is_empty() {
-            Outlook::bad(ConditionReason::NoRunYet, "no node has loaded the plugins yet")
+            ConditionState::bad(ConditionReason::NoRunYet, "no node has loaded the plugins yet")
         } else {
-            Outlook::good(ConditionReason::Resolved, "all nodes have loaded the same plugins")
+            ConditionState::good(ConditionReason::Resolved, "all nodes have loaded the same plugins")
         };
         (Some(run), plugins, resolved)
     }
@@ -114,7 +117,7 @@ impl<'a> Step<'a> {
         run.finished_at = Some(whole_second(self.observed.now));
         run.nodes.skipped += std::mem::take(&mut run.nodes.active);
         run.nodes.waiting = 0;
-        run.errors.push(NodeError { message: lost(&run.name), count: run.nodes.skipped, nodes: Vec::new() });
+        run.errors.push(RunError { message: lost(&run.name), count: run.nodes.skipped, nodes: Vec::new() });
     }
 
     /// Reports the ends of runs that began before the last one, and returns the names of those that have not ended: a run by
@@ -132,8 +135,8 @@ impl<'a> Step<'a> {
                     self.report_end(&run);
                 }
                 None if self.observed.has_kruise => {
-                    let event = EventNote::warning(EventReason::RunFailed, lost(&name));
-                    self.events.push(EventNote { run: Some(("BroadcastJob", name)), ..event });
+                    let event = ClusterEvent::warning(EventReason::RunFailed, lost(&name));
+                    self.events.push(ClusterEvent { run: Some(("BroadcastJob", name)), ..event });
                 }
                 job => active.push((job.and_then(|job| began(job)), name)),
             }
@@ -291,7 +294,7 @@ pub(super) fn has_ended(run: &LastRun) -> bool {
 
 /// Adds what is wrong on so many nodes, of which no names are known.
 fn tell(run: &mut LastRun, message: String, count: u32) {
-    run.errors.insert(0, NodeError { message, count, nodes: Vec::new() });
+    run.errors.insert(0, RunError { message, count, nodes: Vec::new() });
     run.errors.truncate(ERRORS);
 }
 

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::action::{Obstacle, name_taken};
-use super::decide::{EventNote, Outlook, Step, name_of};
+use super::decide::{ClusterEvent, ConditionState, Decider, name_of};
 use super::objects::object_name;
 use super::reasons::{ConditionReason, EventReason};
 use super::runs::{NOT_TAKEN_UP, count, has_ended, lost, whole_second};
@@ -19,24 +19,28 @@ const LONGEST_REFUSAL: usize = 600;
 /// The longest message of a condition, in characters.
 const LONGEST_MESSAGE: usize = 4_096;
 
-impl Step<'_> {
+impl Decider<'_> {
     /// When the next run is due, and whether one is.
-    pub(super) fn next(&mut self, manifest: &NodeCleanup, ready: &Outlook) -> (Option<Timestamp>, Outlook) {
+    pub(super) fn next(
+        &mut self,
+        manifest: &NodeCleanup,
+        ready: &ConditionState,
+    ) -> (Option<Timestamp>, ConditionState) {
         let now = self.observed.now;
         let Ok(Some(timetable)) = manifest.timetable() else {
             return (
                 None,
-                Outlook::good(
+                ConditionState::good(
                     ConditionReason::Once,
                     "there is no schedule: it runs once, and again when the spec changes",
                 ),
             );
         };
         if manifest.spec.paused {
-            return (None, Outlook::bad(ConditionReason::Paused, "spec.paused is set, so nothing is started"));
+            return (None, ConditionState::bad(ConditionReason::Paused, "spec.paused is set, so nothing is started"));
         }
         if !ready.is_true {
-            return (None, Outlook::bad(ready.reason, "nothing is started before Ready is true"));
+            return (None, ConditionState::bad(ready.reason, "nothing is started before Ready is true"));
         }
         // `@every` counts from the run before.
         let last = self.before.last_run.as_ref().and_then(|run| run.started_at);
@@ -45,7 +49,7 @@ impl Step<'_> {
             _ => None,
         };
         let Some(next) = next.or_else(|| timetable.schedule.next(now)) else {
-            return (None, Outlook::bad(ConditionReason::Never, "the schedule never comes"));
+            return (None, ConditionState::bad(ConditionReason::Never, "the schedule never comes"));
         };
         // What was told before stays as long as it is to come, so that asking twice comes to the same.
         let told = self.before.next_schedule_time.filter(|told| *told > now && self.is_same_generation());
@@ -53,7 +57,7 @@ impl Step<'_> {
         self.wait(now.duration_until(next).max(SignedDuration::ZERO) + SignedDuration::from_secs(1));
         (
             Some(next),
-            Outlook::good(
+            ConditionState::good(
                 ConditionReason::Scheduled,
                 format!("runs at {}", manifest.spec.schedule.as_deref().unwrap_or_default()),
             ),
@@ -70,7 +74,7 @@ impl Step<'_> {
 
     /// Says that a run is held up as a whole, if it is: that it waits for a person, has no node, or that none of its pods
     /// has started. Of a run that is over this counts as long as the spec is the same.
-    pub(super) fn unless_held(&self, ready: Outlook, run: Option<&LastRun>) -> Outlook {
+    pub(super) fn unless_held(&self, ready: ConditionState, run: Option<&LastRun>) -> ConditionState {
         let Some(run) = run.filter(|_| ready.is_true) else { return ready };
         let Some(held) = self.held(run) else { return ready };
         let known = self.before.last_run.as_ref().is_some_and(|before| before.name == run.name && has_ended(before));
@@ -82,7 +86,7 @@ impl Step<'_> {
         if has_ended(run) && known && !is_reported { ready } else { held }
     }
 
-    fn held(&self, run: &LastRun) -> Option<Outlook> {
+    fn held(&self, run: &LastRun) -> Option<ConditionState> {
         let nodes = &run.nodes;
         let why = || run.errors.first().map(|error| error.message.as_str()).unwrap_or_default();
         if run.phase == RunPhase::Paused {
@@ -90,23 +94,30 @@ impl Step<'_> {
         }
         if nodes.desired == 0 && !run.errors.is_empty() && why() != lost(&run.name) {
             return Some(if why() == NOT_TAKEN_UP {
-                Outlook::bad(ConditionReason::PodsNotStarted, format!("no pod of {} has started: {}", run.name, why()))
+                ConditionState::bad(
+                    ConditionReason::PodsNotStarted,
+                    format!("no pod of {} has started: {}", run.name, why()),
+                )
             } else {
-                Outlook::bad(ConditionReason::NoNodeMatches, format!("{} has nowhere to run: {}", run.name, why()))
+                ConditionState::bad(
+                    ConditionReason::NoNodeMatches,
+                    format!("{} has nowhere to run: {}", run.name, why()),
+                )
             });
         }
         if self.is_stuck {
             let nodes = counted(nodes.waiting as usize, "node", "nodes");
             let message = format!("no pod of {} has started, on {nodes}: {}", run.name, why());
-            return Some(Outlook::bad(ConditionReason::PodsNotStarted, message));
+            return Some(ConditionState::bad(ConditionReason::PodsNotStarted, message));
         }
         let has_nothing = has_ended(run) && nodes.desired > 0 && nodes.succeeded + nodes.failed == 0;
-        (has_nothing && !run.errors.is_empty())
-            .then(|| Outlook::bad(ConditionReason::NoNodeDone, format!("{} was done on no node: {}", run.name, why())))
+        (has_nothing && !run.errors.is_empty()).then(|| {
+            ConditionState::bad(ConditionReason::NoNodeDone, format!("{} was done on no node: {}", run.name, why()))
+        })
     }
 
     /// Says why a run is paused that spec.paused does not pause, and what to do.
-    fn waits_for_a_person(&self, run: &LastRun) -> Option<Outlook> {
+    fn waits_for_a_person(&self, run: &LastRun) -> Option<ConditionState> {
         let job = self.observed.broadcast_jobs.iter().copied().find(|job| name_of(job) == run.name)?;
         if self.observed.object["spec"]["paused"] == true {
             return None;
@@ -117,7 +128,7 @@ impl Step<'_> {
                 "BroadcastJob {name} is paused by its own spec.paused, and waits for a person: set that to false, or delete \
                  the BroadcastJob to give its run up"
             );
-            return Some(Outlook::bad(ConditionReason::RunPaused, message));
+            return Some(ConditionState::bad(ConditionReason::RunPaused, message));
         }
         let failed = counted(count(&job["status"]["failed"]) as usize, "pod", "pods");
         let why = run.errors.first().map(|error| format!(" ({})", error.message)).unwrap_or_default();
@@ -126,18 +137,18 @@ impl Step<'_> {
              mend what is wrong and delete its failed pods, which are then made again, or delete the BroadcastJob to give \
              its run up"
         );
-        Some(Outlook::bad(ConditionReason::RunPaused, message))
+        Some(ConditionState::bad(ConditionReason::RunPaused, message))
     }
 
     pub(super) fn status(
         &self,
         next: Option<Timestamp>,
-        outlooks: &[(&str, Outlook)],
+        outlooks: &[(&str, ConditionState)],
         last_run: Option<LastRun>,
         plugins: Vec<ResolvedPlugin>,
     ) -> NodeCleanupStatus {
         let generation = self.generation();
-        let condition = |(kind, outlook): &(&str, Outlook)| {
+        let condition = |(kind, outlook): &(&str, ConditionState)| {
             let status = if outlook.is_true { "True" } else { "False" };
             let before = self.before.conditions.iter().find(|before| before.kind == *kind && before.status == status);
             Condition {
@@ -174,7 +185,7 @@ impl Step<'_> {
             let Some(reason) = reason else { continue };
             if is_new && condition.status == "False" && condition.kind != "Scheduled" {
                 let run = status.last_run.as_ref().filter(|_| reason.is_of_run()).map(|run| self.reference(run));
-                self.events.push(EventNote { run, ..EventNote::warning(reason, condition.message.clone()) });
+                self.events.push(ClusterEvent { run, ..ClusterEvent::warning(reason, condition.message.clone()) });
             }
         }
         let Some(run) = status.last_run.as_ref().filter(|run| has_ended(run)) else { return };
@@ -190,7 +201,7 @@ impl Step<'_> {
     pub(super) fn report_end(&mut self, run: &LastRun) {
         let is_warning = run.phase == RunPhase::Failed;
         let reason = if is_warning { EventReason::RunFailed } else { EventReason::RunCompleted };
-        self.events.push(EventNote { is_warning, reason, note: sentence(run), run: Some(self.reference(run)) });
+        self.events.push(ClusterEvent { is_warning, reason, note: sentence(run), run: Some(self.reference(run)) });
     }
 
     fn reference(&self, run: &LastRun) -> (&'static str, String) {
@@ -227,12 +238,12 @@ fn sentence(run: &LastRun) -> String {
 }
 
 /// Says that another operator looks after a NodeCleanup, and what to do about it.
-pub fn other_operator(other: &str, own: &str) -> EventNote {
+pub fn other_operator(other: &str, own: &str) -> ClusterEvent {
     let note = format!(
         "the operator {} looks after it, so the operator {own} leaves it alone; let each operator watch other namespaces",
         shown(other)
     );
-    EventNote::warning(EventReason::OtherOperator, note)
+    ClusterEvent::warning(EventReason::OtherOperator, note)
 }
 
 /// The status when something that was decided could not be done: it was not, and Ready says why; and an event, if that is
@@ -244,7 +255,7 @@ pub fn not_applied(
     obstacle: &Obstacle,
     has_workload: bool,
     now: Timestamp,
-) -> (NodeCleanupStatus, Option<EventNote>) {
+) -> (NodeCleanupStatus, Option<ClusterEvent>) {
     let before: NodeCleanupStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
     let (reason, message) = match obstacle {
         Obstacle::NameTaken { kind, name } => (EventReason::NameTaken, name_taken(kind, &shown(name))),
@@ -275,7 +286,7 @@ pub fn not_applied(
     // The API server's words may be others each time.
     let is_new = was
         .is_none_or(|was| was.reason != reason.as_str() || reason == EventReason::NameTaken && was.message != message);
-    (status, is_new.then(|| EventNote::warning(reason, message)))
+    (status, is_new.then(|| ClusterEvent::warning(reason, message)))
 }
 
 /// Whether a status is another one than an object has.

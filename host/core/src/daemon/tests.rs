@@ -16,19 +16,19 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// The duty of a manifest with these lines in its spec.
-fn duty(lines: &str) -> Duty {
+fn duty(lines: &str) -> Triggers {
     let text = format!(
         "{{apiVersion: holystone.dev/v1alpha1, kind: NodeCleanup, metadata: {{name: a}}, spec: {{plugins: [{{name: p, source: {{builtin: unused-images}}}}], {lines}}}}}"
     );
     let found = read(&[Text { origin: "", text: &text, skips_others: false }]).unwrap();
-    Duty::of(&found[0].manifest, SignedDuration::ZERO).unwrap()
+    Triggers::of(&found[0].manifest, SignedDuration::ZERO).unwrap()
 }
 
 /// A machine that is told what happens to it: its clock, its power, how long runs take and whether they take place.
 struct Machine {
-    duties: Vec<Duty>,
+    duties: Vec<Triggers>,
     /// What is on its disk.
-    standings: Vec<Standing>,
+    standings: Vec<ScheduleProgress>,
     now: Timestamp,
     /// Seconds since it was made, whatever its clock says.
     elapsed: i64,
@@ -44,8 +44,8 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(duties: Vec<Duty>, now: Timestamp) -> Self {
-        let standings = duties.iter().map(|_| Standing::new(now)).collect();
+    fn new(duties: Vec<Triggers>, now: Timestamp) -> Self {
+        let standings = duties.iter().map(|_| ScheduleProgress::new(now)).collect();
         Self {
             duties,
             standings,
@@ -136,7 +136,7 @@ fn ticks_start_runs_at_their_time_and_a_little_later_with_a_delay() {
     assert_eq!(machine.started[0].0, at("03-01T00:05:00"));
 
     plain.delay = SignedDuration::from_secs(42);
-    let standing = Standing::new(at("03-01T00:00:30"));
+    let standing = ScheduleProgress::new(at("03-01T00:00:30"));
     assert_eq!(plain.next(&standing, at("03-01T00:01:00")), Some(at("03-01T00:05:42")));
     let mut machine = Machine::new(vec![plain], at("03-01T00:00:30"));
     machine.run_for(SignedDuration::from_mins(11));

@@ -1,4 +1,4 @@
-//! Rail 7: what may be done beneath log roots. Judges one target at a time, by one look at it ([`Sight`]); all wishes of
+//! Rail 7: what may be done beneath log roots. Judges one target at a time, by one look at it ([`Inspection`]); all wishes of
 //! a run, with the rails that concern them together, are reviewed in `review`.
 //!
 //! In this order; the first that says no names the refusal:
@@ -48,8 +48,8 @@ pub use judged::Judged;
 pub use links::Links;
 pub use objection::{FileObjection, Settling};
 pub use review::Sights;
-pub use sight::{Sight, Unseen};
-pub use tree::{Obstacle, Tree};
+pub use sight::{InspectError, Inspection};
+pub use tree::{DirectoryObstacle, Tree};
 
 /// How far the times of a file that is written may lie apart: on coarse filesystems both are rounded.
 const SAME_MOMENT: SignedDuration = SignedDuration::from_secs(2);
@@ -196,7 +196,7 @@ pub struct LogGuard<'a> {
     rails: LogRails,
     now: Timestamp,
     /// Absent when the node's pods and containers are not known.
-    known: Option<Known<'a>>,
+    known: Option<KnownPods<'a>>,
     /// Why nothing of pods, or nothing at all, is removed from the node as it is.
     unsettled: Option<Unsettled>,
     /// A span of time in which files were dated wrongly.
@@ -205,7 +205,7 @@ pub struct LogGuard<'a> {
 
 /// The pods and containers of the node.
 #[derive(Debug)]
-struct Known<'a> {
+struct KnownPods<'a> {
     pods: HashSet<&'a str>,
     /// Those whose uid the runtime does not tell.
     names: HashSet<(&'a str, &'a str)>,
@@ -215,7 +215,7 @@ struct Known<'a> {
 impl<'a> LogGuard<'a> {
     /// Prepares to judge. `now` is when the look was taken; without a snapshot of the runtime's no pod counts as gone.
     pub fn new(rails: LogRails, now: Timestamp, snapshot: Option<&'a Snapshot>) -> Self {
-        Self { rails, now, known: snapshot.map(Known::of), unsettled: None, misdated: None }
+        Self { rails, now, known: snapshot.map(KnownPods::of), unsettled: None, misdated: None }
     }
 
     /// Heeds what this look says of the clock, and of whether the node has settled.
@@ -236,7 +236,7 @@ impl<'a> LogGuard<'a> {
         target: &RootedPath,
         operation: Operation,
         reason: &Reason,
-        seen: Result<Sight, Unseen>,
+        seen: Result<Inspection, InspectError>,
     ) -> Result<Step<Logs>, Refusal<Logs>> {
         if target.path.is_root() {
             return Err(FileObjection::RootItself.into());
@@ -248,7 +248,7 @@ impl<'a> LogGuard<'a> {
         }
         self.look(target, operation, &sight)?;
         let entries = sight.entries();
-        let Sight { entry, mut tree, .. } = sight;
+        let Inspection { entry, mut tree, .. } = sight;
         let links = tree.as_mut().map_or_else(|| Links::of(&entry), |tree| std::mem::take(&mut tree.links));
         let (size_bytes, freeable_bytes) = match &tree {
             Some(tree) => (tree.size_bytes, tree.freeable_bytes),
@@ -263,7 +263,11 @@ impl<'a> LogGuard<'a> {
     ///
     /// # Errors
     /// With the refusal, when the rail says no by now.
-    pub fn clear(&self, step: &Step<Logs>, seen: Result<Sight, Unseen>) -> Result<Clearance<Logs>, Refusal<Logs>> {
+    pub fn clear(
+        &self,
+        step: &Step<Logs>,
+        seen: Result<Inspection, InspectError>,
+    ) -> Result<Clearance<Logs>, Refusal<Logs>> {
         let (target, operation, before, sight) = (&step.target, step.operation, step.facts.judged, seen?);
         before.check(&sight.entry)?;
         if before.is_outdated_by(&Judged::of(target, operation, &sight)?) {
@@ -275,7 +279,7 @@ impl<'a> LogGuard<'a> {
     }
 
     /// What does not depend on earlier looks.
-    fn look(&self, target: &RootedPath, operation: Operation, sight: &Sight) -> Result<(), FileObjection> {
+    fn look(&self, target: &RootedPath, operation: Operation, sight: &Inspection) -> Result<(), FileObjection> {
         self.times(sight)?;
         self.kubelet(target, sight)?;
         match (&sight.tree, operation) {
@@ -292,7 +296,7 @@ impl<'a> LogGuard<'a> {
     }
 
     /// Whether times mean anything: policies for files go by them.
-    fn times(&self, sight: &Sight) -> Result<(), FileObjection> {
+    fn times(&self, sight: &Inspection) -> Result<(), FileObjection> {
         if let Some(unsettled) = self.unsettled.filter(Unsettled::is_of_the_clock) {
             return Err(FileObjection::Unready(unsettled));
         }
@@ -304,7 +308,7 @@ impl<'a> LogGuard<'a> {
     }
 
     /// A file to truncate.
-    fn truncation(&self, sight: &Sight) -> Result<(), FileObjection> {
+    fn truncation(&self, sight: &Inspection) -> Result<(), FileObjection> {
         let (entry, age) = (&sight.entry, self.rails.unknown_open_age);
         let touched = entry.touched(sight.seen_at);
         if let Some(in_use) = sight.in_use.clone().filter(|in_use| !in_use.how.allows_truncation()) {
@@ -323,7 +327,7 @@ impl<'a> LogGuard<'a> {
     }
 
     /// A file or link to remove.
-    fn settled(&self, sight: &Sight) -> Result<(), FileObjection> {
+    fn settled(&self, sight: &Inspection) -> Result<(), FileObjection> {
         let entry = &sight.entry;
         if let Some((_, at)) = sight.ahead() {
             return Err(FileObjection::AheadOfClock { path: None, at });
@@ -363,13 +367,13 @@ impl<'a> LogGuard<'a> {
         self.now.duration_since(touched) < age
     }
 
-    fn tree(&self, tree: &Tree, sight: &Sight) -> Result<(), FileObjection> {
+    fn tree(&self, tree: &Tree, sight: &Inspection) -> Result<(), FileObjection> {
         let inside = |path: LogPath| (path != sight.entry.path).then_some(path);
         // Of a pod that is known to be gone the last log is like any other.
         let is_of_gone_pod = sight.place.pod.is_some() && self.known.is_some();
         let obstacle = tree.obstacle.as_ref();
         if let Some(obstacle) = obstacle.filter(|_| tree.is_hindered() || !is_of_gone_pod) {
-            return Err(FileObjection::Obstacle(obstacle.clone()));
+            return Err(FileObjection::DirectoryObstacle(obstacle.clone()));
         }
         let in_use = tree.in_use.clone().map(|(path, in_use)| (inside(path), in_use));
         self.unused(in_use, tree.open, tree.touched)?;
@@ -381,7 +385,7 @@ impl<'a> LogGuard<'a> {
     }
 
     /// What the kubelet and the runtimes care for.
-    fn kubelet(&self, target: &RootedPath, sight: &Sight) -> Result<(), FileObjection> {
+    fn kubelet(&self, target: &RootedPath, sight: &Inspection) -> Result<(), FileObjection> {
         let name = target.path.name().unwrap_or_default();
         if sight.place.is_of_all_pods {
             return Err(FileObjection::OfAllPods);
@@ -416,7 +420,7 @@ impl<'a> LogGuard<'a> {
     }
 
     /// A link: only one of the kubelet's to a container's log, if both are gone.
-    fn link(&self, name: &[u8], sight: &Sight) -> Result<(), FileObjection> {
+    fn link(&self, name: &[u8], sight: &Inspection) -> Result<(), FileObjection> {
         let Some(container) = place::container_of_link(name) else {
             return Err(FileObjection::WrongKind { found: FileKind::Symlink });
         };
@@ -437,7 +441,7 @@ impl<'a> LogGuard<'a> {
     }
 }
 
-impl<'a> Known<'a> {
+impl<'a> KnownPods<'a> {
     fn of(snapshot: &'a Snapshot) -> Self {
         let sandboxes = snapshot.sandboxes.iter().map(|sandbox| &sandbox.pod);
         let pods = sandboxes.chain(snapshot.containers.iter().map(|container| &container.pod));
@@ -453,7 +457,7 @@ impl<'a> Known<'a> {
 /// Whether something in a directory that is called like a pod's is taken for a pod's where the pods are not known. Any
 /// directory can have a name of three parts; what the kubelet makes lies in a directory called `pods`, has a uid of
 /// Kubernetes, or is called like a container's log in its place.
-fn may_be_of_pod(pod: &PodDirectory, sight: &Sight, name: &[u8]) -> bool {
+fn may_be_of_pod(pod: &PodDirectory, sight: &Inspection, name: &[u8]) -> bool {
     let Place { depth, is_among_pods, .. } = sight.place;
     pod.has_real_uid() || is_among_pods || depth == 2 && sight.entry.kind == FileKind::File && place::is_live_name(name)
 }

@@ -68,12 +68,13 @@ pub(crate) fn review<K: Kind>(
     (limits, confirmations): (Limits, u32),
     before: &BTreeMap<String, Counts>,
 ) -> Plan<K> {
-    let run = Run { judge, limits, confirmations, before, wished: HashSet::new(), entries: 0, count: 0, bytes: 0 };
+    let run =
+        ReviewRun { judge, limits, confirmations, before, wished: HashSet::new(), entries: 0, count: 0, bytes: 0 };
     run.review(proposals)
 }
 
 /// A review, with what earlier wishes of the run have used up.
-struct Run<'a, K: Kind, J> {
+struct ReviewRun<'a, K: Kind, J> {
     judge: &'a mut J,
     limits: Limits,
     confirmations: u32,
@@ -95,7 +96,7 @@ impl<K: Kind> From<Refusal<K>> for Rejection<K> {
     }
 }
 
-impl<K: Kind, J: Judge<K>> Run<'_, K, J> {
+impl<K: Kind, J: Judge<K>> ReviewRun<'_, K, J> {
     fn review(mut self, proposals: Vec<ParsedProposal<K>>) -> Plan<K> {
         let mut plan = Plan::default();
         for proposal in proposals {

@@ -3,7 +3,7 @@
 use super::{Batch, GlobCounts, LogPath, LogsError, WalkOptions};
 
 /// The log directories of a node. Answers name roots and paths under them, never paths of the host.
-pub trait LogSource: Send + Sync {
+pub trait EntrySource: Send + Sync {
     /// Returns the names of the roots, sorted.
     fn roots(&self) -> Vec<String>;
 
@@ -15,7 +15,7 @@ pub trait LogSource: Send + Sync {
     ///
     /// # Errors
     /// Fails if there is no such root or directory.
-    fn open(&self, root: &str, options: WalkOptions) -> Result<Box<dyn LogWalk>, LogsError>;
+    fn open(&self, root: &str, options: WalkOptions) -> Result<Box<dyn EntryWalk>, LogsError>;
 
     /// Reads at most `most` bytes of a file, from `offset` on.
     ///
@@ -25,7 +25,7 @@ pub trait LogSource: Send + Sync {
 }
 
 /// A walk in progress.
-pub trait LogWalk: Send {
+pub trait EntryWalk: Send {
     /// Returns at most `most` further entries. A batch can be empty before the walk has ended, so that a call takes a
     /// bounded time.
     ///

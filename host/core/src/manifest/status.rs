@@ -118,7 +118,7 @@ pub struct LastRun {
     pub filesystem_freed_bytes: Option<i64>,
     /// Errors that occurred on the most nodes, with the names of some of these nodes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<NodeError>,
+    pub errors: Vec<RunError>,
 }
 
 /// The phase of a run.
@@ -201,7 +201,7 @@ pub struct RefusalCount {
 /// An error on one or more nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-pub struct NodeError {
+pub struct RunError {
     /// Message.
     pub message: String,
     /// Number of nodes with this error.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 /// A place in the grammar.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum State {
+enum GrammarState {
     Host,
     Label {
         dotted: bool,
@@ -40,15 +40,15 @@ const ALPHABET: &[u8] = b"a0Z._-:/[]localhst";
 
 /// Whether some repository in full form matches the glob.
 pub(super) fn is_repository(glob: &str) -> bool {
-    can_match(glob.as_bytes(), State::Host, State::Path)
+    can_match(glob.as_bytes(), GrammarState::Host, GrammarState::Path)
 }
 
 /// Whether some tag matches the glob.
 pub(super) fn is_tag(glob: &str) -> bool {
-    can_match(glob.as_bytes(), State::TagStart, State::Tag)
+    can_match(glob.as_bytes(), GrammarState::TagStart, GrammarState::Tag)
 }
 
-fn can_match(glob: &[u8], start: State, end: State) -> bool {
+fn can_match(glob: &[u8], start: GrammarState, end: GrammarState) -> bool {
     let mut seen = HashSet::from([(0, start)]);
     let mut open = vec![(0, start)];
     while let Some((at, state)) = open.pop() {
@@ -76,63 +76,70 @@ fn is_wildcard(byte: u8) -> bool {
 }
 
 /// Where a byte leads from a state.
-fn next(state: State, byte: u8) -> impl Iterator<Item = State> {
+fn next(state: GrammarState, byte: u8) -> impl Iterator<Item = GrammarState> {
     let local = match state {
-        State::Host => Some(0),
-        State::Local(letters) => Some(letters),
+        GrammarState::Host => Some(0),
+        GrammarState::Local(letters) => Some(letters),
         _ => None,
     };
-    let local = local.filter(|letters| LOCALHOST.get(*letters) == Some(&byte)).map(|letters| State::Local(letters + 1));
+    let local =
+        local.filter(|letters| LOCALHOST.get(*letters) == Some(&byte)).map(|letters| GrammarState::Local(letters + 1));
     let next = match state {
-        State::TagStart | State::Tag => in_tag(state, byte),
-        State::Component
-        | State::Path
-        | State::PathDot
-        | State::PathUnderscore
-        | State::PathUnderscores
-        | State::PathDash => in_path(state, byte),
+        GrammarState::TagStart | GrammarState::Tag => in_tag(state, byte),
+        GrammarState::Component
+        | GrammarState::Path
+        | GrammarState::PathDot
+        | GrammarState::PathUnderscore
+        | GrammarState::PathUnderscores
+        | GrammarState::PathDash => in_path(state, byte),
         _ => in_host(state, byte),
     };
     next.into_iter().chain(local)
 }
 
-fn in_host(state: State, byte: u8) -> Option<State> {
+fn in_host(state: GrammarState, byte: u8) -> Option<GrammarState> {
     let is_hex = byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     match (state, byte) {
-        (State::Host, b'[') => Some(State::AddressStart),
-        (State::Host, byte) if is_alphanumeric(byte) => Some(State::Label { dotted: false }),
-        (State::HostDot, byte) if is_alphanumeric(byte) => Some(State::Label { dotted: true }),
-        (State::Label { dotted } | State::LabelDash { dotted }, byte) if is_alphanumeric(byte) => {
-            Some(State::Label { dotted })
+        (GrammarState::Host, b'[') => Some(GrammarState::AddressStart),
+        (GrammarState::Host, byte) if is_alphanumeric(byte) => Some(GrammarState::Label { dotted: false }),
+        (GrammarState::HostDot, byte) if is_alphanumeric(byte) => Some(GrammarState::Label { dotted: true }),
+        (GrammarState::Label { dotted } | GrammarState::LabelDash { dotted }, byte) if is_alphanumeric(byte) => {
+            Some(GrammarState::Label { dotted })
         }
-        (State::Label { dotted } | State::LabelDash { dotted }, b'-') => Some(State::LabelDash { dotted }),
-        (State::Label { .. }, b'.') => Some(State::HostDot),
-        (State::AddressStart | State::Address, byte) if is_hex || byte == b':' => Some(State::Address),
-        (State::Address, b']') => Some(State::AddressEnd),
-        (State::Label { .. } | State::AddressEnd, b':') => Some(State::PortStart),
-        (State::PortStart | State::Port, byte) if byte.is_ascii_digit() => Some(State::Port),
-        (State::Label { dotted: true } | State::AddressEnd | State::Port, b'/') => Some(State::Component),
-        (State::Local(letters), b'/') if letters == LOCALHOST.len() => Some(State::Component),
+        (GrammarState::Label { dotted } | GrammarState::LabelDash { dotted }, b'-') => {
+            Some(GrammarState::LabelDash { dotted })
+        }
+        (GrammarState::Label { .. }, b'.') => Some(GrammarState::HostDot),
+        (GrammarState::AddressStart | GrammarState::Address, byte) if is_hex || byte == b':' => {
+            Some(GrammarState::Address)
+        }
+        (GrammarState::Address, b']') => Some(GrammarState::AddressEnd),
+        (GrammarState::Label { .. } | GrammarState::AddressEnd, b':') => Some(GrammarState::PortStart),
+        (GrammarState::PortStart | GrammarState::Port, byte) if byte.is_ascii_digit() => Some(GrammarState::Port),
+        (GrammarState::Label { dotted: true } | GrammarState::AddressEnd | GrammarState::Port, b'/') => {
+            Some(GrammarState::Component)
+        }
+        (GrammarState::Local(letters), b'/') if letters == LOCALHOST.len() => Some(GrammarState::Component),
         _ => None,
     }
 }
 
-fn in_path(state: State, byte: u8) -> Option<State> {
+fn in_path(state: GrammarState, byte: u8) -> Option<GrammarState> {
     match (state, byte) {
-        (_, byte) if is_alphanumeric(byte) => Some(State::Path),
-        (State::Path, b'/') => Some(State::Component),
-        (State::Path, b'.') => Some(State::PathDot),
-        (State::Path, b'_') => Some(State::PathUnderscore),
-        (State::PathUnderscore, b'_') => Some(State::PathUnderscores),
-        (State::Path | State::PathDash, b'-') => Some(State::PathDash),
+        (_, byte) if is_alphanumeric(byte) => Some(GrammarState::Path),
+        (GrammarState::Path, b'/') => Some(GrammarState::Component),
+        (GrammarState::Path, b'.') => Some(GrammarState::PathDot),
+        (GrammarState::Path, b'_') => Some(GrammarState::PathUnderscore),
+        (GrammarState::PathUnderscore, b'_') => Some(GrammarState::PathUnderscores),
+        (GrammarState::Path | GrammarState::PathDash, b'-') => Some(GrammarState::PathDash),
         _ => None,
     }
 }
 
-fn in_tag(state: State, byte: u8) -> Option<State> {
+fn in_tag(state: GrammarState, byte: u8) -> Option<GrammarState> {
     let word = byte.is_ascii_alphanumeric() || byte == b'_';
-    let fits = word || state == State::Tag && (byte == b'.' || byte == b'-');
-    fits.then_some(State::Tag)
+    let fits = word || state == GrammarState::Tag && (byte == b'.' || byte == b'-');
+    fits.then_some(GrammarState::Tag)
 }
 
 fn is_alphanumeric(byte: u8) -> bool {

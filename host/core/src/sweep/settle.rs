@@ -24,7 +24,7 @@ const NAMES: usize = 8;
 
 /// The last looks under way.
 #[derive(Debug)]
-pub(super) enum Settling {
+pub(super) enum SettlingLooks {
     /// Looks until what was accepted is gone, at most [`CHECKS`] times.
     Checking(Checks),
     /// Asks by name for what is listed although its removal was accepted.
@@ -62,7 +62,7 @@ enum Request {
     InFlight,
 }
 
-impl Default for Settling {
+impl Default for SettlingLooks {
     fn default() -> Self {
         Self::Checking(Checks::default())
     }
@@ -73,9 +73,9 @@ impl Sweep<'_> {
     pub(super) fn settle_next(&mut self) -> Action {
         loop {
             let next = match self.settling.take().unwrap_or_default() {
-                Settling::Checking(checks) => self.check_next(checks),
-                Settling::ByName(by_name) => self.ask_next(by_name),
-                Settling::Over => (Settling::Over, Some(Action::Done)),
+                SettlingLooks::Checking(checks) => self.check_next(checks),
+                SettlingLooks::ByName(by_name) => self.ask_next(by_name),
+                SettlingLooks::Over => (SettlingLooks::Over, Some(Action::Done)),
             };
             self.settling = Some(next.0);
             if let Some(action) = next.1 {
@@ -90,25 +90,25 @@ impl Sweep<'_> {
             self.confirm(snapshot);
         }
         match (&mut self.settling, looked) {
-            (Some(Settling::Checking(checks)), Ok(snapshot)) => {
+            (Some(SettlingLooks::Checking(checks)), Ok(snapshot)) => {
                 checks.looks += 1;
                 checks.has_rested = false;
                 checks.last = Some(snapshot);
             }
-            (Some(Settling::Checking(_)), Err(problem)) => self.give_up(&problem),
-            (Some(Settling::ByName(_)), looked) => self.choose_name(looked.ok().as_deref()),
+            (Some(SettlingLooks::Checking(_)), Err(problem)) => self.give_up(&problem),
+            (Some(SettlingLooks::ByName(_)), looked) => self.choose_name(looked.ok().as_deref()),
             _ => {}
         }
     }
 
     pub(super) fn rested_at_last(&mut self) {
-        if let Some(Settling::Checking(checks)) = &mut self.settling {
+        if let Some(SettlingLooks::Checking(checks)) = &mut self.settling {
             checks.has_rested = true;
         }
     }
 
     pub(super) fn is_asking_by_name(&self) -> bool {
-        matches!(self.settling, Some(Settling::ByName(_)))
+        matches!(self.settling, Some(SettlingLooks::ByName(_)))
     }
 
     /// Takes the answer to a request by name.
@@ -122,7 +122,7 @@ impl Sweep<'_> {
 
     /// Counts a request by name that will never be answered as one that changed nothing.
     pub(super) fn lose_request_by_name(&mut self) {
-        if let Some(Settling::ByName(by_name)) = &mut self.settling {
+        if let Some(SettlingLooks::ByName(by_name)) = &mut self.settling {
             by_name.request = Request::None;
         }
     }
@@ -137,37 +137,37 @@ impl Sweep<'_> {
         for (place, words) in std::mem::take(&mut self.parents) {
             self.note(place, Outcome::NoLongerAllowed(ImageObjection::RuntimeSaysInUse { message: words }.into()));
         }
-        self.settling = Some(Settling::Over);
+        self.settling = Some(SettlingLooks::Over);
     }
 
-    fn check_next(&mut self, mut checks: Checks) -> (Settling, Option<Action>) {
+    fn check_next(&mut self, mut checks: Checks) -> (SettlingLooks, Option<Action>) {
         // One look is enough for those that were not accepted.
         let needs_look = !self.accepted.is_empty() || checks.looks == 0 && self.is_unsettled();
         if needs_look && checks.looks < CHECKS {
             let action =
                 if checks.looks > 0 && !checks.has_rested { Action::Rest(BETWEEN_CHECKS) } else { Action::Look };
-            return (Settling::Checking(checks), Some(action));
+            return (SettlingLooks::Checking(checks), Some(action));
         }
         if !checks.is_second && !self.accepted.is_empty() && self.ending.is_none() {
             let places = self.accepted.keys().copied().collect();
-            return (Settling::ByName(ByName { places, tried: Vec::new(), request: Request::None }), None);
+            return (SettlingLooks::ByName(ByName { places, tried: Vec::new(), request: Request::None }), None);
         }
         if let Some(last) = checks.last.take() {
             self.note_kept(&last);
             self.compare(&last);
         }
-        (Settling::Over, None)
+        (SettlingLooks::Over, None)
     }
 
-    fn ask_next(&mut self, mut by_name: ByName) -> (Settling, Option<Action>) {
+    fn ask_next(&mut self, mut by_name: ByName) -> (SettlingLooks, Option<Action>) {
         let (Some(&place), None) = (by_name.places.front(), &self.ending) else {
-            return (Settling::Checking(Checks { is_second: true, ..Checks::default() }), None);
+            return (SettlingLooks::Checking(Checks { is_second: true, ..Checks::default() }), None);
         };
         match std::mem::replace(&mut by_name.request, Request::InFlight) {
-            Request::InFlight => (Settling::ByName(by_name), Some(Action::Wait)),
+            Request::InFlight => (SettlingLooks::ByName(by_name), Some(Action::Wait)),
             Request::Cleared(clearance) => {
                 by_name.tried.push(clearance.asked().to_owned());
-                (Settling::ByName(by_name), Some(Action::Remove(place, clearance)))
+                (SettlingLooks::ByName(by_name), Some(Action::Remove(place, clearance)))
             }
             Request::None => {
                 by_name.request = Request::None;
@@ -176,14 +176,14 @@ impl Sweep<'_> {
                     by_name.places.pop_front();
                     by_name.tried.clear();
                 }
-                (Settling::ByName(by_name), is_open.then_some(Action::Look))
+                (SettlingLooks::ByName(by_name), is_open.then_some(Action::Look))
             }
         }
     }
 
     /// Chooses the name to ask for an image by, and goes to the next image where this look permits none.
     fn choose_name(&mut self, snapshot: Option<&Snapshot>) {
-        let Some(Settling::ByName(by_name)) = &mut self.settling else { return };
+        let Some(SettlingLooks::ByName(by_name)) = &mut self.settling else { return };
         let Some(&place) = by_name.places.front() else { return };
         let cleared = match snapshot {
             Some(snapshot) if self.accepted.contains_key(&place) => {

@@ -24,14 +24,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A call that failed for good.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct CallFailure {
     method: String,
     tries: u32,
-    cause: Cause,
+    cause: CallCause,
 }
 
 #[derive(Debug)]
-enum Cause {
+enum CallCause {
     TimedOut(Duration),
     Answered(Status),
 }
@@ -42,7 +42,7 @@ pub(super) async fn call<T, F>(
     timeout: Duration,
     options: &Options,
     attempt: impl Fn() -> F,
-) -> Result<T, Failure>
+) -> Result<T, CallFailure>
 where
     F: Future<Output = Result<Response<T>, Status>>,
 {
@@ -56,10 +56,10 @@ where
                 tokio::time::sleep(pause(options.back_off, tries)).await;
                 continue;
             }
-            Ok(Err(status)) => Cause::Answered(status),
-            Err(_) => Cause::TimedOut(timeout),
+            Ok(Err(status)) => CallCause::Answered(status),
+            Err(_) => CallCause::TimedOut(timeout),
         };
-        return Err(Failure { method, tries, cause });
+        return Err(CallFailure { method, tries, cause });
     }
 }
 
@@ -81,7 +81,7 @@ fn pause(base: Duration, tries: u32) -> Duration {
     pause + pause * dice / 1024
 }
 
-impl Failure {
+impl CallFailure {
     /// Whether the runtime answered with this code.
     pub(super) fn is(&self, code: Code) -> bool {
         self.status().is_some_and(|status| status.code() == code)
@@ -103,8 +103,8 @@ impl Failure {
     pub(super) fn in_its_words(&self, endpoint: &Endpoint) -> String {
         let method = shown(&self.method);
         match &self.cause {
-            Cause::TimedOut(after) => format!("no answer within {after:?} ({method}, on {endpoint})"),
-            Cause::Answered(status) => {
+            CallCause::TimedOut(after) => format!("no answer within {after:?} ({method}, on {endpoint})"),
+            CallCause::Answered(status) => {
                 let words = if is_local(status) { innermost(status) } else { self.words().to_owned() };
                 let words = if words.is_empty() { "the runtime gave no reason".to_owned() } else { words };
                 format!("{} ({:?}; {method}, on {endpoint})", both_ends(&words, KEPT_WORDS), status.code())
@@ -143,8 +143,8 @@ impl Failure {
         let Self { method, tries, cause } = self;
         let endpoint = endpoint.clone();
         match cause {
-            Cause::TimedOut(after) => NodeError::TimedOut { endpoint, method, after },
-            Cause::Answered(status) => {
+            CallCause::TimedOut(after) => NodeError::TimedOut { endpoint, method, after },
+            CallCause::Answered(status) => {
                 let code = format!("{:?}", status.code());
                 let message = if is_local(&status) { innermost(&status) } else { status.message().to_owned() };
                 NodeError::Call { endpoint, method, code, message: shown(&message), tries }
@@ -154,8 +154,8 @@ impl Failure {
 
     fn status(&self) -> Option<&Status> {
         match &self.cause {
-            Cause::Answered(status) => Some(status),
-            Cause::TimedOut(_) => None,
+            CallCause::Answered(status) => Some(status),
+            CallCause::TimedOut(_) => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::filesystem::Elsewhere;
+use crate::filesystem::PathMapping;
 
 /// Time limits, and the number of tries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Options {
     /// The most containers and sandboxes that are asked about at a time.
     pub concurrency: usize,
     /// Where a part of the image filesystem is for this process, if its mount point is elsewhere: in a pod.
-    pub image_root: Option<Elsewhere>,
+    pub image_root: Option<PathMapping>,
 }
 
 impl Default for Options {

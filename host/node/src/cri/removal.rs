@@ -9,7 +9,7 @@ use holystone_core::sweep::Attempt;
 use holystone_core::text::both_ends;
 use tonic::Code;
 
-use super::call::{Failure, KEPT_WORDS};
+use super::call::{CallFailure, KEPT_WORDS};
 use crate::endpoint::Endpoint;
 
 /// How CRI-O, cri-dockerd and others word it. There is no code of its own for it.
@@ -29,7 +29,7 @@ const HAS_CHILDREN: &str = "has dependent child images";
 const NOT_ITS_OWN: [&str; 3] = ["image not known", "read-only store", "read only store"];
 
 /// Reads the answer to a request that was refused or failed, by all of its words.
-pub(super) fn refused(failure: &Failure, endpoint: &Endpoint) -> Attempt {
+pub(super) fn refused(failure: &CallFailure, endpoint: &Endpoint) -> Attempt {
     let words = failure.words().to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
     if failure.is(Code::NotFound) || says(&NOT_ITS_OWN) {

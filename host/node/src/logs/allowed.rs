@@ -13,12 +13,12 @@ use rustix::io::Errno;
 
 use super::root::{RootSpec, open_directory};
 use super::stat;
-use crate::filesystem::Elsewhere;
+use crate::filesystem::PathMapping;
 
 /// Says why a root that has this identity is not in one of the directories that its roots may be in.
 pub(super) fn objection(spec: &RootSpec, identity: Identity) -> Option<String> {
     let allowed = spec.allowed_in.as_deref()?;
-    let beneath = |directory: &'_ Elsewhere| {
+    let beneath = |directory: &'_ PathMapping| {
         let rest = spec.host_path.strip_prefix(&directory.host_path).ok()?;
         let is_plain = rest.components().all(|part| matches!(part, Component::Normal(_)));
         is_plain.then(|| directory.mounted_at.join(rest).components().collect())

@@ -114,7 +114,7 @@ impl LogRoots {
                 let path = path.join(name).map(|path| path.to_string()).unwrap_or_default();
                 text::shown(&format!("{}:{path}", root.name()))
             };
-            let place = Place { root, path: &path, directory: directory.as_fd() };
+            let place = AsidePlace { root, path: &path, directory: directory.as_fd() };
             match recovery.one(&place, &name, &aside) {
                 End::Gone => {}
                 End::GivenBack => notices.push(format!(
@@ -144,14 +144,14 @@ struct Recovery<'a> {
 }
 
 /// An open directory in which files may have been taken aside.
-struct Place<'a> {
+struct AsidePlace<'a> {
     root: &'a Root,
     path: &'a LogPath,
     directory: BorrowedFd<'a>,
 }
 
 impl Recovery<'_> {
-    fn one(&self, place: &Place<'_>, name: &CString, aside: &Aside<'_>) -> End {
+    fn one(&self, place: &AsidePlace<'_>, name: &CString, aside: &Aside<'_>) -> End {
         let Some(before) = aside.name else {
             return End::Left("its own name was too long to be kept, so give it one".to_owned());
         };
@@ -164,7 +164,7 @@ impl Recovery<'_> {
         }
     }
 
-    fn finish(&self, place: &Place<'_>, name: &CString, aside: &Aside<'_>) -> End {
+    fn finish(&self, place: &AsidePlace<'_>, name: &CString, aside: &Aside<'_>) -> End {
         let status = match stat::by_name(place.directory, name) {
             Ok(status) => status,
             Err(Errno::NOENT) => return End::Gone,

@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use holystone_core::guard::logs::Unseen;
+use holystone_core::guard::logs::InspectError;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::{Errno, Result};
 
@@ -123,12 +123,12 @@ fn mount_id_of_old(handle: BorrowedFd<'_>) -> Result<u64> {
 }
 
 /// What it means that something could not be opened.
-pub(super) fn unseen(error: Errno) -> Unseen {
+pub(super) fn unseen(error: Errno) -> InspectError {
     match error {
-        Errno::NOENT => Unseen::NotFound,
-        Errno::LOOP | Errno::NOTDIR => Unseen::ThroughLink,
-        Errno::XDEV => Unseen::OtherFilesystem,
-        other => Unseen::Failed(sentence(other)),
+        Errno::NOENT => InspectError::NotFound,
+        Errno::LOOP | Errno::NOTDIR => InspectError::ThroughLink,
+        Errno::XDEV => InspectError::OtherFilesystem,
+        other => InspectError::Failed(sentence(other)),
     }
 }
 
@@ -179,6 +179,6 @@ mod tests {
     #[test]
     fn what_the_system_says_becomes_words() {
         assert_eq!(sentence(Errno::NOENT), "no such file or directory");
-        assert_eq!(unseen(Errno::IO), Unseen::Failed("input/output error".to_owned()));
+        assert_eq!(unseen(Errno::IO), InspectError::Failed("input/output error".to_owned()));
     }
 }

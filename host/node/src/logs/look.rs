@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use holystone_core::guard::logs::{Obstacle, RootedPath, Sight, Tree, Unseen};
+use holystone_core::guard::logs::{DirectoryObstacle, InspectError, Inspection, RootedPath, Tree};
 use holystone_core::logs::{FileEntry, FileKind, LogPath, LogsError, WalkOptions};
 use jiff::Timestamp;
 use rustix::io::Errno;
@@ -27,10 +27,13 @@ impl LogRoots {
         &self,
         targets: impl IntoIterator<Item = RootedPath>,
         open_files: &Arc<OpenFiles>,
-    ) -> HashMap<RootedPath, Result<Sight, Unseen>> {
+    ) -> HashMap<RootedPath, Result<Inspection, InspectError>> {
         let look = |target: RootedPath| {
-            let seen =
-                if self.is_ended() { Err(Unseen::Failed(ENDED.to_owned())) } else { self.look(&target, open_files) };
+            let seen = if self.is_ended() {
+                Err(InspectError::Failed(ENDED.to_owned()))
+            } else {
+                self.look(&target, open_files)
+            };
             (target, seen)
         };
         targets.into_iter().map(look).collect()
@@ -57,19 +60,27 @@ impl LogRoots {
     ///
     /// # Errors
     /// When there is nothing to be seen, and why.
-    pub fn look(&self, target: &RootedPath, open_files: &Arc<OpenFiles>) -> Result<Sight, Unseen> {
-        let root = self.find(&target.root).map_err(|_| Unseen::NoSuchRoot)?;
+    pub fn look(&self, target: &RootedPath, open_files: &Arc<OpenFiles>) -> Result<Inspection, InspectError> {
+        let root = self.find(&target.root).map_err(|_| InspectError::NoSuchRoot)?;
         let place = root.place(&target.path);
         let Some((parent, name)) = target.path.parent().zip(target.path.name()) else {
             let status = stat::by_handle(root.handle()).map_err(unseen)?;
             let entry = status.entry(LogPath::root());
             let (all_uses_seen, seen_at) = (open_files.is_complete(), Timestamp::now());
-            return Ok(Sight { entry, place, leads_somewhere: None, tree: None, in_use: None, all_uses_seen, seen_at });
+            return Ok(Inspection {
+                entry,
+                place,
+                leads_somewhere: None,
+                tree: None,
+                in_use: None,
+                all_uses_seen,
+                seen_at,
+            });
         };
         let parent = root.reach(&parent, PASSAGE).map_err(unseen)?;
         let status = stat::by_name(parent.as_fd(), &c_name(name)).map_err(unseen)?;
         if !root.beneath().is_on_mount(status.mount()) {
-            return Err(Unseen::OtherFilesystem);
+            return Err(InspectError::OtherFilesystem);
         }
         let mut entry = status.entry(target.path.clone());
         self.undo_unlinked([&mut entry]);
@@ -87,7 +98,7 @@ impl LogRoots {
         };
         let in_use = open_files.usage(root.name(), &entry).cloned();
         let (all_uses_seen, seen_at) = (open_files.is_complete(), Timestamp::now());
-        Ok(Sight { entry, place, leads_somewhere, tree, in_use, all_uses_seen, seen_at })
+        Ok(Inspection { entry, place, leads_somewhere, tree, in_use, all_uses_seen, seen_at })
     }
 
     /// Sums up a directory.
@@ -98,18 +109,18 @@ impl LogRoots {
         directory: &FileEntry,
         open_files: &Arc<OpenFiles>,
         is_in_pod: bool,
-    ) -> Result<Tree, Unseen> {
+    ) -> Result<Tree, InspectError> {
         let name = directory.path.name().unwrap_or_default();
         let mut tree = Tree::of(directory, Timestamp::now());
         if let Some(in_use) = open_files.usage(root.name(), directory) {
             tree.add_use(&directory.path, in_use.clone());
         }
         if self.is_root(directory) {
-            tree.hinder(Obstacle::Root(directory.path.clone()));
+            tree.hinder(DirectoryObstacle::Root(directory.path.clone()));
         }
         let handle = root.beneath().open(parent, name, LIST).map_err(unseen)?;
         if stat::by_handle(handle.as_fd()).map_err(unseen)?.identity() != directory.identity {
-            return Err(Unseen::Failed("it was replaced while it was looked at".to_owned()));
+            return Err(InspectError::Failed("it was replaced while it was looked at".to_owned()));
         }
         let options = WalkOptions { prefix: directory.path.clone(), ..WalkOptions::default() };
         let (shared, budget) = (Arc::clone(open_files), self.budget.clone());
@@ -125,7 +136,7 @@ impl LogRoots {
         let mut last = walk.prefix().clone();
         loop {
             let mut batch = match walk.next(BATCH) {
-                _ if self.is_ended() => return tree.hinder(Obstacle::Unseen(last, ENDED.to_owned())),
+                _ if self.is_ended() => return tree.hinder(DirectoryObstacle::Unseen(last, ENDED.to_owned())),
                 Ok(batch) => batch,
                 Err(error) => return tree.hinder(stopped(last, error)),
             };
@@ -138,11 +149,11 @@ impl LogRoots {
                     tree.add_use(&entry.path, in_use.clone());
                 }
                 if self.is_root(entry) {
-                    tree.hinder(Obstacle::Root(entry.path.clone()));
+                    tree.hinder(DirectoryObstacle::Root(entry.path.clone()));
                 }
             }
             if let Some((path, problem)) = walk.gaps().first_unseen.clone() {
-                tree.hinder(Obstacle::Unseen(path, problem));
+                tree.hinder(DirectoryObstacle::Unseen(path, problem));
             }
             // Nothing more can change what will be said of it.
             if batch.is_over || tree.is_hindered() {
@@ -180,9 +191,9 @@ impl LogRoots {
     }
 }
 
-fn stopped(path: LogPath, error: LogsError) -> Obstacle {
+fn stopped(path: LogPath, error: LogsError) -> DirectoryObstacle {
     match error {
-        LogsError::Limit(_) => Obstacle::TooMuch(path),
-        other => Obstacle::Unseen(path, other.to_string()),
+        LogsError::Limit(_) => DirectoryObstacle::TooMuch(path),
+        other => DirectoryObstacle::Unseen(path, other.to_string()),
     }
 }

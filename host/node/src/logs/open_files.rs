@@ -28,7 +28,7 @@ mod backing;
 mod overlays;
 mod tasks;
 
-use backing::{Kept, Unidentified};
+use backing::{BackingFile, Unidentified};
 use overlays::{Layers, Overlay};
 
 /// Where to look for processes, and whether those of the whole node are there.
@@ -195,7 +195,7 @@ struct Scan<'a> {
     /// Overlays, by their devices.
     overlays: HashMap<u64, Overlay>,
     /// Files that the kernel keeps for processes.
-    kept: Vec<Kept>,
+    kept: Vec<BackingFile>,
 }
 
 impl<'a> Scan<'a> {

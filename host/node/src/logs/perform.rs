@@ -82,7 +82,7 @@ impl LogRoots {
             Err(error) => return not_reached(error),
         };
         let (directory, name, is_ended) = (parent.as_fd(), c_name(name), &self.is_ended);
-        let place = Place { roots: self, root, directory, name, clearance: &clearance, is_ended };
+        let place = NameInDirectory { roots: self, root, directory, name, clearance: &clearance, is_ended };
         let mut removed = Removed::default();
         let ended = match (clearance.operation(), target.is_directory) {
             (Operation::Truncate, _) => place.truncate(&mut removed),
@@ -142,7 +142,7 @@ fn explain(error: Errno) -> String {
 }
 
 /// A name in an open directory, and the permission to do something to what it stands for.
-struct Place<'a> {
+struct NameInDirectory<'a> {
     roots: &'a LogRoots,
     root: &'a Root,
     directory: BorrowedFd<'a>,
@@ -152,7 +152,7 @@ struct Place<'a> {
     is_ended: &'a AtomicBool,
 }
 
-impl Place<'_> {
+impl NameInDirectory<'_> {
     /// What has a name here now; an error if it is not what was judged.
     fn check(&self, name: &CString) -> Result<FileEntry, Stopped> {
         let status = stat::by_name(self.directory, name)?;
@@ -200,7 +200,7 @@ impl Place<'_> {
         removed.or_else(|why| self.put_back(aside, why))
     }
 
-    /// With the moment between the look and the call that [`Place::take_aside`] does away with.
+    /// With the moment between the look and the call that [`NameInDirectory::take_aside`] does away with.
     fn remove_in_place(&self) -> Result<FileEntry, Stopped> {
         let entry = self.check(&self.name)?;
         rustix::fs::unlinkat(self.directory, &self.name, AtFlags::empty())?;
@@ -269,11 +269,18 @@ mod tests {
     use crate::logs::tests::{Scene, file};
 
     /// Does something at the place of the file `a`, which has been cleared.
-    fn at_a<T>(scene: &Scene, work: impl FnOnce(&Place<'_>) -> T) -> T {
+    fn at_a<T>(scene: &Scene, work: impl FnOnce(&NameInDirectory<'_>) -> T) -> T {
         let clearance = scene.clear(&file("a")).unwrap();
         let root = scene.roots.find("app").unwrap();
         let (directory, is_ended) = (root.handle(), &AtomicBool::new(false));
-        work(&Place { roots: &scene.roots, root, directory, name: c_name(b"a"), clearance: &clearance, is_ended })
+        work(&NameInDirectory {
+            roots: &scene.roots,
+            root,
+            directory,
+            name: c_name(b"a"),
+            clearance: &clearance,
+            is_ended,
+        })
     }
 
     #[test]

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::beneath::{self, Beneath, Confinement};
 use super::{allowed, stat};
-use crate::filesystem::Elsewhere;
+use crate::filesystem::PathMapping;
 use crate::mounts::{Spot, Table, filesystem_name};
 
 /// A log root as the operator declares it.
@@ -24,7 +24,7 @@ pub struct RootSpec {
     /// Where it is for this process, if that is elsewhere: in a pod, where it is mounted.
     pub mounted_at: Option<PathBuf>,
     /// The directories of the node that it must be in, and where this process sees them; absent where it may be anywhere.
-    pub allowed_in: Option<Vec<Elsewhere>>,
+    pub allowed_in: Option<Vec<PathMapping>>,
 }
 
 /// Why a log root cannot be opened.

@@ -9,7 +9,7 @@ use holystone_core::logs::{Relation, RuntimeDirectory};
 
 use super::LogRoots;
 use super::root::{Root, RootError};
-use crate::mounts::{Spot, Table, View};
+use crate::mounts::{MountView, Spot, Table};
 
 /// The directories that a container runtime names as its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl LogRoots {
     /// With the first root that is, holds or lies in one.
     pub fn keep_apart_from(&self, runtime: &RuntimeDirectories) -> Result<(), RootError> {
         let own = Table::own().unwrap_or_default();
-        let process = runtime.process.and_then(|id| View::of(format!("/proc/{id}").into()));
+        let process = runtime.process.and_then(|id| MountView::of(format!("/proc/{id}").into()));
         for directory in &runtime.directories {
             let spots = spots(directory, &own, process.as_ref());
             for root in &self.roots {
@@ -41,7 +41,7 @@ impl LogRoots {
 }
 
 /// Finds where a directory of the runtime may be: as this process sees it, and as the runtime does.
-fn spots(directory: &RuntimeDirectory, own: &Table, process: Option<&View>) -> Vec<Spot> {
+fn spots(directory: &RuntimeDirectory, own: &Table, process: Option<&MountView>) -> Vec<Spot> {
     let path = Path::new(directory.path());
     // In a pod the socket alone may be mounted, which still shows where it lies.
     let socket = directory.socket().and_then(|socket| own.find(Path::new(socket)));

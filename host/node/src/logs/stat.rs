@@ -9,31 +9,31 @@ use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp};
 use rustix::io::Result;
 
 /// What one look at a file found.
-pub(super) struct Status {
+pub(super) struct FileStatus {
     raw: Statx,
 }
 
 /// Looks at what has this name, without following it.
-pub(super) fn by_name(directory: BorrowedFd<'_>, name: &CStr) -> Result<Status> {
+pub(super) fn by_name(directory: BorrowedFd<'_>, name: &CStr) -> Result<FileStatus> {
     stat(directory, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT)
 }
 
 /// Looks at what a link leads to. A file server that is gone must not hold this up: what is known of the file is enough.
-pub(super) fn by_link(directory: BorrowedFd<'_>, link: &CStr) -> Result<Status> {
+pub(super) fn by_link(directory: BorrowedFd<'_>, link: &CStr) -> Result<FileStatus> {
     stat(directory, link, AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT)
 }
 
 /// Looks at an open file.
-pub(super) fn by_handle(handle: BorrowedFd<'_>) -> Result<Status> {
+pub(super) fn by_handle(handle: BorrowedFd<'_>) -> Result<FileStatus> {
     stat(handle, c"", AtFlags::EMPTY_PATH)
 }
 
-fn stat(directory: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<Status> {
+fn stat(directory: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<FileStatus> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID;
-    rustix::fs::statx(directory, name, flags, wanted).map(|raw| Status { raw })
+    rustix::fs::statx(directory, name, flags, wanted).map(|raw| FileStatus { raw })
 }
 
-impl Status {
+impl FileStatus {
     pub(super) fn kind(&self) -> FileKind {
         kind(FileType::from_raw_mode(self.raw.stx_mode.into()))
     }

@@ -13,7 +13,7 @@ mod walking;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use holystone_core::guard::logs::{LogGuard, LogRails, Logs, RootedPath, Sight, Unseen};
+use holystone_core::guard::logs::{InspectError, Inspection, LogGuard, LogRails, Logs, RootedPath};
 use holystone_core::guard::{Clearance, Kind, Operation, Refusal, Step};
 use holystone_core::logs::{FileEntry, LogPath};
 use holystone_core::proposal::{LogLocation, Reason, ReasonKind, Target, Verb, Wish};
@@ -35,10 +35,10 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new(confinement: Confinement) -> Self {
-        Self::beneath(&std::env::temp_dir(), confinement, LogLimits::default())
+        Self::beneath(&std::env::temp_dir(), confinement, WalkLimits::default())
     }
 
-    pub(super) fn beneath(parent: &Path, confinement: Confinement, limits: LogLimits) -> Self {
+    pub(super) fn beneath(parent: &Path, confinement: Confinement, limits: WalkLimits) -> Self {
         let directory = tempfile::tempdir_in(parent).unwrap();
         let base = directory.path().canonicalize().unwrap();
         let (root, outside) = (base.join("root"), base.join("outside"));
@@ -59,7 +59,7 @@ impl Scene {
         path
     }
 
-    pub(super) fn look(&self, target: &RootedPath) -> Result<Sight, Unseen> {
+    pub(super) fn look(&self, target: &RootedPath) -> Result<Inspection, InspectError> {
         self.roots.look(target, &self.open_files)
     }
 
@@ -115,7 +115,7 @@ pub(super) fn target_of(wish: &Wish) -> RootedPath {
 pub(super) fn judge(
     guard: &LogGuard<'_>,
     wish: &Wish,
-    seen: Result<Sight, Unseen>,
+    seen: Result<Inspection, InspectError>,
 ) -> Result<Step<Logs>, Refusal<Logs>> {
     let target = Logs::parse(&wish.target)?;
     let operation = Logs::operation(&target, wish.verb).ok_or(Refusal::NotOffered)?;
@@ -164,7 +164,7 @@ pub(super) fn is_root() -> bool {
 fn two_roots_of_one_name_are_refused() {
     let scene = Scene::new(Confinement::OneCall);
     let specs = [RootSpec::new("app", &scene.root), RootSpec::new("app", &scene.outside)];
-    let error = LogRoots::open(&specs, LogLimits::default(), None).unwrap_err().to_string();
+    let error = LogRoots::open(&specs, WalkLimits::default(), None).unwrap_err().to_string();
     assert!(error.ends_with("another log root has this name already"), "{error}");
 }
 
@@ -172,7 +172,7 @@ fn two_roots_of_one_name_are_refused() {
 fn roots_are_told_by_name_and_measured() {
     let scene = Scene::new(Confinement::OneCall);
     let specs = [RootSpec::new("b", &scene.root), RootSpec::new("a", &scene.outside)];
-    let roots = LogRoots::open(&specs, LogLimits::default(), None).unwrap();
+    let roots = LogRoots::open(&specs, WalkLimits::default(), None).unwrap();
     assert_eq!(roots.names().collect::<Vec<_>>(), ["a", "b"]);
     let [a, b] = &roots.filesystems()[..] else { panic!("two filesystems") };
     assert_eq!((a.name.as_str(), b.name.as_str()), ("logs:a", "logs:b"));

@@ -7,14 +7,14 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use holystone_core::guard::logs::Unseen;
+use holystone_core::guard::logs::InspectError;
 use holystone_core::logs::{
     Batch, FileEntry, FileKind, Glob, GlobCounts, LogPath, LogsError, NotEntered, PodDirectory, Reach, WalkOptions,
 };
 use holystone_core::text;
 use rustix::io::Errno;
 
-use super::LogLimits;
+use super::WalkLimits;
 use super::beneath::{self, Beneath, LIST};
 use super::listing::{Budget, Listing, ListingError};
 use super::open_files::OpenFiles;
@@ -32,10 +32,10 @@ pub struct Walk {
     root: Arc<Root>,
     options: WalkOptions,
     open_files: Arc<OpenFiles>,
-    limits: LogLimits,
+    limits: WalkLimits,
     budget: Budget,
     /// The directories from the start down to where the walk is.
-    levels: Vec<Level>,
+    levels: Vec<WalkLevel>,
     names: u64,
     /// Why it ended before it was over.
     stopped: Option<LogsError>,
@@ -45,7 +45,7 @@ pub struct Walk {
 
 /// A directory that the walk is in.
 #[derive(Debug)]
-struct Level {
+struct WalkLevel {
     handle: OwnedFd,
     path: LogPath,
     listing: Listing,
@@ -68,7 +68,7 @@ impl Walk {
         root: Arc<Root>,
         options: WalkOptions,
         open_files: Arc<OpenFiles>,
-        limits: LogLimits,
+        limits: WalkLimits,
         budget: Budget,
     ) -> Result<Self, LogsError> {
         let start = options.prefix.clone();
@@ -81,7 +81,7 @@ impl Walk {
         root: Arc<Root>,
         options: WalkOptions,
         open_files: Arc<OpenFiles>,
-        limits: LogLimits,
+        limits: WalkLimits,
         budget: Budget,
         handle: OwnedFd,
     ) -> Result<Self, LogsError> {
@@ -103,7 +103,7 @@ impl Walk {
         let Some(reach) = reach else { return Ok(walk) };
         let pod_uid = walk.root.place(&path).pod_uid().map(str::to_owned);
         match walk.list(&handle) {
-            Ok(listing) => walk.levels.push(Level { handle, path, listing, reach, pod_uid }),
+            Ok(listing) => walk.levels.push(WalkLevel { handle, path, listing, reach, pod_uid }),
             Err(ListingError::System(error)) => return Err(unreachable(&walk.root, &path, error)),
             Err(other) => return Err(walk.over_limit(&other)),
         }
@@ -124,9 +124,9 @@ impl Walk {
                 return Ok(batch);
             }
             match self.step() {
-                Ok(Step::Entry(entry)) => batch.entries.push(*entry),
-                Ok(Step::Nothing) => {}
-                Ok(Step::Over) => return Ok(Batch { is_over: true, ..batch }),
+                Ok(WalkStep::Entry(entry)) => batch.entries.push(*entry),
+                Ok(WalkStep::Nothing) => {}
+                Ok(WalkStep::Over) => return Ok(Batch { is_over: true, ..batch }),
                 // What has been found so far comes first, the error with the next call.
                 Err(error) => {
                     self.stopped = Some(error.clone());
@@ -165,25 +165,25 @@ impl Walk {
         gaps.chain(self.stopped.iter().map(|error| format!("log root {root}: {error}"))).collect()
     }
 
-    fn step(&mut self) -> Result<Step, LogsError> {
-        let Some(level) = self.levels.last_mut() else { return Ok(Step::Over) };
+    fn step(&mut self) -> Result<WalkStep, LogsError> {
+        let Some(level) = self.levels.last_mut() else { return Ok(WalkStep::Over) };
         let Some((name, kind)) = level.listing.next() else {
             self.levels.pop();
-            return Ok(Step::Nothing);
+            return Ok(WalkStep::Nothing);
         };
         let kind = kind.map(stat::kind);
         let is_named = self.options.names(&level.reach, name.to_bytes(), kind, &mut self.counts);
         let is_wanted = is_named && kind.is_none_or(|kind| self.options.wants(kind));
         if !is_wanted && kind.is_some_and(|kind| kind != FileKind::Directory) {
-            return Ok(Step::Nothing);
+            return Ok(WalkStep::Nothing);
         }
         let looked = look(self.root.beneath(), level.handle.as_fd(), &level.path, name);
         let mut entry = match looked {
             Ok(Some(entry)) => entry,
-            Ok(None) => return Ok(Step::Nothing),
+            Ok(None) => return Ok(WalkStep::Nothing),
             Err((path, problem)) => {
                 self.gaps.miss(path, problem);
-                return Ok(Step::Nothing);
+                return Ok(WalkStep::Nothing);
             }
         };
         entry.open = self.open_files.state(self.root.name(), &entry);
@@ -192,7 +192,7 @@ impl Walk {
             self.directory(&mut entry)?;
         }
         let is_yielded = is_named && self.options.wants(entry.kind);
-        Ok(if is_yielded { Step::Entry(Box::new(entry)) } else { Step::Nothing })
+        Ok(if is_yielded { WalkStep::Entry(Box::new(entry)) } else { WalkStep::Nothing })
     }
 
     /// Goes down into a directory, if it is one to enter and can be.
@@ -215,7 +215,7 @@ impl Walk {
             match opened.map_err(ListingError::System).and_then(|handle| Ok((self.list(&handle)?, handle))) {
                 Ok((listing, handle)) => {
                     let (path, pod_uid) = (entry.path.clone(), entry.pod_uid.clone());
-                    self.levels.push(Level { handle, path, listing, reach, pod_uid });
+                    self.levels.push(WalkLevel { handle, path, listing, reach, pod_uid });
                 }
                 Err(ListingError::System(error)) => entry.not_entered = why_not_entered(error),
                 Err(other) => return Err(self.over_limit(&other)),
@@ -266,7 +266,7 @@ fn look(
     Ok(Some(entry))
 }
 
-enum Step {
+enum WalkStep {
     Entry(Box<FileEntry>),
     Nothing,
     Over,
@@ -291,10 +291,12 @@ fn unreachable(root: &Root, path: &LogPath, error: Errno) -> LogsError {
         format!("{} in log root {root}", text::shown(&path.to_string()))
     };
     match beneath::unseen(error) {
-        Unseen::NotFound | Unseen::NoSuchRoot => LogsError::NotFound(format!("{what} is not there")),
-        Unseen::ThroughLink => LogsError::NotFound(format!("{what} is no directory, or is behind a symbolic link")),
-        Unseen::OtherFilesystem => LogsError::NotFound(format!("{what} is on another filesystem")),
-        Unseen::Failed(problem) => LogsError::Unavailable(format!("{what} cannot be listed: {problem}")),
+        InspectError::NotFound | InspectError::NoSuchRoot => LogsError::NotFound(format!("{what} is not there")),
+        InspectError::ThroughLink => {
+            LogsError::NotFound(format!("{what} is no directory, or is behind a symbolic link"))
+        }
+        InspectError::OtherFilesystem => LogsError::NotFound(format!("{what} is on another filesystem")),
+        InspectError::Failed(problem) => LogsError::Unavailable(format!("{what} cannot be listed: {problem}")),
     }
 }
 

@@ -38,7 +38,7 @@ impl Served<http::Request<Body>> for Containers {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let is_list = request.uri().path() == LIST && self.0.store().flavour == Flavour::Containerd;
-        let list = List(self.0.clone());
+        let list = ContainerList(self.0.clone());
         Box::pin(async move {
             if !is_list {
                 return Ok(Status::unimplemented("unknown service").into_http());
@@ -48,9 +48,9 @@ impl Served<http::Request<Body>> for Containers {
     }
 }
 
-struct List(Service);
+struct ContainerList(Service);
 
-impl ServerStreamingService<ListContainersRequest> for List {
+impl ServerStreamingService<ListContainersRequest> for ContainerList {
     type Response = ListContainerMessage;
     type ResponseStream = Iter<std::vec::IntoIter<Result<ListContainerMessage, Status>>>;
     type Future = BoxFuture<'static, Result<Response<Self::ResponseStream>, Status>>;

@@ -1,10 +1,10 @@
 //! Which objects to ask events about, because nothing else says what is wrong with them; and what they answer.
 
-use holystone_core::cluster::{Held, NodeWord, PATIENCE, not_made, not_started};
+use holystone_core::cluster::{Held, NodeResult, PATIENCE, not_made, not_started};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Key, Kind, Owner, Pod, Pods, World};
+use super::{Mirror, ObjectRef, ObservedPod, Owner, Pods, WatchedKind};
 
 /// The most pods of one run or DaemonSet that are asked about: the others nearly always have the same to say.
 const PODS: usize = 10;
@@ -23,19 +23,19 @@ pub struct Question {
     pod: Option<String>,
 }
 
-impl World {
+impl Mirror {
     /// Returns what to ask about a NodeCleanup: pods that do not start and do not say why, and runs without pods.
-    pub fn questions(&self, key: &Key, now: Timestamp) -> Vec<Question> {
+    pub fn questions(&self, key: &ObjectRef, now: Timestamp) -> Vec<Question> {
         let began = |job: &&Value| {
             let (started, created) = (&job["status"]["startTime"], &job["metadata"]["creationTimestamp"]);
             started.as_str().or(created.as_str()).unwrap_or_default().to_owned()
         };
-        let job = self.jobs_of(key).max_by_key(began).map(|job| (Kind::BroadcastJob, job));
-        let objects = job.into_iter().chain(self.daemon_set_of(key).map(|set| (Kind::DaemonSet, set)));
+        let job = self.jobs_of(key).max_by_key(began).map(|job| (WatchedKind::BroadcastJob, job));
+        let objects = job.into_iter().chain(self.daemon_set_of(key).map(|set| (WatchedKind::DaemonSet, set)));
         objects.flat_map(|(kind, object)| self.questions_about(kind, object, now)).collect()
     }
 
-    fn questions_about(&self, kind: Kind, object: &Value, now: Timestamp) -> Vec<Question> {
+    fn questions_about(&self, kind: WatchedKind, object: &Value, now: Timestamp) -> Vec<Question> {
         let owner = Owner::itself(kind, object);
         let pods = self.pods.get(&owner);
         let question = |uid: &str, pod: Option<&String>| Question {
@@ -69,17 +69,17 @@ impl World {
     }
 }
 
-impl Pod {
+impl ObservedPod {
     fn waiting(&mut self) -> Option<&mut Held> {
         match &mut self.held.as_mut()?.word {
-            NodeWord::Waiting(held) => Some(held),
+            NodeResult::Waiting(held) => Some(held),
             _ => None,
         }
     }
 
     fn is_unexplained(&self, now: Timestamp) -> bool {
         match self.held.as_ref().map(|held| &held.word) {
-            Some(NodeWord::Waiting(held)) => held.why.is_none() && is_over(held.since, now),
+            Some(NodeResult::Waiting(held)) => held.why.is_none() && is_over(held.since, now),
             _ => false,
         }
     }
@@ -95,21 +95,21 @@ impl Pod {
     /// Keeps what is left of a deleted pod: its result, or why it never started. Returns whether that is anything.
     pub(super) fn leaves_something(&mut self) -> bool {
         let why = self.waiting().and_then(|held| held.why.clone());
-        if let Some(why) = why.filter(|_| self.state.word == NodeWord::Active) {
-            self.state.word = NodeWord::Silent(why.into_string());
+        if let Some(why) = why.filter(|_| self.state.word == NodeResult::Active) {
+            self.state.word = NodeResult::Silent(why.into_string());
         }
         self.held = None;
-        self.state.word != NodeWord::Active
+        self.state.word != NodeResult::Active
     }
 }
 
 /// Returns whether pods are missing that should exist by now, and no other pod has to end first.
-fn lacks_pods(kind: Kind, object: &Value, pods: Option<&Pods>, is_known: bool, now: Timestamp) -> bool {
+fn lacks_pods(kind: WatchedKind, object: &Value, pods: Option<&Pods>, is_known: bool, now: Timestamp) -> bool {
     let status = &object["status"];
     let number = |name: &str| status[name].as_u64().unwrap_or_default();
     let time = |value: &Value| value.as_str().and_then(|time| time.parse().ok());
     let began = time(&status["startTime"]).or_else(|| time(&object["metadata"]["creationTimestamp"]));
-    if kind == Kind::DaemonSet {
+    if kind == WatchedKind::DaemonSet {
         return number("currentNumberScheduled") < number("desiredNumberScheduled") && is_over(began, now);
     }
     let seen = pods.map_or(0, |pods| pods.by_name.len()) as u64;
@@ -117,7 +117,7 @@ fn lacks_pods(kind: Kind, object: &Value, pods: Option<&Pods>, is_known: bool, n
         Some("failed") => number("desired") > seen && !is_known,
         Some("completed" | "paused") => false,
         _ => {
-            let goes_on = |pod: &Pod| pod.held.is_none() && pod.state.word == NodeWord::Active;
+            let goes_on = |pod: &ObservedPod| pod.held.is_none() && pod.state.word == NodeResult::Active;
             let is_busy = pods.is_some_and(|pods| pods.by_name.values().any(goes_on));
             number("desired").max(1) > seen && !is_busy && is_over(began, now)
         }

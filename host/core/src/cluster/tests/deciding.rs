@@ -1302,7 +1302,7 @@ fn a_run_that_is_deleted_before_it_ends_does_not_go_on_for_ever() {
     assert_eq!((run.phase.as_str(), run.removed, run.nodes.active, run.nodes.skipped), ("Failed", 3, 0, 1));
     assert_eq!(
         run.errors,
-        [crate::manifest::status::NodeError {
+        [crate::manifest::status::RunError {
             message: "the BroadcastJob stale-1 was deleted before its end was seen".to_owned(),
             count: 1,
             nodes: Vec::new()
@@ -1382,7 +1382,7 @@ fn a_run_that_the_spec_pauses_does_not_wait_for_a_person() {
 /// A pod that has been there so many seconds and does not start.
 fn held(cluster: &Cluster, node: &str, seconds: i64, why: Option<&str>, is_daemon: bool) -> NodeState {
     let since = Some(Timestamp::from_second(cluster.now - seconds).unwrap());
-    let word = NodeWord::Waiting(Held { since, why: why.map(Into::into), is_daemon });
+    let word = NodeResult::Waiting(Held { since, why: why.map(Into::into), is_daemon });
     NodeState { node: node.to_owned(), times: None, word }
 }
 
@@ -1426,7 +1426,7 @@ fn pods_that_do_not_start_say_why_after_a_while() {
     cluster.pod(
         "stale-1",
         "b",
-        NodeState { node: "b".to_owned(), times: None, word: NodeWord::Silent("no image".to_owned()) },
+        NodeState { node: "b".to_owned(), times: None, word: NodeResult::Silent("no image".to_owned()) },
     );
     cluster.run("stale-1", "failed", cluster.now);
     let (decided, _) = cluster.step();
@@ -1445,9 +1445,9 @@ fn a_run_is_stuck_when_those_whose_turn_it_is_are() {
     for (others, is_stuck) in [
         (vec![], true),
         (ended, false),
-        (vec![NodeWord::Active], false),
-        (vec![NodeWord::Silent("killed".to_owned())], false),
-        (vec![NodeWord::Idle], false),
+        (vec![NodeResult::Active], false),
+        (vec![NodeResult::Silent("killed".to_owned())], false),
+        (vec![NodeResult::Idle], false),
     ] {
         let mut cluster = scheduled();
         cluster.settle();
@@ -1503,7 +1503,7 @@ fn pods_that_are_not_made_are_told_in_the_words_of_events() {
     assert_eq!((nodes.desired, nodes.active, nodes.waiting), (2, 2, 2));
     cluster.is_settled();
     // While one is running, the others wait for their turn.
-    let active = NodeState { node: "a".to_owned(), times: None, word: NodeWord::Active };
+    let active = NodeState { node: "a".to_owned(), times: None, word: NodeResult::Active };
     cluster.pod("stale-1", "a", active);
     assert_eq!(errors(&cluster.look().status), [] as [(&str, u32, Vec<&str>); 0]);
     cluster.runs.clear();
@@ -1652,14 +1652,14 @@ fn daemons_that_have_not_run_yet_wait_for_their_time() {
     set["status"] = json!({ "observedGeneration": 1, "desiredNumberScheduled": 2 });
     let said = |node: &str, word| NodeState { node: node.to_owned(), times: None, word };
     let phase = |cluster: &mut Cluster| cluster.step().0.status.last_run.unwrap().phase.as_str();
-    cluster.pod("holystone-stale", "a", said("a", NodeWord::Idle));
-    cluster.pod("holystone-stale", "b", said("b", NodeWord::Idle));
+    cluster.pod("holystone-stale", "a", said("a", NodeResult::Idle));
+    cluster.pod("holystone-stale", "b", said("b", NodeResult::Idle));
     let (decided, _) = cluster.step();
     assert_eq!(decided.status.last_run.as_ref().unwrap().phase.as_str(), "Waiting");
     assert_eq!(condition(&decided.status, "PluginsResolved"), ("False", "NoRunYet"));
     assert!(decided.events.is_empty(), "{:?}", decided.events);
     cluster.is_settled();
-    cluster.pod("holystone-stale", "a", said("a", NodeWord::Active));
+    cluster.pod("holystone-stale", "a", said("a", NodeResult::Active));
     assert_eq!(phase(&mut cluster), "Running");
     let mut brief = report(3);
     brief.plugins = vec![BriefPlugin { name: "p".to_owned(), digest: Some(format!("sha256:{:064}", 1)) }];
@@ -1703,7 +1703,7 @@ fn daemons_of_nodes_that_have_left_do_not_keep_the_status_at_an_earlier_run() {
     }
     assert_eq!(cluster.step().0.status.last_run.unwrap().removed, 6);
     // One does not answer for a while.
-    let silent = NodeState { node: "b".to_owned(), times: None, word: NodeWord::Silent("no answer".to_owned()) };
+    let silent = NodeState { node: "b".to_owned(), times: None, word: NodeResult::Silent("no answer".to_owned()) };
     cluster.pod("holystone-stale", "b", silent.clone());
     assert_eq!(cluster.step().0.status.last_run.unwrap().removed, 6, "what was said stays said");
     // The other has a later run.
@@ -1820,7 +1820,7 @@ fn daemons_are_folded_too() {
     cluster.pod(
         "holystone-stale",
         "b",
-        NodeState { node: "b".to_owned(), times: None, word: NodeWord::Silent("no answer".to_owned()) },
+        NodeState { node: "b".to_owned(), times: None, word: NodeResult::Silent("no answer".to_owned()) },
     );
     let (decided, _) = cluster.step();
     let run = decided.status.last_run.unwrap();

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{FileObjection, Logs, RootedPath, Sight};
+use super::{FileObjection, Inspection, Logs, RootedPath};
 use crate::guard::{Clearance, Operation};
 use crate::logs::{FileEntry, FileKind, Identity};
 
@@ -43,7 +43,7 @@ impl Judged {
     ///
     /// # Errors
     /// Returns the objection when it is of another kind than the operation needs.
-    pub(super) fn of(target: &RootedPath, operation: Operation, sight: &Sight) -> Result<Self, FileObjection> {
+    pub(super) fn of(target: &RootedPath, operation: Operation, sight: &Inspection) -> Result<Self, FileObjection> {
         let entry = &sight.entry;
         let (identity, size_bytes, kind) = (entry.identity, entry.size_bytes, entry.kind);
         match (operation, kind, &sight.tree) {

@@ -9,11 +9,11 @@ use crate::logs::{FileEntry, FileKind};
 const MOST: usize = 100_000;
 
 /// Which file: device and inode.
-type Key = (u64, u64);
+type FileKey = (u64, u64);
 
 /// Some names of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Names {
+pub(super) struct FileNames {
     /// Their number.
     taken: u64,
     /// The number of names that the file has.
@@ -24,7 +24,7 @@ pub(super) struct Names {
 
 /// Files with several names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Links(HashMap<Key, Names>);
+pub struct Links(HashMap<FileKey, FileNames>);
 
 impl Links {
     /// Those of one entry.
@@ -44,7 +44,7 @@ impl Links {
         if !self.0.contains_key(&key) && self.0.len() >= MOST {
             return Some((entry.size_bytes, 0));
         }
-        let new = Names {
+        let new = FileNames {
             taken: 0,
             all: entry.hard_links,
             size_bytes: entry.size_bytes,
@@ -79,7 +79,7 @@ impl Links {
     /// Takes the names of a step.
     pub(super) fn take(&mut self, step: &Self) {
         for (key, more) in &step.0 {
-            let names = self.0.entry(*key).or_insert(Names { taken: 0, ..*more });
+            let names = self.0.entry(*key).or_insert(FileNames { taken: 0, ..*more });
             names.taken = names.taken.saturating_add(more.taken);
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Logs, Obstacle};
+use super::{DirectoryObstacle, Logs};
 use crate::guard::{Objection, Refusal, Unsettled};
 use crate::logs::{FileKind, InUse, LogPath, PathError};
 use crate::text;
@@ -101,7 +101,7 @@ pub enum FileObjection {
         links: u64,
     },
     /// Something in the directory keeps it from being removed as a whole.
-    Obstacle(Obstacle),
+    DirectoryObstacle(DirectoryObstacle),
     /// It, or something in it, has changed a short while ago.
     Unsettled {
         /// When.
@@ -170,7 +170,7 @@ impl Objection for FileObjection {
             Self::MayBeOpen { .. } => "MayBeOpen",
             Self::MayBeMapped { .. } => "MayBeMapped",
             Self::HardLinked { .. } => "HardLinked",
-            Self::Obstacle(_) => "Obstacle",
+            Self::DirectoryObstacle(_) => "Obstacle",
             Self::Unsettled { .. } => "Unsettled",
             Self::AheadOfClock { .. } => "AheadOfClock",
         }
@@ -214,7 +214,7 @@ impl fmt::Display for FileObjection {
             Self::HardLinked { links } => {
                 write!(f, "it has {links} names, and cutting it would cut what is under the others as well")
             }
-            Self::Obstacle(obstacle) => write!(f, "it cannot be removed as a whole: {obstacle}"),
+            Self::DirectoryObstacle(obstacle) => write!(f, "it cannot be removed as a whole: {obstacle}"),
             Self::Unsettled { touched, age, what } => what.sentence(f, *touched, *age),
             Self::AheadOfClock { path, at } => ahead(f, path.as_ref(), *at),
         }
@@ -251,7 +251,7 @@ impl Settling {
     }
 }
 
-impl fmt::Display for Obstacle {
+impl fmt::Display for DirectoryObstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |path: &LogPath| text::shown(&path.to_string());
         match self {

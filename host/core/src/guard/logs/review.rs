@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Links, LogGuard, Logs, RootedPath, Sight, Unseen};
+use super::{InspectError, Inspection, Links, LogGuard, Logs, RootedPath};
 use crate::confirmation::Wishes;
 use crate::guard::review::{self, Judge, Known};
 use crate::guard::{Operation, ParsedProposal, Plan, Refusal, Step};
@@ -17,14 +17,14 @@ use crate::proposal::Reason;
 #[derive(Debug, Default)]
 pub struct Sights {
     /// By target.
-    pub targets: HashMap<RootedPath, Result<Sight, Unseen>>,
+    pub targets: HashMap<RootedPath, Result<Inspection, InspectError>>,
     /// How many entries there are beneath all log roots; absent when they were not, or could not be, counted.
     pub entries: Option<u64>,
 }
 
 /// The files and directories of the steps of a plan.
 #[derive(Default)]
-struct Taken {
+struct TakenFiles {
     /// Files and directories, by device and inode, and names of files that have several.
     files: HashSet<(u64, u64)>,
     links: Links,
@@ -44,13 +44,13 @@ fn above(target: &RootedPath) -> impl Iterator<Item = RootedPath> + '_ {
 struct LogReview<'a> {
     guard: &'a LogGuard<'a>,
     sights: Sights,
-    taken: Taken,
+    taken: TakenFiles,
 }
 
 impl LogGuard<'_> {
     /// Judges what the plugins wish beneath log roots, in the order given, by the looks at their targets.
     pub fn review(&self, proposals: Vec<ParsedProposal<Logs>>, sights: Sights, wishes: &Wishes) -> Plan<Logs> {
-        let mut judge = LogReview { guard: self, sights, taken: Taken::default() };
+        let mut judge = LogReview { guard: self, sights, taken: TakenFiles::default() };
         review::review(&mut judge, proposals, (self.rails.limits, self.rails.confirmations), &wishes.logs)
     }
 }
@@ -63,7 +63,7 @@ impl Judge<Logs> for LogReview<'_> {
         operation: Operation,
         reason: &Reason,
     ) -> Result<Step<Logs>, Refusal<Logs>> {
-        let unseen = || Err(Unseen::Failed("it was not looked at".to_owned()));
+        let unseen = || Err(InspectError::Failed("it was not looked at".to_owned()));
         let seen = self.sights.targets.remove(target).unwrap_or_else(unseen);
         self.guard.judge(plugin, target, operation, reason, seen)
     }
@@ -73,7 +73,7 @@ impl Judge<Logs> for LogReview<'_> {
     }
 
     fn entries(&self, target: &RootedPath) -> u64 {
-        self.sights.targets.get(target).and_then(|seen| seen.as_ref().ok()).map_or(0, Sight::entries)
+        self.sights.targets.get(target).and_then(|seen| seen.as_ref().ok()).map_or(0, Inspection::entries)
     }
 
     fn all_entries(&self) -> Option<u64> {

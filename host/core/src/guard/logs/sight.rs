@@ -8,7 +8,7 @@ use crate::logs::{FileEntry, InUse, LogPath, Place};
 
 /// The findings of one look at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sight {
+pub struct Inspection {
     /// The target itself.
     pub entry: FileEntry,
     /// Where that is, as far as the kubelet is concerned.
@@ -25,7 +25,7 @@ pub struct Sight {
     pub seen_at: Timestamp,
 }
 
-impl Sight {
+impl Inspection {
     /// Returns the number of entries: one, or a directory and all that is in it.
     pub(super) fn entries(&self) -> u64 {
         self.tree.as_ref().map_or(1, |tree| tree.entries.saturating_add(1))
@@ -43,9 +43,9 @@ impl Sight {
     }
 }
 
-/// Why there is no [`Sight`] of a target.
+/// Why there is no [`Inspection`] of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unseen {
+pub enum InspectError {
     /// No root has this name.
     NoSuchRoot,
     /// The target is not there.
@@ -58,14 +58,14 @@ pub enum Unseen {
     Failed(String),
 }
 
-impl From<Unseen> for Refusal<Logs> {
-    fn from(unseen: Unseen) -> Self {
+impl From<InspectError> for Refusal<Logs> {
+    fn from(unseen: InspectError) -> Self {
         match unseen {
-            Unseen::NoSuchRoot => FileObjection::NoSuchRoot.into(),
-            Unseen::NotFound => Self::NotFound,
-            Unseen::ThroughLink => FileObjection::ThroughLink.into(),
-            Unseen::OtherFilesystem => FileObjection::OtherFilesystem.into(),
-            Unseen::Failed(problem) => FileObjection::Unseen { problem }.into(),
+            InspectError::NoSuchRoot => FileObjection::NoSuchRoot.into(),
+            InspectError::NotFound => Self::NotFound,
+            InspectError::ThroughLink => FileObjection::ThroughLink.into(),
+            InspectError::OtherFilesystem => FileObjection::OtherFilesystem.into(),
+            InspectError::Failed(problem) => FileObjection::Unseen { problem }.into(),
         }
     }
 }

@@ -69,14 +69,22 @@ fn entry(path: &str) -> FileEntry {
     }
 }
 
-fn sight(host_path: &str, path: &str) -> Sight {
+fn sight(host_path: &str, path: &str) -> Inspection {
     let place = Place::of(host_path.as_bytes(), &path.parse().unwrap());
     let entry = entry(path);
-    Sight { entry, place, leads_somewhere: None, tree: None, in_use: None, all_uses_seen: true, seen_at: seen_at() }
+    Inspection {
+        entry,
+        place,
+        leads_somewhere: None,
+        tree: None,
+        in_use: None,
+        all_uses_seen: true,
+        seen_at: seen_at(),
+    }
 }
 
 /// An old, quiet directory.
-fn tree_sight(host_path: &str, path: &str) -> Sight {
+fn tree_sight(host_path: &str, path: &str) -> Inspection {
     let mut sight = sight(host_path, path);
     sight.entry.kind = FileKind::Directory;
     sight.tree = Some(Tree {
@@ -93,7 +101,7 @@ fn tree_sight(host_path: &str, path: &str) -> Sight {
     sight
 }
 
-fn with(mut sight: Sight, change: impl FnOnce(&mut Sight)) -> Sight {
+fn with(mut sight: Inspection, change: impl FnOnce(&mut Inspection)) -> Inspection {
     change(&mut sight);
     sight
 }
@@ -104,7 +112,12 @@ fn guard(snapshot: Option<&Snapshot>) -> LogGuard<'_> {
 
 impl LogGuard<'_> {
     /// Reads a wish and judges it.
-    fn judge_wish(&self, plugin: &str, wish: &Wish, seen: Result<Sight, Unseen>) -> Result<Step<Logs>, Refusal<Logs>> {
+    fn judge_wish(
+        &self,
+        plugin: &str,
+        wish: &Wish,
+        seen: Result<Inspection, InspectError>,
+    ) -> Result<Step<Logs>, Refusal<Logs>> {
         let target = Logs::parse(&wish.target)?;
         let operation = Logs::operation(&target, wish.verb).ok_or(Refusal::NotOffered)?;
         self.judge(plugin, &target, operation, &wish.reason, seen)
@@ -126,13 +139,13 @@ fn node() -> Snapshot {
 }
 
 #[track_caller]
-fn refused(wish: &Wish, sight: Sight, code: &str) {
+fn refused(wish: &Wish, sight: Inspection, code: &str) {
     let refusal = guard(Some(&node())).judge_wish("p", wish, Ok(sight)).unwrap_err();
     assert_eq!(refusal.code(), code, "{refusal}");
 }
 
 #[track_caller]
-fn allowed(wish: &Wish, sight: Sight) -> Step<Logs> {
+fn allowed(wish: &Wish, sight: Inspection) -> Step<Logs> {
     guard(Some(&node())).judge_wish("p", wish, Ok(sight)).unwrap()
 }
 
@@ -185,11 +198,11 @@ fn rail_7_kinds_have_to_fit() {
 #[test]
 fn rail_7_what_cannot_be_seen_stays() {
     for (unseen, code) in [
-        (Unseen::NoSuchRoot, "NoSuchRoot"),
-        (Unseen::NotFound, "NotFound"),
-        (Unseen::ThroughLink, "ThroughLink"),
-        (Unseen::OtherFilesystem, "OtherFilesystem"),
-        (Unseen::Failed("EIO".to_owned()), "Unseen"),
+        (InspectError::NoSuchRoot, "NoSuchRoot"),
+        (InspectError::NotFound, "NotFound"),
+        (InspectError::ThroughLink, "ThroughLink"),
+        (InspectError::OtherFilesystem, "OtherFilesystem"),
+        (InspectError::Failed("EIO".to_owned()), "Unseen"),
     ] {
         let refusal = guard(None).judge_wish("p", &file("a"), Err(unseen)).unwrap_err();
         assert_eq!(refusal.code(), code);
@@ -202,9 +215,9 @@ fn rail_7_what_changed_since_the_plugin_saw_it_stays() {
     let later = now() + SignedDuration::from_secs(1);
     refused(&file("a"), with(sight("/x", "a"), |sight| sight.entry.changed = later), "Changed");
     refused(&file("a"), with(sight("/x", "a"), |sight| sight.entry.modified = later), "Changed");
-    let touched = |sight: &mut Sight| sight.tree.as_mut().unwrap().touched = later;
+    let touched = |sight: &mut Inspection| sight.tree.as_mut().unwrap().touched = later;
     refused(&directory("a"), with(tree_sight("/x", "a"), touched), "Changed");
-    let written = |sight: &mut Sight| (sight.entry.modified, sight.entry.changed) = (later, later);
+    let written = |sight: &mut Inspection| (sight.entry.modified, sight.entry.changed) = (later, later);
     allowed(&truncate("a"), with(sight("/x", "a"), written));
     let refusal = guard(None).judge_wish("p", &file("a"), Ok(with(sight("/x", "a"), written))).unwrap_err();
     assert_eq!(refusal.to_string(), "it has changed since the snapshot was taken");
@@ -400,7 +413,7 @@ fn rail_7_a_directory_is_removed_whole_or_not_at_all() {
     assert_eq!((step.size_bytes(), step.freeable_bytes()), (300, 12_288));
     refused(&directory("d"), tree(|tree| tree.open = OpenState::Open), "HeldOpen");
     let path = "d/x".parse::<LogPath>().unwrap();
-    let mapped = |sight: &mut Sight| sight.tree.as_mut().unwrap().in_use = Some((path, used(Use::Mapping)));
+    let mapped = |sight: &mut Inspection| sight.tree.as_mut().unwrap().in_use = Some((path, used(Use::Mapping)));
     let refusal = guard(None).judge_wish("p", &directory("d"), Ok(with(tree_sight("/x", "d"), mapped))).unwrap_err();
     assert_eq!(
         (refusal.code(), refusal.to_string().as_str()),
@@ -417,12 +430,12 @@ fn rail_7_a_directory_is_removed_whole_or_not_at_all() {
         "MayBeOpen",
     );
     let obstacles = [
-        Obstacle::Kind("d/s".parse().unwrap(), FileKind::Socket),
-        Obstacle::Kubelet("d/p".parse().unwrap()),
-        Obstacle::Root("d/r".parse().unwrap()),
-        Obstacle::Filesystem("d/m".parse().unwrap()),
-        Obstacle::Unseen("d/x".parse().unwrap(), "EACCES\u{1b}".to_owned()),
-        Obstacle::TooMuch("d/z".parse().unwrap()),
+        DirectoryObstacle::Kind("d/s".parse().unwrap(), FileKind::Socket),
+        DirectoryObstacle::Kubelet("d/p".parse().unwrap()),
+        DirectoryObstacle::Root("d/r".parse().unwrap()),
+        DirectoryObstacle::Filesystem("d/m".parse().unwrap()),
+        DirectoryObstacle::Unseen("d/x".parse().unwrap(), "EACCES\u{1b}".to_owned()),
+        DirectoryObstacle::TooMuch("d/z".parse().unwrap()),
     ];
     for obstacle in obstacles {
         let sight = with(tree_sight("/x", "d"), |sight| sight.tree.as_mut().unwrap().obstacle = Some(obstacle));
@@ -466,16 +479,16 @@ fn a_tree_tells_of_the_first_obstacle() {
     let not_entered = |why| FileEntry { not_entered: Some(why), ..directory("d/x") };
     let path = |text: &str| text.parse::<LogPath>().unwrap();
     for (entry, expected) in [
-        (FileEntry { kind: FileKind::Fifo, ..entry("d/x") }, Obstacle::Kind(path("d/x"), FileKind::Fifo)),
-        (directory(&pod), Obstacle::Kubelet(path(&pod))),
-        (not_entered(NotEntered::Depth), Obstacle::TooMuch(path("d/x"))),
-        (not_entered(NotEntered::Filesystem), Obstacle::Filesystem(path("d/x"))),
+        (FileEntry { kind: FileKind::Fifo, ..entry("d/x") }, DirectoryObstacle::Kind(path("d/x"), FileKind::Fifo)),
+        (directory(&pod), DirectoryObstacle::Kubelet(path(&pod))),
+        (not_entered(NotEntered::Depth), DirectoryObstacle::TooMuch(path("d/x"))),
+        (not_entered(NotEntered::Filesystem), DirectoryObstacle::Filesystem(path("d/x"))),
     ] {
         assert_eq!(obstacle(entry, false), expected);
     }
-    assert!(matches!(obstacle(not_entered(NotEntered::Denied), false), Obstacle::Unseen(..)));
+    assert!(matches!(obstacle(not_entered(NotEntered::Denied), false), DirectoryObstacle::Unseen(..)));
     // Within a pod's own directory the shape of names says nothing more.
-    assert_eq!(obstacle(directory(&pod), true), Obstacle::Kind(path("d/late"), FileKind::Socket));
+    assert_eq!(obstacle(directory(&pod), true), DirectoryObstacle::Kind(path("d/late"), FileKind::Socket));
 }
 
 #[test]
@@ -571,7 +584,7 @@ fn rail_7_without_the_runtime_pods_exist_whatever_their_uid() {
 
 #[test]
 fn rail_7_a_directory_with_the_live_log_of_a_container_stays() {
-    let log = || Obstacle::ContainerLog("d/shop_old_7/main/0.log".parse().unwrap());
+    let log = || DirectoryObstacle::ContainerLog("d/shop_old_7/main/0.log".parse().unwrap());
     let holding = |root: &str, path: &str| {
         with(tree_sight(root, path), |sight| {
             sight.tree.as_mut().unwrap().hinder(log());
@@ -590,7 +603,7 @@ fn rail_7_a_directory_with_the_live_log_of_a_container_stays() {
     for later in [true, false] {
         let mut sight = tree_sight("/x", "d/shop_old_7");
         let tree = sight.tree.as_mut().unwrap();
-        let kubelet = Obstacle::Kubelet("d/p".parse().unwrap());
+        let kubelet = DirectoryObstacle::Kubelet("d/p".parse().unwrap());
         if later {
             tree.hinder(log());
         }
@@ -610,7 +623,7 @@ fn what_is_in_a_tree_shows_live_logs_by_their_place() {
         tree.obstacle
     };
     let live = "d/shop_old_7/main/0.log";
-    assert_eq!(found(live, false), Some(Obstacle::ContainerLog(live.parse().unwrap())));
+    assert_eq!(found(live, false), Some(DirectoryObstacle::ContainerLog(live.parse().unwrap())));
     assert_eq!(found(live, true), None, "within a directory that is judged as a pod's");
     assert_eq!(found("d/shop_old_7/main/0.log.20260102-030405", false), None);
     assert_eq!(found("d/main/0.log", false), None);
@@ -662,10 +675,10 @@ fn every_refusal_is_a_sentence_fit_to_show() {
     for refusal in [
         FileObjection::Unseen { problem: "\u{1b}[2J".to_owned() },
         FileObjection::PodExists { pod: "\u{1b}/x".to_owned() },
-        FileObjection::Obstacle(Obstacle::Unseen(bad, "\n".to_owned())),
+        FileObjection::DirectoryObstacle(DirectoryObstacle::Unseen(bad, "\n".to_owned())),
         FileObjection::MayBeOpen { touched: now(), age: SignedDuration::from_hours(24) },
     ] {
-        if let FileObjection::Obstacle(obstacle) = &refusal {
+        if let FileObjection::DirectoryObstacle(obstacle) = &refusal {
             assert!(obstacle.to_string().starts_with("a\\x1b in it could not be looked at"), "{obstacle}");
         }
         let json = serde_json::to_value(Refusal::from(refusal.clone())).unwrap();

@@ -23,14 +23,14 @@ pub struct Tree {
     /// The first thing in it, or itself, that is known to be in use.
     pub in_use: Option<(LogPath, InUse)>,
     /// The first thing in it that keeps it from being removed as a whole.
-    pub obstacle: Option<Obstacle>,
+    pub obstacle: Option<DirectoryObstacle>,
     /// Files in it that have several names, there or elsewhere.
     pub links: Links,
 }
 
 /// Something in a directory that keeps it from being removed as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Obstacle {
+pub enum DirectoryObstacle {
     /// Neither a file nor a directory nor a link.
     Kind(LogPath, FileKind),
     /// A pod's log directory, or a link to a container's log.
@@ -101,10 +101,10 @@ impl Tree {
 
     /// Adds something that keeps it from being removed as a whole, unless there is something already. What a look at the
     /// pods can do away with gives way.
-    pub fn hinder(&mut self, obstacle: Obstacle) {
+    pub fn hinder(&mut self, obstacle: DirectoryObstacle) {
         if !self.is_hindered() {
             self.obstacle = Some(match self.obstacle.take() {
-                Some(first) if matches!(obstacle, Obstacle::ContainerLog(_)) => first,
+                Some(first) if matches!(obstacle, DirectoryObstacle::ContainerLog(_)) => first,
                 _ => obstacle,
             });
         }
@@ -112,23 +112,29 @@ impl Tree {
 
     /// Whether something keeps it from being removed as a whole, whatever the pods are.
     pub fn is_hindered(&self) -> bool {
-        self.obstacle.as_ref().is_some_and(|obstacle| !matches!(obstacle, Obstacle::ContainerLog(_)))
+        self.obstacle.as_ref().is_some_and(|obstacle| !matches!(obstacle, DirectoryObstacle::ContainerLog(_)))
     }
 }
 
-fn obstacle(entry: &FileEntry, is_in_pod: bool) -> Option<Obstacle> {
+fn obstacle(entry: &FileEntry, is_in_pod: bool) -> Option<DirectoryObstacle> {
     let path = || entry.path.clone();
     match entry.not_entered {
-        Some(NotEntered::Depth) => return Some(Obstacle::TooMuch(path())),
-        Some(NotEntered::Filesystem) => return Some(Obstacle::Filesystem(path())),
-        Some(NotEntered::Denied) => return Some(Obstacle::Unseen(path(), "permission denied".to_owned())),
-        Some(NotEntered::Failed) => return Some(Obstacle::Unseen(path(), "it could not be opened".to_owned())),
+        Some(NotEntered::Depth) => return Some(DirectoryObstacle::TooMuch(path())),
+        Some(NotEntered::Filesystem) => return Some(DirectoryObstacle::Filesystem(path())),
+        Some(NotEntered::Denied) => {
+            return Some(DirectoryObstacle::Unseen(path(), "permission denied".to_owned()));
+        }
+        Some(NotEntered::Failed) => {
+            return Some(DirectoryObstacle::Unseen(path(), "it could not be opened".to_owned()));
+        }
         None => {}
     }
     match entry.kind {
-        _ if !is_in_pod && place::is_kept(entry.path.name()?, entry.kind) => Some(Obstacle::Kubelet(path())),
-        FileKind::File if !is_in_pod && place::is_live_log(&entry.path) => Some(Obstacle::ContainerLog(path())),
+        _ if !is_in_pod && place::is_kept(entry.path.name()?, entry.kind) => Some(DirectoryObstacle::Kubelet(path())),
+        FileKind::File if !is_in_pod && place::is_live_log(&entry.path) => {
+            Some(DirectoryObstacle::ContainerLog(path()))
+        }
         FileKind::File | FileKind::Directory | FileKind::Symlink => None,
-        kind => Some(Obstacle::Kind(path(), kind)),
+        kind => Some(DirectoryObstacle::Kind(path(), kind)),
     }
 }

@@ -23,7 +23,7 @@ const DELETED: &[u8] = b" (deleted)";
 const SECTOR: u64 = 512;
 
 /// A file that the kernel keeps open, by the path that it shows.
-pub(super) struct Kept {
+pub(super) struct BackingFile {
     pub(super) path: Vec<u8>,
     pub(super) how: Use,
     pub(super) by: Arc<str>,
@@ -47,7 +47,7 @@ impl Unidentified {
     }
 }
 
-impl Kept {
+impl BackingFile {
     /// Returns whether the path has the name of the file. A mount of a file by itself has none.
     fn has_name(&self) -> bool {
         self.path != b"/" && !self.path.ends_with(DELETED)
@@ -57,7 +57,7 @@ impl Kept {
 impl Scan<'_> {
     pub(super) fn backing_files(&mut self, proc: BorrowedFd<'_>, sys: &Path) -> Result<()> {
         for path in swap_files(proc)? {
-            let swap = Kept { path, how: Use::Swap, by: "a swap file".into() };
+            let swap = BackingFile { path, how: Use::Swap, by: "a swap file".into() };
             self.find(proc, &swap);
             self.add_names(&swap);
         }
@@ -79,7 +79,7 @@ impl Scan<'_> {
     }
 
     /// Adds a use of all files that have this path in a mount namespace, and returns them.
-    fn find(&mut self, proc: BorrowedFd<'_>, file: &Kept) -> Vec<FileEntry> {
+    fn find(&mut self, proc: BorrowedFd<'_>, file: &BackingFile) -> Vec<FileEntry> {
         let follow = |task: &String| {
             let path = CString::new([task.as_bytes(), b"/root", &file.path].concat()).ok()?;
             follow_file(proc, &path).ok()
@@ -91,7 +91,7 @@ impl Scan<'_> {
         found
     }
 
-    fn add_names(&mut self, file: &Kept) {
+    fn add_names(&mut self, file: &BackingFile) {
         for path in [&file.path, file.path.strip_suffix(DELETED).unwrap_or(&file.path)] {
             self.found.names.insert(last(path).to_vec(), InUse { how: file.how, by: Arc::clone(&file.by) });
         }
@@ -120,7 +120,7 @@ fn swap_files(proc: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>> {
 
 /// A loop device in use.
 struct Loop {
-    file: Kept,
+    file: BackingFile,
     /// The shortest that its file was when it was set up, in bytes.
     least_bytes: u64,
 }
@@ -144,7 +144,7 @@ fn loop_device(block: BorrowedFd<'_>, name: &CStr) -> Result<Loop> {
         String::from_utf8_lossy(&attribute?).trim().parse().map_err(|_| Errno::INVAL)
     };
     let (size, offset) = (number(attribute(block, name, b"/size"))?, number(attribute(block, name, b"/loop/offset"))?);
-    let file = Kept { path, how: Use::LoopDevice, by: name.to_string_lossy().into() };
+    let file = BackingFile { path, how: Use::LoopDevice, by: name.to_string_lossy().into() };
     Ok(Loop { file, least_bytes: size.saturating_mul(SECTOR).saturating_add(offset) })
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use holystone_core::logs::{InUse, LogPath, Use};
 
 use super::{Region, Scan};
-use crate::mounts::{Mount, Spot, Table, View};
+use crate::mounts::{Mount, MountView, Spot, Table};
 
 /// The most views that are kept open: each takes a file handle.
 const MOST_OPEN: usize = 64;
@@ -139,7 +139,7 @@ impl Scan<'_> {
 struct Views<'a> {
     proc: &'a Path,
     own: &'a Table,
-    open: HashMap<String, Option<View>>,
+    open: HashMap<String, Option<MountView>>,
 }
 
 impl Views<'_> {
@@ -147,7 +147,7 @@ impl Views<'_> {
         if self.open.len() >= MOST_OPEN {
             self.open.clear();
         }
-        let open = || View::of(self.proc.join(task));
+        let open = || MountView::of(self.proc.join(task));
         self.open.entry(task.to_owned()).or_insert_with(open).as_ref()?.find(path, self.own)
     }
 }

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use holystone_core::logs::{FileKind, Use};
 use rustix::io::Result;
 
-use super::backing::Kept;
+use super::backing::BackingFile;
 use super::{Scan, follow, follow_file, is_gone, is_number, names, open_directory, read};
 use crate::mounts::{Table, unescape};
 
 /// What is kept while all processes are looked at.
 #[derive(Default)]
-struct Sweep {
+struct ProcessSweep {
     buffer: Vec<u8>,
     /// The device of namespaces.
     namespaces: Option<u64>,
@@ -58,8 +58,10 @@ impl Process<'_> {
 
 impl Scan<'_> {
     pub(super) fn processes(&mut self, proc: BorrowedFd<'_>) -> Result<()> {
-        let mut sweep =
-            Sweep { namespaces: follow(proc, c"self/ns/mnt").ok().map(|(device, ..)| device), ..Sweep::default() };
+        let mut sweep = ProcessSweep {
+            namespaces: follow(proc, c"self/ns/mnt").ok().map(|(device, ..)| device),
+            ..ProcessSweep::default()
+        };
         for id in names(proc)? {
             if is_number(id.as_bytes()) {
                 let looked = self.process(proc, &id, &mut sweep);
@@ -69,7 +71,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn process(&mut self, proc: BorrowedFd<'_>, id: &CString, sweep: &mut Sweep) -> Result<()> {
+    fn process(&mut self, proc: BorrowedFd<'_>, id: &CString, sweep: &mut ProcessSweep) -> Result<()> {
         let directory = open_directory(proc, id)?;
         let tasks = open_directory(directory.as_fd(), c"task")?;
         let mut process =
@@ -100,7 +102,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn descriptors(&mut self, task: BorrowedFd<'_>, process: &mut Process<'_>, sweep: &Sweep) -> Result<()> {
+    fn descriptors(&mut self, task: BorrowedFd<'_>, process: &mut Process<'_>, sweep: &ProcessSweep) -> Result<()> {
         let handles = open_directory(task, c"fd")?;
         for handle in names(handles.as_fd())? {
             let looked = self.link(handles.as_fd(), &handle, Use::Descriptor, process, sweep);
@@ -130,7 +132,7 @@ impl Scan<'_> {
         for _ in 0..TRIES {
             read(task, &path, &mut text)?;
             if let Some(paths) = registered_files(&text) {
-                let kept = |path| Kept { path, how: Use::Descriptor, by: Arc::clone(&by) };
+                let kept = |path| BackingFile { path, how: Use::Descriptor, by: Arc::clone(&by) };
                 self.kept.extend(paths.into_iter().map(kept));
                 return Ok(());
             }
@@ -147,7 +149,7 @@ impl Scan<'_> {
         link: &CStr,
         how: Use,
         process: &mut Process<'_>,
-        sweep: &Sweep,
+        sweep: &ProcessSweep,
     ) -> Result<bool> {
         let file = follow_file(directory, link)?;
         let (device, inode) = (file.identity.device, file.identity.inode);
@@ -163,7 +165,7 @@ impl Scan<'_> {
 
     /// Reads the mounts of a task's mount namespace, once for each root directory that tasks have in it: a table shows
     /// only what can be reached from there, and all that is mounted if that is the root of the namespace.
-    fn namespace(&mut self, task: BorrowedFd<'_>, process: &mut Process<'_>, sweep: &mut Sweep) -> Result<()> {
+    fn namespace(&mut self, task: BorrowedFd<'_>, process: &mut Process<'_>, sweep: &mut ProcessSweep) -> Result<()> {
         let (_, namespace, _) = follow(task, c"ns/mnt")?;
         let (_, inode, mount) = follow(task, c"root")?;
         self.inhabited.insert(namespace);

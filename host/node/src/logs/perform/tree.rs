@@ -11,7 +11,7 @@ use holystone_core::logs::{FileEntry, FileKind, Identity, LogPath};
 use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
-use super::{Place, Removed, Stopped};
+use super::{NameInDirectory, Removed, Stopped};
 use crate::logs::beneath::LIST;
 use crate::logs::listing::{Budget, Listing, ListingError};
 use crate::logs::stat;
@@ -20,7 +20,7 @@ use crate::logs::stat;
 const MAX_DEPTH: usize = 256;
 
 /// A directory that is being emptied.
-struct Level {
+struct EmptiedLevel {
     handle: OwnedFd,
     listing: Listing,
     /// Its own name in the directory that it is in.
@@ -28,16 +28,16 @@ struct Level {
 }
 
 struct Emptying<'a> {
-    place: &'a Place<'a>,
+    place: &'a NameInDirectory<'a>,
     removed: &'a mut Removed,
     budget: Budget,
-    levels: Vec<Level>,
+    levels: Vec<EmptiedLevel>,
     /// Files with several names of which one has gone already.
     unlinked: HashSet<Identity>,
 }
 
 /// Removes the directory and everything in it.
-pub(super) fn remove(place: &Place<'_>, removed: &mut Removed) -> Result<(), Stopped> {
+pub(super) fn remove(place: &NameInDirectory<'_>, removed: &mut Removed) -> Result<(), Stopped> {
     place.check(&place.name)?;
     let handle = place.open(LIST)?;
     // The handle is what counts from here on.
@@ -77,7 +77,7 @@ impl Emptying<'_> {
                 return Err(Stopped::Told("it has too many names in it".to_owned()));
             }
         };
-        self.levels.push(Level { handle, listing, name });
+        self.levels.push(EmptiedLevel { handle, listing, name });
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::filesystem::Elsewhere;
+use crate::filesystem::PathMapping;
 
 /// A node's `/var/log` and `/etc`, and what a pod gets to see.
 struct Pod {
@@ -22,8 +22,8 @@ impl Pod {
         Self { _directory: directory, node }
     }
 
-    fn allowed(&self, paths: &[&str]) -> Vec<Elsewhere> {
-        let seen = |path: &&str| Elsewhere {
+    fn allowed(&self, paths: &[&str]) -> Vec<PathMapping> {
+        let seen = |path: &&str| PathMapping {
             host_path: (*path).into(),
             mounted_at: self.node.join(path.trim_start_matches('/')),
         };
@@ -37,7 +37,7 @@ impl Pod {
             allowed_in: Some(self.allowed(allowed)),
             ..RootSpec::new("app", host_path)
         };
-        LogRoots::open(&[spec], LogLimits::default(), None).map(drop).map_err(|error| error.to_string())
+        LogRoots::open(&[spec], WalkLimits::default(), None).map(drop).map_err(|error| error.to_string())
     }
 
     fn link(&self, path: &str, target: &str) {
@@ -129,5 +129,5 @@ fn a_root_elsewhere_is_not_opened() {
 fn without_such_directories_a_root_may_be_anywhere() {
     let pod = Pod::new();
     let spec = RootSpec { mounted_at: Some(pod.node.join("data/logs")), ..RootSpec::new("app", "/srv/app") };
-    assert!(LogRoots::open(&[spec], LogLimits::default(), None).is_ok());
+    assert!(LogRoots::open(&[spec], WalkLimits::default(), None).is_ok());
 }

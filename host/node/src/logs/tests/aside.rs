@@ -63,7 +63,7 @@ fn a_root_that_is_called_otherwise_by_now_is_the_same() {
     scene.file("d/a.log.1", "12345");
     take_aside(&scene, "d/a.log.1");
     let record = record(&scene, &["d"]);
-    scene.roots = LogRoots::open(&[RootSpec::new("renamed", &scene.root)], LogLimits::default(), None).unwrap();
+    scene.roots = LogRoots::open(&[RootSpec::new("renamed", &scene.root)], WalkLimits::default(), None).unwrap();
     let recovered = recover(&scene, record);
     assert!(recovered.notices[0].starts_with("renamed:d/a.log.1: an interrupted run"), "{:?}", recovered.notices);
     assert_eq!((recovered.record, names(&scene, "d")), (AsideRecord::default(), vec!["a.log.1".to_owned()]));

@@ -119,7 +119,7 @@ fn in_memory() -> PathBuf {
 fn fight_over_a_file(verb: Operation) {
     let (done, refused, hit) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     for confinement in BOTH {
-        let scene = Scene::beneath(&in_memory(), confinement, LogLimits::default());
+        let scene = Scene::beneath(&in_memory(), confinement, WalkLimits::default());
         for (name, attack) in ATTACKS {
             for round in 0..ROUNDS {
                 let (judged, decoy, secret) = set_up(&scene);
@@ -188,7 +188,7 @@ const TREE_ATTACKS: [(&str, Attack); 6] = [
 fn of_a_directory_under_attack_nothing_goes_but_what_was_in_it() {
     let mut done = 0;
     for confinement in BOTH {
-        let scene = Scene::beneath(&in_memory(), confinement, LogLimits::default());
+        let scene = Scene::beneath(&in_memory(), confinement, WalkLimits::default());
         for (name, attack) in TREE_ATTACKS {
             for round in 0..TREE_ROUNDS {
                 let (_, decoy, secret) = set_up(&scene);
@@ -261,7 +261,7 @@ fn what_is_mounted_in_the_root_is_another_filesystem() {
 fn what_is_mounted_over_a_file_under_removal_is_left_alone() {
     in_own_mounts("what_is_mounted_over_a_file", || {
         for confinement in BOTH {
-            let scene = Scene::beneath(&in_memory(), confinement, LogLimits::default());
+            let scene = Scene::beneath(&in_memory(), confinement, WalkLimits::default());
             for round in 0..200 {
                 let (_, _, secret) = set_up(&scene);
                 let wished = [file("d/f"), truncation("d/f"), directory("d")];
@@ -304,7 +304,7 @@ fn a_read_only_mount_says_so() {
         let flags = rustix::mount::MountFlags::BIND | rustix::mount::MountFlags::RDONLY;
         rustix::mount::mount_remount(&scene.root, flags, "").unwrap();
         let spec = RootSpec::new("app", &scene.root);
-        let scene = Scene { roots: LogRoots::open(&[spec], LogLimits::default(), None).unwrap(), ..scene };
+        let scene = Scene { roots: LogRoots::open(&[spec], WalkLimits::default(), None).unwrap(), ..scene };
         for wish in [file("a"), truncation("a"), directory("d")] {
             let Performed::Failed(problem) = scene.perform(&wish) else { panic!("nothing can be written") };
             assert_eq!(problem, "its filesystem is mounted read-only: mount it writable where Holystone runs");

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use holystone_core::guard::logs::Unseen;
+use holystone_core::guard::logs::InspectError;
 
 use super::*;
 
@@ -83,7 +83,7 @@ fn no_root_is_removed_by_way_of_another() {
         RootSpec::new("one", scene.outside.join("one")),
         RootSpec::new("two", scene.outside.join("two")),
     ];
-    let roots = LogRoots::open(&specs, LogLimits::default(), None).unwrap();
+    let roots = LogRoots::open(&specs, WalkLimits::default(), None).unwrap();
     // Roots that lay apart when they were opened, and do not any more.
     fs::rename(scene.outside.join("one"), scene.root.join("inner")).unwrap();
     fs::rename(scene.outside.join("two"), scene.root.join("d/e/inner")).unwrap();
@@ -261,14 +261,14 @@ fn links_of_the_kubelet_are_seen_to_dangle() {
 fn a_root_that_is_mounted_elsewhere_does_not_judge_links_by_its_own_paths() {
     let scene = Scene::new(Confinement::OneCall);
     let spec = RootSpec { mounted_at: Some(scene.root.clone()), ..RootSpec::new("app", "/var/log/containers") };
-    let roots = LogRoots::open(&[spec], LogLimits::default(), None).unwrap();
+    let roots = LogRoots::open(&[spec], WalkLimits::default(), None).unwrap();
     let link = format!("web_shop_main-{}.log", "ab".repeat(32));
     symlink("/var/log/pods/x/0.log", scene.root.join(&link)).unwrap();
     let sight = roots.look(&target_of(&file(&link)), &scene.open_files).unwrap();
     assert_eq!(sight.leads_somewhere, None);
     assert_eq!(
         roots.look(&RootedPath { root: "x".to_owned(), path: path("a"), is_directory: false }, &scene.open_files),
-        Err(Unseen::NoSuchRoot)
+        Err(InspectError::NoSuchRoot)
     );
 }
 
@@ -280,7 +280,7 @@ fn everything_beneath_the_roots_is_counted() {
     scene.file("d/e/b", "x");
     symlink("a", scene.root.join("link")).unwrap();
     assert_eq!(scene.roots.count(), Some(5), "two directories, two files, a link");
-    let few = LogLimits { names: 4, ..LogLimits::default() };
+    let few = WalkLimits { names: 4, ..WalkLimits::default() };
     let roots = LogRoots::open(&[RootSpec::new("app", &scene.root)], few, None).unwrap();
     assert_eq!(roots.count(), None, "a part would not be all");
 }
@@ -299,9 +299,9 @@ fn when_a_run_is_over_nothing_long_goes_on() {
     assert_eq!(fs::read_dir(scene.root.join("d")).unwrap().count(), 100);
     let target = target_of(&wish("d", true, Operation::Remove));
     let sight = scene.look(&target).unwrap();
-    assert!(matches!(sight.tree.unwrap().obstacle, Some(holystone_core::guard::logs::Obstacle::Unseen(..))));
+    assert!(matches!(sight.tree.unwrap().obstacle, Some(holystone_core::guard::logs::DirectoryObstacle::Unseen(..))));
     let seen = scene.roots.look_at([target.clone()], &scene.open_files);
-    assert!(matches!(&seen[&target], Err(Unseen::Failed(why)) if why.contains("the run was over")));
+    assert!(matches!(&seen[&target], Err(InspectError::Failed(why)) if why.contains("the run was over")));
     assert_eq!(scene.roots.count(), None);
 }
 

@@ -13,7 +13,7 @@ use super::*;
 use crate::logs::open_files::tests::real::Holder;
 
 fn open(own: &[OwnDirectory], specs: &[RootSpec]) -> Result<LogRoots, String> {
-    LogRoots::open_apart_from(own, specs, LogLimits::default(), None).map_err(|error| error.to_string())
+    LogRoots::open_apart_from(own, specs, WalkLimits::default(), None).map_err(|error| error.to_string())
 }
 
 /// In both orders, for neither may matter.

@@ -119,7 +119,7 @@ fn pods_are_told_in_the_kubelets_directories() {
 
 #[test]
 fn depth_has_a_limit_and_the_entry_says_so() {
-    let limits = LogLimits { depth: 2, ..LogLimits::default() };
+    let limits = WalkLimits { depth: 2, ..WalkLimits::default() };
     let scene = Scene::beneath(&std::env::temp_dir(), Confinement::OneCall, limits);
     scene.file("a/b/c/d.log", "x");
     let mut walk = scene.roots.walk("app", WalkOptions::default(), &scene.open_files).unwrap();
@@ -150,7 +150,7 @@ fn very_deep_directories_end_at_the_limit() {
 
 #[test]
 fn the_number_of_names_has_a_limit_and_the_walk_says_so() {
-    let limits = LogLimits { names: 20, ..LogLimits::default() };
+    let limits = WalkLimits { names: 20, ..WalkLimits::default() };
     let scene = Scene::beneath(&std::env::temp_dir(), Confinement::OneCall, limits);
     for name in 0..8 {
         scene.file(&format!("a/{name}"), "x");
@@ -173,7 +173,7 @@ fn the_number_of_names_has_a_limit_and_the_walk_says_so() {
 
 #[test]
 fn memory_has_a_limit_that_all_walks_share() {
-    let limits = LogLimits { memory: 12 << 10, ..LogLimits::default() };
+    let limits = WalkLimits { memory: 12 << 10, ..WalkLimits::default() };
     let scene = Scene::beneath(&std::env::temp_dir(), Confinement::OneCall, limits);
     for name in 0..200 {
         scene.file(&format!("{name:010}"), "");
@@ -302,7 +302,7 @@ pub(super) fn as_nobody(work: impl FnOnce() + Send) {
 fn a_hundred_thousand_files_come_in_order() {
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    let scene = Scene::beneath(&parent, Confinement::OneCall, LogLimits::default());
+    let scene = Scene::beneath(&parent, Confinement::OneCall, WalkLimits::default());
     for name in 0..100_000 {
         fs::File::create(scene.root.join(format!("app-{:06}.log", (name * 7_919) % 100_000))).unwrap();
     }

@@ -8,7 +8,7 @@ use wasmtime_wasi::WasiCtx;
 use super::super::generated::holystone::node::log_content::Host as _;
 use super::super::generated::holystone::node::logs::{Host as _, HostWalk as _};
 use super::*;
-use holystone_core::logs::LogWalk;
+use holystone_core::logs::EntryWalk;
 
 /// A root `app` in which every walk has so many entries, in batches of three with an empty one in between.
 struct MadeUp {
@@ -37,7 +37,7 @@ fn entry(number: usize) -> FileEntry {
     }
 }
 
-impl LogSource for MadeUp {
+impl EntrySource for MadeUp {
     fn roots(&self) -> Vec<String> {
         vec!["app".to_owned()]
     }
@@ -46,7 +46,7 @@ impl LogSource for MadeUp {
         Some("8:1".to_owned())
     }
 
-    fn open(&self, root: &str, options: WalkOptions) -> Result<Box<dyn LogWalk>, LogsError> {
+    fn open(&self, root: &str, options: WalkOptions) -> Result<Box<dyn EntryWalk>, LogsError> {
         self.asked.lock().unwrap().push((root.to_owned(), options));
         if root != "app" {
             return Err(LogsError::NotFound("no such root".to_owned()));
@@ -59,7 +59,7 @@ impl LogSource for MadeUp {
     }
 }
 
-impl LogWalk for MadeUpWalk {
+impl EntryWalk for MadeUpWalk {
     fn next(&mut self, most: usize) -> Result<Batch, LogsError> {
         self.is_empty_next = !self.is_empty_next;
         if !self.is_empty_next {
@@ -89,7 +89,7 @@ fn state(source: Option<Arc<MadeUp>>) -> State {
         Some(source) => view.with_logs(source),
         None => view,
     };
-    State::new("p", Arc::new(view), WasiCtx::builder().build(), Accountant::new(1 << 20, 0))
+    State::new("p", Arc::new(view), WasiCtx::builder().build(), MemoryLimiter::new(1 << 20, 0))
 }
 
 fn made_up(entries: usize) -> Arc<MadeUp> {

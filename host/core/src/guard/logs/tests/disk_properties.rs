@@ -91,12 +91,12 @@ impl Disk {
         (wish, target)
     }
 
-    fn sight(&self, target: &RootedPath) -> Sight {
+    fn sight(&self, target: &RootedPath) -> Inspection {
         let path = target.path.to_string();
         if !target.is_directory {
             let entry = self.entry(self.name(&path));
             let in_use = self.in_use(entry.identity.inode).map(used);
-            return Sight { entry, in_use, ..sight("/x", &path) };
+            return Inspection { entry, in_use, ..sight("/x", &path) };
         }
         let directory: usize = path[1..].parse().unwrap();
         let mut entry = FileEntry { kind: FileKind::Directory, hard_links: 2, allocated_bytes: 0, ..entry(&path) };
@@ -109,7 +109,7 @@ impl Disk {
                 tree.add_use(&inside.path, used(how));
             }
         }
-        Sight { entry, tree: Some(tree), ..sight("/x", &path) }
+        Inspection { entry, tree: Some(tree), ..sight("/x", &path) }
     }
 
     fn name(&self, path: &str) -> usize {

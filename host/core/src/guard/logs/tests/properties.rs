@@ -65,10 +65,10 @@ fn uses() -> impl Strategy<Value = (Option<Use>, bool)> {
     (option::weighted(0.3, how), any::<bool>())
 }
 
-fn looks() -> impl Strategy<Value = Sight> {
+fn looks() -> impl Strategy<Value = Inspection> {
     let host_path = sample::select(vec!["/var/log/pods", "/var/log", "/var/log/app"]);
     let content = (0..4_u64, sample::select(vec![99_u64, 100, 100, 100, 101]), 1..3_u64);
-    let obstacle = option::weighted(0.2, Just(Obstacle::Kubelet(LogPath::root())));
+    let obstacle = option::weighted(0.2, Just(DirectoryObstacle::Kubelet(LogPath::root())));
     (
         paths(),
         host_path,
@@ -108,7 +108,7 @@ fn looks() -> impl Strategy<Value = Sight> {
                     links: Links::default(),
                 });
                 let seen_at = seen_at();
-                Sight { entry, place, leads_somewhere: leads, tree, in_use, all_uses_seen, seen_at }
+                Inspection { entry, place, leads_somewhere: leads, tree, in_use, all_uses_seen, seen_at }
             },
         )
 }
@@ -118,7 +118,7 @@ fn wishes() -> impl Strategy<Value = (bool, Verb)> {
 }
 
 /// Whether the rule says, in words of its own, that nothing may be done.
-fn must_stay(path: &str, is_directory: bool, verb: Verb, sight: &Sight, known: Option<&Snapshot>) -> bool {
+fn must_stay(path: &str, is_directory: bool, verb: Verb, sight: &Inspection, known: Option<&Snapshot>) -> bool {
     let entry = &sight.entry;
     let name = path.rsplit('/').next().unwrap();
     let remove = verb == Verb::Remove;
@@ -188,7 +188,7 @@ proptest! {
         // The look is one at the very path.
         let shown: LogPath = path.parse().unwrap_or_default();
         let place = Place::of(if sight.place.is_of_all_pods { b"/var/log" } else { b"/var/log/app" }, &shown);
-        let sight = Sight { place, entry: FileEntry { path: shown, ..sight.entry }, ..sight };
+        let sight = Inspection { place, entry: FileEntry { path: shown, ..sight.entry }, ..sight };
         let judged = guard(known).judge_wish("p", &wish(target, verb), Ok(sight.clone()));
         let must_stay = must_stay(&path, is_directory, verb, &sight, known);
         prop_assert_eq!(judged.is_err(), must_stay, "{:?}", judged);
@@ -201,7 +201,7 @@ proptest! {
         let verb = if truncates { Verb::Truncate } else { Verb::Remove };
         let node = node_with_container();
         let Ok(step) = guard(Some(&node)).judge_wish("p", &wish(target, verb), Ok(first.clone())) else { return Ok(()) };
-        let second = Sight { place: first.place.clone(), entry: FileEntry { path: first.entry.path.clone(), ..second.entry }, ..second };
+        let second = Inspection { place: first.place.clone(), entry: FileEntry { path: first.entry.path.clone(), ..second.entry }, ..second };
         if guard(Some(&node)).clear(&step, Ok(second.clone())).is_ok() {
             let (before, after) = (&first.entry, &second.entry);
             prop_assert_eq!((before.identity, before.kind), (after.identity, after.kind));

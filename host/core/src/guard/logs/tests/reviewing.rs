@@ -153,7 +153,7 @@ fn linked(path: &str, inode: u64, links: u64) -> FileEntry {
 fn removals(files: &[FileEntry], rails: LogRails) -> Plan<Logs> {
     let seen = |entry: &FileEntry| {
         let target = RootedPath { root: "app".to_owned(), path: entry.path.clone(), is_directory: false };
-        let seen = Sight { entry: entry.clone(), ..sight("/x", &entry.path.to_string()) };
+        let seen = Inspection { entry: entry.clone(), ..sight("/x", &entry.path.to_string()) };
         (target, Ok(seen))
     };
     let sights = Sights { targets: files.iter().map(seen).collect(), entries: None };

@@ -12,7 +12,7 @@ use holystone_core::proposal::Wish;
 use super::super::*;
 use crate::logs::tests::attacks::in_own_mounts;
 use crate::logs::tests::{Scene, can, directory, file, is_root, truncation};
-use crate::logs::{Confinement, LogLimits, LogRoots, RootSpec};
+use crate::logs::{Confinement, LogRoots, RootSpec, WalkLimits};
 
 /// A process that uses a file until it is dropped.
 pub(in crate::logs) struct Holder(Child);
@@ -346,7 +346,7 @@ fn what_is_in_a_layer_of_an_overlay_is_in_use() {
     assert!(scene.judge(&file("d/held")).is_ok() && scene.judge(&directory("beside")).is_ok());
     // The root itself, or what it is in, may be the layer.
     let inner = RootSpec::new("app", scene.root.join("on/low/deep"));
-    scene.roots = LogRoots::open(&[inner], LogLimits::default(), None).unwrap();
+    scene.roots = LogRoots::open(&[inner], WalkLimits::default(), None).unwrap();
     scan(&mut scene);
     assert_eq!(refusal(&scene, &file("x")).code(), "MountSource");
     drop(holder);
