@@ -1,5 +1,7 @@
 //! What is done to the cluster.
 
+use std::collections::HashMap;
+
 use holystone_core::cluster::{Action, ClusterEvent};
 use holystone_core::manifest::status::NodeCleanupStatus;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -15,18 +17,21 @@ use crate::world::{ObjectChange, ObjectRef, WatchedKind};
 
 /// The most that Kubernetes takes for the note of an event, in bytes.
 const NOTE: usize = 1024;
+/// The most events whose last note is kept.
+const RECORDERS: usize = 1_000;
 
 /// Does things to the cluster.
 pub(crate) struct Applier {
     client: Client,
-    recorder: Recorder,
+    reporter: Reporter,
+    /// The last note of each event by uid of its object and reason, with what has recorded it.
+    recorders: HashMap<(String, &'static str), (String, Recorder)>,
 }
 
 impl Applier {
     pub(crate) fn new(client: Client, identity: &str) -> Self {
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity.to_owned()) };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, recorder }
+        Self { client, reporter, recorders: HashMap::new() }
     }
 
     /// Carries out an action; what the object is afterwards, where that is known.
@@ -98,8 +103,26 @@ impl Applier {
         Ok(ObjectChange::Is(value(&written)))
     }
 
-    /// Tells people. That nobody could be told stops nothing.
-    pub(crate) async fn tell(&self, object: &Value, event: &ClusterEvent) {
+    /// Returns what records an event. A recorder counts events of one reason as repetitions of the first, whose note stays,
+    /// so another note needs another recorder.
+    fn recorder(&mut self, uid: &str, event: &ClusterEvent) -> Recorder {
+        if self.recorders.len() > RECORDERS {
+            self.recorders.clear();
+        }
+        let key = (uid.to_owned(), event.reason.as_str());
+        match self.recorders.get(&key) {
+            Some((note, recorder)) if *note == event.note => recorder.clone(),
+            _ => {
+                let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+                self.recorders.insert(key, (event.note.clone(), recorder.clone()));
+                recorder
+            }
+        }
+    }
+
+    /// Writes an event about an object. A failure is logged, and stops nothing.
+    pub(crate) async fn tell(&mut self, object: &Value, event: &ClusterEvent) {
+        let recorder = self.recorder(object["metadata"]["uid"].as_str().unwrap_or_default(), event);
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let reference = ObjectReference {
             api_version: text(&object["apiVersion"]),
@@ -121,7 +144,7 @@ impl Applier {
                 ..ObjectReference::default()
             }),
         };
-        if let Err(error) = self.recorder.publish(&event, &reference).await {
+        if let Err(error) = recorder.publish(&event, &reference).await {
             let why = Sentence(&error);
             if is_away(&error) {
                 tracing::debug!("an event could not be written: {why}");

@@ -119,6 +119,9 @@ where
     }
 }
 
+/// The most of the API server's words that a sentence keeps, in characters.
+const LONGEST_REFUSAL: usize = 600;
+
 /// Why something failed, in a sentence for people.
 pub(crate) struct Sentence<'a>(pub(crate) &'a Error);
 
@@ -138,7 +141,8 @@ fn refusal(status: &Status) -> String {
     let said = if status.message.is_empty() { &status.reason } else { &status.message };
     let reason = StatusCode::from_u16(status.code).ok().and_then(|code| code.canonical_reason()).unwrap_or_default();
     let code = format!("{} {reason}", status.code);
-    match text::shown(said) {
+    // The cause stands at the end of what a webhook says.
+    match text::both_ends(said, LONGEST_REFUSAL) {
         said if said.is_empty() => format!("the API server answers {}", code.trim_end()),
         said => format!("{said} ({})", code.trim_end()),
     }

@@ -254,7 +254,11 @@ impl Reconciler {
             return Err(error);
         }
         for event in &decided.events {
-            tracing::info!("{key}: {}: {}", event.reason, event.note);
+            if event.is_warning {
+                tracing::warn!("{key}: {}: {}", event.reason, event.note);
+            } else {
+                tracing::info!("{key}: {}: {}", event.reason, event.note);
+            }
             self.hands.tell(object, event).await;
         }
         Ok(())

@@ -121,9 +121,14 @@ impl ObservedPod {
         let node = node_of(pod);
         let waiting = |held| NodeState { node: node.to_owned(), times: None, word: NodeResult::Waiting(held) };
         let held = Held::of(pod, !owner.is_run()).map(|held| Box::new(waiting(held)));
+        let why = known.as_ref().and_then(Self::why);
         let (said, explained) = known.map_or((None, None), |known| (Some(known.state), known.explained));
         let state = if owner.is_run() {
-            state_of(pod)
+            match why.filter(|_| never_started(pod)) {
+                // The kubelet's words about a container that never was say less.
+                Some(why) => NodeState { node: node.to_owned(), times: None, word: NodeResult::Silent(why) },
+                None => state_of(pod),
+            }
         } else {
             let said = said.filter(|state| state.node == node);
             said.unwrap_or_else(|| NodeState { node: node.to_owned(), times: None, word: NodeResult::Idle })
@@ -133,6 +138,15 @@ impl ObservedPod {
         let mut seen = Self { created, uid: uid(pod).into(), state, held, explained, address };
         seen.explain();
         seen
+    }
+
+    /// Returns why it has not started, as far as that is known.
+    fn why(&self) -> Option<String> {
+        match &self.word().word {
+            NodeResult::Waiting(held) => held.why.as_deref().map(str::to_owned),
+            NodeResult::Silent(why) => Some(why.clone()),
+            _ => None,
+        }
     }
 
     /// Returns the state to report.
@@ -585,6 +599,15 @@ fn node_of(pod: &Value) -> &str {
     let made_for = pod["spec"].pointer(terms).filter(|field| field["key"] == "metadata.name");
     let name = pod["spec"]["nodeName"].as_str().filter(|name| !name.is_empty());
     name.or_else(|| made_for?["values"][0].as_str()).unwrap_or_default()
+}
+
+/// Returns whether a pod has ended, and its container was never started.
+fn never_started(pod: &Value) -> bool {
+    let status = &pod["status"];
+    let ended = &status["containerStatuses"][0]["state"]["terminated"];
+    matches!(status["phase"].as_str(), Some("Succeeded" | "Failed"))
+        && ended.is_object()
+        && ended["startedAt"].is_null()
 }
 
 fn state_of(pod: &Value) -> NodeState {

@@ -389,6 +389,52 @@ async fn each_run_has_an_event_of_its_own() {
 }
 
 #[tokio::test]
+async fn events_of_one_reason_keep_their_own_words() {
+    let (api, _operator) = applied(true, json!({})).await;
+    for (zone, words) in [("Europe/Nix", "Europe/Nix"), ("Mars/Base", "Mars/Base")] {
+        let mut object = api.get("nodecleanups", "a").unwrap();
+        object["spec"]["timeZone"] = "UTC".into();
+        object["metadata"]["generation"] = (object["metadata"]["generation"].as_i64().unwrap_or(1) + 1).into();
+        api.put("nodecleanups", object.clone());
+        until("mended", || ready(&api, "a") == "Applied").await;
+        object["spec"]["timeZone"] = zone.into();
+        object["metadata"]["generation"] = (object["metadata"]["generation"].as_i64().unwrap_or(1) + 1).into();
+        api.put("nodecleanups", object);
+        until(words, || told(&api, "InvalidSpec").iter().any(|note| note.contains(words))).await;
+    }
+    let notes = told(&api, "InvalidSpec");
+    assert_eq!(notes.len(), 2, "{notes:?}");
+}
+
+#[tokio::test]
+async fn the_reason_of_a_pod_that_never_started_outlives_the_words_of_the_kubelet() {
+    let (api, _operator) = applied(true, json!({})).await;
+    let job = |phase| broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", phase, 1);
+    api.put("broadcastjobs", job("running"));
+    let with = |status: Value| {
+        let mut pod = pod(&job("running"), "n1", CREATED, None);
+        pod["status"] = status;
+        pod
+    };
+    let waiting = json!({ "waiting": { "reason": "CreateContainerError", "message": "no such socket" } });
+    api.put("pods", with(json!({ "phase": "Pending", "containerStatuses": [{ "name": "holystone", "state": waiting }] })));
+    let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();
+    until("it is held", || run()["errors"][0]["message"].as_str().is_some_and(|text| text.contains("no such socket"))).await;
+    let why = run()["errors"][0]["message"].clone();
+    let lost = json!({ "terminated": { "reason": "ContainerStatusUnknown", "exitCode": 137, "startedAt": null,
+        "message": "The container could not be located when the pod was terminated" } });
+    for _ in 0..2 {
+        let mut ended = with(json!({ "phase": "Failed", "containerStatuses": [{ "name": "holystone", "state": lost }] }));
+        ended["metadata"]["deletionTimestamp"] = CREATED.into();
+        api.put("pods", ended);
+        api.put("broadcastjobs", job("failed"));
+        until("it is over", || run()["phase"] == "Failed").await;
+        is_quiet(&api).await;
+        assert_eq!(run()["errors"], json!([{ "message": why, "count": 1, "nodes": ["n1"] }]));
+    }
+}
+
+#[tokio::test]
 async fn pods_are_believed_by_the_uid_of_their_owner() {
     let (api, _operator) = applied(true, json!({})).await;
     let job = broadcast_job(&api.get("advancedcronjobs", "a").unwrap(), "a-1", "running", 3);

@@ -24,6 +24,9 @@ use crate::schedule::{HistoryLimits, Past, RunState};
 /// The annotation of a run that the NodeCleanup started itself: what it had started before, or been asked for.
 const AFTER: &str = "holystone.dev/after";
 
+/// The parallelism that OpenKruise's webhook fills in where none is given.
+const ALL_AT_ONCE: i32 = i32::MAX;
+
 /// How long to wait for something that is about to happen: an object that is going, a run that is to end.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
 /// The longest time after the end of a run at which the report of its last pod may arrive.
@@ -417,7 +420,11 @@ impl Decider<'_> {
             "activeDeadlineSeconds": policy["activeDeadlineSeconds"],
             "ttlSecondsAfterFinished": policy["ttlSecondsAfterFinished"],
         });
-        if live["metadata"]["annotations"][SPEC_DIGEST] == *digest && contains(&live["spec"], &spec) {
+        let mut expected = spec.clone();
+        if given["parallelism"].is_null() && live["spec"]["parallelism"] == ALL_AT_ONCE {
+            expected["parallelism"] = ALL_AT_ONCE.into();
+        }
+        if live["metadata"]["annotations"][SPEC_DIGEST] == *digest && contains(&live["spec"], &expected) {
             return;
         }
         // What is absent is null, and a merge patch takes away what is null.
@@ -598,6 +605,11 @@ impl Decider<'_> {
         let name = name_of(cron_job).to_owned();
         let jobs = self.observed.broadcast_jobs.iter().copied();
         jobs.filter(move |job| owners(job).any(|owner| owner["kind"] == "AdvancedCronJob" && owner["name"] == *name))
+    }
+
+    /// Returns whether one of the actions changes the BroadcastJob of this name.
+    pub(super) fn adjusts(&self, name: &str) -> bool {
+        self.actions.iter().any(|action| matches!(action, Action::Adjust { object, .. } if name_of(object) == name))
     }
 
     /// Returns whether one of the actions deletes the BroadcastJob of this name.

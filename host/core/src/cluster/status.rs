@@ -119,7 +119,7 @@ impl Decider<'_> {
     /// Says why a run is paused that spec.paused does not pause, and what to do.
     fn waits_for_a_person(&self, run: &LastRun) -> Option<ConditionState> {
         let job = self.observed.broadcast_jobs.iter().copied().find(|job| name_of(job) == run.name)?;
-        if self.observed.object["spec"]["paused"] == true {
+        if self.observed.object["spec"]["paused"] == true || self.adjusts(&run.name) {
             return None;
         }
         let name = &run.name;

@@ -1001,6 +1001,38 @@ fn what_others_change_of_a_run_is_put_right() {
 }
 
 #[test]
+fn a_parallelism_that_openkruise_fills_in_is_left() {
+    let mut cluster = once();
+    cluster.settle();
+    let name = cluster.jobs.keys().next().unwrap().clone();
+    let parallelism = |cluster: &mut Cluster, value: Value| {
+        cluster.jobs.get_mut(&name).unwrap()["spec"]["parallelism"] = value;
+    };
+    parallelism(&mut cluster, json!(i32::MAX));
+    cluster.is_settled();
+    parallelism(&mut cluster, json!(3));
+    assert_eq!(cluster.step().1, [format!("adjust BroadcastJob {name}")], "another writer slows it down");
+    cluster.edit("rollout", json!({ "parallelism": 2 }));
+    cluster.settle();
+    parallelism(&mut cluster, json!(i32::MAX));
+    assert_eq!(cluster.step().1, [format!("adjust BroadcastJob {name}")]);
+}
+
+#[test]
+fn a_run_that_is_resumed_does_not_wait_for_a_person() {
+    let mut cluster = once();
+    cluster.edit("paused", json!(true));
+    cluster.settle();
+    let name = cluster.jobs.keys().next().unwrap().clone();
+    cluster.jobs.get_mut(&name).unwrap()["status"] = json!({ "phase": "paused", "desired": 2 });
+    cluster.settle();
+    cluster.edit("paused", json!(false));
+    let (decided, done) = cluster.step();
+    assert!(done.contains(&format!("adjust BroadcastJob {name}")), "{done:?}");
+    assert_eq!((condition(&decided.status, "Ready"), warnings(&decided)), (("True", "Applied"), Vec::new()));
+}
+
+#[test]
 fn pausing_a_run_that_is_decided_says_that_it_is_applied() {
     let mut cluster = once();
     cluster.edit("paused", json!(true));
