@@ -128,13 +128,10 @@ pub(crate) fn bound(known: &mut Vec<Confirmations>, now: Timestamp) {
         let last = manifests.entry(&one.manifest).or_insert(one.counted_at);
         *last = one.counted_at.max(*last);
     }
-    if manifests.len() <= MAX_MANIFESTS {
-        return;
-    }
     let mut by_time: Vec<(Timestamp, String)> =
         manifests.into_iter().map(|(manifest, last)| (last, manifest.to_owned())).collect();
     by_time.sort_unstable();
-    let beyond = by_time.len() - MAX_MANIFESTS;
+    let beyond = by_time.len().saturating_sub(MAX_MANIFESTS);
     let forgotten: Vec<String> = by_time.into_iter().take(beyond).map(|(_, manifest)| manifest).collect();
     known.retain(|one| !forgotten.contains(&one.manifest));
 }

@@ -255,9 +255,7 @@ fn rested(pressed: Option<Timestamp>, now: Timestamp) -> bool {
 /// How much later than its ticks a manifest starts on this machine: less than `most`, always the same for the same
 /// machine and manifest, and spread evenly over many.
 pub fn delay(node: &str, manifest: &str, most: SignedDuration) -> SignedDuration {
-    let Some(range) = u64::try_from(most.as_millis()).ok().filter(|range| *range > 0) else {
-        return SignedDuration::ZERO;
-    };
+    let Ok(range) = u64::try_from(most.as_millis()) else { return SignedDuration::ZERO };
     // FNV-1a, and the finish of SplitMix64, without which names that differ in their last digit lie close together.
     let bytes = node.bytes().chain([0]).chain(manifest.bytes());
     let hash =

@@ -217,6 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn a_filesystem_is_written_as_it_is_read() {
+        for (text, disk) in [("images", Disk::Images), ("logs:app", Disk::LogRoot("app".to_owned()))] {
+            let json = format!("\"{text}\"");
+            assert_eq!(serde_json::from_str::<Disk>(&json).unwrap(), disk);
+            assert_eq!(serde_json::to_string(&disk).unwrap(), json);
+        }
+        for text in ["\"logs:\"", "\"\"", "\"image\"", "1"] {
+            assert!(serde_json::from_str::<Disk>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_run_begins_above_and_ends_at_until() {
         let pressure = Pressure { above: Some(85), until: Some(70), ..Pressure::default() };
         let begin = |available| pressure.to_begin(&[disk("images", 1000, available)]);

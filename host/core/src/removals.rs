@@ -78,8 +78,13 @@ impl Removals {
 mod tests {
     use super::{Kept, Removals};
     use crate::fixture::{image, snapshot};
+    use crate::guard::GuardRails;
+    use crate::guard::images::{ImageGuard, ImageObjection, Images};
+    use crate::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
+    use crate::report::{Outcome, PlanReport, Remark, Report, Swept};
     use crate::snapshot::{Memory, Snapshot};
     use jiff::{SignedDuration, Timestamp};
+    use std::collections::BTreeMap;
 
     const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -128,5 +133,43 @@ mod tests {
         let mut gone = node();
         gone.images.clear();
         assert_eq!(left(&gone, now), (0, true));
+    }
+
+    #[test]
+    fn what_a_runtime_kept_or_untagged_is_learnt_and_written() {
+        let report = |outcome: Outcome<Images>, lost: usize| {
+            let mut node = node();
+            node.node.runtime_version = "1.38.0".to_owned();
+            let names: Vec<String> = node.images[0].references().map(str::to_owned).collect();
+            let reason = Reason { kind: ReasonKind::Unused, text: String::new() };
+            let target = Target::Image("sha256:1".to_owned());
+            let wishes = vec![Wish { target, verb: Verb::Remove, reason, expected_bytes: None }];
+            let proposal = Proposal { plugin: "p".to_owned(), wishes };
+            let plan = ImageGuard::new(&node, &GuardRails::default()).review(vec![proposal.into()]);
+            let remark = Remark { lost_names: names[..lost].to_vec(), answer: None };
+            let swept = Swept { outcomes: vec![outcome], remarks: BTreeMap::from([(0, remark)]), ending: None };
+            let planned = PlanReport::new(&node, Vec::new(), plan);
+            let swept = (swept, Swept::default());
+            (names, Report::new(planned, swept, Timestamp::UNIX_EPOCH, Vec::new(), BTreeMap::new()))
+        };
+        let since = Timestamp::UNIX_EPOCH;
+        let kept = Outcome::NoLongerAllowed(ImageObjection::KeptByRuntime { since }.into());
+        let in_use = || Outcome::NoLongerAllowed(ImageObjection::RuntimeSaysInUse { message: String::new() }.into());
+        assert!(Removals::default().is_empty());
+
+        let (names, kept) = report(kept, 0);
+        let mut removals = Removals::default();
+        removals.learn(&kept);
+        let expected = BTreeMap::from([("sha256:1".to_owned(), Kept { since, names })]);
+        assert_eq!(removals, Removals { runtime: "cri-o 1.38.0".to_owned(), kept: expected, untags_first: false });
+        assert!(!removals.is_empty());
+
+        let mut removals = Removals::default();
+        removals.learn(&report(in_use(), 0).1);
+        assert!(!removals.untags_first && removals.is_empty());
+        for lost in [1, 1, 0] {
+            removals.learn(&report(in_use(), lost).1);
+            assert!(removals.untags_first && !removals.is_empty(), "once learnt, it stays");
+        }
     }
 }

@@ -417,14 +417,19 @@ async fn the_reason_of_a_pod_that_never_started_outlives_the_words_of_the_kubele
         pod
     };
     let waiting = json!({ "waiting": { "reason": "CreateContainerError", "message": "no such socket" } });
-    api.put("pods", with(json!({ "phase": "Pending", "containerStatuses": [{ "name": "holystone", "state": waiting }] })));
+    api.put(
+        "pods",
+        with(json!({ "phase": "Pending", "containerStatuses": [{ "name": "holystone", "state": waiting }] })),
+    );
     let run = || api.get("nodecleanups", "a").unwrap()["status"]["lastRun"].clone();
-    until("it is held", || run()["errors"][0]["message"].as_str().is_some_and(|text| text.contains("no such socket"))).await;
+    until("it is held", || run()["errors"][0]["message"].as_str().is_some_and(|text| text.contains("no such socket")))
+        .await;
     let why = run()["errors"][0]["message"].clone();
     let lost = json!({ "terminated": { "reason": "ContainerStatusUnknown", "exitCode": 137, "startedAt": null,
         "message": "The container could not be located when the pod was terminated" } });
     for _ in 0..2 {
-        let mut ended = with(json!({ "phase": "Failed", "containerStatuses": [{ "name": "holystone", "state": lost }] }));
+        let mut ended =
+            with(json!({ "phase": "Failed", "containerStatuses": [{ "name": "holystone", "state": lost }] }));
         ended["metadata"]["deletionTimestamp"] = CREATED.into();
         api.put("pods", ended);
         api.put("broadcastjobs", job("failed"));

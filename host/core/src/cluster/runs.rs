@@ -71,12 +71,13 @@ impl<'a> Decider<'a> {
     fn knows_better(&self, run: &LastRun, is_of_daemons: bool) -> bool {
         let Some(before) = &self.before.last_run else { return false };
         let reports = |run: &LastRun| (run.nodes.succeeded + run.nodes.failed).saturating_sub(run.nodes.unreported);
-        if before.name != run.name {
+        let order = before.name.cmp(&run.name);
+        if order.is_ne() {
             // Of two that began together, one that was deleted before its end gives way.
             let is_known =
                 has_ended(before) || self.observed.broadcast_jobs.iter().any(|job| name_of(job) == before.name);
             let is_later = before.started_at > run.started_at;
-            return is_later || before.started_at == run.started_at && before.name > run.name && is_known;
+            return is_later || before.started_at == run.started_at && order.is_gt() && is_known;
         }
         // The name of a DaemonSet is that of all of its runs.
         let is_later = is_of_daemons && run.finished_at > before.finished_at;

@@ -6,7 +6,7 @@ use proptest::{prop_assert_eq, proptest};
 
 use super::*;
 use crate::manifest::{Text, read};
-use crate::report::Brief;
+use crate::report::{Brief, Totals};
 use crate::schedule::HistoryLimits;
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -288,6 +288,20 @@ fn a_full_disk_starts_runs_between_ticks_with_a_rest() {
 }
 
 #[test]
+fn pressure_rests_for_ten_minutes_after_a_run_that_it_started() {
+    let (duty, pressed) = (duty("schedule: '0 0 * * *', pressure: {above: 85%}"), at("03-01T01:00:00"));
+    let standing = ScheduleProgress { pressed: Some(pressed), ..ScheduleProgress::new(pressed) };
+    let starts = |now: Timestamp| {
+        let entry = Entry { duty: &duty, standing: &standing, active: false, full: true };
+        agenda(&[entry], now).start.map(|start| start.cause)
+    };
+    let nanosecond = SignedDuration::from_nanos(1);
+    assert_eq!((starts(pressed), starts(pressed + REST - nanosecond)), (None, None));
+    assert_eq!(starts(pressed + REST), Some(Cause::Pressure));
+    assert_eq!(starts(pressed - nanosecond), Some(Cause::Pressure), "the clock was set back");
+}
+
+#[test]
 fn a_paused_manifest_starts_nothing() {
     for lines in [
         "paused: true, schedule: '* * * * *'",
@@ -316,6 +330,40 @@ fn a_thousand_machines_spread_and_each_keeps_its_place() {
     assert_eq!(delay("a", "b", SignedDuration::ZERO), SignedDuration::ZERO);
     assert_eq!(delay("a", "b", SignedDuration::from_secs(-5)), SignedDuration::ZERO);
     assert!(delay("a", "b", SignedDuration::MAX) >= SignedDuration::ZERO);
+    // Another version delays by as much. Computed by another program.
+    for (node, manifest, most, milliseconds) in [
+        ("node-1", "ops/cleanup", 600, 382_490),
+        ("node-2", "ops/cleanup", 600, 204_949),
+        ("node-1", "ops/other", 600, 91_802),
+        ("", "", 3_600, 534_178),
+    ] {
+        let expected = SignedDuration::from_millis(milliseconds);
+        assert_eq!(delay(node, manifest, SignedDuration::from_secs(most)), expected, "{node} {manifest}");
+    }
+}
+
+#[test]
+fn a_record_is_a_sentence_with_what_it_knows() {
+    let totals =
+        |removed, truncated, refused, failed| Totals { removed, truncated, refused, failed, ..Totals::default() };
+    let images = Some(totals(5, 0, 6, 7));
+    let logs = Some(totals(3, 4, 8, 9));
+    let late = Some("late".to_owned());
+    for (result, images, logs, message, sentence) in [
+        (RunResult::Done, None, None, None, "done"),
+        (RunResult::NotRun, None, None, late.clone(), "did not run: late"),
+        (RunResult::Done, images, None, None, "done: 5 removed, 6 refused, 7 failed"),
+        (
+            RunResult::SomeFailed,
+            images,
+            logs,
+            late,
+            "some failed: 5 removed, 6 refused, 7 failed; of log files 7 removed or cut, 8 refused, 9 failed: late",
+        ),
+    ] {
+        let brief = Brief::of_record(RunSummary { result, message, images, logs });
+        assert_eq!(status::sentence(&Record { brief, ..record(result, 0) }), sentence);
+    }
 }
 
 fn record(result: RunResult, minute: i64) -> Record {

@@ -21,8 +21,8 @@ pub trait Kind: Clone + Debug + PartialEq + Eq + Sized {
     const THINGS: &'static str;
     /// All of them, as in "40 % of all images".
     const ALL: &'static str;
-    /// The gain of the filesystem before the first removal; `None` where gains are unknown for this kind.
-    const FREEABLE_BYTES: Option<u64>;
+    /// Returns what the filesystem should gain by a removal; `None` where gains are unknown for this kind.
+    const FREEABLE_BYTES: Option<fn(&Self::Facts) -> u64>;
 
     /// Which thing it is, with everything that can be checked without a look at the node.
     type Target: Clone + Debug + PartialEq + Eq + Hash + Serialize;
@@ -32,9 +32,6 @@ pub trait Kind: Clone + Debug + PartialEq + Eq + Sized {
     type Objection: Objection;
     /// The content of a clearance besides the target.
     type Permit: Debug;
-
-    /// Returns whether wishes for this target are of this kind.
-    fn is_kind_of(target: &Target) -> bool;
 
     /// Reads what a wish is about.
     ///
@@ -53,9 +50,6 @@ pub trait Kind: Clone + Debug + PartialEq + Eq + Sized {
 
     /// Returns the number of entries that a target counts as.
     fn entries(facts: &Self::Facts) -> u64;
-
-    /// Returns what the filesystem should gain, where one can tell.
-    fn freeable_bytes(facts: &Self::Facts) -> Option<u64>;
 
     /// Returns whether things of this kind are on the filesystem with this name in a snapshot.
     fn is_on(filesystem: &str) -> bool;
@@ -110,7 +104,8 @@ impl<K: Kind> From<Proposal> for ParsedProposal<K> {
 impl Proposal {
     /// Parts the wishes by kind. What no other kind claims is with the images, whose rails refuse it.
     pub fn by_kind(self) -> (ParsedProposal<Images>, ParsedProposal<Logs>) {
-        let (logs, images) = self.wishes.into_iter().partition(|wish| Logs::is_kind_of(&wish.target));
+        let is_log = |wish: &Wish| matches!(wish.target, Target::LogFile(_) | Target::LogDirectory(_));
+        let (logs, images) = self.wishes.into_iter().partition(is_log);
         let part = |wishes| Self { plugin: self.plugin.clone(), wishes };
         (part(images).into(), part(logs).into())
     }

@@ -117,16 +117,12 @@ impl Kind for Logs {
     const NOT_FOUND: &'static str = "there is no such file or directory beneath the log root";
     const THINGS: &'static str = "log files and directories";
     const ALL: &'static str = "files and directories beneath the log roots";
-    const FREEABLE_BYTES: Option<u64> = Some(0);
+    const FREEABLE_BYTES: Option<fn(&FileFacts) -> u64> = Some(|facts| facts.freeable_bytes);
 
     type Target = RootedPath;
     type Facts = FileFacts;
     type Objection = FileObjection;
     type Permit = Judged;
-
-    fn is_kind_of(target: &Target) -> bool {
-        matches!(target, Target::LogFile(_) | Target::LogDirectory(_))
-    }
 
     fn parse(target: &Target) -> Result<RootedPath, Refusal<Self>> {
         let (LogLocation { root, path }, is_directory) = match target {
@@ -160,10 +156,6 @@ impl Kind for Logs {
 
     fn entries(facts: &FileFacts) -> u64 {
         facts.entries
-    }
-
-    fn freeable_bytes(facts: &FileFacts) -> Option<u64> {
-        Some(facts.freeable_bytes)
     }
 
     fn is_on(filesystem: &str) -> bool {

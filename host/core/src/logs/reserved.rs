@@ -258,6 +258,15 @@ mod tests {
     }
 
     #[test]
+    fn every_directory_with_a_rule_is_listed_once() {
+        let listed: Vec<&str> = directories().collect();
+        for directory in ["/etc", "/run/log", "/tmp", "/usr", "/var/lib/etcd", "/var/lib/kubelet", "/var/yp"] {
+            assert_eq!(listed.iter().filter(|listed| **listed == directory).count(), 1, "{directory}");
+        }
+        assert!(listed.iter().all(|directory| directory.starts_with('/') && !directory.ends_with('/')));
+    }
+
+    #[test]
     fn paths_that_mean_another_place_are_none() {
         for path in ["relative", "", "/var/log/../lib", "./x", "/var/log/./app"] {
             assert_eq!(objection(path).as_deref(), Some("give an absolute path without .. in it"), "{path}");

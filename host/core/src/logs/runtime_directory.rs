@@ -118,12 +118,14 @@ mod tests {
         ] {
             let found = RuntimeDirectory::of_socket(socket);
             assert_eq!(found.as_ref().map(RuntimeDirectory::path), directory, "{socket}");
+            assert_eq!(found.as_ref().and_then(RuntimeDirectory::socket), directory.map(|_| socket));
         }
     }
 
     #[test]
     fn a_root_that_is_holds_or_lies_in_a_store_is_refused() {
         let store = RuntimeDirectory::of_part("/data/containerd").unwrap();
+        assert_eq!(store.socket(), None);
         let sentence = |relation| store.objection(relation).unwrap();
         let whose = "/data/containerd, where the runtime keeps its own files";
         assert_eq!(sentence(Relation::Same), format!("it is {whose}; give a directory of logs such as /var/log/app"));

@@ -207,12 +207,10 @@ impl Brief {
         if let Some(planned) = &mut brief.planned {
             planned.repositories.truncate(repositories);
         }
-        if brief.refusals.len() > refusals {
-            let mut by_count: Vec<(String, usize)> = brief.refusals.into_iter().collect();
-            by_count.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
-            by_count.truncate(refusals);
-            brief.refusals = by_count.into_iter().collect();
-        }
+        let mut by_count: Vec<(String, usize)> = brief.refusals.into_iter().collect();
+        by_count.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+        by_count.truncate(refusals);
+        brief.refusals = by_count.into_iter().collect();
         if !with_plugins {
             brief.plugins.clear();
         }

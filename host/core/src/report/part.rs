@@ -47,13 +47,13 @@ impl<K: Kind> PlanPart<K> {
     /// Sums up a plan; `entries` is how many things of this kind there are, where they were counted.
     pub fn new(plan: Plan<K>, entries: Option<u64>) -> Self {
         let sum = |of: fn(&Step<K>) -> u64| plan.steps.iter().map(of).fold(0, u64::saturating_add);
-        let freeable = plan.steps.iter().map(|step| K::freeable_bytes(step.facts()));
+        let freeable = |of| plan.steps.iter().map(Step::facts).map(of).fold(0, u64::saturating_add);
         let totals = PlanTotals {
             planned: plan.steps.len(),
             refused: plan.refusals.len(),
             entries: sum(Step::entries),
             size_planned_bytes: sum(Step::size_bytes),
-            freeable_bytes: freeable.fold(K::FREEABLE_BYTES, |sum, more| Some(sum?.saturating_add(more?))),
+            freeable_bytes: K::FREEABLE_BYTES.map(freeable),
         };
         Self { entries, percent_planned: share(totals.entries, entries), plan, totals }
     }

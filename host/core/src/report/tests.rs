@@ -12,6 +12,8 @@ use crate::guard::{GuardRails, Operation, Plan, Refusal};
 use crate::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use crate::snapshot::{Filesystem, Snapshot};
 
+mod kinds;
+
 /// A plan of seven removals.
 fn planned(filesystem: Filesystem) -> PlanReport {
     let images: Vec<_> = (0..7).map(|n| json!({ "id": format!("sha256:{n}"), "sizeBytes": 10 })).collect();

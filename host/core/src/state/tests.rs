@@ -13,6 +13,7 @@ use crate::report::Totals;
 use crate::snapshot::Snapshot;
 
 mod clocks;
+mod exact;
 mod properties;
 
 /// The start of 2027, and so many minutes.

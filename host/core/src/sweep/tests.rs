@@ -475,7 +475,9 @@ fn a_request_by_name_ends_with_the_run_or_with_a_use() {
     let (steps, rails, pace) = (steps(1), GuardRails::default(), Pace::default());
     let mut stopped = listed_all_the_same(&steps, &rails, &pace);
     stopped.next_action();
+    assert!(stopped.can_stop());
     stopped.on(Event::Stopped(ending(EndReason::Stopped)));
+    assert!(!stopped.can_stop(), "once is enough");
     assert_eq!(carry_out(stopped, vec![0]).outcomes, [Outcome::StillListed]);
 
     let mut used = listed_all_the_same(&steps, &rails, &pace);
@@ -492,6 +494,22 @@ fn a_request_by_name_ends_with_the_run_or_with_a_use() {
     lost.next_action();
     lost.on(Event::Lost);
     assert!(matches!(lost.next_action(), Action::Look), "the next name");
+}
+
+#[test]
+fn a_request_by_name_that_fails_leaves_the_first_answer() {
+    let (steps, rails, pace) = (steps(1), GuardRails::default(), Pace::default());
+    let failed = Attempt::Over(Outcome::Failed("no".to_owned()));
+    for (answer, outcome) in [(failed, Outcome::AlreadyGone), (Attempt::Accepted, Outcome::Removed)] {
+        let mut sweep = listed_all_the_same(&steps, &rails, &pace);
+        sweep.next_action();
+        sweep.on(looked(cri_o(0..1)));
+        assert!(matches!(sweep.next_action(), Action::Remove(0, _)));
+        sweep.on(Event::Answered(0, answer));
+        assert!(matches!(sweep.next_action(), Action::Look));
+        sweep.on(looked(cri_o([])));
+        assert_eq!(carry_out(sweep, Vec::new()).outcomes, [outcome]);
+    }
 }
 
 #[test]

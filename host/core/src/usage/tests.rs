@@ -450,3 +450,26 @@ fn an_unknown_bare_id_protects_what_it_could_mean() {
         assert!(used_by(mention).contains('d'), "{mention}: {}", used_by(mention));
     }
 }
+
+#[test]
+fn an_id_without_its_algorithm_is_found_by_the_number_of_its_digits() {
+    for (digits, algorithm) in [(64, "sha256"), (96, "sha384"), (128, "sha512")] {
+        let hex = "5".repeat(digits);
+        let others = ["sha256", "sha384", "sha512"].into_iter().filter(|other| *other != algorithm);
+        let users = |mention: &str| {
+            let mentions = ImageMentions { image: mention.to_owned(), ..ImageMentions::default() };
+            let digest = format!("docker.io/a/b@{}", id('9'));
+            let listed = fixture::image(&hex, &["docker.io/a/b:1"], &[&digest]);
+            let snapshot = snapshot(vec![listed], vec![container("c", mentions)]);
+            let unresolved: Vec<bool> =
+                Usage::of(&snapshot).users(0).iter().map(|user| user.unresolved.is_some()).collect();
+            unresolved
+        };
+        for mention in [hex.clone(), format!("{algorithm}:{hex}"), format!("docker://{hex}")] {
+            assert_eq!(users(&mention), [false], "{mention}");
+        }
+        for other in others {
+            assert_ne!(users(&format!("{other}:{hex}")), [false], "{other} {digits}");
+        }
+    }
+}

@@ -11,6 +11,8 @@ use super::{object, site};
 use crate::manifest::status::NodeCleanupStatus;
 use crate::report::{Brief, BriefPlugin, Planned, PlannedRepository, Totals};
 
+mod runs;
+
 const OPERATOR: &str = "holystone-system/holystone-operator";
 
 /// A cluster in which whatever is decided is done, as an API server would.

@@ -334,7 +334,7 @@ fn pods_of_fleets_with_several_runtimes_get_all_of_run() {
 
 #[test]
 fn pods_read_the_manifest_without_what_means_nothing_to_them() {
-    let spec = json!({ "schedule": "@daily", "mode": "Enforce", "rollout": { "parallelism": 3, "nodeSelector": { "a": "b" }, "failurePolicy": { "restartLimit": 2 } } });
+    let spec = json!({ "schedule": "@daily", "mode": "Enforce", "runtime": { "endpoint": "unix:///run/x/crio.sock", "mount": "Directory" }, "rollout": { "parallelism": 3, "nodeSelector": { "a": "b" }, "failurePolicy": { "restartLimit": 2 }, "completionPolicy": { "type": "Always", "activeDeadlineSeconds": 77 } } });
     let rendered = render(&manifest(spec), site());
     assert_eq!(rendered.engine, Engine::AdvancedCronJob);
     let text = rendered.config_map["data"]["node-cleanup.yaml"].as_str().unwrap().to_owned();
@@ -345,6 +345,8 @@ fn pods_read_the_manifest_without_what_means_nothing_to_them() {
     assert!(read.only_on_a_fleet().is_empty(), "{:?}", read.only_on_a_fleet());
     assert_eq!((read.spec.mode, read.spec.rollout.failure_policy.restart_limit), (crate::manifest::Mode::Enforce, 2));
     assert_eq!(read.full_name(), "ops/stale");
+    assert_eq!(read.spec.runtime.endpoint, "unix:///run/x/crio.sock");
+    assert_eq!(read.spec.rollout.completion_policy.active_deadline_seconds, Some(77));
 }
 
 #[test]

@@ -24,17 +24,13 @@ impl Kind for Images {
     const THINGS: &'static str = "images";
     const ALL: &'static str = "images";
     /// Layers are shared.
-    const FREEABLE_BYTES: Option<u64> = None;
+    const FREEABLE_BYTES: Option<fn(&ImageFacts) -> u64> = None;
 
     type Target = ImageId;
     type Facts = ImageFacts;
     type Objection = ImageObjection;
     /// One of the image's names, where it has to be asked for by that.
     type Permit = Option<String>;
-
-    fn is_kind_of(target: &Target) -> bool {
-        matches!(target, Target::Image(_))
-    }
 
     fn parse(target: &Target) -> Result<ImageId, Refusal<Self>> {
         match target {
@@ -57,10 +53,6 @@ impl Kind for Images {
 
     fn entries(_: &ImageFacts) -> u64 {
         1
-    }
-
-    fn freeable_bytes(_: &ImageFacts) -> Option<u64> {
-        None
     }
 
     fn is_on(filesystem: &str) -> bool {

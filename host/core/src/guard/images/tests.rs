@@ -11,6 +11,7 @@ use crate::snapshot::Snapshot;
 
 mod oracle;
 mod properties;
+mod refused;
 
 /// The id of the n-th image.
 fn id(n: u8) -> String {

@@ -10,7 +10,7 @@ use super::{Kind, Operation, ParsedProposal};
 use crate::confirmation::Counts;
 use crate::guard::review::{Judge, Known, review};
 use crate::guard::{Limits, Objection, Plan, Refusal, Step};
-use crate::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
+use crate::proposal::{LogLocation, Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use crate::report::{EndReason, Ending, Outcome, PlanPart, ReportPart, Swept};
 
 /// Volumes, by name. Some are mounted.
@@ -45,16 +45,12 @@ impl Kind for Volumes {
     const NOT_FOUND: &'static str = "no volume of this node has this name";
     const THINGS: &'static str = "volumes";
     const ALL: &'static str = "volumes";
-    const FREEABLE_BYTES: Option<u64> = Some(0);
+    const FREEABLE_BYTES: Option<fn(&VolumeFacts) -> u64> = Some(|facts| facts.files * 4);
 
     type Target = String;
     type Facts = VolumeFacts;
     type Objection = Mounted;
     type Permit = ();
-
-    fn is_kind_of(target: &Target) -> bool {
-        matches!(target, Target::Other(kind, _) if kind == "volume")
-    }
 
     fn parse(target: &Target) -> Result<String, Refusal<Self>> {
         match target {
@@ -77,10 +73,6 @@ impl Kind for Volumes {
 
     fn entries(facts: &VolumeFacts) -> u64 {
         facts.files
-    }
-
-    fn freeable_bytes(facts: &VolumeFacts) -> Option<u64> {
-        Some(facts.files * 4)
     }
 
     fn is_on(filesystem: &str) -> bool {
@@ -243,10 +235,36 @@ fn its_part_of_plans_and_reports_has_the_fields_of_all() {
 }
 
 #[test]
-fn wishes_are_parted_by_kind() {
+fn a_kind_reads_its_own_targets_alone() {
     let wishes =
         vec![wish("a", Verb::Remove), Wish { target: Target::Image("i".to_owned()), ..wish("", Verb::Remove) }];
     let proposal = Proposal { plugin: "p".to_owned(), wishes };
     let volumes = ParsedProposal::<Volumes>::from(proposal);
     assert_eq!(volumes.targets().collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
+fn wishes_are_parted_by_kind() {
+    let place = |path: &str| LogLocation { root: "app".to_owned(), path: path.to_owned() };
+    let targets = [
+        Target::LogDirectory(place("d")),
+        Target::Image("i".to_owned()),
+        Target::Container("c".to_owned()),
+        Target::LogFile(place("a")),
+        Target::LogFile(place("../x")),
+        Target::Other("volume".to_owned(), "v".to_owned()),
+    ];
+    let wishes = targets.map(|target| Wish { target, ..wish("", Verb::Remove) });
+    let proposal = Proposal { plugin: "p".to_owned(), wishes: wishes.to_vec() };
+    let (images, logs) = proposal.by_kind();
+    let [directory, image, container, file, outside, volume] = wishes;
+    assert_eq!((images.plugin.as_str(), logs.plugin.as_str()), ("p", "p"));
+    let wished = |wishes: Vec<Wish>| wishes.into_iter().map(|wish| wish.target).collect::<Vec<_>>();
+    assert_eq!(
+        wished(images.wishes.into_iter().map(|wish| wish.wish).collect()),
+        wished(vec![image, container, volume])
+    );
+    let targets: Vec<_> = logs.targets().map(|target| (target.path.to_string(), target.is_directory)).collect();
+    assert_eq!(targets, [("d".to_owned(), true), ("a".to_owned(), false)]);
+    assert_eq!(wished(logs.wishes.into_iter().map(|wish| wish.wish).collect()), wished(vec![directory, file, outside]));
 }

@@ -57,11 +57,11 @@ impl Links {
     }
 
     /// What the names of a step count twice in size, and what they free that each for itself does not, when these have
-    /// been taken before.
+    /// been taken before. The step takes no more names than there are.
     pub(super) fn beyond(&self, step: &Self) -> (u64, u64) {
         step.0.iter().fold((0, 0), |(twice, freed): (u64, u64), (key, more)| match self.0.get(key) {
             Some(before) => {
-                let is_last = before.taken < before.all && before.taken.saturating_add(more.taken) >= before.all;
+                let is_last = before.taken.saturating_add(more.taken) >= before.all;
                 let more_freed = if is_last && more.taken < more.all { more.allocated_bytes } else { 0 };
                 (twice.saturating_add(more.size_bytes), freed.saturating_add(more_freed))
             }

@@ -9,6 +9,7 @@ use crate::proposal::{ReasonKind, Wish};
 use super::*;
 
 mod disk_properties;
+mod limits;
 mod properties;
 mod reviewing;
 

@@ -12,7 +12,7 @@ use crate::logs::path::digit;
 
 /// Maximum number of alternatives that braces may stand for, in all.
 const MAX_ALTERNATIVES: usize = 256;
-/// Maximum number of bytes of all alternatives together.
+/// Maximum number of bytes of all alternatives together; a glob without braces is shorter.
 const MAX_EXPANDED: usize = 16 << 10;
 /// Maximum depth of nested braces.
 const MAX_NESTING: usize = 16;
@@ -223,9 +223,7 @@ fn product(beginnings: &[String], ends: &[String]) -> Result<Vec<String>, GlobPr
 
 fn check_size(texts: &[String]) -> Result<(), GlobProblem> {
     let bytes: usize = texts.iter().map(String::len).sum();
-    // A glob without braces has its own limit.
-    let is_too_long = texts.len() > 1 && bytes > MAX_EXPANDED;
-    if texts.len() > MAX_ALTERNATIVES || is_too_long { Err(too_many()) } else { Ok(()) }
+    if texts.len() > MAX_ALTERNATIVES || bytes > MAX_EXPANDED { Err(too_many()) } else { Ok(()) }
 }
 
 fn too_many() -> GlobProblem {

@@ -38,6 +38,8 @@ fn two_stars_cross_components() {
     check("d/**", &["d/a", "d/a/b"], &["d", "e/d/a"]);
     check("d/**/x", &["d/x", "d/a/x", "d/a/b/x"], &["x", "d/x/y"]);
     check("**", &["a", "a/b/c"], &[""]);
+    check("**/a/**", &["a/a", "a/a/x", "a/a/a/x/y", "x/a/a/a"], &["a", "x/a"]);
+    check("**/**/a", &["a", "x/a", "x/y/a", "a/a"], &["x", "a/x"]);
     check("**/a/**/b/**", &["a/b/c", "x/a/y/b/z/z"], &["a/b", "b/a/c"]);
 }
 
@@ -156,6 +158,28 @@ fn braces_come_to_a_bounded_number_of_globs() {
     assert!(error.contains("more than 63 components"), "{error}");
     assert_eq!("**/*.{gz,zip}".parse::<Glob>().unwrap().as_str(), "**/*.{gz,zip}");
     assert_eq!("**/*.{gz,zip}".parse::<Glob>().unwrap().weight(), "**/*.gz**/*.zip".len());
+}
+
+#[test]
+fn lengths_are_allowed_up_to_their_limit() {
+    assert!("x".repeat(4096).parse::<Glob>().is_ok());
+    let error = "x".repeat(4097).parse::<Glob>().unwrap_err().to_string();
+    assert!(error.ends_with("it is longer than 4096 bytes"), "{error}");
+    // 256 alternatives of 64 and of 65 bytes.
+    let alternatives = |length: usize| format!("{}{}", "x".repeat(length - 8), "{a,b}".repeat(8));
+    assert_eq!(alternatives(64).parse::<Glob>().unwrap().weight(), 16 << 10);
+    assert!(alternatives(65).parse::<Glob>().unwrap_err().to_string().ends_with("or to more than 16384 bytes"));
+}
+
+#[test]
+fn what_means_something_in_one_place_only_is_a_name_elsewhere() {
+    for quote in ["\"", "'"] {
+        let name = LogPath::from_bytes(quote.as_bytes()).unwrap();
+        assert!(quote.parse::<Glob>().unwrap().matches(&name), "{quote} alone stands around nothing");
+    }
+    check("a!b", &["a!b"], &["ab"]);
+    check("{a,b},c", &["a,c", "b,c"], &["a", "c"]);
+    check("{a,{b,c}},{d,e},f", &["a,d,f", "c,e,f"], &["a,d", "f"]);
 }
 
 #[test]

@@ -80,6 +80,23 @@ fn what_each_glob_takes_and_leaves_out_is_counted() {
 }
 
 #[test]
+fn an_exclusion_counts_what_would_be_yielded_and_directories_where_they_are_not_entered() {
+    for (kinds, kind, counted) in [
+        (vec![FileKind::File], Some(FileKind::File), 1),
+        (vec![FileKind::File], None, 1),
+        (vec![FileKind::Symlink], Some(FileKind::File), 0),
+        (vec![FileKind::Symlink], Some(FileKind::Directory), 0),
+        (vec![FileKind::Directory], Some(FileKind::Directory), 0),
+        (Vec::new(), Some(FileKind::Directory), 0),
+    ] {
+        let options = WalkOptions { kinds: kinds.clone(), ..options("", &[], &["a"]) };
+        let mut counts = options.counts();
+        assert!(!options.names(&options.start().unwrap(), b"a", kind, &mut counts));
+        assert_eq!(counts.exclude, [counted], "{kinds:?} {kind:?}");
+    }
+}
+
+#[test]
 fn kinds_are_picked() {
     let options = WalkOptions { kinds: vec![FileKind::File, FileKind::Symlink], ..WalkOptions::default() };
     assert!(options.wants(FileKind::Symlink) && !options.wants(FileKind::Directory));
