@@ -1,15 +1,16 @@
-//! What a NodeCleanup becomes on a cluster, and what comes of it there. Values only: nothing here talks to a cluster.
+//! Rendering of a NodeCleanup into Kubernetes objects, and of their state into its status. Values only: this module
+//! does not talk to a cluster.
 //!
-//! - `objects`: from a manifest to the Kubernetes objects that carry it out, with `pod` for the pods among them.
-//! - `allowed`: the limits of what NodeCleanups may ask of nodes.
-//! - `problems`: what is wrong with a manifest on a cluster only.
-//! - `held`: what keeps pods from being made and from starting.
-//! - `fold`: from what pods and daemons report to the last run of a status.
-//! - `decide`: from what is there to what is to be done.
-//! - `drift`: the difference between an object that is there and what it should be.
-//! - `action`: what is done, and why it could not be done.
-//! - `status`, `runs`: what the status says of all that, and of the last run.
-//! - `reasons`: the words of conditions and events.
+//! - `objects`: the Kubernetes objects of a manifest; `pod` renders the pods among them.
+//! - `allowed`: the limits of what NodeCleanups may request from nodes.
+//! - `problems`: the validation of a manifest that applies on a cluster only.
+//! - `held`: the reasons why pods are not created or do not start.
+//! - `fold`: the aggregation of the reports of pods and daemons into the last run of a status.
+//! - `decide`: the decision about the next actions, from the observed objects.
+//! - `drift`: the difference between an existing object and its desired state.
+//! - `action`: the actions on a cluster, and the obstacles to them.
+//! - `status`, `runs`: the status of a NodeCleanup, and of its last run.
+//! - `reasons`: the reasons of conditions and events.
 
 mod action;
 mod allowed;
@@ -35,20 +36,20 @@ pub use problems::problems;
 pub use reasons::{ConditionReason, EventReason};
 pub use status::{is_news, not_applied, other_operator};
 
-/// The label that everything of a NodeCleanup carries, with its name.
+/// Label on all objects of a NodeCleanup; its value is the name of the NodeCleanup.
 pub const NAME_LABEL: &str = "holystone.dev/node-cleanup";
-/// The label that says who looks after an object.
+/// Label that names the manager of an object, and its value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "holystone");
-/// The annotation of a NodeCleanup that starts a run when its value changes.
+/// Annotation of a NodeCleanup that starts a run when its value changes.
 pub const RUN_NOW: &str = "holystone.dev/run-now";
-/// The label of a BroadcastJob's pods: its name.
+/// Label on the pods of a BroadcastJob; its value is the name of the BroadcastJob.
 pub const BROADCAST_JOB_LABEL: &str = "broadcastjob-name";
-/// The group and version of OpenKruise that is spoken: the one that every release serves.
+/// Group and version of the OpenKruise API in use: the one that every release serves.
 pub const KRUISE_API: &str = "apps.kruise.io/v1alpha1";
-/// Where the daemons of a DaemonSet answer.
+/// Port on which the daemons of a DaemonSet answer.
 pub const DAEMON_PORT: u16 = 9823;
-/// How long a run may take when the manifest does not say, in seconds. On a cluster there must be a bound: a pod that
-/// cannot start would otherwise hold up its run for ever.
+/// Time limit of a run in seconds, if the manifest sets none. A cluster needs a limit: a pod that cannot start would
+/// otherwise block its run forever.
 pub const ACTIVE_DEADLINE_SECONDS: u32 = 1800;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! How shipped plugins read their configs: strictly, and with everything that is wrong reported at once, each problem
-//! with the path of its field.
+//! Parsing of the configs of shipped plugins. Parsing is strict, and reports all problems together, each with the path
+//! of its field.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::text::{closest, shown};
 
-/// A JSON value as it was written: a map would silently drop all but the last of fields with the same name.
+/// A JSON value as it was written. A map would silently drop all but the last of fields with the same name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
     /// `null`
@@ -26,10 +26,10 @@ pub enum Json {
 }
 
 impl Json {
-    /// Reads a config, which must be an object.
+    /// Parses a config, which must be an object.
     ///
     /// # Errors
-    /// With a sentence that shows the example, when it is none.
+    /// With a problem, if the text is not JSON or not an object. In the latter case, the problem shows the example.
     pub fn config(json: &str, example: &str) -> Result<Vec<(String, Self)>, Vec<Problem>> {
         let whole = |message| Err(vec![Problem { field: String::new(), message }]);
         match serde_json::from_str(json) {
@@ -109,12 +109,12 @@ impl<'de> Visitor<'de> for AsWritten {
     }
 }
 
-/// One thing that is wrong with a config.
+/// A problem of a config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Path of the field, for example `keepLast`; empty for the config as a whole.
     pub field: String,
-    /// What is wrong with it, in a sentence without the path.
+    /// Description of the problem, in a sentence without the path.
     pub message: String,
 }
 
@@ -126,23 +126,23 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
-    /// Writes several problems as one line.
+    /// Joins several problems into one line.
     pub fn line(problems: &[Self]) -> String {
         problems.iter().map(Self::to_string).collect::<Vec<_>>().join("; ")
     }
 }
 
-/// What is wrong with a config, so far.
+/// The problems of a config that were found so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Adds a sentence.
+    /// Adds a problem.
     pub fn add(&mut self, path: &str, problem: impl fmt::Display) {
         self.0.push(Problem { field: path.to_owned(), message: problem.to_string() });
     }
 
-    /// Says what a value must be.
+    /// Adds the problem that a value is not what it must be.
     pub fn must_be(&mut self, path: &str, what: &str, found: &Json) {
         if let Json::Text(text) = found
             && what.starts_with("a duration")
@@ -157,7 +157,8 @@ impl Problems {
         self.add(path, format_args!("must be {what}, found {}", shown(&found.to_string())));
     }
 
-    /// The fields of an object that are known and given once, by their place in `known`. The others are problems.
+    /// Returns the known fields of an object, in the order of `known`. Unknown and repeated fields are reported as
+    /// problems.
     pub fn fields<'a, const N: usize>(
         &mut self,
         path: &str,
@@ -179,7 +180,7 @@ impl Problems {
         found
     }
 
-    /// A text that stands for something, for example a duration.
+    /// Parses a text into a value, for example into a duration.
     pub fn parsed<T: FromStr>(&mut self, path: &str, what: &str, value: &Json) -> Option<T> {
         let parsed = match value {
             Json::Text(text) => text.parse().ok(),
@@ -191,7 +192,7 @@ impl Problems {
         parsed
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub fn flag(&mut self, path: &str, value: &Json) -> bool {
         let Json::Bool(flag) = value else {
             self.must_be(path, "true or false", value);
@@ -200,7 +201,7 @@ impl Problems {
         *flag
     }
 
-    /// A number of things.
+    /// Reads a count, which is a whole number.
     pub fn count(&mut self, path: &str, value: &Json) -> Option<u32> {
         let number = match value {
             Json::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
@@ -212,7 +213,7 @@ impl Problems {
         number
     }
 
-    /// The items of a list.
+    /// Reads the items of a list.
     pub fn items<'a>(&mut self, path: &str, what: &str, value: &'a Json) -> &'a [Json] {
         let Json::List(items) = value else {
             self.must_be(path, what, value);
@@ -221,7 +222,8 @@ impl Problems {
         items
     }
 
-    /// A list of texts, none of them empty, such as names. An empty list is a problem: leaving it out says the same.
+    /// Reads a list of texts, none of them empty, such as names. An empty list is a problem: leaving it out means the
+    /// same.
     pub fn names(&mut self, path: &str, what: &str, value: &Json) -> Vec<String> {
         let items = self.items(path, &format!("a list, each item being {what}"), value);
         if items.is_empty() && matches!(value, Json::List(_)) {
@@ -237,12 +239,12 @@ impl Problems {
         names
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no problems.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The config, or all that is wrong with it.
+    /// Returns the config, or all its problems.
     ///
     /// # Errors
     /// With the problems.

@@ -1,18 +1,18 @@
-//! What a daemon has to do on one machine: which manifest to start, what to try again, what to keep. Values in, values
-//! out; whoever calls it has the clock and the disk.
+//! Decisions of a daemon on one machine: which manifest to start, what to retry, and which records to keep. Values
+//! only: the caller has the clock and the disk.
 //!
-//! One node has one sweep at a time, so there is one run at a time, of whichever manifest. What is due meanwhile waits
-//! for it, and of several ticks that were missed the latest is taken. So `Allow` and `Forbid` come to the same here, and
-//! `Replace` asks the run of the same manifest to end.
+//! One node has one sweep at a time, so there is one run at a time, of any manifest. A run that becomes due meanwhile
+//! waits for it. If several ticks were missed, only the latest one is taken. `Allow` and `Forbid` are therefore the
+//! same here, and `Replace` asks the run of the same manifest to end.
 //!
-//! Besides its ticks a run may be started because
+//! Besides its ticks, a run may start because
 //!
 //! - the manifest has no schedule: then once, for good;
-//! - the one before could not take place, and there are tries left ([`Retry`]);
+//! - the previous run could not take place, and retries are left ([`Retry`]);
 //! - the disk is fuller than `pressure.above` ([`REST`] apart).
 //!
-//! A machine among many starts a little later than its tick, always by the same time ([`delay`]), so that not all ask
-//! the same registry and the same storage at once.
+//! A machine among many starts a little later than its tick, always by the same time ([`delay`]), so that not all
+//! machines ask the same registry and the same storage at once.
 
 mod record;
 pub mod status;
@@ -26,90 +26,90 @@ use crate::schedule::{self, ConcurrencyPolicy, Progress, Timetable};
 
 pub use record::{Cause, Record, RunResult, RunSummary, excess};
 
-/// How long after a start under pressure the next one may come: a disk that cannot be cleaned is not cleaned all the
-/// time.
+/// Minimum time between two starts under pressure: a disk that cannot be cleaned must not cause permanent runs.
 pub const REST: SignedDuration = SignedDuration::from_mins(10);
 
-/// How long before the first retry, and the longest before a later one; each time it is twice as long.
+/// Delay before the first retry, and the maximum before a later one; the delay doubles each time.
 const BACK_OFF: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(10), SignedDuration::from_mins(5));
 
-/// What a manifest asks of the daemon.
+/// The work that a manifest requests from the daemon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Triggers {
-    /// Its ticks; without, it runs once.
+    /// Ticks of the manifest; without any, it runs once.
     pub timetable: Option<Timetable>,
-    /// Whether nothing is to be started for now.
+    /// Set when nothing may start for now.
     pub paused: bool,
-    /// How often a run that could not take place is tried again.
+    /// Number of retries of a run that could not take place.
     pub retries: u32,
-    /// How much later than its ticks this machine starts.
+    /// Delay of this machine after its ticks.
     pub delay: SignedDuration,
-    /// Whether it asks for a run when the disk is full.
+    /// Set when the manifest requests a run if the disk is full.
     pub watches: bool,
 }
 
-/// What is remembered of a manifest, across restarts. To be stored before a run begins.
+/// The remembered state of a manifest, kept across restarts. The caller stores it before a run begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScheduleProgress {
-    /// Which ticks are done with. A manifest without a schedule counts its only run as one.
+    /// Ticks that are done. A manifest without a schedule counts its only run as one.
     pub progress: Progress,
-    /// A run that is to be tried again.
+    /// Run that is to be retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// When a run was last started under pressure.
+    /// Time of the last start under pressure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pressed: Option<Timestamp>,
 }
 
-/// A run that could not take place and is tried again.
+/// A run that could not take place, and its retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Retry {
-    /// Which retry it will be, counted from 1.
+    /// Number of the retry, counted from 1.
     pub number: u32,
-    /// When it is due.
+    /// Time when the retry is due.
     pub due: Timestamp,
 }
 
 /// A manifest at the time of a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
-    /// What it asks for.
+    /// Work that the manifest requests.
     pub duty: &'a Triggers,
-    /// What is remembered of it.
+    /// Remembered state of the manifest.
     pub standing: &'a ScheduleProgress,
-    /// Whether a run of it is going on.
+    /// Set while a run of the manifest is in progress.
     pub active: bool,
-    /// Whether the disk is fuller than it wants.
+    /// Set when the disk is fuller than the manifest allows.
     pub full: bool,
 }
 
-/// Why a run is started.
+/// A run to start, with its cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// Which of the entries.
+    /// Index of the entry.
     pub entry: usize,
-    /// The tick that it is for, with a schedule.
+    /// Tick that the run is for, with a schedule.
     pub tick: Option<Timestamp>,
-    /// What for.
+    /// Cause of the run.
     pub cause: Cause,
-    /// Which retry it is; 0 for none.
+    /// Number of the retry; 0 for none.
     pub attempt: u32,
 }
 
-/// What to do now.
+/// The decision about what to do now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Agenda {
-    /// A run to start; nothing while one is going on.
+    /// Run to start; `None` while another one is in progress.
     pub start: Option<Start>,
-    /// Whether the run that is going on is to be asked to end, for its successor is due.
+    /// Set when the run in progress has to end, because its successor is due.
     pub replace: bool,
-    /// When to decide again at the latest. Also when a run has ended, and now and then, because clocks are set.
+    /// Latest time of the next decision. The caller also decides when a run has ended, and now and then, because clocks
+    /// are set.
     pub wake: Option<Timestamp>,
 }
 
-/// How things stand with one manifest.
+/// The state of one manifest: a run that is due, or the time of the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
     Start { since: Timestamp, tick: Option<Timestamp>, cause: Cause, attempt: u32 },
@@ -117,7 +117,7 @@ enum Due {
 }
 
 impl Triggers {
-    /// What a manifest asks for on a machine that starts so much later than its ticks.
+    /// Reads the work that a manifest requests, on a machine that starts this much later than its ticks.
     ///
     /// # Errors
     /// As [`NodeCleanup::timetable`].
@@ -131,7 +131,7 @@ impl Triggers {
         })
     }
 
-    /// When its next tick is due on this machine.
+    /// Returns when the next run is due on this machine.
     pub fn next(&self, standing: &ScheduleProgress, now: Timestamp) -> Option<Timestamp> {
         match wish(Entry { duty: self, standing, active: false, full: false }, now) {
             Due::Start { .. } => Some(now),
@@ -141,13 +141,13 @@ impl Triggers {
 }
 
 impl ScheduleProgress {
-    /// Of a manifest that is seen for the first time.
+    /// Creates the state of a manifest that is seen for the first time.
     pub fn new(now: Timestamp) -> Self {
         Self { progress: Progress::new(now), retry: None, pressed: None }
     }
 
-    /// What is remembered, unless a clock that was wrong wrote it. That a manifest without a schedule has run stays true
-    /// whatever the clock says, and many a machine starts up in 1970.
+    /// Repairs the remembered state if a wrong clock wrote it. A manifest without a schedule that has run stays done at
+    /// any time, because many machines start up in 1970.
     #[must_use]
     pub fn mended(self, duty: &Triggers, now: Timestamp) -> Self {
         if duty.timetable.is_none() {
@@ -156,7 +156,7 @@ impl ScheduleProgress {
         Self { progress: self.progress.mended(now).unwrap_or(self.progress), ..self }
     }
 
-    /// After a run was started. To be stored before the run begins.
+    /// Records the start of a run. The caller stores the result before the run begins.
     #[must_use]
     pub fn started(self, start: &Start, now: Timestamp) -> Self {
         let progress = match (start.cause, start.tick) {
@@ -168,7 +168,7 @@ impl ScheduleProgress {
         Self { progress, retry: None, pressed }
     }
 
-    /// After a run has ended: one that could not take place is tried again, a little later each time.
+    /// Records the end of a run. A run that could not take place is retried, with a longer delay each time.
     #[must_use]
     pub fn ended(self, start: &Start, took_place: bool, retries: u32, now: Timestamp) -> Self {
         let retry = (!took_place && start.attempt < retries)
@@ -177,13 +177,13 @@ impl ScheduleProgress {
     }
 }
 
-/// How long to wait before a run that could not take place is tried again, after so many retries.
+/// Computes the delay before the next retry of a run that could not take place, after this number of retries.
 pub fn back_off(retries: u32) -> SignedDuration {
     let doubled = BACK_OFF.0.as_secs().saturating_mul(1_i64.checked_shl(retries.min(32)).unwrap_or(i64::MAX));
     SignedDuration::from_secs(doubled).min(BACK_OFF.1)
 }
 
-/// Decides. Of several that are due the one that has waited longest starts.
+/// Decides what to do. If several runs are due, the one that has waited longest starts.
 pub fn agenda(entries: &[Entry<'_>], now: Timestamp) -> Agenda {
     let wishes: Vec<Due> = entries.iter().map(|entry| wish(*entry, now)).collect();
     let busy = entries.iter().any(|entry| entry.active);
@@ -216,10 +216,10 @@ fn wish(entry: Entry<'_>, now: Timestamp) -> Due {
         }
         None => Due::Wait(None),
     };
-    // A tick takes the place of a retry: it is the same work, and newer.
+    // A tick replaces a retry: the work is the same, and newer.
     let Due::Wait(next) = wish else { return wish };
     let retry = match standing.retry {
-        // One that is further ahead than any wait was written by a clock that was wrong.
+        // A retry that is further ahead than any delay was written by a wrong clock.
         Some(Retry { number, due }) if due <= now || now.duration_until(due) > BACK_OFF.1 => {
             return Due::Start { since: due.min(now), tick: None, cause: Cause::Retry, attempt: number };
         }
@@ -233,11 +233,12 @@ fn wish(entry: Entry<'_>, now: Timestamp) -> Due {
     Due::Wait(next.into_iter().chain(retry).min())
 }
 
-/// A machine that starts later than its ticks is one whose clock is behind by as much.
+/// Applies the schedule with the delay of the machine: a machine that starts later behaves like one whose clock is
+/// behind.
 fn by_schedule(timetable: &Timetable, delay: SignedDuration, standing: &ScheduleProgress, now: Timestamp) -> Due {
     let behind = now.checked_sub(delay).unwrap_or(now);
     let later = |tick: Timestamp| tick.checked_add(delay).unwrap_or(tick);
-    // What is going on is no matter here: one run at a time is the rule of the whole machine.
+    // Runs in progress do not matter here: the limit of one run at a time holds for the whole machine.
     match timetable.decide(&standing.progress, 0, behind) {
         schedule::Decision::Run { tick, .. } | schedule::Decision::Blocked { tick, .. } => {
             Due::Start { since: later(tick), tick: Some(tick), cause: Cause::Schedule, attempt: 0 }
@@ -247,13 +248,13 @@ fn by_schedule(timetable: &Timetable, delay: SignedDuration, standing: &Schedule
     }
 }
 
-/// Also when the clock was set back since.
+/// Returns whether the last start under pressure is long enough ago, or the clock was set back since.
 fn rested(pressed: Option<Timestamp>, now: Timestamp) -> bool {
     pressed.is_none_or(|pressed| pressed > now || pressed.duration_until(now) >= REST)
 }
 
-/// How much later than its ticks a manifest starts on this machine: less than `most`, always the same for the same
-/// machine and manifest, and spread evenly over many.
+/// Computes by how much a manifest starts later than its ticks on this machine. The delay is less than `most`, constant
+/// for a machine and a manifest, and spread evenly over many.
 pub fn delay(node: &str, manifest: &str, most: SignedDuration) -> SignedDuration {
     let Ok(range) = u64::try_from(most.as_millis()) else { return SignedDuration::ZERO };
     // FNV-1a, and the finish of SplitMix64, without which names that differ in their last digit lie close together.

@@ -15,10 +15,10 @@ use crate::reach::Sentence;
 use crate::watch::{api, value};
 use crate::world::{Mirror, ObjectChange, ObjectRef, WatchedKind};
 
-/// The number of objects of a page of a list.
+/// Number of objects on a page of a list.
 const PAGE: u32 = 500;
 
-/// Why a request was refused or failed. The sentence names the object and, if a right is missing, the right.
+/// The refusal or failure of a request. The sentence names the object and, if a right is missing, the right.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {why}")]
 pub struct AccessError {
@@ -29,7 +29,7 @@ pub struct AccessError {
 impl AccessError {
     fn new(what: impl Into<String>, error: &Error) -> Self {
         let why = match error {
-            // Kubernetes answers so where a whole kind is unknown.
+            // Kubernetes answers this way if the whole kind is unknown.
             Error::Api(status) if status.code == 404 && status.reason != "NotFound" => {
                 "this cluster knows no NodeCleanups: install the definition first, see deploy/README.md".to_owned()
             }
@@ -39,34 +39,34 @@ impl AccessError {
     }
 }
 
-/// The reports of one run, node by node.
+/// The reports of one run, by node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeReports {
-    /// The BroadcastJob or DaemonSet.
+    /// Name of the BroadcastJob or DaemonSet.
     pub run: String,
-    /// A state for each node of which a pod is left, by node.
+    /// State of each node of which a pod is left, sorted by node.
     pub nodes: Vec<NodeState>,
 }
 
-/// One namespace of a cluster, with the rights of a user.
+/// A namespace of a cluster, with the rights of a user.
 pub struct Access {
     client: Client,
     namespace: String,
 }
 
 impl Access {
-    /// Uses a connection, and the namespace that is given or else the one of the kubeconfig's context.
+    /// Creates access by a connection, to the given namespace or else to the one of the kubeconfig's context.
     pub fn new(client: Client, namespace: Option<&str>) -> Self {
         let namespace = namespace.unwrap_or_else(|| client.default_namespace()).to_owned();
         Self { client, namespace }
     }
 
-    /// The namespace.
+    /// Returns the namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// Lists NodeCleanups of the namespace, or of all.
+    /// Lists NodeCleanups of the namespace, or of all namespaces.
     ///
     /// # Errors
     /// When the API server refuses or does not answer.
@@ -96,8 +96,8 @@ impl Access {
         changed.map(drop).map_err(|error| AccessError::new(self.full(name), &error))
     }
 
-    /// Reads what each node reported of the last run in the status of a NodeCleanup: from pods that are still there, and
-    /// from daemons through the API server. None when there was no run.
+    /// Reads the reports of each node on the last run in the status of a NodeCleanup: from pods that still exist, and
+    /// from daemons through the API server. Returns `None` if there was no run.
     ///
     /// # Errors
     /// When the API server refuses or does not answer.
@@ -111,7 +111,7 @@ impl Access {
         Ok(Some(NodeReports { run: run.to_owned(), nodes }))
     }
 
-    /// Collects everything that belongs to a NodeCleanup. Pods count by the uids of their owners, as for the operator.
+    /// Collects the objects that belong to a NodeCleanup. Pods count by the uids of their owners, as for the operator.
     async fn world(&self, key: &ObjectRef, cleanup: &Value) -> Result<Mirror, AccessError> {
         let mut world = Mirror::default();
         drop(world.take(WatchedKind::NodeCleanup, ObjectChange::Is(cleanup.clone())));
@@ -158,7 +158,8 @@ impl Access {
         }
     }
 
-    /// Asks daemons through the API server: a user's machine has no way to the network of pods.
+    /// Builds the function that asks daemons through the API server: a user's machine has no route to the network of
+    /// pods.
     fn ask(&self) -> Ask {
         let (client, namespace) = (self.client.clone(), self.namespace.clone());
         Arc::new(move |Whereabouts { pod, address }: Whereabouts| {
@@ -167,7 +168,7 @@ impl Access {
                 let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{}/proxy/status?runs=1", address.port());
                 let request = hyper::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
                 let answer = client.request_stream(request).await.map_err(|error| error.to_string())?;
-                // One byte more shows that an answer is too long.
+                // One byte more reveals an answer that is too long.
                 let mut bytes = Vec::new();
                 let mut bounded = pin!(answer.take(MOST_ANSWER as u64 + 1));
                 bounded.read_to_end(&mut bytes).await.map_err(|error| error.to_string())?;

@@ -1,8 +1,8 @@
-//! Claims: one of several operators on a namespace looks after a NodeCleanup, the one that its status names.
+//! Claims of operators: if several operators watch a namespace, the one in the status of a NodeCleanup manages it.
 //!
-//! An operator is known by the Lease of its replicas. The others read that Lease, and leave the NodeCleanup alone as long
-//! as it is renewed; clocks are not compared. One without a Lease cannot be seen to be there, so it makes way for any that
-//! has one.
+//! The Lease of its replicas identifies an operator. The other operators read that Lease, and leave the NodeCleanup
+//! alone while it is renewed; clocks are not compared. An operator without a Lease cannot be observed, so it yields to
+//! any operator that has one.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,15 +13,16 @@ use kube::api::Api;
 
 use crate::reach::Sentence;
 
-/// The interval at which a Lease is read.
+/// Interval between reads of a Lease.
 const EVERY: Duration = Duration::from_secs(10);
-/// The time without renewal of its Lease after which an operator counts as gone: longer than replacing one takes.
+/// Time without renewal of its Lease after which an operator counts as gone. It is longer than replacing an operator
+/// takes.
 const GONE_AFTER: Duration = Duration::from_mins(1);
 
-/// Another operator, as far as its Lease shows it.
+/// Another operator, as its Lease shows it.
 struct Other {
     version: Option<String>,
-    /// Since when its Lease is as it is.
+    /// Time of the last observed change of the Lease.
     since: Instant,
     read: Instant,
 }
@@ -34,12 +35,12 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    /// For the operator of this name.
+    /// Creates the claims for the operator with this name; no other operator is known yet.
     pub(crate) fn new(client: Client, own: &str) -> Self {
         Self { client, own: own.to_owned(), others: BTreeMap::new() }
     }
 
-    /// Returns whether another operator looks after what this one has claimed.
+    /// Returns whether the claimant of a NodeCleanup is another operator that has not gone.
     pub(crate) async fn is_taken(&mut self, claimant: &str) -> bool {
         if claimant == self.own {
             return false;
@@ -51,7 +52,7 @@ impl Claims {
             let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
             let version = match api.get_opt(name).await {
                 Ok(lease) => lease.and_then(|lease| lease.metadata.resource_version),
-                // What cannot be read cannot be seen to be gone.
+                // A Lease that cannot be read does not prove that its operator is gone.
                 Err(error) => {
                     tracing::debug!("the lease {claimant} cannot be read: {}", Sentence(&error));
                     self.others.remove(claimant);

@@ -1,4 +1,5 @@
-//! Asks the daemons of a DaemonSet what has come of their last runs. Their pods never end, so nothing else tells.
+//! Results of the last runs, from the daemons of a DaemonSet. The pods of daemons never end, so no other source reports
+//! them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,23 +16,23 @@ use crate::world::{DaemonPod, ObjectRef};
 /// A daemon to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whereabouts {
-    /// The name of its pod.
+    /// Name of its pod.
     pub pod: String,
-    /// Where it listens on the network of pods.
+    /// Address and port on the network of pods.
     pub address: SocketAddr,
 }
 
-/// Gets `/status?runs=1` of a daemon.
+/// The function that gets `/status?runs=1` of a daemon.
 pub type Ask = Arc<dyn Fn(Whereabouts) -> BoxFuture<'static, Result<Vec<u8>, String>> + Send + Sync>;
 
-/// How many are asked at a time.
+/// Number of daemons that are asked at a time.
 const AT_A_TIME: usize = 32;
-/// The longest answer that is read, in bytes. One with a single run takes some thousand.
+/// Maximum size of an answer that is read, in bytes. An answer with a single run takes some thousand.
 pub const MOST_ANSWER: usize = 64 << 10;
-/// How long one may take.
+/// Time limit for the answer of one daemon.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks all of them; one that does not answer is one of those that are counted as silent.
+/// Asks all daemons of a NodeCleanup. A daemon that does not answer counts as silent.
 pub(crate) async fn ask(
     key: &ObjectRef,
     daemons: BTreeMap<String, DaemonPod>,

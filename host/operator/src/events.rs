@@ -1,4 +1,4 @@
-//! Asks for events about one object: what Kubernetes and OpenKruise say of pods that are not made, or do not start.
+//! Events about one object: reports of Kubernetes and OpenKruise on pods that are not created, or do not start.
 
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Client, Error};
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::watch::value;
 
-/// The most events that are asked for: more about one object say nothing new.
+/// Maximum number of events that are requested: more events about one object add nothing new.
 const MOST: u32 = 100;
 
-/// The warnings about the object with this uid.
+/// Lists the warnings about the object with this uid.
 pub(crate) async fn about(client: &Client, namespace: &str, uid: &str) -> Result<Vec<Value>, Error> {
     let kind = GroupVersionKind::gvk("events.k8s.io", "v1", "Event");
     let resource = ApiResource::from_gvk_with_plural(&kind, "events");

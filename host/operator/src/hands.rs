@@ -1,4 +1,4 @@
-//! What is done to the cluster.
+//! The actions on the cluster.
 
 use std::collections::HashMap;
 
@@ -15,12 +15,12 @@ use crate::reach::{Sentence, is_away};
 use crate::watch::{api, value};
 use crate::world::{ObjectChange, ObjectRef, WatchedKind};
 
-/// The most that Kubernetes takes for the note of an event, in bytes.
+/// Maximum size that Kubernetes accepts for the note of an event, in bytes.
 const NOTE: usize = 1024;
 /// The most events whose last note is kept.
 const RECORDERS: usize = 1_000;
 
-/// Does things to the cluster.
+/// The writer of objects, statuses and events.
 pub(crate) struct Applier {
     client: Client,
     reporter: Reporter,
@@ -34,7 +34,7 @@ impl Applier {
         Self { client, reporter, recorders: HashMap::new() }
     }
 
-    /// Carries out an action; what the object is afterwards, where that is known.
+    /// Carries out an action. Returns the resulting object, if it is known.
     pub(crate) async fn act(&self, action: &Action) -> Result<Option<(WatchedKind, ObjectChange)>, Error> {
         let object = action.object();
         let Some(kind) = kind_of(object) else {
@@ -61,7 +61,8 @@ impl Applier {
                 api.patch(&key.name, &adjusting(), &Patch::Merge(fields)).await?
             }
             Action::Delete(object) => {
-                // Exactly this one, and whatever it made goes first: then nothing of it runs beside what comes next.
+                // The precondition limits the deletion to this object. Its dependents go first, so that none of them
+                // runs beside its successor.
                 let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
                 let makes_something = kind != WatchedKind::ConfigMap;
                 let policy =
@@ -81,7 +82,7 @@ impl Applier {
         Ok(Some((kind, ObjectChange::Is(value(&changed)))))
     }
 
-    /// Writes a status; with a version, only if the NodeCleanup is still of that one.
+    /// Writes a status. With a version, the write succeeds only if the NodeCleanup still has that version.
     pub(crate) async fn write_status(
         &self,
         key: &ObjectRef,
@@ -120,7 +121,7 @@ impl Applier {
         }
     }
 
-    /// Writes an event about an object. A failure is logged, and stops nothing.
+    /// Publishes an event. A failure is logged, and stops nothing.
     pub(crate) async fn tell(&mut self, object: &Value, event: &ClusterEvent) {
         let recorder = self.recorder(object["metadata"]["uid"].as_str().unwrap_or_default(), event);
         let text = |value: &Value| value.as_str().map(str::to_owned);

@@ -1,4 +1,4 @@
-//! The health of an operator: its counts, the statuses that it wrote last, and whether its loop runs.
+//! The health of an operator: its counts, its latest statuses, and whether its loop runs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,21 +7,21 @@ use std::time::Duration;
 use holystone_core::manifest::status::NodeCleanupStatus;
 use tokio::time::Instant;
 
-/// The longest time that an operator may act without having seen all of the cluster.
+/// Maximum time without a complete view of the cluster before an operator that acts is not ready any more.
 const BLIND: Duration = Duration::from_mins(1);
-/// The longest turn of the loop before it counts as stuck.
+/// Maximum duration of one turn of the loop before the loop counts as stuck.
 const STUCK: Duration = Duration::from_mins(5);
 
 /// The health of an operator, for probes and metrics.
 #[derive(Clone, Debug, Default)]
 pub struct OperatorHealth {
-    /// True if this is the replica that acts.
+    /// Set on the replica that acts.
     pub is_leader: bool,
-    /// The number of looks at a NodeCleanup that went well.
+    /// Number of successful reconciliations of a NodeCleanup.
     pub done: u64,
-    /// The number of looks that failed.
+    /// Number of failed reconciliations.
     pub failed: u64,
-    /// The statuses of all NodeCleanups, by namespace and name.
+    /// Statuses of all NodeCleanups, by namespace and name.
     pub cleanups: BTreeMap<(String, String), NodeCleanupStatus>,
 }
 
@@ -29,7 +29,7 @@ pub struct OperatorHealth {
 pub(crate) struct Shared {
     pub(crate) health: OperatorHealth,
     pub(crate) turned: Option<Instant>,
-    /// Since when it acts without having seen all of the cluster.
+    /// Time when the operator began to act without a complete view of the cluster.
     pub(crate) blind_since: Option<Instant>,
 }
 
@@ -43,18 +43,18 @@ impl Watcher {
         lock(&self.0).health.clone()
     }
 
-    /// Returns whether its loop runs; one that waits for the lease does.
+    /// Returns whether the loop of the operator runs. A replica that waits for the lease counts as alive.
     pub fn is_alive(&self) -> bool {
         lock(&self.0).is_alive(Instant::now())
     }
 
-    /// Returns whether it sees the cluster, or has just begun to look; one that waits for the lease is ready. Without the
-    /// right to list an object that it needs, an operator does nothing.
+    /// Returns whether the operator sees the cluster, or has just begun to look. A replica that waits for the lease is
+    /// ready. Without the right to list a required object, an operator does nothing, and is not ready.
     pub fn is_ready(&self) -> bool {
         lock(&self.0).is_ready(Instant::now())
     }
 
-    /// Takes in whether this replica acts.
+    /// Records whether this replica acts.
     pub fn lead(&self, leads: bool) {
         lock(&self.0).health.is_leader = leads;
     }
@@ -65,7 +65,7 @@ pub(crate) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 impl Shared {
-    /// Notes that the loop has begun a turn, and whether all of the cluster has been seen.
+    /// Records the start of a turn of the loop, and whether all of the cluster has been seen.
     pub(crate) fn turn(&mut self, has_seen_all: bool, now: Instant) {
         self.turned = Some(now);
         self.blind_since = if has_seen_all { None } else { self.blind_since.or(Some(now)) };

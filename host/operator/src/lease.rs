@@ -1,7 +1,7 @@
-//! Replicas agree on the one that acts, by a Lease, as Kubernetes' own controllers do.
+//! Agreement of replicas on the one that acts, by a Lease, as in Kubernetes' own controllers.
 //!
-//! Clocks are not compared: a lease is up when it has not been renewed for its whole duration while this replica was
-//! looking. Every write names the version that it replaces, so of two that try at once only one succeeds.
+//! Clocks are not compared: a lease expires if this replica has seen no renewal for the whole duration of the lease.
+//! Every write names the version that it replaces, so if two replicas write at once, only one succeeds.
 
 use std::time::{Duration, Instant};
 
@@ -15,20 +15,20 @@ use crate::reach::{Sentence, Trouble, is_away};
 
 /// The name of the Lease.
 pub const NAME: &str = "holystone-operator";
-/// How long a lease lasts without being renewed.
+/// Duration of a lease without renewal.
 const DURATION: Duration = Duration::from_secs(15);
-/// How often it is renewed, or looked at.
+/// Interval between renewals, or between looks at the lease of another replica.
 const EVERY: Duration = Duration::from_secs(5);
-/// When it counts as lost, if it could not be renewed: well before others may take it.
+/// Time without renewal after which the lease counts as lost, well before other replicas may take it.
 const LOST_AFTER: Duration = Duration::from_secs(10);
 
-/// Why this replica does not act any more.
+/// The reason why this replica does not act any more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseError {
-    /// Another replica has the lease.
+    /// A lease that another replica has.
     #[error("the lease {NAME} has gone to {0}")]
     Taken(String),
-    /// It could not be renewed in time.
+    /// A lease that could not be renewed in time.
     #[error("the lease {NAME} could not be renewed for {seconds} seconds: {0}", seconds = LOST_AFTER.as_secs())]
     NotRenewed(String),
 }
@@ -40,28 +40,28 @@ pub struct Lease {
     seen: Option<SeenLease>,
 }
 
-/// A version of the Lease, and since when it has been there.
+/// A version of the Lease, and the time when it was first seen.
 struct SeenLease {
     version: Option<String>,
     since: Instant,
 }
 
-/// What to do about a Lease.
+/// The next step for a Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseStep {
-    /// It is ours, or nobody's: write it.
+    /// A write, because the Lease is free, expired, or held by this replica.
     Write,
-    /// It is somebody else's: look again later.
+    /// A wait, because another replica holds the Lease.
     Wait,
 }
 
 impl Lease {
-    /// For the replica with this name.
+    /// Creates the lease of the replica with this name.
     pub fn new(client: Client, namespace: &str, identity: &str) -> Self {
         Self { api: Api::namespaced(client, namespace), identity: identity.to_owned(), seen: None }
     }
 
-    /// Waits until the lease is ours.
+    /// Waits until this replica holds the lease.
     pub async fn acquire(&mut self) {
         let mut trouble = Trouble::default();
         loop {
@@ -79,7 +79,7 @@ impl Lease {
         }
     }
 
-    /// Keeps the lease, until it is lost.
+    /// Keeps the lease until it is lost.
     pub async fn keep(&mut self) -> LeaseError {
         let mut renewed = Instant::now();
         let mut problem = String::new();
@@ -98,19 +98,19 @@ impl Lease {
         }
     }
 
-    /// Gives it up, so that another replica need not wait for its end.
+    /// Releases the lease, so that another replica need not wait for its expiry.
     pub async fn release(&self) {
         let Ok(Some(mut lease)) = self.api.get_opt(NAME).await else { return };
         if holder(&lease) == Some(&self.identity) {
             if let Some(spec) = &mut lease.spec {
                 spec.holder_identity = Some(String::new());
             }
-            // Whoever waits finds out later, then.
+            // If the write fails, another replica waits for the expiry.
             drop(self.api.replace(NAME, &PostParams::default(), &lease).await);
         }
     }
 
-    /// Takes or renews it, if that may be done now; whether it is ours.
+    /// Takes or renews the lease, if that is possible now. Returns whether this replica holds it.
     async fn turn(&mut self) -> Result<bool, Error> {
         let Some(found) = self.api.get_opt(NAME).await? else {
             return settled(self.api.create(&PostParams::default(), &self.wanted(None)).await);
@@ -163,7 +163,7 @@ fn step(holder: Option<&String>, identity: &str, unchanged_for: Duration) -> Lea
     }
 }
 
-/// Somebody else was quicker: then it is not ours, and that is no error.
+/// Converts the result of a write: if another replica was faster, the lease is not held, and that is no error.
 fn settled(written: Result<Object, Error>) -> Result<bool, Error> {
     match written {
         Ok(_) => Ok(true),

@@ -1,17 +1,18 @@
-//! The edge to Kubernetes: watches NodeCleanups and what becomes of them, asks the core what is to be done, and does it.
+//! The connection to Kubernetes: watches NodeCleanups and their objects, asks the core for decisions, and carries them
+//! out.
 //!
-//! - [`world`]: what is known of the cluster, kept current by watches; of pods, only what they end with.
+//! - [`world`]: the mirror of the cluster, kept current by watches; of pods, only their results.
 //! - `watch`: the watches.
-//! - [`operator`]: one NodeCleanup after the other, from what is known to what is done.
-//! - `hands`: what is done: apply, pause, delete, write a status, tell of an event.
-//! - `claims`: leaves alone what another operator looks after.
-//! - `events`: asks what is said of pods that are not made, or do not start.
-//! - `daemons`: asks the daemons of DaemonSets what has come of their runs.
+//! - [`operator`]: the loop, which reconciles one NodeCleanup after the other.
+//! - `hands`: the actions on the cluster: apply, pause, delete, write a status, publish an event.
+//! - `claims`: the claims of other operators, whose NodeCleanups are left alone.
+//! - `events`: the events about pods that are not created, or do not start.
+//! - `daemons`: the results of runs, from the daemons of DaemonSets.
 //! - `access`: NodeCleanups and the reports of their nodes, with a user's own rights.
-//! - [`lease`]: replicas agree on the one that acts.
-//! - `reach`: says when the API server does not answer, and puts its refusals into sentences.
+//! - [`lease`]: the agreement of replicas on the one that acts.
+//! - `reach`: the report when the API server does not answer, and its refusals as sentences.
 //!
-//! Nothing is decided here but when to look again: decisions are in [`holystone_core::cluster`].
+//! This crate decides only when to look again: all other decisions are in [`holystone_core::cluster`].
 
 mod access;
 mod claims;
@@ -45,13 +46,13 @@ pub use lease::{Lease, LeaseError};
 pub use operator::{Operator, OperatorError};
 pub use settings::{Settings, SpecCheck};
 
-/// What this is called where Kubernetes asks who wrote something.
+/// Name under which Kubernetes records the writes and events of Holystone.
 pub const MANAGER: &str = "holystone";
 
-/// Connects to the cluster that this runs in, or that `KUBECONFIG` names.
+/// Connects to the cluster that this process runs in, or that `KUBECONFIG` names.
 ///
 /// # Errors
-/// When neither is there, or is of no use.
+/// When there is neither, or it cannot be used.
 pub async fn connect() -> Result<Client, OperatorError> {
     let config = Config::infer().await.map_err(|error| OperatorError::no_cluster(&error))?;
     let reach = ReachLayer::new(config.cluster_url.to_string());
@@ -60,10 +61,10 @@ pub async fn connect() -> Result<Client, OperatorError> {
 }
 
 /// Connects to the cluster of a kubeconfig file, by one of its contexts or by the current one. Without a file, reads
-/// those that `KUBECONFIG` names, or `~/.kube/config`.
+/// the files that `KUBECONFIG` names, or `~/.kube/config`.
 ///
 /// # Errors
-/// When a file cannot be read, or lacks the context or what it refers to.
+/// When a file cannot be read, or lacks the context or something that the context references.
 pub async fn connect_by(file: Option<&Path>, context: Option<&str>) -> Result<Client, OperatorError> {
     let refused = |error: &dyn Display| OperatorError::kubeconfig(file, error);
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };

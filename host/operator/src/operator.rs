@@ -1,4 +1,4 @@
-//! The operator: watches a cluster, asks daemons, and reconciles one NodeCleanup after the other.
+//! The operator, which watches a cluster, asks daemons, and reconciles one NodeCleanup after the other.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -22,18 +22,18 @@ use crate::settings::Settings;
 use crate::watch::{WatchEvent, watch, watch_kruise};
 use crate::world::{DaemonPod, ObjectRef, WatchedKind};
 
-/// How many news may wait; watches wait when there are more.
+/// Capacity of the channels for news and for answers; their senders wait while they are full.
 const CHANNEL: usize = 256;
-/// How often the daemons of DaemonSets are asked, and how much longer it takes for each of them: of five thousand, a
-/// hundred a second.
+/// Interval between rounds of questions to the daemons of DaemonSets, and its extension for each daemon: with five
+/// thousand, less than a hundred are asked a second.
 const ASK_EVERY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_millis(10));
-/// Why the operator ended.
+/// An error of connecting to a cluster.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct OperatorError(String);
 
 impl OperatorError {
-    /// Neither a pod's service account nor a kubeconfig names a cluster.
+    /// Builds the error that neither a pod's service account nor a kubeconfig names a cluster.
     pub(crate) fn no_cluster(error: &InferConfigError) -> Self {
         let kubeconfig = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
         Self(format!(
@@ -61,14 +61,14 @@ pub struct Operator {
     shared: Arc<Mutex<Shared>>,
 }
 
-/// The answers of the daemons of one NodeCleanup, by node.
+/// The answers of the daemons of one NodeCleanup, by pod.
 type DaemonAnswers = (ObjectRef, BTreeMap<String, NodeState>);
 
 /// The rounds of questions to daemons.
 struct Rounds {
     ask: Ask,
     answers: mpsc::Sender<DaemonAnswers>,
-    /// The round under way.
+    /// Tasks of the round in progress.
     asking: JoinSet<()>,
     next: Instant,
 }
@@ -78,7 +78,7 @@ impl Rounds {
         Self { ask, answers, asking: JoinSet::new(), next: Instant::now() + ASK_EVERY.0 }
     }
 
-    /// Begins a round, unless the one before is under way.
+    /// Begins a round, unless the previous one is in progress.
     fn begin(&mut self, daemons: BTreeMap<ObjectRef, BTreeMap<String, DaemonPod>>) {
         while self.asking.try_join_next().is_some() {}
         let number = u32::try_from(daemons.values().map(BTreeMap::len).sum::<usize>());
@@ -89,7 +89,7 @@ impl Rounds {
     }
 }
 
-/// Asks all daemons, of one NodeCleanup after the other.
+/// Asks all daemons, one NodeCleanup after the other.
 async fn ask(
     daemons: BTreeMap<ObjectRef, BTreeMap<String, DaemonPod>>,
     ask: Ask,
@@ -112,7 +112,7 @@ struct Watches {
 }
 
 impl Watches {
-    /// Begins to watch everything but OpenKruise's objects, and whether OpenKruise is there.
+    /// Begins to watch all objects except OpenKruise's, and whether OpenKruise is installed.
     fn begin(client: Client, namespace: Option<String>, news: mpsc::Sender<WatchEvent>) -> Self {
         let mut tasks = JoinSet::new();
         tasks.spawn(watch_kruise(client.clone(), news.clone()));
@@ -121,7 +121,7 @@ impl Watches {
         watches
     }
 
-    /// Watches OpenKruise's objects, from now on.
+    /// Begins to watch OpenKruise's objects, unless they are watched already.
     fn watch_kruise_objects(&mut self) {
         if !std::mem::replace(&mut self.has_kruise, true) {
             self.watch(WatchedKind::is_kruise);
@@ -136,17 +136,18 @@ impl Watches {
 }
 
 impl Operator {
-    /// An operator that has not begun yet.
+    /// Creates an operator that has not started yet.
     pub fn new(client: Client, settings: Settings) -> Self {
         Self { client, settings, shared: Arc::default() }
     }
 
-    /// For those who ask how it stands.
+    /// Returns a view of the operator for probes and metrics.
     pub fn watcher(&self) -> Watcher {
         Watcher(Arc::clone(&self.shared))
     }
 
-    /// Goes on until it is dropped. What it does can be cut off anywhere: the next one goes on from what is there.
+    /// Runs until it is dropped. Reconciliation is idempotent and can be interrupted at any point: the next operator
+    /// continues from the existing objects.
     pub async fn run(&self) {
         let (sender, mut news) = mpsc::channel(CHANNEL);
         let (answers, mut answered) = mpsc::channel(CHANNEL);

@@ -1,4 +1,4 @@
-//! The queue of NodeCleanups to look at: when each is due, and how long to back off.
+//! The queue of NodeCleanups to look at, with the due time and the back-off of each.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,30 +9,30 @@ use tokio::time::Instant;
 
 use crate::world::ObjectRef;
 
-/// The delay after a change before acting on it: changes come in swarms.
+/// Delay between a change and the reaction to it, because changes come in bursts.
 pub(crate) const SETTLE: Duration = Duration::from_millis(200);
-/// The delay before the first retry, and the longest before a later one.
+/// Delay before the first retry, and the maximum before a later one.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
-/// The time without any action after which earlier ones are forgotten.
+/// Time without any action after which earlier actions are forgotten.
 const CALM: Duration = Duration::from_mins(10);
 
-/// The NodeCleanups to look at, with the time of each.
+/// The NodeCleanups to look at, with their due times.
 #[derive(Default)]
 pub(crate) struct WorkQueue {
     pub(crate) due: BTreeMap<ObjectRef, Instant>,
     pub(crate) failures: BTreeMap<ObjectRef, u32>,
     /// Recent actions.
     acts: BTreeMap<ObjectRef, Acts>,
-    /// NodeCleanups that other operators look after, and their names.
+    /// NodeCleanups that other operators manage, with the names of those operators.
     pub(crate) others: BTreeMap<ObjectRef, String>,
-    /// When events were last asked for.
+    /// Times of the last requests for events.
     pub(crate) inquired: BTreeMap<ObjectRef, Instant>,
-    /// The problems of each spec when it was checked last.
+    /// Problems of each spec at its last check.
     pub(crate) checked: BTreeMap<ObjectRef, (Value, Vec<Problem>)>,
 }
 
-/// The actions for one spec, with the number of times of each. A writer that undoes them may wait in between, as
-/// another operator does that replaces the same objects, so a look with nothing to do forgets none of it.
+/// The actions for one spec, with the count of each. A writer that undoes them may wait in between, as another operator
+/// does that replaces the same objects. Therefore, a look without actions forgets nothing.
 struct Acts {
     generation: Value,
     times: BTreeMap<String, u32>,
@@ -55,12 +55,12 @@ impl WorkQueue {
         self.due.entry(key).and_modify(|due| *due = (*due).min(time)).or_insert(time);
     }
 
-    /// Returns the one to look at first, and when.
+    /// Returns the NodeCleanup to look at first, and its due time.
     pub(crate) fn first(&self) -> Option<(&ObjectRef, Instant)> {
         self.due.iter().min_by_key(|(_, time)| **time).map(|(key, time)| (key, *time))
     }
 
-    /// Counts a failure, and returns the wait before the retry.
+    /// Counts a failure, and returns the delay before the retry.
     pub(crate) fn failed(&mut self, key: &ObjectRef) -> Duration {
         let failures = self.failures.entry(key.clone()).or_default();
         let wait = doubled(BACK_OFF.0, *failures);
@@ -68,7 +68,7 @@ impl WorkQueue {
         wait
     }
 
-    /// Counts actions. Returns the wait before another look at what they changed, if there were any.
+    /// Counts actions. Returns the delay before another look at their result, if there were any.
     pub(crate) fn acted(&mut self, key: &ObjectRef, generation: &Value, done: Vec<String>) -> Option<Duration> {
         if done.is_empty() {
             return None;
@@ -90,8 +90,8 @@ impl WorkQueue {
         acts.and_then(|acts| acts.times.values().max().copied()).unwrap_or_default()
     }
 
-    /// Returns the delay after a change: the longer, the more often the same had to be done, because then another
-    /// writer undoes it.
+    /// Returns the delay after a change. The delay grows with the repetitions of an action, because another writer then
+    /// undoes it.
     pub(crate) fn settle(&self, key: &ObjectRef, time: Duration) -> Duration {
         doubled(time, self.acts(key).saturating_sub(1))
     }

@@ -1,7 +1,7 @@
-//! Reports that the API server is away, once when it stops answering and once when it answers again.
+//! Reports on an API server that is away: once when it stops answering, and once when it answers again.
 //!
-//! Everything that speaks with the API server fails at once when it is away, and again with each try. So the client
-//! itself looks at each answer, and all others leave what it says to it.
+//! If the API server is away, every component that uses it fails at once, and again with each retry. So the client
+//! itself observes each answer, and all other components leave the report to the client.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -17,11 +17,11 @@ use kube::core::Status;
 use kube::runtime::watcher;
 use tower::{BoxError, Layer, Service};
 
-/// The answers of proxies in front of an API server that is away.
+/// Answers of proxies in front of an API server that is away.
 const GATEWAY: [StatusCode; 3] =
     [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
 
-/// Looks at each answer on its way.
+/// The layer of the client that observes each answer.
 #[derive(Clone)]
 pub(crate) struct ReachLayer(Arc<Reachability>);
 
@@ -31,31 +31,31 @@ struct Reachability {
     away_since: Mutex<Option<Instant>>,
 }
 
-/// What has changed.
+/// A change in whether the API server answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Transition {
-    /// The API server has stopped answering.
+    /// An API server that has stopped answering, with the cause.
     Away(String),
-    /// The API server answers again, after this time.
+    /// An API server that answers again, after this time.
     Back(Duration),
 }
 
 impl ReachLayer {
-    /// Looks at what the API server at this address answers.
+    /// Creates the layer for the API server at this address.
     pub(crate) fn new(address: String) -> Self {
         Self(Arc::new(Reachability { address, away_since: Mutex::new(None) }))
     }
 }
 
 impl Reachability {
-    /// Takes in an answer, or why there is none, and says what has changed by it.
+    /// Takes in an answer or the cause of its absence, and logs the change that follows from it.
     fn hear(&self, answer: Result<(), String>) {
         match self.change(answer) {
             Some(Transition::Away(cause)) => {
                 tracing::warn!("the API server {} does not answer: {cause}; retrying until it does", self.address);
             }
             Some(Transition::Back(after)) => {
-                // As loud as the other line, which would otherwise stand alone in a log of warnings.
+                // The level is the same as of the other line, which would otherwise stand alone in a log of warnings.
                 tracing::warn!("the API server {} answers again, after {} seconds", self.address, after.as_secs());
             }
             None => {}
@@ -86,7 +86,7 @@ impl<S> Layer<S> for ReachLayer {
     }
 }
 
-/// A client of which each answer is looked at.
+/// A client whose answers are observed.
 pub(crate) struct ReachService<S> {
     inner: S,
     reach: Arc<Reachability>,
@@ -122,7 +122,7 @@ where
 /// The most of the API server's words that a sentence keeps, in characters.
 const LONGEST_REFUSAL: usize = 600;
 
-/// Why something failed, in a sentence for people.
+/// The cause of an error, in a sentence for people.
 pub(crate) struct Sentence<'a>(pub(crate) &'a Error);
 
 impl fmt::Display for Sentence<'_> {
@@ -136,7 +136,7 @@ impl fmt::Display for Sentence<'_> {
     }
 }
 
-/// Renders a refusal of the API server, with its code.
+/// Formats a refusal of the API server, with its code.
 fn refusal(status: &Status) -> String {
     let said = if status.message.is_empty() { &status.reason } else { &status.message };
     let reason = StatusCode::from_u16(status.code).ok().and_then(|code| code.canonical_reason()).unwrap_or_default();
@@ -148,7 +148,7 @@ fn refusal(status: &Status) -> String {
     }
 }
 
-/// Returns whether the API server was not reached, which the client has reported already.
+/// Returns whether the API server was not reached, which the client has already reported.
 pub(crate) fn is_away(error: &Error) -> bool {
     match error {
         Error::HyperError(_) | Error::Service(_) | Error::ReadEvents(_) => true,
@@ -157,8 +157,8 @@ pub(crate) fn is_away(error: &Error) -> bool {
     }
 }
 
-/// Why a watch was interrupted, if that is worth a line: neither that the API server is away nor that it has forgotten
-/// where the watch was.
+/// Formats why a watch was interrupted, if that is worth a line. An API server that is away is not, and neither is a
+/// position of the watch that the API server has forgotten.
 pub(crate) fn interruption(error: &watcher::Error) -> Option<String> {
     match error {
         watcher::Error::InitialListFailed(error)
@@ -179,17 +179,17 @@ fn cause(error: &(dyn StdError + 'static)) -> String {
     text::shown(&deepest.to_string())
 }
 
-/// Something that fails again and again: said when it begins, and when it fails in another way.
+/// A repeated failure, which is reported when it begins and when its cause changes.
 #[derive(Default)]
 pub(crate) struct Trouble(Option<String>);
 
 impl Trouble {
-    /// Takes in that it failed. Returns whether that is news.
+    /// Records a failure. Returns whether that is news.
     pub(crate) fn is_news(&mut self, why: &str) -> bool {
         self.0.replace(why.to_owned()).as_deref() != Some(why)
     }
 
-    /// Takes in that it went well. Returns whether that is news.
+    /// Records a success. Returns whether that is news.
     pub(crate) fn is_over(&mut self) -> bool {
         self.0.take().is_some()
     }

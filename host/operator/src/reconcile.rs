@@ -1,4 +1,4 @@
-//! One NodeCleanup after the other, from what is known to what is done.
+//! Reconciliation of one NodeCleanup after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -23,17 +23,17 @@ use crate::reach::{Sentence, is_away};
 use crate::settings::Settings;
 use crate::world::{DaemonPod, Mirror, ObjectChange, ObjectRef, WatchedKind};
 
-/// The delay after a change that only says how far a run has got: a run on thousands of nodes changes thousands
-/// of pods and the counts of its job as often, and its status is written at most this often.
+/// Delay after a change that only shows how far a run has got. A run on thousands of nodes changes thousands of pods,
+/// and the counts of its job as often; its status is written at most this often.
 const SETTLE_PROGRESS: Duration = Duration::from_secs(15);
-/// The shortest interval between requests for events about one NodeCleanup.
+/// Minimum interval between requests for events about one NodeCleanup.
 const ASK_EVENTS: Duration = Duration::from_secs(25);
 /// The time limit of one call.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The interval at which the operator asks whether another one still looks after a NodeCleanup.
+/// Interval between checks whether another operator still manages a NodeCleanup.
 const ASK_CLAIMANT: Duration = Duration::from_secs(15);
 
-/// Everything that is known of a cluster, and the queue of what to look at.
+/// The mirror of a cluster, and the queue of NodeCleanups to look at.
 pub(crate) struct Reconciler {
     client: Client,
     settings: Settings,
@@ -45,7 +45,7 @@ pub(crate) struct Reconciler {
 }
 
 impl Reconciler {
-    /// Makes one that knows nothing yet.
+    /// Creates a reconciler that knows nothing yet.
     pub(crate) fn new(client: Client, settings: Settings, shared: Arc<Mutex<Shared>>) -> Self {
         Self {
             world: Mirror::default(),
@@ -58,12 +58,13 @@ impl Reconciler {
         }
     }
 
-    /// Returns when the first NodeCleanup has to be looked at, once everything is known.
+    /// Returns the due time of the first NodeCleanup, once the whole cluster has been seen.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.queue.first().filter(|_| self.world.is_complete()).map(|(_, time)| time)
     }
 
-    /// Takes in a change of an object. Changes come in swarms, so what they concern is looked at a little later.
+    /// Takes in a change of an object. Changes come in bursts, so the NodeCleanups concerned are looked at a little
+    /// later.
     pub(crate) fn change(&mut self, kind: WatchedKind, change: ObjectChange) {
         let time = if self.world.is_progress(kind, &change) { SETTLE_PROGRESS } else { SETTLE };
         for key in self.world.take(kind, change) {
@@ -72,7 +73,7 @@ impl Reconciler {
         }
     }
 
-    /// Takes in whether OpenKruise is there. If that is new, every NodeCleanup is looked at.
+    /// Takes in whether OpenKruise is installed. If that is new, all NodeCleanups are looked at.
     pub(crate) fn kruise(&mut self, is_there: bool) {
         if self.world.kruise(is_there) {
             let all: Vec<ObjectRef> = self.world.node_cleanups().map(|(key, _)| key.clone()).collect();
@@ -98,7 +99,7 @@ impl Reconciler {
         self.queue.by(key, Instant::now());
     }
 
-    /// Looks at the first NodeCleanup that is due, if there is one.
+    /// Reconciles the first NodeCleanup that is due, if there is one.
     pub(crate) async fn next(&mut self) {
         let first = self.queue.first().filter(|(_, time)| *time <= Instant::now() && self.world.is_complete());
         let Some(key) = first.map(|(key, _)| key.clone()) else { return };
@@ -108,7 +109,7 @@ impl Reconciler {
         }
     }
 
-    /// Returns whether no other operator looks after a NodeCleanup. Reports another one once, and asks again later.
+    /// Returns whether no other operator manages a NodeCleanup. Reports another operator once, and checks again later.
     async fn is_ours(&mut self, key: &ObjectRef) -> bool {
         let Some(object) = self.world.node_cleanup(key) else { return true };
         let Some(claimant) = object["status"]["operator"].as_str() else { return true };
@@ -125,7 +126,7 @@ impl Reconciler {
         false
     }
 
-    /// Looks at a NodeCleanup, does what is to be done, and puts it back into the queue where it has to be looked at again.
+    /// Reconciles a NodeCleanup, and puts it back into the queue if it needs another look.
     async fn look_at(&mut self, key: &ObjectRef) {
         let acts = self.queue.acts(key);
         self.inquire(key).await;
@@ -177,7 +178,7 @@ impl Reconciler {
         self.queue.by(key.clone(), Instant::now() + wait);
     }
 
-    /// Asks for events about what does not say itself what is wrong, now and then.
+    /// Requests events about objects that do not explain their problem themselves, at limited intervals.
     async fn inquire(&mut self, key: &ObjectRef) {
         let questions = self.world.questions(key, Timestamp::now());
         let is_early = self.queue.inquired.get(key).is_some_and(|asked| asked.elapsed() < ASK_EVENTS);
@@ -195,7 +196,8 @@ impl Reconciler {
         }
     }
 
-    /// Checks a spec when it has changed. One that cannot be checked in time counts as fine: its pods check it as well.
+    /// Checks a spec when it has changed. If the check exceeds its time limit, the spec counts as valid: its pods check
+    /// it as well.
     async fn checked(&mut self, key: &ObjectRef) -> Vec<Problem> {
         let Some(object) = self.world.node_cleanup(key) else { return Vec::new() };
         let spec = object["spec"].clone();
@@ -212,8 +214,9 @@ impl Reconciler {
         problems
     }
 
-    /// Does the actions, then writes the status that says so, then the events: a run that is interrupted in between does
-    /// the rest again. `status` becomes the one that is true of what could be done.
+    /// Carries out the actions, then writes the status, then publishes the events. If the operator is interrupted in
+    /// between, the rest is done by the next reconciliation. If an action failed, `status` is changed to what is true
+    /// then.
     async fn carry_out(
         &mut self,
         key: &ObjectRef,
@@ -226,7 +229,7 @@ impl Reconciler {
             match self.hands.act(action).await {
                 Ok(Some((kind, change))) => drop::<BTreeSet<ObjectRef>>(self.world.take(kind, change)),
                 Ok(None) => {}
-                // Another writer was quicker, as the watch will show.
+                // Another writer was faster, and the watch will show its change.
                 Err(Error::Api(status)) if status.reason == "Conflict" => return Err(Error::Api(status)),
                 Err(error) => {
                     let is_there_already = matches!(&error, Error::Api(status) if status.reason == "AlreadyExists");
@@ -241,7 +244,7 @@ impl Reconciler {
             (*status, complaint) = not_applied(object, status, obstacle, has_workload, Timestamp::now());
         }
         if is_news(object, status) {
-            // Of two operators that claim it at once, one finds that it has changed.
+            // If two operators claim the NodeCleanup at once, one of them finds that it has changed.
             let is_claim = object["status"]["operator"].as_str() != status.operator.as_deref();
             let version = object["metadata"]["resourceVersion"].as_str().filter(|_| is_claim);
             let change = self.hands.write_status(key, status, version).await?;

@@ -12,21 +12,22 @@ use crate::daemons::Ask;
 /// The settings of an operator.
 #[derive(Clone)]
 pub struct Settings {
-    /// The namespace to look after; all without one.
+    /// Namespace to look after; without one, all namespaces.
     pub namespace: Option<String>,
-    /// The image that pods on the nodes run.
+    /// Image that the pods on the nodes run.
     pub image: String,
-    /// The limits of what NodeCleanups may ask of nodes.
+    /// Limits of what NodeCleanups may request from nodes.
     pub allowed: Allowed,
-    /// The name of this replica.
+    /// Name of this replica.
     pub identity: String,
-    /// The name of all replicas together: `NAMESPACE/NAME` of their Lease, or the name of the only one.
+    /// Name of all replicas together: `NAMESPACE/NAME` of their Lease, or the name of the only replica.
     pub installation: String,
-    /// The function that asks daemons.
+    /// Function that asks daemons.
     pub ask: Ask,
-    /// The function that checks what a NodeCleanup says of plugins and log roots.
+    /// Function that checks the plugins and log roots of a NodeCleanup.
     pub check: SpecCheck,
 }
 
-/// Finds what is wrong with a NodeCleanup beyond its text, which the operator, that knows no plugins, cannot.
+/// The function that finds problems of a NodeCleanup beyond its text. The operator knows no plugins, so it cannot find
+/// them itself.
 pub type SpecCheck = Arc<dyn Fn(Value) -> Pin<Box<dyn Future<Output = Vec<Problem>> + Send>> + Send + Sync>;

@@ -1,4 +1,4 @@
-//! The watches: one for each kind, all into one channel.
+//! The watches: one for each kind, all of which send into one channel.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,20 +21,20 @@ use tokio::sync::mpsc::Sender;
 use crate::reach::{Sentence, Trouble, interruption, is_away};
 use crate::world::{ObjectChange, WatchedKind};
 
-/// How many objects are asked for at a time: few enough that a list of five thousand pods does not count.
+/// Number of objects on a page of a list: small enough that a list of five thousand pods is no burden.
 const PAGE: u32 = 100;
-/// How often to ask whether OpenKruise has come or gone.
+/// Interval between checks for OpenKruise.
 const ASK_AGAIN: Duration = Duration::from_secs(15);
 
 /// News of the cluster.
 pub(crate) enum WatchEvent {
-    /// Of one kind of objects.
+    /// Change of an object of this kind.
     ObjectChange(WatchedKind, ObjectChange),
-    /// Whether OpenKruise is installed.
+    /// Presence of OpenKruise: set when it is installed.
     Kruise(bool),
 }
 
-/// How the API server calls a kind.
+/// Returns the API resource of a kind.
 pub(crate) fn resource(kind: WatchedKind) -> ApiResource {
     let (api_version, name, plural) = match kind {
         WatchedKind::NodeCleanup => ("holystone.dev/v1alpha1", "NodeCleanup", "nodecleanups"),
@@ -48,7 +48,7 @@ pub(crate) fn resource(kind: WatchedKind) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, name), plural)
 }
 
-/// The objects of a kind, in one namespace or in all.
+/// Returns access to the objects of a kind, in one namespace or in all.
 pub(crate) fn api<K>(client: &Client, kind: WatchedKind, namespace: Option<&str>) -> Api<K>
 where
     K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
@@ -59,7 +59,7 @@ where
     }
 }
 
-/// Watches a kind until nobody listens any more.
+/// Watches a kind until the receiver of the news is gone.
 pub(crate) async fn watch(client: Client, kind: WatchedKind, namespace: Option<String>, news: Sender<WatchEvent>) {
     let config = watcher::Config::default().page_size(PAGE);
     let config = match kind {
@@ -94,7 +94,7 @@ async fn follow<K>(
 {
     let mut events = watcher(api::<K>(client, kind, namespace), config).default_backoff().boxed();
     let resource = resource(kind);
-    // Of its own kinds, Kubernetes leaves both out of the items of a list, but not where it tells of a change.
+    // For its own kinds, Kubernetes leaves out both fields in the items of a list, but not in a change.
     let typed = |object: &K| {
         let mut object = value(object);
         object["apiVersion"] = resource.api_version.as_str().into();
@@ -124,12 +124,12 @@ async fn follow<K>(
     }
 }
 
-/// Returns whether an event comes from the API server: a list begins before it is asked for.
+/// Returns whether an event comes from the API server: a list begins before it is requested.
 fn is_progress<K>(event: &Event<K>) -> bool {
     !matches!(event, Event::Init)
 }
 
-/// Asks again and again whether OpenKruise is there.
+/// Checks repeatedly whether OpenKruise is installed.
 pub(crate) async fn watch_kruise(client: Client, news: Sender<WatchEvent>) {
     let mut trouble = Trouble::default();
     loop {
@@ -162,12 +162,13 @@ async fn has_kruise(client: &Client) -> Result<bool, Error> {
     }
 }
 
-/// As a plain value. Objects of a watch can always be written.
+/// Converts an object to a plain value. Objects of a watch can always be serialized.
 pub(crate) fn value(object: &impl Serialize) -> Value {
     serde_json::to_value(object).unwrap_or_default()
 }
 
-/// What is read of a pod. The rest of it, which is most, never takes memory: thousands change within seconds.
+/// The fields of a pod that are read. The others, which are most of it, never take memory: thousands of pods change
+/// within seconds.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct SeenPod {
     #[serde(deserialize_with = "seen_metadata")]
@@ -182,7 +183,7 @@ struct SeenPod {
 #[serde(rename_all = "camelCase")]
 struct SeenSpec {
     node_name: Option<String>,
-    /// Says which node a pod is made for that is not scheduled yet.
+    /// Affinity, which names the node that a pod was created for before it is scheduled.
     affinity: Option<Value>,
 }
 

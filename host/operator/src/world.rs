@@ -1,9 +1,9 @@
-//! What is known of the cluster, kept current by watches.
+//! The mirror of the cluster, kept current by watches.
 //!
-//! Memory is bounded: of objects, what nobody here reads is dropped; of pods, only what their run came to on one node is
-//! kept, for the latest two runs of each NodeCleanup.
+//! Memory is bounded. Parts of objects that are not read are dropped. For pods, only the result of their run on one
+//! node is kept, for the latest two runs of each NodeCleanup.
 //!
-//! A pod belongs to a NodeCleanup if its owner references lead there, uid by uid: labels and names are anybody's.
+//! A pod belongs to a NodeCleanup if its owner references lead there, uid by uid: anyone can set labels and names.
 
 mod questions;
 
@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 
 pub use questions::Question;
 
-/// How many runs of a NodeCleanup are known node by node: the last one, and the one that takes its place.
+/// Number of runs of a NodeCleanup that are kept node by node: the last one, and the one that takes its place.
 const RUNS: usize = 2;
-/// The most pods of one run or DaemonSet that are kept: more than four on each node of the largest clusters.
+/// Maximum number of pods that are kept of one run or DaemonSet: more than four on each node of the largest clusters.
 const MOST_PODS: usize = 20_000;
-/// The most pods that are kept while their owner is unknown: as many as two runs of the largest clusters have.
+/// Maximum number of pods that are kept while their owner is unknown: as many as two runs of the largest clusters have.
 const MOST_WAITING: usize = 10_000;
 
 /// A namespace and a name.
@@ -33,7 +33,7 @@ pub struct ObjectRef {
 }
 
 impl ObjectRef {
-    /// That of an object.
+    /// Returns the key of an object.
     pub fn of(object: &Value) -> Self {
         let part = |name: &str| object["metadata"][name].as_str().unwrap_or_default().to_owned();
         Self { namespace: part("namespace"), name: part("name") }
@@ -50,44 +50,44 @@ impl std::fmt::Display for ObjectRef {
     }
 }
 
-/// What is watched.
+/// A kind of watched objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WatchedKind {
-    /// What is wanted.
+    /// The NodeCleanups.
     NodeCleanup,
-    /// The manifests as pods read them.
+    /// The manifests, as pods read them.
     ConfigMap,
-    /// OpenKruise's schedules.
+    /// The schedules of OpenKruise.
     AdvancedCronJob,
-    /// OpenKruise's runs.
+    /// The runs of OpenKruise.
     BroadcastJob,
-    /// Kubernetes' own way to be on every node.
+    /// The workloads of Kubernetes with a pod on every node.
     DaemonSet,
     /// The pods on the nodes.
     Pod,
 }
 
 impl WatchedKind {
-    /// All of them.
+    /// The complete list of kinds.
     pub const ALL: [Self; 6] =
         [Self::NodeCleanup, Self::ConfigMap, Self::AdvancedCronJob, Self::BroadcastJob, Self::DaemonSet, Self::Pod];
 
-    /// Whether it is OpenKruise's.
+    /// Returns whether the kind belongs to OpenKruise.
     pub fn is_kruise(self) -> bool {
         matches!(self, Self::AdvancedCronJob | Self::BroadcastJob)
     }
 }
 
-/// What a watch tells.
+/// A change that a watch reports.
 #[derive(Clone, Debug)]
 pub enum ObjectChange {
-    /// All objects follow, each as an `Is`.
+    /// Start of a full list; each object follows as an `Is`.
     Begin,
-    /// There is this object, like this.
+    /// Existing object, in its current state.
     Is(Value),
-    /// This object is gone.
+    /// Deleted object.
     Gone(Value),
-    /// All objects have been told.
+    /// End of a full list.
     Complete,
 }
 
@@ -96,27 +96,27 @@ pub enum ObjectChange {
 pub struct DaemonPod {
     /// Name of its node.
     pub node: String,
-    /// Its address; absent as long as it has none.
+    /// Address of the pod; absent while it has none.
     pub address: Option<String>,
 }
 
-/// A pod, as far as it is kept.
+/// The part of a pod that is kept.
 #[derive(Debug)]
 struct ObservedPod {
     created: Option<Timestamp>,
     uid: Box<str>,
-    /// The result of the pod; of a daemon, its last answer.
+    /// Result of the pod; for a daemon, its last answer.
     state: NodeState,
-    /// The state that takes the place of the result while the pod does not start.
+    /// State that replaces the result while the pod does not start.
     held: Option<Box<NodeState>>,
-    /// Why it does not start, as its events say.
+    /// Reason from events why the pod does not start.
     explained: Option<Box<str>>,
-    /// Its address, if it has one.
+    /// Address of the pod, if it has one.
     address: Option<String>,
 }
 
 impl ObservedPod {
-    /// A pod as it is seen; what is known of it already is `known`.
+    /// Reads an observed pod; `known` is the previous state of it.
     fn of(pod: &Value, owner: &Owner, known: Option<Self>) -> Self {
         let node = node_of(pod);
         let waiting = |held| NodeState { node: node.to_owned(), times: None, word: NodeResult::Waiting(held) };
@@ -158,20 +158,20 @@ impl ObservedPod {
 /// The pods of a BroadcastJob or a DaemonSet.
 #[derive(Debug)]
 struct Pods {
-    /// The NodeCleanup that they belong to, once the owner references lead to one.
+    /// NodeCleanup of the pods, once their owner references resolve to one.
     cleanup: Option<ObjectRef>,
-    /// When the first of them was seen, counted in pods.
+    /// Number of the observation in which the first of them was seen.
     seen: u64,
     by_name: BTreeMap<String, ObservedPod>,
 }
 
 impl Pods {
-    /// When the first of them was made.
+    /// Returns the creation time of the oldest pod.
     fn began(&self) -> Option<Timestamp> {
         self.by_name.values().filter_map(|pod| pod.created).min()
     }
 
-    /// Returns the states of the nodes; of several pods on one, that of the latest.
+    /// Returns the states of the nodes. If a node has several pods, the latest one counts.
     fn states(&self) -> Vec<&NodeState> {
         let mut latest: BTreeMap<&str, (&ObservedPod, &str)> = BTreeMap::new();
         let mut unbound = Vec::new();
@@ -189,7 +189,7 @@ impl Pods {
     }
 }
 
-/// The owner that a pod names.
+/// The owner that a pod references.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Owner {
     kind: WatchedKind,
@@ -198,7 +198,7 @@ struct Owner {
 }
 
 impl Owner {
-    /// An object as its pods name it.
+    /// Builds the owner that the pods of an object reference.
     fn itself(kind: WatchedKind, object: &Value) -> Self {
         Self { kind, key: ObjectRef::of(object), uid: uid(object).to_owned() }
     }
@@ -208,7 +208,7 @@ impl Owner {
         self.kind == WatchedKind::BroadcastJob
     }
 
-    /// The first of these kinds that an object names.
+    /// Returns the first owner of these kinds that an object references.
     fn of(object: &Value, kinds: &[WatchedKind]) -> Option<Self> {
         let owners = object["metadata"]["ownerReferences"].as_array()?;
         owners.iter().find_map(|owner| {
@@ -219,24 +219,24 @@ impl Owner {
     }
 }
 
-/// What is known.
+/// The mirror of the cluster.
 #[derive(Debug, Default)]
 pub struct Mirror {
     objects: BTreeMap<WatchedKind, BTreeMap<ObjectRef, Value>>,
-    /// By the BroadcastJob or DaemonSet that they name, whether or not there is one.
+    /// Pods by the BroadcastJob or DaemonSet that they reference, whether or not it exists.
     pods: BTreeMap<Owner, Pods>,
-    /// Why pods are not made, by the BroadcastJob or DaemonSet.
+    /// Reasons why pods are not created, by the BroadcastJob or DaemonSet.
     complaints: BTreeMap<Owner, Vec<String>>,
-    /// The number of pods that were seen.
+    /// Number of observations of pods.
     seen: u64,
-    /// What has been told since a watch began anew.
+    /// Objects that a watch has reported since it began a full list.
     fresh: BTreeMap<WatchedKind, BTreeSet<ObjectRef>>,
     complete: BTreeSet<WatchedKind>,
     has_kruise: Option<bool>,
 }
 
 impl Mirror {
-    /// Takes in a change, and says which NodeCleanups it is about.
+    /// Takes in a change, and returns the NodeCleanups that it concerns.
     pub fn take(&mut self, kind: WatchedKind, change: ObjectChange) -> BTreeSet<ObjectRef> {
         match change {
             ObjectChange::Begin => {
@@ -254,8 +254,8 @@ impl Mirror {
         }
     }
 
-    /// Returns whether a change that is not taken in yet only says how far a run or a rollout of daemons has got. The
-    /// end of a run is more than that, and so is what its last pods report after it.
+    /// Returns whether a change that is not taken in yet only shows how far a run or a rollout of daemons has got. The
+    /// end of a run is more than that, and so are the reports of its last pods after it.
     pub fn is_progress(&self, kind: WatchedKind, change: &ObjectChange) -> bool {
         match (kind, change) {
             (WatchedKind::Pod, ObjectChange::Is(pod)) => {
@@ -275,28 +275,28 @@ impl Mirror {
         phase.is_some_and(|phase| phase == "completed" || phase == "failed")
     }
 
-    /// Takes in whether OpenKruise is installed; whether that is news.
+    /// Records whether OpenKruise is installed. Returns whether that is news.
     pub fn kruise(&mut self, is_there: bool) -> bool {
         self.has_kruise.replace(is_there) != Some(is_there)
     }
 
-    /// Whether enough is known to act: everything that there is has been told once.
+    /// Returns whether the mirror is complete enough to act: every kind that the cluster has was listed once.
     pub fn is_complete(&self) -> bool {
         let Some(has_kruise) = self.has_kruise else { return false };
         WatchedKind::ALL.iter().all(|kind| self.complete.contains(kind) || kind.is_kruise() && !has_kruise)
     }
 
-    /// A NodeCleanup, if it is there.
+    /// Returns a NodeCleanup, if it exists.
     pub fn node_cleanup(&self, key: &ObjectRef) -> Option<&Value> {
         self.get(WatchedKind::NodeCleanup, key)
     }
 
-    /// All NodeCleanups.
+    /// Returns all NodeCleanups.
     pub fn node_cleanups(&self) -> impl Iterator<Item = (&ObjectRef, &Value)> {
         self.objects.get(&WatchedKind::NodeCleanup).into_iter().flatten()
     }
 
-    /// The daemons of each NodeCleanup that has some, by pod.
+    /// Returns the daemons of each NodeCleanup that has any, by pod.
     pub fn daemons(&self) -> BTreeMap<ObjectRef, BTreeMap<String, DaemonPod>> {
         let daemon = |pod: &ObservedPod| DaemonPod { node: pod.state.node.clone(), address: pod.address.clone() };
         let sets = self.pods.iter().filter(|(owner, _)| !owner.is_run());
@@ -306,7 +306,7 @@ impl Mirror {
             .collect()
     }
 
-    /// Takes in what daemons said; of those that did not answer, that.
+    /// Takes in the answers of daemons. A daemon that did not answer has a state that says so.
     pub fn hear(&mut self, key: &ObjectRef, told: &BTreeMap<String, NodeState>) {
         let is_set = |owner: &Owner, pods: &Pods| !owner.is_run() && pods.cleanup.as_ref() == Some(key);
         for (_, pods) in self.pods.iter_mut().filter(|(owner, pods)| is_set(owner, pods)) {
@@ -318,7 +318,8 @@ impl Mirror {
         }
     }
 
-    /// Lets the core look at a NodeCleanup, if it is still there. `acts` is how often in a row something had to be done.
+    /// Passes the observed state of a NodeCleanup to `look`, if it still exists. `acts` is the number of recent
+    /// repetitions of one action.
     pub fn observe<T>(
         &self,
         key: &ObjectRef,
@@ -346,7 +347,7 @@ impl Mirror {
         Some(look(&observed))
     }
 
-    /// Returns whether a NodeCleanup has an AdvancedCronJob or a DaemonSet, by whatever spec it was made.
+    /// Returns whether a NodeCleanup has an AdvancedCronJob or a DaemonSet, by any of its specs.
     pub fn has_workload(&self, key: &ObjectRef) -> bool {
         self.get(WatchedKind::AdvancedCronJob, key).is_some() || self.daemon_set_of(key).is_some()
     }
@@ -355,7 +356,7 @@ impl Mirror {
         self.objects.get(&kind)?.get(key)
     }
 
-    /// The nodes of the runs of a NodeCleanup, by the name of the BroadcastJob or DaemonSet.
+    /// Returns the states of the nodes in the runs of a NodeCleanup, by the name of the BroadcastJob or DaemonSet.
     pub fn runs<'a>(&'a self, key: &'a ObjectRef) -> BTreeMap<&'a str, Vec<&'a NodeState>> {
         let jobs = self.jobs_of(key).filter_map(|job| {
             let pods = self.pods.get(&Owner::itself(WatchedKind::BroadcastJob, job))?;
@@ -368,7 +369,8 @@ impl Mirror {
         jobs.chain(daemons).collect()
     }
 
-    /// Why pods of the BroadcastJobs and the DaemonSet of a NodeCleanup are not made, by the name of the object.
+    /// Returns why pods of the BroadcastJobs and the DaemonSet of a NodeCleanup are not created, by the name of the
+    /// object.
     fn complaints<'a>(&'a self, key: &'a ObjectRef) -> BTreeMap<&'a str, &'a [String]> {
         let jobs = self.jobs_of(key).map(|job| (WatchedKind::BroadcastJob, job));
         let owners = jobs.chain(self.daemon_set_of(key).map(|set| (WatchedKind::DaemonSet, set)));
@@ -379,7 +381,7 @@ impl Mirror {
         said.collect()
     }
 
-    /// The DaemonSet that belongs to a NodeCleanup.
+    /// Returns the DaemonSet that belongs to a NodeCleanup.
     fn daemon_set_of(&self, key: &ObjectRef) -> Option<&Value> {
         let set = self.get(WatchedKind::DaemonSet, &key.beside(&object_name(&key.name)))?;
         (self.cleanup_of(WatchedKind::DaemonSet, set).as_ref() == Some(key)).then_some(set)
@@ -395,12 +397,12 @@ impl Mirror {
         jobs.map(|(_, job)| job).filter(|job| self.cleanup_of(WatchedKind::BroadcastJob, job).as_ref() == Some(key))
     }
 
-    /// The object that an owner reference means: of that name, and the very one.
+    /// Resolves an owner reference to the object with that name and that uid.
     fn owner(&self, owner: &Owner) -> Option<&Value> {
         self.get(owner.kind, &owner.key).filter(|object| uid(object) == owner.uid)
     }
 
-    /// The NodeCleanup that an object belongs to: itself, or by the AdvancedCronJob of one.
+    /// Resolves the NodeCleanup that owns an object, directly or through an AdvancedCronJob.
     fn cleanup_of(&self, kind: WatchedKind, object: &Value) -> Option<ObjectRef> {
         let mut owner = Owner::of(object, &[WatchedKind::NodeCleanup]);
         if owner.is_none() && kind == WatchedKind::BroadcastJob {
@@ -412,7 +414,7 @@ impl Mirror {
         Some(owner.key)
     }
 
-    /// Finds out for pods that wait for it which NodeCleanup they belong to.
+    /// Resolves the NodeCleanups of pods that wait for an owner. Returns the NodeCleanups that were found.
     fn resolve(&mut self) -> BTreeSet<ObjectRef> {
         let known = |owner: &Owner| self.cleanup_of(owner.kind, self.owner(owner)?);
         let found: Vec<(Owner, ObjectRef)> = self
@@ -432,7 +434,7 @@ impl Mirror {
         about
     }
 
-    /// Forgets the pods of all runs of a NodeCleanup but the latest.
+    /// Forgets the pods of all runs of a NodeCleanup but the latest ones.
     fn keep_latest(&mut self, key: &ObjectRef) {
         let runs = self.pods.iter().filter(|(owner, pods)| owner.is_run() && pods.cleanup.as_ref() == Some(key));
         let mut runs: Vec<(Option<Timestamp>, Owner)> =
@@ -443,7 +445,7 @@ impl Mirror {
         }
     }
 
-    /// Forgets pods that have waited longest for an owner to appear, when too many do.
+    /// Forgets the pods that have waited longest for an owner, if too many wait.
     fn bound_waiting(&mut self) {
         loop {
             let waiting = || self.pods.iter().filter(|(_, pods)| pods.cleanup.is_none());
@@ -464,7 +466,7 @@ impl Mirror {
         slim(kind, &mut object);
         let (key, about) = (ObjectRef::of(&object), about(kind, &object));
         let known = self.objects.entry(kind).or_default();
-        // What the operator has written itself comes back by the watch.
+        // The watch also reports the operator's own writes.
         if known.get(&key) == Some(&object) {
             return BTreeSet::new();
         }
@@ -517,14 +519,14 @@ impl Mirror {
         about
     }
 
-    /// Keeps the result of a deleted pod of a run, or why it never started: pods vanish with their nodes.
+    /// Keeps the result of a deleted pod of a run, or why it never started, because pods are deleted with their nodes.
     fn remove_pod(&mut self, pod: &Value, name: &str) -> BTreeSet<ObjectRef> {
         let Some(owner) = Owner::of(pod, &POD_OWNERS) else { return BTreeSet::new() };
         let Some(pods) = self.pods.get_mut(&owner) else { return BTreeSet::new() };
         let stays = owner.is_run() && pods.cleanup.is_some();
         if let Some(mut known) = pods.by_name.remove(name) {
             if stays && known.state.word == NodeResult::Active {
-                // A pod that goes with its run has often ended right before.
+                // A pod that is deleted with its run has often ended right before.
                 known = ObservedPod::of(pod, &owner, Some(known));
             }
             if stays && known.leaves_something() {
@@ -538,7 +540,7 @@ impl Mirror {
         cleanup.into_iter().collect()
     }
 
-    /// What was not told again is gone.
+    /// Ends a full list: removes the objects that were not reported again.
     fn completed(&mut self, kind: WatchedKind) -> BTreeSet<ObjectRef> {
         self.complete.insert(kind);
         let Some(fresh) = self.fresh.remove(&kind) else { return BTreeSet::new() };
@@ -563,12 +565,13 @@ impl Mirror {
     }
 }
 
-/// The NodeCleanups that an object is about, if what it says is true: enough to look at them.
+/// Returns the NodeCleanups that an object claims to belong to. The claim is not verified, which is enough to look at
+/// them.
 fn about(kind: WatchedKind, object: &Value) -> BTreeSet<ObjectRef> {
     let owner = |kinds: &[WatchedKind]| Owner::of(object, kinds).map(|owner| owner.key);
     match kind {
         WatchedKind::NodeCleanup | WatchedKind::AdvancedCronJob => BTreeSet::from([ObjectRef::of(object)]),
-        // Its AdvancedCronJob has the name of the NodeCleanup.
+        // An AdvancedCronJob has the name of its NodeCleanup.
         WatchedKind::BroadcastJob => {
             owner(&[WatchedKind::NodeCleanup, WatchedKind::AdvancedCronJob]).into_iter().collect()
         }
@@ -578,7 +581,7 @@ fn about(kind: WatchedKind, object: &Value) -> BTreeSet<ObjectRef> {
     }
 }
 
-/// Whose pods are asked for what came of them.
+/// Kinds of owners whose pods report the results of runs.
 const POD_OWNERS: [WatchedKind; 2] = [WatchedKind::BroadcastJob, WatchedKind::DaemonSet];
 
 /// Returns whether two states of one BroadcastJob or DaemonSet have the same spec, metadata and phase.
@@ -592,7 +595,7 @@ fn uid(object: &Value) -> &str {
     object["metadata"]["uid"].as_str().unwrap_or_default()
 }
 
-/// The node of a pod; of one that is not scheduled yet, the node that it was made for.
+/// Returns the node of a pod. If the pod is not scheduled yet, this is the node that it was created for.
 fn node_of(pod: &Value) -> &str {
     let terms =
         "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchFields/0";
@@ -630,12 +633,12 @@ fn state_of(pod: &Value) -> NodeState {
     }
 }
 
-/// Takes away what nobody here reads.
+/// Removes the parts of an object that are not read.
 fn slim(kind: WatchedKind, object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
     }
-    // Of the pods of a run, which manifest they read.
+    // The pods of a run are only read for the manifest that they use.
     if kind == WatchedKind::BroadcastJob && object["spec"]["template"].is_object() {
         let volumes = object["spec"]["template"]["spec"]["volumes"].as_array().cloned().unwrap_or_default();
         let manifest =

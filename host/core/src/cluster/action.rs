@@ -1,33 +1,34 @@
-//! What is done to a cluster, and why it could not be done.
+//! Actions on a cluster, and obstacles to them.
 
 use serde_json::Value;
 
 use super::decide::name_of;
 
-/// Something to be done to the cluster.
+/// An action on the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Create the object. Where another has its name already, that one is left as it is.
+    /// Creation of the object. An existing object of the same name is left as it is.
     Create(Value),
-    /// Make the object so by server-side apply. It names the uid that was looked at, so no other is changed.
+    /// Server-side apply of the object. The object carries the observed uid, so no other object is changed.
     Apply(Value),
-    /// Put this in the place of exactly the version that was looked at.
+    /// Replacement of exactly the observed version of the object.
     Replace(Value),
-    /// Change these fields of the object, and leave everything else (a merge patch).
+    /// Merge patch of these fields of the object. All other fields stay as they are.
     Adjust {
-        /// The object that was looked at.
+        /// The observed object.
         object: Value,
-        /// The fields.
+        /// The fields to change.
         fields: Value,
     },
-    /// Start nothing more: set `spec.paused`, and leave everything else.
+    /// Pause of the object, so that it starts nothing more: `spec.paused` is set, and all other fields stay as they
+    /// are.
     Pause(Value),
-    /// Delete exactly this object, with what belongs to it.
+    /// Deletion of exactly this object, with its dependents.
     Delete(Value),
 }
 
 impl Action {
-    /// The object that it is about.
+    /// Returns the object of the action.
     pub fn object(&self) -> &Value {
         match self {
             Self::Create(object)
@@ -39,7 +40,8 @@ impl Action {
         }
     }
 
-    /// Why it could not be done, by what the API server said to it.
+    /// Converts the failure of the action into an obstacle. `is_there_already` is set when the API server answered that
+    /// the object exists; `said` is the error as a sentence.
     pub fn obstacle(&self, is_there_already: bool, said: String) -> Obstacle {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         match self {
@@ -66,21 +68,21 @@ impl std::fmt::Display for Action {
     }
 }
 
-/// Why something that was decided could not be done.
+/// The reason why a decided action could not be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// An object of this kind and name was to be created, and there is one already.
+    /// An existing object with the kind and name of the one to create.
     NameTaken {
-        /// The kind.
+        /// Kind of the object.
         kind: String,
-        /// The name.
+        /// Name of the object.
         name: String,
     },
-    /// The API server's words.
+    /// Another failure of the request as a sentence, such as a refusal by the API server.
     Refused(String),
 }
 
-/// Says that a name is taken, and what to do about it.
+/// Formats the message for a name that is already taken, with advice.
 pub(super) fn name_taken(kind: &str, name: &str) -> String {
     format!(
         "there is the {kind} {name} already, which belongs to another owner and is left as it is; delete or rename it, \

@@ -1,11 +1,11 @@
-//! The limits of what a NodeCleanup may ask of nodes. The administrator of the operator decides: who writes a
+//! Limits of what a NodeCleanup may request from nodes. The administrator of the operator sets them, so the author of a
 //! NodeCleanup need not be trusted with the nodes.
 
 use crate::manifest::{Capability, NodeCleanup, PodTemplate, Problem};
 
 use super::pod::{self, Reach};
 
-/// The well-known sockets of runtimes in `/run`, among which pods that get all of it search.
+/// Well-known sockets of runtimes in `/run`. Pods that get all of `/run` search among them.
 pub const RUN_SOCKETS: [&str; 5] = [
     "/run/containerd/containerd.sock",
     "/run/k3s/containerd/containerd.sock",
@@ -14,36 +14,36 @@ pub const RUN_SOCKETS: [&str; 5] = [
     "/run/cri-dockerd.sock",
 ];
 
-/// Lists of what is allowed, and the option of the operator that each of them comes from.
+/// Lists of allowed values. Each one comes from an option of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowed {
-    /// Directories that are log roots, or have them beneath.
+    /// Directories that are log roots, or contain them.
     pub log_roots: Vec<String>,
     /// Sockets of container runtimes.
     pub sockets: Vec<String>,
-    /// Directories beneath which pods may make an empty one to measure a filesystem by.
+    /// Directories in which pods may create an empty one for measuring a filesystem.
     pub image_roots: Vec<String>,
     /// Priority classes of pods.
     pub priority_classes: Vec<String>,
-    /// Lets plugins read the content of log files.
+    /// Set when plugins may read the content of log files.
     pub log_content: bool,
     /// Service accounts that pods may have.
     pub service_accounts: Vec<String>,
-    /// Types of SELinux that pods may run as.
+    /// SELinux types that pods may run as.
     pub selinux_types: Vec<String>,
-    /// Annotations that pods may have: keys, or beginnings of keys with `/*` at the end.
+    /// Annotations that pods may have: keys, or prefixes of keys that end with `/*`.
     pub pod_annotations: Vec<String>,
-    /// Lets pods share the process ids of their node.
+    /// Set when pods may share the process ids of their node.
     pub host_pid: bool,
 }
 
-/// One of the lists.
+/// A list of allowed values, as messages describe it.
 struct List {
-    /// The name of its entries.
+    /// Name of its entries.
     what: &'static str,
-    /// The option.
+    /// Option of the operator.
     option: &'static str,
-    /// The value of the chart.
+    /// Value of the chart.
     value: &'static str,
 }
 
@@ -60,7 +60,7 @@ const PRIORITY_CLASSES: List =
 /// The list of service accounts.
 const SERVICE_ACCOUNTS: List =
     List { what: "service accounts", option: "--allow-service-accounts", value: "allowed.serviceAccounts" };
-/// The list of types of SELinux.
+/// The list of SELinux types.
 const SELINUX_TYPES: List =
     List { what: "types of SELinux", option: "--allow-selinux-types", value: "allowed.seLinuxTypes" };
 /// The list of annotations.
@@ -68,7 +68,7 @@ const POD_ANNOTATIONS: List =
     List { what: "annotations of pods", option: "--allow-pod-annotations", value: "allowed.podAnnotations" };
 
 impl List {
-    /// Says that something is not in it, and what to do.
+    /// Formats the message for a value that is not in the list, with advice.
     fn lacks(&self, listed: &[String], wanted: &str) -> String {
         let Self { what, option, value } = self;
         let now = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
@@ -80,7 +80,7 @@ impl List {
 }
 
 impl Default for Allowed {
-    /// Logs where the system keeps them, runtimes where they usually are, and no content of files.
+    /// Allows the system's directory of logs, runtimes at their usual places, and no content of files.
     fn default() -> Self {
         let owned = |list: &[&str]| list.iter().copied().map(str::to_owned).collect();
         Self {
@@ -117,7 +117,7 @@ impl Default for Allowed {
 }
 
 impl Allowed {
-    /// Finds everything that a manifest asks of nodes and is not allowed.
+    /// Finds everything that a manifest requests from nodes and that is not allowed.
     pub fn problems(&self, manifest: &NodeCleanup) -> Vec<Problem> {
         let spec = &manifest.spec;
         let mut problems = Vec::new();
@@ -133,7 +133,7 @@ impl Allowed {
             Some(Reach::Socket(socket)) if lacks(socket) => {
                 add("spec.runtime.endpoint", SOCKETS.lacks(&self.sockets, socket));
             }
-            // Pods that see all sockets use whichever answers.
+            // Pods that see all sockets use any of them that answers.
             Some(Reach::Run) => {
                 if let Some(socket) = RUN_SOCKETS.into_iter().find(|socket| lacks(socket)) {
                     add(
@@ -164,7 +164,7 @@ impl Allowed {
         problems
     }
 
-    /// Finds everything that a manifest asks of its pods and is not allowed.
+    /// Finds everything that a manifest requests for its pods and that is not allowed.
     fn pod_problems(&self, template: &PodTemplate) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut add = |field: &str, message: String| {
@@ -197,7 +197,7 @@ impl Allowed {
         self.pod_annotations.iter().any(is)
     }
 
-    /// The listed directory that a log root is, or lies beneath.
+    /// Returns the listed directory that is a log root, or contains it.
     pub(super) fn log_root_over(&self, host_path: &str) -> Option<&str> {
         if !is_plain_path(host_path.strip_suffix('/').unwrap_or(host_path)) {
             return None;
@@ -206,7 +206,7 @@ impl Allowed {
     }
 }
 
-/// Returns whether a path is that of a directory, or of something beneath it.
+/// Returns whether a path is a directory, or lies under it.
 fn is_or_lies_beneath(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

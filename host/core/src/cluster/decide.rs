@@ -1,7 +1,7 @@
-//! From what is there to what is to be done: one step towards what a NodeCleanup says, and its status.
+//! Decisions about a NodeCleanup: the next step from the observed objects towards its spec, and its status.
 //!
-//! Deciding twice about the same comes to nothing the second time. Whoever carries the actions out asks again when
-//! something has changed, and at [`Decided::again`].
+//! Decisions are idempotent. The caller carries out the actions, and decides again when something has changed, and
+//! after [`Decided::again`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,99 +21,100 @@ use crate::manifest::status::NodeCleanupStatus;
 use crate::manifest::{self, NodeCleanup, Problem};
 use crate::schedule::{HistoryLimits, Past, RunState};
 
-/// The annotation of a run that the NodeCleanup started itself: what it had started before, or been asked for.
+/// Annotation of a run that the NodeCleanup started itself. Its value is the run that was started before, or the value
+/// of the annotation `holystone.dev/run-now` that was handled before.
 const AFTER: &str = "holystone.dev/after";
 
 /// The parallelism that OpenKruise's webhook fills in where none is given.
 const ALL_AT_ONCE: i32 = i32::MAX;
 
-/// How long to wait for something that is about to happen: an object that is going, a run that is to end.
+/// Delay before the next decision while a change is imminent: the deletion of an object, or the end of a run.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
-/// The longest time after the end of a run at which the report of its last pod may arrive.
+/// Maximum time between the end of a run and the report of its last pod.
 const LAST_WORDS: SignedDuration = SignedDuration::from_secs(10);
-/// The number of repetitions of one action at which another writer seems to undo it.
+/// Number of repetitions of one action at which another writer seems to undo it.
 const UNDONE: u32 = 3;
-/// How often to ask whether OpenKruise has appeared.
+/// Interval between checks for OpenKruise.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 
-/// What is there.
+/// The observed state of a NodeCleanup and its objects.
 #[derive(Clone, Debug)]
 pub struct Observed<'a> {
-    /// The NodeCleanup as the API server hands it out.
+    /// NodeCleanup as the API server returns it.
     pub object: &'a Value,
-    /// The image and the limits that the operator adds to it.
+    /// Image and limits that the operator adds.
     pub site: Site<'a>,
-    /// Whether the API server knows AdvancedCronJob and BroadcastJob.
+    /// Set when the API server serves AdvancedCronJob and BroadcastJob.
     pub has_kruise: bool,
-    /// The ConfigMaps that say that they belong to it: one for each manifest that pods may still read.
+    /// ConfigMaps that reference the NodeCleanup as their owner: one for each manifest that pods may still read.
     pub config_maps: Vec<&'a Value>,
-    /// Its AdvancedCronJob.
+    /// AdvancedCronJob with the name of the NodeCleanup, of any owner.
     pub advanced_cron_job: Option<&'a Value>,
-    /// Its DaemonSet.
+    /// DaemonSet with the name that belongs to the NodeCleanup, of any owner.
     pub daemon_set: Option<&'a Value>,
-    /// The BroadcastJobs that belong to it or to its AdvancedCronJob.
+    /// BroadcastJobs that belong to the NodeCleanup or to its AdvancedCronJob.
     pub broadcast_jobs: Vec<&'a Value>,
-    /// What is known of nodes, by the name of the BroadcastJob or DaemonSet.
+    /// States of nodes, by the name of the BroadcastJob or DaemonSet.
     pub runs: BTreeMap<&'a str, Vec<&'a NodeState>>,
-    /// Why pods of a BroadcastJob or DaemonSet are not made, by its name, as its events say.
+    /// Reasons from events why pods are not created, by the name of the BroadcastJob or DaemonSet.
     pub complaints: BTreeMap<&'a str, &'a [String]>,
-    /// What is wrong with it beyond its text: with its plugins and log roots.
+    /// Problems of the NodeCleanup beyond its text: with its plugins and log roots.
     pub problems: &'a [Problem],
-    /// The name of this operator: the Lease of its replicas.
+    /// Name of this operator: the Lease of its replicas.
     pub operator: &'a str,
-    /// The number of recent repetitions of one action.
+    /// Number of recent repetitions of one action.
     pub acts: u32,
-    /// The time.
+    /// Current time.
     pub now: Timestamp,
 }
 
-/// Why a run that is asked for does not start.
+/// Reason why a requested run does not start.
 const NOT_READY: &str = "nothing is started before the condition Ready is true; give the annotation another value then";
 
-/// The longest word of the annotation that is kept as it is.
+/// Maximum length of an annotation value that is kept verbatim, in bytes.
 const LONGEST_WORD: usize = 64;
 
-/// Something for people to know, as a Kubernetes Event.
+/// Information for people, as a Kubernetes Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterEvent {
-    /// Whether it is a warning.
+    /// Set for a warning.
     pub is_warning: bool,
-    /// One word.
+    /// Reason of the event, in one word.
     pub reason: EventReason,
-    /// A sentence.
+    /// Message of the event, a sentence.
     pub note: String,
-    /// Kind and name of the run that it is about: what is said of two runs is not one event.
+    /// Kind and name of the run that the event is about, so that messages about two runs stay two events.
     pub run: Option<(&'static str, String)>,
 }
 
 impl ClusterEvent {
-    /// An event that all is well with.
+    /// Builds a normal event.
     pub(super) fn normal(reason: EventReason, note: String) -> Self {
         Self { is_warning: false, reason, note, run: None }
     }
 
-    /// A warning.
+    /// Builds a warning.
     pub(super) fn warning(reason: EventReason, note: String) -> Self {
         Self { is_warning: true, reason, note, run: None }
     }
 }
 
-/// What is to be done.
+/// The decision about a NodeCleanup.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decided {
-    /// In this order.
+    /// Actions, in the order of their execution.
     pub actions: Vec<Action>,
-    /// The status to be written, if it is not the one that is there.
+    /// Status to write, if it differs from the current one.
     pub status: NodeCleanupStatus,
-    /// Whether it is another one than is there.
+    /// Set when the status differs from the current one.
     pub is_news: bool,
-    /// What has happened since the last status.
+    /// Events since the last status.
     pub events: Vec<ClusterEvent>,
-    /// When to ask again, though nothing has changed.
+    /// Delay until the next decision, even if nothing changes.
     pub again: Option<SignedDuration>,
 }
 
-/// How one thing stands.
+/// The state of a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ConditionState {
     pub(super) is_true: bool,
@@ -131,18 +132,19 @@ impl ConditionState {
     }
 }
 
-/// Decides.
+/// Decides about a NodeCleanup: computes its actions, its status and its events.
 pub fn decide(observed: &Observed<'_>) -> Decided {
     let before: NodeCleanupStatus = serde_json::from_value(observed.object["status"].clone()).unwrap_or_default();
     let mut step = Decider { observed, before, actions: Vec::new(), events: Vec::new(), again: None, is_stuck: false };
     if !observed.object["metadata"]["deletionTimestamp"].is_null() {
-        // What belongs to it goes with it; until a finalizer lets it, nothing more is started.
+        // Owned objects are deleted with the NodeCleanup. Until its finalizers allow that, no further run is started.
         step.start_nothing();
         let status = step.before.clone();
         return Decided { actions: step.actions, status, is_news: false, events: Vec::new(), again: None };
     }
     if step.before.operator.as_deref() != Some(observed.operator) {
-        // Nothing is done before it is known that no other operator does it.
+        // The operator claims the NodeCleanup first: no action is taken before it is certain that no other operator
+        // acts.
         let status = NodeCleanupStatus { operator: Some(observed.operator.to_owned()), ..step.before };
         return Decided {
             actions: Vec::new(),
@@ -174,7 +176,7 @@ pub fn decide(observed: &Observed<'_>) -> Decided {
 /// The run of a NodeCleanup without a schedule.
 struct Once {
     name: Option<String>,
-    /// The generation of the spec that it is known to be the run of.
+    /// Generation of the spec that the run is known to belong to.
     generation: Option<i64>,
 }
 
@@ -184,7 +186,7 @@ pub(super) struct Decider<'a> {
     actions: Vec<Action>,
     pub(super) events: Vec<ClusterEvent>,
     again: Option<SignedDuration>,
-    /// Set when no pod of the current run has started, though all have had the time to.
+    /// Set when no pod of the current run has started, though all have had enough time.
     pub(super) is_stuck: bool,
 }
 
@@ -192,9 +194,9 @@ impl Decider<'_> {
     fn of_invalid(&mut self, problems: &[Problem]) -> NodeCleanupStatus {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         let message = format!("the spec cannot be used, and nothing more is started: {}", told.join("; "));
-        // What was asked for before may be the very thing that somebody set out to change.
+        // The earlier spec may be the very thing that a user set out to change.
         self.start_nothing();
-        // Daemons keep the time themselves, so they have to go.
+        // Daemons keep the schedule themselves, so the DaemonSet has to be deleted.
         if let Some(daemon_set) = self.observed.daemon_set.filter(|object| self.owns(object) && !is_going(object)) {
             self.actions.push(Action::Delete(daemon_set.clone()));
             let note = format!("deleted DaemonSet {} until the spec can be used", name_of(daemon_set));
@@ -206,7 +208,7 @@ impl Decider<'_> {
             ConditionState::bad(ConditionReason::InvalidSpec, "nothing is started while the spec cannot be used");
         let outlooks = [("Ready", ready), ("Scheduled", scheduled), ("PluginsResolved", resolved)];
         let mut status = self.status(None, &outlooks, last_run, plugins);
-        // Otherwise a run that was asked for long ago would start as soon as the spec is mended.
+        // Otherwise, a run that was requested long ago would start as soon as the spec is fixed.
         if let Some(word) = self.asked_now(self.before.run_now.as_deref()) {
             self.ignore_run_now(NOT_READY);
             status.run_now = Some(word);
@@ -236,7 +238,7 @@ impl Decider<'_> {
         } else {
             rendered.workload = self.owned(marked(rendered.workload));
             let ready = self.workload(manifest, &rendered, &mut once);
-            // What is being recreated is there in a moment.
+            // A workload that is being recreated exists again in a moment, so the request waits for it.
             if ready.is_true || ready.reason != ConditionReason::Replacing {
                 self.run_now(manifest, rendered.engine, &ready, &mut run_now);
             }
@@ -244,7 +246,8 @@ impl Decider<'_> {
         };
         self.prune(name_of(&rendered.config_map));
         self.trim(manifest, once.name.as_deref());
-        // What goes by another manifest stops before this one is there; what goes by this one comes after it already.
+        // Pauses and deletions go first: workloads of another manifest stop before this manifest is created. Workloads
+        // of this manifest already come after it.
         self.actions.sort_by_key(|action| !matches!(action, Action::Pause(_) | Action::Delete(_)));
         let (next, scheduled) = self.next(manifest, &ready);
         let ready = self.unless_undone(ready);
@@ -257,7 +260,7 @@ impl Decider<'_> {
         status
     }
 
-    /// What is done again and again is undone by somebody.
+    /// Returns the readiness; `Undone` if another writer seems to undo an action that the operator has repeated.
     fn unless_undone(&self, ready: ConditionState) -> ConditionState {
         let applied = |action: &Action| match action {
             Action::Pause(_) | Action::Delete(_) => None,
@@ -275,7 +278,7 @@ impl Decider<'_> {
         ConditionState::bad(ConditionReason::Undone, message)
     }
 
-    /// Makes the ConfigMap of the manifest; what is in the way of that, if anything is.
+    /// Creates the ConfigMap of the manifest. Returns the obstacle to that, if there is one.
     fn config_map(&mut self, want: Value) -> Option<ConditionState> {
         let name = name_of(&want).to_owned();
         let Some(live) = self.observed.config_maps.iter().copied().find(|object| name_of(object) == name) else {
@@ -286,14 +289,14 @@ impl Decider<'_> {
         if problem.is_some() || contains(live, &want) {
             return problem;
         }
-        // An immutable ConfigMap of other content was created by another writer. Pods would refuse it by its digest.
+        // An immutable ConfigMap with other content was created by another writer. Pods would refuse it by its digest.
         self.actions.push(Action::Delete(live.clone()));
         self.wait(SOON);
         let message = format!("ConfigMap {name} has other content than its name says, and is made again");
         Some(ConditionState::bad(ConditionReason::Replacing, message))
     }
 
-    /// Finds what keeps an existing object from being the NodeCleanup's: another owner, or its pending deletion.
+    /// Finds the obstacle to using an existing object for the NodeCleanup: another owner, or its pending deletion.
     fn is_in_the_way(&mut self, live: &Value, kind: &str) -> Option<ConditionState> {
         let name = name_of(live);
         let is_former = owners(live)
@@ -311,7 +314,7 @@ impl Decider<'_> {
         Some(ConditionState::bad(ConditionReason::NameTaken, name_taken(kind, name)))
     }
 
-    /// Keeps what goes by another manifest from starting anything.
+    /// Pauses the AdvancedCronJob, so that it starts no run by another manifest.
     fn start_nothing(&mut self) {
         let cron_job = self.observed.advanced_cron_job.filter(|object| self.owns(object) && !is_going(object));
         if let Some(cron_job) = cron_job.filter(|object| object["spec"]["paused"] != true) {
@@ -319,8 +322,8 @@ impl Decider<'_> {
         }
     }
 
-    /// Deletes the ConfigMaps that no pod reads any more: not of the manifest as it is, of no run that is kept on record,
-    /// and of no daemon.
+    /// Deletes the ConfigMaps that no pod reads any more. They belong neither to the current manifest, nor to a run
+    /// that is kept on record, nor to a daemon.
     fn prune(&mut self, current: &str) {
         let observed = self.observed;
         let others = observed.advanced_cron_job.into_iter().chain(observed.daemon_set);
@@ -328,7 +331,7 @@ impl Decider<'_> {
         let templates = objects.map(|object| pod_template(&object["spec"]));
         let mut needed: BTreeSet<&str> = templates.filter_map(pod::manifest_of).collect();
         needed.insert(current);
-        // Pods of the template before may start again as long as they have not been replaced.
+        // Pods of the previous template may start again until they have been replaced.
         if observed.daemon_set.is_some_and(|daemon_set| !is_rolled_out(daemon_set)) {
             return;
         }
@@ -341,7 +344,7 @@ impl Decider<'_> {
         self.actions.extend(old);
     }
 
-    /// Brings the object of the engine one step closer to what it should be.
+    /// Brings the workload of the engine one step closer to its desired state.
     fn workload(&mut self, manifest: &NodeCleanup, rendered: &Rendered, once: &mut Once) -> ConditionState {
         let want = &rendered.workload;
         let name = name_of(want).to_owned();
@@ -379,8 +382,8 @@ impl Decider<'_> {
         ConditionState::good(ConditionReason::Applied, format!("{kind} {name} does what the spec says"))
     }
 
-    /// The one run of a NodeCleanup without a schedule. The same spec is the same run, whether or not it is still there to
-    /// be seen, and whichever version of the operator finds out what its name is.
+    /// Starts or adjusts the single run of a NodeCleanup without a schedule. The same spec is the same run, even if its
+    /// BroadcastJob is gone, and even if another version of the operator computes another name for it.
     fn once(&mut self, manifest: &NodeCleanup, want: &Value, once: &mut Once) -> ConditionState {
         let name = name_of(want).to_owned();
         let generation = self.generation();
@@ -409,8 +412,8 @@ impl Decider<'_> {
         ConditionState::good(ConditionReason::Applied, format!("BroadcastJob {name} does what the spec says"))
     }
 
-    /// Brings what may change of a run that has been started to what the spec says. Its template stays, so that its last
-    /// node gets what its first one got.
+    /// Updates the fields of a started run that may change. The template stays, so that the last node of the run gets
+    /// the same pod as the first one.
     fn adjust(&mut self, live: &Value, want: &Value) {
         let (given, policy) = (&want["spec"], &want["spec"]["completionPolicy"]);
         let digest = &want["metadata"]["annotations"][SPEC_DIGEST];
@@ -427,15 +430,17 @@ impl Decider<'_> {
         if live["metadata"]["annotations"][SPEC_DIGEST] == *digest && contains(&live["spec"], &expected) {
             return;
         }
-        // What is absent is null, and a merge patch takes away what is null.
+        // Absent fields are null, and a merge patch removes fields that are null.
         let metadata = json!({ "uid": live["metadata"]["uid"], "annotations": { SPEC_DIGEST: digest } });
         let fields = json!({ "metadata": metadata, "spec": spec });
         self.actions.push(Action::Adjust { object: live.clone(), fields });
     }
 
-    /// Starts a run; what is in the way of that, if anything is. An operator that was cut off may not remember that it
-    /// started it: then it came after the same one as it would now. A run of the same name that came after another one is
-    /// an earlier one, and makes room.
+    /// Starts a run. Returns the obstacle to that, if there is one.
+    ///
+    /// An operator that was interrupted may not remember that it started the run. In that case, the predecessor in the
+    /// annotation is the same as it would be now. A finished run of the same name with another predecessor is an
+    /// earlier run, and is deleted.
     fn start(&mut self, mut job: Value, before: Option<&str>, note: String) -> Option<ConditionState> {
         let name = name_of(&job).to_owned();
         let before = before.unwrap_or_default();
@@ -459,9 +464,9 @@ impl Decider<'_> {
         None
     }
 
-    /// OpenKruise does not let the template of an AdvancedCronJob change, so it is recreated. A current run ends
-    /// first, and none is started before it has gone. The new one counts from its own beginning, so no time of the
-    /// schedule comes twice.
+    /// Recreates an AdvancedCronJob, because OpenKruise does not allow changes of its template. A current run ends
+    /// first; until then, the AdvancedCronJob is paused. The new one counts from its own creation, so no time of the
+    /// schedule occurs twice.
     fn replace(&mut self, live: &Value, name: &str, because: &str) -> ConditionState {
         let running = self.runs_of(live).find(|run| !is_over(run)).map(|run| name_of(run).to_owned());
         if let Some(run) = running {
@@ -474,7 +479,7 @@ impl Decider<'_> {
             }
             return ConditionState::bad(ConditionReason::WaitingForRun, message);
         }
-        // It takes its runs and their pods along, so what they say has to be known before.
+        // The deletion removes the runs and their pods, so their reports have to be read first.
         let now = self.observed.now;
         let ended = self.runs_of(live).filter_map(|run| time_of(&run["status"]["completionTime"])).max();
         if ended.is_some_and(|ended| ended <= now && now < ended + LAST_WORDS) {
@@ -491,8 +496,8 @@ impl Decider<'_> {
         )
     }
 
-    /// Revokes rights that another writer gave to the pods of an AdvancedCronJob, whose template can only be recreated.
-    /// A writer that adds them repeatedly gets it paused.
+    /// Revokes rights that another writer gave to the pods of an AdvancedCronJob, which has to be recreated for that.
+    /// If a writer adds them repeatedly, the AdvancedCronJob is paused.
     fn revoke_rights(&mut self, live: &Value, name: &str) -> ConditionState {
         if self.observed.acts < UNDONE {
             return self.replace(live, name, "another writer gave its pods more rights");
@@ -505,7 +510,8 @@ impl Decider<'_> {
         ConditionState::bad(ConditionReason::Undone, message)
     }
 
-    /// What carried it out before the engine was another one, or before it had a schedule or none.
+    /// Deletes the objects of other engines. They remain when the engine changes, or when a schedule is added or
+    /// removed.
     fn remove_other_engines(&mut self, engine: Engine) {
         let cron_job = self.observed.advanced_cron_job.filter(|_| engine != Engine::AdvancedCronJob);
         let daemon_set = self.observed.daemon_set.filter(|_| engine != Engine::DaemonSet);
@@ -521,7 +527,8 @@ impl Decider<'_> {
         }
     }
 
-    /// Does what the annotation asks for, or says why not; either way that value of it is done with.
+    /// Starts the run that the annotation requests, or reports why it is ignored. After that, this value of the
+    /// annotation counts as handled. While an earlier run makes room, the request stays open.
     fn run_now(&mut self, manifest: &NodeCleanup, engine: Engine, ready: &ConditionState, done: &mut Option<String>) {
         let Some(word) = self.asked_now(done.as_deref()) else { return };
         let ignored = if engine == Engine::DaemonSet {
@@ -547,8 +554,8 @@ impl Decider<'_> {
         *done = Some(word);
     }
 
-    /// Returns the word by which a run is asked for now, if that is another one than was heeded last. A long one is kept as
-    /// its digest: it is in the status.
+    /// Returns the value of the annotation if it requests a run, that is if it differs from the value that was handled
+    /// last. A long value is replaced by its digest, because it is kept in the status.
     fn asked_now(&self, done: Option<&str>) -> Option<String> {
         let word = self.annotation(RUN_NOW)?;
         let word = if word.len() > LONGEST_WORD { crate::digest::of(word.as_bytes()) } else { word.to_owned() };
@@ -564,8 +571,8 @@ impl Decider<'_> {
         self.events.push(ClusterEvent::warning(EventReason::RunNowIgnored, note));
     }
 
-    /// Deletes runs that the NodeCleanup started itself: those over the history limits, and those that go on by a spec
-    /// that has changed. OpenKruise looks after those of an AdvancedCronJob.
+    /// Deletes runs that the NodeCleanup started itself: those over the history limits, and unfinished ones of a spec
+    /// that has changed. OpenKruise deletes the runs of an AdvancedCronJob.
     fn trim(&mut self, manifest: &NodeCleanup, once: Option<&str>) {
         let observed = self.observed;
         let own: Vec<&Value> =
@@ -600,7 +607,7 @@ impl Decider<'_> {
         self.actions.extend(excess);
     }
 
-    /// The BroadcastJobs of an AdvancedCronJob.
+    /// Returns the BroadcastJobs of an AdvancedCronJob.
     fn runs_of(&self, cron_job: &Value) -> impl Iterator<Item = &Value> {
         let name = name_of(cron_job).to_owned();
         let jobs = self.observed.broadcast_jobs.iter().copied();
@@ -626,8 +633,8 @@ impl Decider<'_> {
         self.again = Some(self.again.map_or(time, |again| again.min(time)));
     }
 
-    /// An object that belongs to the NodeCleanup and goes with it. Without blockOwnerDeletion, for which the operator
-    /// would need the right to change the NodeCleanup.
+    /// Adds an owner reference to the NodeCleanup, so that the object is deleted with it. `blockOwnerDeletion` is not
+    /// set: for that, the operator would need the right to change the NodeCleanup.
     fn owned(&self, mut object: Value) -> Value {
         let owner = self.observed.object;
         object["metadata"]["ownerReferences"] = json!([{
@@ -645,7 +652,7 @@ impl Decider<'_> {
     }
 }
 
-/// Returns the template of the pods of a BroadcastJob, a DaemonSet or an AdvancedCronJob, by its spec.
+/// Returns the pod template of a BroadcastJob, a DaemonSet or an AdvancedCronJob, from its spec.
 fn pod_template(spec: &Value) -> &Value {
     let template = &spec["template"];
     let of_cron_job = &template["broadcastJobTemplate"]["spec"]["template"];
@@ -664,7 +671,7 @@ pub(super) fn is_going(object: &Value) -> bool {
     !object["metadata"]["deletionTimestamp"].is_null()
 }
 
-/// Whether a BroadcastJob has ended.
+/// Returns whether a BroadcastJob has ended.
 pub(super) fn is_over(job: &Value) -> bool {
     matches!(job["status"]["phase"].as_str(), Some("completed" | "failed"))
 }

@@ -1,4 +1,4 @@
-//! The difference between an object that is there and what it should be, and the action that ends it.
+//! The difference between an existing object and its desired state, and the action that resolves it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -8,16 +8,17 @@ use super::decide::time_of;
 use super::objects::{Engine, digest};
 use crate::manifest::NodeCleanup;
 
-/// The annotations by which a change is seen that the API server's additions would hide: a field that was taken away.
+/// Annotations with digests of the desired state. They reveal changes that the API server's additions would hide, such
+/// as a removed field.
 pub(super) const SPEC_DIGEST: &str = "holystone.dev/spec-digest";
 pub(super) const TEMPLATE_DIGEST: &str = "holystone.dev/template-digest";
 
-/// With the annotations by which a change is seen.
+/// Adds the annotations that reveal a change.
 pub(super) fn marked(mut object: Value) -> Value {
     let template = object["spec"]["template"].to_string();
     let mut spec = object["spec"].clone();
     if object["kind"] == "BroadcastJob" {
-        // It stays what it was when the run began.
+        // The template of a BroadcastJob stays the same from the start of its run.
         spec["template"] = Value::Null;
     }
     object["metadata"]["annotations"] = json!({
@@ -27,8 +28,8 @@ pub(super) fn marked(mut object: Value) -> Value {
     object
 }
 
-/// Returns whether OpenKruise would start a run at once, for a time that has passed, if the AdvancedCronJob became what
-/// it should be. It looks back from what it is then, and not from what it was at that time.
+/// Returns whether OpenKruise would start a run at once, for a time that has passed, if the AdvancedCronJob were
+/// updated. OpenKruise looks back by the updated spec, not by the spec of that time.
 pub(super) fn makes_up(live: &Value, want: &Value, manifest: &NodeCleanup, now: Timestamp) -> bool {
     let [was, is] = [live, want].map(|object| &object["spec"]);
     let changes = was["paused"] == true || was["startingDeadlineSeconds"] != is["startingDeadlineSeconds"];
@@ -43,9 +44,9 @@ pub(super) fn makes_up(live: &Value, want: &Value, manifest: &NodeCleanup, now: 
     timetable.schedule.next(from).is_some_and(|tick| tick <= now)
 }
 
-/// Chooses the action that makes an existing object what it should be. A DaemonSet is replaced, because applying would
-/// leave what is wanted no more: a label of its node selector for example. Of an AdvancedCronJob only values change in
-/// place.
+/// Chooses the action that brings an existing object to its desired state. A DaemonSet is replaced, because an apply
+/// would leave fields that are no longer desired, for example a label of its node selector. In an AdvancedCronJob, only
+/// values change in place.
 pub(super) fn brought_up_to(live: &Value, want: &Value, engine: Engine) -> Action {
     let mut object = want.clone();
     object["metadata"]["uid"] = live["metadata"]["uid"].clone();
@@ -62,7 +63,7 @@ pub(super) fn brought_up_to(live: &Value, want: &Value, engine: Engine) -> Actio
     Action::Replace(object)
 }
 
-/// Returns whether all pods of a DaemonSet are of its template.
+/// Returns whether all pods of a DaemonSet use its current template.
 pub(super) fn is_rolled_out(daemon_set: &Value) -> bool {
     let status = &daemon_set["status"];
     let updated = status["updatedNumberScheduled"].as_u64().unwrap_or_default();
@@ -70,12 +71,13 @@ pub(super) fn is_rolled_out(daemon_set: &Value) -> bool {
         && status["desiredNumberScheduled"].as_u64().is_some_and(|desired| desired <= updated)
 }
 
-/// Whether everything that is wanted is there. More may be there: what the API server and others add.
+/// Checks whether the live object contains all desired fields. It may contain more: the API server and other writers
+/// add fields.
 pub(super) fn contains(live: &Value, want: &Value) -> bool {
     match (live, want) {
         (Value::Object(live), Value::Object(want)) => want.iter().all(|(name, want)| match live.get(name) {
             Some(live) => contains(live, want),
-            // The API server leaves out what is empty, and false.
+            // The API server leaves out empty values and `false`.
             None => matches!(want, Value::Null | Value::Bool(false)) || want == &json!({}) || want == &json!([]),
         }),
         (Value::Array(live), Value::Array(want)) => {
@@ -85,7 +87,7 @@ pub(super) fn contains(live: &Value, want: &Value) -> bool {
     }
 }
 
-/// The fields of the spec of a pod that give it more of its node, and that neither the API server nor OpenKruise fills in.
+/// Fields of a pod spec that grant rights on the node, and that neither the API server nor OpenKruise fills in.
 const POD_RIGHTS: [&str; 7] = [
     "ephemeralContainers",
     "hostIPC",
@@ -100,12 +102,12 @@ const CONTAINER_RIGHTS: [&str; 4] = ["command", "envFrom", "lifecycle", "volumeD
 /// Such fields of the security context of a container.
 const SECURITY_RIGHTS: [&str; 3] = ["capabilities", "privileged", "procMount"];
 
-/// Returns whether the pods of a template have more rights than they should have: another writer added them.
+/// Returns whether the pods of a template have more rights than desired, because another writer added them.
 pub(super) fn grants_more(live: &Value, want: &Value) -> bool {
     !contains(&rights(want), &rights(live))
 }
 
-/// Returns the fields of a pod template that give its pods rights.
+/// Returns the fields of a pod template that grant rights to its pods.
 fn rights(template: &Value) -> Value {
     let of = |object: &Value, names: &[&str]| -> Value {
         let given = names.iter().filter(|name| !object[**name].is_null());

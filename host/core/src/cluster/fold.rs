@@ -1,5 +1,5 @@
-//! From what the pods of a run report to the last run of a status. However many nodes there are, what comes out has a
-//! bounded size; in whatever order they are seen, it is the same.
+//! Aggregation of the reports of a run's pods into the last run of a status. The result has a bounded size for any
+//! number of nodes, and does not depend on their order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,44 +12,44 @@ use crate::manifest::status::{LastRun, Nodes, RefusalCount, RepositorySum, Resol
 use crate::report::{Brief, BriefPlugin, Planned, PlannedRepository, Totals};
 use crate::text::shown;
 
-/// How many different errors a status tells of.
+/// Maximum number of different errors in a status.
 pub(super) const ERRORS: usize = 10;
-/// How many nodes it names for each.
+/// Maximum number of nodes that are named for each error.
 const NAMES: usize = 5;
-/// How many errors of one node are kept.
+/// Maximum number of errors that are kept for one node, besides the message of its outcome.
 const OF_ONE_NODE: usize = 3;
-/// The most repositories that a status names.
+/// Maximum number of repositories in a status.
 const REPOSITORIES: usize = 5;
-/// The most codes of refusals that a status names, and that are kept of one node.
+/// Maximum number of refusal codes in a status, and of those that are kept for one node.
 const CODES: (usize, usize) = (10, 16);
 
-/// What is known of one node of a run.
+/// The state of one node in a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeState {
-    /// Its name; empty as long as the pod has none.
+    /// Name of the node; empty while the pod has none.
     pub node: String,
-    /// When its run began and ended, where that is known apart from others'.
+    /// Start and end of the run on this node, if they are known separately from other nodes.
     pub times: Option<(Timestamp, Timestamp)>,
-    /// What came of it.
+    /// Result of the run on this node.
     pub word: NodeResult,
 }
 
-/// What came of a run on one node.
+/// The result of a run on one node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeResult {
-    /// The run is under way, or about to start.
+    /// A run that is in progress, or about to start.
     Active,
-    /// A daemon waits for the time of its first run.
+    /// A daemon that waits for the time of its first run.
     Idle,
-    /// Its pod has not started, or does not stay started.
+    /// A pod that has not started, or does not keep running.
     Waiting(Held),
-    /// It ended with a report.
+    /// A run that ended with a report.
     Ended(Box<NodeSummary>),
-    /// It ended without a report, or is not to be reached; the text says what is known.
+    /// A run that ended without a report, or a daemon that does not answer; the text says what is known.
     Silent(String),
 }
 
-/// What is kept of a node's report: there are thousands of them.
+/// The part of a node's report that is kept. A run may have thousands of reports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeSummary {
     result: RunResult,
@@ -60,7 +60,7 @@ pub struct NodeSummary {
     refusals: Tally,
 }
 
-/// Figures by name, the names in their order.
+/// Figures by name, sorted by name.
 #[derive(Clone, Debug, PartialEq)]
 struct Tally {
     names: Arc<[Box<str>]>,
@@ -81,7 +81,7 @@ impl Tally {
         self.names.iter().map(AsRef::as_ref).zip(self.figures.iter().copied())
     }
 
-    /// Keeps the names together with those of another node, if they are the same.
+    /// Shares the names with those of another node, if both are equal.
     fn share(&mut self, other: &Self) {
         if self.names == other.names {
             self.names = Arc::clone(&other.names);
@@ -91,7 +91,7 @@ impl Tally {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Sums {
-    /// The number and the bytes of removals that dry runs planned; absent when none was dry.
+    /// Number and bytes of removals that dry runs planned; absent without a dry run.
     planned: Option<Figures>,
     removed: u64,
     refused: u64,
@@ -114,7 +114,7 @@ impl Sums {
 }
 
 impl NodeSummary {
-    /// Keeps what counts of a report, after cleaning it.
+    /// Keeps the relevant part of a report, after sanitizing it.
     pub fn of(brief: Brief) -> Self {
         let brief = brief.cleaned();
         let mut sums = Sums { planned: planned(&brief), ..Sums::default() };
@@ -134,7 +134,7 @@ impl NodeSummary {
     }
 }
 
-/// Sums up what a dry run would remove, images and beneath log roots.
+/// Sums up the planned removals of a dry run, of images and under log roots; `None` for other runs.
 fn planned(brief: &Brief) -> Option<Figures> {
     let images = brief.outcome.images.map_or(0, |totals| totals.planned);
     let logs = brief.outcome.logs.map_or(0, |totals| totals.planned);
@@ -149,13 +149,13 @@ fn repositories(planned: Option<Planned>) -> BTreeMap<String, Figures> {
     sums
 }
 
-/// The most frequent refusals of a node.
+/// Returns the most frequent refusals of a node.
 fn refusals(counts: BTreeMap<String, usize>) -> BTreeMap<String, Figures> {
     let counts = counts.into_iter().map(|(code, count)| (code, (count as u64, 0))).collect();
     most(counts, CODES.1, |(count, _)| count).into_iter().collect()
 }
 
-/// The names with the largest figures, the largest first.
+/// Selects the names with the largest figures, the largest first.
 fn most<N: Ord>(figures: BTreeMap<N, Figures>, number: usize, of: impl Fn(Figures) -> u64 + Copy) -> Vec<(N, Figures)> {
     let mut figures: Vec<(N, Figures)> = figures.into_iter().collect();
     figures.sort_by(|one, other| of(other.1).cmp(&of(one.1)).then_with(|| one.0.cmp(&other.0)));
@@ -190,7 +190,7 @@ impl Sums {
 }
 
 impl NodeState {
-    /// A node whose pod ended with these last words.
+    /// Builds the state of a node from the termination message of its pod.
     pub fn ended(node: &str, message: &str) -> Self {
         let word = match Brief::from_message(message) {
             Ok(brief) => NodeResult::Ended(Box::new(NodeSummary::of(brief))),
@@ -200,7 +200,7 @@ impl NodeState {
         Self { node: node.to_owned(), times: None, word }
     }
 
-    /// Returns the errors of the node, in its report's order.
+    /// Returns the errors of the node, in the order of its report.
     pub fn errors(&self) -> Vec<&str> {
         match &self.word {
             NodeResult::Active | NodeResult::Idle => Vec::new(),
@@ -210,7 +210,7 @@ impl NodeState {
         }
     }
 
-    /// Keeps plugins and names together with another node of the run, which nearly always has the same.
+    /// Shares plugins and names with another node of the run, because they are equal on nearly all nodes.
     pub fn share(&mut self, other: &Self) {
         if let (NodeResult::Ended(own), NodeResult::Ended(other)) = (&mut self.word, &other.word) {
             if own.plugins == other.plugins {
@@ -222,28 +222,30 @@ impl NodeState {
     }
 }
 
-/// What the nodes of a run come to together.
+/// The aggregate of the nodes of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Folded {
-    /// Counts, sums and errors; name, phase and times are not known here.
+    /// Counts, sums and errors. The caller sets name, phase and times.
     pub run: LastRun,
-    /// Nodes on which it took place by their reports, whether or not something failed: their pods count as done.
+    /// Number of nodes on which the run took place by their reports, with or without failures. A BroadcastJob counts
+    /// their pods as done.
     pub took_place: u32,
-    /// The plugins, as most nodes loaded them.
+    /// Plugins, with the digest that most nodes loaded.
     pub plugins: Vec<ResolvedPlugin>,
-    /// Plugins of which not all nodes have the same bytes, or some have none.
+    /// Plugins whose bytes differ between nodes, or are missing on some.
     pub unlike: Vec<String>,
-    /// Nodes on which the run is under way, and that neither wait for their time nor for their pod to start.
+    /// Number of nodes on which the run is in progress, without nodes that wait for their time or for their pod to
+    /// start.
     pub running: u32,
-    /// These, and nodes whose pod has started before or may still start.
+    /// Number of nodes that are not stuck: all but those whose pod has not started in time.
     pub moving: u32,
-    /// Nodes of which there is a pod, or what it reported.
+    /// Number of nodes with a pod, or with a report of one.
     pub seen: u32,
-    /// When to look again, though nothing has changed.
+    /// Delay until the next look, even if nothing changes.
     pub again: Option<SignedDuration>,
 }
 
-/// Folds the nodes of a run. `desired` is how many it is for.
+/// Aggregates the nodes of a run. `desired` is the number of nodes that the run is for.
 pub fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>, now: Timestamp) -> Folded {
     let mut folding = Folding::default();
     for state in states {
@@ -262,7 +264,7 @@ struct Folding<'a> {
     took_place: u32,
     sums: Sums,
     errors: BTreeMap<&'a str, Vec<&'a str>>,
-    /// By plugin, how many nodes have which bytes.
+    /// Number of nodes by plugin and digest.
     plugins: BTreeMap<&'a str, BTreeMap<Option<&'a str>, u32>>,
     repositories: BTreeMap<&'a str, Figures>,
     refusals: BTreeMap<&'a str, Figures>,
@@ -314,7 +316,7 @@ impl<'a> Folding<'a> {
             self.nodes.active += 1;
             return;
         }
-        // One that has ended, and ends again, is as good as one that does not answer.
+        // A daemon that ends repeatedly counts like one that does not answer.
         let count = if held.is_daemon { &mut self.nodes.skipped } else { &mut self.nodes.active };
         *count += 1;
         self.nodes.waiting += 1;
@@ -324,7 +326,7 @@ impl<'a> Folding<'a> {
     fn folded(self, desired: u32) -> Folded {
         let Self { mut nodes, sums, took_place, running, moving, seen, again, .. } = self;
         let over = nodes.succeeded + nodes.failed + nodes.skipped;
-        // Pods of nodes that have left the cluster are counted as well.
+        // Pods of nodes that have left the cluster count as well.
         nodes.desired = desired.max(over);
         nodes.active = nodes.active.max(nodes.desired - over);
         nodes.summary = summary(&nodes);
@@ -372,7 +374,7 @@ fn node_error(message: &str, mut nodes: Vec<&str>) -> RunError {
     RunError { message: message.to_owned(), count, nodes: names.collect() }
 }
 
-/// Done and desired, for people.
+/// Formats the numbers of succeeded and desired nodes for people.
 pub(super) fn summary(nodes: &Nodes) -> String {
     format!("{}/{}", nodes.succeeded, nodes.desired)
 }

@@ -1,7 +1,6 @@
-//! Reasons that keep the pods of a run from being made, or from starting: in the words of the cluster, with what to do
-//! about it.
+//! Reasons why the pods of a run are not created or do not start: in the words of the cluster, with advice.
 //!
-//! Whatever comes in here others have written, so every text is cleaned and cut, and so is their number.
+//! These texts come from other writers, so each text is sanitized and truncated, and their number is limited.
 
 use std::collections::BTreeMap;
 
@@ -12,32 +11,32 @@ use super::objects::object_name;
 use crate::report::Brief;
 use crate::text::shown;
 
-/// The time that pods may take to be made and to start before that is reported.
+/// Time for pods to be created and to start before a problem is reported.
 pub const PATIENCE: SignedDuration = SignedDuration::from_secs(15);
-/// The interval at which events are asked for while nothing else says what is wrong.
+/// Interval between requests for events while no other source explains the problem.
 pub const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
-/// The most different sentences of events that are kept for one object.
+/// Maximum number of event messages that are kept for one object, and of errors from one report.
 const SENTENCES: usize = 2;
-/// The most events of one object that are read.
+/// Maximum number of events that are read for one object.
 const EVENTS: usize = 100;
-/// Waiting reasons of containers while nothing is wrong yet, or while the reason is only in events.
+/// Waiting reasons of containers that explain nothing: no problem exists yet, or only events name it.
 const SAYS_NOTHING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
-/// The kubelet's repeated words about a volume of which another event says more.
+/// The kubelet's repeated message about a volume; another event says more about it.
 const TIMED_OUT: &str = "timed out waiting for the condition";
 
-/// A pod that has not started, or does not stay started.
+/// A pod that has not started, or does not keep running.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Since when it is there.
+    /// Creation time of the pod.
     pub since: Option<Timestamp>,
-    /// Why, with what to do about it; absent as long as that is not known.
+    /// Cause with advice; absent while unknown.
     pub why: Option<Box<str>>,
     /// Set for daemons, which never end by themselves.
     pub is_daemon: bool,
 }
 
 impl Held {
-    /// Looks at the status of a pod; nothing if it has started or has ended.
+    /// Reads the status of a pod; `None` if the pod runs or has ended.
     pub fn of(pod: &Value, is_daemon: bool) -> Option<Self> {
         let status = &pod["status"];
         let waiting = &container(status)["state"]["waiting"];
@@ -50,13 +49,13 @@ impl Held {
         Some(Self { since, why: why.map(String::into_boxed_str), is_daemon })
     }
 
-    /// Returns the time that is left before this is reported; none when it has taken too long.
+    /// Returns the time left before the pod is reported; `None` if the pod has taken too long or its age is unknown.
     pub(super) fn patience(&self, now: Timestamp) -> Option<SignedDuration> {
         let left = PATIENCE - self.since?.duration_until(now);
         (left > SignedDuration::ZERO).then_some(left)
     }
 
-    /// Says why.
+    /// Returns the cause, or a general sentence while the cause is unknown.
     pub(super) fn why(&self) -> &str {
         self.why
             .as_deref()
@@ -64,7 +63,7 @@ impl Held {
     }
 }
 
-/// The container of Holystone: others may have been put beside it.
+/// Returns the container of Holystone; other writers may have added containers to the pod.
 fn container(status: &Value) -> &Value {
     let containers = status["containerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
     let own = containers.iter().find(|container| container["name"] == "holystone");
@@ -99,7 +98,7 @@ fn reason_and_message(said: &Value) -> String {
     [reason, message].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
-/// Reads the last words of a container: the sentences of its report, or else what there is.
+/// Formats the end of a container: its exit code, and the sentences of its report, or else its message or reason.
 fn last_words(ended: &Value) -> String {
     let message = ended["message"].as_str().unwrap_or_default();
     let code = ended["exitCode"].as_i64().unwrap_or_default();
@@ -114,7 +113,7 @@ fn last_words(ended: &Value) -> String {
     if words.is_empty() { format!("exit code {code}") } else { format!("exit code {code}: {words}") }
 }
 
-/// Says in the words of events what keeps the pods of an object from being made: of a BroadcastJob or a DaemonSet.
+/// Explains why the pods of a BroadcastJob or a DaemonSet are not created, in the words of its events.
 pub fn not_made(events: &[Value], name: &str) -> Vec<String> {
     let is_about_pods = |reason: &str| reason.starts_with("Failed") && reason != "FailedDaemonPod";
     sentences(events, is_about_pods)
@@ -122,13 +121,14 @@ pub fn not_made(events: &[Value], name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Says in the words of its events what keeps a pod from starting.
+/// Explains why a pod does not start, in the words of its events.
 pub fn not_started(events: &[Value]) -> Option<String> {
     let texts: Vec<String> = sentences(events, |_| true).collect();
     (!texts.is_empty()).then(|| advised(&format!("the pod does not start: {}", texts.join("; "))))
 }
 
-/// The latest warning for each reason, in the order of the reasons.
+/// Selects one warning for each reason, in the order of the reasons: the latest, and a mere timeout only without
+/// another.
 fn sentences(events: &[Value], is_wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = String> {
     let mut latest: BTreeMap<&str, (bool, &str, &str)> = BTreeMap::new();
     for event in events.iter().take(EVENTS).filter(|event| event["type"] == "Warning") {
@@ -148,13 +148,13 @@ fn sentences(events: &[Value], is_wanted: impl Fn(&str) -> bool) -> impl Iterato
     texts.into_iter()
 }
 
-/// When an event was seen last, as the API server writes it.
+/// Returns the time when an event was seen last, as the API server writes it.
 fn time_of(event: &Value) -> &str {
     let times = [&event["series"]["lastObservedTime"], &event["deprecatedLastTimestamp"], &event["eventTime"]];
     times.into_iter().find_map(Value::as_str).unwrap_or_default()
 }
 
-/// Leaves out what the name of each pod ends with, so that the same problem is the same sentence.
+/// Removes the random suffixes of pod names, so that the same problem yields the same sentence.
 fn without_suffix(text: &str, name: &str) -> String {
     let prefix = format!("{name}-");
     let is_suffix = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
@@ -163,7 +163,7 @@ fn without_suffix(text: &str, name: &str) -> String {
     parts.fold(first, |out, part| out + &prefix + "…" + part.trim_start_matches(is_suffix))
 }
 
-/// Adds what to do about it, where that is known.
+/// Appends advice, if any is known.
 fn advised(text: &str) -> String {
     advice(text).map_or_else(|| text.to_owned(), |advice| format!("{text}; {advice}"))
 }
@@ -193,7 +193,7 @@ fn advice(text: &str) -> Option<String> {
     Some(advice.to_owned())
 }
 
-/// The field of the manifest that a volume of a pod comes from.
+/// Returns the field of the manifest that a volume of a pod comes from.
 fn field_of_volume(text: &str) -> Option<String> {
     let (_, rest) = text.split_once("volume \"")?;
     let (volume, _) = rest.split_once('"')?;

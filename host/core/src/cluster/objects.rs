@@ -1,7 +1,7 @@
-//! From a manifest to the Kubernetes objects that carry it out.
+//! Rendering of a manifest into the Kubernetes objects that carry it out.
 //!
-//! Whoever applies them may do so again and again: they are the same each time. What is emitted, and why, follows from
-//! how OpenKruise 1.6 to 1.9 behave; the tests name each trap.
+//! Rendering is deterministic, so the objects can be applied repeatedly. The details follow from the behavior of
+//! OpenKruise 1.6 to 1.9; the tests name each trap.
 
 use std::collections::BTreeMap;
 
@@ -16,28 +16,28 @@ use crate::manifest::{
 };
 use crate::schedule::Schedule;
 
-/// How late a run may start when the manifest does not say: long enough for a controller that restarts, and never as
-/// long as a hundred ticks, more than which OpenKruise gives up at.
+/// Delay up to which a run may start, if the manifest sets none. It is long enough for a controller that restarts, and
+/// always shorter than a hundred ticks: OpenKruise gives up when it has missed more.
 const STARTING_DEADLINE: SignedDuration = SignedDuration::from_secs(300);
 
-/// What carries out a manifest.
+/// The engine that carries out a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// An AdvancedCronJob of OpenKruise, which makes BroadcastJobs.
+    /// AdvancedCronJob of OpenKruise, which creates BroadcastJobs.
     AdvancedCronJob,
-    /// One BroadcastJob of OpenKruise.
+    /// A single BroadcastJob of OpenKruise.
     BroadcastJob,
-    /// A DaemonSet of daemons.
+    /// DaemonSet of daemons.
     DaemonSet,
 }
 
 impl Engine {
-    /// What a manifest asks for.
+    /// Returns the engine that a manifest requests.
     pub fn of(manifest: &NodeCleanup) -> Self {
         Self::by(manifest.spec.rollout.engine, manifest.spec.schedule.is_some())
     }
 
-    /// The engine of a manifest that asks for one, with or without a schedule.
+    /// Resolves the engine of a manifest with this rollout engine, with or without a schedule.
     pub fn by(engine: RolloutEngine, has_schedule: bool) -> Self {
         match (engine, has_schedule) {
             (RolloutEngine::DaemonSet, _) => Self::DaemonSet,
@@ -46,7 +46,7 @@ impl Engine {
         }
     }
 
-    /// The kind of its object.
+    /// Returns the kind of the engine's object.
     pub fn kind(self) -> &'static str {
         match self {
             Self::AdvancedCronJob => "AdvancedCronJob",
@@ -56,39 +56,39 @@ impl Engine {
     }
 }
 
-/// The objects of a manifest.
+/// The rendered objects of a manifest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rendered {
-    /// What carries it out.
+    /// Engine that carries out the manifest.
     pub engine: Engine,
-    /// The ConfigMap with the manifest, as the pods read it.
+    /// ConfigMap with the manifest, as the pods read it.
     pub config_map: Value,
-    /// The object of the engine.
+    /// Object of the engine.
     pub workload: Value,
 }
 
-/// The number of digits of its digest in the name of a ConfigMap. The arguments of the pods have all of them.
+/// Number of digits of the digest in the name of a ConfigMap. The arguments of the pods contain all of them.
 const DIGITS_IN_NAME: usize = 16;
 
 /// The manifest as the pods of one engine read it, and the ConfigMap that holds exactly this text.
 pub(super) struct PodManifest {
-    /// The name of the ConfigMap, in which the digest is.
+    /// Name of the ConfigMap, which contains the first digits of the digest.
     pub(super) config_map: String,
-    /// The digest of the text, `sha256:` and 64 hexadecimal digits.
+    /// Digest of the text: `sha256:` and 64 hexadecimal digits.
     pub(super) digest: String,
     text: String,
 }
 
 impl PodManifest {
     pub(super) fn of(manifest: &NodeCleanup) -> Self {
-        // Nothing in it cannot be written.
+        // A manifest can always be serialized.
         let text = serde_saphyr::to_string(&plain(manifest)).unwrap_or_default();
         let digest = crate::digest::of(text.as_bytes());
         let digits: String = digest.trim_start_matches("sha256:").chars().take(DIGITS_IN_NAME).collect();
         Self { config_map: format!("{}-{digits}", object_name(&manifest.metadata.name)), digest, text }
     }
 
-    /// Renders the ConfigMap. It is immutable, so a run that has begun with it ends with it.
+    /// Renders the ConfigMap. A ConfigMap is immutable, so a run reads the same manifest from its start to its end.
     fn object(&self, manifest: &NodeCleanup) -> Value {
         let mut object = object("v1", "ConfigMap", manifest, &self.config_map);
         object["data"] = json!({ MANIFEST_KEY: self.text });
@@ -97,13 +97,13 @@ impl PodManifest {
     }
 }
 
-/// The name of the DaemonSet of a NodeCleanup, and how those of its ConfigMaps begin, apart from what users name
-/// themselves.
+/// Returns the name of the DaemonSet of a NodeCleanup, which is also the prefix of its ConfigMaps. The prefix
+/// `holystone-` keeps it apart from names that users choose.
 pub fn object_name(name: &str) -> String {
     format!("holystone-{name}")
 }
 
-/// The objects of a manifest, with pods of this site.
+/// Renders the objects of a manifest, with pods of this site.
 pub fn render(manifest: &NodeCleanup, site: Site<'_>) -> Rendered {
     let engine = Engine::of(manifest);
     let source = PodManifest::of(manifest);
@@ -115,8 +115,8 @@ pub fn render(manifest: &NodeCleanup, site: Site<'_>) -> Rendered {
     Rendered { engine, config_map: source.object(manifest), workload }
 }
 
-/// A BroadcastJob that runs a manifest at once, for a value of the annotation `holystone.dev/run-now`. OpenKruise does
-/// not take it for one of the schedule, because it belongs to the NodeCleanup itself.
+/// Renders a BroadcastJob that runs a manifest at once, for a value of the annotation `holystone.dev/run-now`.
+/// OpenKruise does not count it as a run of the schedule, because it belongs to the NodeCleanup itself.
 pub fn run_now(manifest: &NodeCleanup, site: Site<'_>, word: &str) -> Value {
     let name = format!("{}-r{}", manifest.metadata.name, digest(word));
     broadcast_job(manifest, site, &PodManifest::of(manifest), &name)
@@ -130,8 +130,9 @@ fn object(api_version: &str, kind: &str, manifest: &NodeCleanup, name: &str) -> 
     json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata })
 }
 
-/// The manifest as the pods read it: without what the API server stores with it, without what it says of the rollout,
-/// which means nothing on one node, and without what only concerns the start of runs.
+/// Reduces a manifest to the part that pods read: without the metadata that the API server stores, and without the
+/// settings of the rollout that mean nothing on one node. Unless the engine is a DaemonSet, settings that only concern
+/// the start of runs are left out as well.
 fn plain(manifest: &NodeCleanup) -> NodeCleanup {
     let mut plain = manifest.clone();
     plain.metadata = Metadata {
@@ -149,7 +150,8 @@ fn plain(manifest: &NodeCleanup) -> NodeCleanup {
         failure_policy: FailurePolicy { kind: FailurePolicyType::default(), ..policies.failure_policy },
         ..Rollout::default()
     };
-    // Daemons start runs themselves. A pod that runs once would only be another one whenever one of these changes.
+    // Daemons start runs themselves. For a pod that runs once, a change of these settings would only make it another
+    // pod.
     if Engine::of(manifest) != Engine::DaemonSet {
         spec.forget_starts();
     }
@@ -176,19 +178,21 @@ fn advanced_cron_job(manifest: &NodeCleanup, site: Site<'_>, source: &PodManifes
     object
 }
 
-/// OpenKruise finds out from the runs that are left which one was last. Without one it starts the last one again.
+/// Raises a history limit to at least 1. OpenKruise derives the last run from the runs on record; without any, it
+/// starts the last one again.
 fn history(limit: u32) -> u32 {
     limit.max(1)
 }
 
-/// Always given: without it, OpenKruise gives up for good after a hundred ticks that were missed.
+/// Computes the starting deadline. It is always set: without one, OpenKruise gives up for good after a hundred missed
+/// ticks.
 fn starting_deadline_seconds(manifest: &NodeCleanup) -> i64 {
     if let Some(seconds) = manifest.spec.starting_deadline_seconds {
         return seconds.into();
     }
     let period = manifest.spec.schedule.as_deref().and_then(|text| Schedule::parse(text, None).ok()?.period());
     let deadline = period.map_or(STARTING_DEADLINE, |period| {
-        // Later than a period, or no run would ever start; and far from a hundred periods.
+        // The deadline is longer than a period, or no run would ever start, and far below a hundred periods.
         let seconds = period.as_secs().max(1);
         SignedDuration::from_secs(STARTING_DEADLINE.as_secs().clamp(seconds * 2, seconds.saturating_mul(90)))
     });
@@ -199,8 +203,8 @@ fn once(manifest: &NodeCleanup, site: Site<'_>, source: &PodManifest) -> Value {
     broadcast_job(manifest, site, source, &format!("{}-o{}", manifest.metadata.name, digest(&identity(manifest))))
 }
 
-/// Returns the identity of a run without a schedule: what it does, and on which nodes. When it may start, how fast it
-/// goes, when it is given up and how long it is kept make no other run of it.
+/// Returns the identity of a run without a schedule: its work, and its nodes. Settings for its start, its speed, its
+/// time limit and its retention do not make it another run.
 fn identity(manifest: &NodeCleanup) -> String {
     let mut spec = manifest.spec.clone();
     spec.forget_starts();
@@ -208,7 +212,7 @@ fn identity(manifest: &NodeCleanup) -> String {
     spec.rollout.parallelism = None;
     spec.rollout.failure_policy = FailurePolicy::default();
     spec.rollout.completion_policy.active_deadline_seconds = None;
-    // Of the pods counts on which nodes they run, and what they see there.
+    // Only those settings of the pods count that affect on which nodes they run, and what they see there.
     let PodTemplate { host_pid, affinity, .. } = spec.rollout.pod_template;
     spec.rollout.pod_template = PodTemplate { host_pid, affinity, ..PodTemplate::default() };
     serde_json::to_string(&spec).unwrap_or_default()
@@ -236,7 +240,7 @@ fn broadcast_job_spec(manifest: &NodeCleanup, site: Site<'_>, source: &PodManife
         "template": pod::template(manifest, site, source, RolloutEngine::BroadcastJob),
     });
     if let Some(parallelism) = rollout.parallelism {
-        // A number as a number: OpenKruise takes "3" for 3 percent.
+        // A number stays a number: OpenKruise takes "3" for 3 percent.
         spec["parallelism"] = json!(parallelism);
     }
     spec
@@ -245,7 +249,7 @@ fn broadcast_job_spec(manifest: &NodeCleanup, site: Site<'_>, source: &PodManife
 fn daemon_set(manifest: &NodeCleanup, site: Site<'_>, source: &PodManifest) -> Value {
     let mut object = object("apps/v1", "DaemonSet", manifest, &object_name(&manifest.metadata.name));
     let selector: Map<String, Value> = pod::labels(manifest).as_object().cloned().unwrap_or_default();
-    // A pause is for all nodes at once, and not for one tenth of them after the other.
+    // A pause applies to all nodes at once, and not to a tenth of them at a time.
     let unavailable = if manifest.spec.paused { "100%" } else { "10%" };
     object["spec"] = json!({
         "selector": { "matchLabels": selector },
@@ -255,7 +259,7 @@ fn daemon_set(manifest: &NodeCleanup, site: Site<'_>, source: &PodManifest) -> V
     object
 }
 
-/// Eight hexadecimal digits that tell texts apart (FNV-1a); nobody gains anything by finding two that are alike.
+/// Computes eight hexadecimal digits that distinguish texts (FNV-1a). Finding a collision gives no advantage to anyone.
 pub(super) fn digest(text: &str) -> String {
     let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     format!("{hash:08x}")

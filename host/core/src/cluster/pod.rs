@@ -1,7 +1,7 @@
 //! The pod that runs on each node.
 //!
-//! It needs no API token, and gets of the node what the manifest names: the runtime's socket, the log roots, and a
-//! directory for what is remembered.
+//! The pod needs no API token. Its mounts from the node follow from the manifest: the socket of the runtime, the log
+//! roots, and a directory for its state.
 
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,7 @@ use crate::manifest::{
 use crate::pressure::Disk;
 use crate::worker::{COMPILE_MEMORY, WORKERS};
 
-/// Where things are in the pods.
+/// Paths inside of the pods.
 const MANIFEST_DIR: &str = "/etc/holystone/manifest";
 const CONFIG_MAP_DIR: &str = "/etc/holystone/config-maps";
 const IMAGE_VOLUME_DIR: &str = "/etc/holystone/image-volumes";
@@ -22,24 +22,25 @@ const LOG_ROOT_DIR: &str = "/host/logs";
 const ALLOWED_DIR: &str = "/host/allowed";
 const IMAGE_ROOT: &str = "/host/images";
 const STATE_DIR: &str = "/var/lib/holystone";
-/// The file that a pod ends with.
+/// File for the termination message of a pod.
 const TERMINATION_LOG: &str = "/dev/termination-log";
-/// The runtime that `auto` means in a pod, which sees no other socket of the node than the one that it is given.
+/// Socket that `auto` resolves to in a pod that mounts a single socket. Such a pod sees no other socket of the node.
 const AUTO: &str = "/run/containerd/containerd.sock";
-/// The directory in which the sockets of runtimes are, and where a pod that gets all of it sees it. It is not mounted over
-/// the pod's own, in which runtimes may put files.
+/// Directory with the sockets of runtimes, and its mount path in pods that get all of it. The mount path is not the
+/// pod's own `/run`, in which runtimes may put files.
 const RUN: (&str, &str) = ("/run", "/host/run");
-/// The volume with the manifest.
+/// Name of the volume with the manifest.
 const MANIFEST_VOLUME: &str = "manifest";
-/// The manifest in its ConfigMap.
+/// Key of the manifest in its ConfigMap.
 pub(super) const MANIFEST_KEY: &str = "node-cleanup.yaml";
-/// The memory that the host takes besides the plugin and the workers that compile: a run on a node of thousands of images.
+/// Memory of the host in bytes, besides the plugin and the compile workers: enough for a run on a node with thousands
+/// of images.
 const HOST_MEMORY: u64 = 256 << 20;
-/// The requests of a pod when the manifest does not say.
+/// Requests of a pod, if the manifest sets none.
 const REQUESTED_CPU: Cpu = Cpu::from_thousandths(10);
 const REQUESTED_MEMORY: Bytes = Bytes::new(64 << 20);
-/// The taints that Kubernetes lets the pods of a DaemonSet tolerate. BroadcastJobs add none of their own, and a full
-/// disk is what this is for.
+/// Taints that Kubernetes lets the pods of a DaemonSet tolerate. BroadcastJobs add no tolerations of their own, and
+/// nodes with a full disk are where a cleanup is needed.
 const TOLERATED: [(&str, &str); 6] = [
     ("node.kubernetes.io/disk-pressure", "NoSchedule"),
     ("node.kubernetes.io/memory-pressure", "NoSchedule"),
@@ -52,13 +53,13 @@ const TOLERATED: [(&str, &str); 6] = [
 /// The operator's part of the pods: image and limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
-    /// The image that pods run.
+    /// Image that the pods run.
     pub image: &'a str,
-    /// The limits of what may be asked of nodes.
+    /// Limits of what manifests may request from nodes.
     pub allowed: &'a Allowed,
 }
 
-/// The labels of everything that belongs to a NodeCleanup.
+/// Returns the labels of all objects of a NodeCleanup.
 pub(super) fn labels(manifest: &NodeCleanup) -> Value {
     json!({
         "app.kubernetes.io/name": "holystone",
@@ -68,7 +69,7 @@ pub(super) fn labels(manifest: &NodeCleanup) -> Value {
     })
 }
 
-/// A volume and where it is mounted.
+/// A volume and its mount.
 struct VolumeMount {
     volume: Value,
     mount: Value,
@@ -84,7 +85,7 @@ impl VolumeMount {
     }
 }
 
-/// The template of the pods.
+/// Renders the pod template.
 pub(super) fn template(manifest: &NodeCleanup, site: Site<'_>, source: &PodManifest, engine: RolloutEngine) -> Value {
     let rollout = &manifest.spec.rollout;
     let mounts = mounts(manifest, site.allowed, source, engine);
@@ -106,13 +107,15 @@ pub(super) fn template(manifest: &NodeCleanup, site: Site<'_>, source: &PodManif
     });
     add_given(&mut spec, &rollout.pod_template);
     if engine == RolloutEngine::BroadcastJob {
-        // OpenKruise refuses every other policy but OnFailure, with which a pod that keeps failing never ends.
+        // OpenKruise also accepts OnFailure, but a pod that keeps failing would then never end. It refuses every other
+        // policy.
         spec["restartPolicy"] = "Never".into();
     }
     json!({ "metadata": metadata(manifest), "spec": spec })
 }
 
-/// The labels and annotations of the pods. Those of Holystone are never those of the manifest, which may not name them.
+/// Renders the labels and annotations of the pods. The labels of Holystone override those of the manifest, which may
+/// not set them.
 fn metadata(manifest: &NodeCleanup) -> Value {
     let PodTemplate { labels: given, annotations, .. } = &manifest.spec.rollout.pod_template;
     let mut metadata = json!({ "labels": given });
@@ -125,7 +128,7 @@ fn metadata(manifest: &NodeCleanup) -> Value {
     metadata
 }
 
-/// Adds what the manifest says of its pods; what it does not say is left out, as the API server leaves it out.
+/// Adds the pod settings of the manifest. Unset fields are left out, as the API server leaves them out.
 fn add_given(spec: &mut Value, template: &PodTemplate) {
     if !template.image_pull_secrets.is_empty() {
         spec["imagePullSecrets"] = json!(template.image_pull_secrets);
@@ -144,8 +147,8 @@ fn add_given(spec: &mut Value, template: &PodTemplate) {
     }
 }
 
-/// Renders requests and limits of a pod. Defaults fit what the manifest says: no request is larger
-/// than its limit, or the API server would refuse each pod.
+/// Renders requests and limits of a pod. Default requests are capped by the limits of the manifest, and the default
+/// limit is at least the memory request: the API server would refuse a pod whose request is larger than its limit.
 fn resources(manifest: &NodeCleanup) -> Value {
     let Resources { requests, limits } = manifest.spec.rollout.pod_template.resources;
     let usual = Amounts {
@@ -165,7 +168,7 @@ fn resources(manifest: &NodeCleanup) -> Value {
     resources
 }
 
-/// The ConfigMap that the pods of a template read their manifest from.
+/// Returns the name of the ConfigMap that the pods of a template read their manifest from.
 pub fn manifest_of(template: &Value) -> Option<&str> {
     let volumes = template["spec"]["volumes"].as_array()?;
     volumes.iter().find(|volume| volume["name"] == MANIFEST_VOLUME)?["configMap"]["name"].as_str()
@@ -186,12 +189,12 @@ fn container(
 ) -> Value {
     let field = |path: &str| json!({ "fieldRef": { "apiVersion": "v1", "fieldPath": path } });
     let mounts: Vec<&Value> = mounts.iter().map(|mount| &mount.mount).collect();
-    // Whoever owns a log file, and whatever sticky directory it is in, root without these could not remove it.
+    // Without these capabilities, root could not remove log files of other users, or files in sticky directories.
     let capabilities: &[&str] = match (manifest.spec.log_roots.is_empty(), manifest.spec.rollout.pod_template.host_pid)
     {
         (true, _) => &[],
         (false, false) => &["DAC_OVERRIDE", "FOWNER"],
-        // To see which files the processes of the node have open.
+        // SYS_PTRACE shows which files the processes of the node have open.
         (false, true) => &["DAC_OVERRIDE", "FOWNER", "SYS_PTRACE"],
     };
     let mut dropped = json!({ "drop": ["ALL"] });
@@ -229,8 +232,8 @@ fn container(
     container
 }
 
-/// The most memory that a pod takes, in bytes. Plugins are asked one after the other, and compiled before that, some at
-/// a time.
+/// Computes the most memory that a pod takes, in bytes. Plugins are asked one after the other. Before that they are
+/// compiled, several at a time.
 fn memory(manifest: &NodeCleanup) -> u64 {
     let plugins = &manifest.spec.plugins;
     let largest = plugins.iter().map(|plugin| plugin.limits.memory.get()).max().unwrap_or_default();
@@ -246,7 +249,8 @@ fn arguments(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, en
             RolloutEngine::DaemonSet => "daemon".to_owned(),
         },
         format!("--filename={MANIFEST_DIR}/{MANIFEST_KEY}"),
-        // A user who may change ConfigMaps may put another one in its place; then this pod does nothing.
+        // A user with write access to ConfigMaps may replace this one. Its digest then differs, and the pod does
+        // nothing.
         format!("--manifest-digest={}", source.digest),
     ];
     if has_source(manifest, |source| matches!(source, PluginSource::ConfigMap(_))) {
@@ -277,13 +281,13 @@ fn arguments(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, en
         RolloutEngine::BroadcastJob => {
             let deadline = active_deadline_seconds(&spec.rollout.completion_policy);
             arguments.push(format!("--retries={}", spec.rollout.failure_policy.restart_limit));
-            // Another NodeCleanup may run on the node at the same time; they take turns.
+            // Another NodeCleanup may run on the node at the same time; the runs take turns.
             arguments.push(format!("--wait={deadline}s"));
             arguments.push(format!("--time-limit={deadline}s"));
         }
         RolloutEngine::DaemonSet => {
             arguments.push(format!("--listen=0.0.0.0:{DAEMON_PORT}"));
-            // Several daemons share the state of the node, and each has its own records.
+            // Several daemons share the state of the node, and each one keeps its own records.
             arguments.push(format!("--history-dir={STATE_DIR}/daemons/$(POD_NAMESPACE).{}", manifest.metadata.name));
         }
     }
@@ -298,17 +302,17 @@ fn has_source(manifest: &NodeCleanup, is: impl Fn(&PluginSource) -> bool) -> boo
     manifest.spec.plugins.iter().any(|plugin| is(&plugin.source))
 }
 
-/// Only pressure needs to know how large the filesystem is.
+/// Returns whether the pod measures the image filesystem, which only `pressure` requires.
 fn measures_images(manifest: &NodeCleanup) -> bool {
     manifest.spec.pressure.as_ref().is_some_and(|pressure| pressure.filesystem == Disk::Images)
 }
 
-/// The directory that pods may measure the image filesystem by, spelt in one way.
+/// Returns the directory for measuring the image filesystem, without trailing slashes.
 pub(super) fn image_root(manifest: &NodeCleanup) -> &str {
     manifest.spec.runtime.image_root.trim_end_matches('/')
 }
 
-/// The allowed directories that the log roots of a manifest are in.
+/// Returns the allowed directories that contain the log roots of a manifest, each once.
 fn log_roots_in<'a>(manifest: &NodeCleanup, allowed: &'a Allowed) -> Vec<&'a str> {
     let mut found = Vec::new();
     for directory in manifest.spec.log_roots.iter().filter_map(|root| allowed.log_root_over(&root.host_path)) {
@@ -319,15 +323,15 @@ fn log_roots_in<'a>(manifest: &NodeCleanup, allowed: &'a Allowed) -> Vec<&'a str
     found
 }
 
-/// The way from a pod to the runtime of its node.
+/// The access of a pod to the runtime of its node.
 pub(super) enum Reach<'a> {
     /// The path of the socket on the node.
     Socket(&'a str),
-    /// Through all of `/run`.
+    /// The whole of `/run`.
     Run,
 }
 
-/// Returns how pods reach the runtime; none where no runtime is asked.
+/// Resolves how pods reach the runtime; `None` if no runtime is asked.
 pub(super) fn reach(manifest: &NodeCleanup) -> Option<Reach<'_>> {
     let runtime = &manifest.spec.runtime;
     Some(match runtime.endpoint.as_str() {
@@ -355,14 +359,15 @@ fn mounts(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, engin
     }
     for (index, root) in spec.log_roots.iter().enumerate() {
         let (name, path) = (format!("logs-{index}"), format!("{LOG_ROOT_DIR}/{}", root.name));
-        // What only looks need not be able to write.
+        // A dry run needs no write access.
         let read_only = spec.mode == Mode::DryRun;
         let mut mount = VolumeMount::new(&name, &path, read_only, host(&root.host_path, "Directory"));
-        // What the node mounts beneath it later shows in the pod, which then stays away from there.
+        // Later mounts of the node under the log root show in the pod, which then stays out of them.
         mount.mount["mountPropagation"] = "HostToContainer".into();
         mounts.push(mount);
     }
-    // What the roots have to lie in, to find out in the pod that they do: of a link, the kubelet mounts what it leads to.
+    // The directories that must contain the log roots let the pod verify that they do: for a link, the kubelet mounts
+    // its target.
     for (index, directory) in log_roots_in(manifest, allowed).into_iter().enumerate() {
         let path = format!("{ALLOWED_DIR}/{index}");
         let mut mount = VolumeMount::new(&format!("allowed-{index}"), &path, true, host(directory, "Directory"));
@@ -386,8 +391,9 @@ fn mounts(manifest: &NodeCleanup, allowed: &Allowed, source: &PodManifest, engin
     mounts
 }
 
-/// A pod that ends gets the socket alone. One that goes on gets its directory, because a runtime that is restarted makes
-/// a new socket; what is mounted beneath it later shows in the pod, so that the pod keeps nothing mounted.
+/// Mounts the socket of the runtime. By default, a pod that ends gets the socket alone. A daemon gets its directory,
+/// because a restarted runtime creates a new socket. Later mounts under that directory show in the pod, so that the pod
+/// keeps nothing mounted.
 fn runtime(reach: &Reach<'_>, mount: Option<SocketMount>, engine: RolloutEngine) -> VolumeMount {
     let Reach::Socket(socket) = reach else { return directory_of_sockets(RUN.0, RUN.1) };
     let usual = if engine == RolloutEngine::DaemonSet { SocketMount::Directory } else { SocketMount::Socket };

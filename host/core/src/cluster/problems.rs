@@ -1,5 +1,5 @@
-//! Problems of a manifest on a cluster only: what the operator does not allow, the rules of [`crate::manifest`]
-//! that hold on a cluster, and what OpenKruise would never come back from.
+//! Validation of a manifest that applies on a cluster only: the limits of the operator, the rules of
+//! [`crate::manifest`] for clusters, and deadlines with which OpenKruise would give up for good.
 
 use jiff::Timestamp;
 
@@ -7,12 +7,12 @@ use super::Allowed;
 use crate::manifest::{NodeCleanup, Problem, problems_on_cluster};
 use crate::schedule::{Schedule, zone};
 
-/// How many ticks OpenKruise looks back over; when more were missed it gives up for good.
+/// Number of ticks that OpenKruise looks back over; after more missed ticks, it gives up for good.
 const MOST_TICKS: usize = 100;
-/// How many ticks of a schedule are looked at to find out how close together they come.
+/// Number of ticks of a schedule that are examined for their density.
 const SAMPLE: usize = 2_000;
 
-/// Everything that keeps a manifest from a cluster whose operator allows this.
+/// Finds all problems that keep a manifest from a cluster whose operator has these limits.
 pub fn problems(manifest: &NodeCleanup, allowed: &Allowed) -> Vec<Problem> {
     let spec = &manifest.spec;
     let mut problems = allowed.problems(manifest);
@@ -30,7 +30,7 @@ pub fn problems(manifest: &NodeCleanup, allowed: &Allowed) -> Vec<Problem> {
     problems
 }
 
-/// How many seconds the densest hundred ticks of the schedule take.
+/// Computes the time that the densest hundred ticks of the schedule take, in seconds.
 fn longest_deadline(manifest: &NodeCleanup) -> Option<i64> {
     let zone = manifest.spec.time_zone.as_deref().and_then(|name| zone(name).ok());
     let schedule = Schedule::parse(manifest.spec.schedule.as_deref()?, zone).ok()?;

@@ -1,8 +1,8 @@
-//! The closed words of conditions and events: what programs and alerts count by.
+//! Closed sets of reasons for conditions and events: codes that programs and alerts count by.
 
 use std::fmt;
 
-/// Declares words that are written as their variants are called.
+/// Declares an enum whose words are written like its variants.
 macro_rules! closed_words {
     ($(#[$of_all:meta])* $name:ident { $($(#[$of_one:meta])* $word:ident,)* }) => {
         $(#[$of_all])*
@@ -12,17 +12,17 @@ macro_rules! closed_words {
         }
 
         impl $name {
-            /// All of them.
+            /// The complete list of words.
             pub const ALL: &'static [Self] = &[$(Self::$word,)*];
 
-            /// Returns the word as the API server has it.
+            /// Returns the word as the API server stores it.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$word => stringify!($word),)*
                 }
             }
 
-            /// Reads a word, if it is one of these.
+            /// Parses a word; `None` if it is not in the list.
             pub fn parse(text: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|word| word.as_str() == text)
             }
@@ -43,23 +43,23 @@ macro_rules! closed_words {
 }
 
 closed_words! {
-    /// Why a condition is true or false.
+    /// The reason why a condition is true or false.
     ConditionReason {
         /// Ready: the cluster does what the spec says.
         Applied,
-        /// Ready: the API server refused what was to be done.
+        /// Ready: an action failed, usually because the API server refused it.
         ApplyFailed,
-        /// `PluginsResolved`: nodes have loaded different bytes of one plugin.
+        /// `PluginsResolved`: nodes have loaded different bytes of one plugin, or some have none.
         Different,
         /// Ready: the spec cannot be used.
         InvalidSpec,
-        /// Ready: an object of another owner has a name that is needed.
+        /// Ready: an object of another owner has a required name.
         NameTaken,
-        /// Scheduled: the schedule never comes.
+        /// Scheduled: the schedule has no further tick.
         Never,
-        /// Ready: a run has ended and was done on no node.
+        /// Ready: a run has ended, and no node has done it.
         NoNodeDone,
-        /// Ready: there is no node for a run.
+        /// Ready: no node matches a run.
         NoNodeMatches,
         /// `PluginsResolved`: no node has loaded a plugin yet.
         NoRunYet,
@@ -71,15 +71,15 @@ closed_words! {
         Paused,
         /// Ready: no pod of a run has started.
         PodsNotStarted,
-        /// Ready: an object is recreated.
+        /// Ready: an object is being recreated.
         Replacing,
         /// `PluginsResolved`: all nodes have loaded the same plugins.
         Resolved,
-        /// Ready: a run waits for a person.
+        /// Ready: a paused run waits for a person.
         RunPaused,
         /// Scheduled: the next run is due at a known time.
         Scheduled,
-        /// Ready: what the operator does is undone again and again.
+        /// Ready: another writer undoes the operator's changes repeatedly.
         Undone,
         /// Ready: a change waits for a run to end.
         WaitingForRun,
@@ -87,49 +87,49 @@ closed_words! {
 }
 
 closed_words! {
-    /// The subject of an event.
+    /// The reason of an event.
     EventReason {
-        /// The API server refused what was to be done.
+        /// A failed action, usually refused by the API server.
         ApplyFailed,
-        /// An object was created.
+        /// Creation of an object.
         Created,
-        /// An object was deleted.
+        /// Deletion of an object.
         Deleted,
-        /// The spec cannot be used.
+        /// A spec that cannot be used.
         InvalidSpec,
-        /// An object of another owner has a name that is needed.
+        /// A required name that an object of another owner has.
         NameTaken,
-        /// There is no node for a run.
+        /// A run that no node matches.
         NoNodeMatches,
-        /// The engine needs OpenKruise, which is not installed.
+        /// An engine that needs OpenKruise, which is not installed.
         OpenKruiseMissing,
-        /// Another operator looks after the NodeCleanup.
+        /// Another operator that manages the NodeCleanup.
         OtherOperator,
-        /// Nodes have loaded different bytes of one plugin.
+        /// Nodes with different bytes of one plugin, or with none.
         PluginsDiffer,
-        /// No pod of a run has started.
+        /// A run of which no pod has started.
         PodsNotStarted,
-        /// An object is recreated.
+        /// Deletion of an object to recreate it.
         Replaced,
-        /// A run has ended, and every node was done.
+        /// End of a run that every node has done.
         RunCompleted,
-        /// A run has ended, and some node was not done.
+        /// End of a run that some node has not done.
         RunFailed,
-        /// The annotation that starts a run has no effect.
+        /// A requested run that is ignored.
         RunNowIgnored,
-        /// A run waits for a person.
+        /// A paused run that waits for a person.
         RunPaused,
-        /// A run was started.
+        /// Start of a run.
         RunStarted,
-        /// The operator's changes are undone again and again.
+        /// Changes of the operator that another writer undoes repeatedly.
         Undone,
-        /// An object was updated.
+        /// Update of an object.
         Updated,
     }
 }
 
 impl EventReason {
-    /// Returns the event that a condition with this reason is worth when it becomes false.
+    /// Returns the event for a condition that becomes false with this reason, if it is worth one.
     pub(super) fn of_condition(reason: ConditionReason) -> Option<Self> {
         Some(match reason {
             ConditionReason::InvalidSpec => Self::InvalidSpec,

@@ -1,4 +1,4 @@
-//! The last run of a status: what is seen of it, and what of that is known better already.
+//! The last run of a status: the observed run, merged with what the status already knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,16 +13,17 @@ use super::reasons::{ConditionReason, EventReason};
 use crate::manifest::status::{LastRun, ResolvedPlugin, RunError, RunPhase};
 use crate::text::shown;
 
-/// The largest difference between the clocks of two nodes.
+/// Maximum difference between the clocks of two nodes.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_hours(1);
-/// The most labels of a node selector that a message names.
+/// Maximum number of labels of a node selector in a message.
 const LABELS_TOLD: usize = 5;
-/// The most earlier runs whose ends are waited for.
+/// Maximum number of earlier runs whose ends are awaited.
 const ACTIVE_RUNS: usize = 20;
 
 impl<'a> Decider<'a> {
-    /// The last run, its plugins, and whether they are the same everywhere. Never an earlier one than is known already,
-    /// and never less of it: runs go with their AdvancedCronJob, and pods with their nodes.
+    /// Returns the last run, its plugins, and whether they are the same on all nodes. The run is never an earlier one
+    /// than the status knows, and never less of it: runs are deleted with their AdvancedCronJob, and pods with their
+    /// nodes.
     pub(super) fn last_run(
         &mut self,
         engine: Option<Engine>,
@@ -58,7 +59,7 @@ impl<'a> Decider<'a> {
         (Some(run), plugins, resolved)
     }
 
-    /// Leaves out plugins that the spec does not name: what a pod says is no more than what it says.
+    /// Removes plugins that the spec does not name, because the report of a pod is not trusted.
     fn of_the_spec(&self, mut folded: Folded) -> Folded {
         let plugins = self.observed.object["spec"]["plugins"].as_array().into_iter().flatten();
         let names: BTreeSet<&str> = plugins.filter_map(|plugin| plugin["name"].as_str()).collect();
@@ -67,52 +68,53 @@ impl<'a> Decider<'a> {
         folded
     }
 
-    /// Returns whether the status has a later run than this one, or more of the same.
+    /// Returns whether the status knows a later run than this one, or more of the same run.
     fn knows_better(&self, run: &LastRun, is_of_daemons: bool) -> bool {
         let Some(before) = &self.before.last_run else { return false };
         let reports = |run: &LastRun| (run.nodes.succeeded + run.nodes.failed).saturating_sub(run.nodes.unreported);
         let order = before.name.cmp(&run.name);
         if order.is_ne() {
-            // Of two that began together, one that was deleted before its end gives way.
+            // If two runs began at the same time, the one that was deleted before its end yields.
             let is_known =
                 has_ended(before) || self.observed.broadcast_jobs.iter().any(|job| name_of(job) == before.name);
             let is_later = before.started_at > run.started_at;
             return is_later || before.started_at == run.started_at && order.is_gt() && is_known;
         }
-        // The name of a DaemonSet is that of all of its runs.
+        // The runs of a DaemonSet all have its name.
         let is_later = is_of_daemons && run.finished_at > before.finished_at;
-        // When it is over, why there are no reports is known of pods and events, which vanish.
+        // After the end of a run, the reasons for missing reports are known from pods and events, which vanish.
         let reasons =
             |run: &LastRun| if has_ended(run) { run.errors.iter().map(|error| error.count).max() } else { None };
         let is_less = reports(before) == reports(run) && has_ended(run) && reasons(before) > reasons(run);
         !is_later && (reports(before) > reports(run) || is_less)
     }
 
-    /// Returns the run of the status, updated by its BroadcastJob.
+    /// Returns the run of the status, updated from its BroadcastJob.
     fn kept_run(&self, is_of_daemons: bool) -> Option<LastRun> {
         let mut run = self.before.last_run.clone()?;
         let is_of_former_daemons = !is_of_daemons && run.name == object_name(name_of(self.observed.object));
         if is_of_former_daemons && !has_ended(&run) && run.nodes.succeeded + run.nodes.failed == 0 {
-            // Daemons that are gone and have not run will not.
+            // Deleted daemons that have not run yet will not run any more.
             return None;
         }
         if has_ended(&run) || is_of_daemons || run.name == object_name(name_of(self.observed.object)) {
             return Some(run);
         }
         let Some(job) = self.observed.broadcast_jobs.iter().copied().find(|job| name_of(job) == run.name) else {
-            // Without OpenKruise nothing is seen of BroadcastJobs.
+            // Without OpenKruise, BroadcastJobs cannot be observed.
             if self.observed.has_kruise {
                 self.was_lost(&mut run);
             }
             return Some(run);
         };
-        // How many of those with a report ended well for OpenKruise is not known any more; at most all of them.
+        // The number of reporting nodes that OpenKruise counts as done is not known any more; at most, it is all of
+        // them.
         let took_place = run.nodes.succeeded + run.nodes.failed;
         settle(job, took_place, &mut run);
         Some(run)
     }
 
-    /// A run whose BroadcastJob was deleted before its end was seen.
+    /// Marks a run as failed whose BroadcastJob was deleted before its end was seen.
     fn was_lost(&self, run: &mut LastRun) {
         run.phase = RunPhase::Failed;
         run.finished_at = Some(whole_second(self.observed.now));
@@ -121,8 +123,8 @@ impl<'a> Decider<'a> {
         run.errors.push(RunError { message: lost(&run.name), count: run.nodes.skipped, nodes: Vec::new() });
     }
 
-    /// Reports the ends of runs that began before the last one, and returns the names of those that have not ended: a run by
-    /// hand may begin and end beside one of the schedule.
+    /// Reports the ends of runs that began before the last one, and returns the names of those that have not ended. A
+    /// manual run may begin and end beside a scheduled one.
     pub(super) fn earlier_runs(&mut self, last: Option<&LastRun>) -> Vec<String> {
         let jobs: BTreeMap<&str, &Value> =
             self.observed.broadcast_jobs.iter().map(|job| (name_of(job), *job)).collect();
@@ -148,8 +150,8 @@ impl<'a> Decider<'a> {
         active.into_iter().map(|(_, name)| name).collect()
     }
 
-    /// Returns the names of the BroadcastJobs whose end has not been reported: those that had not ended at the last look, and
-    /// those that began after it.
+    /// Returns the names of the BroadcastJobs whose end has not been reported: those that had not ended at the last
+    /// observation, and those that began after it.
     fn awaited(&self, jobs: &BTreeMap<&str, &Value>) -> BTreeSet<String> {
         let before = self.before.last_run.as_ref();
         let mut names: BTreeSet<String> = self.before.active_runs.iter().cloned().collect();
@@ -192,7 +194,7 @@ impl<'a> Decider<'a> {
         folded
     }
 
-    /// Says of a run that has nothing going on why there are no pods of it on some nodes.
+    /// Adds the reason why an idle run lacks pods on some nodes.
     fn is_not_made(&mut self, object: &Value, run: &mut LastRun, unseen: u32, age: SignedDuration) {
         if unseen == 0 && run.nodes.desired > 0 {
             return;
@@ -213,13 +215,13 @@ impl<'a> Decider<'a> {
         }
     }
 
-    /// The words of events about an object.
+    /// Returns the messages of events about an object, as one text.
     fn complaints(&self, object: &Value) -> Option<String> {
         let complaints = self.observed.complaints.get(name_of(object))?;
         (!complaints.is_empty()).then(|| complaints.join("; "))
     }
 
-    /// Says that there is no node for a run.
+    /// Formats the message for a run without a node.
     fn no_node(&self) -> String {
         let selector = self.observed.object["spec"]["rollout"]["nodeSelector"].as_object();
         let labels = selector.into_iter().flatten().take(LABELS_TOLD);
@@ -237,13 +239,14 @@ impl<'a> Decider<'a> {
         )
     }
 
-    /// The last runs of the daemons. They keep the same schedule, so these are those of one time, or nearly.
+    /// Aggregates the last runs of the daemons. Daemons follow the same schedule, so their runs are of one time, or
+    /// nearly.
     fn run_of_daemons(&mut self, set: &Value) -> Option<Folded> {
         let (observed, now) = (self.observed, self.observed.now);
         let states = observed.runs.get(name_of(set))?;
         let mut folded = fold(count(&set["status"]["desiredNumberScheduled"]), states.iter().copied(), now);
         let run = &mut folded.run;
-        // A node's clock may be ahead a little. What is later, or before there were computers, is no time.
+        // The clock of a node may be slightly ahead. Times that are even later, and times before 1970, are ignored.
         let latest = now.checked_add(CLOCKS_APART).unwrap_or(now);
         let is_one = move |time: &Timestamp| (Timestamp::UNIX_EPOCH..=latest).contains(time);
         let times = |of: fn(&NodeState) -> Option<Timestamp>| {
@@ -274,7 +277,7 @@ impl<'a> Decider<'a> {
     }
 }
 
-/// Says that the BroadcastJob of a run is gone.
+/// Formats the message for a deleted BroadcastJob of a run.
 pub(super) fn lost(name: &str) -> String {
     format!("the BroadcastJob {name} was deleted before its end was seen")
 }
@@ -293,13 +296,13 @@ pub(super) fn has_ended(run: &LastRun) -> bool {
     matches!(run.phase, RunPhase::Complete | RunPhase::Failed)
 }
 
-/// Adds what is wrong on so many nodes, of which no names are known.
+/// Inserts an error that concerns `count` nodes with unknown names.
 fn tell(run: &mut LastRun, message: String, count: u32) {
     run.errors.insert(0, RunError { message, count, nodes: Vec::new() });
     run.errors.truncate(ERRORS);
 }
 
-/// The words of a BroadcastJob that failed: that its deadline is over, for example.
+/// Formats the failure of a BroadcastJob, for example an exceeded deadline.
 fn ending(job: &Value) -> Option<String> {
     let conditions = job["status"]["conditions"].as_array()?;
     let failed = conditions.iter().find(|condition| condition["type"] == "Failed")?;
@@ -307,8 +310,8 @@ fn ending(job: &Value) -> Option<String> {
     Some(format!("there is no report: BroadcastJob {} failed: {}", name_of(job), shown(message)))
 }
 
-/// Puts what a BroadcastJob says of itself to what its pods reported: whether it is over, and nodes that it counts as
-/// done of which there is no report (any more). `took_place` is how many of those with a report it counts as done.
+/// Merges the status of a BroadcastJob into the reports of its pods: its phase, and nodes that it counts as done
+/// without a report (any more). `took_place` is the number of reporting nodes that it counts as done.
 fn settle(job: &Value, took_place: u32, run: &mut LastRun) {
     let status = &job["status"];
     let nodes = &mut run.nodes;
@@ -320,7 +323,7 @@ fn settle(job: &Value, took_place: u32, run: &mut LastRun) {
         let unreported = count(&status["succeeded"]).saturating_sub(took_place).min(unseen);
         nodes.succeeded += unreported;
         nodes.unreported += unreported;
-        // Whose pod never began, because of a volume that is not there for example, will not say anything any more.
+        // A pod that never started, for example because of a missing volume, will not report any more.
         nodes.skipped += unseen - unreported;
         nodes.active = 0;
         nodes.waiting = 0;
@@ -339,7 +342,7 @@ pub(super) fn count(value: &Value) -> u32 {
     u32::try_from(value.as_i64().unwrap_or_default()).unwrap_or_default()
 }
 
-/// Kubernetes' times have no fractions of seconds.
+/// Truncates a time to whole seconds, because times of Kubernetes have no fractions.
 pub(super) fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

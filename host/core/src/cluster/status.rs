@@ -1,4 +1,4 @@
-//! What a status says: how things stand, when the next run is due, what came of the last one, and what of that is news.
+//! The status of a NodeCleanup: its conditions, its next run and its last run, and the events for changes.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -12,15 +12,15 @@ use crate::manifest::NodeCleanup;
 use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, ResolvedPlugin, RunPhase};
 use crate::text::{beginning, both_ends, counted, shown, size};
 
-/// The most codes of refusals that an event names.
+/// Maximum number of refusal codes in an event.
 const CODES_TOLD: usize = 3;
-/// As much of the API server's words as a message keeps, in characters.
+/// Maximum length of the API server's words in a message, in characters.
 const LONGEST_REFUSAL: usize = 600;
-/// The longest message of a condition, in characters.
+/// Maximum length of the message of a condition, in characters.
 const LONGEST_MESSAGE: usize = 4_096;
 
 impl Decider<'_> {
-    /// When the next run is due, and whether one is.
+    /// Computes the time of the next run, and the condition `Scheduled`.
     pub(super) fn next(
         &mut self,
         manifest: &NodeCleanup,
@@ -42,7 +42,7 @@ impl Decider<'_> {
         if !ready.is_true {
             return (None, ConditionState::bad(ready.reason, "nothing is started before Ready is true"));
         }
-        // `@every` counts from the run before.
+        // `@every` counts from the start of the previous run.
         let last = self.before.last_run.as_ref().and_then(|run| run.started_at);
         let next = match (timetable.schedule.period(), last) {
             (Some(_), Some(last)) => timetable.schedule.next(last).filter(|next| *next > now),
@@ -51,7 +51,7 @@ impl Decider<'_> {
         let Some(next) = next.or_else(|| timetable.schedule.next(now)) else {
             return (None, ConditionState::bad(ConditionReason::Never, "the schedule never comes"));
         };
-        // What was told before stays as long as it is to come, so that asking twice comes to the same.
+        // A time that was announced before stays while it lies in the future, so that decisions are idempotent.
         let told = self.before.next_schedule_time.filter(|told| *told > now && self.is_same_generation());
         let next = told.unwrap_or(next);
         self.wait(now.duration_until(next).max(SignedDuration::ZERO) + SignedDuration::from_secs(1));
@@ -72,8 +72,9 @@ impl Decider<'_> {
         self.observed.object["metadata"]["generation"].as_i64()
     }
 
-    /// Says that a run is held up as a whole, if it is: that it waits for a person, has no node, or that none of its pods
-    /// has started. Of a run that is over this counts as long as the spec is the same.
+    /// Returns the readiness, or the reason why a run is blocked as a whole: it waits for a person, has no node, was
+    /// done on no node, or none of its pods has started. The reason of a finished run counts as long as the spec stays
+    /// the same.
     pub(super) fn unless_held(&self, ready: ConditionState, run: Option<&LastRun>) -> ConditionState {
         let Some(run) = run.filter(|_| ready.is_true) else { return ready };
         let Some(held) = self.held(run) else { return ready };
@@ -116,7 +117,7 @@ impl Decider<'_> {
         })
     }
 
-    /// Says why a run is paused that spec.paused does not pause, and what to do.
+    /// Explains why a run is paused other than by `spec.paused` of the NodeCleanup, with advice.
     fn waits_for_a_person(&self, run: &LastRun) -> Option<ConditionState> {
         let job = self.observed.broadcast_jobs.iter().copied().find(|job| name_of(job) == run.name)?;
         if self.observed.object["spec"]["paused"] == true || self.adjusts(&run.name) {
@@ -175,7 +176,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Adds the events of the last run's end, and of what is wrong, once.
+    /// Adds the events for the end of the last run and for problems, each once.
     pub(super) fn add_events(&mut self, status: &NodeCleanupStatus) {
         for condition in &status.conditions {
             let before = self.before.conditions.iter().find(|before| before.kind == condition.kind);
@@ -197,7 +198,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Adds the event of a run that has ended.
+    /// Adds the event for a run that has ended.
     pub(super) fn report_end(&mut self, run: &LastRun) {
         let is_warning = run.phase == RunPhase::Failed;
         let reason = if is_warning { EventReason::RunFailed } else { EventReason::RunCompleted };
@@ -210,7 +211,8 @@ impl Decider<'_> {
     }
 }
 
-/// Says what came of a run: what a dry run would remove, the reasons of refusals, and what went wrong on most nodes.
+/// Formats the result of a run: its counts, the planned removals of a dry run, the reasons of refusals, and the error
+/// on most nodes.
 fn sentence(run: &LastRun) -> String {
     let planned = run.planned.map(|planned| {
         let most = run.planned_repositories.first().map(|most| format!(", most of it in {}", most.name));
@@ -237,7 +239,7 @@ fn sentence(run: &LastRun) -> String {
     )
 }
 
-/// Says that another operator looks after a NodeCleanup, and what to do about it.
+/// Builds the event for a NodeCleanup that another operator manages, with advice.
 pub fn other_operator(other: &str, own: &str) -> ClusterEvent {
     let note = format!(
         "the operator {} looks after it, so the operator {own} leaves it alone; let each operator watch other namespaces",
@@ -246,9 +248,9 @@ pub fn other_operator(other: &str, own: &str) -> ClusterEvent {
     ClusterEvent::warning(EventReason::OtherOperator, note)
 }
 
-/// The status when something that was decided could not be done: it was not, and Ready says why; and an event, if that is
-/// news. What would count as done once it is in the status stays as it was. `has_workload` says whether an AdvancedCronJob
-/// or a DaemonSet of the NodeCleanup is there all the same.
+/// Builds the status for a decision that could not be carried out: Ready becomes false, with the reason. Returns an
+/// event as well, if the reason is new. Fields that would mark the decision as done keep their previous values.
+/// `has_workload` is set if an AdvancedCronJob or a DaemonSet of the NodeCleanup exists all the same.
 pub fn not_applied(
     object: &Value,
     decided: &NodeCleanupStatus,
@@ -259,7 +261,7 @@ pub fn not_applied(
     let before: NodeCleanupStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
     let (reason, message) = match obstacle {
         Obstacle::NameTaken { kind, name } => (EventReason::NameTaken, name_taken(kind, &shown(name))),
-        // The cause stands at the end of what a webhook says.
+        // Webhooks name the cause at the end of their message.
         Obstacle::Refused(problem) => (EventReason::ApplyFailed, both_ends(problem, LONGEST_REFUSAL)),
     };
     let mut status = decided.clone();
@@ -283,13 +285,13 @@ pub fn not_applied(
         reason.as_str().clone_into(&mut condition.reason);
         message.clone_into(&mut condition.message);
     }
-    // The API server's words may be others each time.
+    // The API server's words may differ each time.
     let is_new = was
         .is_none_or(|was| was.reason != reason.as_str() || reason == EventReason::NameTaken && was.message != message);
     (status, is_new.then(|| ClusterEvent::warning(reason, message)))
 }
 
-/// Whether a status is another one than an object has.
+/// Returns whether a status differs from that of an object.
 pub fn is_news(object: &Value, status: &NodeCleanupStatus) -> bool {
     serde_json::from_value::<NodeCleanupStatus>(object["status"].clone()).ok().as_ref() != Some(status)
 }

@@ -1,4 +1,4 @@
-//! Runs that are over, and which of their records are kept.
+//! Finished runs, and the selection of the records to delete.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -6,27 +6,27 @@ use serde::{Deserialize, Serialize};
 use crate::report::{Brief, Totals};
 use crate::schedule::{HistoryLimits, Past, RunState};
 
-/// Why a run was started.
+/// The cause of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     /// A tick of the schedule.
     Schedule,
-    /// There is no schedule: its only run.
+    /// The only run of a manifest without a schedule.
     Once,
-    /// The run before could not take place.
+    /// A retry, because the previous run could not take place.
     Retry,
-    /// The disk was fuller than the manifest wants.
+    /// A disk that is fuller than the manifest allows.
     Pressure,
 }
 
-/// How a run ended, in one word.
+/// The result of a run, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum RunResult {
-    /// It took place, and nothing failed.
+    /// A run that took place, without failures.
     Done,
-    /// It took place, and something failed.
+    /// A run that took place, with failures.
     SomeFailed,
-    /// It did not take place.
+    /// A run that did not take place.
     NotRun,
 }
 
@@ -34,43 +34,44 @@ pub enum RunResult {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunSummary {
-    /// In one word.
+    /// Result in one word.
     pub result: RunResult,
-    /// A sentence where there is something to say: why it did not take place, or ended early.
+    /// Sentence about the result, if there is one: why the run did not take place, or ended early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Counts and sums of images; absent when it did not take place.
+    /// Counts and sums of images; absent if the run did not take place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<Totals>,
-    /// The same of log files; absent without log roots.
+    /// Counts and sums of log files; absent without log roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<Totals>,
 }
 
-/// A run that is over.
+/// A finished run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     /// Namespace and name of the manifest.
     pub node_cleanup: String,
-    /// Why it was started.
+    /// Cause of the run.
     pub cause: Cause,
-    /// Which retry it was; 0 for none.
+    /// Number of the retry; 0 for none.
     #[serde(default)]
     pub attempt: u32,
-    /// The tick that it was for.
+    /// Tick that the run was for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tick: Option<Timestamp>,
-    /// When it was started.
+    /// Start of the run.
     pub started_at: Timestamp,
-    /// When it was over.
+    /// End of the run.
     pub finished_at: Timestamp,
-    /// The result of the run, in as few bytes as a termination message has.
+    /// Result of the run, as compact as in a termination message.
     #[serde(flatten)]
     pub brief: Brief,
 }
 
-/// The records of one manifest to forget now, by their place: those over the limits, and those whose time is over.
+/// Returns the indexes of the records of one manifest to delete now: those over the limits, and those that have
+/// expired.
 pub fn excess(records: &[Record], limits: HistoryLimits, ttl: Option<SignedDuration>, now: Timestamp) -> Vec<usize> {
     let outlived = |record: &Record| ttl.is_some_and(|ttl| record.finished_at.duration_until(now) >= ttl);
     let (mut forget, left): (Vec<usize>, Vec<usize>) = (0..records.len()).partition(|place| outlived(&records[*place]));

@@ -1,4 +1,4 @@
-//! How the daemon stands, as `/status` answers and `holystone status` prints it.
+//! The status of the daemon, as `/status` returns it and `holystone status` prints it.
 
 use std::fmt::Write as _;
 
@@ -13,54 +13,54 @@ use super::{Record, RunResult};
 pub struct Status {
     /// Version of Holystone.
     pub version: String,
-    /// When the daemon was started.
+    /// Start of the daemon.
     pub started_at: Timestamp,
-    /// Whether it is about to end.
+    /// Set when the daemon is about to end.
     pub stopping: bool,
-    /// When the manifests in use were read.
+    /// Time when the manifests in use were read.
     pub read_at: Timestamp,
-    /// What was wrong with the manifests when they were last read, if that was later: the ones before stay in use.
+    /// Problem of the last attempt to read the manifests, if that was later; the previous ones stay in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload_problem: Option<String>,
-    /// The manifests.
+    /// Status of each manifest.
     pub node_cleanups: Vec<CleanupStatus>,
 }
 
-/// How one manifest stands.
+/// The status of one manifest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CleanupStatus {
-    /// Namespace and name.
+    /// Namespace and name of the manifest.
     pub name: String,
-    /// Whether it removes anything.
+    /// Mode of its runs: whether they remove anything.
     pub mode: String,
-    /// When it runs; absent when it runs once.
+    /// Schedule of its runs; absent if it runs once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
-    /// In one word: Waiting, Running, Paused or Done.
+    /// State in one word: Waiting, Running, Paused or Done.
     pub state: String,
-    /// When the next run is due.
+    /// Time when the next run is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_run_at: Option<Timestamp>,
-    /// Since when a run of it is going on.
+    /// Start of the run in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_since: Option<Timestamp>,
-    /// The runs that are kept, the latest first.
+    /// Runs on record, the latest first.
     pub runs: Vec<Run>,
 }
 
-/// A run that is kept.
+/// A run on record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
-    /// The file in the state directory that has its report.
+    /// File with its report, in the state directory.
     pub file: String,
     #[serde(flatten)]
-    /// What is known of it.
+    /// Record of the run.
     pub record: Record,
 }
 
-/// A word for people.
+/// Returns a result as a word for people.
 pub fn word(result: RunResult) -> &'static str {
     match result {
         RunResult::Done => "done",
@@ -69,7 +69,7 @@ pub fn word(result: RunResult) -> &'static str {
     }
 }
 
-/// What came of a run, in a sentence.
+/// Formats the result of a run as a sentence.
 pub fn sentence(record: &Record) -> String {
     let mut text = word(record.brief.outcome.result).to_owned();
     if let Some(totals) = &record.brief.outcome.images {

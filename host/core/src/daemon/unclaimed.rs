@@ -1,28 +1,28 @@
-//! Records that daemons have left behind of NodeCleanups that are gone.
+//! Records that daemons have left behind for deleted NodeCleanups.
 //!
-//! Each daemon of a cluster keeps its records in a directory of its own, and nothing on the node knows whether its
-//! NodeCleanup still exists. So runs check which daemons live. A daemon that lives holds the lock of its directory; where no
-//! daemon does, a run leaves a mark with the time, which a daemon removes when it starts. A directory that has carried a
-//! mark for long enough had no daemon in all that time.
+//! Each daemon of a cluster keeps its records in its own directory, and nothing on the node shows whether its
+//! NodeCleanup still exists. Runs therefore check which daemons live. A daemon that lives holds the lock of its
+//! directory. If no daemon does, a run leaves a mark with the time, which a daemon removes when it starts. A directory
+//! that has carried a mark for long enough had no daemon in all that time.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// For how long a directory has to be without a daemon. A daemon that misses its records starts as a new one.
+/// Time without a daemon after which a directory is removed. A daemon that misses its records starts as a new one.
 pub const UNCLAIMED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// The decision about a directory that no daemon holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Note that it was found so now.
+    /// A mark with the current time.
     Mark,
-    /// Leave it for now.
+    /// A wait, because the mark or the records are not old enough.
     Wait,
-    /// Remove it.
+    /// Removal of the directory.
     Forget,
 }
 
-/// Judges a directory that no daemon holds, by the time of its mark and the last change of any of its records. A clock
-/// that was ahead when the mark was made starts the time again; records from the future are not old.
+/// Judges a directory that no daemon holds, by the time of its mark and the last change of any of its records. If the
+/// clock was ahead when the mark was made, the time starts again. Records from the future are not old.
 pub fn judge(mark: Option<Timestamp>, last_change: Option<Timestamp>, now: Timestamp) -> Verdict {
     let is_old = |time: Timestamp| time.duration_until(now) >= UNCLAIMED;
     match mark {

@@ -1,4 +1,4 @@
-//! Which objects to ask events about, because nothing else says what is wrong with them; and what they answer.
+//! Questions about objects that do not explain their problem themselves, and the answers from events.
 
 use holystone_core::cluster::{Held, NodeResult, PATIENCE, not_made, not_started};
 use jiff::Timestamp;
@@ -6,25 +6,26 @@ use serde_json::Value;
 
 use super::{Mirror, ObjectRef, ObservedPod, Owner, Pods, WatchedKind};
 
-/// The most pods of one run or DaemonSet that are asked about: the others nearly always have the same to say.
+/// Maximum number of pods of one run or DaemonSet to ask about: the others nearly always have the same answer.
 const PODS: usize = 10;
-/// The most of them at a time.
+/// Maximum number of pods to ask about at a time.
 const PODS_AT_A_TIME: usize = 3;
 
 /// An object to ask about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Its namespace.
+    /// Namespace of the object.
     pub namespace: String,
-    /// Its uid.
+    /// Uid of the object.
     pub uid: String,
     owner: Owner,
-    /// The pod; without one it is about its owner, the BroadcastJob or DaemonSet.
+    /// Name of the pod; without one, the question is about its owner, the BroadcastJob or DaemonSet.
     pod: Option<String>,
 }
 
 impl Mirror {
-    /// Returns what to ask about a NodeCleanup: pods that do not start and do not say why, and runs without pods.
+    /// Returns the questions about a NodeCleanup: pods that do not start without giving a reason, and runs without
+    /// pods.
     pub fn questions(&self, key: &ObjectRef, now: Timestamp) -> Vec<Question> {
         let began = |job: &&Value| {
             let (started, created) = (&job["status"]["startTime"], &job["metadata"]["creationTimestamp"]);
@@ -84,7 +85,7 @@ impl ObservedPod {
         }
     }
 
-    /// Says why it has not started in the words of its events, as long as its status does not say it.
+    /// Explains why the pod has not started in the words of its events, as long as its status does not explain it.
     pub(super) fn explain(&mut self) {
         let explained = self.explained.clone();
         if let Some(held) = self.waiting().filter(|held| held.why.is_none()) {
@@ -92,7 +93,7 @@ impl ObservedPod {
         }
     }
 
-    /// Keeps what is left of a deleted pod: its result, or why it never started. Returns whether that is anything.
+    /// Keeps the rest of a deleted pod: its result, or why it never started. Returns whether there is any.
     pub(super) fn leaves_something(&mut self) -> bool {
         let why = self.waiting().and_then(|held| held.why.clone());
         if let Some(why) = why.filter(|_| self.state.word == NodeResult::Active) {
@@ -103,7 +104,7 @@ impl ObservedPod {
     }
 }
 
-/// Returns whether pods are missing that should exist by now, and no other pod has to end first.
+/// Returns whether pods are missing that should exist by now, while no other pod has to end first.
 fn lacks_pods(kind: WatchedKind, object: &Value, pods: Option<&Pods>, is_known: bool, now: Timestamp) -> bool {
     let status = &object["status"];
     let number = |name: &str| status[name].as_u64().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::confirmation::Wishes;
-use crate::guard::logs::{LogGuard, LogRails, Logs, RootedPath, Inspection, Sights};
+use crate::guard::logs::{Inspection, LogGuard, LogRails, Logs, RootedPath, Sights};
 use crate::logs::{FileEntry, FileKind, Identity, OpenState, Place};
 use crate::proposal::LogLocation;
 use crate::report::{
