@@ -340,6 +340,8 @@ fn a_thousand_machines_spread_and_each_keeps_its_place() {
         let expected = SignedDuration::from_millis(milliseconds);
         assert_eq!(delay(node, manifest, SignedDuration::from_secs(most)), expected, "{node} {manifest}");
     }
+    let whole = SignedDuration::from_millis(i64::MAX);
+    assert_eq!(delay("node-1", "ops/cleanup", whole), SignedDuration::from_millis(5_879_747_404_522_489_294));
 }
 
 #[test]

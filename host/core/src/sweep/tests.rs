@@ -14,6 +14,7 @@ use crate::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
 use crate::report::{EndReason, Ending, Outcome, Swept};
 use crate::snapshot::{Filesystem, Snapshot};
 
+mod names;
 mod orders;
 
 fn id(n: usize) -> String {

@@ -237,7 +237,7 @@ fn a_message_of_the_greatest_length_is_whole() {
     assert_eq!(longest.fitting(), longest);
     let longer = of_length(MAX_BRIEF + 1).fitting();
     assert_eq!((longer.errors.len(), longer.shortened), (10, true));
-    // What has been left out once is said to be missing when more is.
+    // Once shortened, a report stays marked as shortened.
     let more = Brief { shortened: true, ..of_length(MAX_BRIEF + 1) }.fitting();
     assert_eq!((more.errors.len(), more.shortened), (10, true));
     let whole = Brief { shortened: true, ..Brief::not_run("late") };

@@ -92,7 +92,7 @@ fn a_clock_that_says_the_time_of_the_build_is_believed() {
     run(&mut state, secs(0), built(1_000, at(0) + secs(50_000)));
     let (now, notices) = run(&mut state, secs(50_000), built(1_010, at(0) + secs(50_000)));
     assert_eq!((now.memory.clock_doubt, notices.len()), (None, 1));
-    // What passed between two boots counts from that time as well.
+    // The time between two boots counts from then on as well.
     let mut state = seen(7_200);
     let next = Clock { built: at(0) + secs(10_000), ..up("next", 4_000) };
     assert_eq!(age(&run(&mut state, secs(10_000), Some(next)).0), 10_000);

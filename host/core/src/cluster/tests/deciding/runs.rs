@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What a node reports that failed at something.
+/// A node whose report says that something failed.
 fn failed(node: &str) -> NodeState {
     let mut brief = report(0);
     brief.outcome.result = crate::daemon::RunResult::SomeFailed;
@@ -57,14 +57,14 @@ fn a_run_of_daemons_that_are_gone_stays_as_it_was_seen() {
     }
 }
 
-/// The ends of runs that are told of: with which reason, and of which object.
-fn told_ends(decided: &Decided) -> Vec<(&str, Option<(&str, &str)>)> {
+/// The reported ends of runs: the reason, and the object that ran.
+fn reported_ends(decided: &Decided) -> Vec<(&str, Option<(&str, &str)>)> {
     let ends = decided.events.iter().filter(|event| event.reason.as_str().starts_with("Run"));
     ends.map(|event| (event.reason.as_str(), event.run.as_ref().map(|(kind, name)| (*kind, name.as_str())))).collect()
 }
 
 #[test]
-fn each_run_that_ends_is_told_of_by_its_name_and_the_time_of_its_end() {
+fn each_run_that_ends_is_reported_by_its_name_and_the_time_of_its_end() {
     let mut cluster = scheduled();
     cluster.settle();
     // The second began later and ended in the same second, the third ended later.
@@ -81,20 +81,20 @@ fn each_run_that_ends_is_told_of_by_its_name_and_the_time_of_its_end() {
             let end = Timestamp::from_second(cluster.now + 60).unwrap().to_string();
             cluster.jobs.get_mut(name).unwrap()["status"]["completionTime"] = end.into();
         }
-        assert_eq!(told_ends(&cluster.step().0), [(reason, Some(("BroadcastJob", name)))]);
+        assert_eq!(reported_ends(&cluster.step().0), [(reason, Some(("BroadcastJob", name)))]);
         cluster.is_settled();
     }
 }
 
 #[test]
-fn each_run_of_daemons_that_ends_is_told_of() {
+fn each_run_of_daemons_that_ends_is_reported() {
     let mut cluster = Cluster::new(json!({ "schedule": "@daily", "rollout": { "engine": "DaemonSet" } }));
     cluster.settle();
     cluster.daemon_set.as_mut().unwrap()["status"] = json!({ "desiredNumberScheduled": 1 });
     for end in [100, 200] {
         let times = Some((Timestamp::from_second(end - 9).unwrap(), Timestamp::from_second(end).unwrap()));
         cluster.pod("holystone-stale", "a", NodeState { times, ..done("a", 3) });
-        assert_eq!(told_ends(&cluster.step().0), [("RunCompleted", Some(("DaemonSet", "holystone-stale")))]);
+        assert_eq!(reported_ends(&cluster.step().0), [("RunCompleted", Some(("DaemonSet", "holystone-stale")))]);
         cluster.is_settled();
     }
 }
