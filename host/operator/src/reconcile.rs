@@ -253,10 +253,9 @@ impl Reconciler {
         if let Some(complaint) = &complaint {
             self.hands.tell(object, complaint).await;
         }
-        if let Some((_, error)) = failure {
-            return Err(error);
-        }
-        for event in &decided.events {
+        // The status says that runs have ended, so nothing would report their ends later. What was to be done is not done.
+        let events = decided.events.iter().filter(|event| failure.is_none() || event.reason.is_end_of_run());
+        for event in events {
             if event.is_warning {
                 tracing::warn!("{key}: {}: {}", event.reason, event.note);
             } else {
@@ -264,6 +263,6 @@ impl Reconciler {
             }
             self.hands.tell(object, event).await;
         }
-        Ok(())
+        failure.map_or(Ok(()), |(_, error)| Err(error))
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::RUN_NOW;
 use super::action::{Action, name_taken};
 use super::drift::{
-    SPEC_DIGEST, TEMPLATE_DIGEST, brought_up_to, contains, grants_more, is_rolled_out, makes_up, marked,
+    ALL_AT_ONCE, SPEC_DIGEST, TEMPLATE_DIGEST, brought_up_to, contains, has_additions, is_rolled_out, makes_up, marked,
 };
 use super::fold::NodeState;
 use super::objects::{Engine, Rendered, render, run_now};
@@ -24,9 +24,6 @@ use crate::schedule::{HistoryLimits, Past, RunState};
 /// Annotation of a run that the NodeCleanup started itself. Its value is the run that was started before, or the value
 /// of the annotation `holystone.dev/run-now` that was handled before.
 const AFTER: &str = "holystone.dev/after";
-
-/// The parallelism that OpenKruise's webhook fills in where none is given.
-const ALL_AT_ONCE: i32 = i32::MAX;
 
 /// Delay before the next decision while a change is imminent: the deletion of an object, or the end of a run.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
@@ -371,11 +368,11 @@ impl Decider<'_> {
                 return self.replace(live, &name, "OpenKruise would make up at once for a time that has passed");
             }
         }
-        let [has_more, should_have] = [live, want].map(|object| pod_template(&object["spec"]));
-        if rendered.engine == Engine::AdvancedCronJob && grants_more(has_more, should_have) {
-            return self.revoke_rights(live, &name);
+        let [has_more, should_have] = [live, want].map(|object| &object["spec"]["template"]);
+        if rendered.engine == Engine::AdvancedCronJob && has_additions(has_more, should_have) {
+            return self.undo_additions(live, &name);
         }
-        if !is_same(SPEC_DIGEST) || !contains(live, want) || grants_more(has_more, should_have) {
+        if !is_same(SPEC_DIGEST) || !contains(live, want) || has_additions(has_more, should_have) {
             self.actions.push(brought_up_to(live, want, rendered.engine));
             self.note(EventReason::Updated, format!("updated {kind} {name}"));
         }
@@ -496,15 +493,15 @@ impl Decider<'_> {
         )
     }
 
-    /// Revokes rights that another writer gave to the pods of an AdvancedCronJob, which has to be recreated for that.
-    /// If a writer adds them repeatedly, the AdvancedCronJob is paused.
-    fn revoke_rights(&mut self, live: &Value, name: &str) -> ConditionState {
+    /// Takes back what another writer added to the template of an AdvancedCronJob, which has to be recreated for that. If a
+    /// writer adds fields repeatedly, the AdvancedCronJob is paused.
+    fn undo_additions(&mut self, live: &Value, name: &str) -> ConditionState {
         if self.observed.acts < UNDONE {
-            return self.replace(live, name, "another writer gave its pods more rights");
+            return self.replace(live, name, "another writer added fields to its template");
         }
         self.start_nothing();
         let message = format!(
-            "whenever AdvancedCronJob {name} is recreated, another writer gives its pods more rights, so it is paused; its \
+            "whenever AdvancedCronJob {name} is recreated, another writer adds fields to its template, so it is paused; its \
              metadata.managedFields name the writer"
         );
         ConditionState::bad(ConditionReason::Undone, message)

@@ -12,6 +12,8 @@ use crate::manifest::NodeCleanup;
 /// as a removed field.
 pub(super) const SPEC_DIGEST: &str = "holystone.dev/spec-digest";
 pub(super) const TEMPLATE_DIGEST: &str = "holystone.dev/template-digest";
+/// The parallelism that OpenKruise's webhook fills in where none is given.
+pub(super) const ALL_AT_ONCE: i32 = i32::MAX;
 
 /// Adds the annotations that reveal a change.
 pub(super) fn marked(mut object: Value) -> Value {
@@ -76,6 +78,10 @@ pub(super) fn is_rolled_out(daemon_set: &Value) -> bool {
 pub(super) fn contains(live: &Value, want: &Value) -> bool {
     match (live, want) {
         (Value::Object(live), Value::Object(want)) => want.iter().all(|(name, want)| match live.get(name) {
+            Some(Value::Array(live)) if name == "tolerations" => {
+                let is_there = |want: &Value| live.iter().any(|live| contains(live, want));
+                want.as_array().is_some_and(|want| want.iter().all(is_there))
+            }
             Some(live) => contains(live, want),
             // The API server leaves out empty values and `false`.
             None => matches!(want, Value::Null | Value::Bool(false)) || want == &json!({}) || want == &json!([]),
@@ -87,40 +93,55 @@ pub(super) fn contains(live: &Value, want: &Value) -> bool {
     }
 }
 
-/// Fields of a pod spec that grant rights on the node, and that neither the API server nor OpenKruise fills in.
-const POD_RIGHTS: [&str; 7] = [
-    "ephemeralContainers",
-    "hostIPC",
-    "hostNetwork",
-    "hostPID",
-    "initContainers",
-    "serviceAccountName",
-    "shareProcessNamespace",
+/// Fields that the API server and OpenKruise fill in, or that other writers may add to: they give pods no right, and change
+/// nothing of what pods do.
+const HARMLESS: [&str; 19] = [
+    "annotations",
+    "creationTimestamp",
+    "defaultMode",
+    "dnsConfig",
+    "dnsPolicy",
+    "failureThreshold",
+    "imagePullSecrets",
+    "initialDelaySeconds",
+    "labels",
+    "metadata",
+    "periodSeconds",
+    "protocol",
+    "schedulerName",
+    "scheme",
+    "successThreshold",
+    "terminationGracePeriodSeconds",
+    "timeoutSeconds",
+    "tolerations",
+    "topologySpreadConstraints",
 ];
-/// Such fields of a container.
-const CONTAINER_RIGHTS: [&str; 4] = ["command", "envFrom", "lifecycle", "volumeDevices"];
-/// Such fields of the security context of a container.
-const SECURITY_RIGHTS: [&str; 3] = ["capabilities", "privileged", "procMount"];
 
-/// Returns whether the pods of a template have more rights than desired, because another writer added them.
-pub(super) fn grants_more(live: &Value, want: &Value) -> bool {
-    !contains(&rights(want), &rights(live))
+/// Returns whether another writer added a field to the template of an object that should not be there: a probe that runs a
+/// command, a second template, a right of the pods.
+pub(super) fn has_additions(live: &Value, want: &Value) -> bool {
+    match (live, want) {
+        (Value::Object(live), Value::Object(want)) => live.iter().any(|(name, value)| {
+            if HARMLESS.contains(&name.as_str()) {
+                return false;
+            }
+            match want.get(name).filter(|want| !want.is_null()) {
+                Some(want) => has_additions(value, want),
+                None => !is_default(name, value, want.get("serviceAccountName")),
+            }
+        }),
+        (Value::Array(live), Value::Array(want)) => live.iter().zip(want).any(|(live, want)| has_additions(live, want)),
+        _ => false,
+    }
 }
 
-/// Returns the fields of a pod template that grant rights to its pods.
-fn rights(template: &Value) -> Value {
-    let of = |object: &Value, names: &[&str]| -> Value {
-        let given = names.iter().filter(|name| !object[**name].is_null());
-        given.map(|name| ((*name).to_owned(), object[*name].clone())).collect()
+/// Returns whether a field that is not wanted is empty, or as the API server or OpenKruise fills it in.
+fn is_default(name: &str, value: &Value, service_account: Option<&Value>) -> bool {
+    let is_filled_in = match name {
+        "parallelism" => *value == ALL_AT_ONCE,
+        // The former name of the field, which the API server fills in from the new one.
+        "serviceAccount" => Some(value) == service_account,
+        _ => false,
     };
-    let spec = &template["spec"];
-    let containers = spec["containers"].as_array().into_iter().flatten();
-    let containers = containers.map(|container| {
-        let mut rights = of(container, &CONTAINER_RIGHTS);
-        rights["securityContext"] = of(&container["securityContext"], &SECURITY_RIGHTS);
-        rights
-    });
-    let mut rights = of(spec, &POD_RIGHTS);
-    rights["containers"] = containers.collect();
-    rights
+    is_filled_in || [json!(null), json!(false), json!(0), json!({}), json!([]), json!("")].contains(value)
 }

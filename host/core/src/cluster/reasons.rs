@@ -144,6 +144,11 @@ impl EventReason {
         })
     }
 
+    /// Returns whether the event reports the end of a run.
+    pub fn is_end_of_run(self) -> bool {
+        matches!(self, Self::RunCompleted | Self::RunFailed)
+    }
+
     /// Returns whether the event is about a run.
     pub(super) fn is_of_run(self) -> bool {
         matches!(self, Self::RunPaused | Self::NoNodeMatches | Self::PodsNotStarted)

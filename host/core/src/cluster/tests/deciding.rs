@@ -515,6 +515,13 @@ fn rights_that_others_give_to_pods_are_taken_back() {
         ("/spec/serviceAccountName", json!("admin")),
         ("/spec/initContainers", json!([{ "name": "x", "image": "y" }])),
         ("/spec/ephemeralContainers", json!([{ "name": "x", "image": "y" }])),
+        ("/spec/serviceAccount", json!("admin")),
+        ("/spec/nodeSelector/x", json!("y")),
+        ("/spec/securityContext/seLinuxOptions", json!({ "type": "spc_t" })),
+        ("/spec/securityContext/supplementalGroups", json!([0])),
+        ("/spec/containers/0/startupProbe", json!({ "exec": { "command": ["/holystone"] } })),
+        ("/spec/containers/0/securityContext/seccompProfile", json!({ "type": "Unconfined" })),
+        ("/spec/containers/0/volumeMounts/1/subPath", json!("x")),
         ("/spec/containers/0/command", json!(["/bin/sh"])),
         ("/spec/containers/0/lifecycle", json!({ "postStart": { "exec": { "command": ["x"] } } })),
         ("/spec/containers/0/envFrom", json!([{ "secretRef": { "name": "x" } }])),
@@ -541,7 +548,7 @@ fn rights_that_others_give_to_pods_are_taken_back() {
         template(&mut cluster, value);
         let (decided, done) = cluster.step();
         assert_eq!(done, ["delete AdvancedCronJob stale"], "{field}");
-        let note = "deleted AdvancedCronJob stale to recreate it, because another writer gave its pods more rights";
+        let note = "deleted AdvancedCronJob stale to recreate it, because another writer added fields to its template";
         assert_eq!(told(&decided), [("Replaced", note, None)]);
         assert_eq!(cluster.step().1, ["create AdvancedCronJob stale"], "{field}");
         cluster.is_settled();
@@ -558,6 +565,40 @@ fn rights_that_others_give_to_pods_are_taken_back() {
 }
 
 #[test]
+fn what_the_webhooks_fill_in_and_harmless_additions_are_left() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    let template = cluster.cron_job.as_mut().unwrap().pointer_mut("/spec/template").unwrap();
+    template["broadcastJobTemplate"]["metadata"] = json!({});
+    template["broadcastJobTemplate"]["spec"]["parallelism"] = json!(i32::MAX);
+    template["broadcastJobTemplate"]["spec"]["failurePolicy"]["restartLimit"] = json!(0);
+    let pod = &mut template["broadcastJobTemplate"]["spec"]["template"];
+    pod["metadata"]["creationTimestamp"] = Value::Null;
+    pod["metadata"]["labels"]["team"] = "a".into();
+    pod["spec"]["dnsPolicy"] = "ClusterFirst".into();
+    pod["spec"]["schedulerName"] = "default-scheduler".into();
+    pod["spec"]["imagePullSecrets"] = json!([{ "name": "mirror" }]);
+    pod["spec"]["volumes"][0]["configMap"]["defaultMode"] = json!(420);
+    let tolerations = pod["spec"]["tolerations"].as_array_mut().unwrap();
+    tolerations.insert(0, json!({ "key": "corp", "operator": "Exists" }));
+    tolerations.push(json!({ "key": "other", "operator": "Exists" }));
+    cluster.is_settled();
+    let of_cron_job = |cluster: &mut Cluster, field: &str, value: Value| {
+        cluster.cron_job.as_mut().unwrap().pointer_mut("/spec/template").unwrap()[field] = value;
+    };
+    of_cron_job(&mut cluster, "jobTemplate", json!({ "spec": { "template": {} } }));
+    assert_eq!(cluster.step().1, ["delete AdvancedCronJob stale"], "OpenKruise would run that one instead");
+    cluster.settle();
+    let spec = "/spec/template/broadcastJobTemplate/spec";
+    cluster.cron_job.as_mut().unwrap().pointer_mut(spec).unwrap()["parallelism"] = json!(1);
+    assert_eq!(cluster.step().1, ["delete AdvancedCronJob stale"]);
+    cluster.settle();
+    let wanted = format!("{spec}/template/spec/tolerations");
+    cluster.cron_job.as_mut().unwrap().pointer_mut(&wanted).unwrap().as_array_mut().unwrap().remove(0);
+    assert_eq!(cluster.step().1, ["apply AdvancedCronJob stale"], "a wanted one is missing");
+}
+
+#[test]
 fn rights_that_are_given_time_and_again_pause_the_schedule() {
     let mut cluster = scheduled();
     cluster.settle();
@@ -565,8 +606,8 @@ fn rights_that_are_given_time_and_again_pause_the_schedule() {
     cluster.acts = 3;
     let (decided, done) = cluster.step();
     assert_eq!(done, ["pause AdvancedCronJob stale"]);
-    let message = "whenever AdvancedCronJob stale is recreated, another writer gives its pods more rights, so it is \
-                   paused; its metadata.managedFields name the writer";
+    let message = "whenever AdvancedCronJob stale is recreated, another writer adds fields to its template, so \
+                   it is paused; its metadata.managedFields name the writer";
     assert_eq!(ready(&decided.status), ("False", "Undone", message));
     cluster.is_settled();
     // After a while it is tried again.
