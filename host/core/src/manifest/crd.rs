@@ -70,7 +70,7 @@ const COLUMNS: [Column; 11] = [
     ),
     Column::new("Removed", "integer", ".status.lastRun.removed", "What the last run removed, images and log files."),
     Column::new("Last run", "date", ".status.lastRun.startedAt", "When the last run began."),
-    // With type `date`, kubectl would show the time that has passed since then.
+    // kubectl shows columns of the type `date` as the time that has passed since then.
     Column::new("Next run", "string", ".status.nextScheduleTime", "When the next run is due.").wide(),
     Column::new(
         "Ready",
