@@ -1008,9 +1008,11 @@ impl Suite {
                 let with = |words: &str| log.lines().filter(|line| line.contains(words)).collect::<Vec<_>>();
                 let (gone, back) = (with(" does not answer: "), with(" answers again, after "));
                 ensure!(gone.len() <= 1 && back.len() <= gone.len(), "{pod}:\n{log}");
-                // A connection is refused, or reset while it is open.
-                let is_whole =
-                    |line: &&str| line.contains("the API server https://") && line.contains("answer: Connection re");
+                // A connection is refused, or reset or closed while it is open.
+                let is_whole = |line: &&str| {
+                    let causes = ["answer: Connection re", "answer: Connection closed"];
+                    line.contains("the API server https://") && causes.iter().any(|cause| line.contains(cause))
+                };
                 ensure!(gone.iter().all(is_whole), "{pod}: {gone:?}");
                 reported += gone.len();
             }

@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -173,10 +174,16 @@ pub(crate) fn interruption(error: &watcher::Error) -> Option<String> {
 /// Returns the innermost cause of an error, which is the part that users can act on.
 fn cause(error: &(dyn StdError + 'static)) -> String {
     let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
+    loop {
+        // TLS has a page of its own to say about a peer that is gone.
+        if deepest.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof) {
+            return "Connection closed".to_owned();
+        }
+        match deepest.source() {
+            Some(source) => deepest = source,
+            None => return text::shown(&deepest.to_string()),
+        }
     }
-    text::shown(&deepest.to_string())
 }
 
 /// A repeated failure, which is reported when it begins and when its cause changes.
@@ -197,8 +204,6 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use kube::core::response::StatusSummary;
 
     use super::*;
@@ -221,6 +226,16 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("client error (Connect)")]
     struct Connect(#[source] io::Error);
+
+    #[test]
+    fn a_peer_that_is_gone_has_closed_the_connection() {
+        let tls = io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "peer closed connection without sending close_notify: https://x",
+        );
+        assert_eq!(cause(&Connect(tls)), "Connection closed");
+        assert_eq!(cause(&Connect(refused())), "Connection refused (os error 111)");
+    }
 
     #[test]
     fn each_change_is_said_once() {

@@ -246,5 +246,6 @@ fn date_time(_: &mut SchemaGenerator) -> Schema {
 /// runs again.
 fn phase<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RunPhase, D::Error> {
     let word = String::deserialize(deserializer)?;
-    Ok(RunPhase::deserialize(word.into_deserializer()).unwrap_or_else(|_: serde::de::value::Error| RunPhase::Failed))
+    let read: Result<RunPhase, serde::de::value::Error> = RunPhase::deserialize(word.into_deserializer());
+    Ok(read.unwrap_or(RunPhase::Failed))
 }
