@@ -259,6 +259,10 @@ async fn mistakes_are_named() {
         ("status --context nowhere", 2, "NodeCleanups: the API server does not answer: "),
         (&format!("status --kubeconfig {}", missing.display()), 2, "missing cannot be used: "),
         ("status -A -n x", 64, "--all-namespaces"),
+        ("status ../../pods/a", 64, "'[NAME]': give the name of an object: lower-case letters, digits, - and ."),
+        ("run-now a?dryRun=All", 64, "'<NAME>': give the name of an object: lower-case letters, digits, - and ."),
+        ("pause A", 64, "'<NAME>': give the name of an object: lower-case letters, digits, - and ."),
+        ("resume a -n ../b", 64, "'--namespace <NAMESPACE>': give the name of a namespace: lower-case letters, digits"),
         ("reports a", 64, "'report'"),
         ("", 64, "Usage: kubectl holystone"),
     ] {

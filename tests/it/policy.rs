@@ -356,6 +356,24 @@ fn what_a_cluster_allows_is_said_by_options() {
         (&["validate", "--allow-log-roots=/data"][..], "add --cluster to the options --allow-"),
         (&["validate", "--allow-log-content"], "add --cluster to the options --allow-"),
         (&["render", "--allow-log-roots=data"], "give an absolute path below /, without . and .."),
+        (&["render", "--allow-sockets=/run/\u{202e}kcos"], "give an absolute path below /, without . and .."),
+        (
+            &["render", "--allow-priority-classes=a,B"],
+            "give the name of an object: lower-case letters, digits, - and .",
+        ),
+        (
+            &["render", "--allow-service-accounts=a/b"],
+            "give the name of an object: lower-case letters, digits, - and .",
+        ),
+        (&["render", "--allow-selinux-types=spc:t"], "give the type of SELinux, such as spc_t"),
+        (
+            &["render", "--allow-pod-annotations=a*"],
+            "give the key of an annotation, such as example.com/team, or a domain",
+        ),
+        (
+            &["render", "--allow-pod-annotations=*"],
+            "give the key of an annotation, such as example.com/team, or a domain",
+        ),
         (&["render", "--allow-sockets=/a,/b/../c"], "give an absolute path below /, without . and .."),
         (&["render", "--allow-log-roots="], "the operator allows (none)"),
     ] {

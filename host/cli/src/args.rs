@@ -20,8 +20,8 @@ use jiff::SignedDuration;
 
 pub(crate) use self::values::Listen;
 use self::values::{
-    absolute, age, allowed_path, digest, duration, elsewhere, image, image_root, images, listen, log_root, memory,
-    percent,
+    absolute, age, allowed_annotation, allowed_name, allowed_path, allowed_selinux_type, digest, duration, elsewhere,
+    image, image_root, images, listen, log_root, memory, namespace, object_name, percent,
 };
 
 /// Scrubs the disks of Kubernetes nodes: WebAssembly plugins propose what to remove, guard rails that they cannot
@@ -95,7 +95,7 @@ pub(crate) struct KubectlArguments {
     pub(crate) context: Option<String>,
 
     /// Namespace. Default: that of the context.
-    #[arg(short, long, value_name = "NAMESPACE", global = true)]
+    #[arg(short, long, value_name = "NAMESPACE", global = true, value_parser = namespace)]
     pub(crate) namespace: Option<String>,
 }
 
@@ -105,6 +105,7 @@ pub(crate) enum KubectlCommand {
     /// Show NodeCleanups with their last and next runs, or one of them in full.
     Status {
         /// Name of the NodeCleanup; all of them by default.
+        #[arg(value_parser = object_name)]
         name: Option<String>,
 
         /// Show the NodeCleanups of all namespaces.
@@ -118,6 +119,7 @@ pub(crate) enum KubectlCommand {
     /// Show the last run node by node, as far as its pods still exist.
     Report {
         /// Name of the NodeCleanup.
+        #[arg(value_parser = object_name)]
         name: String,
 
         /// Show this node only.
@@ -131,16 +133,19 @@ pub(crate) enum KubectlCommand {
     /// Start a run now, in addition to the schedule.
     RunNow {
         /// Name of the NodeCleanup.
+        #[arg(value_parser = object_name)]
         name: String,
     },
     /// Set spec.paused: start no further run, and no further node of a run in progress.
     Pause {
         /// Name of the NodeCleanup.
+        #[arg(value_parser = object_name)]
         name: String,
     },
     /// Unset spec.paused. Runs of the schedule that were missed are not made up for.
     Resume {
         /// Name of the NodeCleanup.
+        #[arg(value_parser = object_name)]
         name: String,
     },
 }
@@ -427,7 +432,7 @@ pub(crate) enum EngineWord {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct OperatorArguments {
     /// Manage the NodeCleanups of this namespace only; of all namespaces by default.
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
     pub(crate) namespace: Option<String>,
 
     /// Image that the pods on the nodes run.
@@ -442,7 +447,7 @@ pub(crate) struct OperatorArguments {
     pub(crate) listen: Listen,
 
     /// Namespace of the Lease by which replicas elect the one that acts. Without it, this replica acts.
-    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", value_parser = namespace)]
     pub(crate) lease_namespace: Option<String>,
 
     /// Name of this replica in the Lease; the host name by default.
@@ -468,7 +473,7 @@ pub(crate) struct AllowedArguments {
     pub(crate) allow_image_roots: Option<Vec<String>>,
 
     /// Priority classes that pods may have. Default: system-node-critical, which NodeCleanups get that name none.
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = allowed_name)]
     pub(crate) allow_priority_classes: Option<Vec<String>>,
 
     /// Allow plugins the capability log-content: they can then read the files under log roots, and disclose their
@@ -477,16 +482,16 @@ pub(crate) struct AllowedArguments {
     pub(crate) allow_log_content: bool,
 
     /// Service accounts that pods may have (rollout.podTemplate.serviceAccountName). Default: none.
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = allowed_name)]
     pub(crate) allow_service_accounts: Option<Vec<String>>,
 
     /// SELinux types that pods may run as (rollout.podTemplate.seLinuxOptions), such as spc_t. Default: none.
-    #[arg(long, value_name = "TYPE,…", value_delimiter = ',')]
+    #[arg(long, value_name = "TYPE,…", value_delimiter = ',', value_parser = allowed_selinux_type)]
     pub(crate) allow_selinux_types: Option<Vec<String>>,
 
     /// Annotations that pods may have (rollout.podTemplate.annotations): keys, or a domain and /* such as example.com/*.
     /// Default: none.
-    #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
+    #[arg(long, value_name = "KEY,…", value_delimiter = ',', value_parser = allowed_annotation)]
     pub(crate) allow_pod_annotations: Option<Vec<String>>,
 
     /// Allow pods to share the process ids of their node (rollout.podTemplate.hostPID), to see which log files are in

@@ -1,11 +1,11 @@
 //! Rendering of a NodeCleanup into Kubernetes objects, and of their state into its status. Values only: this module
 //! does not talk to a cluster.
 //!
-//! - `objects`: the Kubernetes objects of a manifest; `pod` renders the pods among them.
+//! - `render`: the Kubernetes objects of a manifest; `pod` renders the pods among them.
 //! - `allowed`: the limits of what NodeCleanups may request from nodes.
-//! - `problems`: the validation of a manifest that applies on a cluster only.
+//! - `validate`: the validation of a manifest that applies on a cluster only.
 //! - `held`: the reasons why pods are not created or do not start.
-//! - `fold`: the aggregation of the reports of pods and daemons into the last run of a status.
+//! - `aggregate`: the aggregation of the reports of pods and daemons into the last run of a status.
 //! - `decide`: the decision about the next actions, from the observed objects.
 //! - `drift`: the difference between an existing object and its desired state.
 //! - `action`: the actions on a cluster, and the obstacles to them.
@@ -13,28 +13,28 @@
 //! - `reasons`: the reasons of conditions and events.
 
 mod action;
+mod aggregate;
 mod allowed;
 mod decide;
 mod drift;
-mod fold;
 mod held;
-mod objects;
 mod pod;
-mod problems;
 mod reasons;
+mod render;
 mod runs;
 mod status;
+mod validate;
 
 pub use action::{Action, Obstacle};
-pub use allowed::{Allowed, RUN_SOCKETS, is_plain_path};
+pub use aggregate::{NodeResult, NodeState, NodeSummary, aggregate};
+pub use allowed::{Allowed, RUN_SOCKETS, is_annotation_pattern, is_plain_path};
 pub use decide::{ClusterEvent, Decided, Observed, decide};
-pub use fold::{NodeResult, NodeState, NodeSummary, fold};
 pub use held::{ASK_AGAIN, Held, PATIENCE, not_made, not_started};
-pub use objects::{Engine, Rendered, object_name, render, run_now};
 pub use pod::{Site, manifest_of};
-pub use problems::problems;
 pub use reasons::{ConditionReason, EventReason};
+pub use render::{Engine, Rendered, object_name, render, run_now};
 pub use status::{is_news, not_applied, other_operator};
+pub use validate::problems;
 
 /// Label on all objects of a NodeCleanup; its value is the name of the NodeCleanup.
 pub const NAME_LABEL: &str = "holystone.dev/node-cleanup";

@@ -16,9 +16,9 @@ mod check;
 mod crd;
 mod document;
 mod format;
-mod meaning;
 mod problem;
 mod reference;
+mod resolve;
 mod rules;
 mod schema;
 mod spec;
@@ -35,10 +35,10 @@ use document::Node;
 pub use capability::Capability;
 pub use check::child as field_path;
 pub use crd::{NAME as CRD_NAME, crd};
-pub use format::is_name;
-pub use meaning::TimetableError;
+pub use format::{is_label_key, is_name, is_object_name, is_selinux_word};
 pub use problem::Problem;
 pub use reference::{ReferenceEntry, explain, markdown};
+pub use resolve::TimetableError;
 pub use schema::schema;
 pub use spec::{
     Affinity, Amounts, ApiVersion, BuiltIn, CompletionPolicy, CompletionType, ConfigMapKey, FailurePolicy,

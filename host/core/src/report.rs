@@ -1,9 +1,9 @@
 //! Plans and reports as values: what `holystone plan` and `holystone run` print.
 
-mod brief;
 mod outcome;
 mod part;
 mod plan;
+mod termination_message;
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,10 @@ use crate::manifest::ApiVersion;
 use crate::matches::PatternMatch;
 use crate::snapshot::Filesystem;
 
-pub use brief::{Brief, BriefError, BriefPlugin, MAX_BRIEF, Planned, PlannedRepository};
 pub use outcome::{EndReason, Ending, Outcome, Remark, StepResult, Swept};
 pub use part::{PlanPart, PlanTotals, ReportPart, Totals};
 pub use plan::{PlanReport, PluginFailure, PluginRun};
+pub use termination_message::{Brief, BriefError, BriefPlugin, MAX_BRIEF, Planned, PlannedRepository};
 
 /// An earlier run that was cut off in the middle: killed, or the machine went down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -4,10 +4,10 @@
 //! Both fail closed: what cannot be asked fails the look, because a container that is not seen protects nothing.
 //! [`Cri::remove_image`] is the only deletion, and it wants a [`Clearance`]. Nothing is decided here.
 
+mod cache;
 mod call;
 mod connect;
 pub(crate) mod convert;
-mod memory;
 mod options;
 mod outside;
 mod removal;
@@ -39,9 +39,9 @@ use tonic::{Code, Response, Status};
 use crate::endpoint::Endpoint;
 use crate::error::NodeError;
 use crate::logs::RuntimeDirectories;
+use cache::{ContainerDetails, Memory, SandboxImages};
 use call::CallFailure;
 use convert::Details;
-use memory::{ContainerDetails, Memory, SandboxImages};
 pub use options::Options;
 
 /// The largest message taken or sent. 10 000 images come to some 5 MB; a runtime that sends this much is broken.
@@ -211,8 +211,8 @@ impl Cri {
             let (details, sandbox_images) =
                 tokio::try_join!(self.learn_containers(&containers, depth), self.learn_sandboxes(&sandboxes))?;
             if all_known || depth == Depth::Full || round == ROUNDS {
-                memory::complete_containers(&mut containers, &details, &sandboxes);
-                memory::complete_sandboxes(&mut sandboxes, &sandbox_images);
+                cache::complete_containers(&mut containers, &details, &sandboxes);
+                cache::complete_sandboxes(&mut sandboxes, &sandbox_images);
                 self.settle_containers(&mut containers, &details).await?;
                 self.settle_sandboxes(&mut sandboxes, &sandbox_images).await?;
                 return Ok(Lists { images, containers, sandboxes, outside });

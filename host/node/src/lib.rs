@@ -16,7 +16,7 @@ pub mod error;
 mod filesystem;
 pub mod logs;
 mod mounts;
-mod own_pod;
+mod self_pod;
 pub mod simulated;
 pub mod state_dir;
 
@@ -30,6 +30,6 @@ pub use logs::{
     LogRoots, OpenFiles, OwnDirectory, Performed, Processes, Recovered, RootError, RootReader, RootSpec,
     RuntimeDirectories, Visibility, WalkLimits,
 };
-pub use own_pod::own_pod;
+pub use self_pod::own_pod;
 pub use simulated::{Faults, SimulatedNode};
 pub use state_dir::{Found, Lock, StateDir, StateDirError};

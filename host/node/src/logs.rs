@@ -19,10 +19,10 @@
 
 mod allowed;
 pub mod aside;
-mod beneath;
+mod confined;
 mod content;
+mod inspect;
 mod listing;
-mod look;
 pub mod open_files;
 pub mod perform;
 pub mod root;
@@ -42,8 +42,8 @@ use holystone_core::text;
 use jiff::Timestamp;
 
 pub use aside::Recovered;
-pub use beneath::Confinement;
-pub(crate) use beneath::mount_id;
+pub use confined::Confinement;
+pub(crate) use confined::mount_id;
 pub use open_files::{OpenFiles, Processes, Visibility};
 pub use perform::{Performed, Removed};
 pub use root::{OwnDirectory, RootError, RootSpec};

@@ -199,6 +199,6 @@ async fn serve(service: Service, incoming: mpsc::UnboundedReceiver<io::Result<to
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
-pub(crate) mod old;
-#[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod v1alpha2;

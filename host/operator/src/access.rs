@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::MANAGER;
 use crate::daemons::{self, Ask, MOST_ANSWER, Whereabouts};
+use crate::mirror::{Mirror, ObjectChange, ObjectRef, WatchedKind};
 use crate::reach::Sentence;
 use crate::watch::{api, value};
-use crate::world::{Mirror, ObjectChange, ObjectRef, WatchedKind};
 
 /// Number of objects on a page of a list.
 const PAGE: u32 = 500;

@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, stream};
 use holystone_core::cluster::{DAEMON_PORT, NodeResult, NodeState, NodeSummary};
 use holystone_core::daemon::status::Status;
 
-use crate::world::{DaemonPod, ObjectRef};
+use crate::mirror::{DaemonPod, ObjectRef};
 
 /// A daemon to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]

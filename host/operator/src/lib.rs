@@ -15,19 +15,19 @@
 //! This crate decides only when to look again: all other decisions are in [`holystone_core::cluster`].
 
 mod access;
+mod apply;
 mod claims;
 mod daemons;
 mod events;
-mod hands;
 mod health;
 pub mod lease;
+pub mod mirror;
 pub mod operator;
 mod queue;
 mod reach;
 mod reconcile;
 mod settings;
 mod watch;
-pub mod world;
 
 use std::fmt::Display;
 use std::path::Path;

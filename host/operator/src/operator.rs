@@ -16,11 +16,11 @@ use tokio::time::Instant;
 
 use crate::daemons::{self, Ask};
 use crate::health::{Shared, Watcher, lock};
+use crate::mirror::{DaemonPod, ObjectRef, WatchedKind};
 use crate::reach::Sentence;
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
 use crate::watch::{WatchEvent, watch, watch_kruise};
-use crate::world::{DaemonPod, ObjectRef, WatchedKind};
 
 /// Capacity of the channels for news and for answers; their senders wait while they are full.
 const CHANNEL: usize = 256;

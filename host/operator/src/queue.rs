@@ -7,7 +7,7 @@ use holystone_core::manifest::Problem;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::world::ObjectRef;
+use crate::mirror::ObjectRef;
 
 /// Delay between a change and the reaction to it, because changes come in bursts.
 pub(crate) const SETTLE: Duration = Duration::from_millis(200);

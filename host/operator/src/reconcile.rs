@@ -14,14 +14,14 @@ use kube::{Client, Error};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::apply::Applier;
 use crate::claims::Claims;
 use crate::events;
-use crate::hands::Applier;
 use crate::health::{Shared, lock};
+use crate::mirror::{DaemonPod, Mirror, ObjectChange, ObjectRef, WatchedKind};
 use crate::queue::{SETTLE, WorkQueue};
 use crate::reach::{Sentence, is_away};
 use crate::settings::Settings;
-use crate::world::{DaemonPod, Mirror, ObjectChange, ObjectRef, WatchedKind};
 
 /// Delay after a change that only shows how far a run has got. A run on thousands of nodes changes thousands of pods,
 /// and the counts of its job as often; its status is written at most this often.

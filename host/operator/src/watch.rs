@@ -18,8 +18,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc::Sender;
 
+use crate::mirror::{ObjectChange, WatchedKind};
 use crate::reach::{Sentence, Trouble, interruption, is_away};
-use crate::world::{ObjectChange, WatchedKind};
 
 /// Number of objects on a page of a list: small enough that a list of five thousand pods is no burden.
 const PAGE: u32 = 100;

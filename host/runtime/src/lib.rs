@@ -20,7 +20,7 @@ pub mod error;
 pub mod limits;
 mod logs;
 pub mod plugin;
-mod shape;
+mod preflight;
 mod v0_1;
 mod wasi;
 pub mod worker;

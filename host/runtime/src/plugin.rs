@@ -21,7 +21,7 @@ use crate::code;
 use crate::engine::Engine;
 use crate::error::{PluginError, Reason};
 use crate::limits::{Limits, MAX_COMPONENT, MAX_COPIED, MAX_HANDLES, MAX_MEMORIES, MAX_TABLES, MemoryLimiter};
-use crate::shape;
+use crate::preflight;
 use crate::v0_1::{self, Answered, Bindings, Decision, Exports, State, View};
 use crate::wasi::{self, Output};
 
@@ -212,7 +212,7 @@ impl Compiled {
         limits: Limits,
     ) -> Result<Self, UnnamedError> {
         let check = move || {
-            let checked = check_bytes(bytes.as_ref()).and_then(|()| shape::check(bytes.as_ref()));
+            let checked = check_bytes(bytes.as_ref()).and_then(|()| preflight::check(bytes.as_ref()));
             checked.map(|instances| (holystone_core::digest::of(bytes.as_ref()), instances, bytes))
         };
         let (digest, instances, bytes) = in_time(limits, check).await?;

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use holystone_core::cluster::{NodeState, fold};
+use holystone_core::cluster::{NodeState, aggregate};
 use holystone_core::daemon::{RunResult, RunSummary};
 use holystone_core::report::{Brief, BriefError, BriefPlugin, MAX_BRIEF, Totals};
 use holystone_tests::fake_api::{FakeApi, broadcast_job, node_cleanup, pod};
@@ -107,7 +107,7 @@ fn folding() {
             let states: Vec<NodeState> = reading.time(|| {
                 messages.iter().enumerate().map(|(at, message)| NodeState::ended(&node(at), message)).collect()
             });
-            let folded = folding.time(|| fold(u32::try_from(NODES).unwrap(), &states, jiff::Timestamp::now()));
+            let folded = folding.time(|| aggregate(u32::try_from(NODES).unwrap(), &states, jiff::Timestamp::now()));
             size = serde_json::to_string(&folded.run).unwrap().len();
         }
         rows.push(row([title, &milliseconds(reading.median()), &folding.both(), &size.to_string()]));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use holystone_core::cluster::is_plain_path;
+use holystone_core::cluster::{is_annotation_pattern, is_plain_path};
 use holystone_core::manifest;
 use holystone_core::reference::Reference;
 use holystone_core::text;
@@ -92,6 +92,41 @@ pub(super) fn allowed_path(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("give an absolute path below /, without . and .., doubled slashes and a slash at its end".to_owned())
+}
+
+/// Parses the name of a Kubernetes object. Any other text would become part of a request's path.
+pub(super) fn object_name(text: &str) -> Result<String, String> {
+    let expected =
+        "give the name of an object: lower-case letters, digits, - and ., with a letter or digit at both ends";
+    fits(manifest::is_object_name(text), text, expected)
+}
+
+/// Parses the name of a namespace.
+pub(super) fn namespace(text: &str) -> Result<String, String> {
+    let expected = "give the name of a namespace: lower-case letters, digits and -, at most 63, with a letter or digit at \
+                    both ends";
+    fits(manifest::is_name(text), text, expected)
+}
+
+/// Parses a name of a list of object names; an empty value stands for an empty list.
+pub(super) fn allowed_name(text: &str) -> Result<String, String> {
+    if text.is_empty() { Ok(String::new()) } else { object_name(text) }
+}
+
+/// Parses an SELinux type of a list; an empty value stands for an empty list.
+pub(super) fn allowed_selinux_type(text: &str) -> Result<String, String> {
+    let is_one = text.is_empty() || manifest::is_selinux_word(text);
+    fits(is_one, text, "give the type of SELinux, such as spc_t")
+}
+
+/// Parses an annotation of a list; an empty value stands for an empty list.
+pub(super) fn allowed_annotation(text: &str) -> Result<String, String> {
+    let is_one = text.is_empty() || is_annotation_pattern(text);
+    fits(is_one, text, "give the key of an annotation, such as example.com/team, or a domain and /*: example.com/*")
+}
+
+fn fits(fits: bool, text: &str, expected: &str) -> Result<String, String> {
+    if fits { Ok(text.to_owned()) } else { Err(expected.to_owned()) }
 }
 
 pub(super) fn elsewhere(text: &str) -> Result<PathMapping, String> {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Context as _;
-use holystone_core::cluster::{Engine, NodeResult, NodeState, fold};
+use holystone_core::cluster::{Engine, NodeResult, NodeState, aggregate};
 use holystone_core::manifest::status::{LastRun, NodeCleanupStatus, RunError};
 use holystone_core::manifest::{Mode, RolloutEngine};
 use holystone_core::text::{self, escaped};
@@ -84,7 +84,7 @@ impl NodeReport {
     /// Builds the report of a node from its state.
     pub(crate) fn of(state: &NodeState) -> Self {
         let LastRun { nodes, planned, removed, refused, failed, size_removed_bytes, filesystem_freed_bytes, .. } =
-            fold(1, [state], Timestamp::now()).run;
+            aggregate(1, [state], Timestamp::now()).run;
         let result = match &state.word {
             NodeResult::Ended(_) if nodes.failed > 0 => "Failed",
             NodeResult::Ended(_) => "Succeeded",

@@ -1,7 +1,8 @@
 //! Limits of what a NodeCleanup may request from nodes. The administrator of the operator sets them, so the author of a
 //! NodeCleanup need not be trusted with the nodes.
 
-use crate::manifest::{Capability, NodeCleanup, PodTemplate, Problem};
+use crate::manifest::{self, Capability, NodeCleanup, PodTemplate, Problem};
+use crate::text::is_harmful;
 
 use super::pod::{self, Reach};
 
@@ -213,5 +214,11 @@ fn is_or_lies_beneath(path: &str, directory: &str) -> bool {
 
 /// Returns whether a path is absolute, below `/`, and without redundant parts.
 pub fn is_plain_path(path: &str) -> bool {
-    path.strip_prefix('/').is_some_and(|path| path.split('/').all(|part| !["", ".", ".."].contains(&part)))
+    let is_plain = |path: &str| path.split('/').all(|part| !["", ".", ".."].contains(&part));
+    path.strip_prefix('/').is_some_and(is_plain) && !path.contains(is_harmful)
+}
+
+/// Returns whether a text is an entry of [`Allowed::pod_annotations`].
+pub fn is_annotation_pattern(text: &str) -> bool {
+    text.strip_suffix("/*").map_or_else(|| manifest::is_label_key(text), manifest::is_object_name)
 }

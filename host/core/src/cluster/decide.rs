@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::RUN_NOW;
 use super::action::{Action, name_taken};
+use super::aggregate::NodeState;
 use super::drift::{
     ALL_AT_ONCE, SPEC_DIGEST, TEMPLATE_DIGEST, brought_up_to, contains, has_additions, is_rolled_out, makes_up, marked,
 };
-use super::fold::NodeState;
-use super::objects::{Engine, Rendered, render, run_now};
 use super::pod::{self, Site};
 use super::reasons::{ConditionReason, EventReason};
+use super::render::{Engine, Rendered, render, run_now};
 use crate::manifest::status::NodeCleanupStatus;
 use crate::manifest::{self, NodeCleanup, Problem};
 use crate::schedule::{HistoryLimits, Past, RunState};
@@ -605,7 +605,7 @@ impl Decider<'_> {
     }
 
     /// Returns the BroadcastJobs of an AdvancedCronJob.
-    fn runs_of(&self, cron_job: &Value) -> impl Iterator<Item = &Value> {
+    pub(super) fn runs_of(&self, cron_job: &Value) -> impl Iterator<Item = &Value> {
         let name = name_of(cron_job).to_owned();
         let jobs = self.observed.broadcast_jobs.iter().copied();
         jobs.filter(move |job| owners(job).any(|owner| owner["kind"] == "AdvancedCronJob" && owner["name"] == *name))
@@ -644,7 +644,7 @@ impl Decider<'_> {
         object
     }
 
-    fn owns(&self, object: &Value) -> bool {
+    pub(super) fn owns(&self, object: &Value) -> bool {
         owners(object).any(|owner| owner["uid"] == self.observed.object["metadata"]["uid"])
     }
 }
@@ -673,8 +673,10 @@ pub(super) fn is_over(job: &Value) -> bool {
     matches!(job["status"]["phase"].as_str(), Some("completed" | "failed"))
 }
 
+/// Returns the start of a BroadcastJob. The clock of OpenKruise may be behind that of the API server, and no run starts
+/// before it is created.
 pub(super) fn began(job: &Value) -> Option<Timestamp> {
-    time_of(&job["status"]["startTime"]).or_else(|| time_of(&job["metadata"]["creationTimestamp"]))
+    time_of(&job["status"]["startTime"]).max(time_of(&job["metadata"]["creationTimestamp"]))
 }
 
 pub(super) fn time_of(value: &Value) -> Option<Timestamp> {

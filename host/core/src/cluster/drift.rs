@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::action::Action;
 use super::decide::time_of;
-use super::objects::{Engine, digest};
+use super::render::{Engine, digest};
 use crate::manifest::NodeCleanup;
 
 /// Annotations with digests of the desired state. They reveal changes that the API server's additions would hide, such

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::objects::object_name;
+use super::render::object_name;
 use crate::report::Brief;
 use crate::text::shown;
 

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::objects::PodManifest;
+use super::render::PodManifest;
 use super::{Allowed, DAEMON_PORT, MANAGED_BY, NAME_LABEL};
 use crate::manifest::{
     Amounts, Bytes, CompletionPolicy, Cpu, Mode, NodeCleanup, PluginSource, PodTemplate, Resources, RolloutEngine,

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::aggregate::{Aggregated, ERRORS, NodeState, aggregate, summary};
 use super::decide::{ClusterEvent, ConditionState, Decider, began, is_going, is_over, name_of, time_of};
-use super::fold::{ERRORS, Folded, NodeState, fold, summary};
 use super::held::{ASK_AGAIN, PATIENCE};
-use super::objects::{Engine, object_name};
 use super::reasons::{ConditionReason, EventReason};
+use super::render::{Engine, object_name};
 use crate::manifest::status::{LastRun, ResolvedPlugin, RunError, RunPhase};
 use crate::text::shown;
 
@@ -36,7 +36,7 @@ impl<'a> Decider<'a> {
         let found = found.filter(|found| !self.knows_better(&found.run, is_of_daemons));
         let found = found.map(|folded| self.of_the_spec(folded));
         self.is_stuck = found.as_ref().is_some_and(|folded| folded.run.nodes.waiting > 0 && folded.moving == 0);
-        let Some(Folded { run, plugins, unlike, .. }) = found else {
+        let Some(Aggregated { run, plugins, unlike, .. }) = found else {
             let kept = self.before.conditions.iter().find(|condition| condition.kind == "PluginsResolved");
             let resolved = kept.map_or_else(
                 || ConditionState::bad(ConditionReason::NoRunYet, "no node has loaded the plugins yet"),
@@ -60,7 +60,7 @@ impl<'a> Decider<'a> {
     }
 
     /// Removes plugins that the spec does not name, because the report of a pod is not trusted.
-    fn of_the_spec(&self, mut folded: Folded) -> Folded {
+    fn of_the_spec(&self, mut folded: Aggregated) -> Aggregated {
         let plugins = self.observed.object["spec"]["plugins"].as_array().into_iter().flatten();
         let names: BTreeSet<&str> = plugins.filter_map(|plugin| plugin["name"].as_str()).collect();
         folded.plugins.retain(|plugin| names.contains(plugin.name.as_str()));
@@ -120,7 +120,38 @@ impl<'a> Decider<'a> {
         run.finished_at = Some(whole_second(self.observed.now));
         run.nodes.skipped += std::mem::take(&mut run.nodes.active);
         run.nodes.waiting = 0;
-        run.errors.push(RunError { message: lost(&run.name), count: run.nodes.skipped, nodes: Vec::new() });
+        run.errors.push(RunError { message: self.why_lost(&run.name), count: run.nodes.skipped, nodes: Vec::new() });
+    }
+
+    /// Formats the message for a deleted BroadcastJob, with the policy that deletes unfinished runs.
+    fn why_lost(&self, name: &str) -> String {
+        let replaces = self.observed.object["spec"]["concurrencyPolicy"] == "Replace";
+        let policy = if replaces {
+            ": concurrencyPolicy Replace ends a run when the next one of the schedule begins"
+        } else {
+            ""
+        };
+        format!("{}{policy}", lost(name))
+    }
+
+    /// Returns the names of the runs of the schedule that have started since the last observation.
+    pub(super) fn newly_started(&self) -> Vec<String> {
+        let before = self.before.last_run.as_ref();
+        let since = before.and_then(|run| run.started_at);
+        let is_known = |name: &str| {
+            before.is_some_and(|run| run.name == name) || self.before.active_runs.iter().any(|run| run == name)
+        };
+        // Without an earlier run, a finished one may be older than the status.
+        let is_new = |job: &&Value| if since.is_some() { began(job) > since } else { !is_over(job) };
+        let new = self.scheduled_runs().filter(is_new).filter(|job| !is_known(name_of(job)) && !is_going(job));
+        let mut new: Vec<_> = new.map(|job| (began(job), name_of(job).to_owned())).collect();
+        new.sort();
+        new.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// Returns the BroadcastJobs of the current AdvancedCronJob.
+    pub(super) fn scheduled_runs(&self) -> impl Iterator<Item = &Value> {
+        self.observed.advanced_cron_job.filter(|object| self.owns(object)).into_iter().flat_map(|job| self.runs_of(job))
     }
 
     /// Reports the ends of runs that began before the last one, and returns the names of those that have not ended. A
@@ -138,7 +169,7 @@ impl<'a> Decider<'a> {
                     self.report_end(&run);
                 }
                 None if self.observed.has_kruise => {
-                    let event = ClusterEvent::warning(EventReason::RunFailed, lost(&name));
+                    let event = ClusterEvent::warning(EventReason::RunFailed, self.why_lost(&name));
                     self.events.push(ClusterEvent { run: Some(("BroadcastJob", name)), ..event });
                 }
                 job => active.push((job.and_then(|job| began(job)), name)),
@@ -168,10 +199,10 @@ impl<'a> Decider<'a> {
         jobs.max_by_key(|job| (began(job), name_of(job).to_owned()))
     }
 
-    fn run_of_job(&mut self, job: &Value) -> Folded {
+    fn run_of_job(&mut self, job: &Value) -> Aggregated {
         let now = self.observed.now;
         let states = self.observed.runs.get(name_of(job)).into_iter().flatten().copied();
-        let mut folded = fold(count(&job["status"]["desired"]), states, now);
+        let mut folded = aggregate(count(&job["status"]["desired"]), states, now);
         let run = &mut folded.run;
         name_of(job).clone_into(&mut run.name);
         run.started_at = began(job);
@@ -185,6 +216,10 @@ impl<'a> Decider<'a> {
             }
         } else if folded.running == 0 && run.phase == RunPhase::Running {
             self.is_not_made(job, run, unseen, age);
+        }
+        if run.nodes.desired == 0 && !is_taken_up(job) {
+            // The number of nodes is not known yet.
+            run.nodes.summary.clear();
         }
         if run.nodes.desired == 0 && (is_over(job) || age >= PATIENCE) {
             let message = if is_taken_up(job) { self.no_node() } else { NOT_TAKEN_UP.to_owned() };
@@ -241,10 +276,10 @@ impl<'a> Decider<'a> {
 
     /// Aggregates the last runs of the daemons. Daemons follow the same schedule, so their runs are of one time, or
     /// nearly.
-    fn run_of_daemons(&mut self, set: &Value) -> Option<Folded> {
+    fn run_of_daemons(&mut self, set: &Value) -> Option<Aggregated> {
         let (observed, now) = (self.observed, self.observed.now);
         let states = observed.runs.get(name_of(set))?;
-        let mut folded = fold(count(&set["status"]["desiredNumberScheduled"]), states.iter().copied(), now);
+        let mut folded = aggregate(count(&set["status"]["desiredNumberScheduled"]), states.iter().copied(), now);
         let run = &mut folded.run;
         // The clock of a node may be slightly ahead. Times that are even later, and times before 1970, are ignored.
         let latest = now.checked_add(CLOCKS_APART).unwrap_or(now);

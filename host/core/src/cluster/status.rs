@@ -4,12 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::action::{Obstacle, name_taken};
-use super::decide::{ClusterEvent, ConditionState, Decider, name_of};
-use super::objects::object_name;
+use super::decide::{ClusterEvent, ConditionState, Decider, is_going, is_over, name_of};
 use super::reasons::{ConditionReason, EventReason};
+use super::render::object_name;
 use super::runs::{NOT_TAKEN_UP, count, has_ended, lost, whole_second};
 use crate::manifest::NodeCleanup;
 use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, ResolvedPlugin, RunPhase};
+use crate::schedule::ConcurrencyPolicy;
 use crate::text::{beginning, both_ends, counted, shown, size};
 
 /// Maximum number of refusal codes in an event.
@@ -59,9 +60,22 @@ impl Decider<'_> {
             Some(next),
             ConditionState::good(
                 ConditionReason::Scheduled,
-                format!("runs at {}", manifest.spec.schedule.as_deref().unwrap_or_default()),
+                format!(
+                    "runs at {}{}",
+                    manifest.spec.schedule.as_deref().unwrap_or_default(),
+                    self.blocked(manifest).unwrap_or_default()
+                ),
             ),
         )
+    }
+
+    /// Names the run that the next run of the schedule waits for, if there is one.
+    fn blocked(&self, manifest: &NodeCleanup) -> Option<String> {
+        if manifest.spec.concurrency_policy != ConcurrencyPolicy::Forbid {
+            return None;
+        }
+        let run = self.scheduled_runs().find(|run| !is_over(run) && !is_going(run))?;
+        Some(format!("; the next run waits for the end of {}", name_of(run)))
     }
 
     fn is_same_generation(&self) -> bool {
@@ -93,7 +107,7 @@ impl Decider<'_> {
         if run.phase == RunPhase::Paused {
             return self.waits_for_a_person(run);
         }
-        if nodes.desired == 0 && !run.errors.is_empty() && why() != lost(&run.name) {
+        if nodes.desired == 0 && !run.errors.is_empty() && !why().starts_with(&lost(&run.name)) {
             return Some(if why() == NOT_TAKEN_UP {
                 ConditionState::bad(
                     ConditionReason::PodsNotStarted,
@@ -188,6 +202,11 @@ impl Decider<'_> {
                 let run = status.last_run.as_ref().filter(|_| reason.is_of_run()).map(|run| self.reference(run));
                 self.events.push(ClusterEvent { run, ..ClusterEvent::warning(reason, condition.message.clone()) });
             }
+        }
+        for run in self.newly_started() {
+            let note = format!("AdvancedCronJob {} started BroadcastJob {run}", name_of(self.observed.object));
+            let run = Some(("BroadcastJob", run));
+            self.events.push(ClusterEvent { run, ..ClusterEvent::normal(EventReason::RunStarted, note) });
         }
         let Some(run) = status.last_run.as_ref().filter(|run| has_ended(run)) else { return };
         let is_reported = self.before.last_run.as_ref().is_some_and(|before| {

@@ -24,11 +24,11 @@
 //! before it is carried out. Whoever removes or truncates takes a clearance by value, and holds what it finds against it
 //! once more with the file already in hand.
 
+mod inspection;
 mod judged;
 mod links;
 mod objection;
 mod review;
-mod sight;
 mod tree;
 
 use std::collections::HashSet;
@@ -38,17 +38,17 @@ use serde::Serialize;
 
 use super::{Clearance, Kind, Limits, Operation, Refusal, Step, Unsettled};
 use crate::clock::Misdated;
-use crate::logs::place::{self, ContainerLog};
+use crate::logs::kubelet_paths::{self, ContainerLog};
 use crate::logs::{FileEntry, FileKind, Identity, InUse, LogPath, OpenState, Place, PodDirectory};
 use crate::proposal::{LogLocation, Reason, Target, Verb};
 use crate::snapshot::Snapshot;
 use crate::text;
 
+pub use inspection::{InspectError, Inspection};
 pub use judged::Judged;
 pub use links::Links;
 pub use objection::{FileObjection, Settling};
 pub use review::Sights;
-pub use sight::{InspectError, Inspection};
 pub use tree::{DirectoryObstacle, Tree};
 
 /// How far the times of a file that is written may lie apart: on coarse filesystems both are rounded.
@@ -389,7 +389,7 @@ impl<'a> LogGuard<'a> {
         if is_link {
             return self.link(name, sight);
         }
-        if sight.entry.kind == FileKind::File && place::is_docker_log(name) {
+        if sight.entry.kind == FileKind::File && kubelet_paths::is_docker_log(name) {
             return Err(FileObjection::LiveContainerLog);
         }
         let Some(pod) = &sight.place.pod else { return Ok(()) };
@@ -413,7 +413,7 @@ impl<'a> LogGuard<'a> {
 
     /// A link: only one of the kubelet's to a container's log, if both are gone.
     fn link(&self, name: &[u8], sight: &Inspection) -> Result<(), FileObjection> {
-        let Some(container) = place::container_of_link(name) else {
+        let Some(container) = kubelet_paths::container_of_link(name) else {
             return Err(FileObjection::WrongKind { found: FileKind::Symlink });
         };
         let exists = self.known.as_ref().is_none_or(|known| known.containers.contains(container));
@@ -451,7 +451,9 @@ impl<'a> KnownPods<'a> {
 /// Kubernetes, or is called like a container's log in its place.
 fn may_be_of_pod(pod: &PodDirectory, sight: &Inspection, name: &[u8]) -> bool {
     let Place { depth, is_among_pods, .. } = sight.place;
-    pod.has_real_uid() || is_among_pods || depth == 2 && sight.entry.kind == FileKind::File && place::is_live_name(name)
+    pod.has_real_uid()
+        || is_among_pods
+        || depth == 2 && sight.entry.kind == FileKind::File && kubelet_paths::is_live_name(name)
 }
 
 fn pod_stays(pod: &PodDirectory, exists: Option<bool>) -> FileObjection {

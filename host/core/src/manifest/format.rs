@@ -7,6 +7,7 @@ use crate::pattern::Pattern;
 use crate::pressure::Disk;
 use crate::reference::Reference;
 use crate::schedule::{self, Schedule, zone};
+use crate::text::is_harmful;
 
 /// A violation of a format.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,10 +37,14 @@ const LONGEST_PATH: u64 = 1024;
 /// The maximum length of a number or a duration, far longer than any that is written.
 const LONGEST_NUMBER: u64 = 64;
 
-/// The pattern of a part of a path, other than `.` and `..`. Control characters are mistakes, such as the end of a line
-/// of YAML.
-const PATH_PART: &str =
-    r"([^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*|\.[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*|\.\.[^/\x00-\x1f\x7f]+)";
+/// The characters that no path contains on purpose, as they stand in the brackets of a pattern: those of
+/// [`is_harmful`]. They are mistakes, such as the end of a line of YAML, or make a path read as another one.
+const HARMFUL: &str = r"\x00-\x1f\x7f-\x{9f}\x{ad}\x{61c}\x{180e}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{feff}\x{fff9}-\x{fffb}\x{e0000}-\x{e007f}";
+/// Returns the pattern of a part of a path, other than `.` and `..`.
+fn path_part() -> String {
+    format!(r"([^/.{HARMFUL}][^/{HARMFUL}]*|\.[^/.{HARMFUL}][^/{HARMFUL}]*|\.\.[^/{HARMFUL}]+)")
+}
+
 /// The pattern of a DNS label, except for its length.
 const DNS_LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 /// The pattern of label values, and of label names after their prefix.
@@ -129,15 +134,15 @@ impl Format {
             "endpoint" => {
                 let expected = "auto, none, or the absolute path of a socket with or without unix:// in front";
                 text(expected, LONGEST_PATH, endpoint, || {
-                    let (plain, last) = (r"[^\x00-\x1f\x7f]", r"[^/\x00-\x1f\x7f]");
+                    let (plain, last) = (format!("[^{HARMFUL}]"), format!("[^/{HARMFUL}]"));
                     format!("^(auto|none|(unix://)?/{plain}*{last}|unix:/{last}({plain}*{last})?)$")
                 })
             }
             "host-path" => text("an absolute path below /, without . and .. in it", LONGEST_PATH, host_path, || {
-                format!("^(/{PATH_PART})+/?$")
+                format!("^(/{})+/?$", path_part())
             }),
             "relative-path" => text("a relative path without . and .. in it", LONGEST_PATH, relative_path, || {
-                format!("^{PATH_PART}(/{PATH_PART})*/?$")
+                format!("^{0}(/{0})*/?$", path_part())
             }),
             "filled" => text("text that is not empty", LONGEST_PATH, filled, || {
                 r"^[^\x00]*[^\x00\t-\r\x{85}\p{Z}][^\x00]*$".to_owned()
@@ -205,6 +210,21 @@ pub fn is_name(text: &str) -> bool {
     text.len() <= 63 && name_part(text).is_ok()
 }
 
+/// Returns whether a text can be the name of a Kubernetes object: a DNS subdomain.
+pub fn is_object_name(text: &str) -> bool {
+    object_name(text).is_ok()
+}
+
+/// Returns whether a text can be the key of a label or of an annotation.
+pub fn is_label_key(text: &str) -> bool {
+    label_key(text).is_ok()
+}
+
+/// Returns whether a text can be an SELinux user, role or type.
+pub fn is_selinux_word(text: &str) -> bool {
+    selinux_word(text).is_ok()
+}
+
 /// Checks for a DNS subdomain.
 fn object_name(text: &str) -> Result<(), Fault> {
     expect(text.len() <= 253)?;
@@ -258,18 +278,13 @@ fn digest(text: &str) -> Result<(), Fault> {
 
 fn endpoint(text: &str) -> Result<(), Fault> {
     let path = text.strip_prefix("unix:").map_or(text, |path| path.strip_prefix("//").unwrap_or(path));
-    let is_path = path.starts_with('/') && !path.ends_with('/') && !path.contains(is_control);
+    let is_path = path.starts_with('/') && !path.ends_with('/') && !path.contains(is_harmful);
     expect(matches!(text, "auto" | "none") || is_path)
-}
-
-/// Returns whether a character is an ASCII control character. No path contains one on purpose.
-fn is_control(character: char) -> bool {
-    character.is_ascii_control()
 }
 
 fn host_path(text: &str) -> Result<(), Fault> {
     let inside = text.strip_prefix('/').map(|path| path.strip_suffix('/').unwrap_or(path));
-    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(is_control);
+    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(is_harmful);
     expect(inside.is_some_and(|path| path.split('/').all(plain)))
 }
 

@@ -13,7 +13,7 @@ use tokio::net::UnixListener;
 
 use super::*;
 use crate::simulated::fixture::{Bench, clearance, container, id, image, snapshot};
-use crate::simulated::old;
+use crate::simulated::v1alpha2;
 use crate::simulated::{Code as FaultCode, Faults, Method, Moment};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -465,7 +465,7 @@ async fn grpc_without_cri_is_told_apart_from_the_old_cri() {
     let error = failure(bench.node.endpoint().path()).await;
     assert!(matches!(error, NodeError::NoCri { .. }) && error.to_string().contains("disabled_plugins"), "{error}");
     let path = bench.directory().join("alpha.sock");
-    old::serve(&path);
+    v1alpha2::serve(&path);
     let error = failure(&path).await;
     assert!(matches!(error, NodeError::OnlyAlpha { .. }) && error.to_string().contains("containerd 1.6"), "{error}");
 }

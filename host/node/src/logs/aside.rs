@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::beneath::{LIST, c_name, sentence};
+use super::confined::{LIST, c_name, sentence};
 use super::listing::{Listing, ListingError};
 use super::open_files::OpenFiles;
 use super::root::Root;

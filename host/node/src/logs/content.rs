@@ -7,7 +7,7 @@ use holystone_core::text;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::beneath::{self, PASSAGE, c_name};
+use super::confined::{self, PASSAGE, c_name};
 use super::root::Root;
 use super::{LogRoots, stat};
 
@@ -28,7 +28,7 @@ impl LogRoots {
                 Errno::LOOP | Errno::NOTDIR => LogsError::NotFound(format!("{what} is behind a symbolic link")),
                 Errno::XDEV => LogsError::NotFound(format!("{what} is on another filesystem")),
                 Errno::ISDIR | Errno::NODEV => LogsError::Invalid(format!("{what} is no regular file")),
-                other => LogsError::Unavailable(format!("{what} cannot be read: {}", beneath::sentence(other))),
+                other => LogsError::Unavailable(format!("{what} cannot be read: {}", confined::sentence(other))),
             }
         })
     }

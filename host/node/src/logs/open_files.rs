@@ -19,7 +19,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, RawDir, StatxFlags};
 use rustix::io::{Errno, Result};
 use rustix::thread::CapabilitySet;
 
-use super::beneath::{PASSAGE, c_name};
+use super::confined::{PASSAGE, c_name};
 use super::root::Root;
 use super::stat;
 use crate::mounts::{Mount, Table};

@@ -15,7 +15,7 @@ use holystone_core::logs::{FileEntry, aside_name};
 use rustix::fs::{AtFlags, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::beneath::{PASSAGE, c_name, sentence, unseen};
+use super::confined::{PASSAGE, c_name, sentence, unseen};
 use super::root::Root;
 use super::{LogRoots, stat};
 

@@ -9,7 +9,7 @@ use holystone_core::text;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::beneath::{self, Beneath, Confinement};
+use super::confined::{self, Beneath, Confinement};
 use super::{allowed, stat};
 use crate::filesystem::PathMapping;
 use crate::mounts::{Spot, Table, filesystem_name};
@@ -156,7 +156,7 @@ impl Root {
             }
         }
         let handle = open_directory(spec.path()).map_err(|error| spec.error(explain(spec.path(), error)))?;
-        let failed = |error: Errno| spec.error(beneath::sentence(error));
+        let failed = |error: Errno| spec.error(confined::sentence(error));
         let beneath = Beneath::new(handle.as_fd(), confinement).map_err(failed)?;
         let identity = stat::by_handle(handle.as_fd()).map_err(failed)?.identity();
         if let Some(problem) = allowed::objection(spec, identity) {
@@ -249,7 +249,7 @@ impl Root {
 /// Opens a directory by a path of the host that goes through no link: what a link on it leads to may change, and whoever
 /// may change it is not always the one who declared the root.
 pub(super) fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
-    let flags = beneath::LIST | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let flags = confined::LIST | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     match rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
         Err(Errno::NOSYS | Errno::PERM) => open_step_by_step(path, flags),
         result => result,
@@ -275,7 +275,7 @@ fn explain(path: &Path, error: Errno) -> String {
             _ => "it is not a directory".to_owned(),
         },
         Errno::ACCESS => "there is no permission to open it".to_owned(),
-        other => beneath::sentence(other),
+        other => confined::sentence(other),
     }
 }
 
@@ -306,8 +306,8 @@ mod tests {
             let root = open(&RootSpec::new("app", base.join("real")), confinement).unwrap();
             assert!(root.is_at_home());
         }
-        assert!(open_step_by_step(&base.join("real/sub"), beneath::LIST | OFlags::NOFOLLOW).is_ok());
-        assert!(open_step_by_step(&base.join("link/sub"), beneath::LIST | OFlags::NOFOLLOW).is_err());
+        assert!(open_step_by_step(&base.join("real/sub"), confined::LIST | OFlags::NOFOLLOW).is_ok());
+        assert!(open_step_by_step(&base.join("link/sub"), confined::LIST | OFlags::NOFOLLOW).is_err());
     }
 
     #[test]

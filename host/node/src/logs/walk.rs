@@ -15,7 +15,7 @@ use holystone_core::text;
 use rustix::io::Errno;
 
 use super::WalkLimits;
-use super::beneath::{self, Beneath, LIST};
+use super::confined::{self, Beneath, LIST};
 use super::listing::{Budget, Listing, ListingError};
 use super::open_files::OpenFiles;
 use super::root::Root;
@@ -259,7 +259,7 @@ fn look(
     let status = match stat::by_name(directory, name) {
         Ok(status) => status,
         Err(Errno::NOENT) => return Ok(None),
-        Err(error) => return Err((joined, beneath::sentence(error))),
+        Err(error) => return Err((joined, confined::sentence(error))),
     };
     let mut entry = status.entry(joined);
     entry.not_entered = (!beneath.is_on_mount(status.mount())).then_some(NotEntered::Filesystem);
@@ -290,7 +290,7 @@ fn unreachable(root: &Root, path: &LogPath, error: Errno) -> LogsError {
     } else {
         format!("{} in log root {root}", text::shown(&path.to_string()))
     };
-    match beneath::unseen(error) {
+    match confined::unseen(error) {
         InspectError::NotFound | InspectError::NoSuchRoot => LogsError::NotFound(format!("{what} is not there")),
         InspectError::ThroughLink => {
             LogsError::NotFound(format!("{what} is no directory, or is behind a symbolic link"))

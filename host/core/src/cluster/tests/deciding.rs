@@ -16,7 +16,7 @@ mod runs;
 const OPERATOR: &str = "holystone-system/holystone-operator";
 
 /// A cluster in which whatever is decided is done, as an API server would.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Cluster {
     object: Value,
     has_kruise: bool,
@@ -1858,12 +1858,12 @@ fn a_digest_of_a_run_leaves_out_the_template_which_stays() {
     spec["template"] = Value::Null;
     assert_eq!(
         job["metadata"]["annotations"]["holystone.dev/spec-digest"],
-        super::super::objects::digest(&spec.to_string())
+        super::super::render::digest(&spec.to_string())
     );
     let mut cluster = scheduled();
     cluster.settle();
     let cron_job = cluster.cron_job.unwrap();
-    let whole = super::super::objects::digest(&cron_job["spec"].to_string());
+    let whole = super::super::render::digest(&cron_job["spec"].to_string());
     assert_eq!(cron_job["metadata"]["annotations"]["holystone.dev/spec-digest"], whole);
 }
 
@@ -2209,6 +2209,117 @@ fn of_very_many_runs_the_latest_are_waited_for() {
     let active = cluster.step().0.status.active_runs;
     assert_eq!((active.len(), active[0].as_str(), active[19].as_str()), (20, "stale-28", "stale-09"));
     cluster.is_settled();
+}
+
+#[test]
+fn the_start_of_each_run_of_the_schedule_is_an_event() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    let begun = |decided: &Decided| -> Vec<(String, String)> {
+        let starts = told(decided).into_iter().filter(|(reason, ..)| *reason == "RunStarted");
+        starts.map(|(_, note, run)| (note.to_owned(), run.unwrap().to_owned())).collect()
+    };
+    let start = |name: &str| (format!("AdvancedCronJob stale started BroadcastJob {name}"), name.to_owned());
+    cluster.run("stale-1", "running", cluster.now);
+    assert_eq!(begun(&cluster.step().0), [start("stale-1")]);
+    cluster.is_settled();
+    // A run by hand beside it is reported when it is created, and is none of the schedule.
+    cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: "x" });
+    cluster.now += 1;
+    let (decided, done) = cluster.step();
+    let by_hand = done[0].strip_prefix("create BroadcastJob ").unwrap().to_owned();
+    let note = format!("started BroadcastJob {by_hand}, as the annotation holystone.dev/run-now asks");
+    assert_eq!(begun(&decided), [(note, by_hand)]);
+    assert_eq!(begun(&cluster.step().0), []);
+    // Two at one look, one of which has ended already, in the order of their starts.
+    cluster.run("stale-3", "running", cluster.now + 120);
+    cluster.run("stale-2", "completed", cluster.now + 60);
+    assert_eq!(begun(&cluster.step().0), [start("stale-2"), start("stale-3")]);
+    cluster.is_settled();
+    // A run that ended before the status knew any run has no event.
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "completed", cluster.now - 100);
+    assert_eq!(begun(&cluster.step().0), []);
+}
+
+#[test]
+fn a_run_that_the_next_one_waits_for_is_named_beside_the_next_time() {
+    let message = |cluster: &Cluster| {
+        let status = cluster.look().status;
+        let scheduled = status.conditions.into_iter().find(|condition| condition.kind == "Scheduled").unwrap();
+        (scheduled.status, scheduled.message)
+    };
+    let says = |words: &str| ("True".to_owned(), format!("runs at */5 * * * *{words}"));
+    let mut cluster = scheduled();
+    cluster.settle();
+    assert_eq!(message(&cluster), says(""));
+    cluster.run("stale-1", "running", cluster.now);
+    assert_eq!(message(&cluster), says("; the next run waits for the end of stale-1"));
+    cluster.edit("concurrencyPolicy", "Replace".into());
+    assert_eq!(message(&cluster), says(""));
+    cluster.edit("concurrencyPolicy", "Forbid".into());
+    cluster.jobs.get_mut("stale-1").unwrap()["metadata"]["deletionTimestamp"] = "2026-06-01T00:00:00Z".into();
+    assert_eq!(message(&cluster), says(""));
+    cluster.run("stale-1", "completed", cluster.now);
+    assert_eq!(message(&cluster), says(""));
+    // A run by hand holds up no run of the schedule.
+    cluster.object["metadata"]["annotations"] = json!({ RUN_NOW: "x" });
+    cluster.step();
+    assert_eq!(message(&cluster), says(""));
+}
+
+#[test]
+fn a_run_that_the_next_one_replaced_says_so() {
+    let lost = "the BroadcastJob stale-1 was deleted before its end was seen";
+    let replaced = format!("{lost}: concurrencyPolicy Replace ends a run when the next one of the schedule begins");
+    for (policy, words) in [("Forbid", lost), ("Replace", &replaced)] {
+        let mut cluster = Cluster::new(json!({ "schedule": "*/5 * * * *", "concurrencyPolicy": policy }));
+        cluster.settle();
+        cluster.run("stale-1", "running", cluster.now);
+        cluster.step();
+        // The next one is there, or is not yet.
+        for next in [None, Some("stale-2")] {
+            let mut cluster = cluster.clone();
+            cluster.jobs.remove("stale-1");
+            if let Some(next) = next {
+                cluster.run(next, "running", cluster.now + 300);
+            }
+            let decided = cluster.step().0;
+            let ends: Vec<_> = told(&decided).into_iter().filter(|(reason, ..)| *reason == "RunFailed").collect();
+            let note = if next.is_some() {
+                words.to_owned()
+            } else {
+                format!("stale-1: 0/2 nodes done, 0 removed, 0 refused, 0 failed; on 2 nodes: {words}")
+            };
+            assert_eq!(ends, [("RunFailed", note.as_str(), Some("stale-1"))], "{policy} {next:?}");
+            assert_eq!(condition(&decided.status, "Ready"), ("True", "Applied"), "{policy} {next:?}");
+        }
+    }
+}
+
+#[test]
+fn nodes_are_not_counted_before_openkruise_has_counted_them() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "running", cluster.now);
+    cluster.jobs.get_mut("stale-1").unwrap()["status"] = json!({});
+    assert_eq!(cluster.step().0.status.last_run.unwrap().nodes.summary, "");
+    cluster.run("stale-1", "running", cluster.now);
+    assert_eq!(cluster.step().0.status.last_run.unwrap().nodes.summary, "0/2");
+}
+
+#[test]
+fn no_run_begins_before_it_is_created() {
+    let mut cluster = scheduled();
+    cluster.settle();
+    let started = |cluster: &mut Cluster| cluster.step().0.status.last_run.unwrap().started_at.unwrap().as_second();
+    cluster.run("stale-1", "running", cluster.now);
+    for (created, begins) in [(cluster.now - 5, cluster.now), (cluster.now + 5, cluster.now + 5)] {
+        let created = Timestamp::from_second(created).unwrap().to_string();
+        cluster.jobs.get_mut("stale-1").unwrap()["metadata"]["creationTimestamp"] = created.into();
+        assert_eq!(started(&mut cluster), begins);
+    }
 }
 
 #[test]

@@ -130,8 +130,10 @@ fn obstacle(entry: &FileEntry, is_in_pod: bool) -> Option<DirectoryObstacle> {
         None => {}
     }
     match entry.kind {
-        _ if !is_in_pod && place::is_kept(entry.path.name()?, entry.kind) => Some(DirectoryObstacle::Kubelet(path())),
-        FileKind::File if !is_in_pod && place::is_live_log(&entry.path) => {
+        _ if !is_in_pod && kubelet_paths::is_kept(entry.path.name()?, entry.kind) => {
+            Some(DirectoryObstacle::Kubelet(path()))
+        }
+        FileKind::File if !is_in_pod && kubelet_paths::is_live_log(&entry.path) => {
             Some(DirectoryObstacle::ContainerLog(path()))
         }
         FileKind::File | FileKind::Directory | FileKind::Symlink => None,

@@ -9,6 +9,7 @@ use super::super::format::Format;
 use super::super::{Problem, crd, from_value};
 use crate::cluster::{Allowed, problems};
 use crate::schedule::Schedule;
+use crate::text::is_harmful;
 
 #[derive(Deserialize)]
 struct Inputs {
@@ -309,6 +310,20 @@ fn every_format_has_a_pattern_that_is_tested() {
             (fits, fits),
             "{text:?}"
         );
+    }
+}
+
+#[test]
+fn paths_have_no_character_that_is_harmful_on_a_terminal() {
+    for (name, before) in [("host-path", "/a"), ("relative-path", "a"), ("endpoint", "/a")] {
+        let format = Format::named(name).unwrap();
+        let pattern = Regex::new(&format.pattern()).unwrap();
+        let planes = ('\0'..='\u{3000}').chain('\u{fe00}'..='\u{10000}').chain('\u{dff00}'..='\u{e0200}');
+        for character in planes {
+            let text = format!("{before}{character}b");
+            let fits = !is_harmful(character);
+            assert_eq!((pattern.is_match(&text), format.judge(&text).is_ok()), (fits, fits), "{name} {text:?}");
+        }
     }
 }
 

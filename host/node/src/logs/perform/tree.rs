@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
 use super::{NameInDirectory, Removed, Stopped};
-use crate::logs::beneath::LIST;
+use crate::logs::confined::LIST;
 use crate::logs::listing::{Budget, Listing, ListingError};
 use crate::logs::stat;
 

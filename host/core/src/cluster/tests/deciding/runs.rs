@@ -126,12 +126,12 @@ fn nodes_whose_pods_have_not_ended_count_as_active_also_where_a_run_is_for_fewer
     let now = Timestamp::from_second(1_780_000_000).unwrap();
     let waiting = || NodeResult::Waiting(Held { since: Some(now), why: None, is_daemon: false });
     for word in [|| NodeResult::Active, || NodeResult::Idle] {
-        let nodes = fold(0, &[state(word()), state(word())], now).run.nodes;
+        let nodes = aggregate(0, &[state(word()), state(word())], now).run.nodes;
         assert_eq!((nodes.desired, nodes.active, nodes.waiting), (0, 2, 0));
     }
-    let nodes = fold(0, &[state(waiting()), state(waiting())], now).run.nodes;
+    let nodes = aggregate(0, &[state(waiting()), state(waiting())], now).run.nodes;
     assert_eq!((nodes.desired, nodes.active, nodes.waiting), (0, 2, 0), "there is time left");
-    let nodes = fold(0, &[state(waiting()), state(waiting())], now + SignedDuration::from_secs(15)).run.nodes;
+    let nodes = aggregate(0, &[state(waiting()), state(waiting())], now + SignedDuration::from_secs(15)).run.nodes;
     assert_eq!((nodes.desired, nodes.active, nodes.waiting), (0, 2, 2));
 }
 

@@ -1,7 +1,7 @@
 //! Real users of real files: processes, mount namespaces, loop devices and swap.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -20,10 +20,26 @@ pub(in crate::logs) struct Holder(Child);
 impl Holder {
     /// Starts it, and waits until it says `ready`.
     pub(in crate::logs) fn start(command: &mut Command) -> Option<Self> {
+        Self::once_ready(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?)
+    }
+
+    /// Starts a shell in a mount namespace of its own, which carries out the script and then becomes `program`, a way
+    /// to run `cat`: its echo shows that the process has its last name.
+    pub(in crate::logs) fn elsewhere(script: &str, program: &str) -> Option<Self> {
+        let script = format!("{script} && exec {program}");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", &script]).stdin(Stdio::piped());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        // A script that failed reads nothing.
+        let _ = child.stdin.as_mut()?.write_all(b"ready\n");
+        Self::once_ready(child)
+    }
+
+    fn once_ready(mut child: Child) -> Option<Self> {
         let mut line = String::new();
-        BufReader::new(child.stdout.take()?).read_line(&mut line).ok()?;
+        let output = child.stdout.take()?;
         let holder = Self(child);
+        BufReader::new(output).read_line(&mut line).ok()?;
         (line.trim() == "ready").then_some(holder)
     }
 
@@ -177,10 +193,9 @@ fn a_running_executable_is_in_use() {
     .unwrap();
 }
 
-/// Runs a shell in a mount namespace of its own.
+/// Runs a script in a mount namespace of its own, which lasts as long as a process called `cat`.
 fn elsewhere(script: &str) -> Option<Holder> {
-    let script = format!("{script} && echo ready && exec sleep 1000");
-    Holder::start(Command::new("unshare").args(["--mount", "--propagation", "private", "sh", "-c", &script]))
+    Holder::elsewhere(script, "cat")
 }
 
 #[test]
@@ -196,7 +211,7 @@ fn what_is_mounted_in_another_namespace_is_in_use() {
         can(TEST, "it takes root, unshare and mount", false);
         return;
     };
-    let name = |holder: &Holder| format!("process {} (sleep)", holder.id());
+    let name = |holder: &Holder| format!("process {} (cat)", holder.id());
     let source =
         |holder: &Holder| format!("it is the source of a bind mount in the mount namespace of {}", name(holder));
     in_use(&mut scene, "MountSource", &source(&holder), false);
@@ -341,7 +356,7 @@ fn what_is_in_a_layer_of_an_overlay_is_in_use() {
     for wish in [file("on/low/deep/x"), file("on/up/x"), truncation("on/up/x"), directory("on/low"), directory("on")] {
         let refused = refusal(&scene, &wish);
         assert_eq!(refused.code(), "MountSource", "{wish:?}: {refused}");
-        assert!(refused.to_string().contains(&format!("of process {} (sleep)", holder.id())), "{refused}");
+        assert!(refused.to_string().contains(&format!("of process {} (cat)", holder.id())), "{refused}");
     }
     assert!(scene.judge(&file("d/held")).is_ok() && scene.judge(&directory("beside")).is_ok());
     // The root itself, or what it is in, may be the layer.
@@ -386,11 +401,8 @@ fn a_namespace_whose_only_process_sees_part_of_it_may_use_everything() {
     fs::write(scene.outside.join("there"), "").unwrap();
     let (held, outside) = (scene.root.join("d/held"), scene.outside.display().to_string());
     let jailed = |root: &str| {
-        let script = format!(
-            "mount --bind {} {outside}/there && mount --bind / {outside}/jail && echo ready && exec {root} sleep 1000",
-            held.display()
-        );
-        Holder::start(Command::new("unshare").args(["--mount", "--propagation", "private", "sh", "-c", &script]))
+        let script = format!("mount --bind {} {outside}/there && mount --bind / {outside}/jail", held.display());
+        Holder::elsewhere(&script, &format!("{root} cat"))
     };
     let Some(holder) = jailed("").filter(|_| is_root()) else {
         can(TEST, "it takes root, unshare and chroot", false);
@@ -400,10 +412,6 @@ fn a_namespace_whose_only_process_sees_part_of_it_may_use_everything() {
     assert_eq!(refusal(&scene, &file("d/held")).code(), "MountSource");
     drop(holder);
     let holder = jailed(&format!("chroot {outside}/jail")).unwrap();
-    let root = format!("/proc/{}/root", holder.id());
-    while fs::read_link(&root).is_ok_and(|path| path == Path::new("/")) {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
     assert!(!sees_all(&mut scene), "its mounts above the jail do not show");
     drop(holder);
     assert_eq!(sees_all(&mut scene), saw_all);

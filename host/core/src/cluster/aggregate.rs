@@ -224,7 +224,7 @@ impl NodeState {
 
 /// The aggregate of the nodes of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Folded {
+pub struct Aggregated {
     /// Counts, sums and errors. The caller sets name, phase and times.
     pub run: LastRun,
     /// Number of nodes on which the run took place by their reports, with or without failures. A BroadcastJob counts
@@ -246,7 +246,7 @@ pub struct Folded {
 }
 
 /// Aggregates the nodes of a run. `desired` is the number of nodes that the run is for.
-pub fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>, now: Timestamp) -> Folded {
+pub fn aggregate<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>, now: Timestamp) -> Aggregated {
     let mut folding = Folding::default();
     for state in states {
         folding.add(state, now);
@@ -323,7 +323,7 @@ impl<'a> Folding<'a> {
         self.errors.entry(held.why()).or_default().push(node);
     }
 
-    fn folded(self, desired: u32) -> Folded {
+    fn folded(self, desired: u32) -> Aggregated {
         let Self { mut nodes, sums, took_place, running, moving, seen, again, .. } = self;
         let over = nodes.succeeded + nodes.failed + nodes.skipped;
         // Pods of nodes that have left the cluster count as well.
@@ -363,7 +363,7 @@ impl<'a> Folding<'a> {
             .plugins
             .into_iter()
             .map(|(name, digests)| ResolvedPlugin { name: name.to_owned(), digest: most(digests) });
-        Folded { run, took_place, plugins: plugins.collect(), unlike, running, moving, seen, again }
+        Aggregated { run, took_place, plugins: plugins.collect(), unlike, running, moving, seen, again }
     }
 }
 
@@ -384,8 +384,8 @@ mod tests {
     use super::*;
     use crate::report::{BriefError, Totals};
 
-    fn fold<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>) -> Folded {
-        super::fold(desired, states, Timestamp::from_second(1_780_000_000).unwrap())
+    fn aggregate<'a>(desired: u32, states: impl IntoIterator<Item = &'a NodeState>) -> Aggregated {
+        super::aggregate(desired, states, Timestamp::from_second(1_780_000_000).unwrap())
     }
 
     fn node(at: usize, failed: bool) -> NodeState {
@@ -431,7 +431,7 @@ mod tests {
             NodeState::ended("lost", "oom"),
             NodeState { node: String::new(), times: None, word: NodeResult::Active },
         ];
-        let Folded { run, plugins, unlike, took_place, .. } = fold(6, &states);
+        let Aggregated { run, plugins, unlike, took_place, .. } = aggregate(6, &states);
         assert_eq!((run.nodes.desired, run.nodes.active, run.nodes.succeeded), (6, 3, 1));
         assert_eq!((run.nodes.failed, run.nodes.skipped, run.nodes.summary.as_str()), (1, 1, "1/6"));
         assert_eq!(
@@ -447,10 +447,10 @@ mod tests {
     #[test]
     fn five_thousand_nodes_come_to_a_few_kilobytes_in_any_order() {
         let states: Vec<NodeState> = (0..5_000).map(|at| node(at, at % 3 == 0)).collect();
-        let folded = fold(5_000, &states);
+        let folded = aggregate(5_000, &states);
         let size = serde_json::to_string(&folded.run).unwrap().len();
         assert!(size < 8 << 10, "{size}");
-        assert_eq!(folded, fold(5_000, states.iter().rev()));
+        assert_eq!(folded, aggregate(5_000, states.iter().rev()));
         assert_eq!(folded.unlike, ["p"]);
         assert_eq!(folded.plugins[0].digest, Some(format!("sha256:{:064}", 0)), "what most nodes have");
     }
@@ -481,12 +481,12 @@ mod tests {
             ..Totals::default()
         });
         brief.planned = Some(Planned { size_bytes: 9, repositories: Vec::new() });
-        let run = fold(1, [&NodeState::ended("a", &brief.to_message())]).run;
+        let run = aggregate(1, [&NodeState::ended("a", &brief.to_message())]).run;
         assert_eq!((run.planned, run.size_planned_bytes), (Some(101), Some(9)));
         assert_eq!((run.removed, run.refused, run.failed), (502, 912, 616));
         assert_eq!((run.size_removed_bytes, run.filesystem_freed_bytes), (732, Some(864)));
         brief.outcome.images = None;
-        let run = fold(1, [&NodeState::ended("a", &brief.to_message())]).run;
+        let run = aggregate(1, [&NodeState::ended("a", &brief.to_message())]).run;
         assert_eq!((run.planned, run.removed, run.refused, run.failed), (Some(100), 500, 900, 600));
         assert_eq!((run.size_removed_bytes, run.filesystem_freed_bytes), (700, Some(800)));
     }
@@ -521,7 +521,7 @@ mod tests {
             node(2, false),
         ];
         for states in [states.iter().collect::<Vec<_>>(), states.iter().rev().collect()] {
-            let run = fold(3, states).run;
+            let run = aggregate(3, states).run;
             assert_eq!((run.planned, run.size_planned_bytes), (Some(19), Some(502)));
             let repositories = run.planned_repositories.iter();
             let repositories: Vec<(&str, u64, u64)> =
@@ -533,9 +533,9 @@ mod tests {
             assert_eq!(refusals, [("InUse", 5), ("Pinned", 3), ("TooYoung", 1)]);
             assert_eq!((run.removed, run.refused), (3, 10), "what one node removed is beside it");
         }
-        let run = fold(1, [&node(0, false)]).run;
+        let run = aggregate(1, [&node(0, false)]).run;
         assert_eq!((run.planned, run.size_planned_bytes), (None, None), "it was no dry run");
-        let run = fold(1, [&dry(0, &[], &[])]).run;
+        let run = aggregate(1, [&dry(0, &[], &[])]).run;
         assert_eq!((run.planned, run.size_planned_bytes), (Some(0), Some(0)), "it was one, and found nothing");
     }
 
@@ -551,9 +551,9 @@ mod tests {
                 dry(at, &repositories, &codes)
             })
             .collect();
-        let run = fold(2_000, &states).run;
+        let run = aggregate(2_000, &states).run;
         assert_eq!((run.planned_repositories.len(), run.refusals.len()), (5, 10));
-        assert_eq!(run, fold(2_000, states.iter().rev()).run);
+        assert_eq!(run, aggregate(2_000, states.iter().rev()).run);
         let size = serde_json::to_string(&run).unwrap().len();
         assert!(size < 4 << 10, "{size}");
         assert!(run.size_planned_bytes.unwrap() <= i64::MAX.unsigned_abs());
@@ -605,11 +605,11 @@ mod tests {
         });
         let largest = serde_json::json!({ "result": "Done", "images": totals });
         let state = NodeState::ended("n", &largest.to_string());
-        let run = fold(1, [&state]).run;
+        let run = aggregate(1, [&state]).run;
         assert_eq!((run.removed, run.refused, run.failed), (4_294_967_295, 8_589_934_590, 4_294_967_295));
         assert_eq!((run.size_removed_bytes, run.filesystem_freed_bytes), (1 << 50, Some(1 << 50)));
         let states = vec![state; 20_000];
-        let run = fold(20_000, &states).run;
+        let run = aggregate(20_000, &states).run;
         assert_eq!((run.size_removed_bytes, run.filesystem_freed_bytes), (i64::MAX.unsigned_abs(), Some(i64::MAX)));
     }
 
@@ -621,7 +621,7 @@ mod tests {
         let long = NodeState::ended("a", &error(&"x".repeat(3_000)));
         let forged = NodeState::ended("b", &error("a\u{7f}b"));
         let much = NodeState::ended("c", &"y".repeat(8 << 20));
-        let run = fold(3, [&long, &forged, &much]).run;
+        let run = aggregate(3, [&long, &forged, &much]).run;
         let messages: Vec<(&str, &str)> =
             run.errors.iter().map(|error| (error.nodes[0].as_str(), error.message.as_str())).collect();
         let (long, much) = (format!("{}…", "x".repeat(200)), format!("the pod ended with {}…", "y".repeat(200)));
@@ -632,7 +632,7 @@ mod tests {
     #[test]
     fn nodes_that_have_left_still_count() {
         let states = [node(0, false), node(1, false)];
-        let nodes = fold(1, &states).run.nodes;
+        let nodes = aggregate(1, &states).run.nodes;
         assert_eq!((nodes.desired, nodes.active, nodes.succeeded), (2, 0, 2));
     }
 }

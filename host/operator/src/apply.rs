@@ -11,9 +11,9 @@ use kube::{Client, Error};
 use serde_json::{Value, json};
 
 use crate::MANAGER;
+use crate::mirror::{ObjectChange, ObjectRef, WatchedKind};
 use crate::reach::{Sentence, is_away};
 use crate::watch::{api, value};
-use crate::world::{ObjectChange, ObjectRef, WatchedKind};
 
 /// Maximum size that Kubernetes accepts for the note of an event, in bytes.
 const NOTE: usize = 1024;

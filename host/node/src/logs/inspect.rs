@@ -9,7 +9,7 @@ use holystone_core::logs::{FileEntry, FileKind, LogPath, LogsError, WalkOptions}
 use jiff::Timestamp;
 use rustix::io::Errno;
 
-use super::beneath::{LIST, PASSAGE, c_name, unseen};
+use super::confined::{LIST, PASSAGE, c_name, unseen};
 use super::open_files::OpenFiles;
 use super::root::Root;
 use super::walk::Walk;
