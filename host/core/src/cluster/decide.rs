@@ -164,6 +164,7 @@ pub fn decide(observed: &Observed<'_>) -> Decided {
         Ok(manifest) => step.of_valid(&manifest),
         Err(problems) => step.of_invalid(&problems),
     };
+    step.report_starts();
     status.active_runs = step.earlier_runs(status.last_run.as_ref());
     step.add_events(&status);
     let is_news = status != step.before;

@@ -134,8 +134,8 @@ impl<'a> Decider<'a> {
         format!("{}{policy}", lost(name))
     }
 
-    /// Returns the names of the runs of the schedule that have started since the last observation.
-    pub(super) fn newly_started(&self) -> Vec<String> {
+    /// Reports the runs of the schedule that have started since the last observation.
+    pub(super) fn report_starts(&mut self) {
         let before = self.before.last_run.as_ref();
         let since = before.and_then(|run| run.started_at);
         let is_known = |name: &str| {
@@ -146,7 +146,11 @@ impl<'a> Decider<'a> {
         let new = self.scheduled_runs().filter(is_new).filter(|job| !is_known(name_of(job)) && !is_going(job));
         let mut new: Vec<_> = new.map(|job| (began(job), name_of(job).to_owned())).collect();
         new.sort();
-        new.into_iter().map(|(_, name)| name).collect()
+        for (_, name) in new {
+            let note = format!("AdvancedCronJob {} started BroadcastJob {name}", name_of(self.observed.object));
+            let run = Some(("BroadcastJob", name));
+            self.events.push(ClusterEvent { run, ..ClusterEvent::normal(EventReason::RunStarted, note) });
+        }
     }
 
     /// Returns the BroadcastJobs of the current AdvancedCronJob.

@@ -203,11 +203,6 @@ impl Decider<'_> {
                 self.events.push(ClusterEvent { run, ..ClusterEvent::warning(reason, condition.message.clone()) });
             }
         }
-        for run in self.newly_started() {
-            let note = format!("AdvancedCronJob {} started BroadcastJob {run}", name_of(self.observed.object));
-            let run = Some(("BroadcastJob", run));
-            self.events.push(ClusterEvent { run, ..ClusterEvent::normal(EventReason::RunStarted, note) });
-        }
         let Some(run) = status.last_run.as_ref().filter(|run| has_ended(run)) else { return };
         let is_reported = self.before.last_run.as_ref().is_some_and(|before| {
             has_ended(before) && before.name == run.name && before.finished_at == run.finished_at

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::links::Links;
-use crate::logs::{FileEntry, FileKind, InUse, LogPath, NotEntered, OpenState, place};
+use crate::logs::{FileEntry, FileKind, InUse, LogPath, NotEntered, OpenState, kubelet_paths};
 
 /// What is in a directory, at any depth, in sum.
 #[derive(Clone, Debug, PartialEq, Eq)]

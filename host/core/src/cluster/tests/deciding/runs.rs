@@ -59,7 +59,7 @@ fn a_run_of_daemons_that_are_gone_stays_as_it_was_seen() {
 
 /// The reported ends of runs: the reason, and the object that ran.
 fn reported_ends(decided: &Decided) -> Vec<(&str, Option<(&str, &str)>)> {
-    let ends = decided.events.iter().filter(|event| event.reason.as_str().starts_with("Run"));
+    let ends = decided.events.iter().filter(|event| event.reason.is_end_of_run());
     ends.map(|event| (event.reason.as_str(), event.run.as_ref().map(|(kind, name)| (*kind, name.as_str())))).collect()
 }
 
