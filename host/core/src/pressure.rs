@@ -16,7 +16,7 @@ use crate::text;
 pub struct Pressure {
     /// The filesystem that the bounds apply to.
     pub disk: Disk,
-    /// The percentage in use above which removal begins; never less than [`Pressure::until`], if both are given.
+    /// The percentage in use above which removal begins; [`Pressure::until`] counts instead if it is higher.
     pub above: Option<u8>,
     /// The percentage in use at or below which removal stops.
     pub until: Option<u8>,
@@ -90,7 +90,7 @@ impl Disk {
     }
 }
 
-/// The need to remove, by the figures of a filesystem.
+/// The need to remove, according to the figures of a filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Removal is needed.

@@ -66,7 +66,7 @@ pub struct LogLocation {
 }
 
 impl Target {
-    /// Returns the kind of target, in one or two words; a kind that this version does not know, unsanitized.
+    /// Returns the kind of target in one or two words; an unknown kind is the plugin's, unsanitized.
     pub fn kind(&self) -> &str {
         match self {
             Self::Image(_) => "image",

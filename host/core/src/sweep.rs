@@ -68,15 +68,15 @@ impl Default for Pace {
 /// The answer to a request to remove an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// A success by the runtime's answer; a later inspection shows whether the image is gone.
+    /// A success according to the runtime; a later inspection shows whether the image is gone.
     Accepted,
-    /// The final outcome of the request, except that the next inspections confirm [`Outcome::AlreadyGone`].
+    /// An outcome; later inspections check [`Outcome::AlreadyGone`] and [`Outcome::Failed`].
     Over(Outcome<Images>),
     /// A refusal because other images were built on this one, after the runtime took the image's names. The image is
     /// removed with the last of the others, so an inspection after all removals shows its outcome. The text is the
     /// runtime's.
     HasChildren(String),
-    /// An unavailable runtime, or a connection that broke before the answer: the image may be removed or not. A retry
+    /// No answer, because the runtime was unavailable or the connection broke: the image may be removed or not. A retry
     /// needs a new inspection, because the request may have taken a while. The text gives the error.
     Unanswered(String),
 }
@@ -123,7 +123,7 @@ pub enum Event {
 /// A change that is worth a line in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// The outcome of the step at this place, which replaces an earlier one.
+    /// The outcome of the step at this place, new or in place of an earlier one.
     Outcome(usize, Outcome<Images>),
     /// The names that the image of the step at this place lost to a removal that did not succeed.
     LostNames(usize, Vec<String>),
@@ -145,8 +145,7 @@ pub struct Sweep<'a> {
     cleared: VecDeque<(usize, u32, Clearance<Images>)>,
     /// Steps in flight, with the number of earlier tries.
     in_flight: BTreeMap<usize, u32>,
-    /// Images that are gone by the runtime's answer but not by an inspection yet, with their outcome if it confirms
-    /// that.
+    /// Images that the runtime reported as gone and no inspection has confirmed, with the outcome if confirmed.
     accepted: BTreeMap<usize, Outcome<Images>>,
     /// Removals whose answer was not awaited, with the reason; an inspection shows whether they were carried out.
     abandoned: BTreeMap<usize, String>,
@@ -164,7 +163,7 @@ pub struct Sweep<'a> {
     excess: Option<Excess>,
     /// Set when the sweep has to rest before the next inspection.
     is_tired: bool,
-    /// Set during an inspection. A removal that is not answered meanwhile needs another one.
+    /// Set during an inspection. A retry that arises meanwhile needs another one.
     is_looking: bool,
     /// Steps to retry that the inspection under way must not permit.
     late: BTreeMap<usize, u32>,

@@ -20,7 +20,7 @@ use crate::snapshot::Snapshot;
 const CHECKS: u32 = 4;
 const BETWEEN_CHECKS: Duration = Duration::from_millis(100);
 
-/// The most names by which the removal of an image is requested.
+/// The most names, besides the id, by which the removal of an image is requested.
 const NAMES: usize = 8;
 
 /// The state of the final inspections.
