@@ -1,4 +1,4 @@
-//! Patterns that pick images: what people write into `repositories`, `protect` and the like.
+//! Patterns that select images, for `repositories`, `protect` and the like.
 //!
 //! A pattern is one of
 //!
@@ -6,16 +6,16 @@
 //! - a repository and a tag, `docker.io/minchou/rollout:v1`;
 //! - either with wildcards: `*` stands for any characters including none, also across `/`; `?` for exactly one.
 //!   `docker.io/minchou/*`, `*:br-*`, `*pause*`, `registry.example:5000/team-?/app:1.*`;
-//! - a digest or an image id: at least the first 12 of its hexadecimal digits, with or without `sha256:` in front;
-//! - a repository and a digest, or the first 12 digits of one, `docker.io/minchou/rollout@sha256:…`, or `@*` for any; a
-//!   tag between the two says nothing more.
+//! - a digest or an image id: at least the first 12 hexadecimal digits, with or without `sha256:` in front;
+//! - a repository and a digest, or the first 12 digits of one, `docker.io/minchou/rollout@sha256:…`, or `@*` for any;
+//!   a tag between the two is ignored.
 //!
 //! Short names mean Docker Hub as in a [`Reference`]: `nginx*` is `docker.io/library/nginx*`, `minchou/*` is
-//! `docker.io/minchou/*`. A pattern that begins with a wildcard can begin anywhere, and nothing is put in front.
-//! Matching is by the whole text and by case; there are no partial matches without a `*`. Hosts and digests are the same
-//! in every spelling that a [`Reference`] takes for the same.
+//! `docker.io/minchou/*`. A pattern that begins with a wildcard can begin anywhere, so no prefix is added. Matching is
+//! case-sensitive and covers the whole text; without a `*` there are no partial matches. Hosts and digests are equal in
+//! all spellings that are equal in a [`Reference`].
 //!
-//! A text that no image could ever match is no pattern: taken without a word it would protect nothing.
+//! A text that no image could ever match is rejected: accepted silently, it would protect nothing.
 
 mod grammar;
 
@@ -31,10 +31,10 @@ use crate::reference::{self, Reference};
 /// The longest pattern, in bytes; longer than any reference.
 pub const MAX_LENGTH: usize = 1024;
 
-/// The fewest digits by which an id or digest is known.
+/// The fewest digits that identify an id or digest.
 const FEWEST_DIGITS: usize = 12;
 
-/// A parsed pattern; remembers how it was written.
+/// A parsed pattern, with its original text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern {
@@ -44,7 +44,7 @@ pub struct Pattern {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum PatternKind {
-    /// An image id or digest.
+    /// An image id or digest, or its leading digits.
     HashPattern(HashPattern),
     /// Globs over a full reference's parts; an absent part matches everything.
     Reference { repository: String, tag: Option<String>, digest: Option<HashPattern> },
@@ -53,12 +53,12 @@ enum PatternKind {
 /// Leading hexadecimal digits, none for any digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct HashPattern {
-    /// In lower case; absent where only digits are written.
+    /// The algorithm, in lower case; `None` where only digits are written.
     algorithm: Option<String>,
     hex: String,
 }
 
-/// Why a text is not a pattern.
+/// The reason why a text is not a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not an image pattern: {problem}")]
 pub struct PatternError {
@@ -96,8 +96,8 @@ fn parse(text: &str) -> Result<PatternKind, PatternProblem> {
     }
 }
 
-/// Reads an id or digest, or its leading digits, as crictl prints them. No repository has such a name; taken for one, an
-/// image would quietly go unprotected.
+/// Reads an id or digest, or its leading digits, as crictl prints them. Read as the name of a repository, such digits
+/// would silently leave an image unprotected.
 fn parse_hash(text: &str) -> Result<Option<HashPattern>, PatternProblem> {
     let lower = text.to_ascii_lowercase();
     if let Some((algorithm, hex)) = lower.split_once(':')
@@ -110,7 +110,7 @@ fn parse_hash(text: &str) -> Result<Option<HashPattern>, PatternProblem> {
     }
     let digits = lower.trim_end_matches('*');
     if digits.is_empty() || !reference::is_hex(digits) || !digits.bytes().any(|byte| byte.is_ascii_digit()) {
-        // Words such as cafe are names; so long a one is not.
+        // Words such as cafe are names; 12 to 64 such letters are an id.
         let is_id = (FEWEST_DIGITS..=64).contains(&lower.len()) && reference::is_hex(&lower);
         return Ok(is_id.then_some(HashPattern { algorithm: None, hex: lower }));
     }
@@ -149,7 +149,7 @@ fn parse_reference(text: &str) -> Result<PatternKind, PatternProblem> {
     }
     let repository = parse_repository(name, tag)?;
     let digest = digest.map(parse_digest).transpose()?;
-    // Runtimes list a tag or a digest, never both in one reference; of the two the digest is the one that decides.
+    // Runtimes list a tag or a digest, never both in one reference; of the two, the digest decides.
     let tag = tag.filter(|_| digest.is_none());
     Ok(PatternKind::Reference { repository, tag: tag.map(str::to_owned), digest })
 }
@@ -181,16 +181,16 @@ fn parse_repository(name: &str, tag: Option<&str>) -> Result<String, PatternProb
     check_is_no_registry(name, tag)?;
     let (registry, path) = reference::split_registry(name);
     let is_upper = |byte: u8| byte.is_ascii_uppercase();
-    // Such a registry needs its port to be told apart from a path.
+    // A dot, a port or `localhost` distinguishes such a registry from a path.
     let has_host = |registry: &str| registry.contains(['.', ':']) || registry.eq_ignore_ascii_case("localhost");
     if path.bytes().any(is_upper) || registry.is_some_and(|registry| !has_host(registry)) {
         return Err("repositories have no upper-case letters, so it can never match".into());
     }
     let repository = match registry {
         Some(registry) if has_wildcard(registry) => format!("{}/{path}", full_glob(registry)),
-        // What begins with a wildcard can begin anywhere.
+        // A pattern that begins with a wildcard can begin anywhere.
         None if name.starts_with(['*', '?']) => name.to_owned(),
-        // A * takes the library and every other path.
+        // A * matches the library and every other path.
         Some(registry) if path.starts_with('*') => {
             let full = reference::full_repository(Some(registry), "a/b");
             format!("{}/{path}", full.trim_end_matches("/a/b"))
@@ -210,7 +210,7 @@ fn parse_repository(name: &str, tag: Option<&str>) -> Result<String, PatternProb
     Ok(repository)
 }
 
-/// A registry alone would be the name of a repository of Docker Hub, which is not what anybody means.
+/// Rejects a registry alone, which would otherwise be read as a repository of Docker Hub.
 fn check_is_no_registry(name: &str, tag: Option<&str>) -> Result<(), PatternProblem> {
     let is_host = name.contains('.') && !name.starts_with(['*', '?']);
     if name.contains('/') || !is_host && !name.eq_ignore_ascii_case("localhost") {
@@ -222,7 +222,7 @@ fn check_is_no_registry(name: &str, tag: Option<&str>) -> Result<(), PatternProb
     Err(format!("{name} is a registry; write {host}/* for all of its images{repository}").into())
 }
 
-/// The full form of a registry that has wildcards, as far as they leave it.
+/// Puts a registry with wildcards into full form, as far as the wildcards permit.
 fn full_glob(registry: &str) -> String {
     let registry = registry.to_ascii_lowercase();
     let (host, port) = registry.split_once(':').map_or((registry.as_str(), ""), |(host, port)| (host, port));
@@ -251,7 +251,7 @@ fn parse_digest(digest: &str) -> Result<HashPattern, PatternProblem> {
     Ok(HashPattern { algorithm: algorithm.map(str::to_owned), hex: digits.to_owned() })
 }
 
-/// How many bytes the shortest text has that a glob matches.
+/// Returns the length in bytes of the shortest text that a glob matches.
 fn fewest_bytes(glob: &str) -> usize {
     glob.bytes().filter(|byte| *byte != b'*').count()
 }
@@ -261,7 +261,7 @@ fn has_wildcard(text: &str) -> bool {
 }
 
 impl HashPattern {
-    /// Whether a digest or an image id is this one, or begins like it.
+    /// Returns whether a digest or an image id is this one, or begins with these digits.
     fn begins(&self, digest: &str) -> bool {
         // CRI-O lists ids without their algorithm.
         let (algorithm, hex) = digest.split_once(':').unwrap_or(("sha256", digest));
@@ -270,13 +270,13 @@ impl HashPattern {
     }
 }
 
-/// What references are made of, and the wildcards. Brackets stand around an IPv6 address and nowhere else: taken for
-/// a set of characters they would quietly match nothing.
+/// Returns whether a byte occurs in references or is a wildcard. Brackets enclose only an IPv6 address: read as a set
+/// of characters, they would silently match nothing.
 fn is_pattern_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._-/:@+*?[]".contains(&byte)
 }
 
-/// What an image goes by, parsed once to be held against many patterns.
+/// The id and the names of an image, parsed once to be matched against many patterns.
 #[derive(Clone, Debug)]
 pub struct Names<'a> {
     id: &'a str,
@@ -286,7 +286,7 @@ pub struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// The id and all references of an image.
+    /// Parses all references of an image.
     pub fn of(image: &'a Image) -> Self {
         let mut names = Self { id: image.id.as_str(), parsed: Vec::new(), odd: Vec::new() };
         for text in image.references() {
@@ -300,18 +300,18 @@ impl<'a> Names<'a> {
 }
 
 impl Pattern {
-    /// The pattern as it was written.
+    /// Returns the original text of the pattern.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether the pattern matches one of the image's references or its id. The pattern `*` also matches an image
-    /// without any reference.
+    /// Returns whether the pattern matches one of the image's references or its id. The pattern `*` also matches an
+    /// image without any reference.
     pub fn matches_image(&self, image: &Image) -> bool {
         self.matches_names(&Names::of(image))
     }
 
-    /// The same for an image whose references are parsed already.
+    /// Returns whether the pattern matches an image whose references are already parsed.
     pub fn matches_names(&self, names: &Names<'_>) -> bool {
         self.text == "*"
             || self.matches_id(names.id)
@@ -319,8 +319,8 @@ impl Pattern {
             || names.odd.iter().any(|text| glob(&self.text, text))
     }
 
-    /// Whether the pattern matches a reference as a runtime lists it. A text that does not parse is matched as it
-    /// stands, so that an image with an odd name can still be protected.
+    /// Returns whether the pattern matches a reference as a runtime lists it. A text that does not parse is matched
+    /// unchanged, so that an image with an odd name can still be protected.
     pub fn matches_text(&self, text: &str) -> bool {
         match Reference::parse(text) {
             Ok(reference) => self.matches_reference(&reference),
@@ -328,7 +328,7 @@ impl Pattern {
         }
     }
 
-    /// Whether the pattern matches a parsed reference.
+    /// Returns whether the pattern matches a parsed reference.
     pub fn matches_reference(&self, reference: &Reference) -> bool {
         match &self.kind {
             PatternKind::HashPattern(hash) => reference.digest().is_some_and(|digest| hash.begins(digest)),
@@ -340,17 +340,17 @@ impl Pattern {
         }
     }
 
-    /// Whether the pattern is this image id, or enough of its leading digits.
+    /// Returns whether the pattern is this image id, or enough of its leading digits.
     pub fn matches_id(&self, id: &str) -> bool {
         matches!(&self.kind, PatternKind::HashPattern(hash) if hash.begins(id))
     }
 
-    /// Whether the pattern asks for an id or a digest.
+    /// Returns whether the pattern contains an id or a digest.
     pub fn has_hash(&self) -> bool {
         matches!(&self.kind, PatternKind::HashPattern(_) | PatternKind::Reference { digest: Some(_), .. })
     }
 
-    /// The same pattern without its tag, if it has one.
+    /// Returns the pattern without its tag; `None` if it has none.
     pub fn without_tag(&self) -> Option<Self> {
         match &self.kind {
             PatternKind::Reference { repository, tag: Some(_), digest } => {
@@ -371,7 +371,7 @@ fn part_matches(pattern: Option<&str>, part: Option<&str>) -> bool {
 }
 
 /// Matches `text` as a whole against a glob of `*` and `?`. Remembers only the last `*`, which is enough because an
-/// earlier one could take nothing that the later one cannot: time is bounded by the product of the lengths.
+/// earlier one could match nothing that the later one cannot: time is bounded by the product of the lengths.
 fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);

@@ -1,6 +1,7 @@
 //! Pressure: whether a filesystem is full enough to remove anything at all, and when it is empty enough to stop.
 //!
-//! A filesystem is as full as the fuller of its bytes and its inodes: without either no file can be written.
+//! The fullness of a filesystem is that of the fuller of its bytes and its inodes: without either no file can be
+//! written.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,29 +11,29 @@ use serde::{Deserialize, Serialize};
 use crate::snapshot::Filesystem;
 use crate::text;
 
-/// When to act, and until when. An absent bound does not bind.
+/// The bounds at which to begin and to stop. An absent bound does not bind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pressure {
-    /// The filesystem in question.
+    /// The filesystem that the bounds apply to.
     pub disk: Disk,
-    /// Remove only while it is fuller than this, in percent.
+    /// The percentage in use above which removal begins; [`Pressure::until`] counts instead if it is higher.
     pub above: Option<u8>,
-    /// Stop as soon as it is no fuller than this, in percent.
+    /// The percentage in use at or below which removal stops.
     pub until: Option<u8>,
 }
 
-/// A filesystem that can fill up. Written `images`, or `logs:NAME`.
+/// A filesystem that can fill up, written `images` or `logs:NAME`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Disk {
-    /// The one that the runtime keeps images on; of several, the fullest.
+    /// The filesystem on which the runtime keeps images; of several, the fullest.
     #[default]
     Images,
-    /// The one that the log root of this name is on.
+    /// The filesystem of the log root of this name.
     LogRoot(String),
 }
 
-/// Why a text names no filesystem.
+/// The error of a text that names no filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be images, or logs: with the name of a log root, for example logs:app")]
 pub struct DiskError;
@@ -73,7 +74,7 @@ impl fmt::Display for Disk {
 }
 
 impl Disk {
-    /// What to call it in a message.
+    /// Returns the name of the filesystem for messages.
     pub fn subject(&self) -> String {
         match self {
             Self::Images => "the filesystem of the images".to_owned(),
@@ -89,35 +90,35 @@ impl Disk {
     }
 }
 
-/// What the figures of a filesystem say.
+/// The need to remove, according to the figures of a filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Go on.
+    /// Removal is needed.
     Yes,
-    /// There is nothing to be gained: the share in use, rounded up, and the bound that it is not above.
+    /// Removal is not needed: the share in use, rounded up, is not above the bound.
     No {
         /// Percent in use.
         used: u64,
-        /// The resource that the share is of.
+        /// The resource of the share.
         measure: Measure,
         /// The bound, in percent.
         bound: u8,
     },
-    /// The share in use cannot be told.
+    /// The share in use is unknown.
     Unknown,
 }
 
-/// A resource of a filesystem that can run out. Of equal shares that of the bytes counts.
+/// A resource of a filesystem that can run out. If both shares are equal, the bytes count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Measure {
-    /// Room for files' numbers and names.
+    /// Room for further files, whatever their size.
     Inodes,
-    /// Room for their content.
+    /// Room for the content of files.
     Bytes,
 }
 
 impl Measure {
-    /// The word that people read.
+    /// Returns the word that people read.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bytes => "bytes",
@@ -126,7 +127,7 @@ impl Measure {
     }
 }
 
-/// The space that has to become free until a goal is met.
+/// The space that has to become free to meet a goal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Excess {
     /// In bytes.
@@ -136,26 +137,26 @@ pub struct Excess {
 }
 
 impl Excess {
-    /// Returns whether what should become free is enough.
+    /// Returns whether the space expected to become free is enough.
     pub fn is_covered_by(self, expected: Self) -> bool {
         expected.bytes >= self.bytes && expected.inodes >= self.inodes
     }
 
-    /// Adds what else should become free.
+    /// Adds further space expected to become free.
     pub fn add(&mut self, bytes: u64, inodes: u64) {
         self.bytes = self.bytes.saturating_add(bytes);
         self.inodes = self.inodes.saturating_add(inodes);
     }
 }
 
-/// Returns how full a filesystem is, in percent, and of what: the fuller of bytes and inodes. Nothing where the bytes are unknown.
+/// Returns the percentage in use and its resource, the fuller of bytes and inodes; `None` if the bytes are unknown.
 pub fn fullness(filesystem: &Filesystem) -> Option<(u64, Measure)> {
     let bytes = (filesystem.bytes_used()?, Measure::Bytes);
     Some(filesystem.inodes_used().map_or(bytes, |inodes| bytes.max((inodes, Measure::Inodes))))
 }
 
 impl Pressure {
-    /// Whether there is a need to begin.
+    /// Returns whether a sweep needs to begin.
     pub fn to_begin(&self, filesystems: &[Filesystem]) -> Need {
         match self.above.max(self.until) {
             Some(bound) => self.compare(filesystems, bound),
@@ -163,7 +164,7 @@ impl Pressure {
         }
     }
 
-    /// Whether there is a need to go on, once something has been removed.
+    /// Returns whether a sweep needs to continue after a removal.
     pub fn to_go_on(&self, filesystems: &[Filesystem]) -> Need {
         match self.until {
             Some(bound) => self.compare(filesystems, bound),
@@ -171,7 +172,8 @@ impl Pressure {
         }
     }
 
-    /// Returns how much is in use beyond the goal, of several filesystems the most; nothing where there is no goal.
+    /// Returns the space in use beyond the goal, `None` without a goal. Of several filesystems, the largest excess in
+    /// bytes and the largest in inodes count.
     pub fn excess(&self, filesystems: &[Filesystem]) -> Option<Excess> {
         let bound = u128::from(self.until?);
         let beyond = |total: Option<u64>, free: Option<u64>| {
@@ -195,7 +197,7 @@ impl Pressure {
         }
     }
 
-    /// Returns how full the filesystem is, of several the fullest.
+    /// Returns the percentage in use and its resource; of several filesystems, of the fullest.
     fn fullest(&self, filesystems: &[Filesystem]) -> Option<(u64, Measure)> {
         let in_question = filesystems.iter().filter(|filesystem| self.disk.is(&filesystem.name));
         in_question.filter_map(fullness).max()
@@ -309,7 +311,7 @@ mod tests {
             ..disk("images", 1_001, available)
         };
         let excess = |bytes, inodes| Some(Excess { bytes, inodes });
-        // Of 1001 bytes 700 may be in use, of 200 inodes 140.
+        // 700 of 1001 bytes may be in use, and 140 of 200 inodes.
         assert_eq!(pressure.excess(&[with(301, 60)]), excess(0, 0));
         assert_eq!(pressure.excess(&[with(300, 59)]), excess(1, 1));
         assert_eq!(pressure.excess(&[with(0, 0)]), excess(301, 60));

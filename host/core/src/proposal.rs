@@ -1,21 +1,21 @@
-//! What plugins wish for. Untrusted: nothing here has been checked.
+//! Proposals of plugins. Untrusted: nothing here has been checked.
 
 use serde::{Deserialize, Serialize};
 
 use crate::text;
 
-/// Everything that one plugin wishes, in the order in which it wishes it.
+/// All wishes of one plugin, in the plugin's order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Proposal {
     /// Name of the plugin.
     pub plugin: String,
-    /// Its wishes.
+    /// The plugin's wishes.
     pub wishes: Vec<Wish>,
 }
 
 impl Proposal {
-    /// Parts what is wished beneath log roots from all other wishes. Both parts keep their order.
+    /// Splits off the wishes under log roots, returned second. Both parts keep their order.
     pub fn part_logs(self) -> (Self, Self) {
         let (logs, others) = self.wishes.into_iter().partition(|wish| wish.target.log_location().is_some());
         (Self { plugin: self.plugin.clone(), wishes: others }, Self { plugin: self.plugin, wishes: logs })
@@ -26,18 +26,18 @@ impl Proposal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wish {
-    /// What to act on.
+    /// The target of the wish.
     pub target: Target,
-    /// What to do with it.
+    /// The action on the target.
     pub verb: Verb,
-    /// Why.
+    /// The plugin's reason.
     pub reason: Reason,
-    /// What the plugin expects the filesystem to gain, in bytes.
+    /// The space that the plugin expects the filesystem to gain, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_bytes: Option<u64>,
 }
 
-/// What a wish is about, by the name that the plugin gave.
+/// The target of a wish, as the plugin named it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Target {
@@ -47,26 +47,26 @@ pub enum Target {
     Container(String),
     /// A pod sandbox, by id.
     Sandbox(String),
-    /// A file beneath a log root.
+    /// A file under a log root.
     LogFile(LogLocation),
-    /// A directory beneath a log root, as one unit.
+    /// A directory under a log root, as one unit.
     LogDirectory(LogLocation),
-    /// A kind and a name that this version has no word for.
+    /// A kind and a name that this version does not know.
     Other(String, String),
 }
 
-/// A place beneath a log root.
+/// A place under a log root.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogLocation {
     /// Name of the log root.
     pub root: String,
-    /// Path beneath it.
+    /// Path under the log root.
     pub path: String,
 }
 
 impl Target {
-    /// The kind of thing, as one word or two.
+    /// Returns the kind of target in one or two words; an unknown kind is the plugin's, unsanitized.
     pub fn kind(&self) -> &str {
         match self {
             Self::Image(_) => "image",
@@ -78,12 +78,12 @@ impl Target {
         }
     }
 
-    /// Whether it is a whole directory beneath a log root.
+    /// Returns whether the target is a whole directory under a log root.
     pub fn is_log_directory(&self) -> bool {
         matches!(self, Self::LogDirectory(_))
     }
 
-    /// Where it lies beneath a log root, if it does.
+    /// Returns the target's place under a log root, if it has one.
     pub fn log_location(&self) -> Option<&LogLocation> {
         match self {
             Self::LogFile(place) | Self::LogDirectory(place) => Some(place),
@@ -91,7 +91,7 @@ impl Target {
         }
     }
 
-    /// How many bytes the plugin spent on naming it.
+    /// Returns the number of bytes by which the plugin named the target.
     pub fn length(&self) -> usize {
         match self {
             Self::Image(name) | Self::Container(name) | Self::Sandbox(name) => name.len(),
@@ -100,7 +100,7 @@ impl Target {
         }
     }
 
-    /// The name that the plugin gave, made fit to show: plugins are not trusted with a terminal.
+    /// Returns the plugin's name for the target, sanitized: plugins are not trusted with a terminal.
     pub fn name(&self) -> String {
         match self {
             Self::Image(name) | Self::Container(name) | Self::Sandbox(name) | Self::Other(_, name) => text::shown(name),
@@ -109,19 +109,19 @@ impl Target {
     }
 }
 
-/// What to do with a target.
+/// An action on a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verb {
-    /// Take it away.
+    /// The removal of the target.
     Remove,
-    /// Cut a file to zero length and leave it in place.
+    /// The truncation of a file to zero length, in place.
     Truncate,
-    /// Something that this version has no word for.
+    /// An action that this version does not know.
     Other,
 }
 
-/// Why a plugin wishes something.
+/// The reason for a wish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reason {
@@ -135,24 +135,24 @@ pub struct Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ReasonKind {
-    /// Nothing on the node uses it.
+    /// A target that nothing on the node uses.
     Unused,
     /// An image without any tag.
     Dangling,
-    /// Newer ones of the same kind are there.
+    /// A target with newer ones of the same kind.
     Superseded,
-    /// It has reached an age.
+    /// A target that has reached an age.
     TooOld,
-    /// It, or the group that it belongs to, is over a size.
+    /// A target over a size, by itself or with its group.
     TooLarge,
-    /// The pod that it belonged to is gone.
+    /// A target whose pod is gone.
     PodGone,
-    /// See the text.
+    /// A reason that only the text gives.
     Other,
 }
 
 impl ReasonKind {
-    /// The word that people read.
+    /// Returns the word that people read.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unused => "unused",
@@ -167,7 +167,7 @@ impl ReasonKind {
 }
 
 impl Reason {
-    /// The reason as one line, fit to show.
+    /// Returns the reason as one sanitized line: the text, or the kind if the text is empty.
     pub fn line(&self) -> String {
         if self.text.is_empty() { self.kind.as_str().to_owned() } else { text::shown(&self.text) }
     }

@@ -1,4 +1,4 @@
-//! What a node looks like at one instant: observed once per run, and a file format of its own.
+//! Snapshots: the state of a node at one instant, and its file format.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -18,10 +18,10 @@ mod filesystem;
 
 pub use filesystem::{Filesystem, share_figures};
 
-/// One look at a node. Lists are sorted by id, so that equal nodes are equal values.
+/// The state of a node at one instant. Lists are sorted, so that equal nodes are equal values.
 ///
-/// Written as JSON it can be replayed anywhere: a bug report, the test bench of plugin authors and the input of
-/// golden tests at once. Make one with [`Snapshot::normalize`] or read one with [`Snapshot::from_json`].
+/// Written as JSON, a snapshot can be replayed anywhere: it serves bug reports, the test bench of plugin authors and
+/// golden tests. Make one with [`Snapshot::normalize`] or read one with [`Snapshot::from_json`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Snapshot {
@@ -29,11 +29,11 @@ pub struct Snapshot {
     pub api_version: ApiVersion,
     /// The kind of this document: a snapshot.
     pub kind: DocumentKind,
-    /// When the look was taken. Whoever judges by age uses it as "now".
+    /// The time of the inspection, used as "now" wherever an age is judged.
     pub taken_at: Timestamp,
     /// The node and its runtime.
     pub node: Node,
-    /// Filesystems that cleaning is about, sorted by name.
+    /// The filesystems that cleaning concerns, sorted by name.
     #[serde(default)]
     pub filesystems: Vec<Filesystem>,
     /// Images, sorted by id.
@@ -47,64 +47,66 @@ pub struct Snapshot {
     /// Containers that use images and that CRI does not list, sorted by id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outside: Vec<OutsideContainer>,
-    /// What earlier runs left to remember.
+    /// The state from earlier runs.
     #[serde(default, skip_serializing_if = "Memory::is_empty")]
     pub memory: Memory,
 }
 
-/// What Holystone remembers of the node from earlier runs, as far as it is not said of an image. Empty when nothing
-/// is remembered.
+/// The state kept from earlier runs, apart from the fields of images. Empty when there is no state yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Memory {
-    /// Since when the node is remembered: an image that was first seen then may be older.
+    /// The time at which the node was first seen: an image that was first seen then may be older.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Ids of the images that Holystone itself and its plugins come in.
+    /// Ids of the images that contain Holystone itself and its plugins.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub own_images: BTreeSet<String>,
-    /// When it was noticed that what had been remembered was lost: for a while after that every image is young.
+    /// The time at which a loss of the state was noticed. For a while afterwards, every image counts as young.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<Timestamp>,
-    /// The pods of the node, as far as it is known to have any.
+    /// The pods of the node; absent when no run has seen any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pods: Option<PodsSeen>,
-    /// Why the wall clock is not trusted, if it is not.
+    /// The reason not to trust the wall clock, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_doubt: Option<Doubt>,
     /// A span of time in which files were dated wrongly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub misdated: Option<Misdated>,
-    /// What plugins wished in runs before this one, by manifest, plugin and digest.
+    /// The wishes of plugins in earlier runs, by manifest, plugin and digest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confirmations: Vec<Confirmations>,
-    /// The same of images, by plugin alone: in snapshots of earlier versions, and where only one manifest is meant.
+    /// Wishes for images in earlier runs, by plugin alone: in snapshots of earlier versions, or where only one manifest
+    /// is meant.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub wishes: BTreeMap<String, Counts>,
-    /// The same of log files and directories.
+    /// Wishes for log files and directories in earlier runs, by plugin alone.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub log_wishes: BTreeMap<String, Counts>,
-    /// Ids of the images that the runtime said it removed and lists all the same, and when it was asked.
+    /// Ids of the images that the runtime reported as removed but still lists, with the time of the last inspection
+    /// that listed them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, Timestamp>,
-    /// Whether the runtime was seen to take names from an image whose removal it then refused.
+    /// Set when the runtime took names from an image whose removal it then refused.
     #[serde(skip_serializing_if = "is_false")]
     pub untags_first: bool,
 }
 
-/// When the runtime listed pod sandboxes.
+/// The times at which the runtime listed pod sandboxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodsSeen {
-    /// The last look at which there was one.
+    /// The last inspection that found a sandbox.
     pub last: Timestamp,
-    /// The first look after it, if that found none: a runtime that is starting lists none, and a node without pods as well.
+    /// The first inspection after it, if that found none: a starting runtime lists none, and neither does a node
+    /// without pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub none_since: Option<Timestamp>,
 }
 
 impl Memory {
-    /// Whether nothing is remembered.
+    /// Returns whether there is no state yet.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -122,7 +124,7 @@ impl Memory {
     }
 }
 
-// serde asks for a reference here.
+// serde requires a reference here.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn is_false(value: &bool) -> bool {
     !value
@@ -137,18 +139,18 @@ pub struct Node {
     /// Labels of the node, as far as known.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Name of the runtime as it calls itself.
+    /// Name of the runtime, as reported by the runtime.
     pub runtime_name: String,
-    /// Version of the runtime as it calls itself.
+    /// Version of the runtime, as reported by the runtime.
     pub runtime_version: String,
-    /// References of the image that the runtime makes sandboxes from, as far as it tells (containerd:
-    /// `Status` with details); used by no container, yet no pod starts without it.
+    /// References of the image from which the runtime makes sandboxes, if it reports them (containerd: `Status` with
+    /// details). No container uses this image, but no pod starts without it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sandbox_images: Vec<String>,
-    /// Uid of the pod that Holystone itself runs in; empty outside of pods.
+    /// Uid of the pod in which Holystone itself runs; empty outside of pods.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub own_pod: String,
-    /// True if the runtime does not answer the question for containers that CRI does not list.
+    /// Set when the runtime does not report containers that CRI does not list.
     #[serde(skip_serializing_if = "is_false")]
     pub outside_unseen: bool,
     /// The clock beside the wall clock; absent where it cannot be read.
@@ -156,21 +158,21 @@ pub struct Node {
     pub clock: Option<Clock>,
 }
 
-/// Why a text is not a usable snapshot.
+/// The reason why a text is not a usable snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// Not JSON, or not of this shape.
+    /// A text that is not JSON, or not of this shape.
     #[error("the snapshot cannot be read: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Written by another version, or another document.
+    /// A snapshot of another version, or another document.
     #[error(
         "it is no snapshot of this version: apiVersion and kind are {found}, not {API_VERSION} and Snapshot; record the node with `holystone snapshot`"
     )]
     Header {
-        /// Both, as the text has them.
+        /// Both, as in the text.
         found: String,
     },
-    /// Two entries of one list have the same id, so that it is unclear which one an id means.
+    /// Two entries of one list with the same id, which makes the id ambiguous.
     #[error("the snapshot lists the {kind} {id:?} twice")]
     Duplicate {
         /// `image`, `container`, `sandbox` or `container outside CRI`.
@@ -180,7 +182,7 @@ pub enum SnapshotError {
     },
 }
 
-/// Reads only what the text says it is, so that a newer format is named as such and not as an unknown field.
+/// The header alone, so that a newer format is reported as such and not as an unknown field.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Header {
@@ -201,10 +203,10 @@ impl Header {
 }
 
 impl Snapshot {
-    /// Reads a snapshot and brings it into normal form.
+    /// Reads a snapshot and normalizes it.
     ///
     /// # Errors
-    /// When the text is not a snapshot, is of another format, or lists one id twice.
+    /// When the text is not a snapshot, has another format, or lists one id twice.
     pub fn from_json(text: &[u8]) -> Result<Self, SnapshotError> {
         serde_json::from_slice::<Header>(text)?.check()?;
         let snapshot: Self = serde_json::from_slice(text)?;
@@ -216,8 +218,8 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Sorts every list, so that equal nodes are equal values whatever order the runtime answers in, and drops names
-    /// that are none (`<none>:<none>`).
+    /// Sorts the lists, so that equal nodes are equal values whatever order the runtime answers in. Gives all names of
+    /// one filesystem the same figures, and drops image names that are none (`<none>:<none>`).
     #[must_use]
     pub fn normalize(mut self) -> Self {
         self.filesystems.sort_by(|a, b| a.name.cmp(&b.name));
@@ -239,7 +241,7 @@ impl Snapshot {
         self
     }
 
-    /// A node of which no container runtime was asked.
+    /// Creates the snapshot of a node whose container runtime was not asked.
     pub fn without_runtime(taken_at: Timestamp, name: &str) -> Self {
         Self {
             api_version: ApiVersion::V1Alpha1,
@@ -255,25 +257,27 @@ impl Snapshot {
         }
     }
 
-    /// Whether a container runtime was asked. Without one nothing is known of images, containers and pods, which is not
-    /// the same as that there are none.
+    /// Returns whether a container runtime was asked. Otherwise images, containers and pods are unknown, which does not
+    /// mean that there are none.
     pub fn has_runtime(&self) -> bool {
         !self.node.runtime_name.is_empty()
     }
 
-    /// Whether the runtime removes an image's names one by one before it finds out whether the image is in use: then a
-    /// refused removal has lost names. cri-dockerd, which calls itself docker, does; others are known by what they did.
+    /// Returns whether the runtime removes an image's names one by one before it checks whether the image is in use, so
+    /// that a refused removal has lost names. cri-dockerd, which calls itself docker, does; for others, earlier runs
+    /// decide.
     pub fn untags_first(&self) -> bool {
         self.node.runtime_name == "docker" || self.memory.untags_first
     }
 
-    /// Whether the runtime keeps things that it lists by an id and removes only by a name: CRI-O with OCI artifacts.
+    /// Returns whether the runtime lists some things by an id but removes them only by a name: CRI-O with OCI
+    /// artifacts.
     pub fn removes_by_name(&self) -> bool {
         self.node.runtime_name.eq_ignore_ascii_case("cri-o")
     }
 
-    /// Says that containers outside CRI are not seen, where nothing else keeps their images. CRI-O, and Docker behind
-    /// cri-dockerd, refuse to remove an image that any container uses.
+    /// Returns a notice that containers outside CRI are not seen, unless the runtime itself protects their images:
+    /// CRI-O, and Docker behind cri-dockerd, refuse to remove an image that any container uses.
     pub fn outside_notice(&self) -> Option<String> {
         let refuses = self.removes_by_name() || self.node.runtime_name == "docker";
         (self.node.outside_unseen && !refuses).then(|| {
@@ -284,7 +288,7 @@ impl Snapshot {
         })
     }
 
-    /// The image with this id, spelt as the runtime spells it.
+    /// Returns the image with this id, spelt as the runtime spells it.
     pub fn image(&self, id: &str) -> Option<&Image> {
         let exact = self.images.binary_search_by(|image| image.id.as_str().cmp(id));
         exact.ok().and_then(|index| self.images.get(index))

@@ -1,8 +1,10 @@
-//! The removal of a plan's images as a value: [`Sweep::next_action`] says what to do, [`Sweep::on`] takes the result. It never
-//! waits, asks or measures; its driver does, and hands every removal to the runtime in a task of its own.
+//! The removal of a plan's images as a value: [`Sweep::next_action`] returns the next action, [`Sweep::on`] takes the
+//! result. The sweep never waits, asks or measures; its driver does, and hands every removal to the runtime in a
+//! separate task.
 //!
-//! No image is removed by an old look. Each look permits a batch of removals that start at once; an image counts as
-//! removed when a later look does not show it, whatever the runtime answered. The last looks are in `settle`.
+//! No image is removed by an old inspection. Each inspection permits a batch of removals that start at once. An image
+//! counts as removed when a later inspection does not list it, whatever the runtime answered. The final inspections are
+//! in `settle`.
 
 mod settle;
 
@@ -18,36 +20,37 @@ use crate::text;
 
 use settle::SettlingLooks;
 
-/// The number of removals that start on the first look, and the most on a later one. The number doubles with each look and falls
-/// back after a failure, so that a runtime that fails is noticed early. A smaller batch costs more looks; in a larger
-/// one a look grows old.
+/// The number of removals that start after the first inspection, and the maximum after a later one. The number doubles
+/// with each inspection and is reset after a failure, so that a failing runtime is noticed early. A smaller batch costs
+/// more inspections; in a larger one the inspection becomes outdated.
 const FIRST_BATCH: usize = 32;
 const LARGEST_BATCH: usize = 512;
 
-/// The most removals between two measurements, where there is a goal. Fewer do where the sizes of fewer
-/// images should be enough.
+/// The most removals between two measurements, if there is a goal. Fewer start if the sizes of fewer images should be
+/// enough.
 const MEASURED_BATCH: usize = 8;
 
-/// The most tries of a removal that is not answered, as while the runtime restarts.
+/// The most tries of a removal that is not answered, for example while the runtime restarts.
 const TRIES: u32 = 4;
 
-/// The default for the most removals of images in flight. containerd ends each with a collection of its whole store,
-/// which removals in flight share: one at a time is quadratic in the number of images. The benchmark `sweep` measures it.
+/// The default for the most removals of images in flight. containerd ends each removal with a collection of its whole
+/// store, which removals in flight share: one at a time is quadratic in the number of images. The benchmark `sweep`
+/// measures it.
 pub const IN_FLIGHT: u16 = 1024;
 
-/// After how many failures in a row a sweep ends by default.
+/// The default number of failures in a row that ends a sweep.
 pub const MAX_FAILURES: u32 = 20;
 
-/// How fast to remove, and how far to go.
+/// The speed and the limits of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// The most removals of images in flight. Files are removed one by one.
     pub in_flight: usize,
     /// The pause after the start of each removal; zero does not wait.
     pub pause: Duration,
-    /// Whether to begin, and when to stop.
+    /// The conditions to begin and to stop.
     pub pressure: Pressure,
-    /// After how many failures in a row to stop.
+    /// The number of failures in a row that ends the sweep.
     pub max_failures: u32,
 }
 
@@ -65,67 +68,68 @@ impl Default for Pace {
 /// The answer to a request to remove an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// The runtime says that it removed the image; a later look shows whether it did.
+    /// A success according to the runtime; a later inspection shows whether the image is gone.
     Accepted,
-    /// The request is settled with this outcome.
+    /// An outcome; later inspections check [`Outcome::AlreadyGone`] and [`Outcome::Failed`].
     Over(Outcome<Images>),
-    /// The runtime refuses because other images were built on this one, after it has taken the image's names. The image
-    /// goes with the last of the others, so a look after all removals shows its outcome. The text is the runtime's.
+    /// A refusal because other images were built on this one, after the runtime took the image's names. The image is
+    /// removed with the last of the others, so an inspection after all removals shows its outcome. The text is the
+    /// runtime's.
     HasChildren(String),
-    /// The runtime was not there, or the connection broke before the answer: the image may be removed or not. A retry
-    /// needs a new look, because the request may have taken a while. The text says what happened.
+    /// No answer, because the runtime was unavailable or the connection broke: the image may be removed or not. A retry
+    /// needs a new inspection, because the request may have taken a while. The text gives the error.
     Unanswered(String),
 }
 
-/// The next thing to do.
+/// The next action of the driver.
 #[derive(Debug)]
 pub enum Action {
-    /// Measure the filesystems; answered by [`Event::Measured`].
+    /// A measurement of the filesystems, answered by [`Event::Measured`].
     Measure,
-    /// Look at the node; answered by [`Event::Looked`].
+    /// An inspection of the node, answered by [`Event::Looked`].
     Look,
-    /// Ask the runtime to remove the image of the step at this place. The answer, [`Event::Answered`], may come at any
-    /// later time; the sweep continues meanwhile.
+    /// A request to the runtime to remove the image of the step at this place. The answer, [`Event::Answered`], may
+    /// arrive at any later time; the sweep continues meanwhile.
     Remove(usize, Clearance<Images>),
-    /// Wait for the next answer; [`Event::Lost`] says that there is none.
+    /// A wait for the next answer; [`Event::Lost`] if there is none.
     Wait,
-    /// Let this time pass; answered by [`Event::Rested`].
+    /// A rest of this length, answered by [`Event::Rested`].
     Rest(Duration),
-    /// The sweep is over: [`Sweep::swept`] has the outcomes.
+    /// The end of the sweep: [`Sweep::swept`] returns the outcomes.
     Done,
 }
 
-/// A thing that has happened.
+/// A result of an action, or a change outside of the sweep.
 #[derive(Debug)]
 pub enum Event {
-    /// The filesystems were measured, or could not be.
+    /// The filesystems, or the error of the measurement.
     Measured(Result<Vec<Filesystem>, String>),
-    /// The node was looked at, or could not be.
+    /// The state of the node, or the error of the inspection.
     Looked(Result<Box<Snapshot>, String>),
-    /// The removal of the step at this place was answered.
+    /// The answer to the removal of the step at this place.
     Answered(usize, Attempt),
-    /// No removal in flight will be answered.
+    /// The end of all removals in flight, without an answer.
     Lost,
-    /// The time of a rest has passed.
+    /// The end of a rest.
     Rested,
-    /// Nothing more may start.
+    /// A request that no further removal starts.
     Stopped(Ending),
-    /// Nothing may be waited for, except for the last looks.
+    /// A request that the sweep waits for nothing but the final inspections.
     Overdue(Ending),
-    /// There is no time left for the last looks.
+    /// The end of the time for the final inspections.
     OutOfTime,
 }
 
 /// A change that is worth a line in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// The step at this place has this outcome, or has it instead of an earlier one.
+    /// The outcome of the step at this place, new or in place of an earlier one.
     Outcome(usize, Outcome<Images>),
-    /// The image of the step at this place lost these names to a removal that did not succeed.
+    /// The names that the image of the step at this place lost to a removal that did not succeed.
     LostNames(usize, Vec<String>),
-    /// A removal was not answered, for this reason, and is tried again after another look.
+    /// The reason why a removal was not answered; it is retried after another inspection.
     Retry(String),
-    /// The sweep ends before its plan does.
+    /// The end of the sweep before the end of its plan.
     Ending(Ending),
 }
 
@@ -137,40 +141,41 @@ pub struct Sweep<'a> {
     pace: &'a Pace,
     /// Steps to start, by place, with the number of earlier tries.
     waiting: BTreeMap<usize, u32>,
-    /// Steps that the last look permits and that have not started yet.
+    /// Steps that the last inspection permits and that have not started yet.
     cleared: VecDeque<(usize, u32, Clearance<Images>)>,
     /// Steps in flight, with the number of earlier tries.
     in_flight: BTreeMap<usize, u32>,
-    /// Images that the runtime says are gone and no look has confirmed, with their outcome if it is true.
+    /// Images that the runtime reported as gone and no inspection has confirmed, with the outcome if confirmed.
     accepted: BTreeMap<usize, Outcome<Images>>,
-    /// Removals that were not waited for to the end, and why; a look shows whether they were carried out.
+    /// Removals whose answer was not awaited, with the reason; an inspection shows whether they were carried out.
     abandoned: BTreeMap<usize, String>,
-    /// Steps that the runtime was asked about at least once.
+    /// Steps whose removal the runtime was asked for at least once.
     asked: BTreeSet<usize>,
-    /// Images on which others were built, with the runtime's words.
+    /// Images on which others were built, with the runtime's answer.
     parents: BTreeMap<usize, String>,
     remarks: BTreeMap<usize, Remark>,
     outcomes: Vec<Option<Outcome<Images>>>,
-    /// The most removals that may start on the next look.
+    /// The most removals that may start after the next inspection.
     batch: usize,
     /// The number of removals that failed since the last one that did not.
     failures: u32,
-    /// The space to free, where there is a goal and the filesystems were measured since the last removal started.
+    /// The space to free, if there is a goal and the filesystems were measured since the last removal started.
     excess: Option<Excess>,
-    /// Whether to rest before the next look.
+    /// Set when the sweep has to rest before the next inspection.
     is_tired: bool,
-    /// Whether a look is under way. What was not answered meanwhile needs another one.
+    /// Set during an inspection. A retry that arises meanwhile needs another one.
     is_looking: bool,
-    /// Steps to try again that a look under way may not permit.
+    /// Steps to retry that the inspection under way must not permit.
     late: BTreeMap<usize, u32>,
     ending: Option<Ending>,
-    /// The last looks, once nothing is left to start or to wait for.
+    /// The final inspections, once no removal is left to start or to wait for.
     settling: Option<SettlingLooks>,
     news: Vec<News>,
 }
 
 impl<'a> Sweep<'a> {
-    /// Begins with the filesystems as they were when the plan was made; ends at once if they are not full enough.
+    /// Creates a sweep with the filesystems as measured for the plan. The sweep ends at once if they are not full
+    /// enough, or if that is unknown.
     pub fn new(steps: &'a [Step<Images>], rails: &'a GuardRails, pace: &'a Pace, filesystems: &[Filesystem]) -> Self {
         let mut sweep = Self {
             steps,
@@ -201,7 +206,7 @@ impl<'a> Sweep<'a> {
         sweep
     }
 
-    /// Says what to do next. The same until something has happened, except that each removal is handed out once.
+    /// Returns the next action: the same until an event, except that each removal is returned once.
     pub fn next_action(&mut self) -> Action {
         if let Some((place, before, clearance)) = self.cleared.pop_front() {
             return self.start(place, before, clearance);
@@ -221,8 +226,8 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Takes what has happened. A step that fails stops no other; what ends a sweep early is an [`Ending`], for example
-    /// a node that cannot be looked at: what cannot be checked is not removed.
+    /// Applies an event. A step that fails stops no other. A sweep ends early only with an [`Ending`], for example if
+    /// the node cannot be inspected: an image that cannot be checked is not removed.
     pub fn on(&mut self, event: Event) {
         match event {
             Event::Answered(place, attempt) => self.answered(place, attempt),
@@ -246,17 +251,17 @@ impl<'a> Sweep<'a> {
         self.ending.is_none() && (self.has_more() || self.is_asking_by_name())
     }
 
-    /// Returns whether nothing is left but the last looks.
+    /// Returns whether nothing is left but the final inspections.
     pub fn is_settling(&self) -> bool {
         self.settling.is_some()
     }
 
-    /// Takes what is worth a line in the log since the last call.
+    /// Takes the news since the last call.
     pub fn news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)
     }
 
-    /// The outcome of every step.
+    /// Returns the outcome of every step.
     pub fn swept(mut self) -> Swept<Images> {
         for (place, why) in std::mem::take(&mut self.abandoned) {
             self.note(place, Outcome::Failed(why));
@@ -282,9 +287,9 @@ impl<'a> Sweep<'a> {
         self.pace.pressure.until.is_some()
     }
 
-    /// The most removals that may start on the next look.
+    /// Returns the most removals that may start after the next inspection.
     fn room(&self) -> usize {
-        // Whether a goal is met shows only when everything that was started has ended.
+        // A goal can be checked only after all started removals have ended.
         if self.waiting.is_empty() || self.has_goal() && !self.in_flight.is_empty() {
             return 0;
         }
@@ -301,7 +306,7 @@ impl<'a> Sweep<'a> {
         self.rested_at_last();
     }
 
-    /// Ends the sweep where its goal is met, or where that cannot be known any more.
+    /// Ends the sweep if its goal is met or cannot be checked any more.
     fn measured(&mut self, measured: Result<Vec<Filesystem>, String>) {
         let pressure = &self.pace.pressure;
         let ending = match measured {
@@ -319,7 +324,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Permits the next steps by this look. Steps that may not be performed any more get their outcome here.
+    /// Permits the next steps by this inspection, and notes the outcome of steps that are not permitted any more.
     fn clear(&mut self, snapshot: &Snapshot) {
         self.confirm(snapshot);
         self.is_looking = false;
@@ -332,7 +337,7 @@ impl<'a> Sweep<'a> {
             let Some((place, before)) = self.waiting.pop_first() else { break };
             match guard.clear(&self.steps[place]) {
                 Ok(clearance) => {
-                    // How many inodes an image has is not known: one may be enough.
+                    // The number of inodes of an image is unknown: one image may be enough.
                     expected.add(self.steps[place].size_bytes(), u64::MAX);
                     self.cleared.push_back((place, before, clearance));
                 }
@@ -351,12 +356,12 @@ impl<'a> Sweep<'a> {
         if self.is_asking_by_name() {
             return self.answered_by_name(place, &attempt);
         }
-        // What was abandoned is settled by the last looks.
+        // The final inspections settle an abandoned removal.
         let Some(before) = self.in_flight.remove(&place) else { return };
         let tries = before + 1;
         match attempt {
             Attempt::Accepted => self.accept(place, Outcome::Removed),
-            // The code for it may mean anything else that is missing.
+            // The status code may refer to something else that is missing.
             Attempt::Over(Outcome::AlreadyGone) => self.accept(place, Outcome::AlreadyGone),
             Attempt::Over(outcome) => self.note_answer(place, outcome),
             Attempt::HasChildren(words) => {
@@ -392,7 +397,7 @@ impl<'a> Sweep<'a> {
         self.note(place, outcome);
     }
 
-    /// Counts as gone what was accepted or abandoned before this look and is not in it.
+    /// Notes that an accepted or abandoned image is gone if this inspection does not list it.
     fn confirm(&mut self, snapshot: &Snapshot) {
         let places: Vec<usize> = self.accepted.keys().chain(self.abandoned.keys()).copied().collect();
         for place in places {
@@ -404,7 +409,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Leaves everything that has not started.
+    /// Ends the sweep, and notes the outcome of every step that has not started or waits for a retry.
     fn end(&mut self, ending: Ending) {
         if self.ending.is_none() {
             self.news.push(News::Ending(ending.clone()));
@@ -422,7 +427,7 @@ impl<'a> Sweep<'a> {
         self.ending.get_or_insert(ending);
     }
 
-    /// Waits for nothing any more.
+    /// Abandons the removals in flight, and ends the sweep.
     fn abandon(&mut self, ending: Ending) {
         let why = format!("{} before the runtime answered; it may still remove the image", ending.message);
         let in_flight = std::mem::take(&mut self.in_flight);
@@ -430,7 +435,7 @@ impl<'a> Sweep<'a> {
         self.end(ending);
     }
 
-    /// Counts what will never be answered as failed, unless a look finds that it is gone.
+    /// Notes every unanswered removal as failed, unless an inspection later shows that the image is gone.
     fn lose(&mut self) {
         self.lose_request_by_name();
         for place in std::mem::take(&mut self.in_flight).into_keys() {
@@ -444,7 +449,7 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// Returns the ending of a sweep that need not begin or continue; nothing where it has to.
+/// Returns the ending of a sweep that must not begin or continue; `None` if it may.
 pub fn not_needed(need: Need, pressure: &Pressure) -> Option<Ending> {
     let subject = pressure.disk.subject();
     let (reason, message) = match need {

@@ -1,10 +1,10 @@
-//! Who uses which image: the join of containers, sandboxes, image volumes and containers outside CRI to images.
+//! The users of images: the join of containers, sandboxes, image volumes and containers outside CRI to images.
 //!
-//! A container names its image in up to four ways, and which of them are filled, with an id, a tag or a digest,
-//! differs between runtimes (see [`ImageMentions`](crate::container::ImageMentions)). All of them count, in every
-//! state of the container, and each is judged by itself: one that resolves makes the images that it names used, one
-//! that does not makes every image that it may mean possibly used, whatever else of the same container resolves. A
-//! wrong guess must cost disk space, never an image.
+//! A container names its image in up to four ways. Which of them are filled, with an id, a tag or a digest, differs
+//! between runtimes (see [`ImageMentions`](crate::container::ImageMentions)). All of them count, in every state of the
+//! container. A name that resolves makes its images used. A name that does not makes every image that it may mean
+//! possibly used, even if another name resolves, unless that name settles the meaning. A wrong guess must cost disk
+//! space, never an image.
 
 mod mention;
 
@@ -20,7 +20,7 @@ use crate::image::{Image, ImageId};
 use crate::reference::{self, Reference};
 use crate::snapshot::Snapshot;
 
-/// For every image of a snapshot, who uses it.
+/// The users of every image of a snapshot.
 #[derive(Debug)]
 pub struct Usage<'a> {
     users: Vec<Vec<User<'a>>>,
@@ -31,10 +31,10 @@ pub struct Usage<'a> {
 /// One user of an image.
 #[derive(Clone, Copy, Debug)]
 pub struct User<'a> {
-    /// Who it is.
+    /// The container or sandbox.
     pub holder: Holder<'a>,
-    /// The reference that resolves to no image of the node, when the use is only possible and not certain. Empty when
-    /// the holder names no image at all.
+    /// The reference that resolves to no image of the node, if the use is only possible and not certain. Empty when the
+    /// holder's image is unknown.
     pub unresolved: Option<&'a str>,
 }
 
@@ -50,7 +50,7 @@ pub enum Holder<'a> {
 }
 
 impl<'a> Holder<'a> {
-    /// Id of the container or sandbox.
+    /// Returns the id of the container or sandbox.
     pub fn id(&self) -> &'a str {
         match *self {
             Self::Container(container) => &container.id,
@@ -98,25 +98,25 @@ impl<'a> Usage<'a> {
         usage
     }
 
-    /// The users of the image at this place of the snapshot's list, certain ones and running containers first.
+    /// Returns the users of the image at this place of the snapshot's list, certain ones and running containers first.
     pub fn users(&self, image: usize) -> &[User<'a>] {
         self.users.get(image).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether the runtime makes sandboxes from the image at this place of the snapshot's list.
+    /// Returns whether the runtime makes sandboxes from the image at this place of the snapshot's list.
     pub fn is_sandbox_image(&self, image: usize) -> bool {
         self.sandbox_images.contains(&image)
     }
 
-    /// The image that a container was made from, when one of its names resolves.
+    /// Returns the image that a container was made from, if one of its names resolves.
     pub fn image_of(&self, container: &Container) -> Option<&'a ImageId> {
         self.own_image.get(container.id.as_str()).copied()
     }
 
     fn add_container(&mut self, container: &'a Container, index: &ImageIndex<'a>) {
         let holder = Holder::Container(container);
-        // When the runtime says exactly which image it is, and the node lacks it, names with a tag mean that image too,
-        // and so does the same id in another field.
+        // If the runtime reports an exact id that the node lacks, names without a digest mean that image too, and so
+        // does the same id in another field.
         let id = Mention::read(&container.image.image_id);
         let gone = id.hash.as_ref().filter(|hash| {
             !id.is_digest && hash.is_full() && hash.algorithm() == "sha256" && index.of_hash(hash).is_empty()
@@ -157,8 +157,8 @@ impl<'a> Usage<'a> {
         self.add(holder, mention, &read, &places, index);
     }
 
-    /// Adds a holder to every image that a mention resolves to and, as far as it does not resolve, to every image that
-    /// it could mean.
+    /// Adds a holder to every image that a mention resolves to. If it does not resolve, or only its tag does, adds the
+    /// holder to every image that it may mean.
     fn add(
         &mut self,
         holder: Holder<'a>,
@@ -170,7 +170,7 @@ impl<'a> Usage<'a> {
         for place in places {
             self.users[*place].push(User { holder, unresolved: None });
         }
-        // A tag beside a digest may have moved on: it does not make up for the digest.
+        // A tag beside a digest may have moved to another image, so it does not replace the digest.
         let lacks_digest = read.is_digest && read.hash.as_ref().is_some_and(|hash| index.of_hash(hash).is_empty());
         if !places.is_empty() && !lacks_digest {
             return;
@@ -193,13 +193,13 @@ impl<'a> Usage<'a> {
     }
 }
 
-/// Certain users before possible ones, running containers before others, then by id.
+/// Ranks certain users before possible ones, running containers before others, then by id.
 fn rank<'a>(user: &'a User<'a>) -> (bool, bool, &'a str) {
     let running = matches!(user.holder, Holder::Container(container) if container.state == ContainerState::Running);
     (user.unresolved.is_some(), !running, user.holder.id())
 }
 
-/// Finds images by whatever a container may call them.
+/// An index of images by every name that a container may use.
 #[derive(Debug)]
 struct ImageIndex<'a> {
     images: &'a [Image],
@@ -208,19 +208,19 @@ struct ImageIndex<'a> {
     possible: OnceCell<Possible>,
 }
 
-/// Where the images of one name stand in the list: nearly always a single one, for which nothing is allocated.
+/// The places in the list of the images of one name: nearly always one, which allocates nothing.
 #[derive(Debug)]
 struct Places {
     first: usize,
     more: Vec<usize>,
 }
 
-/// What images there are for a mention that resolves to none.
+/// The images that an unresolved mention may mean.
 #[derive(Debug, Default)]
 struct Possible {
-    /// Those with a reference in a repository.
+    /// Images with a reference in a repository, by repository.
     in_repository: HashMap<String, Vec<usize>>,
-    /// Those without any reference, or with one that makes no sense: they may have, or have had, any name.
+    /// Images without any reference, or with one that does not parse: they may have, or have had, any name.
     any_name: Vec<usize>,
 }
 
@@ -250,14 +250,14 @@ impl<'a> ImageIndex<'a> {
         }
     }
 
-    /// Finds the places of all images that a name of the node's settings refers to.
+    /// Finds the places of all images that a text refers to.
     fn resolve_text(&self, mention: &str) -> Vec<usize> {
         self.resolve(&Mention::read(mention))
     }
 
     /// Finds the places of all images that a mention refers to.
     fn resolve(&self, mention: &Mention<'_>) -> Vec<usize> {
-        // An id or a tag as it is listed, whether or not it makes sense.
+        // An id or a tag matches as listed, even if it does not parse.
         let mut found = self.exact(mention.text);
         found.extend(mention.hash.as_ref().map(|hash| self.of_hash(hash)).unwrap_or_default());
         if let Some(name) = &mention.name {
@@ -273,7 +273,7 @@ impl<'a> ImageIndex<'a> {
         if hash.is_full() {
             return self.exact(&hash.key());
         }
-        // Runtimes accept the leading digits of an id where an image is asked for.
+        // Runtimes accept the leading digits of an id in a request for an image.
         let begins = |text: &str| Hash::read(text).is_some_and(|whole| hash.begins(&whole));
         let is_meant = |image: &Image| {
             begins(image.id.as_str()) || image.repo_digests.iter().any(|digest| begins(digest_of(digest)))
@@ -281,8 +281,9 @@ impl<'a> ImageIndex<'a> {
         self.images.iter().enumerate().filter(|(_, image)| is_meant(image)).map(|(place, _)| place).collect()
     }
 
-    /// Says whether the image that a container was created with is the one that a digest without an image must mean: it
-    /// is in the repository of the digest, and none of its own digests is known. Docker names containers like that.
+    /// Returns whether the image that a container was created with must be the one that an unresolved digest means: it
+    /// is in the digest's repository, and none of its own digests by that algorithm is known. Docker names containers
+    /// like that.
     fn knows_for(&self, mention: &Mention<'_>, created_with: &str) -> bool {
         let (Some(hash), Some(name), true) = (&mention.hash, &mention.name, mention.is_digest) else { return false };
         let is_it = |image: &Image| {
@@ -301,11 +302,11 @@ impl<'a> ImageIndex<'a> {
             .unwrap_or_default()
     }
 
-    /// Finds the places of all images that a mention without an image of its own could mean; none if that is any image.
+    /// Finds the places of all images that an unresolved mention may mean; `None` if that is any image.
     fn meant(&self, mention: &Mention<'_>) -> Option<Vec<usize>> {
         let mut places = Vec::new();
         if let Some(hash) = &mention.hash {
-            // An image of which no digest by this algorithm is known may have any.
+            // An image without a known digest by this algorithm may have any.
             let may_have = |image: &Image| !image.repo_digests.iter().any(|digest| is_by(digest, hash.algorithm()));
             places.extend(self.images.iter().enumerate().filter(|(_, image)| may_have(image)).map(|(place, _)| place));
         }
@@ -334,7 +335,7 @@ impl Possible {
     }
 }
 
-/// What ids and digests are found by: equal for all spellings of one.
+/// Returns the lookup key of an id or digest, equal for all its spellings.
 fn key(text: &str) -> Cow<'_, str> {
     let hex = text.strip_prefix("sha256:").unwrap_or(text);
     if hex.len() == 64 && reference::is_hex(hex) {
@@ -343,17 +344,17 @@ fn key(text: &str) -> Cow<'_, str> {
     Hash::read(text).map_or(Cow::Borrowed(text), |hash| Cow::Owned(hash.key()))
 }
 
-/// The digest of a reference that has one.
+/// Returns the digest of a reference, or the whole text if it has none.
 fn digest_of(reference: &str) -> &str {
     reference.split_once('@').map_or(reference, |(_, digest)| digest)
 }
 
-/// Whether the digest of a reference is by this algorithm.
+/// Returns whether the digest of a reference is by this algorithm.
 fn is_by(reference: &str, algorithm: &str) -> bool {
     digest_of(reference).split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case(algorithm))
 }
 
-/// Puts a listed tag into full form; one that makes no sense stays as it is.
+/// Puts a listed tag into full form; leaves a tag that does not parse unchanged.
 fn in_full(tag: &str) -> Cow<'_, str> {
     if reference::is_in_full_form(tag) {
         return Cow::Borrowed(tag);

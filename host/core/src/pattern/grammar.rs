@@ -1,11 +1,11 @@
-//! Whether a glob can match anything at all: whether some repository, or some tag, is spelt like it.
+//! The grammar of references, to find out whether a glob can match any repository or any tag at all.
 //!
-//! The grammar of references is a small automaton over bytes. A glob is walked through it, with every byte that makes a
-//! difference in the place of a wildcard.
+//! The grammar is a small automaton over bytes. A glob is matched against it; every byte that makes a difference
+//! replaces a wildcard in turn.
 
 use std::collections::HashSet;
 
-/// A place in the grammar.
+/// A state of the automaton.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum GrammarState {
     Host,
@@ -16,7 +16,7 @@ enum GrammarState {
         dotted: bool,
     },
     HostDot,
-    /// So many letters of `localhost`, the one host without a dot or port.
+    /// The number of letters read of `localhost`, the one host name that needs no dot or port.
     Local(usize),
     AddressStart,
     Address,
@@ -35,15 +35,15 @@ enum GrammarState {
 
 const LOCALHOST: &[u8] = b"localhost";
 
-/// Of every class of bytes that the grammar tells apart, one; and the letters of `localhost`.
+/// One byte of every class that the grammar distinguishes, and the letters of `localhost`.
 const ALPHABET: &[u8] = b"a0Z._-:/[]localhst";
 
-/// Whether some repository in full form matches the glob.
+/// Returns whether some repository in full form matches the glob.
 pub(super) fn is_repository(glob: &str) -> bool {
     can_match(glob.as_bytes(), GrammarState::Host, GrammarState::Path)
 }
 
-/// Whether some tag matches the glob.
+/// Returns whether some tag matches the glob.
 pub(super) fn is_tag(glob: &str) -> bool {
     can_match(glob.as_bytes(), GrammarState::TagStart, GrammarState::Tag)
 }
@@ -75,7 +75,7 @@ fn is_wildcard(byte: u8) -> bool {
     byte == b'*' || byte == b'?'
 }
 
-/// Where a byte leads from a state.
+/// Returns the states that follow a state after a byte.
 fn next(state: GrammarState, byte: u8) -> impl Iterator<Item = GrammarState> {
     let local = match state {
         GrammarState::Host => Some(0),

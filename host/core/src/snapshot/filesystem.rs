@@ -1,19 +1,19 @@
-//! Filesystems that cleaning is about, as they were measured.
+//! The filesystems that cleaning concerns, as measured.
 
 use serde::{Deserialize, Serialize};
 
 use crate::percent;
 
-/// One filesystem at one instant. All figures in bytes, or in inodes.
+/// One filesystem at one instant. All figures are in bytes or in inodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Filesystem {
-    /// Its content: `images`, `containers` or `logs:NAME`.
+    /// The content: `images` or `containers`, with `-2` and so on for further ones, or `logs:NAME`.
     pub name: String,
-    /// Which filesystem it is: equal exactly for those of one snapshot that are one. Empty where that cannot be seen.
+    /// Identity, equal exactly for entries of one snapshot that are the same filesystem. Empty if unknown.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub identity: String,
-    /// Where the runtime says that it is mounted; not shown to plugins.
+    /// The mount point that the runtime reports; not shown to plugins.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mountpoint: String,
     /// Size, by statvfs.
@@ -22,7 +22,7 @@ pub struct Filesystem {
     /// The space that unprivileged writers can still use, by statvfs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available_bytes: Option<u64>,
-    /// The size of the store by the runtime's word (CRI `ImageFsInfo`), which may lag behind.
+    /// The size of the store that the runtime reports (CRI `ImageFsInfo`), which may lag behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub used_bytes: Option<u64>,
     /// Number of inodes, by statvfs.
@@ -34,26 +34,26 @@ pub struct Filesystem {
 }
 
 impl Filesystem {
-    /// The share of its bytes in use, in percent.
+    /// Returns the share of the bytes in use, in percent, rounded up.
     pub fn bytes_used(&self) -> Option<u64> {
         let (capacity, available) = (self.capacity_bytes?, self.available_bytes?);
         percent::rounded_up(capacity.saturating_sub(available), capacity)
     }
 
-    /// The share of its inodes in use, in percent; nothing where they are not a fixed number.
+    /// Returns the share of the inodes in use, in percent, rounded up; `None` if their number is not fixed.
     pub fn inodes_used(&self) -> Option<u64> {
         let (all, free) = (self.inodes?, self.inodes_free?);
         percent::rounded_up(all.saturating_sub(free), all)
     }
 
-    /// Returns whether two are known to be one.
+    /// Returns whether both are known to be the same filesystem.
     pub fn is_same(&self, other: &Self) -> bool {
         !self.identity.is_empty() && self.identity == other.identity
     }
 }
 
-/// Gives each filesystem that is there under several names the figures of the first of them that has any: they are
-/// measured one after the other, and a busy disk would show different ones.
+/// Gives each later name of a filesystem the statvfs figures of the first name that has any: names are measured one
+/// after the other, and a busy disk would show different figures.
 pub fn share_figures(filesystems: &mut [Filesystem]) {
     for place in 1..filesystems.len() {
         let (before, rest) = filesystems.split_at_mut(place);

@@ -1,8 +1,9 @@
-//! The end of a sweep: the last looks decide which outcomes the runtime's answers become.
+//! The end of a sweep: the final inspections turn the runtime's answers into outcomes.
 //!
-//! A success counts only when the image is not listed any more. Where it is, the runtime is asked again by the image's
-//! other names, each time with a clearance of its own, and what it keeps all the same is refused from then on. After
-//! every other answer the image's names are compared with those that were judged.
+//! A success counts only when the image is not listed any more. If a runtime that removes by name still lists the
+//! image, the host requests the removal by the image's other names, each with a separate clearance. An image that is
+//! still listed afterwards is refused from then on, unless the sweep ended early. After every other answer, the image's
+//! names are compared with those that were judged.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,51 +15,51 @@ use crate::image::Image;
 use crate::report::Outcome;
 use crate::snapshot::Snapshot;
 
-/// The number of looks for images that should be gone, and the time between them: some runtimes learn of a removal by an
-/// event.
+/// The most inspections for images that should be gone, and the time between them: some runtimes learn of a removal by
+/// an event.
 const CHECKS: u32 = 4;
 const BETWEEN_CHECKS: Duration = Duration::from_millis(100);
 
-/// By how many other names an image is asked for at most.
+/// The most names, besides the id, by which the removal of an image is requested.
 const NAMES: usize = 8;
 
-/// The last looks under way.
+/// The state of the final inspections.
 #[derive(Debug)]
 pub(super) enum SettlingLooks {
-    /// Looks until what was accepted is gone, at most [`CHECKS`] times.
+    /// Inspections until every accepted image is gone, at most [`CHECKS`].
     Checking(Checks),
-    /// Asks by name for what is listed although its removal was accepted.
+    /// Requests by name for images that are listed although their removal was accepted.
     ByName(ByName),
-    /// Nothing is left to find out.
+    /// The end: nothing is left to check.
     Over,
 }
 
-/// Looks of which the last one decides.
+/// Inspections of which the last one decides.
 #[derive(Debug, Default)]
 pub(super) struct Checks {
-    /// Whether images were asked for by name before.
+    /// Set after the requests by name.
     is_second: bool,
     looks: u32,
     has_rested: bool,
     last: Option<Box<Snapshot>>,
 }
 
-/// Requests by name, one image after the other, each by a look of that very moment.
+/// Requests by name, one image after the other, each permitted by a new inspection.
 #[derive(Debug)]
 pub(super) struct ByName {
     places: VecDeque<usize>,
-    /// The names that the first of these images was asked for by.
+    /// The names by which the removal of the first of these images was requested.
     tried: Vec<String>,
     request: Request,
 }
 
 #[derive(Debug)]
 enum Request {
-    /// A look has to choose a name.
+    /// No request: an inspection has to choose a name.
     None,
-    /// A look has chosen this one.
+    /// A request by the name that an inspection chose.
     Cleared(Clearance<Images>),
-    /// The runtime has been asked.
+    /// A request that the runtime has not answered.
     InFlight,
 }
 
@@ -69,7 +70,7 @@ impl Default for SettlingLooks {
 }
 
 impl Sweep<'_> {
-    /// Says what the last looks need next.
+    /// Returns the next action of the final inspections.
     pub(super) fn settle_next(&mut self) -> Action {
         loop {
             let next = match self.settling.take().unwrap_or_default() {
@@ -84,7 +85,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// Takes one of the last looks.
+    /// Takes the result of a final inspection.
     pub(super) fn looked_at_last(&mut self, looked: Result<Box<Snapshot>, String>) {
         if let Ok(snapshot) = &looked {
             self.confirm(snapshot);
@@ -115,20 +116,20 @@ impl Sweep<'_> {
     pub(super) fn answered_by_name(&mut self, place: usize, attempt: &Attempt) {
         self.lose_request_by_name();
         if *attempt == Attempt::Accepted && self.accepted.contains_key(&place) {
-            // The image may have gone by id before; now this run removed it.
+            // The image may have been reported as already gone by id; this run removed it by name.
             self.accepted.insert(place, Outcome::Removed);
         }
     }
 
-    /// Counts a request by name that will never be answered as one that changed nothing.
+    /// Clears the request by name. A request that is never answered counts as one that changed nothing.
     pub(super) fn lose_request_by_name(&mut self) {
         if let Some(SettlingLooks::ByName(by_name)) = &mut self.settling {
             by_name.request = Request::None;
         }
     }
 
-    /// Ends the last looks. Whether images are gone whose removal was accepted, or refused for their children, stays
-    /// unknown.
+    /// Ends the final inspections. For images whose removal was accepted, or refused for their children, the result
+    /// stays unknown.
     pub(super) fn give_up(&mut self, why: &str) {
         for place in std::mem::take(&mut self.accepted).into_keys() {
             let why = format!("the removal was accepted, but whether the image is gone is unknown: {why}");
@@ -141,7 +142,7 @@ impl Sweep<'_> {
     }
 
     fn check_next(&mut self, mut checks: Checks) -> (SettlingLooks, Option<Action>) {
-        // One look is enough for those that were not accepted.
+        // One inspection is enough for removals that were not accepted.
         let needs_look = !self.accepted.is_empty() || checks.looks == 0 && self.is_unsettled();
         if needs_look && checks.looks < CHECKS {
             let action =
@@ -181,7 +182,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// Chooses the name to ask for an image by, and goes to the next image where this look permits none.
+    /// Chooses the next name for a request, or the next image if this inspection permits no name.
     fn choose_name(&mut self, snapshot: Option<&Snapshot>) {
         let Some(SettlingLooks::ByName(by_name)) = &mut self.settling else { return };
         let Some(&place) = by_name.places.front() else { return };
@@ -204,7 +205,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// Returns whether something was asked of the runtime that it did not answer with a success.
+    /// Returns whether the runtime was asked for a removal that it did not answer with a success.
     fn is_unsettled(&self) -> bool {
         let is_open = |place: &usize| {
             !self.accepted.contains_key(place)
@@ -224,8 +225,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// Settles by the last look what the runtime did not answer with a success: what is not listed is gone, and what is
-    /// listed may have lost names.
+    /// Settles the removals without a success by the last inspection: an image that is not listed is gone, and a listed
+    /// one may have lost names.
     fn compare(&mut self, last: &Snapshot) {
         for place in self.asked.clone() {
             let image = last.image(self.steps[place].target().as_str());
@@ -253,14 +254,14 @@ impl Sweep<'_> {
         }
     }
 
-    /// The names that an image had when it was judged and has no more.
+    /// Returns the names that an image had when it was judged and has no more.
     fn lost_names(&self, place: usize, image: Option<&Image>) -> Vec<String> {
         let names: Vec<&str> = image.into_iter().flat_map(Image::references).collect();
         let judged = self.steps[place].references().iter();
         judged.filter(|name| !names.contains(&name.as_str())).cloned().collect()
     }
 
-    /// Notes that an image is gone, although the runtime answered something else.
+    /// Notes that an image is gone although the runtime answered otherwise.
     fn note_gone(&mut self, place: usize, answer: String) {
         self.note(place, Outcome::Removed);
         self.remarks.entry(place).or_default().answer = Some(answer);

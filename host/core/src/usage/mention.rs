@@ -1,38 +1,38 @@
-//! What a text by which a container names an image may mean.
+//! Mentions: the possible meanings of a text by which a container names an image.
 //!
 //! Runtimes write ids and digests with and without their algorithm, shortened, in capitals, or behind a scheme such as
-//! `docker-pullable://`; some texts can be read in two ways (`cafe` is a repository and the beginning of an id).
+//! `docker-pullable://`. Some texts can be read in two ways (`cafe` is a repository and the beginning of an id).
 
 use std::borrow::Cow;
 
 use crate::reference::{self, Reference};
 
-/// A text by which a container names an image, read.
+/// A parsed text by which a container names an image.
 #[derive(Debug)]
 pub(super) struct Mention<'a> {
-    /// The text without a scheme in front.
+    /// The text without its scheme.
     pub(super) text: &'a str,
-    /// An id or digest.
+    /// An id or digest, or its leading digits.
     pub(super) hash: Option<Hash<'a>>,
-    /// A repository, with a tag where one is written.
+    /// A repository, with a tag if the text has one.
     pub(super) name: Option<Reference>,
-    /// Whether the hash is a digest within the repository, and not another way to read the text.
+    /// Set when the hash is a digest within the repository, and not another way to read the text.
     pub(super) is_digest: bool,
 }
 
 /// An id or digest, or its leading digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hash<'a> {
-    /// The algorithm, in lower case; none where only digits are written.
+    /// The algorithm, in lower case; `None` where only digits are written.
     algorithm: Option<Cow<'a, str>>,
     hex: Cow<'a, str>,
 }
 
-/// As many digits as an id is shortened to, at least.
+/// The fewest digits of a shortened id without an algorithm.
 const SHORTEST: usize = 3;
 
 impl<'a> Mention<'a> {
-    /// Reads a text; a mention without parts may mean anything.
+    /// Reads a text; a mention without parts may mean any image.
     pub(super) fn read(text: &'a str) -> Self {
         let text = without_scheme(text);
         if let Some((name, digest)) = text.split_once('@') {
@@ -41,9 +41,9 @@ impl<'a> Mention<'a> {
             let name = hash.as_ref().and_then(|_| Reference::parse(name).ok());
             return Self { text, is_digest: hash.is_some(), hash, name };
         }
-        // An algorithm that is not known is the name of a repository, and what follows a tag.
+        // An unknown algorithm is read as the name of a repository, and the text after it as a tag.
         let hash = Hash::read(text).filter(|hash| hash.algorithm.is_none() || hash.is_no_name());
-        // With too many digits, or with others, it is no hash and still no name.
+        // A known algorithm with too many or other digits is neither a hash nor a name.
         let names_algorithm = |(algorithm, _)| reference::digest_length(&reference::lower_case(algorithm)).is_some();
         let is_hash_alone =
             hash.as_ref().is_some_and(Hash::is_no_name) || text.split_once(':').is_some_and(names_algorithm);
@@ -53,7 +53,7 @@ impl<'a> Mention<'a> {
 }
 
 impl<'a> Hash<'a> {
-    /// Reads `sha256:…` or digits alone, in full or shortened; none if the text is no such thing.
+    /// Reads `sha256:…` or digits alone, in full or shortened; `None` for any other text.
     pub(super) fn read(text: &'a str) -> Option<Self> {
         let (algorithm, hex) = match text.split_once(':') {
             Some((algorithm, hex)) => (Some(reference::lower_case(algorithm)), hex),
@@ -70,7 +70,7 @@ impl<'a> Hash<'a> {
         fits.then_some(Self { algorithm, hex })
     }
 
-    /// Whether the text cannot be a name: it has a known algorithm in front, or as many digits as an id.
+    /// Returns whether the text cannot be a name, because it has a known algorithm or as many digits as a full id.
     fn is_no_name(&self) -> bool {
         match &self.algorithm {
             Some(algorithm) => reference::digest_length(algorithm).is_some(),
@@ -78,7 +78,7 @@ impl<'a> Hash<'a> {
         }
     }
 
-    /// Whether it has all of its digits.
+    /// Returns whether the hash has all of its digits.
     pub(super) fn is_full(&self) -> bool {
         match &self.algorithm {
             Some(algorithm) => reference::digest_length(algorithm).is_none_or(|length| self.hex.len() == length),
@@ -86,7 +86,7 @@ impl<'a> Hash<'a> {
         }
     }
 
-    /// The algorithm; by the number of digits where it is not written.
+    /// Returns the algorithm, derived from the number of digits if it is not written.
     pub(super) fn algorithm(&self) -> &str {
         match (&self.algorithm, self.hex.len()) {
             (Some(algorithm), _) => algorithm,
@@ -96,7 +96,7 @@ impl<'a> Hash<'a> {
         }
     }
 
-    /// What it is found by: equal for all spellings.
+    /// Returns the lookup key, equal for all spellings.
     pub(super) fn key(&self) -> String {
         match self.algorithm() {
             "sha256" => self.hex.to_string(),
@@ -104,14 +104,14 @@ impl<'a> Hash<'a> {
         }
     }
 
-    /// Whether this is the whole hash, or the beginning of it.
+    /// Returns whether this is the whole hash, or its beginning.
     pub(super) fn begins(&self, whole: &Hash<'_>) -> bool {
         let same = self.algorithm() == whole.algorithm() || self.algorithm.is_none() && !self.is_full();
         same && whole.hex.starts_with(&*self.hex)
     }
 }
 
-/// Cuts off what the kubelet and others put in front of an id or a name: `docker://`, `docker-pullable://` …
+/// Cuts off the scheme that the kubelet and others put before an id or a name: `docker://`, `docker-pullable://` …
 fn without_scheme(text: &str) -> &str {
     let is_scheme = |scheme: &str| {
         scheme.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
