@@ -14,11 +14,11 @@
 //!    image drops every tag.
 //! 5. The image is not too young: first seen, and last in use, at least [`GuardRails::min_age`] ago. An image that was
 //!    present when the node was first seen is of unknown age. Such an image counts as young only while a pod may be
-//!    starting, that is, while a ready sandbox of another pod than Holystone's is younger than that age; and, if a
+//!    starting, that is, while a pod other than Holystone's own has a ready sandbox younger than that; and, if a
 //!    schedule starts another run, until the node has been known for that long. Every image counts as young after the
 //!    recorded state is lost, and on a node that has just booted, suddenly lists no pods, or has a clock that is not
 //!    trusted: see `settled`.
-//! 6. The wish is confirmed: the same plugin proposed it in [`GuardRails::confirmations`] consecutive runs.
+//! 6. The wish is confirmed: the same plugin proposed the target in [`GuardRails::confirmations`] consecutive runs.
 //! 7. The rules for log files and directories: see [`logs`].
 //! 8. The run stays within its limits: count, size, and share of all entries.
 //!

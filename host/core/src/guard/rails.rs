@@ -5,8 +5,8 @@ use jiff::SignedDuration;
 use super::logs::LogRails;
 use crate::pattern::Pattern;
 
-/// Patterns of images that plugins cannot get removed: images that exist on this node only, pause images under any
-/// name, and Holystone's own. The operator may lift those in [`LIFTABLE`].
+/// Patterns of images that are kept whatever plugins propose: images that exist on this node only, pause images under
+/// any name, and Holystone's own. The operator may lift those in [`LIFTABLE`].
 pub const BUILT_IN: [&str; 3] = ["localhost/*", "*pause*", "*/holystone*"];
 
 /// The patterns in [`BUILT_IN`] that the operator may lift.
@@ -28,7 +28,8 @@ pub struct GuardRails {
     /// True if an image of unknown age counts as young until the node has been known for [`min_age`](Self::min_age):
     /// for runs of a schedule, where a next run follows. Default: false.
     pub unknown_is_young: bool,
-    /// The number of consecutive runs in which a plugin has to propose the same (rail 6). Default: 1, the current run.
+    /// The number of consecutive runs in which a plugin has to propose the same target (rail 6). Default: 1, the
+    /// current run.
     pub confirmations: u32,
     /// The time for which a log file counts as in use after its last change if uses cannot be seen (rail 7). Default:
     /// one day.
