@@ -1,31 +1,32 @@
-//! The guard rails: the one place where a plugin's wish can become a [`Step`].
+//! The guard rails: the only place where a plugin's wish can become a [`Step`].
 //!
-//! The rails are numbered and evaluated in this order; the first that says no names the refusal. Plugins can neither
-//! see nor switch them.
+//! The rails are numbered and evaluated in this order; the first rail that refuses names the refusal. Only the share
+//! (rail 8) is checked before all others, for each proposal as a whole. Plugins can neither see nor disable the rails.
 //!
-//! 1. The target is of a kind that this host removes, is wished only once, and exists in the snapshot; and the runtime
-//!    did not keep it when it was last asked to remove it.
-//! 2. The image is not in use: no container in any state, no sandbox and no image volume refers to it, and none that
-//!    may refer to it is left unresolved (see [`crate::usage`]). Where a runtime takes names from an image before it
-//!    refuses the removal, an image has no more than one name, unless [`GuardRails::allow_partial_untag`].
-//! 3. The image is not one that the node needs for itself: pinned by the runtime, the sandbox (pause) image, matched
-//!    by [`BUILT_IN`], or one that Holystone itself or its plugins come in.
-//! 4. The image is not protected by the operator's patterns. One protected tag protects the image, because removing
-//!    an image drops every tag.
-//! 5. The image is not too young: first seen, and in use, at least [`GuardRails::min_age`] ago. What was there when the
-//!    node was first seen is of unknown age, and counts as young only while a pod may be starting: while there is a
-//!    ready sandbox, not our own, that is younger than that itself; where a schedule brings another run, until the node
-//!    has been known for that long. Every image is young on a node that has just booted or lists no pods all of a
-//!    sudden, after a loss of what is remembered, and while the clock is not trusted: see `settled`.
-//! 6. The wish is confirmed: the same plugin wished it in [`GuardRails::confirmations`] runs in a row.
-//! 7. What is said of log files and directories: see [`logs`].
-//! 8. The run stays within its limits: count, size, and the share of all there is.
+//! 1. The target is of a kind that this host removes, is proposed only once, and exists in the snapshot; and the
+//!    runtime did not keep it after the last request to remove it.
+//! 2. The image is not in use: no container in any state, no sandbox and no image volume references it, and no
+//!    reference that may mean it is left unresolved (see [`crate::usage`]). If the runtime removes an image's names
+//!    before it refuses the removal, the image has at most one name, unless [`GuardRails::allow_partial_untag`].
+//! 3. The node does not need the image for itself: the image is not pinned by the runtime, is not the sandbox (pause)
+//!    image, does not match [`BUILT_IN`], and contains neither Holystone nor one of its plugins.
+//! 4. The image is not protected by the operator's patterns. One protected tag protects the image, because removing an
+//!    image drops every tag.
+//! 5. The image is not too young: first seen, and last in use, at least [`GuardRails::min_age`] ago. An image that was
+//!    present when the node was first seen is of unknown age. Such an image counts as young only while a pod may be
+//!    starting, that is, while a pod other than Holystone's own has a ready sandbox younger than that; and, if a
+//!    schedule starts another run, until the node has been known for that long. Every image counts as young after the
+//!    recorded state is lost, and on a node that has just booted, suddenly lists no pods, or has a clock that is not
+//!    trusted: see `settled`.
+//! 6. The wish is confirmed: the same plugin proposed the target in [`GuardRails::confirmations`] consecutive runs.
+//! 7. The rules for log files and directories: see [`logs`].
+//! 8. The run stays within its limits: count, size, and share of all entries.
 //!
-//! Rails 2 to 5 are those of [`images`], rail 7 is that of [`logs`]: a `Judge` for each [`Kind`] of thing. The others,
-//! and the way from proposals to a plan, are the same for all kinds: see `review`.
+//! Rails 2 to 5 are those of [`images`], rail 7 is that of [`logs`]: a `Judge` for each [`Kind`] of target. The
+//! others, and the way from proposals to a plan, are the same for all kinds: see `review`.
 //!
-//! Right before a step is performed the rails look once more, at the node as it then is: `ImageGuard::clear` and
-//! `LogGuard::clear`.
+//! Right before a step is performed, the rails check it again against the current state of the node:
+//! `ImageGuard::clear` and `LogGuard::clear`.
 
 pub mod images;
 mod kind;
@@ -44,8 +45,8 @@ pub use rails::{BUILT_IN, GuardRails, LIFTABLE, Limits, RailPattern};
 pub use refusal::{Objection, Refusal};
 pub use settled::Unsettled;
 
-/// An approved removal. Only this module and the judges of kinds within it can make one; there is no way to read one
-/// from a file.
+/// A removal or truncation approved by the guard rails. Only this module and the judges of kinds within it can
+/// construct a step; a step cannot be deserialized.
 ///
 /// ```compile_fail,E0451
 /// # use holystone_core::guard::{Step, images::Images};
@@ -71,55 +72,55 @@ pub struct Step<K: Kind> {
 }
 
 impl<K: Kind> Step<K> {
-    /// The plugin that wished it.
+    /// Returns the name of the plugin that proposed the step.
     pub fn plugin(&self) -> &str {
         &self.plugin
     }
 
-    /// The target to remove or truncate.
+    /// Returns the target to remove or truncate.
     pub fn target(&self) -> &K::Target {
         &self.target
     }
 
-    /// The operation on the target.
+    /// Returns the operation on the target.
     pub fn operation(&self) -> Operation {
         self.operation
     }
 
-    /// Its size in bytes: of an image, as the runtime counts; of a log file or directory, the apparent size, in sum. Of a
-    /// file with several names the first step about it has the size, the others have none.
+    /// Returns the size in bytes. For an image, the runtime's figure; for a log file or directory, the total apparent
+    /// size. If a file has several names, the first step for it has the size and the others have zero.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// Why the plugin wished it.
+    /// Returns the plugin's reason for the wish.
     pub fn reason(&self) -> &Reason {
         &self.reason
     }
 
-    /// Everything else that is known of the target.
+    /// Returns all other known facts of the target.
     pub fn facts(&self) -> &K::Facts {
         &self.facts
     }
 
-    /// Returns the number of entries: one, or a directory and all that is in it.
+    /// Returns the number of entries: 1, or a directory and everything in it.
     pub fn entries(&self) -> u64 {
         K::entries(&self.facts)
     }
 
-    /// Returns a name for messages, fit to show.
+    /// Returns a name for messages, safe to display.
     pub fn name(&self) -> String {
         K::name(&self.target, &self.facts)
     }
 
-    /// Returns the identity by which wishes are counted from run to run.
+    /// Returns the identity by which wishes are counted across runs.
     pub fn key(&self) -> String {
         K::key(&self.target, &self.facts)
     }
 }
 
-/// Permission to do one thing to one target now, made of a step by a second look at the node. Removals take one of these
-/// by value: nothing is removed unjudged, or twice on one look.
+/// A permission for one operation on one target now, made from a step by a second check of the node. Removals take a
+/// clearance by value: nothing is removed unchecked, or twice on one check.
 ///
 /// ```compile_fail,E0451
 /// # use holystone_core::guard::{Clearance, images::Images};
@@ -143,47 +144,47 @@ pub struct Clearance<K: Kind> {
 }
 
 impl<K: Kind> Clearance<K> {
-    /// The target that may be removed or truncated.
+    /// Returns the target that may be removed or truncated.
     pub fn target(&self) -> &K::Target {
         &self.target
     }
 
-    /// The operation that is permitted.
+    /// Returns the permitted operation.
     pub fn operation(&self) -> Operation {
         self.operation
     }
 }
 
-/// A wish that a rail said no to.
+/// A wish that a rail refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", bound = "")]
 pub struct Refused<K: Kind> {
-    /// The plugin that wished it.
+    /// The plugin that proposed it.
     pub plugin: String,
-    /// What it wished.
+    /// The wish as the plugin made it.
     pub wish: Wish,
-    /// What to call the target in a message.
+    /// The name of the target in messages.
     pub name: String,
-    /// Size in bytes, of an image as the runtime counts; absent where it is not known.
+    /// Size in bytes, for an image the runtime's figure; absent if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// Everything else that is known of the target, if anything is.
+    /// All other known facts of the target, if there are any.
     #[serde(flatten)]
     pub facts: Option<K::Facts>,
-    /// The rail that said no.
+    /// The refusal, with the rail that refused.
     pub refusal: Refusal<K>,
     /// The identity by which the wish counts in this run (rail 6), if it counts.
     #[serde(skip)]
     pub key: Option<String>,
 }
 
-/// What the rails made of the proposals. Every wish is in exactly one of the two lists.
+/// The result of the guard rails' review of the proposals. Every wish is in exactly one of the two lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", bound = "")]
 pub struct Plan<K: Kind> {
-    /// What will be done, in the order in which the plugins wished it.
+    /// The approved steps, in the order in which the plugins proposed them.
     pub steps: Vec<Step<K>>,
-    /// What will not be done, and why.
+    /// The refused wishes, with the reasons.
     pub refusals: Vec<Refused<K>>,
 }
 
@@ -194,7 +195,7 @@ impl<K: Kind> Default for Plan<K> {
 }
 
 impl<K: Kind> Plan<K> {
-    /// Returns whether nothing of this kind was wished.
+    /// Returns whether no plugin proposed anything of this kind.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.refusals.is_empty()
     }

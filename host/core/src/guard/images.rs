@@ -1,4 +1,4 @@
-//! Images: rails 2 to 5, ready to judge by one look at a node, and what a plan knows of an image.
+//! Images: rails 2 to 5, and the image facts of a plan.
 
 mod kind;
 mod matches;
@@ -20,7 +20,7 @@ use crate::usage::{Usage, User};
 pub use kind::{ImageFacts, Images};
 pub use objection::ImageObjection;
 
-/// The rails, ready to judge one snapshot.
+/// The rails for images, prepared for one snapshot.
 #[derive(Debug)]
 pub struct ImageGuard<'a> {
     snapshot: &'a Snapshot,
@@ -29,14 +29,14 @@ pub struct ImageGuard<'a> {
     built_in: Vec<(&'static str, Pattern)>,
     /// A pod that may be starting.
     starting: Option<&'a Pod>,
-    /// Why every image is young, if it is.
+    /// The reason why every image counts as young, if the node has not settled.
     unsettled: Option<Unsettled>,
     /// The wishes of the plugins in earlier runs.
     wishes: Wishes,
 }
 
 impl<'a> ImageGuard<'a> {
-    /// Prepares to judge by this look at the node.
+    /// Prepares the rails for this snapshot.
     pub fn new(snapshot: &'a Snapshot, rails: &'a GuardRails) -> Self {
         let lifted = |text: &str| rails.lift.iter().any(|lifted| lifted.pattern.as_str() == text);
         let is_lifted = |text: &&str| LIFTABLE.contains(text) && lifted(text);
@@ -53,14 +53,14 @@ impl<'a> ImageGuard<'a> {
         }
     }
 
-    /// Counts what these plugins of this manifest wished before.
+    /// Counts the earlier wishes of these plugins of this manifest.
     #[must_use]
     pub fn counting(mut self, wishers: &Wishers) -> Self {
         self.wishes = self.snapshot.memory.wishes_of(wishers);
         self
     }
 
-    /// Who uses which image, as rail 2 sees it.
+    /// Returns the usage of the images, as rail 2 sees it.
     pub fn usage(&self) -> &Usage<'a> {
         &self.usage
     }
@@ -70,11 +70,11 @@ impl<'a> ImageGuard<'a> {
         review::review(&mut &*self, proposals, (self.rails.limits, self.rails.confirmations), &self.wishes.images)
     }
 
-    /// Looks once more, right before the step is performed: `self` must come from a snapshot taken just now.
-    /// Rails 6 and 8 concern the run as a whole and are not asked again: they were settled when the step was made.
+    /// Checks a step again, right before it is performed: `self` must come from a snapshot taken just now. Rails 6 and
+    /// 8 concern the run as a whole and are not checked again: the plan settled them.
     ///
     /// # Errors
-    /// Returns the refusal when a rail says no by now; [`Refusal::NotFound`] when the image has gone by itself.
+    /// Returns the refusal if a rail refuses now; [`Refusal::NotFound`] if the image has disappeared in the meantime.
     pub fn clear(&self, step: &Step<Images>) -> Result<Clearance<Images>, Refusal<Images>> {
         let (place, image) = self.find(step.target.as_str()).ok_or(Refusal::NotFound)?;
         self.judge_image(place, image)?;
@@ -85,13 +85,14 @@ impl<'a> ImageGuard<'a> {
         }
     }
 
-    /// Permits to ask for the image of a step by one of its names, where the runtime lists it although it accepted the
-    /// removal by id. `tried` are the names that were asked for before. Digests come first, since they mean the same
-    /// content for ever, and no name is chosen that may mean another image. `None` when no name is left, or the runtime
-    /// is not one that removes anything by name only.
+    /// Permits the removal of a step's image by one of its names, for a runtime that still lists the image after it
+    /// accepted the removal by id. `tried` holds the names of earlier requests. Digests come first, because their
+    /// content never changes, and names that may mean another image are skipped. Returns `None` if no name is left, or
+    /// if the runtime has nothing that it removes by name only.
     ///
     /// # Errors
-    /// Returns the refusal, as [`ImageGuard::clear`] does; and while a pod may be starting, which may have pulled the image again.
+    /// Returns the refusal, as [`ImageGuard::clear`] does; also refuses while a pod may be starting, because it may
+    /// have pulled the image again.
     pub fn clear_by_name(
         &self,
         step: &Step<Images>,
@@ -110,7 +111,8 @@ impl<'a> ImageGuard<'a> {
         Ok(name.map(permit))
     }
 
-    /// Returns whether a name of an image is a whole reference and none of another image, by its tag, its digest or its id.
+    /// Returns whether a name of an image has a tag or digest, and is no name of another image, by its tag, digest or
+    /// id.
     fn means_only(&self, name: &str, image: &Image) -> bool {
         let Ok(reference) = Reference::parse(name) else { return false };
         if reference.tag().is_none() && reference.digest().is_none() {
@@ -127,7 +129,7 @@ impl<'a> ImageGuard<'a> {
         !self.snapshot.images.iter().any(|other| other.id != image.id && is_it(other))
     }
 
-    /// Rails 1 to 5: what the image is, apart from who wishes what.
+    /// Checks rails 1 to 5: the image itself, regardless of the wishes.
     fn judge_image(&self, place: usize, image: &Image) -> Result<(), ImageObjection> {
         if let Some(since) = self.snapshot.memory.kept.get(image.id.as_str()) {
             return Err(ImageObjection::KeptByRuntime { since: *since });
@@ -159,7 +161,7 @@ impl<'a> ImageGuard<'a> {
         self.judge_age(image)
     }
 
-    /// Rail 5. That an image was there when the node was first seen says only that it is at least that old.
+    /// Checks the age (rail 5). If an image was present when the node was first seen, it may be older than that.
     fn judge_age(&self, image: &Image) -> Result<(), ImageObjection> {
         let (now, min_age) = (self.snapshot.taken_at, self.rails.min_age);
         if min_age <= SignedDuration::ZERO {
@@ -190,7 +192,7 @@ impl<'a> ImageGuard<'a> {
         }
     }
 
-    /// The image with this id and its place in the list.
+    /// Returns the image with this id and its position in the list.
     fn find(&self, id: &str) -> Option<(usize, &'a Image)> {
         let place = self.snapshot.images.binary_search_by(|image| image.id.as_str().cmp(id)).ok()?;
         Some((place, self.snapshot.images.get(place)?))
@@ -236,7 +238,8 @@ impl Judge<Images> for &ImageGuard<'_> {
     fn take(&mut self, _: &Step<Images>) {}
 }
 
-/// A pod, not our own, whose sandbox is up and younger than this: its containers may not have been made yet.
+/// Returns a pod, other than Holystone's own, with a ready sandbox younger than `min_age`: its containers may not
+/// exist yet.
 fn starting(snapshot: &Snapshot, min_age: SignedDuration) -> Option<&Pod> {
     let own_pod = snapshot.node.own_pod.as_str();
     let is_own = |pod: &Pod| !own_pod.is_empty() && pod.uid == own_pod;

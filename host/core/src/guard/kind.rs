@@ -1,7 +1,8 @@
-//! The kinds of things that plugins propose to remove, and what a kind has to say of itself.
+//! The kinds of targets that plugins propose to remove, and the properties of a kind.
 //!
-//! To add a kind, write a module with a type that implements [`Kind`] and a `Judge` (see `review`), and add it to the
-//! parts of [`PlanReport`](crate::report::PlanReport). `tests.rs` beside this file does the first for a toy.
+//! To add a kind, write a module with a type that implements [`Kind`] and a `Judge` (see `review`), and add the kind
+//! to [`Proposal::by_kind`] and to the parts of [`PlanReport`](crate::report::PlanReport). `kind/tests.rs` implements
+//! a toy kind.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -13,45 +14,45 @@ use super::logs::Logs;
 use super::{Objection, Refusal};
 use crate::proposal::{Proposal, Target, Verb, Wish};
 
-/// A kind of thing that plugins propose to remove. The type itself has no values that matter.
+/// A kind of target that plugins propose to remove. Values of the type itself carry no information.
 pub trait Kind: Clone + Debug + PartialEq + Eq + Sized {
-    /// One thing of this kind, as in "no image of this node has this id".
+    /// The sentence for a missing target, as in "no image of this node has this id".
     const NOT_FOUND: &'static str;
-    /// Several of them, as in "over the limit of images per run".
+    /// The plural, as in "over the limit of images per run".
     const THINGS: &'static str;
-    /// All of them, as in "40 % of all images".
+    /// The plural for all entries of the kind, as in "40 % of all images".
     const ALL: &'static str;
-    /// Returns what the filesystem should gain by a removal; `None` where gains are unknown for this kind.
+    /// The expected gain of the filesystem by a removal, in bytes; `None` if gains are unknown for this kind.
     const FREEABLE_BYTES: Option<fn(&Self::Facts) -> u64>;
 
-    /// Which thing it is, with everything that can be checked without a look at the node.
+    /// The parsed target, with everything that can be checked without access to the node.
     type Target: Clone + Debug + PartialEq + Eq + Hash + Serialize;
-    /// The host's findings about an approved target; the public part of them is in plans and reports.
+    /// The host's findings about an approved target; their public part is in plans and reports.
     type Facts: Clone + Debug + PartialEq + Eq + Serialize;
-    /// The objections of the rails of this kind alone.
+    /// The objections of the rails that only this kind has.
     type Objection: Objection;
-    /// The content of a clearance besides the target.
+    /// The content of a clearance besides target and operation.
     type Permit: Debug;
 
-    /// Reads what a wish is about.
+    /// Parses the target of a wish.
     ///
     /// # Errors
-    /// Returns the refusal when it is about something else, or about nothing that can exist.
+    /// Returns the refusal if the target is of another kind or cannot exist.
     fn parse(target: &Target) -> Result<Self::Target, Refusal<Self>>;
 
-    /// Returns what is done to a target, where that is asked for; nothing where it is not offered.
+    /// Returns the operation that the verb requests on a target; `None` if the host does not offer it.
     fn operation(target: &Self::Target, verb: Verb) -> Option<Operation>;
 
-    /// Returns a name for messages, fit to show.
+    /// Returns a name for messages, safe to display.
     fn name(target: &Self::Target, facts: &Self::Facts) -> String;
 
-    /// Returns the identity of a target from run to run.
+    /// Returns the identity of a target across runs.
     fn key(target: &Self::Target, facts: &Self::Facts) -> String;
 
     /// Returns the number of entries that a target counts as.
     fn entries(facts: &Self::Facts) -> u64;
 
-    /// Returns whether things of this kind are on the filesystem with this name in a snapshot.
+    /// Returns whether the snapshot's filesystem with this name holds targets of this kind.
     fn is_on(filesystem: &str) -> bool;
 }
 
@@ -59,38 +60,38 @@ pub trait Kind: Clone + Debug + PartialEq + Eq + Sized {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Operation {
-    /// Take it away.
+    /// The removal of the target.
     Remove,
-    /// Cut a file to zero length and leave it in place.
+    /// The truncation of a file to zero length; the file stays in place.
     Truncate,
 }
 
-/// A wish, and what it is about.
+/// A wish and its parsed target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParsedWish<K: Kind> {
     /// The wish as the plugin made it.
     pub wish: Wish,
-    /// Its target; the refusal where it is about nothing that can exist.
+    /// Its target; the refusal if the target cannot exist or is of another kind.
     pub target: Result<K::Target, Refusal<K>>,
 }
 
-/// The wishes of one plugin for things of one kind, each read once.
+/// The wishes of one plugin for targets of one kind, each parsed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParsedProposal<K: Kind> {
     /// Name of the plugin.
     pub plugin: String,
-    /// Its wishes, in its order.
+    /// Its wishes, in the plugin's order.
     pub wishes: Vec<ParsedWish<K>>,
 }
 
 impl<K: Kind> ParsedProposal<K> {
-    /// Returns the targets of all wishes that could be read.
+    /// Returns the targets of all wishes that could be parsed.
     pub fn targets(&self) -> impl Iterator<Item = &K::Target> {
         self.wishes.iter().filter_map(|wish| wish.target.as_ref().ok())
     }
 }
 
-/// Reads all wishes as ones of this kind; others are refused.
+/// Parses all wishes as wishes for this kind; the others are refused.
 impl<K: Kind> From<Proposal> for ParsedProposal<K> {
     fn from(proposal: Proposal) -> Self {
         let read = |wish: Wish| {
@@ -102,7 +103,7 @@ impl<K: Kind> From<Proposal> for ParsedProposal<K> {
 }
 
 impl Proposal {
-    /// Parts the wishes by kind. What no other kind claims is with the images, whose rails refuse it.
+    /// Splits the wishes by kind. Wishes that no other kind claims go to the images, whose rails refuse them.
     pub fn by_kind(self) -> (ParsedProposal<Images>, ParsedProposal<Logs>) {
         let is_log = |wish: &Wish| matches!(wish.target, Target::LogFile(_) | Target::LogDirectory(_));
         let (logs, images) = self.wishes.into_iter().partition(is_log);

@@ -1,28 +1,32 @@
-//! Rail 7: what may be done beneath log roots. Judges one target at a time, by one look at it ([`Inspection`]); all wishes of
-//! a run, with the rails that concern them together, are reviewed in `review`.
+//! Rail 7: the rules for files and directories under log roots. This module judges one target at a time, by one
+//! [`Inspection`]; `review` judges all wishes of a run, with the rails that concern them together.
 //!
-//! In this order; the first that says no names the refusal:
+//! The rules are checked in this order; the first that refuses names the refusal:
 //!
-//! - The target is beneath a declared root, is not the root itself, and is of the kind that the wish says: a regular
-//!   file, a directory as a whole, or a link in `/var/log/containers`.
-//! - Nothing about it has changed since the snapshot was taken; right before it is carried out, since it was judged.
-//!   A file that is to be truncated may have grown. A content time ahead of the clock says nothing and is not compared.
-//! - The clock is trusted, and the time of the target is not one at which it was known to be wrong.
-//! - The node has settled, if it is about a pod or a container: see [`Unsettled`].
-//! - It is not the kubelet's to care for: not a live container log, not a file that the kubelet is compressing, not in
-//!   the log directory of a pod that exists except for rotated logs, not a link to the log of a container that exists.
-//!   Where the pods and containers of the node are not known, all of them exist.
-//! - It is not in use, in any of the ways of [`Use`](crate::logs::Use); a file that is merely open can be truncated.
-//!   Where uses cannot be seen, what has changed within [`LogRails::unknown_open_age`] counts as in use.
-//! - A file to remove has settled: neither its content nor its inode has changed within [`LogRails::settled_for`]. A file
-//!   to truncate has not just arrived: if its inode has changed within that time, its content has as well.
-//! - A file that is to be truncated has no other name, which may lie outside of the root.
-//! - A directory has been seen as a whole: no other filesystem begins in it, it has nothing in it but files, directories
-//!   and links, no pods' log directories, and nothing in it has changed within [`LogRails::settled_for`].
+//! - The target lies under a declared root, is not the root itself, and is of the proposed kind: a regular file or a
+//!   link, or a directory as a whole.
+//! - The target has not changed: for a plan, since the snapshot was taken; right before the operation, since it was
+//!   judged. A file to truncate may have changed before it was judged, and may have grown since. A content time ahead
+//!   of the clock does not count as a change after the snapshot.
+//! - The clock is trusted, and the target did not change while the clock was known to be wrong.
+//! - The target is not one of the kubelet's directories for all pods' logs and the links to them.
+//! - If the target belongs to a pod or a container, the node has settled: see [`Unsettled`].
+//! - The target does not belong to the kubelet or a runtime: it is not a live container log, not a file that the
+//!   kubelet is compressing, and not in the log directory of a pod that exists, except for rotated logs. A link is
+//!   named like the kubelet's in `/var/log/containers`, and neither its container nor its log exists. If the node's
+//!   pods and containers are unknown, all of them count as existing.
+//! - A directory can be removed as a whole: it was seen completely, and contains only files, directories and links,
+//!   but no mount point, no log root, no pods' log directories, and no live log of a pod that may exist.
+//! - The target is not in use, in any of the ways of [`Use`](crate::logs::Use); a file that is merely open can be
+//!   truncated. If uses cannot be seen, a target that changed within [`LogRails::unknown_open_age`] counts as in use.
+//! - A file to truncate has no other name, which may lie outside the root.
+//! - A target to remove has settled: no content and no inode, of a directory or of anything in it, has changed within
+//!   [`LogRails::settled_for`], and no change time is ahead of the clock. A file to truncate has not just arrived: if
+//!   its inode has changed within that time, its content has as well.
 //!
-//! [`LogGuard::judge`] makes a [`Step`] of a wish, [`LogGuard::clear`] makes a [`Clearance`] of a step right
-//! before it is carried out. Whoever removes or truncates takes a clearance by value, and holds what it finds against it
-//! once more with the file already in hand.
+//! [`LogGuard::judge`] makes a [`Step`] from a wish, [`LogGuard::clear`] makes a [`Clearance`] from a step right
+//! before it is performed. The removing or truncating code takes a clearance by value, and checks the target against
+//! it once more, after the file was renamed to a unique name, or through the open descriptor.
 
 mod inspection;
 mod judged;
@@ -51,24 +55,27 @@ pub use objection::{FileObjection, Settling};
 pub use review::Sights;
 pub use tree::{DirectoryObstacle, Tree};
 
-/// How far the times of a file that is written may lie apart: on coarse filesystems both are rounded.
+/// The maximum difference between content time and inode time after a write: coarse filesystems round both.
 const SAME_MOMENT: SignedDuration = SignedDuration::from_secs(2);
 
-/// What the operator sets for log files and directories. [`GuardRails::for_logs`](super::GuardRails::for_logs) makes it.
+/// The operator's settings for log files and directories. [`GuardRails::for_logs`](super::GuardRails::for_logs)
+/// creates them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogRails {
-    /// Where open files cannot be seen, what has changed less than this ago counts as open. Default one day: few
-    /// programs keep a log open for longer without a word.
+    /// The time since its last change for which a target counts as in use if uses cannot be seen. Default: one day,
+    /// because few programs keep a log open for longer without writing to it.
     pub unknown_open_age: SignedDuration,
-    /// A file is removed only if neither its content nor its inode has changed for this long, a directory only if nothing
-    /// in it has. Zero switches that off. Default 10 minutes.
+    /// The minimum time since the last change of content and inode: of a file to remove, or of a directory and
+    /// everything in it. A file to truncate is refused only if its inode alone has changed. Zero disables the check.
+    /// Default: 10 minutes.
     pub settled_for: SignedDuration,
-    /// For how long a node has to have been up, and to have listed no pods, before pods count as gone, as for images
-    /// (rail 5). Zero switches that off, and the doubts about the clock as well. Default 10 minutes.
+    /// The time for which a node has to be up, and to list no pods, before pods count as gone, as for images (rail 5).
+    /// Zero disables the check, and the doubts about the clock as well. Default: 10 minutes.
     pub min_age: SignedDuration,
-    /// In how many runs in a row a plugin has to wish the same of the same file (rail 6). Default 1: this one.
+    /// The number of consecutive runs in which a plugin has to propose the same file (rail 6). Default: 1, the current
+    /// run.
     pub confirmations: u32,
-    /// Limits of one run (rail 8), which count log files and directories by themselves.
+    /// Limits of one run (rail 8), which count log files and directories separately from images.
     pub limits: Limits,
 }
 
@@ -84,19 +91,19 @@ impl Default for LogRails {
     }
 }
 
-/// Files and directories beneath log roots.
+/// Files and directories under log roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Logs;
 
-/// A file or directory beneath a log root, with a path that cannot lead out of it.
+/// A file or directory under a log root, with a path that cannot lead out of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RootedPath {
     /// Name of the log root.
     pub root: String,
-    /// Where beneath it.
+    /// Path under the root.
     pub path: LogPath,
-    /// A whole directory and not a file.
+    /// True for a directory as a whole, false for a file.
     pub is_directory: bool,
 }
 
@@ -164,32 +171,32 @@ impl Kind for Logs {
 }
 
 impl Step<Logs> {
-    /// Returns the expected gain of the filesystem, as far as it is known: nothing for a file that keeps a name; the step
-    /// that takes the last one has all of it.
+    /// Returns the expected gain of the filesystem, as far as known: nothing for a file that keeps a name; the step
+    /// that removes the last name has all of it.
     pub fn freeable_bytes(&self) -> u64 {
         self.facts.freeable_bytes
     }
 
-    /// Returns the number of names of the file.
+    /// Returns the number of hard links of the target.
     pub fn hard_links(&self) -> u64 {
         self.facts.hard_links
     }
 
-    /// Device and inode.
+    /// Returns device and inode.
     fn file(&self) -> (u64, u64) {
         let Identity { device, inode, .. } = self.facts.judged.identity();
         (device, inode)
     }
 }
 
-/// Rail 7, ready to judge by one look at the node.
+/// The rules of rail 7, prepared for one state of the node.
 #[derive(Debug)]
 pub struct LogGuard<'a> {
     rails: LogRails,
     now: Timestamp,
-    /// Absent when the node's pods and containers are not known.
+    /// Absent if the node's pods and containers are unknown.
     known: Option<KnownPods<'a>>,
-    /// Why nothing of pods, or nothing at all, is removed from the node as it is.
+    /// The reason why nothing of pods, or nothing at all, is removed in the node's current state.
     unsettled: Option<Unsettled>,
     /// A span of time in which files were dated wrongly.
     misdated: Option<Misdated>,
@@ -199,18 +206,19 @@ pub struct LogGuard<'a> {
 #[derive(Debug)]
 struct KnownPods<'a> {
     pods: HashSet<&'a str>,
-    /// Those whose uid the runtime does not tell.
+    /// Namespaces and names of the pods whose uid the runtime does not report.
     names: HashSet<(&'a str, &'a str)>,
     containers: HashSet<&'a str>,
 }
 
 impl<'a> LogGuard<'a> {
-    /// Prepares to judge. `now` is when the look was taken; without a snapshot of the runtime's no pod counts as gone.
+    /// Prepares the rules. `now` is the time of the current state; without a snapshot from the runtime, no pod counts
+    /// as gone.
     pub fn new(rails: LogRails, now: Timestamp, snapshot: Option<&'a Snapshot>) -> Self {
         Self { rails, now, known: snapshot.map(KnownPods::of), unsettled: None, misdated: None }
     }
 
-    /// Heeds what this look says of the clock, and of whether the node has settled.
+    /// Applies the snapshot's doubts about the clock, and the check that the node has settled.
     #[must_use]
     pub fn on(mut self, snapshot: &Snapshot) -> Self {
         self.unsettled = Unsettled::of(snapshot, self.rails.min_age);
@@ -218,10 +226,10 @@ impl<'a> LogGuard<'a> {
         self
     }
 
-    /// Judges a target by a look at it, taken after `now`.
+    /// Judges a target by an inspection made after `now`.
     ///
     /// # Errors
-    /// With the refusal, when the rail says no.
+    /// Returns the refusal if a rule refuses.
     pub fn judge(
         &self,
         plugin: &str,
@@ -251,10 +259,10 @@ impl<'a> LogGuard<'a> {
         Ok(Step { plugin, target, operation, size_bytes, reason, facts })
     }
 
-    /// Looks once more, right before a step is carried out: `self` and `seen` must come from looks taken just now.
+    /// Checks a step again, right before it is performed: `self` and `seen` must describe the current state.
     ///
     /// # Errors
-    /// With the refusal, when the rail says no by now.
+    /// Returns the refusal if a rule refuses now.
     pub fn clear(
         &self,
         step: &Step<Logs>,
@@ -266,11 +274,11 @@ impl<'a> LogGuard<'a> {
             return Err(FileObjection::Changed { what: "something in it has changed" }.into());
         }
         self.look(target, operation, &sight)?;
-        // What was judged first, not what is there now: nothing may slip in between the two looks.
+        // The first judgement, not the current state: no change between the two may be accepted.
         Ok(Clearance { target: target.clone(), operation, permit: before })
     }
 
-    /// What does not depend on earlier looks.
+    /// Checks all rules that do not depend on earlier inspections.
     fn look(&self, target: &RootedPath, operation: Operation, sight: &Inspection) -> Result<(), FileObjection> {
         self.times(sight)?;
         self.kubelet(target, sight)?;
@@ -278,7 +286,7 @@ impl<'a> LogGuard<'a> {
             (Some(tree), _) => self.tree(tree, sight),
             (None, Operation::Truncate) => self.truncation(sight),
             (None, Operation::Remove) => {
-                // No process uses a link, only what it leads to.
+                // Processes use the target of a link, never the link itself.
                 if sight.entry.kind != FileKind::Symlink {
                     self.unused(sight.in_use.clone().map(|in_use| (None, in_use)), sight.entry.open, sight.touched())?;
                 }
@@ -287,7 +295,7 @@ impl<'a> LogGuard<'a> {
         }
     }
 
-    /// Whether times mean anything: policies for files go by them.
+    /// Checks that the times can be trusted, because policies for files depend on them.
     fn times(&self, sight: &Inspection) -> Result<(), FileObjection> {
         if let Some(unsettled) = self.unsettled.filter(Unsettled::is_of_the_clock) {
             return Err(FileObjection::Unready(unsettled));
@@ -299,7 +307,7 @@ impl<'a> LogGuard<'a> {
         }
     }
 
-    /// A file to truncate.
+    /// Checks a file to truncate: its use, its other names, and its arrival.
     fn truncation(&self, sight: &Inspection) -> Result<(), FileObjection> {
         let (entry, age) = (&sight.entry, self.rails.unknown_open_age);
         let touched = entry.touched(sight.seen_at);
@@ -318,7 +326,7 @@ impl<'a> LogGuard<'a> {
         }
     }
 
-    /// A file or link to remove.
+    /// Checks that a file or link to remove has settled.
     fn settled(&self, sight: &Inspection) -> Result<(), FileObjection> {
         let entry = &sight.entry;
         if let Some((_, at)) = sight.ahead() {
@@ -331,7 +339,7 @@ impl<'a> LogGuard<'a> {
         }
     }
 
-    /// For how long something that changed at this time would have to be left alone, if that is not over.
+    /// Returns the required time without changes if something that changed at `touched` has not reached it yet.
     fn unsettled(&self, touched: Timestamp) -> Option<SignedDuration> {
         let age = self.rails.settled_for;
         (!age.is_zero() && self.is_younger(touched, age)).then_some(age)
@@ -361,7 +369,7 @@ impl<'a> LogGuard<'a> {
 
     fn tree(&self, tree: &Tree, sight: &Inspection) -> Result<(), FileObjection> {
         let inside = |path: LogPath| (path != sight.entry.path).then_some(path);
-        // Of a pod that is known to be gone the last log is like any other.
+        // If the pod is known to be gone, its last live log is like any other file.
         let is_of_gone_pod = sight.place.pod.is_some() && self.known.is_some();
         let obstacle = tree.obstacle.as_ref();
         if let Some(obstacle) = obstacle.filter(|_| tree.is_hindered() || !is_of_gone_pod) {
@@ -376,7 +384,7 @@ impl<'a> LogGuard<'a> {
         self.unsettled(tree.touched).map_or(Ok(()), |age| Err(unsettled(age)))
     }
 
-    /// What the kubelet and the runtimes care for.
+    /// Checks that the target does not belong to the kubelet or a runtime.
     fn kubelet(&self, target: &RootedPath, sight: &Inspection) -> Result<(), FileObjection> {
         let name = target.path.name().unwrap_or_default();
         if sight.place.is_of_all_pods {
@@ -411,7 +419,7 @@ impl<'a> LogGuard<'a> {
         }
     }
 
-    /// A link: only one of the kubelet's to a container's log, if both are gone.
+    /// Checks a link: it must be one of the kubelet's to a container's log, and both container and log must be gone.
     fn link(&self, name: &[u8], sight: &Inspection) -> Result<(), FileObjection> {
         let Some(container) = kubelet_paths::container_of_link(name) else {
             return Err(FileObjection::WrongKind { found: FileKind::Symlink });
@@ -425,7 +433,7 @@ impl<'a> LogGuard<'a> {
         }
     }
 
-    /// Whether there is such a pod on the node, if that is known.
+    /// Returns whether the pod exists on the node; `None` if the pods are unknown.
     fn pod_exists(&self, pod: &PodDirectory) -> Option<bool> {
         let known = self.known.as_ref()?;
         let names = (pod.namespace.as_str(), pod.name.as_str());
@@ -446,9 +454,9 @@ impl<'a> KnownPods<'a> {
     }
 }
 
-/// Whether something in a directory that is called like a pod's is taken for a pod's where the pods are not known. Any
-/// directory can have a name of three parts; what the kubelet makes lies in a directory called `pods`, has a uid of
-/// Kubernetes, or is called like a container's log in its place.
+/// Returns whether an entry in a directory named like a pod's counts as the pod's while the pods are unknown. Any
+/// directory can have a name of three parts. The kubelet's directories lie in one called `pods` or have a Kubernetes
+/// uid; a file at the place of a container's log, with such a name, counts as well.
 fn may_be_of_pod(pod: &PodDirectory, sight: &Inspection, name: &[u8]) -> bool {
     let Place { depth, is_among_pods, .. } = sight.place;
     pod.has_real_uid()
@@ -461,8 +469,8 @@ fn pod_stays(pod: &PodDirectory, exists: Option<bool>) -> FileObjection {
     if exists.is_some() { FileObjection::PodExists { pod } } else { FileObjection::PodUnknown { pod } }
 }
 
-/// Whether the inode of a file has changed without its content: it was moved, renamed, unpacked, restored, or got new
-/// attributes. Whoever writes to a file changes both at once.
+/// Returns whether a file's inode has changed without its content: the file was moved, renamed, unpacked, restored, or
+/// got new attributes. A write changes both times at once.
 fn has_arrived(entry: &FileEntry) -> bool {
     entry.changed.duration_since(entry.modified).abs() > SAME_MOMENT
 }

@@ -1,5 +1,5 @@
-//! Refusals of the guard rails: the number of the rail, a stable word to count by, and a sentence for people. Those of
-//! single kinds are their [`Objection`]s.
+//! Refusals of the guard rails: the number of the rail, a stable code, and a sentence for people. Refusals that only
+//! one kind has are its [`Objection`]s.
 
 use std::fmt;
 
@@ -8,51 +8,51 @@ use serde::{Serialize, Serializer};
 
 use super::Kind;
 
-/// An objection that only the rails of one kind have.
+/// An objection that only the rails of one kind raise.
 pub trait Objection: Clone + fmt::Debug + fmt::Display + PartialEq + Eq {
     /// Returns the number of the rail.
     fn rail(&self) -> u8;
 
-    /// Returns a stable word, to count by.
+    /// Returns a stable code, to count by.
     fn code(&self) -> &'static str;
 }
 
-/// Why a rail said no.
+/// A reason why a rail refused a wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal<K: Kind> {
-    /// Rail 1: there is no such thing.
+    /// Rail 1: the target does not exist.
     NotFound,
-    /// Rail 1: this host does not do that to that kind of thing.
+    /// Rail 1: the host does not offer this operation on this kind of target.
     NotOffered,
-    /// Rail 1: wished before, by this or an earlier plugin.
+    /// Rail 1: already proposed, by this or an earlier plugin, or covered by another step.
     Duplicate,
-    /// A rail of this kind.
+    /// An objection of a rail that only this kind has.
     Own(K::Objection),
-    /// Rail 6: it has not been wished in enough runs in a row.
+    /// Rail 6: not proposed in enough consecutive runs.
     NotConfirmed {
-        /// In how many it has been, this one included.
+        /// The number of consecutive runs with this wish, including the current one.
         runs: u32,
-        /// In how many it has to be.
+        /// The required number of consecutive runs.
         needed: u32,
     },
-    /// Rail 8: the run has reached its number.
+    /// Rail 8: the entries would exceed the run's limit.
     OverCount {
         /// The limit.
         limit: u64,
     },
-    /// Rail 8: it does not fit into what is left of the run's bytes.
+    /// Rail 8: the size would exceed the run's limit.
     OverBytes {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// Rail 8: the plugin's proposal as a whole is rejected.
+    /// Rail 8: the plugin's proposal is rejected as a whole, because the share would exceed the limit.
     OverPercent {
-        /// The limit, in percent of all there is of this kind.
+        /// The limit, in percent of all entries of this kind.
         limit: u8,
-        /// The share that the proposal would have come to, in percent, rounded up.
+        /// The share of the run's proposals up to this one, in percent, rounded up.
         wished: u64,
     },
-    /// Rail 8: the same, because its share cannot be counted.
+    /// Rail 8: the plugin's proposal is rejected as a whole, because the entries of this kind could not be counted.
     Uncounted {
         /// The limit, in percent.
         limit: u8,
@@ -60,12 +60,12 @@ pub enum Refusal<K: Kind> {
 }
 
 impl<K: Kind> Refusal<K> {
-    /// Returns whether the proposal of the plugin is rejected as a whole, with this and all of its other wishes of the kind.
+    /// Returns whether the plugin's proposal is rejected as a whole, with all of its other wishes for this kind.
     pub fn rejects_the_proposal(&self) -> bool {
         matches!(self, Self::OverPercent { .. } | Self::Uncounted { .. })
     }
 
-    /// Returns the number of the rail that said no.
+    /// Returns the number of the rail that refused.
     pub fn rail(&self) -> u8 {
         match self {
             Self::NotFound | Self::NotOffered | Self::Duplicate => 1,
@@ -75,7 +75,7 @@ impl<K: Kind> Refusal<K> {
         }
     }
 
-    /// Returns a stable word, to count by.
+    /// Returns a stable code, to count by.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound => "NotFound",

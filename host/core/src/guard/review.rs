@@ -1,8 +1,9 @@
-//! From proposals to a plan: the rails that are the same for every kind, around those of the kind.
+//! The review of proposals into a plan: the rails that are the same for every kind, around those of the kind.
 //!
-//! In this order: what is not offered, what is wished twice (rail 1), the rails of the kind, what another step covers
-//! already, confirmations (rail 6), and the limits of the run (rail 8), which are spent only on what all other rails let
-//! through.
+//! For each proposal, the share of all entries comes first (rail 8). For each wish, the order is then: targets that
+//! cannot be parsed, operations that are not offered and targets proposed twice (rail 1), the rails of the kind,
+//! targets that another step covers already (rail 1), confirmations (rail 6), and the limits of the run (rail 8).
+//! These limits are spent only on steps that all other rails approve.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,12 +12,12 @@ use crate::confirmation::Counts;
 use crate::percent;
 use crate::proposal::{Reason, Wish};
 
-/// The rails of one kind, ready to judge by one look at the node.
+/// The rails of one kind, prepared for one state of the node.
 pub(crate) trait Judge<K: Kind> {
-    /// Makes a step of a wish.
+    /// Makes a step from a wish.
     ///
     /// # Errors
-    /// Returns the refusal when a rail of this kind says no.
+    /// Returns the refusal if a rail of this kind refuses.
     fn judge(
         &mut self,
         plugin: &str,
@@ -25,22 +26,22 @@ pub(crate) trait Judge<K: Kind> {
         reason: &Reason,
     ) -> Result<Step<K>, Refusal<K>>;
 
-    /// Returns what is known of a target, whatever the rails say of it.
+    /// Returns the known facts of a target, regardless of the rails.
     fn known(&self, target: &K::Target) -> Known<K>;
 
-    /// Returns the number of entries of a target; none when it is not there.
+    /// Returns the number of entries of a target; 0 if it does not exist.
     fn entries(&self, target: &K::Target) -> u64;
 
-    /// Returns the number of all entries of this kind; nothing where they were not counted.
+    /// Returns the number of all entries of this kind; `None` if they were not counted.
     fn all_entries(&self) -> Option<u64>;
 
-    /// Returns whether the steps that were taken cover this one already.
+    /// Returns whether the plan's earlier steps cover this one already.
     fn is_covered(&self, step: &Step<K>) -> bool;
 
-    /// Corrects the sizes of a step by what the steps that were taken have of them.
+    /// Corrects the sizes of a step for files that it shares with the plan's earlier steps.
     fn share(&self, step: &mut Step<K>);
 
-    /// Takes a step that is in the plan.
+    /// Records a step that is in the plan.
     fn take(&mut self, step: &Step<K>);
 }
 
@@ -49,9 +50,9 @@ pub(crate) trait Judge<K: Kind> {
 pub(crate) struct Known<K: Kind> {
     /// Size in bytes.
     pub(crate) size_bytes: Option<u64>,
-    /// Everything else.
+    /// All other facts.
     pub(crate) facts: Option<K::Facts>,
-    /// The identity by which wishes are counted, if every wish counts, refused or not.
+    /// The identity by which wishes are counted, if every wish of this kind counts, even a refused one.
     pub(crate) key: Option<String>,
 }
 
@@ -61,7 +62,7 @@ impl<K: Kind> Default for Known<K> {
     }
 }
 
-/// Judges the plugins' proposals, in the order given. `before` has the wishes of the runs before, by plugin.
+/// Judges the plugins' proposals, in the order given. `before` holds the wishes of earlier runs, by plugin.
 pub(crate) fn review<K: Kind>(
     judge: &mut impl Judge<K>,
     proposals: Vec<ParsedProposal<K>>,
@@ -73,21 +74,21 @@ pub(crate) fn review<K: Kind>(
     run.review(proposals)
 }
 
-/// A review, with what earlier wishes of the run have used up.
+/// A review in progress, with the part of the limits that earlier wishes have used.
 struct ReviewRun<'a, K: Kind, J> {
     judge: &'a mut J,
     limits: Limits,
     confirmations: u32,
     before: &'a BTreeMap<String, Counts>,
     wished: HashSet<K::Target>,
-    /// The number of entries that were wished.
+    /// The number of proposed entries, without those of rejected proposals.
     entries: u64,
-    /// The number of entries, and of bytes, that steps have.
+    /// The numbers of entries and bytes in the plan's steps.
     count: u64,
     bytes: u64,
 }
 
-/// A refusal, and the step that there would be if only the run as a whole did not object.
+/// A refusal, and the step that all rails but those of the run as a whole (6 and 8) approved.
 struct Rejection<K: Kind>(Refusal<K>, Option<Step<K>>);
 
 impl<K: Kind> From<Refusal<K>> for Rejection<K> {
@@ -134,8 +135,8 @@ impl<K: Kind, J: Judge<K>> ReviewRun<'_, K, J> {
         }
     }
 
-    /// Rail 8, the share of all there is. Counts what is wished, not what the other rails would let through: it is the
-    /// wish that shows a broken policy.
+    /// Checks the share of all entries (rail 8). All proposed entries count, including those that other rails refuse:
+    /// the size of the proposal itself shows a broken policy.
     fn whole_proposal(&mut self, proposal: &ParsedProposal<K>) -> Result<(), Refusal<K>> {
         let Some(limit) = self.limits.percent else { return Ok(()) };
         let targets: HashSet<&K::Target> = proposal.targets().filter(|target| !self.wished.contains(*target)).collect();
@@ -153,14 +154,14 @@ impl<K: Kind, J: Judge<K>> ReviewRun<'_, K, J> {
         Ok(())
     }
 
-    /// Rail 6.
+    /// Checks the confirmations (rail 6).
     fn confirm(&self, step: &Step<K>) -> Result<(), Refusal<K>> {
         let before = self.before.get(step.plugin()).and_then(|counts| counts.get(&step.key()));
         let (runs, needed) = (before.copied().unwrap_or(0).saturating_add(1), self.confirmations);
         if runs < needed { Err(Refusal::NotConfirmed { runs, needed }) } else { Ok(()) }
     }
 
-    /// Rail 8, count and bytes: takes the step from what the run has left.
+    /// Checks the limits of count and bytes (rail 8), and deducts the step from the rest of the run's limits.
     fn spend(&mut self, step: &Step<K>) -> Result<(), Refusal<K>> {
         let count = self.count.saturating_add(step.entries());
         let bytes = self.bytes.saturating_add(step.size_bytes());

@@ -1,5 +1,4 @@
-//! Whether a node has settled: before that, what it does not list may only not be there yet, and what its clock says may
-//! not be so.
+//! Detection of a node that has not settled: its list of pods may still be incomplete, or its clock may be wrong.
 
 use std::fmt;
 
@@ -8,29 +7,30 @@ use jiff::{SignedDuration, Timestamp};
 use crate::clock::{Doubt, rounded};
 use crate::snapshot::Snapshot;
 
-/// Why nothing is removed from a node as it is: neither images, nor the logs of pods.
+/// A reason why neither images nor logs of pods are removed from a node in its current state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsettled {
-    /// The wall clock is not trusted, so no age is. This concerns all log files.
+    /// The wall clock is not trusted, so no age is. This applies to all log files, not only to those of pods.
     Clock(Doubt),
-    /// The node has booted a while ago.
+    /// The node has booted recently.
     JustBooted {
-        /// For how long it has been up.
+        /// The time since boot.
         up_for: SignedDuration,
-        /// For how long it has to have been up.
+        /// The required time since boot.
         min_age: SignedDuration,
     },
-    /// The runtime lists no pods, though there were some.
+    /// The runtime lists no pods, although there were some before.
     NoPods {
-        /// The last look at which there were.
+        /// The time of the last snapshot with pods.
         last: Timestamp,
-        /// For how long there have to have been none.
+        /// The time for which the list has to stay empty.
         min_age: SignedDuration,
     },
 }
 
 impl Unsettled {
-    /// Says why a node has not settled, if it has not.
+    /// Returns the reason why a node has not settled; `None` if it has, or if `min_age` is zero, which disables the
+    /// check.
     pub fn of(snapshot: &Snapshot, min_age: SignedDuration) -> Option<Self> {
         if min_age <= SignedDuration::ZERO {
             return None;
@@ -48,12 +48,12 @@ impl Unsettled {
         is_new.then_some(Self::NoPods { last: pods.last, min_age })
     }
 
-    /// Answers whether this is about the clock, and not about pods alone.
+    /// Returns whether the reason is the clock, which concerns more than pods.
     pub fn is_of_the_clock(&self) -> bool {
         matches!(self, Self::Clock(_))
     }
 
-    /// A stable word for it, to count by.
+    /// Returns a stable code, to count by.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Clock(_) => "ClockNotTrusted",

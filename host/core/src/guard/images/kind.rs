@@ -1,4 +1,4 @@
-//! Images as a kind: their targets, and what a plan knows of them.
+//! Images as a kind: their targets, and their facts in a plan.
 
 use serde::Serialize;
 
@@ -23,13 +23,13 @@ impl Kind for Images {
     const NOT_FOUND: &'static str = "no image of this node has this id";
     const THINGS: &'static str = "images";
     const ALL: &'static str = "images";
-    /// Layers are shared.
+    /// Gains are unknown, because images share layers.
     const FREEABLE_BYTES: Option<fn(&ImageFacts) -> u64> = None;
 
     type Target = ImageId;
     type Facts = ImageFacts;
     type Objection = ImageObjection;
-    /// One of the image's names, where it has to be asked for by that.
+    /// One of the image's names, if the image has to be removed by that name.
     type Permit = Option<String>;
 
     fn parse(target: &Target) -> Result<ImageId, Refusal<Self>> {
@@ -61,7 +61,7 @@ impl Kind for Images {
 }
 
 impl ImageFacts {
-    /// Every tag and digest that the image had when it was judged.
+    /// Returns every tag and digest that the image had when it was judged.
     pub fn references(&self) -> &[String] {
         &self.references
     }
@@ -72,7 +72,7 @@ impl ImageFacts {
 }
 
 impl Step<Images> {
-    /// Every tag and digest that the image had when it was judged.
+    /// Returns every tag and digest that the image had when it was judged.
     pub fn references(&self) -> &[String] {
         &self.facts.references
     }
@@ -90,7 +90,8 @@ impl Step<Images> {
 }
 
 impl Clearance<Images> {
-    /// Returns what the runtime is asked for: the image's id, or the one of its names that [`ImageGuard::clear_by_name`](super::ImageGuard::clear_by_name) chose.
+    /// Returns the identifier for the removal request: the image's id, or the name that
+    /// [`ImageGuard::clear_by_name`](super::ImageGuard::clear_by_name) chose.
     pub fn asked(&self) -> &str {
         self.permit.as_deref().unwrap_or(self.target.as_str())
     }

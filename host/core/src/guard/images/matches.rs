@@ -1,4 +1,4 @@
-//! How many images each of the operator's patterns matched, and what to say of one that matched none.
+//! Counts of the images that each of the operator's patterns matched, and notices about patterns that matched none.
 
 use super::ImageGuard;
 use crate::image::Image;
@@ -27,7 +27,8 @@ impl ImageGuard<'_> {
             .collect()
     }
 
-    /// Says of each pattern without a match that it had none, with the name that was probably meant.
+    /// Returns a notice for each pattern without a match, with the name that was probably meant. Without a container
+    /// runtime, one notice lists the fields of all these patterns.
     pub fn unmatched(&self, matches: &[PatternMatch]) -> Vec<String> {
         let mut without = matches.iter().filter(|pattern| pattern.matches == 0).peekable();
         if without.peek().is_none() {

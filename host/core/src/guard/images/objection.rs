@@ -9,15 +9,15 @@ use crate::guard::{Objection, Refusal, Unsettled};
 use crate::pattern::Pattern;
 use crate::text;
 
-/// The most characters of a runtime's words.
+/// The maximum length of a runtime's message, in characters.
 const RUNTIME_WORDS: usize = 300;
 
-/// Why an image stays.
+/// A reason why an image is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageObjection {
-    /// Rail 1: the runtime said that it removed the image, and lists it all the same.
+    /// Rail 1: the runtime reported that it removed the image, but still lists it.
     KeptByRuntime {
-        /// When it was asked.
+        /// The time of the request.
         since: Timestamp,
     },
     /// Rail 1, right before the removal: the image has a reference that it did not have when it was judged.
@@ -25,81 +25,81 @@ pub enum ImageObjection {
         /// The new reference.
         reference: String,
     },
-    /// Rail 2: a container, a sandbox or a volume uses it.
+    /// Rail 2: a container, a sandbox or an image volume uses the image.
     InUse {
-        /// Who, in words.
+        /// The user, in words.
         by: String,
     },
-    /// Rail 2: a reference resolves to no image on the node, and may mean this one.
+    /// Rail 2: a reference resolves to no image on the node, and may mean this image.
     MayBeInUse {
-        /// Who, in words.
+        /// The user, in words.
         by: String,
-        /// The unresolved reference; empty when there is none at all.
+        /// The unresolved reference; empty if the user names no image at all.
         reference: String,
     },
-    /// Rail 2, right before the removal: the runtime itself says that the image is in use.
+    /// Rail 2, right before the removal: the runtime reports that the image is in use.
     RuntimeSaysInUse {
-        /// The runtime's words.
+        /// The runtime's message.
         message: String,
     },
-    /// Rail 2: the runtime takes an image's names one by one before it finds out whether the image is in use, and this
-    /// one has several.
+    /// Rail 2: the runtime removes names one by one before it detects whether the image is in use, and the image has
+    /// several.
     NamesAtRisk {
         /// The number of its names, by [`Image::removable_names`](crate::image::Image::removable_names).
         names: usize,
     },
     /// Rail 3: pinned by the runtime.
     Pinned,
-    /// Rail 3: the runtime makes sandboxes from it.
+    /// Rail 3: the runtime creates sandboxes from the image.
     SandboxImage,
-    /// Rail 3: one of [`BUILT_IN`](crate::guard::BUILT_IN).
+    /// Rail 3: matched by [`BUILT_IN`](crate::guard::BUILT_IN).
     BuiltIn {
         /// The pattern that matched.
         pattern: &'static str,
     },
-    /// Rail 3: Holystone itself, or one of its plugins, comes in it.
+    /// Rail 3: the image contains Holystone itself or one of its plugins.
     Own,
-    /// Rail 4: one of the operator's patterns.
+    /// Rail 4: matched by one of the operator's patterns.
     Protected {
         /// The pattern that matched.
         pattern: Pattern,
     },
-    /// Rail 5: it has not been here for long.
+    /// Rail 5: the image was first seen too recently.
     TooYoung {
-        /// When it was first seen.
+        /// The time when it was first seen.
         first_seen: Timestamp,
-        /// The shortest time that an image has to have been here.
+        /// The minimum time since an image was first seen.
         min_age: SignedDuration,
     },
-    /// Rail 5: how long it has been here is unknown, and a pod that is starting may need it.
+    /// Rail 5: the age is unknown, and a starting pod may need the image.
     MayBeYoung {
         /// The pod, in words.
         pod: String,
-        /// For how long a pod counts as starting.
+        /// The time for which a pod counts as starting.
         min_age: SignedDuration,
     },
-    /// Rail 5: it was in use until a while ago, at the latest.
+    /// Rail 5: the image may have been in use until recently.
     UsedLately {
-        /// Until when it may have been in use.
+        /// The latest time at which it may have been in use.
         last_used: Timestamp,
-        /// The shortest time that an image has to have been unused.
+        /// The minimum time since an image was last in use.
         min_age: SignedDuration,
     },
-    /// Rail 5: how long it has been here is unknown, and a schedule brings another run that knows more.
+    /// Rail 5: the age is unknown, and a schedule starts another run, which will know more.
     AgeUnknown {
-        /// Since when the node is known.
+        /// The time since which the node is known.
         since: Timestamp,
-        /// The shortest time that an image has to have been here.
+        /// The minimum time for which the node has to be known.
         min_age: SignedDuration,
     },
-    /// Rail 5: how long it has been here was known and is lost.
+    /// Rail 5: the age is unknown, because the recorded state was lost.
     AgeLost {
-        /// When that was noticed.
+        /// The time at which the loss was noticed.
         lost: Timestamp,
-        /// For how long every image is young after that.
+        /// The time for which every image counts as young after the loss.
         min_age: SignedDuration,
     },
-    /// Rail 5: nothing is removed from the node as it is.
+    /// Rail 5: the node has not settled.
     Unsettled(Unsettled),
 }
 

@@ -9,40 +9,40 @@ use crate::logs::{FileEntry, FileKind, Identity};
 /// The state of a target when it was judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judged {
-    /// A file or link to remove: it must be the same, with the same content.
+    /// A file or link to remove: identity, kind, size and content time must be the same.
     Whole {
-        /// Which one it is.
+        /// Its identity.
         identity: Identity,
-        /// A file, or a link.
+        /// Its kind: a file or a link.
         kind: FileKind,
         /// Apparent size.
         size_bytes: u64,
-        /// Time of its content.
+        /// Time of the last change of the content.
         modified: Timestamp,
     },
     /// A file to truncate: it may have grown.
     Growing {
-        /// Which one it is.
+        /// Its identity.
         identity: Identity,
         /// Apparent size.
         size_bytes: u64,
     },
-    /// A directory: nothing in it may have changed since.
+    /// A directory to remove: nothing in it may have changed since.
     Tree {
-        /// Which one it is.
+        /// Its identity.
         identity: Identity,
-        /// When anything in it last changed.
+        /// Time of the last change of the directory or anything in it.
         touched: Timestamp,
-        /// When the look at it was over.
+        /// The end of the inspection.
         seen_at: Timestamp,
     },
 }
 
 impl Judged {
-    /// Takes what a look found, to compare later looks with it.
+    /// Records the state that an inspection found, for comparison with later inspections.
     ///
     /// # Errors
-    /// Returns the objection when it is of another kind than the operation needs.
+    /// Returns the objection if the target is of another kind than proposed, or than the operation needs.
     pub(super) fn of(target: &RootedPath, operation: Operation, sight: &Inspection) -> Result<Self, FileObjection> {
         let entry = &sight.entry;
         let (identity, size_bytes, kind) = (entry.identity, entry.size_bytes, entry.kind);
@@ -51,7 +51,7 @@ impl Judged {
                 let touched = tree.touched.max(entry.touched(sight.seen_at));
                 Ok(Self::Tree { identity, touched, seen_at: sight.seen_at })
             }
-            // Directories are not offered to be cut.
+            // Truncation is not offered for directories.
             (Operation::Truncate, FileKind::File, None) => Ok(Self::Growing { identity, size_bytes }),
             (Operation::Remove, FileKind::File | FileKind::Symlink, None) if !target.is_directory => {
                 Ok(Self::Whole { identity, kind, size_bytes, modified: entry.modified })
@@ -60,22 +60,22 @@ impl Judged {
         }
     }
 
-    /// Returns whether something in a directory has changed since it was judged, by a later look.
+    /// Returns whether something in a directory has changed since it was judged, by a later inspection.
     pub(super) fn is_outdated_by(&self, later: &Self) -> bool {
         matches!((self, later), (Self::Tree { touched: before, .. }, Self::Tree { touched, .. }) if touched > before)
     }
 
-    /// Returns which file or directory it is.
+    /// Returns the identity of the target.
     pub(super) fn identity(&self) -> Identity {
         match *self {
             Self::Whole { identity, .. } | Self::Growing { identity, .. } | Self::Tree { identity, .. } => identity,
         }
     }
 
-    /// Compares an entry with what was judged.
+    /// Compares an entry with the judged state.
     ///
     /// # Errors
-    /// Returns the objection when it is not the same.
+    /// Returns the objection if the entry differs, or if a file to truncate has other names.
     pub(super) fn check(&self, entry: &FileEntry) -> Result<(), FileObjection> {
         let changed = |what| Err(FileObjection::Changed { what });
         match *self {
@@ -103,25 +103,25 @@ impl Judged {
     }
 }
 
-/// Returns whether an entry has not changed since it was judged. A content time ahead of the clock was so already, unless its
-/// inode has changed as well.
+/// Returns whether an entry has not changed since it was judged. A content time ahead of that inspection's clock was
+/// there before: setting it later would have changed the inode as well.
 fn is_as_judged(entry: &FileEntry, touched: Timestamp, seen_at: Timestamp) -> bool {
     entry.changed <= touched && (entry.modified <= touched || entry.modified > seen_at)
 }
 
 impl Clearance<Logs> {
-    /// Checks that the target, looked at through its open descriptor, is still what was judged.
+    /// Checks that the target, seen by its name or through its open descriptor, still has the judged state.
     ///
     /// # Errors
-    /// Returns the objection when it is not.
+    /// Returns the objection if it has not.
     pub fn still_fits(&self, entry: &FileEntry) -> Result<(), FileObjection> {
         self.permit.check(entry)
     }
 
-    /// Checks that something within a directory that is being removed was there, as it is, when the directory was judged.
+    /// Checks that an entry in a directory that is being removed was there, unchanged, when the directory was judged.
     ///
     /// # Errors
-    /// Returns the objection when it was not.
+    /// Returns the objection if it was not.
     pub fn covers(&self, entry: &FileEntry) -> Result<(), FileObjection> {
         match self.permit {
             Judged::Tree { touched, seen_at, .. } if is_as_judged(entry, touched, seen_at) => Ok(()),

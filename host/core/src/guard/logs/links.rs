@@ -1,20 +1,21 @@
-//! Files with several names: how many of them a plan takes, so that their content counts once, and as freed only when
-//! the last name goes.
+//! Files with several names: the number of names that a plan takes, so that their content counts once, and as freed
+//! only with the last name.
 
 use std::collections::HashMap;
 
 use crate::logs::{FileEntry, FileKind};
 
-/// The number of files with several names that a directory keeps apart. Past that each name counts as a file that frees nothing.
+/// The maximum number of files with several names that a directory tracks. Beyond it, each name counts as a file that
+/// frees nothing.
 const MOST: usize = 100_000;
 
-/// Which file: device and inode.
+/// Device and inode of a file.
 type FileKey = (u64, u64);
 
 /// Some names of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileNames {
-    /// Their number.
+    /// The number of these names.
     taken: u64,
     /// The number of names that the file has.
     all: u64,
@@ -27,15 +28,15 @@ pub(super) struct FileNames {
 pub struct Links(HashMap<FileKey, FileNames>);
 
 impl Links {
-    /// Those of one entry.
+    /// Returns the names of one entry.
     pub(super) fn of(entry: &FileEntry) -> Self {
         let mut links = Self::default();
         links.add(entry);
         links
     }
 
-    /// Adds a name. Gives what it adds to the sizes, and what removing it and all names before it frees beyond what they
-    /// did; nothing if the entry is no file with several names.
+    /// Adds a name. Returns the size that it adds, and the bytes that removing it and all earlier names frees beyond
+    /// what those did; `None` if the entry is not a file with several names.
     pub(super) fn add(&mut self, entry: &FileEntry) -> Option<(u64, u64)> {
         if entry.kind == FileKind::Directory || entry.hard_links < 2 {
             return None;
@@ -56,8 +57,8 @@ impl Links {
         Some((size, if names.taken == names.all { names.allocated_bytes } else { 0 }))
     }
 
-    /// What the names of a step count twice in size, and what they free that each for itself does not, when these have
-    /// been taken before. The step takes no more names than there are.
+    /// Returns the size that the names of a step count twice, and the bytes that they free only together with the
+    /// names taken before. The step must not take more names than there are.
     pub(super) fn beyond(&self, step: &Self) -> (u64, u64) {
         step.0.iter().fold((0, 0), |(twice, freed): (u64, u64), (key, more)| match self.0.get(key) {
             Some(before) => {
@@ -69,14 +70,14 @@ impl Links {
         })
     }
 
-    /// Returns whether more names would be taken than there are: one of them has been reached by another way.
+    /// Returns whether a step would take more names than there are: one of them was reached by another path.
     pub(super) fn is_exceeded_by(&self, step: &Self) -> bool {
         step.0.iter().any(|(key, more)| {
             self.0.get(key).is_some_and(|before| before.taken.saturating_add(more.taken) > before.all)
         })
     }
 
-    /// Takes the names of a step.
+    /// Adds the names of a step.
     pub(super) fn take(&mut self, step: &Self) {
         for (key, more) in &step.0 {
             let names = self.0.entry(*key).or_insert(FileNames { taken: 0, ..*more });

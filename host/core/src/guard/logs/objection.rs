@@ -1,4 +1,4 @@
-//! What rail 7 says no with: a stable word to count by, and a sentence for people.
+//! The objections of rail 7: a stable code to count by, and a sentence for people.
 
 use std::fmt;
 
@@ -9,127 +9,127 @@ use crate::guard::{Objection, Refusal, Unsettled};
 use crate::logs::{FileKind, InUse, LogPath, PathError};
 use crate::text;
 
-/// Why nothing is done to a log file or directory.
+/// A reason why a log file or directory is kept unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileObjection {
     /// No log root has this name.
     NoSuchRoot,
-    /// The path is none that the host would have shown.
+    /// The path is not one that the host would have reported.
     BadPath {
-        /// What is wrong with it.
+        /// The error in the path.
         problem: PathError,
     },
-    /// A log root is never removed or truncated.
+    /// The target is a log root, which is never removed or truncated.
     RootItself,
-    /// It is of another kind than the wish says.
+    /// The target is of another kind than proposed, or a link that is not one of the kubelet's.
     WrongKind {
-        /// What it is.
+        /// The actual kind.
         found: FileKind,
     },
-    /// A directory on the way is a link, or no directory.
+    /// A directory on the path is a symbolic link, or no directory.
     ThroughLink,
-    /// It is on another filesystem than its root.
+    /// The target is on another filesystem than its root.
     OtherFilesystem,
-    /// It could not be looked at.
+    /// The target could not be inspected.
     Unseen {
-        /// What the system said.
+        /// The system's error.
         problem: String,
     },
-    /// It is not any more what it was.
+    /// The target has changed since it was seen.
     Changed {
-        /// In what way.
+        /// The change, in words.
         what: &'static str,
     },
     /// The node has not settled: its clock is not trusted, or its pods may still be starting.
     Unready(Unsettled),
-    /// It was changed at a time at which the clock was wrong.
+    /// The target changed at a time when the clock was wrong.
     Misdated {
-        /// That time.
+        /// The time of the change.
         changed: Timestamp,
     },
-    /// It is what a container's output is written to.
+    /// A container's output is written to the target.
     LiveContainerLog,
-    /// The kubelet is compressing it.
+    /// The target is a file that the kubelet is compressing.
     KubeletTemporary,
-    /// It is, or lies in, the log directory of a pod that exists.
+    /// The target is, or lies in, the log directory of a pod that exists.
     PodExists {
         /// The pod.
         pod: String,
     },
-    /// The same, and it is not known which pods exist.
+    /// The target is, or lies in, the log directory of a pod, and the node's pods are unknown.
     PodUnknown {
         /// The pod.
         pod: String,
     },
-    /// It is where the kubelet keeps the logs of all pods, or links to them.
+    /// The target is the kubelet's directory for the logs of all pods, or for the links to them.
     OfAllPods,
-    /// It is a link to the log of a container that exists.
+    /// The target is a link to the log of a container that exists.
     ContainerExists {
-        /// Whether the containers of the node are known at all.
+        /// False if the node's containers are unknown, so that all count as existing.
         is_known: bool,
     },
-    /// It is a link to something that is there.
+    /// The target is a link to something that exists.
     LinkLeadsSomewhere,
-    /// It is a link to something that cannot be seen from here.
+    /// The target is a link to something that the host cannot see.
     LinkUnseen,
-    /// It, or something in it, is in use.
+    /// The target, or something in it, is in use.
     InUse {
-        /// What in it is; absent for itself.
+        /// The entry in the target that is in use; absent for the target itself.
         path: Option<LogPath>,
-        /// How, and by whom.
+        /// The use and its user.
         in_use: InUse,
     },
-    /// It is in use, and how is not known.
+    /// The target, or something in it, is in use in an unknown way.
     HeldOpen,
-    /// A process may hold it open.
+    /// A process may hold the target open.
     MayBeOpen {
-        /// When it last changed.
+        /// The time of the last change.
         touched: Timestamp,
-        /// What counts as open while it is younger than this.
+        /// The age up to which the target counts as open.
         age: SignedDuration,
     },
-    /// A process may map it into memory, and would die if it were truncated.
+    /// A process may map the target into memory, and would die if it were truncated.
     MayBeMapped {
-        /// When it last changed.
+        /// The time of the last change.
         touched: Timestamp,
-        /// What counts as mapped while it is younger than this.
+        /// The age up to which the target counts as mapped.
         age: SignedDuration,
     },
-    /// It has other names, so cutting it would cut what is under those.
+    /// The target has other names, and a truncation would affect the file under those as well.
     HardLinked {
-        /// How many names there are.
+        /// The number of its names.
         links: u64,
     },
-    /// Something in the directory keeps it from being removed as a whole.
+    /// Something in the directory prevents its removal as a whole.
     DirectoryObstacle(DirectoryObstacle),
-    /// It, or something in it, has changed a short while ago.
+    /// The target, or something in it, has changed recently.
     Unsettled {
-        /// When.
+        /// The time of the change.
         touched: Timestamp,
-        /// For how long nothing may have changed.
+        /// The required time without changes.
         age: SignedDuration,
-        /// What has changed.
+        /// The kind of the change.
         what: Settling,
     },
-    /// Its change time is ahead of the clock, so it is not known whether it has settled.
+    /// A change time is ahead of the clock, so whether the target has settled is unknown.
     AheadOfClock {
-        /// What in it has that time; absent for itself.
+        /// The entry in the target that has this time; absent for the target itself.
         path: Option<LogPath>,
-        /// The time.
+        /// The change time.
         at: Timestamp,
     },
 }
 
-/// What has changed a short while ago.
+/// The subject of a recent change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settling {
-    /// Something in a directory.
+    /// A directory, or something in it.
     Inside,
-    /// The content of a file.
+    /// The content of a file, or a link.
     Written,
     /// The inode of a file, but not its content.
     Arrived {
-        /// The time of its content.
+        /// The time of the last change of the content.
         modified: Timestamp,
     },
 }
@@ -233,7 +233,7 @@ fn ahead(f: &mut fmt::Formatter<'_>, path: Option<&LogPath>, at: Timestamp) -> f
     write!(f, "{of}its change time, {at:.0}, is ahead of this node's clock, so whether it has settled is unknown")
 }
 
-/// What in a directory a sentence is about.
+/// Returns the start of a sentence about an entry in a directory.
 fn of(path: Option<&LogPath>) -> String {
     path.map(|path| format!("{} in it: ", text::shown(&path.to_string()))).unwrap_or_default()
 }

@@ -1,8 +1,8 @@
-//! Whole proposals about what lies beneath log roots: rail 7 for each target, by the looks at all of them, and what
-//! steps about the same files have in common.
+//! The review of all wishes under log roots: rail 7 for each target, by the inspections of all of them, and the
+//! overlaps of steps for the same files.
 //!
-//! A target is wished only once (rail 1), by whatever path, and not once more as part of a directory. Wishes are counted
-//! (rail 6) by file, because names of rotated logs go from one to the next.
+//! A target is accepted only once (rail 1), by whatever path, and not again as part of a directory. Wishes are counted
+//! by file (rail 6), because the names of rotated logs pass from one file to the next.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,34 +13,34 @@ use crate::guard::{Operation, ParsedProposal, Plan, Refusal, Step};
 use crate::logs::LogPath;
 use crate::proposal::Reason;
 
-/// What looks at everything that is wished beneath log roots have found.
+/// The inspections of all proposed targets under log roots.
 #[derive(Debug, Default)]
 pub struct Sights {
-    /// By target.
+    /// Inspections by target.
     pub targets: HashMap<RootedPath, Result<Inspection, InspectError>>,
-    /// How many entries there are beneath all log roots; absent when they were not, or could not be, counted.
+    /// The number of entries under all log roots; absent if they were not, or could not be, counted.
     pub entries: Option<u64>,
 }
 
-/// The files and directories of the steps of a plan.
+/// The files and directories in a plan's steps.
 #[derive(Default)]
 struct TakenFiles {
-    /// Files and directories, by device and inode, and names of files that have several.
+    /// Files and directories, by device and inode, and the names of files that have several.
     files: HashSet<(u64, u64)>,
     links: Links,
-    /// Directories that are removed as a whole.
+    /// Directories to remove as a whole.
     directories: HashSet<RootedPath>,
-    /// Directories that something in goes by itself, and that have changed by then.
+    /// Directories that contain the target of another step, and will have changed by then.
     parents: HashSet<RootedPath>,
 }
 
-/// The directories that something lies in.
+/// Returns all directories above a target, up to the root.
 fn above(target: &RootedPath) -> impl Iterator<Item = RootedPath> + '_ {
     let paths = std::iter::successors(target.path.parent(), LogPath::parent);
     paths.map(|path| RootedPath { root: target.root.clone(), path, is_directory: true })
 }
 
-/// Rail 7 for the wishes of a run.
+/// The review of a run's wishes by rail 7.
 struct LogReview<'a> {
     guard: &'a LogGuard<'a>,
     sights: Sights,
@@ -48,7 +48,7 @@ struct LogReview<'a> {
 }
 
 impl LogGuard<'_> {
-    /// Judges what the plugins wish beneath log roots, in the order given, by the looks at their targets.
+    /// Judges the plugins' wishes under log roots, in the order given, by the inspections of their targets.
     pub fn review(&self, proposals: Vec<ParsedProposal<Logs>>, sights: Sights, wishes: &Wishes) -> Plan<Logs> {
         let mut judge = LogReview { guard: self, sights, taken: TakenFiles::default() };
         review::review(&mut judge, proposals, (self.rails.limits, self.rails.confirmations), &wishes.logs)
@@ -80,8 +80,8 @@ impl Judge<Logs> for LogReview<'_> {
         self.sights.entries
     }
 
-    /// Returns whether a step is about something that another one takes already: the same file or directory, reached by
-    /// another way, something in a directory that goes as a whole, or a directory that something in goes by itself.
+    /// Returns whether another step covers this one already: the same file or directory by another path, an entry in a
+    /// directory to remove, or a directory that contains another step's target.
     fn is_covered(&self, step: &Step<Logs>) -> bool {
         let is_whole = step.hard_links() < 2 || step.target().is_directory;
         above(step.target()).any(|directory| self.taken.directories.contains(&directory))

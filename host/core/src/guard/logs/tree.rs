@@ -1,54 +1,54 @@
-//! A directory as one unit: what is in it, in sum, and what keeps it from being removed as a whole.
+//! A directory as one unit: sums over its content, and obstacles to its removal as a whole.
 
 use jiff::Timestamp;
 
 use super::links::Links;
 use crate::logs::{FileEntry, FileKind, InUse, LogPath, NotEntered, OpenState, kubelet_paths};
 
-/// What is in a directory, at any depth, in sum.
+/// Sums over the content of a directory, at any depth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
-    /// How many entries, the directory itself apart.
+    /// The number of entries, without the directory itself.
     pub entries: u64,
-    /// Their sizes.
+    /// The total apparent size of the entries; directories count as 0, files with several names once.
     pub size_bytes: u64,
-    /// What removing them and the directory would give back to the filesystem.
+    /// The bytes that the removal of the directory with its content gives back to the filesystem.
     pub freeable_bytes: u64,
-    /// When anything in it, or itself, last changed.
+    /// Time of the last change of the directory or anything in it.
     pub touched: Timestamp,
-    /// The first thing in it, or itself, whose change time is ahead of the clock, and that time.
+    /// The first entry with a change time ahead of the clock, or the directory itself, and that time.
     pub ahead: Option<(LogPath, Timestamp)>,
-    /// Whether something in it, or itself, is in use.
+    /// Usage of the directory and everything in it.
     pub open: OpenState,
-    /// The first thing in it, or itself, that is known to be in use.
+    /// The first entry known to be in use, or the directory itself.
     pub in_use: Option<(LogPath, InUse)>,
-    /// The first thing in it that keeps it from being removed as a whole.
+    /// The first obstacle to the removal as a whole; a live log only if there is no other.
     pub obstacle: Option<DirectoryObstacle>,
-    /// Files in it that have several names, there or elsewhere.
+    /// Files in the directory that have several names, in it or elsewhere.
     pub links: Links,
 }
 
-/// Something in a directory that keeps it from being removed as a whole.
+/// An obstacle to the removal of a directory as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DirectoryObstacle {
-    /// Neither a file nor a directory nor a link.
+    /// An entry that is neither a file nor a directory nor a link.
     Kind(LogPath, FileKind),
-    /// A pod's log directory, or a link to a container's log.
+    /// A pod's log directory, a link to a container's log, or a file to which Docker writes.
     Kubelet(LogPath),
-    /// What looks like the live log of a container, of a pod that may exist.
+    /// A file named like a container's live log, of a pod that may exist.
     ContainerLog(LogPath),
     /// Another log root.
     Root(LogPath),
-    /// A place where another filesystem begins.
+    /// A mount point, where another filesystem begins.
     Filesystem(LogPath),
-    /// Something that could not be looked at; the text says why.
+    /// An entry that could not be inspected, with the reason.
     Unseen(LogPath, String),
-    /// More than the host looks at, in number or in depth.
+    /// The place where the host's limits on number or depth ended the inspection.
     TooMuch(LogPath),
 }
 
 impl Tree {
-    /// Starts with the directory itself, looked at before the time `seen_at`.
+    /// Starts with the directory itself, inspected before `seen_at`.
     pub fn of(directory: &FileEntry, seen_at: Timestamp) -> Self {
         let mut tree = Self {
             entries: 0,
@@ -65,11 +65,11 @@ impl Tree {
         tree
     }
 
-    /// Adds one thing that is in it, at any depth, looked at before the time `seen_at`. Within a pod's log directory,
-    /// names mean nothing more to the kubelet.
+    /// Adds one entry, at any depth, inspected before `seen_at`. In a pod's log directory (`is_in_pod`), names have no
+    /// further meaning to the kubelet.
     pub fn add(&mut self, entry: &FileEntry, is_in_pod: bool, seen_at: Timestamp) {
         self.entries += 1;
-        // A file with several names counts once, and frees something when all of them are in it.
+        // A file with several names counts once, and frees space only if all of them are in the directory.
         let (size, freeable) = self.links.add(entry).unwrap_or_else(|| match entry.kind {
             FileKind::Directory => (0, entry.freeable_bytes()),
             _ => (entry.size_bytes, entry.freeable_bytes()),
@@ -94,13 +94,13 @@ impl Tree {
         }
     }
 
-    /// Adds a use of something in it, or of itself, unless there is one already.
+    /// Records a use of the directory or of an entry, unless there is one already.
     pub fn add_use(&mut self, path: &LogPath, in_use: InUse) {
         self.in_use.get_or_insert_with(|| (path.clone(), in_use));
     }
 
-    /// Adds something that keeps it from being removed as a whole, unless there is something already. What a look at the
-    /// pods can do away with gives way.
+    /// Records an obstacle, unless there is one already. A live log gives way to any other obstacle, because its pod
+    /// may turn out to be gone.
     pub fn hinder(&mut self, obstacle: DirectoryObstacle) {
         if !self.is_hindered() {
             self.obstacle = Some(match self.obstacle.take() {
@@ -110,7 +110,7 @@ impl Tree {
         }
     }
 
-    /// Whether something keeps it from being removed as a whole, whatever the pods are.
+    /// Returns whether an obstacle prevents the removal as a whole, regardless of the pods.
     pub fn is_hindered(&self) -> bool {
         self.obstacle.as_ref().is_some_and(|obstacle| !matches!(obstacle, DirectoryObstacle::ContainerLog(_)))
     }
