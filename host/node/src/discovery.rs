@@ -163,7 +163,7 @@ async fn probe(sockets: Vec<PathBuf>) -> Result<Endpoint, DiscoveryError> {
     }
 }
 
-/// Parts the paths into existing and missing ones. A file that several paths lead to is returned once.
+/// Splits the paths into existing and missing ones. A file that several paths lead to is returned once.
 fn existing(sockets: Vec<PathBuf>) -> (Vec<Endpoint>, Vec<PathBuf>) {
     let (mut present, mut missing, mut seen) = (Vec::new(), Vec::new(), Vec::new());
     for path in sockets {

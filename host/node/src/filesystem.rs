@@ -16,7 +16,7 @@ use crate::mounts::Table;
 pub struct PathMapping {
     /// The path on the node.
     pub host_path: PathBuf,
-    /// The directory as this process sees it; to measure it, any path on the same filesystem will do.
+    /// The directory as this process sees it; to measure it, any path on the same filesystem is enough.
     pub mounted_at: PathBuf,
 }
 

@@ -238,7 +238,7 @@ fn parted_by_colons(list: &[u8]) -> Vec<Vec<u8>> {
     paths
 }
 
-/// Decodes a path of the kernel's tables, where blanks and backslashes are octal (`\040`).
+/// Decodes a path of the kernel's tables, where blanks and backslashes are octal (`\040`, `\134`).
 pub(crate) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;

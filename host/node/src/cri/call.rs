@@ -1,7 +1,7 @@
 //! One call to a runtime: its time limit, its retries, and the meaning of its failure.
 //!
 //! Only a call that did not reach the runtime, or lost its answer, is retried, because the runtime may be restarting. A
-//! call that timed out or was answered with an error is not. A removal is never retried: its look would be outdated.
+//! call that timed out or was answered with an error is not. A removal is not retried here: its look would be outdated.
 
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
@@ -23,7 +23,7 @@ pub(super) const KEPT_WORDS: usize = 2_000;
 /// The longest pause between two tries, before it is spread.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A call that failed on its last try.
+/// A call that failed and is not retried.
 #[derive(Debug)]
 pub(super) struct CallFailure {
     method: String,
@@ -37,7 +37,7 @@ enum CallCause {
     Answered(Status),
 }
 
-/// Makes a call, and retries it while the runtime is not reached and tries are left.
+/// Makes a call. If the runtime is not reached or its answer is lost, the call is retried while tries are left.
 pub(super) async fn call<T, F>(
     method: String,
     timeout: Duration,

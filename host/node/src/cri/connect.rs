@@ -45,7 +45,7 @@ pub(super) async fn open(endpoint: &Endpoint, options: &Options) -> Result<Chann
     }
 }
 
-/// Finds the id of the process that listens on the socket, by the kernel; `None` if it is not in this pid namespace.
+/// Asks the kernel for the process that listens on the socket; `None` if this pid namespace does not see the process.
 pub(super) async fn listener(endpoint: &Endpoint) -> Option<u32> {
     let socket = UnixStream::connect(endpoint.path()).await.ok()?;
     u32::try_from(socket.peer_cred().ok()?.pid()?).ok().filter(|id| *id != 0)

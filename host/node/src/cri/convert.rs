@@ -99,7 +99,7 @@ pub(crate) fn details(status: v1::ContainerStatus) -> Details {
     }
 }
 
-/// Returns the reference of a mounted image; `None` for other mounts. If a mount names neither an image nor a host
+/// Returns the reference of a mounted image; `None` for other mounts. If an image mount names neither image nor host
 /// path, the reference is empty, which protects every image.
 fn image_volume(mount: v1::Mount) -> Option<String> {
     let spec = mount.image?;

@@ -1,6 +1,6 @@
 //! The memory of a connection from one look to the next, so that the second look is cheap.
 //!
-//! Of a container or sandbox, only facts that cannot change are kept: its images and, after its exit, the exit time and
+//! Only facts that cannot change are kept of a container or sandbox: its images and, after its exit, the exit time and
 //! code. Each look works on its own copy, so that concurrent looks cannot affect each other. The last look stores its
 //! copy, and entries that it did not list are dropped.
 

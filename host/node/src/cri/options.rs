@@ -13,7 +13,7 @@ pub struct Options {
     pub call_timeout: Duration,
     /// The time limit of a removal: an image of many files on a busy disk is slow to remove, which is no failure.
     pub removal_timeout: Duration,
-    /// The most tries of a call that does not reach the runtime, the first one included.
+    /// The most tries of a call that does not reach the runtime or loses its answer, the first one included.
     pub tries: u32,
     /// The pause before the second try. The pause doubles with every try, up to 5 s, and up to a quarter is added.
     pub back_off: Duration,
