@@ -1,33 +1,33 @@
-//! The clocks of this machine. The wall clock is read once for each run; from then on time goes by the clock that counts
-//! from the boot, so that nobody who sets the wall clock meanwhile makes anything older.
+//! The clocks of this machine. The wall clock is read once for each run. If the time since boot is known, it is added
+//! to that reading, so that setting the wall clock during a run does not change any age.
 
 use holystone_core::clock::Clock as BootClock;
 use jiff::{SignedDuration, Timestamp};
 use rustix::time::ClockId;
 
-/// A new id for each boot, made by the kernel.
+/// The file with the id of this boot; the kernel makes a new id for each boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// Where a run has the time from.
+/// The source of a run's time.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    /// What the wall clock said when the run began.
+    /// The time of the wall clock when the run began.
     wall: Timestamp,
-    /// The other clock at that time; absent where it cannot be read.
+    /// The boot and the time since boot, read with the wall clock; absent if unreadable or not wanted.
     boot: Option<BootClock>,
-    /// Whether it goes on from there.
+    /// True if time passes; a clock for tests stands still.
     goes_on: bool,
 }
 
 impl Clock {
-    /// Reads the clocks of this machine. `built` is when this program was.
+    /// Reads the clocks of this machine. `built` is the build time of this program.
     pub fn of_this_machine(built: Timestamp) -> Self {
         let boot_id = std::fs::read_to_string(BOOT_ID).ok().map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
         let boot = boot_id.map(|boot_id| BootClock { boot_id, up_for: up_for(), built });
         Self { wall: Timestamp::now(), boot, goes_on: true }
     }
 
-    /// Makes one that knows nothing but the wall clock.
+    /// Makes a clock that uses the wall clock alone, read at each call of [`Clock::now`].
     pub fn of_the_wall() -> Self {
         Self { wall: Timestamp::now(), boot: None, goes_on: true }
     }
@@ -37,7 +37,8 @@ impl Clock {
         Self { wall, boot, goes_on: false }
     }
 
-    /// Tells the time: that of the wall clock when the run began, and what has passed since.
+    /// Returns the time: the wall clock's when the run began plus the time since then, or the wall clock's now if the
+    /// time since boot is unknown.
     pub fn now(&self) -> Timestamp {
         let passed = self.boot.as_ref().map_or(SignedDuration::ZERO, |boot| self.passed(boot));
         match &self.boot {
@@ -46,7 +47,7 @@ impl Clock {
         }
     }
 
-    /// Tells for how long the machine has been up, and what else there is to know of its clock.
+    /// Returns the boot's id, the time since boot and the build time of this program, if the boot's id is known.
     pub fn boot(&self) -> Option<BootClock> {
         let boot = self.boot.as_ref()?;
         Some(BootClock { up_for: boot.up_for.saturating_add(self.passed(boot)), ..boot.clone() })
@@ -57,7 +58,7 @@ impl Clock {
     }
 }
 
-/// For how long the machine has been up, suspends included.
+/// Reads the time since boot, suspends included.
 fn up_for() -> SignedDuration {
     let time = rustix::time::clock_gettime(ClockId::Boottime);
     SignedDuration::new(time.tv_sec, i32::try_from(time.tv_nsec).unwrap_or(0))

@@ -1,8 +1,8 @@
-//! The container runtime, over CRI v1: looking at a node, and removing an image from it.
+//! The container runtime, over CRI v1: observation of a node, and removal of an image from it.
 //!
-//! [`Cri::observe`] is the full look of which a run judges, [`Cri::look`] the cheap second one right before a removal.
-//! Both fail closed: what cannot be asked fails the look, because a container that is not seen protects nothing.
-//! [`Cri::remove_image`] is the only deletion, and it wants a [`Clearance`]. Nothing is decided here.
+//! [`Cri::observe`] is the full look on which a run's decisions rest, [`Cri::look`] the cheap second one right before a
+//! removal. Both fail closed: a failed call fails the look, because an unseen container protects nothing.
+//! [`Cri::remove_image`] is the only deletion, and it takes a [`Clearance`]. Nothing is decided here.
 
 mod cache;
 mod call;
@@ -44,25 +44,25 @@ use call::CallFailure;
 use convert::Details;
 pub use options::Options;
 
-/// The largest message taken or sent. 10 000 images come to some 5 MB; a runtime that sends this much is broken.
+/// The largest message accepted or sent. 10 000 images are some 5 MB; a runtime that sends this much is broken.
 const MAX_MESSAGE: usize = 256 << 20;
 
-/// How often a second look starts over because it found something new.
+/// The most rounds of a second look. A round that finds new containers or sandboxes is followed by another.
 const ROUNDS: u32 = 3;
 
-/// A connection to a container runtime. Clones share it, and what it remembers.
+/// A connection to a container runtime. Clones share the connection and its memory.
 #[derive(Clone, Debug)]
 pub struct Cri {
     endpoint: Endpoint,
     options: Options,
     runtime: RuntimeServiceClient<Channel>,
     images: ImageServiceClient<Channel>,
-    /// containerd's own, which other runtimes do not answer.
+    /// The client of containerd's own API, which other runtimes do not offer.
     containers: ContainersClient<Channel>,
     memory: Arc<Mutex<Memory>>,
 }
 
-/// How closely to look.
+/// The depth of a look.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Depth {
     Full,
@@ -74,15 +74,15 @@ struct Lists {
     images: Vec<Image>,
     containers: Vec<Container>,
     sandboxes: Vec<Sandbox>,
-    /// None where the runtime does not list them.
+    /// Containers outside CRI; none if the runtime does not list them.
     outside: Option<Vec<OutsideContainer>>,
 }
 
 impl Cri {
-    /// Connects and makes sure that a runtime with CRI v1 answers.
+    /// Connects and checks that a runtime with CRI v1 answers.
     ///
     /// # Errors
-    /// With what is in the way, one [`NodeError`] variant for each thing to do about it.
+    /// Fails with the obstacle; each [`NodeError`] variant calls for a different next step.
     pub async fn connect(endpoint: &Endpoint, options: Options) -> Result<Self, NodeError> {
         let channel = connect::open(endpoint, &options).await?;
         let cri = Self {
@@ -103,49 +103,49 @@ impl Cri {
         }
     }
 
-    /// The socket that this is connected to.
+    /// Returns the socket of the connection.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// Looks at the node in full: all lists, what the runtime says of itself, details of every container and sandbox,
-    /// and filesystems. `now` becomes the snapshot's time, `node_name` its node's name; labels and what only the state
-    /// file knows are not filled.
+    /// Observes the node in full: all lists, the runtime's version and status, details of every container and sandbox,
+    /// and filesystems. `now` becomes the snapshot's time, `node_name` its node's name. The node's labels and
+    /// everything that only the state file has are left empty.
     ///
     /// # Errors
-    /// When any part cannot be had. A container that vanishes meanwhile is no error, and is left out.
+    /// Fails if any part is unavailable. A container that vanishes meanwhile is left out without an error.
     pub async fn observe(&self, now: Timestamp, node_name: &str) -> Result<Snapshot, NodeError> {
         self.take(now, node_name, Depth::Full).await
     }
 
-    /// Looks again, right before a removal: all lists afresh; details only of containers and sandboxes that were not
-    /// there before. Which images a container uses is complete; filesystems are left out, and a container that
-    /// exited since the full look may lack its time and code of exit.
+    /// Looks again, right before a removal. All lists are fetched again, details only of containers and sandboxes
+    /// without remembered ones. The images of each container are complete. Filesystems are left out, and a container
+    /// that exited since the full look may lack its exit time and exit code.
     ///
     /// # Errors
-    /// As [`Cri::observe`].
+    /// Fails as [`Cri::observe`] does.
     pub async fn look(&self, now: Timestamp, node_name: &str) -> Result<Snapshot, NodeError> {
         self.take(now, node_name, Depth::Again).await
     }
 
-    /// The filesystems that hold images and containers: what the runtime says that it uses, and what the system says
-    /// where the mount point exists on this side too.
+    /// Lists the filesystems that hold images and containers, with the usage that the runtime reports. The operating
+    /// system's figures are added if the mount point exists for this process, or is mapped by [`Options::image_root`].
     ///
     /// # Errors
-    /// When the runtime cannot be asked.
+    /// Fails if the call to the runtime fails.
     pub async fn filesystems(&self) -> Result<Vec<Filesystem>, NodeError> {
         let filesystems = self.named_filesystems().await?;
         let image_root = self.options.image_root.clone();
         let measured = move |filesystem| crate::filesystem::measured(filesystem, image_root.as_ref());
         let measure = || filesystems.into_iter().map(measured).collect();
-        // A filesystem behind a dead server would hold up everything else on this thread.
+        // A filesystem of a dead server would block everything else on this thread.
         Ok(tokio::task::spawn_blocking(measure).await.unwrap_or_default())
     }
 
-    /// Asks the runtime which directories are its own.
+    /// Finds the runtime's own directories, by its filesystems, status and socket, and its process.
     ///
     /// # Errors
-    /// When the runtime cannot be asked.
+    /// Fails if a call to the runtime fails.
     pub async fn directories(&self) -> Result<RuntimeDirectories, NodeError> {
         let filesystems = self.named_filesystems().await?;
         let status = self.status().await.map_err(|failure| self.error(failure))?;
@@ -167,8 +167,8 @@ impl Cri {
         Ok(convert::filesystems(answer))
     }
 
-    /// Asks the runtime to remove the cleared image, with all its tags. Tries once: a clearance is good for now, not
-    /// for after a pause.
+    /// Asks the runtime to remove the cleared image, with all its tags. There is no retry, because a clearance would be
+    /// outdated after a pause.
     pub async fn remove_image(&self, clearance: Clearance<Images>) -> Attempt {
         let answer = self.request_removal(clearance.asked()).await;
         answer.map_or_else(|failure| removal::refused(&failure, &self.endpoint), |()| Attempt::Accepted)
@@ -196,16 +196,17 @@ impl Cri {
         Ok(snapshot.normalize())
     }
 
-    /// Images, containers and sandboxes, and containers outside CRI. What is new among the latter has to be asked about one by one, and meanwhile
-    /// the lists grow old: a second look, on which removals rest, takes them anew until there is nothing new in them.
+    /// Lists images, containers and sandboxes, and containers outside CRI. New containers and sandboxes take one call
+    /// each, and meanwhile the lists become outdated. A second look, on which removals rest, therefore fetches the
+    /// lists again until they have nothing new, in at most [`ROUNDS`] rounds.
     async fn lists(&self, depth: Depth) -> Result<Lists, NodeError> {
         let mut round = 1;
         loop {
-            // Images first: a container that starts while this goes on is then seen with the image that it uses.
+            // Images first: a container that starts after their listing is then listed, and protects its image.
             let images = self.list_images().await?;
             let (mut containers, mut sandboxes, all) =
                 tokio::try_join!(self.list_containers(), self.list_sandboxes(), Box::pin(self.list_namespace()))?;
-            // Before any is dropped: what CRI has listed is not outside of it.
+            // Before any entry is dropped: a container that CRI has listed is not outside CRI.
             let outside = all.map(|all| outside::unlisted(all, &containers, &sandboxes));
             let all_known = self.memory().knows(&containers, &sandboxes);
             let (details, sandbox_images) =
@@ -221,8 +222,8 @@ impl Cri {
         }
     }
 
-    /// Lists all containers of CRI's namespace that use an image, of CRI and of others; none if this runtime does not
-    /// answer such questions.
+    /// Lists all containers of CRI's namespace that use an image, of CRI and of others; `None` if the runtime does not
+    /// offer containerd's API.
     async fn list_namespace(&self) -> Result<Option<Vec<OutsideContainer>>, NodeError> {
         if self.memory().answers_as_containerd == Some(false) {
             return Ok(None);
@@ -241,13 +242,14 @@ impl Cri {
         }
     }
 
-    /// Says whether a failure means that there is no such service. A runtime that answered before has one.
+    /// Returns whether a failure means that the runtime does not offer the service. A runtime that answered before
+    /// does.
     fn never_answers(&self, failure: &CallFailure) -> bool {
         failure.is(Code::Unimplemented) && self.memory().answers_as_containerd.is_none()
     }
 
-    /// Drops containers that have no status because they have vanished, which only a fresh list can say. One that is
-    /// still listed may use any image.
+    /// Drops containers that have vanished: those without a status that a fresh list does not have either. A container
+    /// without a status that is still listed may use any image.
     async fn settle_containers(&self, all: &mut Vec<Container>, known: &ContainerDetails) -> Result<(), NodeError> {
         if all.iter().all(|container| known.contains_key(&container.id)) {
             return Ok(());
@@ -260,7 +262,7 @@ impl Cri {
         Ok(())
     }
 
-    /// The same for sandboxes.
+    /// Drops sandboxes that have vanished, by the rule of [`Self::settle_containers`].
     async fn settle_sandboxes(&self, all: &mut Vec<Sandbox>, known: &SandboxImages) -> Result<(), NodeError> {
         if all.iter().all(|sandbox| known.contains_key(&sandbox.id)) {
             return Ok(());
@@ -352,7 +354,7 @@ impl Cri {
         Ok(sandboxes)
     }
 
-    /// An entry without an id, or two with one, would leave it open which one a removal or a protection means.
+    /// Refuses an entry without an id and two entries with one id: a removal or a protection would be ambiguous.
     fn check_ids<'a>(&self, method: &'static str, ids: impl Iterator<Item = &'a str>) -> Result<(), NodeError> {
         let mut seen = HashSet::new();
         for id in ids {
@@ -378,7 +380,7 @@ impl Cri {
         Ok(known)
     }
 
-    /// Details of one container; none if it has vanished.
+    /// Fetches the details of one container; `None` if it has vanished.
     async fn details(&self, id: &str) -> Result<Option<Details>, NodeError> {
         let answer = self
             .ask_about("ContainerStatus", "container", id, || {
@@ -411,7 +413,7 @@ impl Cri {
         Ok(known)
     }
 
-    /// The image that one sandbox runs; none if the sandbox has vanished, empty if the runtime does not tell.
+    /// Fetches the image of one sandbox; `None` if the sandbox has vanished, empty if the runtime does not report it.
     async fn sandbox_image(&self, id: &str) -> Result<Option<String>, NodeError> {
         let answer = self
             .ask_about("PodSandboxStatus", "sandbox", id, || {
@@ -427,7 +429,7 @@ impl Cri {
         }
     }
 
-    /// Asks the runtime to remove an image. Only [`removal`] calls this, with a clearance in hand.
+    /// Asks the runtime to remove an image. Only [`Self::remove_image`] calls this, with a clearance.
     async fn request_removal(&self, id: &str) -> Result<(), CallFailure> {
         let method = format!("RemoveImage of {}", shown(id));
         let attempt = || {
@@ -463,10 +465,10 @@ impl Cri {
         failure.into_error(&self.endpoint)
     }
 
-    /// Why the first call failed, in terms of what listens there.
+    /// Explains the failure of the first call by the server behind the socket.
     async fn no_cri(&self, failure: CallFailure, channel: Channel) -> NodeError {
         let endpoint = self.endpoint.clone();
-        // It was there a moment ago.
+        // The socket vanished, or its runtime stopped, after the connection was opened.
         if let Some(error) = failure.no_connection() {
             return connect::by_system(&endpoint, error);
         }
@@ -497,7 +499,7 @@ fn image_spec(id: &str) -> v1::ImageSpec {
     v1::ImageSpec { image: id.to_owned(), ..Default::default() }
 }
 
-/// A runtime with several image stores may list one image once for each. It is one image with all the names.
+/// Merges entries with one id into one image with all names. A runtime may list an image once for each image store.
 fn merge_twins(mut images: Vec<Image>) -> Vec<Image> {
     images.sort_by(|a, b| a.id.cmp(&b.id));
     images.dedup_by(|twin, image| {

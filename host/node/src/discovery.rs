@@ -1,8 +1,8 @@
 //! The search for a container runtime's socket.
 //!
-//! [`discover`] goes by what crictl goes by, then by the well-known places. Only a socket that answers CRI v1 counts,
-//! and where several do it refuses to guess: cleaning the wrong runtime is worse than asking. It does not look at
-//! processes or at the kubelet's configuration.
+//! [`discover`] reads crictl's settings first, then tries the well-known sockets. Of these, only a socket that answers
+//! CRI v1 counts. If several answer, discovery fails, because cleaning the wrong runtime is worse than asking.
+//! Processes and the kubelet's configuration are not inspected.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -28,7 +28,7 @@ pub const WELL_KNOWN: [&str; 8] = [
     "run/cri-dockerd.sock",
 ];
 
-/// The time limit for a well-known socket to answer when all of them are tried.
+/// The time limit for connecting to a well-known socket, and for each call on it, when all of them are tried.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The reason why discovery found no endpoint to use.
@@ -42,21 +42,21 @@ pub enum DiscoveryError {
     CrictlYaml {
         /// The file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The defect of the file.
         problem: String,
     },
     /// Several runtimes answer.
     #[error("several container runtimes answer here: {}; choose one with --endpoint", list(.0))]
     Several(
-        /// Those that answer.
+        /// The sockets that answer CRI v1.
         Vec<Endpoint>,
     ),
     /// No runtime answers.
     #[error("no container runtime answers here; {}; name its socket with --endpoint", tried(.failed, .missing))]
     None {
-        /// Sockets that are there, and why each does not count.
+        /// Reasons why the existing sockets do not count.
         failed: Vec<String>,
-        /// Sockets that are not there.
+        /// Paths without a socket.
         missing: Vec<PathBuf>,
     },
 }
@@ -71,16 +71,16 @@ fn tried(failed: &[String], missing: &[PathBuf]) -> String {
     if failed.is_empty() { missing } else { format!("{}; {missing}", failed.join("; ")) }
 }
 
-/// The places where [`discover`] looks.
+/// The places that [`discover`] searches.
 #[derive(Clone, Debug)]
 pub struct DiscoveryEnv {
     /// Value of `CONTAINER_RUNTIME_ENDPOINT`, the variable that crictl reads.
     pub variable: Option<String>,
     /// crictl's configuration file.
     pub crictl_yaml: PathBuf,
-    /// Root under which the well-known sockets are looked for.
+    /// Root of the well-known sockets.
     pub root: PathBuf,
-    /// Where `/run` of the node is for this process, if it is not its own: then only the sockets in it count.
+    /// Path of the node's `/run` as this process sees it, if the two differ. If set, only the sockets in it count.
     pub run_dir: Option<PathBuf>,
 }
 
@@ -91,12 +91,12 @@ impl Default for DiscoveryEnv {
 }
 
 impl DiscoveryEnv {
-    /// Returns those of this process. It may see `/run` of the node elsewhere.
+    /// Returns the places of this process, which may see the node's `/run` at another path.
     pub fn from_environment(run_dir: Option<PathBuf>) -> Self {
         Self { variable: std::env::var("CONTAINER_RUNTIME_ENDPOINT").ok(), run_dir, ..Self::default() }
     }
 
-    /// Returns the places of the well-known sockets.
+    /// Returns the paths of the well-known sockets.
     fn sockets(&self) -> Vec<PathBuf> {
         match &self.run_dir {
             Some(run) => WELL_KNOWN.iter().filter_map(|path| Some(run.join(path.strip_prefix("run/")?))).collect(),
@@ -105,11 +105,11 @@ impl DiscoveryEnv {
     }
 }
 
-/// Finds the runtime: what the environment or crictl's configuration says, which is taken at its word, else the one
-/// well-known socket that answers CRI v1.
+/// Finds the runtime: the endpoint of the environment or of crictl's configuration, untried, else the only well-known
+/// socket that answers CRI v1. If [`DiscoveryEnv::run_dir`] is set, environment and configuration are ignored.
 ///
 /// # Errors
-/// When a setting cannot be read, or when not exactly one runtime answers.
+/// Fails if a setting cannot be read, or if not exactly one runtime answers.
 pub async fn discover(env: &DiscoveryEnv) -> Result<Endpoint, DiscoveryError> {
     if env.run_dir.is_some() {
         return probe(env.sockets()).await;
@@ -123,7 +123,7 @@ pub async fn discover(env: &DiscoveryEnv) -> Result<Endpoint, DiscoveryError> {
     }
 }
 
-/// The one setting of crictl's that matters here; the others are none of our business.
+/// The one crictl setting that discovery uses.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 struct CrictlYaml {
@@ -163,7 +163,7 @@ async fn probe(sockets: Vec<PathBuf>) -> Result<Endpoint, DiscoveryError> {
     }
 }
 
-/// The sockets that are there, each file once however many paths lead to it, and those that are not.
+/// Splits the paths into existing and missing ones. A file that several paths lead to is returned once.
 fn existing(sockets: Vec<PathBuf>) -> (Vec<Endpoint>, Vec<PathBuf>) {
     let (mut present, mut missing, mut seen) = (Vec::new(), Vec::new(), Vec::new());
     for path in sockets {
@@ -173,7 +173,7 @@ fn existing(sockets: Vec<PathBuf>) -> (Vec<Endpoint>, Vec<PathBuf>) {
                 missing.push(path);
                 continue;
             }
-            // It is there but may not be looked at: trying it gives the better message.
+            // No permission to look: connecting gives the better message.
             Err(_) => None,
         };
         if file.is_none_or(|file| !seen.contains(&file)) {

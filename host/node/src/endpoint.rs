@@ -1,4 +1,4 @@
-//! A container runtime's unix socket, and how people write it.
+//! A container runtime's unix socket, and its notations.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use std::str::FromStr;
 pub struct Endpoint(PathBuf);
 
 impl Endpoint {
-    /// The socket at a path, whatever is there.
+    /// Makes the endpoint of a path, unchecked.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    /// The path of the socket.
+    /// Returns the path of the socket.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -50,13 +50,13 @@ impl FromStr for Endpoint {
     }
 }
 
-/// A text that names no endpoint.
+/// A text that is not an endpoint.
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} is not a runtime endpoint: {problem}")]
 pub struct MalformedEndpoint {
     /// The text that was given.
     text: String,
-    /// The reason why it is none.
+    /// The reason why the text is refused.
     problem: &'static str,
 }
 

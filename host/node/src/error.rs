@@ -1,13 +1,13 @@
-//! What can go wrong between Holystone and a container runtime.
+//! The errors between Holystone and a container runtime.
 //!
-//! One variant per thing that a person would do differently next, each with a sentence that says what to do.
-//! Whatever the runtime itself said has been made fit to show before it gets in here.
+//! Each variant calls for a different next step, and its sentence names that step.
+//! The text of a runtime is sanitized before it enters an error.
 
 use std::time::Duration;
 
 use crate::endpoint::Endpoint;
 
-/// Why a runtime could not be reached or asked.
+/// The reason why a runtime could not be reached or asked.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// The path does not exist.
@@ -18,7 +18,7 @@ pub enum NodeError {
         /// The socket.
         endpoint: Endpoint,
     },
-    /// The path exists but may not be opened.
+    /// The socket, or a directory above it, is not accessible to this process.
     #[error(
         "no permission to use {endpoint}: runtimes let only root (or the socket's group) in; run as root, or in a pod as user 0"
     )]
@@ -26,17 +26,17 @@ pub enum NodeError {
         /// The socket.
         endpoint: Endpoint,
     },
-    /// The path is a file or a directory.
+    /// The path is a directory, an ordinary file or another file that is not a socket.
     #[error(
         "{endpoint} is {found}, not a socket: give the path of the socket itself, for example unix:///run/containerd/containerd.sock"
     )]
     NotASocket {
         /// The path.
         endpoint: Endpoint,
-        /// What it is instead.
+        /// The kind of file found at the path.
         found: &'static str,
     },
-    /// A socket that no process has open.
+    /// No process listens on the socket.
     #[error(
         "nothing listens on {endpoint}: the socket is there but its runtime is not running; start the runtime, or, if it was restarted while this pod kept the old socket, mount the socket's directory instead of the socket"
     )]
@@ -49,30 +49,30 @@ pub enum NodeError {
     Unreachable {
         /// The socket.
         endpoint: Endpoint,
-        /// What the system said.
+        /// The operating system's message.
         problem: String,
     },
-    /// Something listens that does not speak gRPC.
+    /// The listening process does not speak gRPC.
     #[error(
         "whatever listens on {endpoint} does not answer in gRPC ({problem}): give the socket of a container runtime, not for example docker.sock; if it is one, look at the runtime's log"
     )]
     NotGrpc {
         /// The socket.
         endpoint: Endpoint,
-        /// What went wrong.
+        /// The transport's message.
         problem: String,
     },
-    /// A gRPC server without the container runtime interface.
+    /// The gRPC server does not offer the container runtime interface.
     #[error(
         "{endpoint} speaks gRPC but does not offer CRI ({problem}): on containerd, take \"cri\" out of disabled_plugins in its config.toml (Docker's packages put it there) and restart it; if Docker is the runtime, give the socket of cri-dockerd"
     )]
     NoCri {
         /// The socket.
         endpoint: Endpoint,
-        /// What the server said.
+        /// The server's message.
         problem: String,
     },
-    /// A runtime that speaks only the version before v1.
+    /// The runtime speaks only CRI v1alpha2.
     #[error(
         "the runtime at {endpoint} speaks only CRI v1alpha2, which Kubernetes dropped in 1.26: CRI v1 needs containerd 1.6 or newer, CRI-O 1.23 or newer, or cri-dockerd 0.3 or newer"
     )]
@@ -80,16 +80,16 @@ pub enum NodeError {
         /// The socket.
         endpoint: Endpoint,
     },
-    /// A call took too long.
+    /// The connection or a call exceeded its time limit.
     #[error(
         "{method} on {endpoint} did not answer within {after:?}: the runtime may be overloaded or stuck; look at its log, or allow more time"
     )]
     TimedOut {
         /// The socket.
         endpoint: Endpoint,
-        /// The call, with its object.
+        /// The call with its object, or the connection.
         method: String,
-        /// How long it was given.
+        /// The time limit.
         after: Duration,
     },
     /// A call failed.
@@ -101,12 +101,12 @@ pub enum NodeError {
         method: String,
         /// The gRPC code's name, for example `Unavailable`.
         code: String,
-        /// What the runtime said.
+        /// The runtime's message, or the transport's.
         message: String,
-        /// How often it was tried.
+        /// The number of tries.
         tries: u32,
     },
-    /// A call was answered with something that cannot be worked with.
+    /// The runtime's answer to a call is not usable.
     #[error(
         "{method} on {endpoint} was answered with {problem}: nothing can be judged by that; please report it to the runtime's developers"
     )]
@@ -115,7 +115,7 @@ pub enum NodeError {
         endpoint: Endpoint,
         /// The call.
         method: &'static str,
-        /// What is wrong with the answer.
+        /// The defect of the answer.
         problem: String,
     },
 }

@@ -1,7 +1,8 @@
-//! What the operating system says about a filesystem (statvfs).
+//! The operating system's figures of a filesystem (statvfs).
 //!
-//! The runtime names its mount points as it sees them. In a pod they exist only where they are mounted at the same
-//! path; where they do not, the figures stay unknown instead of being those of some other filesystem.
+//! The runtime names mount points by their paths on the node. In a pod such a path exists only if it is mounted at the
+//! same path, or is known from a [`PathMapping`]. Otherwise the figures stay unknown, because those of another
+//! filesystem would mislead.
 
 use std::path::{Path, PathBuf};
 
@@ -13,20 +14,20 @@ use crate::mounts::Table;
 /// A directory of the node that this process sees at another path, as in a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathMapping {
-    /// Where it is on the node.
+    /// The path on the node.
     pub host_path: PathBuf,
-    /// Where something of the same filesystem is for this process.
+    /// The directory as this process sees it; to measure it, any path on the same filesystem is enough.
     pub mounted_at: PathBuf,
 }
 
 impl PathMapping {
-    /// Where to measure a path of the node, if it is beneath this.
+    /// Returns the path at which to measure a path of the node, if that lies in this directory.
     fn place(&self, path: &Path) -> Option<&Path> {
         path.starts_with(&self.host_path).then_some(&self.mounted_at)
     }
 }
 
-/// Adds size and what is free, where the mount point exists, or is known to be elsewhere.
+/// Adds identity, size and free space if the mount point exists here, or is in the directory of the mapping.
 pub(crate) fn measured(filesystem: Filesystem, elsewhere: Option<&PathMapping>) -> Filesystem {
     let mountpoint = Path::new(&filesystem.mountpoint);
     if !mountpoint.is_absolute() {
@@ -43,12 +44,12 @@ pub(crate) fn measured(filesystem: Filesystem, elsewhere: Option<&PathMapping>) 
     }
 }
 
-/// Adds size and what is free.
+/// Adds size and free space, in bytes and in inodes.
 pub(crate) fn with_figures(mut filesystem: Filesystem, figures: &StatVfs) -> Filesystem {
     let block = figures.f_frsize;
     filesystem.capacity_bytes = Some(figures.f_blocks.saturating_mul(block));
     filesystem.available_bytes = Some(figures.f_bavail.saturating_mul(block));
-    // Filesystems that make inodes as they go (btrfs) say that they have none.
+    // Filesystems that allocate inodes on demand (btrfs) report a total of 0.
     let counted = figures.f_files > 0;
     filesystem.inodes = counted.then_some(figures.f_files);
     filesystem.inodes_free = counted.then_some(figures.f_ffree);

@@ -1,12 +1,11 @@
-//! The edge to one node: what Holystone sees of it and does to it.
+//! The interface to one node: observation and removal.
 //!
-//! [`discovery`] finds the container runtime's socket, [`cri`] speaks with the runtime behind it, [`simulated`] is a
-//! node in memory that answers the same way. [`state_dir`] keeps what is remembered of the node, and the lock by which
-//! runs make way for each other; [`own_pod`](own_pod()) tells where this process itself runs. [`logs`] walks log directories.
-//! The only things here that delete are [`cri::Cri::remove_image`] and [`logs::LogRoots::perform`], and they take a
-//! [`Clearance`](holystone_core::guard::Clearance),
-//! which only the guard rails can make.
-//! Nothing here decides anything: what to remove is settled elsewhere.
+//! [`discovery`] finds the container runtime's socket, and [`cri`] calls the runtime behind it. [`simulated`] is a node
+//! in memory that answers the same way. [`state_dir`] keeps the state of the node and the lock that keeps runs apart.
+//! [`own_pod`](own_pod()) finds the pod of this process. [`logs`] walks log directories. Images and log files are
+//! deleted only by [`cri::Cri::remove_image`] and [`logs::LogRoots::perform`], which take a
+//! [`Clearance`](holystone_core::guard::Clearance) that only the guard rails can make, and by
+//! [`logs::LogRoots::recover`], which finishes interrupted removals. This crate does not choose removals.
 
 mod clock;
 pub mod cri;

@@ -1,7 +1,7 @@
-//! Tables of mounts (`mountinfo`), and where directories really are: on which filesystem, and where on it, whatever path
-//! leads there.
+//! Mount tables (`mountinfo`), and the location of a directory on its filesystem, independent of mount points and
+//! links.
 //!
-//! A bind mount, or a second mount of the same disk, shows one directory under several paths. Its place on its
+//! A bind mount, or a second mount of the same disk, shows one directory under several paths. The location on the
 //! filesystem is the same each time: the device of the mount, and the path within it that the kernel's table gives.
 
 use std::ffi::OsStr;
@@ -29,7 +29,7 @@ pub(crate) struct Mount {
     pub(crate) device: u64,
     /// The directory of the filesystem that is mounted, as a path there.
     pub(crate) root: Vec<u8>,
-    /// Where it is mounted.
+    /// The mount point.
     pub(crate) point: Vec<u8>,
     /// The type of the filesystem.
     pub(crate) kind: Vec<u8>,
@@ -39,24 +39,24 @@ pub(crate) struct Mount {
     options: Vec<u8>,
 }
 
-/// Where a directory is on its filesystem.
+/// The location of a directory on its filesystem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spot {
-    /// The device of the filesystem: of btrfs the same for all subvolumes.
+    /// The device of the filesystem; on btrfs the same for all subvolumes.
     pub(crate) device: u64,
     pub(crate) path: PathBuf,
 }
 
 impl Spot {
-    /// Returns the way from another spot down to this one: empty if they are the same, nothing if this one does not lie
-    /// beneath.
+    /// Returns the relative path from another spot down to this one: empty if they are equal, `None` if this one is not
+    /// below the other.
     pub(crate) fn beneath(&self, other: &Self) -> Option<&Path> {
         self.path.strip_prefix(&other.path).ok().filter(|_| self.device == other.device)
     }
 }
 
 impl Table {
-    /// Reads the table of this thread: threads can have mounts of their own.
+    /// Reads the table of this thread, because a thread can have a mount namespace different from its process's.
     pub(crate) fn own() -> Result<Self> {
         Self::read(Path::new("/proc/thread-self/mountinfo"))
     }
@@ -66,7 +66,7 @@ impl Table {
         Ok(Self::parse(&text))
     }
 
-    /// Reads a table. Lines that make no sense are left out: the kernel writes none.
+    /// Parses a table. Malformed lines are skipped, because the kernel writes none.
     pub(crate) fn parse(text: &[u8]) -> Self {
         Self { mounts: text.split(|byte| *byte == b'\n').filter_map(Mount::parse).collect() }
     }
@@ -77,13 +77,13 @@ impl Table {
         self.mounts.iter().find(|mount| mount.id == id)
     }
 
-    /// Names the filesystem of what is at a path.
+    /// Returns the name of the filesystem at a path, see [`filesystem_name`]. Links are followed.
     pub(crate) fn filesystem_at(&self, path: &Path) -> Option<String> {
         let handle = rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
         self.mount_of(handle.as_fd()).map(|mount| filesystem_name(mount.device))
     }
 
-    /// Finds where an open directory is.
+    /// Finds the spot of an open directory.
     pub(crate) fn spot(&self, handle: BorrowedFd<'_>) -> Option<Spot> {
         let mount = self.mount_of(handle)?;
         let link = format!("/proc/thread-self/fd/{}", handle.as_raw_fd());
@@ -91,8 +91,8 @@ impl Table {
         Some(Spot { device: mount.device, path: OsStr::from_bytes(&path).into() })
     }
 
-    /// Finds where the directory at a path is, whatever links lead there. What does not exist yet is where its nearest
-    /// parent that does would have it.
+    /// Finds the spot of the directory at a path, following links. If the path does not exist yet, its missing part is
+    /// appended to the spot of its nearest existing parent.
     pub(crate) fn find(&self, path: &Path) -> Option<Spot> {
         let (real, missing) =
             path.ancestors().find_map(|parent| Some((parent.canonicalize().ok()?, path.strip_prefix(parent).ok()?)))?;
@@ -102,7 +102,7 @@ impl Table {
         Some(spot)
     }
 
-    /// Returns whether something is mounted over a process, or a table of the kernel, in the proc filesystem here.
+    /// Returns whether a mount covers a process's directory or the `swaps` table in the proc filesystem here.
     pub(crate) fn covers_processes(&self, proc: &Path) -> bool {
         let covers = |mount: &Mount| {
             let point = Path::new(OsStr::from_bytes(&mount.point)).strip_prefix(proc).ok()?;
@@ -112,7 +112,8 @@ impl Table {
         self.mounts.iter().any(|mount| covers(mount).unwrap_or_default())
     }
 
-    /// Returns whether the proc filesystem here hides processes from users who may not trace them, or leaves out other files.
+    /// Returns whether the proc filesystem here hides processes from users who may not trace them (`hidepid`), or omits
+    /// other files (`subset`). If the table has no mount at this path, the answer is yes.
     pub(crate) fn hides_processes(&self, proc: &Path) -> bool {
         let hides = |option: &[u8]| {
             option.strip_prefix(b"hidepid=").is_some_and(|how| !matches!(how, b"0" | b"off"))
@@ -124,7 +125,7 @@ impl Table {
     }
 }
 
-/// The files of a node as another task sees them.
+/// The files of a node as seen by another task.
 #[derive(Debug)]
 pub(crate) struct MountView {
     /// The directory of the task in a proc filesystem.
@@ -133,36 +134,36 @@ pub(crate) struct MountView {
 }
 
 impl MountView {
-    /// Opens the view of the task that has this directory in a proc filesystem; none where it may not be looked at.
+    /// Opens the view of the task with this directory in a proc filesystem; `None` if its root cannot be opened.
     pub(crate) fn of(task: PathBuf) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(task.join("root"), flags, Mode::empty()).ok()?;
         Some(Self { task, root })
     }
 
-    /// Finds where the directory is that the task knows by this path, whatever links lead there. `own` has the mounts of
-    /// this thread.
+    /// Finds the spot of the directory at a path of the task, following links. `own` is the table of this thread.
     pub(crate) fn find(&self, path: &Path, own: &Table) -> Option<Spot> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let handle = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?;
-        // The kernel shows the path of a file from our root, or else from the root of the mount namespace that it is in.
+        // The kernel shows the path of a file from our root, or else from the root of the file's mount namespace.
         let in_its_namespace = || self.shows_all_mounts().then(|| Table::read(&self.task.join("mountinfo")).ok());
         own.spot(handle.as_fd()).or_else(|| in_its_namespace()??.spot(handle.as_fd()))
     }
 
-    /// Returns whether the table of the task has all mounts of its mount namespace, and with their whole paths.
+    /// Returns whether the task's table has all mounts of its mount namespace, with full paths: true if the task's root
+    /// is that of the namespace.
     fn shows_all_mounts(&self) -> bool {
         rustix::fs::readlink(self.task.join("root"), Vec::new()).is_ok_and(|path| path.to_bytes() == b"/")
     }
 }
 
-/// Names a filesystem, the same for all that is on it.
+/// Formats the name of a filesystem, which is the same for all its mounts.
 pub(crate) fn filesystem_name(device: u64) -> String {
     format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device))
 }
 
 impl Mount {
-    /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
+    /// Parses a line: `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`.
     fn parse(line: &[u8]) -> Option<Self> {
         let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
         let dash = fields.iter().skip(6).position(|field| *field == b"-")? + 6;
@@ -180,10 +181,10 @@ impl Mount {
         })
     }
 
-    /// The path on the filesystem of what has this path among the mounts, if it lies in this one.
+    /// Converts a path to the path on this mount's filesystem; `None` if the path is outside of the mount.
     pub(crate) fn on_filesystem(&self, path: &[u8]) -> Option<Vec<u8>> {
         let beneath = match path.strip_prefix(self.point.as_slice())? {
-            // The mount's own root, or all there is.
+            // The mount point itself, or a path below.
             beneath if beneath.is_empty() || beneath.starts_with(b"/") => beneath,
             _ if self.point == b"/" => path,
             _ => return None,
@@ -194,7 +195,7 @@ impl Mount {
         Some(if joined.is_empty() { b"/".to_vec() } else { joined })
     }
 
-    /// Lists the directories whose content this mount shows under other identities, as the mounter named them.
+    /// Lists the directories whose content this mount shows with other devices or inodes, as the mounter named them.
     pub(crate) fn layers(&self) -> Vec<Vec<u8>> {
         match self.kind.as_slice() {
             b"overlay" => self.options.split(|byte| *byte == b',').flat_map(layers_of_option).collect(),
@@ -203,15 +204,15 @@ impl Mount {
         }
     }
 
-    /// The number of a mount namespace that this mount keeps.
+    /// Returns the inode number of the mount namespace that this mount keeps alive; `None` for other mounts.
     pub(crate) fn pinned_namespace(&self) -> Option<u64> {
         let number = self.root.strip_prefix(b"mnt:[")?.strip_suffix(b"]")?;
         std::str::from_utf8(number).ok()?.parse().ok().filter(|_| self.kind == b"nsfs")
     }
 }
 
-/// Lists the directories that an option of an overlay names. In a list, colons are parted by; a colon in a path has a
-/// backslash in front.
+/// Lists the directories that an option of an overlay names. Colons separate the entries of `lowerdir`; a backslash
+/// escapes a colon in a path.
 fn layers_of_option(option: &[u8]) -> Vec<Vec<u8>> {
     let Some(at) = option.iter().position(|byte| *byte == b'=') else { return Vec::new() };
     let value = unescape(&option[at + 1..]);
@@ -232,12 +233,12 @@ fn parted_by_colons(list: &[u8]) -> Vec<Vec<u8>> {
             (_, None) => {}
         }
     }
-    // Two colons part the layers that have data alone.
+    // Two colons precede a data-only layer.
     paths.retain(|path| !path.is_empty());
     paths
 }
 
-/// Reads a path as the kernel writes it in tables, with blanks and backslashes as `\040`.
+/// Decodes a path of the kernel's tables, where blanks and backslashes are octal (`\040`, `\134`).
 pub(crate) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -1,18 +1,18 @@
-//! Which pod this process runs in. Its images are Holystone's own, and its sandbox is no sign of a pod that is starting.
+//! The pod of this process. Its images are Holystone's own, and its sandbox is no sign of a starting pod.
 
 use std::path::Path;
 
-/// What the kubelet mounts into every container from a directory of the pod's own.
+/// The files that the kubelet mounts into every container from the directory of its pod.
 const OF_THE_KUBELET: [&str; 2] = ["/etc/hosts", "/dev/termination-log"];
 
-/// The uid of the pod that this process runs in; `None` outside of pods.
+/// Returns the uid of the pod that this process runs in; `None` outside of pods.
 pub fn own_pod() -> Option<String> {
     let mounts = std::fs::read(Path::new("/proc/self/mountinfo")).ok()?;
     pod_of(&String::from_utf8_lossy(&mounts))
 }
 
 /// Finds the uid in `/proc/self/mountinfo` (proc(5)): the fourth field of a line is the mounted part of the
-/// filesystem, the fifth is where it is mounted. The kubelet keeps a pod's files in `…/pods/UID/`.
+/// filesystem, the fifth is the mount point. The kubelet keeps a pod's files in `…/pods/UID/`.
 fn pod_of(mounts: &str) -> Option<String> {
     mounts.lines().find_map(|line| {
         let mut fields = line.split(' ').skip(3);
@@ -34,7 +34,7 @@ mod tests {
             1210 1204 254:1 /var/lib/kubelet/pods/0f3a-11/volumes/kubernetes.io~empty-dir/t /t rw - ext4 /dev/vda1 rw\n\
             1211 1204 254:1 /var/lib/kubelet/pods/5e1f2a4c-6d0b-4c57-9e53-7f1a3c2b1d00/etc-hosts /etc/hosts rw - ext4 /dev/vda1 rw\n";
         assert_eq!(pod_of(mounts).as_deref(), Some("5e1f2a4c-6d0b-4c57-9e53-7f1a3c2b1d00"));
-        // Where /var/lib is a filesystem of its own, or the kubelet's directory is elsewhere.
+        // If /var/lib is a separate filesystem, or the kubelet's directory is elsewhere.
         let elsewhere = "1 2 254:1 /k/pods/abc/containers/main/0a1b /dev/termination-log rw - ext4 /dev/vda1 rw";
         assert_eq!(pod_of(elsewhere).as_deref(), Some("abc"));
     }

@@ -1,8 +1,8 @@
-//! What a connection remembers from one look to the next, so that the second look is cheap.
+//! The memory of a connection from one look to the next, so that the second look is cheap.
 //!
-//! Only what cannot change in the life of a container or sandbox is kept: the images that it uses and, once it has
-//! exited, how. Each look works on its own copy, so that looks taken at the same time cannot take from each other;
-//! the last one leaves its copy behind, and what it did not list is forgotten.
+//! Only facts that cannot change are kept of a container or sandbox: its images and, after its exit, the exit time and
+//! code. Each look works on its own copy, so that concurrent looks cannot affect each other. The last look stores its
+//! copy, and entries that it did not list are dropped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,23 +20,23 @@ pub(super) type SandboxImages = HashMap<String, Arc<str>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// The runtime as it last described itself.
+    /// The runtime's last description of itself.
     pub(super) node: Option<Node>,
-    /// True if it answers containerd's own API as well; unknown until it is asked.
+    /// True if the runtime offers containerd's own API as well; `None` until the first answer.
     pub(super) answers_as_containerd: Option<bool>,
     pub(super) containers: ContainerDetails,
     pub(super) sandboxes: SandboxImages,
 }
 
 impl Memory {
-    /// Whether none of these has to be asked about.
+    /// Returns whether all of these are known.
     pub(super) fn knows(&self, containers: &[Container], sandboxes: &[Sandbox]) -> bool {
         containers.iter().all(|container| self.containers.contains_key(&container.id))
             && sandboxes.iter().all(|sandbox| self.sandboxes.contains_key(&sandbox.id))
     }
 
-    /// What is known of these containers, and the ids of those that must be asked about: new ones and, for a full
-    /// look, those that exited since.
+    /// Returns the known details of these containers, and the ids of those whose status must be fetched: new ones and,
+    /// for a full look, those that exited since their last status.
     pub(super) fn of_containers(&self, containers: &[Container], full: bool) -> (ContainerDetails, Vec<String>) {
         let (mut known, mut unknown) = (HashMap::new(), Vec::new());
         for container in containers {
@@ -51,7 +51,7 @@ impl Memory {
         (known, unknown)
     }
 
-    /// The same for sandboxes.
+    /// Returns the known images of these sandboxes, and the ids of those whose status must be fetched.
     pub(super) fn of_sandboxes(&self, sandboxes: &[Sandbox]) -> (SandboxImages, Vec<String>) {
         let (mut known, mut unknown) = (HashMap::new(), Vec::new());
         for sandbox in sandboxes {
@@ -64,7 +64,7 @@ impl Memory {
     }
 }
 
-/// Adds what is known to listed containers: their details, and the pod of the sandbox that they run in.
+/// Completes listed containers by their details and by the pod of their sandbox.
 pub(super) fn complete_containers(containers: &mut [Container], details: &ContainerDetails, sandboxes: &[Sandbox]) {
     let pods: HashMap<&str, &Pod> = sandboxes.iter().map(|sandbox| (sandbox.id.as_str(), &sandbox.pod)).collect();
     for container in containers {
@@ -77,7 +77,7 @@ pub(super) fn complete_containers(containers: &mut [Container], details: &Contai
     }
 }
 
-/// Adds what is known to listed sandboxes: their images.
+/// Completes listed sandboxes by their images.
 pub(super) fn complete_sandboxes(sandboxes: &mut [Sandbox], images: &SandboxImages) {
     for sandbox in sandboxes {
         sandbox.image = images.get(&sandbox.id).map(ToString::to_string).unwrap_or_default();
@@ -93,7 +93,7 @@ fn add_details(container: &mut Container, details: &Details) {
     }
 }
 
-/// The list comes first; the status fills what it leaves empty.
+/// Fills the fields that the list leaves empty from the status.
 fn fill_gaps(mentions: &mut ImageMentions, more: &ImageMentions) {
     let pairs = [
         (&mut mentions.image_id, &more.image_id),

@@ -1,7 +1,7 @@
-//! One call to a runtime: its time limit, its repetition, and what its failure means.
+//! One call to a runtime: its time limit, its retries, and the meaning of its failure.
 //!
-//! Only a call that found nobody there is repeated, because the runtime may be restarting. A call that took too long or
-//! was answered with an error is not. Nor is a removal: it rests on a look at the node that would be old by then.
+//! Only a call that did not reach the runtime, or lost its answer, is retried, because the runtime may be restarting. A
+//! call that timed out or was answered with an error is not. A removal is not retried here: its look would be outdated.
 
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
@@ -15,14 +15,15 @@ use super::options::Options;
 use crate::endpoint::Endpoint;
 use crate::error::NodeError;
 
-/// How much of what a runtime says is looked at, in bytes, and kept, in characters.
+/// The most bytes of a runtime's message that are searched for words.
 const MAX_WORDS: usize = 64 << 10;
+/// The most characters of a runtime's message that are kept.
 pub(super) const KEPT_WORDS: usize = 2_000;
 
-/// The longest pause between two tries.
+/// The longest pause between two tries, before it is spread.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A call that failed for good.
+/// A call that failed and is not retried.
 #[derive(Debug)]
 pub(super) struct CallFailure {
     method: String,
@@ -36,7 +37,7 @@ enum CallCause {
     Answered(Status),
 }
 
-/// Makes a call, again while nobody answers it and tries are left.
+/// Makes a call. If the runtime is not reached or its answer is lost, the call is retried while tries are left.
 pub(super) async fn call<T, F>(
     method: String,
     timeout: Duration,
@@ -63,18 +64,18 @@ where
     }
 }
 
-/// Whether a call did not reach a runtime, or lost it on the way.
+/// Returns whether a call did not reach a runtime, or lost the connection to it.
 fn nobody_there(status: &Status) -> bool {
-    // A connection that breaks in the middle of a call is no answer, whatever code the library finds for it.
+    // A connection that breaks during a call is no answer, whatever code the library maps the error to.
     status.code() == Code::Unavailable || (is_local(status) && status.code() != Code::OutOfRange)
 }
 
-/// Whether the status was made on this side of the socket and not by the runtime.
+/// Returns whether the status was made on this side of the socket and not by the runtime.
 fn is_local(status: &Status) -> bool {
     status.source().is_some()
 }
 
-/// Doubles with every try, and is spread by a quarter so that the pods of a fleet do not come back in step.
+/// Doubles the pause with every try, and adds up to a quarter so that the pods of a fleet do not retry in step.
 fn pause(base: Duration, tries: u32) -> Duration {
     let pause = base.saturating_mul(1 << (tries - 1).min(16)).min(LONGEST_PAUSE);
     let dice = u32::try_from(RandomState::new().hash_one(tries) % 256).unwrap_or(0);
@@ -82,24 +83,24 @@ fn pause(base: Duration, tries: u32) -> Duration {
 }
 
 impl CallFailure {
-    /// Whether the runtime answered with this code.
+    /// Returns whether the call ended with this code.
     pub(super) fn is(&self, code: Code) -> bool {
         self.status().is_some_and(|status| status.code() == code)
     }
 
-    /// Whether nobody was there to answer, or the answer got lost.
+    /// Returns whether the runtime was not reached or its answer was lost. A time-out does not count.
     pub(super) fn is_unanswered(&self) -> bool {
         self.status().is_some_and(nobody_there)
     }
 
-    /// What the runtime said, as it said it, to decide by: a word that matters may stand behind a long name. Bounded all
-    /// the same.
+    /// Returns the runtime's message, unchanged, to decide by: a decisive word may follow a long name. The message is
+    /// bounded all the same; it is empty after a time-out.
     pub(super) fn words(&self) -> &str {
         let words = self.status().map(Status::message).unwrap_or_default();
         words.get(..words.floor_char_boundary(MAX_WORDS)).unwrap_or(words)
     }
 
-    /// The failure for people who know what was asked of which runtime: its own words first.
+    /// Describes the failure: the runtime's words first, then code, call and socket.
     pub(super) fn in_its_words(&self, endpoint: &Endpoint) -> String {
         let method = shown(&self.method);
         match &self.cause {
@@ -112,12 +113,12 @@ impl CallFailure {
         }
     }
 
-    /// What the runtime said, fit to show; empty when it said nothing.
+    /// Returns the runtime's message, sanitized; empty if there is none.
     pub(super) fn message(&self) -> String {
         self.status().map(|status| shown(status.message())).unwrap_or_default()
     }
 
-    /// What the system said when the connection could not be made anew, if that is what failed.
+    /// Returns the operating system's error if the call failed because the connection could not be reopened.
     pub(super) fn no_connection(&self) -> Option<&io::Error> {
         let mut next = self.status().and_then(|status| status.source());
         while let Some(error) = next {
@@ -129,16 +130,16 @@ impl CallFailure {
         None
     }
 
-    /// Why this shows that the other side does not speak gRPC at all, if it does.
+    /// Returns the message that shows that the server does not speak gRPC, if the failure shows it.
     pub(super) fn not_grpc(&self) -> Option<String> {
         let status = self.status()?;
-        // A web server answers with a page, of which the library says only this.
+        // A web server answers with a page, for which the library reports only this.
         let web_page =
             status.message().contains("grpc-status header missing") || status.message().contains("content-type");
         (is_local(status) || web_page).then(|| shown(&innermost(status)))
     }
 
-    /// The failure as an error for people.
+    /// Converts the failure to an error for the operator.
     pub(super) fn into_error(self, endpoint: &Endpoint) -> NodeError {
         let Self { method, tries, cause } = self;
         let endpoint = endpoint.clone();
@@ -160,7 +161,7 @@ impl CallFailure {
     }
 }
 
-/// The last sentence of a chain of errors, which is the one that says what happened.
+/// Returns the last message of a chain of errors, which names the actual cause.
 fn innermost(status: &Status) -> String {
     let mut text = status.message().to_owned();
     let mut next = status.source();

@@ -1,7 +1,7 @@
-//! From a path to an open connection, and in plain words why there is none.
+//! The connection to a socket, and the reasons why it fails.
 //!
-//! A file that cannot be a runtime's socket is told apart before anything is opened. What the system says about the
-//! socket itself is taken from the connection attempt, so that there is only one.
+//! A file that cannot be a runtime's socket is refused before anything is opened. The operating system's error about
+//! the socket itself is taken from the connection attempt, so that there is only one.
 
 use std::error::Error;
 use std::fs::FileType;
@@ -17,14 +17,14 @@ use super::options::Options;
 use crate::endpoint::Endpoint;
 use crate::error::NodeError;
 
-/// gRPC wants a URI; over a unix socket nobody looks at it.
+/// A URI, which gRPC requires and a unix socket ignores.
 const NOWHERE: &str = "http://localhost";
 
-/// The largest headers taken. What a runtime says of an error is one, in which every blank takes three bytes; an error
-/// with more than the usual 16 KiB would otherwise look like a connection that broke.
+/// The largest headers accepted, in bytes. A runtime's error message is a header, with three bytes for every blank. A
+/// message beyond the default of 16 KiB would otherwise look like a broken connection.
 const MAX_HEADERS: u32 = 1 << 20;
 
-/// Opens a connection. It comes back by itself when the runtime was restarted.
+/// Opens a connection, which reconnects by itself after a restart of the runtime.
 pub(super) async fn open(endpoint: &Endpoint, options: &Options) -> Result<Channel, NodeError> {
     check_file(endpoint)?;
     let path = endpoint.path().to_owned();
@@ -45,7 +45,7 @@ pub(super) async fn open(endpoint: &Endpoint, options: &Options) -> Result<Chann
     }
 }
 
-/// Finds the process that listens on the socket, as the kernel knows it; none if it is in no pid namespace of ours.
+/// Asks the kernel for the process that listens on the socket; `None` if this pid namespace does not see the process.
 pub(super) async fn listener(endpoint: &Endpoint) -> Option<u32> {
     let socket = UnixStream::connect(endpoint.path()).await.ok()?;
     u32::try_from(socket.peer_cred().ok()?.pid()?).ok().filter(|id| *id != 0)

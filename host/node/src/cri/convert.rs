@@ -1,7 +1,7 @@
-//! CRI's messages and Holystone's own types: the one place where one becomes the other.
+//! The conversions between the messages of CRI and containerd and Holystone's own types.
 //!
-//! Nothing is decided here, but nothing is trusted either: absent parts, unknown states and absurd times come out as
-//! defined values and never as a panic. The way back, from Holystone's types to messages, serves the simulated node.
+//! Nothing is decided here, and nothing is trusted: absent parts, unknown states and absurd times become defined
+//! values, never a panic. The conversions from Holystone's types to messages serve the simulated node.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,12 +15,12 @@ use jiff::Timestamp;
 use k8s_cri::v1;
 use serde_json::{Value, json};
 
-/// Labels that the kubelet puts on every container, with the pod that it belongs to.
+/// Labels that the kubelet puts on every container to name its pod.
 const POD_UID: &str = "io.kubernetes.pod.uid";
 const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
 const POD_NAME: &str = "io.kubernetes.pod.name";
 
-/// What the status of a container adds to its entry in the list.
+/// The facts that a container's status adds to its entry in the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Details {
     pub(crate) image: ImageMentions,
@@ -99,21 +99,21 @@ pub(crate) fn details(status: v1::ContainerStatus) -> Details {
     }
 }
 
-/// The reference of a mounted image. A mount that is one without saying of which image gives an empty reference,
-/// which protects every image.
+/// Returns the reference of a mounted image; `None` for other mounts. If an image mount names neither image nor host
+/// path, the reference is empty, which protects every image.
 fn image_volume(mount: v1::Mount) -> Option<String> {
     let spec = mount.image?;
     let reference = if spec.image.is_empty() { spec.user_specified_image } else { spec.image };
     (!reference.is_empty() || mount.host_path.is_empty()).then_some(reference)
 }
 
-/// A container as containerd itself lists it; none if it was made from no image.
+/// Converts a container of containerd's own list; `None` if the container uses no image.
 pub(crate) fn outside(message: containerd::ListContainerMessage, namespace: &str) -> Option<OutsideContainer> {
     let container = message.container?;
     let image = match (container.image.as_str(), container.snapshot_key.as_str()) {
-        // A directory of the machine is its root.
+        // The root of the container is a directory of the machine.
         ("", "") => return None,
-        // It was made from the layers of an image without a word of which.
+        // The container was made from the layers of an unnamed image.
         ("", _) => UNKNOWN_IMAGE,
         (image, _) => image,
     };
@@ -190,15 +190,15 @@ pub(crate) fn sandbox_status_message(sandbox: &Sandbox, verbose: bool) -> v1::Po
     v1::PodSandboxStatusResponse { status: Some(status), info, ..Default::default() }
 }
 
-/// The image that a sandbox runs, out of the details of its status (containerd and CRI-O alike); empty if not told.
+/// Finds the image of a sandbox in its verbose status (containerd and CRI-O alike); empty if not reported.
 pub(crate) fn sandbox_own_image(info: &HashMap<String, String>) -> String {
     let info = info.get("info").and_then(|text| serde_json::from_str::<Value>(text).ok());
     info.as_ref().and_then(|info| info.get("image")?.as_str()).unwrap_or_default().to_owned()
 }
 
-/// The images that sandboxes are made from, out of the details of the runtime's status: `sandboxImage` on containerd
-/// 1.x and CRI-O. containerd 2.x does not tell (it pins the image); should it come to show its settings for pinned
-/// images, they are read too.
+/// Finds the images of sandboxes in the runtime's verbose status: `sandboxImage` on containerd 1.x and CRI-O.
+/// containerd 2.x does not report the image, but pins it; if a release reports its settings for pinned images, they are
+/// read too.
 pub(crate) fn sandbox_images(info: &HashMap<String, String>) -> Vec<String> {
     let config = info.get("config").and_then(|text| serde_json::from_str::<Value>(text).ok()).unwrap_or_default();
     let pinned = config.get("pinnedImages").and_then(Value::as_object);
@@ -210,14 +210,14 @@ pub(crate) fn sandbox_images(info: &HashMap<String, String>) -> Vec<String> {
     images
 }
 
-/// The directories that a runtime names as its own in the details of its status, as containerd does.
+/// Finds the runtime's own directories in its verbose status, as containerd reports them.
 pub(crate) fn own_directories(info: &HashMap<String, String>) -> Vec<String> {
     let config = info.get("config").and_then(|text| serde_json::from_str::<Value>(text).ok()).unwrap_or_default();
     let named = ["containerdRootDir", "rootDir", "stateDir"].map(|field| config.get(field).and_then(Value::as_str));
     named.into_iter().flatten().map(str::to_owned).collect()
 }
 
-/// containerd has room for one sandbox image; further ones go where its pinned images are set.
+/// Writes the first sandbox image where containerd has its only one, and further ones to the pinned images.
 pub(crate) fn runtime_info(sandbox_images: &[String]) -> HashMap<String, String> {
     let pinned: BTreeMap<String, &String> =
         sandbox_images.iter().skip(1).enumerate().map(|(place, image)| (format!("sandbox{place}"), image)).collect();
@@ -225,7 +225,7 @@ pub(crate) fn runtime_info(sandbox_images: &[String]) -> HashMap<String, String>
     HashMap::from([("config".to_owned(), config.to_string())])
 }
 
-/// The filesystems of images and those of containers where these are others, named `images`, `images-2` …
+/// Converts the filesystems of images, and of containers if different, named `images`, `images-2`, `containers` …
 pub(crate) fn filesystems(answer: v1::ImageFsInfoResponse) -> Vec<Filesystem> {
     let images: Vec<_> = answer.image_filesystems.into_iter().map(filesystem).collect();
     let mut containers: Vec<_> = answer.container_filesystems.into_iter().map(filesystem).collect();
@@ -273,7 +273,8 @@ fn spec_message(mentions: &ImageMentions) -> v1::ImageSpec {
     }
 }
 
-/// CRI's list does not name a container's pod; the kubelet's labels do, and its sandbox where there are none.
+/// Reads a container's pod from the kubelet's labels, because CRI's list does not name it. The pod of a listed sandbox
+/// overrides it.
 fn pod_by_labels(labels: &HashMap<String, String>) -> Pod {
     let label = |key: &str| labels.get(key).cloned().unwrap_or_default();
     Pod { uid: label(POD_UID), namespace: label(POD_NAMESPACE), name: label(POD_NAME) }
@@ -312,12 +313,12 @@ fn ready_number(ready: bool) -> i32 {
     state as i32
 }
 
-/// Nanoseconds since 1970; what lies before (a zero time in Go is in year 1) counts as 1970.
+/// Converts nanoseconds since 1970. Earlier times count as 1970: Go's zero time is in year 1.
 fn timestamp(nanoseconds: i64) -> Timestamp {
     Timestamp::from_nanosecond(i128::from(nanoseconds.max(0))).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// The way back, clamped to what a message can hold.
+/// Converts a time to nanoseconds since 1970, clamped to the range of a message.
 fn nanoseconds(timestamp: Timestamp) -> i64 {
     i64::try_from(timestamp.as_nanosecond().max(0)).unwrap_or(i64::MAX)
 }

@@ -1,25 +1,25 @@
-//! The time limits, repetitions and paths by which a runtime is asked.
+//! The time limits, retries and paths of the calls to a runtime.
 
 use std::time::Duration;
 
 use crate::filesystem::PathMapping;
 
-/// Time limits, and the number of tries.
+/// Time limits, retries, concurrency and the path of the images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// For opening the connection.
+    /// The time limit for opening the connection.
     pub connect_timeout: Duration,
-    /// For every call but a removal, each time it is tried.
+    /// The time limit of each try of a call other than a removal.
     pub call_timeout: Duration,
-    /// For a removal: an image of many files on a busy disk takes its time, and being slow is no failure.
+    /// The time limit of a removal: an image of many files on a busy disk is slow to remove, which is no failure.
     pub removal_timeout: Duration,
-    /// The most tries of a call that is not answered, the first one included.
+    /// The most tries of a call that does not reach the runtime or loses its answer, the first one included.
     pub tries: u32,
-    /// The pause before the second try; it doubles from try to try.
+    /// The pause before the second try. The pause doubles with every try, up to 5 s, and up to a quarter is added.
     pub back_off: Duration,
-    /// The most containers and sandboxes that are asked about at a time.
+    /// The most status calls at a time for containers, and likewise for sandboxes.
     pub concurrency: usize,
-    /// Where a part of the image filesystem is for this process, if its mount point is elsewhere: in a pod.
+    /// The path of a directory of the image filesystem as this process sees it, if that differs, as in a pod.
     pub image_root: Option<PathMapping>,
 }
 
@@ -38,7 +38,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Returns options for finding out whether a runtime answers at all: one short try.
+    /// Returns options to probe whether a runtime answers: one short try.
     pub fn probe(timeout: Duration) -> Self {
         Self { connect_timeout: timeout, call_timeout: timeout, tries: 1, ..Self::default() }
     }

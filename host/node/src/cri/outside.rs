@@ -1,10 +1,10 @@
-//! Containers that containerd has and CRI does not list: those of `ctr` and nerdctl, and those that CRI failed to take
-//! over when containerd was started. containerd answers its own API on the socket of CRI; it is asked to list, nothing
-//! else.
+//! Containers of containerd that CRI does not list: those of `ctr` and nerdctl, and those that CRI failed to restore
+//! when containerd was started. containerd serves its own API on the socket of CRI; only its list of containers is
+//! read.
 //!
-//! Images and the content that they keep belong to a namespace of containerd, and CRI works in one alone: an image that
-//! CRI removes is gone from there, and one of the same name in another namespace stays, with its content. So the
-//! containers of that namespace are the ones that can use an image which CRI lists.
+//! Images and their content belong to a namespace of containerd, and CRI works in only one. A removal by CRI does not
+//! affect an image of the same name in another namespace, or its content. Therefore only containers of CRI's namespace
+//! can use an image that CRI lists.
 
 use std::collections::HashSet;
 
@@ -18,12 +18,12 @@ use tonic::{Request, Response, Status};
 
 use super::convert;
 
-/// The namespace of CRI: fixed in containerd.
+/// The namespace of CRI, which is fixed in containerd.
 const NAMESPACE: &str = "k8s.io";
 
 /// Lists all containers of CRI's namespace, of CRI and of others, that use an image.
 ///
-/// One by one: all of them in one message, with their specs, may be more than containerd is willing to send.
+/// The containers are streamed, because one message with all their specs may exceed the limit of containerd.
 pub(super) async fn list(mut client: ContainersClient<Channel>) -> Result<Response<Vec<OutsideContainer>>, Status> {
     let mut request = Request::new(ListContainersRequest::default());
     request.metadata_mut().insert("containerd-namespace", MetadataValue::from_static(NAMESPACE));
@@ -32,7 +32,7 @@ pub(super) async fn list(mut client: ContainersClient<Channel>) -> Result<Respon
     listed.try_filter_map(user).try_collect::<Vec<_>>().await.map(Response::new)
 }
 
-/// Picks those that CRI does not list.
+/// Returns the containers that CRI does not list.
 pub(super) fn unlisted(
     all: Vec<OutsideContainer>,
     containers: &[Container],

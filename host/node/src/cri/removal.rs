@@ -1,7 +1,7 @@
-//! One try to remove an image, and how it ended.
+//! The meaning of a failed request to remove an image.
 //!
-//! Runtimes differ in how they refuse, so a refusal is told apart from a failure here, by all of what the runtime said.
-//! Some report success and keep the image: whether it is gone is for the next look to say.
+//! Runtimes refuse in different ways, so a refusal is distinguished from a failure by the whole message. Some runtimes
+//! report success and keep the image, so only the next look shows whether the image is gone.
 
 use holystone_core::guard::images::ImageObjection;
 use holystone_core::report::Outcome;
@@ -12,7 +12,7 @@ use tonic::Code;
 use super::call::{CallFailure, KEPT_WORDS};
 use crate::endpoint::Endpoint;
 
-/// How CRI-O, cri-dockerd and others word it. There is no code of its own for it.
+/// The words of CRI-O, cri-dockerd and others for an image in use. They have no gRPC code for it.
 const IN_USE: [&str; 6] = [
     "in use by",
     "being used by",
@@ -22,13 +22,13 @@ const IN_USE: [&str; 6] = [
     "image is referenced in multiple repositories",
 ];
 
-/// How Docker words that others were built on an image.
+/// The words of Docker for an image on which others were built.
 const HAS_CHILDREN: &str = "has dependent child images";
 
-/// How containers/storage words that it does not have the image, or not where it may write.
+/// The words of containers/storage for an image that it does not have, or has only in a read-only store.
 const NOT_ITS_OWN: [&str; 3] = ["image not known", "read-only store", "read only store"];
 
-/// Reads the answer to a request that was refused or failed, by all of its words.
+/// Classifies a failed removal by code and message.
 pub(super) fn refused(failure: &CallFailure, endpoint: &Endpoint) -> Attempt {
     let words = failure.words().to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));

@@ -34,7 +34,7 @@ async fn failure(path: &Path) -> NodeError {
     Cri::connect(&at(path), Options::probe(Duration::from_secs(2))).await.err().unwrap()
 }
 
-/// Serves every connection with the same bytes, then ends it or holds it.
+/// Serves every connection with the same bytes, then closes it or holds it open.
 fn speaks(path: &Path, bytes: &'static [u8], hold: bool) {
     let listener = UnixListener::bind(path).unwrap();
     tokio::spawn(async move {
@@ -135,7 +135,7 @@ async fn a_full_look_notices_an_exit_and_forgets_the_gone() {
 
 #[tokio::test]
 async fn a_container_without_status_has_vanished_only_if_a_fresh_list_says_so() {
-    // Listed for good, and its status is never found: what it uses besides its own image is unknown.
+    // The container stays listed, and its status is never found: its image volumes are unknown.
     let stuck = Bench::new(3, Faults::none().error(Method::ContainerStatus, FaultCode::NotFound, "gone"));
     let cri = stuck.connect().await;
     for seen in [cri.observe(NOW, "n").await.unwrap(), cri.look(NOW, "n").await.unwrap()] {
@@ -144,7 +144,7 @@ async fn a_container_without_status_has_vanished_only_if_a_fresh_list_says_so() 
         let usage = Usage::of(&seen);
         assert!((0..3).all(|place| !usage.users(place).is_empty()), "every image may be mounted there");
     }
-    // One that has a status again counts with what that says.
+    // If the status is found again, it counts.
     stuck.node.change_faults(Faults::none());
     assert_eq!(cri.look(NOW, "n").await.unwrap().containers, snapshot(3).containers);
 }
@@ -252,7 +252,7 @@ async fn slowness_ends_in_a_timeout_that_names_the_call() {
     assert_eq!(bench.node.calls(Method::ListImages), 1);
 }
 
-/// Removes and expects an outcome.
+/// Requests a removal and expects an outcome.
 async fn removed(cri: &Cri, clearance: Clearance<Images>) -> Outcome<Images> {
     match cri.remove_image(clearance).await {
         Attempt::Over(outcome) => outcome,
@@ -313,7 +313,7 @@ async fn other_runtimes_ways_of_saying_it() {
     assert!(text.starts_with("no space left (Internal; RemoveImage of sha256:"), "{text}");
 }
 
-/// What matters stands behind the name of the image, however long that is.
+/// The decisive words follow the name of the image, however long that is.
 #[tokio::test]
 async fn a_refusal_is_told_by_all_that_the_runtime_said() {
     for length in [1, 190, 400, 4_000, 60_000] {
@@ -345,7 +345,7 @@ async fn a_refusal_is_told_by_all_that_the_runtime_said() {
             "{attempt:?}"
         );
     }
-    // Nothing is read without end.
+    // The search for words is bounded.
     let words = format!("{} image is in use by a container", "x".repeat(200_000));
     let bench = Bench::new(4, Faults::none().error(Method::RemoveImage, FaultCode::Unknown, words));
     let outcome = removed(&bench.connect().await, clearance(3)).await;
@@ -417,7 +417,7 @@ async fn a_socket_without_permission_is_named() {
     let bench = Bench::new(1, Faults::none());
     let path = bench.node.endpoint().path().to_owned();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
-    // Root is let in whatever the mode says.
+    // Root has access whatever the mode.
     if !rustix::process::geteuid().is_root() {
         assert!(matches!(failure(&path).await, NodeError::Denied { .. }));
     }
