@@ -113,9 +113,14 @@ impl<K: Kind> Step<K> {
         K::name(&self.target, &self.facts)
     }
 
-    /// Returns the identity by which wishes are counted across runs.
+    /// Returns the identity by which wishes are counted across runs: that of the target, and the operation if it is not
+    /// the removal.
     pub fn key(&self) -> String {
-        K::key(&self.target, &self.facts)
+        let key = K::key(&self.target, &self.facts);
+        match self.operation {
+            Operation::Remove => key,
+            Operation::Truncate => format!("truncate:{key}"),
+        }
     }
 }
 

@@ -122,6 +122,21 @@ fn rail_6_a_wish_counts_for_the_file_and_not_for_its_name() {
 }
 
 #[test]
+fn rail_6_a_wish_counts_for_what_is_to_be_done() {
+    let guard = LogGuard::new(LogRails { confirmations: 2, ..LogRails::default() }, now(), None);
+    let mut state = State::new(now());
+    let mut run = |verb| {
+        let wishes = wishers("p").wishes(&state.confirmations);
+        let wish = Wish { verb, ..file("a") };
+        let plan = guard.review(vec![proposal("p", vec![wish])], sights(&["a"], &[], None), &wishes);
+        state.count_wishes(&wishers("p"), &Plan::default(), &plan);
+        planned(&plan).len()
+    };
+    let verbs = [Verb::Truncate, Verb::Remove, Verb::Truncate, Verb::Truncate, Verb::Remove, Verb::Remove];
+    assert_eq!(verbs.map(&mut run), [0, 0, 0, 1, 0, 1]);
+}
+
+#[test]
 fn rail_6_what_is_gone_is_forgotten() {
     let plan = limited(Limits { count: Some(1), ..Limits::default() }).review(
         vec![proposal("p", vec![file("a"), file("b")])],
