@@ -687,7 +687,14 @@ impl Suite {
                 .await
                 .with_context(|| format!("{spec} was refused"))?;
         }
-        // What is older than the policy can be labelled, paused and deleted, and its spec cannot be edited.
+        self.older_than_the_policy().await?;
+        self.cluster.kubectl(&["delete", "--filename", policy]).await?;
+        self.said("the admission policy takes and refuses what it should");
+        Ok(())
+    }
+
+    /// An object that is older than the policy can be labelled, paused and deleted, and its spec cannot be edited.
+    async fn older_than_the_policy(&self) -> anyhow::Result<()> {
         let older = ["nodecleanup", "older", "--namespace", NAMESPACE];
         self.cluster.kubectl(&[&["label"][..], &older[..], &["a=b"][..]].concat()).await?;
         let cluster = &self.cluster;
@@ -706,12 +713,8 @@ impl Suite {
             let error = edit(refused).await.err().map(|error| format!("{error:#}")).unwrap_or_default();
             ensure!(error.contains("holystone-allowed"), "{refused} was taken: {error}");
         }
-        self.cluster
-            .kubectl(&[&["delete"][..], &older[..], &["--cascade=foreground", "--timeout=60s"][..]].concat())
-            .await?;
-        self.cluster.kubectl(&["delete", "--filename", policy]).await?;
-        self.said("the admission policy takes and refuses what it should");
-        Ok(())
+        let delete = [&["delete"][..], &older[..], &["--cascade=foreground", "--timeout=60s"][..]];
+        self.cluster.kubectl(&delete.concat()).await.map(drop)
     }
 
     async fn drift_and_deletion(&self) -> anyhow::Result<()> {

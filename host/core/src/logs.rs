@@ -5,7 +5,7 @@
 //! - [`aside`]: names of files that are about to be removed.
 //! - [`walk`]: options of a walk, applied name by name.
 //! - [`in_use`]: uses that keep a file or directory from being removed.
-//! - [`place`]: names that belong to the kubelet.
+//! - [`kubelet_paths`]: names that belong to the kubelet.
 //! - [`reserved`]: directories that are never log roots.
 //! - [`source`]: the interface for requests about log directories.
 //!

@@ -1,7 +1,7 @@
 //! The connection to Kubernetes: watches NodeCleanups and their objects, asks the core for decisions, and carries them
 //! out.
 //!
-//! - [`world`]: the mirror of the cluster, kept current by watches; of pods, only their results.
+//! - [`mirror`]: the mirror of the cluster, kept current by watches; of pods, only their results.
 //! - `watch`: the watches.
 //! - [`operator`]: the loop, which reconciles one NodeCleanup after the other.
 //! - `hands`: the actions on the cluster: apply, pause, delete, write a status, publish an event.

@@ -259,12 +259,10 @@ fn wishes_are_parted_by_kind() {
     let (images, logs) = proposal.by_kind();
     let [directory, image, container, file, outside, volume] = wishes;
     assert_eq!((images.plugin.as_str(), logs.plugin.as_str()), ("p", "p"));
-    let wished = |wishes: Vec<Wish>| wishes.into_iter().map(|wish| wish.target).collect::<Vec<_>>();
-    assert_eq!(
-        wished(images.wishes.into_iter().map(|wish| wish.wish).collect()),
-        wished(vec![image, container, volume])
-    );
+    let of_images: Vec<Target> = images.wishes.into_iter().map(|parsed| parsed.wish.target).collect();
+    assert_eq!(of_images, [image, container, volume].map(|wish| wish.target));
     let targets: Vec<_> = logs.targets().map(|target| (target.path.to_string(), target.is_directory)).collect();
     assert_eq!(targets, [("d".to_owned(), true), ("a".to_owned(), false)]);
-    assert_eq!(wished(logs.wishes.into_iter().map(|wish| wish.wish).collect()), wished(vec![directory, file, outside]));
+    let of_logs: Vec<Target> = logs.wishes.into_iter().map(|parsed| parsed.wish.target).collect();
+    assert_eq!(of_logs, [directory, file, outside].map(|wish| wish.target));
 }
