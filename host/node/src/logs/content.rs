@@ -15,8 +15,8 @@ use super::{LogRoots, stat};
 pub(super) const MAX_READ: usize = 1 << 20;
 
 impl LogRoots {
-    /// Reads up to `most` bytes of a regular file, and never more than 1 MiB; returns none if the file ends before
-    /// `offset`.
+    /// Reads up to `most` bytes of a regular file, and never more than 1 MiB; returns no bytes if the file ends
+    /// before `offset`.
     ///
     /// # Errors
     /// Fails if the root or the file does not exist, the file is not a regular file, or the file cannot be read.

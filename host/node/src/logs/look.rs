@@ -15,7 +15,7 @@ use super::root::Root;
 use super::walk::Walk;
 use super::{LogRoots, stat};
 
-/// Maximum number of entries of a directory per batch.
+/// Maximum number of entries per batch of a walk.
 const BATCH: usize = 1_000;
 
 /// Error for targets and entries that were not inspected before the run was over.

@@ -28,7 +28,7 @@ pub enum Performed {
     Done(Removed),
     /// A target that was already gone.
     AlreadyGone,
-    /// A target that is not, or no longer, the judged one, left untouched.
+    /// A target that is not, or no longer, the judged one, left in place.
     NoLongerAllowed(Refusal<Logs>),
     /// A failure. The text gives the reason, and the number of entries of a directory that were removed before.
     Failed(String),

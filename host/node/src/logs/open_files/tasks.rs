@@ -142,7 +142,8 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Adds a use of the target of a link of a process. Returns whether the target has no kind that files have.
+    /// Adds a use of the target of a link of a process. Returns whether the target has none of the kinds that files
+    /// have.
     fn link(
         &mut self,
         directory: BorrowedFd<'_>,
