@@ -1,20 +1,21 @@
-//! The edge to log directories: opens roots, walks and reads beneath them, and removes or truncates what
-//! [`guard::logs`](holystone_core::guard::logs) has cleared.
+//! Access to log directories: opens log roots, walks and reads files under them, and removes or truncates
+//! targets that [`guard::logs`](holystone_core::guard::logs) has cleared.
 //!
-//! A root is opened once, and everything beneath it is reached from that handle: never by a path of the host, never
-//! through a symbolic link, never onto another filesystem.
+//! A root is opened once, and everything under it is reached from that descriptor: never by a path of the host, through
+//! a symbolic link or onto another mount.
 //!
-//! - [`root`]: from what the operator declared to an open root.
-//! - `runtime_directories`: which roots are a container runtime's own directories.
-//! - `beneath`: from an open directory to what is beneath it; by one call of the kernel where it has that, by
-//!   one step at a time where it does not.
-//! - `stat`: what the system says about a file, as the core's types.
-//! - `listing`: the names in a directory, sorted, within a budget of memory.
-//! - [`walk`]: all entries beneath a directory, in order, batch by batch.
-//! - [`open_files`]: which files are in use.
-//! - `look`: one target, for the guard rail to judge.
-//! - [`perform`]: what has been cleared is removed or truncated.
-//! - [`aside`]: what an interrupted run has taken aside.
+//! - [`root`]: opening of the log roots that the operator declares.
+//! - `allowed`: check that a root is in a directory that roots may be in.
+//! - `runtime_directories`: separation of roots from a container runtime's own directories.
+//! - `beneath`: confined access to entries under an open directory; by one system call if the kernel has it,
+//!   otherwise component by component.
+//! - `stat`: file status from the system, as the core's types.
+//! - `listing`: names in a directory, sorted, within a memory budget.
+//! - [`walk`]: all entries under a directory, in order, in batches.
+//! - [`open_files`]: detection of files in use.
+//! - `look`: inspection of targets, for the guard rails to judge.
+//! - [`perform`]: removal and truncation of cleared targets.
+//! - [`aside`]: recovery of files that an interrupted run set aside.
 //! - `content`: bounded reads.
 
 mod allowed;
@@ -55,15 +56,15 @@ use crate::mounts::Table;
 use listing::Budget;
 use root::{Reserved, Root};
 
-/// How far this host goes beneath log roots.
+/// Limits for walks under log roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkLimits {
-    /// How many directories below its start a walk goes. Default 64; each takes a file handle.
+    /// Maximum depth of directories below the start of a walk. Default 64; each level takes a descriptor.
     pub depth: u32,
-    /// How many names a walk looks at. Default 5 million.
+    /// Maximum number of names that a walk looks at. Default 5 million.
     pub names: u64,
-    /// How many bytes the names that all walks have read ahead take. Default 128 MiB: a directory is sorted as a whole,
-    /// and one with a million files takes about 40.
+    /// Maximum size in bytes of the names that all walks hold. Default 128 MiB: a directory is sorted as a whole, and
+    /// one with a million files takes about 40.
     pub memory: usize,
 }
 
@@ -76,32 +77,33 @@ impl Default for WalkLimits {
 /// The open log roots of this node.
 #[derive(Debug)]
 pub struct LogRoots {
-    /// Sorted by name.
+    /// Roots, sorted by name.
     roots: Vec<Arc<Root>>,
     limits: WalkLimits,
     budget: Budget,
-    /// Nothing that takes long goes on.
+    /// Set when the run is over: long operations stop.
     is_ended: AtomicBool,
-    /// Files of which a name was removed: the change time that this gave them, and the one before.
+    /// Change times of files that lost a name to a removal: the one after it, and the one before the first removal.
     unlinked: Mutex<HashMap<Identity, (Timestamp, Timestamp)>>,
-    /// What names of files that are taken aside carry, so that they are known to be of this run.
+    /// Id of this run, carried by the names of files that it sets aside.
     run: String,
 }
 
 impl LogRoots {
-    /// Opens all roots, or none: a run that sees less than was declared would judge by half a picture.
-    /// `confinement` is found out by itself when absent.
+    /// Opens all roots, or none: with a root missing, a run would judge by an incomplete view. If `confinement` is
+    /// absent, the host detects it.
     ///
     /// # Errors
-    /// With the first root that cannot be opened, and why.
+    /// Fails if a root cannot be opened, is not allowed, repeats a name or overlaps another root.
     pub fn open(specs: &[RootSpec], limits: WalkLimits, confinement: Option<Confinement>) -> Result<Self, RootError> {
         Self::open_apart_from(&[], specs, limits, confinement)
     }
 
-    /// The same, with directories of Holystone itself that no root may be, hold or lie in.
+    /// Opens roots like [`LogRoots::open`], but rejects a root that is, holds or lies in one of Holystone's `own`
+    /// directories.
     ///
     /// # Errors
-    /// With the first root that cannot be opened, and why.
+    /// Fails like [`LogRoots::open`], or if a root is rejected.
     pub fn open_apart_from(
         own: &[OwnDirectory],
         specs: &[RootSpec],
@@ -119,8 +121,8 @@ impl LogRoots {
         Ok(Self { roots, limits, budget, is_ended, unlinked: Mutex::default(), run })
     }
 
-    /// Ends what takes long, from now on: looks at whole directories and removals of them stop at the next entry. To be
-    /// called when a run is over; plugins have a time limit of their own.
+    /// Ends long operations from now on: inspections of directories stop at the next batch, removals of directories at
+    /// the next entry. To be called when the run is over; plugins have a time limit of their own.
     pub fn end(&self) {
         self.is_ended.store(true, Ordering::Relaxed);
     }
@@ -129,22 +131,22 @@ impl LogRoots {
         self.is_ended.load(Ordering::Relaxed)
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no roots.
     pub fn is_empty(&self) -> bool {
         self.roots.is_empty()
     }
 
-    /// The roots' names, sorted.
+    /// Returns the names of the roots, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.roots.iter().map(|root| root.name())
     }
 
-    /// The filesystems that the roots are on, as `logs:NAME`, measured now.
+    /// Measures the filesystems of the roots now, and names each `logs:NAME` after its root.
     pub fn filesystems(&self) -> Vec<Filesystem> {
         let mut measured: Vec<Filesystem> = Vec::new();
         for root in &self.roots {
             let (name, identity) = (format!("logs:{}", root.name()), root.filesystem());
-            // A filesystem is measured once: a busy one has other figures a moment later.
+            // Each filesystem is measured once: the figures of a busy one change from moment to moment.
             let found = measured.iter().find(|other| other.identity == identity).cloned();
             let unknown = || Filesystem { identity, ..Filesystem::default() };
             let filesystem = found.unwrap_or_else(|| match rustix::fs::fstatvfs(root.handle()) {
@@ -159,7 +161,7 @@ impl LogRoots {
     /// Starts a walk.
     ///
     /// # Errors
-    /// When there is no such root, or no such directory in it.
+    /// Fails if the root or the directory does not exist or cannot be listed, or if a limit is reached.
     pub fn walk(&self, root: &str, options: WalkOptions, open_files: &Arc<OpenFiles>) -> Result<Walk, LogsError> {
         let root = self.find(root)?;
         Walk::start(Arc::clone(root), options, Arc::clone(open_files), self.limits, self.budget.clone())
@@ -170,12 +172,12 @@ impl LogRoots {
         found.ok_or_else(|| LogsError::NotFound(format!("no log root is named {}", text::shown(name))))
     }
 
-    /// Looks which files on the roots' filesystems are in use.
+    /// Scans for files in use on the filesystems of the roots.
     pub fn open_files(&self, processes: &Processes) -> OpenFiles {
         OpenFiles::scan(processes, &self.roots)
     }
 
-    /// Takes note that the removal of one of its names has changed a file.
+    /// Records the change time that a file got when one of its names was removed.
     fn note_unlinked(&self, before: &FileEntry, changed: Timestamp) {
         let mut unlinked = self.unlinked.lock().unwrap_or_else(PoisonError::into_inner);
         let first =
@@ -183,8 +185,8 @@ impl LogRoots {
         unlinked.insert(before.identity, (changed, first.unwrap_or(before.changed)));
     }
 
-    /// Shows entries as they would be if this run had removed none of their other names. A change by anybody else since
-    /// then shows as it is.
+    /// Restores the change times that entries had before this run removed other names of the same files. A later change
+    /// by another process stays visible.
     fn undo_unlinked<'e>(&self, entries: impl IntoIterator<Item = &'e mut FileEntry>) {
         let unlinked = self.unlinked.lock().unwrap_or_else(PoisonError::into_inner);
         if unlinked.is_empty() {
@@ -200,7 +202,7 @@ impl LogRoots {
     }
 }
 
-/// Opens roots that do not overlap.
+/// Opens the roots; fails if two of them overlap.
 fn open_each(
     own: &[OwnDirectory],
     specs: &[RootSpec],
@@ -222,7 +224,7 @@ fn open_each(
     Ok(roots)
 }
 
-/// What plugins see of the log roots: as they are whenever they ask, with the files that were open at one moment.
+/// The view of the log roots that plugins get: entries as of each request, files in use as of one moment.
 #[derive(Debug)]
 pub struct RootReader {
     roots: Arc<LogRoots>,
@@ -230,7 +232,7 @@ pub struct RootReader {
 }
 
 impl RootReader {
-    /// Of these roots.
+    /// Creates a view of these roots.
     pub fn new(roots: Arc<LogRoots>, open_files: Arc<OpenFiles>) -> Self {
         Self { roots, open_files }
     }

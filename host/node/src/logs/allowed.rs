@@ -1,8 +1,9 @@
-//! Checks that a log root is in a directory that log roots may be in, whatever leads to it.
+//! A check that a log root is in a directory that log roots may be in, whatever path leads to it.
 //!
-//! In a pod, the kubelet has followed every link on the path of a root before the pod could look: the path says nothing
-//! about what is mounted. So the directories that roots may be in are mounted as well, and the root is looked for beneath
-//! one of them without following links. Only if that finds the same directory, by device and inode, it is the one.
+//! In a pod, the kubelet resolves every link on the path of a root before the pod can look, so the path does not
+//! identify the mounted directory. The directories that roots may be in are therefore mounted as well, and the root is
+//! looked up under one of them without following links. The root is accepted only if that lookup finds the same
+//! directory, by device and inode.
 
 use std::os::fd::AsFd as _;
 use std::path::{Component, Path, PathBuf};
@@ -15,7 +16,7 @@ use super::root::{RootSpec, open_directory};
 use super::stat;
 use crate::filesystem::PathMapping;
 
-/// Says why a root that has this identity is not in one of the directories that its roots may be in.
+/// Explains why a root with this identity is not in one of the directories that it may be in.
 pub(super) fn objection(spec: &RootSpec, identity: Identity) -> Option<String> {
     let allowed = spec.allowed_in.as_deref()?;
     let beneath = |directory: &'_ PathMapping| {

@@ -1,4 +1,4 @@
-//! What an interrupted run has taken aside: its removal is finished, or it gets its name back.
+//! Recovery of files that an interrupted run set aside: each gets its name back, or its removal is finished.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -19,26 +19,26 @@ use super::open_files::OpenFiles;
 use super::root::Root;
 use super::{LogRoots, stat};
 
-/// What became of what interrupted runs had taken aside.
+/// The result of the recovery of interrupted runs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// What is left to do.
+    /// Directories that still need recovery, by run.
     pub record: AsideRecord,
-    /// One sentence for each file.
+    /// One sentence for each file that was restored, removed or left.
     pub notices: Vec<String>,
 }
 
-/// What became of one file.
+/// The result for one file.
 enum End {
     GivenBack,
     Removed,
     Gone,
-    /// It is still under its other name; why.
+    /// A file that still has its other name, and the reason.
     Left(String),
 }
 
 impl LogRoots {
-    /// The record of a run that is about to remove files in these directories.
+    /// Builds the record of this run, which is about to remove files in these directories.
     pub fn aside_run(&self, directories: impl IntoIterator<Item = AsideDirectory>, started_at: Timestamp) -> AsideRun {
         let mut directories: Vec<AsideDirectory> = directories.into_iter().collect();
         directories.sort_unstable();
@@ -52,20 +52,21 @@ impl LogRoots {
         AsideRun { run: self.run.clone(), started_at, directories, roots }
     }
 
-    /// Whether these names are of this run.
+    /// Returns whether this is the id of this run.
     pub fn is_run(&self, run: &str) -> bool {
         self.run == run
     }
 
-    /// Looks for what interrupted runs have taken aside. A file gets its name back, unless another file has it by now:
-    /// then the removal that the run had begun is finished, if the file is the one that was to be removed, has not changed
-    /// since and cannot be in use, as uses that are not seen count for `unknown_open_age` after the last change.
+    /// Recovers files that interrupted runs set aside. A file gets its name back, unless another file has that name by
+    /// now. In that case the host finishes the removal, if the file is the one that was to be removed, has not changed
+    /// since and cannot be in use. If its uses cannot be seen, it counts as in use for `unknown_open_age` after its
+    /// last change.
     pub fn recover(&self, record: AsideRecord, open_files: &OpenFiles, unknown_open_age: SignedDuration) -> Recovered {
         let mut recovered = Recovered::default();
         for mut run in record.runs {
             let (id, roots) = ((run.run.clone(), run.started_at), run.roots.clone());
             run.directories.retain(|directory| {
-                // Another run may have this root.
+                // The root is not open here; another run may have it.
                 let Some(root) = self.root_of(directory, &roots) else { return true };
                 let recovery = Recovery { open_files, unknown_open_age, run: &id.0, started_at: id.1 };
                 !self.recover_in(root, directory, &recovery, &mut recovered.notices)
@@ -77,8 +78,8 @@ impl LogRoots {
         recovered
     }
 
-    /// Finds the root that a directory is in: the one that it was, whatever it is called now. After a boot a device may have
-    /// another number, so the root of its name is it as well if it has its inode.
+    /// Finds the root that a directory is in: the one with the recorded device and inode, whatever its name is now.
+    /// Devices can be renumbered at boot, so a root of the same name and inode is accepted as well.
     fn root_of(&self, place: &AsideDirectory, roots: &BTreeMap<String, AsideRoot>) -> Option<&Arc<Root>> {
         let named = self.find(&place.root).ok();
         let Some(mark) = roots.get(&place.root) else { return named };
@@ -89,7 +90,7 @@ impl LogRoots {
         self.roots.iter().find(is_it).or_else(|| named.filter(|root| root.identity().inode == mark.inode))
     }
 
-    /// Whether nothing is left to do in this directory.
+    /// Recovers the files in one directory, and returns whether nothing is left to do there.
     fn recover_in(
         &self,
         root: &Root,
@@ -135,7 +136,7 @@ impl LogRoots {
     }
 }
 
-/// The run whose files are looked for, and what they are judged by.
+/// The run whose files are recovered, and the facts to judge them by.
 struct Recovery<'a> {
     open_files: &'a OpenFiles,
     unknown_open_age: SignedDuration,
@@ -143,7 +144,7 @@ struct Recovery<'a> {
     started_at: Timestamp,
 }
 
-/// An open directory in which files may have been taken aside.
+/// An open directory that may hold files set aside.
 struct AsidePlace<'a> {
     root: &'a Root,
     path: &'a LogPath,
@@ -174,7 +175,7 @@ impl Recovery<'_> {
         let is_same = entry.identity.inode == aside.inode
             && matches!(entry.kind, FileKind::File | FileKind::Symlink)
             && place.root.beneath().is_on_mount(status.mount());
-        // Being taken aside was a change as well, and since then another process may have opened it.
+        // The rename counts as a change as well: another process may have opened the file since.
         let now = Timestamp::now();
         let age = now.duration_since(entry.touched(now));
         let why = match self.open_files.state(place.root.name(), &entry) {

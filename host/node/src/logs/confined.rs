@@ -1,5 +1,5 @@
-//! From an open directory to what is beneath it: never through a symbolic link, never onto another filesystem, and never
-//! above the directory.
+//! Confined access to entries under an open directory: never through a symbolic link, onto another mount, or above the
+//! directory.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,12 +8,12 @@ use holystone_core::guard::logs::InspectError;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::{Errno, Result};
 
-/// How the kernel is held to that.
+/// The mechanism that confines access to entries under a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confinement {
-    /// By one call that does it all (`openat2`, Linux 5.6).
+    /// A single call for the whole path (`openat2`, Linux 5.6).
     OneCall,
-    /// Component by component, looking at each.
+    /// One call per component, each checked.
     Stepwise,
 }
 
@@ -21,16 +21,16 @@ const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_XDEV);
-/// To stay where one was sent.
+/// Flags of every open call: no symbolic link as the last component, no descriptor left to child processes.
 const CONFINED: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC);
-/// Not to wait for the other end of a pipe, and not to get a terminal.
+/// Flags against waiting for the other end of a pipe and against acquiring a terminal.
 const PATIENT: OFlags = OFlags::NOCTTY.union(OFlags::NONBLOCK);
-/// To go on from, not to read.
+/// Flags for a directory to resolve names from, not to read.
 pub(super) const PASSAGE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
-/// To list.
+/// Flags for a directory to list.
 pub(super) const LIST: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
-/// Opens what is beneath directories of one filesystem.
+/// Confined access to entries under directories of one mount.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Beneath {
     mount: u64,
@@ -38,13 +38,13 @@ pub(super) struct Beneath {
 }
 
 impl Beneath {
-    /// For everything beneath this directory, on the mount that it is on.
+    /// Prepares access to everything under this directory, on its mount. If `wanted` is absent, detects the mechanism.
     pub(super) fn new(directory: BorrowedFd<'_>, wanted: Option<Confinement>) -> Result<Self> {
         let confinement = wanted.unwrap_or_else(|| probe(directory));
         Ok(Self { mount: mount_id(directory)?, confinement })
     }
 
-    /// Opens what is at this path: no components for the directory itself.
+    /// Opens the entry at this path under the directory; an empty path is the directory itself.
     pub(super) fn open(&self, directory: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
         let path = if path.is_empty() { b"." } else { path };
         let flags = flags | if flags.contains(OFlags::PATH) { CONFINED } else { CONFINED | PATIENT };
@@ -67,7 +67,7 @@ impl Beneath {
     }
 
     fn step(&self, directory: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd> {
-        // Paths have none; this is where one would lead out.
+        // Paths have no such component; one would lead out of the directory.
         if name == b".." {
             return Err(Errno::XDEV);
         }
@@ -75,15 +75,15 @@ impl Beneath {
         if mount_id(handle.as_fd())? == self.mount { Ok(handle) } else { Err(Errno::XDEV) }
     }
 
-    /// Whether a file is on the mount that its directory is on, and nothing is mounted over it. Where the kernel does not
-    /// tell, that shows when the file is opened.
+    /// Returns whether this is the mount of the directory, so that nothing is mounted over the entry. If the kernel
+    /// does not report the mount, returns true: opening the entry detects another mount.
     pub(super) fn is_on_mount(&self, mount: Option<u64>) -> bool {
         mount.is_none_or(|mount| mount == self.mount)
     }
 }
 
 fn in_one_call(directory: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
-    /// A rename somewhere on the machine makes the kernel give up for the moment.
+    /// Maximum number of attempts: a rename elsewhere on the machine can make the kernel return EAGAIN.
     const TRIES: usize = 16;
     let mut result = Err(Errno::AGAIN);
     for _ in 0..TRIES {
@@ -95,7 +95,7 @@ fn in_one_call(directory: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<
     result
 }
 
-/// Whether the kernel has the call. Sandboxes that do not know it forbid it instead.
+/// Detects whether the kernel has `openat2`. Sandboxes that do not know the call deny it instead.
 fn probe(directory: BorrowedFd<'_>) -> Confinement {
     match in_one_call(directory, b".", PASSAGE | CONFINED) {
         Ok(_) => Confinement::OneCall,
@@ -103,7 +103,7 @@ fn probe(directory: BorrowedFd<'_>) -> Confinement {
     }
 }
 
-/// Which mount a handle is on. Devices do not tell: one filesystem can be mounted in two places.
+/// Returns the id of the mount that a descriptor is on. Devices are ambiguous: one filesystem can be mounted twice.
 pub(crate) fn mount_id(handle: BorrowedFd<'_>) -> Result<u64> {
     let status = rustix::fs::statx(handle, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
     if StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::MNT_ID) {
@@ -112,7 +112,7 @@ pub(crate) fn mount_id(handle: BorrowedFd<'_>) -> Result<u64> {
     mount_id_of_old(handle)
 }
 
-/// Kernels before 5.8 tell it in a file.
+/// Reads the mount id from `fdinfo`, for kernels before 5.8.
 fn mount_id_of_old(handle: BorrowedFd<'_>) -> Result<u64> {
     use std::os::fd::AsRawFd as _;
 
@@ -122,7 +122,7 @@ fn mount_id_of_old(handle: BorrowedFd<'_>) -> Result<u64> {
     id.ok_or(Errno::NOSYS)
 }
 
-/// What it means that something could not be opened.
+/// Converts an error of an open call to the reason why a target cannot be inspected.
 pub(super) fn unseen(error: Errno) -> InspectError {
     match error {
         Errno::NOENT => InspectError::NotFound,
@@ -132,13 +132,13 @@ pub(super) fn unseen(error: Errno) -> InspectError {
     }
 }
 
-/// What the system said, without its number.
+/// Returns the system's message in lower case, without the error number.
 pub(super) fn sentence(error: Errno) -> String {
     let text = std::io::Error::from(error).to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
-/// A name as the system takes it. Names from listings and paths have no zero byte in them.
+/// Converts a name to a C string. Names from listings and paths have no NUL byte in them.
 pub(super) fn c_name(name: &[u8]) -> CString {
     CString::new(name).unwrap_or_default()
 }

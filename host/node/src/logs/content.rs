@@ -11,14 +11,15 @@ use super::confined::{self, PASSAGE, c_name};
 use super::root::Root;
 use super::{LogRoots, stat};
 
-/// How many bytes are read at once, whatever is asked for.
+/// Maximum number of bytes per read, whatever the caller requests.
 pub(super) const MAX_READ: usize = 1 << 20;
 
 impl LogRoots {
-    /// Reads up to so many bytes of a regular file; none if it ends before `offset`.
+    /// Reads up to `most` bytes of a regular file, and never more than 1 MiB; returns no bytes if the file ends
+    /// before `offset`.
     ///
     /// # Errors
-    /// When there is no such root, or no such file in it, or it is no regular file.
+    /// Fails if the root or the file does not exist, the file is not a regular file, or the file cannot be read.
     pub fn read(&self, root: &str, path: &LogPath, offset: u64, most: usize) -> Result<Vec<u8>, LogsError> {
         let root = self.find(root)?;
         read(root, path, offset, most.min(MAX_READ)).map_err(|error| {
@@ -37,7 +38,7 @@ impl LogRoots {
 fn read(root: &Root, path: &LogPath, offset: u64, most: usize) -> Result<Vec<u8>, Errno> {
     let (parent, name) = path.parent().zip(path.name()).ok_or(Errno::ISDIR)?;
     let parent = root.reach(&parent, PASSAGE)?;
-    // Before it is opened: opening a device, or a pipe, does something to it.
+    // The kind is checked before opening: opening a device or a pipe has side effects.
     let regular = |kind| if kind == FileKind::File { Ok(()) } else { Err(Errno::NODEV) };
     regular(stat::by_name(parent.as_fd(), &c_name(name))?.kind())?;
     let file = root.beneath().open(parent.as_fd(), name, OFlags::RDONLY)?;
@@ -45,7 +46,7 @@ fn read(root: &Root, path: &LogPath, offset: u64, most: usize) -> Result<Vec<u8>
     let mut bytes = Vec::with_capacity(most);
     while bytes.len() < most {
         let at = offset.saturating_add(bytes.len() as u64);
-        // The system's offsets are signed; no file is that long.
+        // System offsets are signed, so no file is longer.
         if at > i64::MAX as u64 {
             break;
         }

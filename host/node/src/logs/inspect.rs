@@ -1,4 +1,4 @@
-//! Looking at targets, for the guard rails to judge.
+//! Inspection of targets, for the guard rails to judge.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,14 +15,14 @@ use super::root::Root;
 use super::walk::Walk;
 use super::{LogRoots, stat};
 
-/// How many entries of a directory are taken at a time.
+/// Maximum number of entries per batch of a walk.
 const BATCH: usize = 1_000;
 
-/// What is said of what was not looked at any more.
+/// Error for targets and entries that were not inspected before the run was over.
 const ENDED: &str = "the run was over before all of it had been looked at";
 
 impl LogRoots {
-    /// Looks at each of these targets.
+    /// Inspects each of these targets.
     pub fn look_at(
         &self,
         targets: impl IntoIterator<Item = RootedPath>,
@@ -39,7 +39,8 @@ impl LogRoots {
         targets.into_iter().map(look).collect()
     }
 
-    /// How many entries there are beneath all roots. Nothing if they cannot all be counted.
+    /// Counts the entries under all roots, except those that a walk cannot look at. Returns `None` if a walk fails or
+    /// the run is over.
     pub fn count(&self) -> Option<u64> {
         let open_files = Arc::default();
         let mut entries = 0_u64;
@@ -56,10 +57,10 @@ impl LogRoots {
         Some(entries)
     }
 
-    /// Looks at a target. The open files should have been looked for right before.
+    /// Inspects a target. The open files should have been scanned right before.
     ///
     /// # Errors
-    /// When there is nothing to be seen, and why.
+    /// Fails with the reason if the target cannot be inspected.
     pub fn look(&self, target: &RootedPath, open_files: &Arc<OpenFiles>) -> Result<Inspection, InspectError> {
         let root = self.find(&target.root).map_err(|_| InspectError::NoSuchRoot)?;
         let place = root.place(&target.path);
@@ -101,7 +102,7 @@ impl LogRoots {
         Ok(Inspection { entry, place, leads_somewhere, tree, in_use, all_uses_seen, seen_at })
     }
 
-    /// Sums up a directory.
+    /// Aggregates the content of a directory.
     fn tree(
         &self,
         root: &Arc<Root>,
@@ -141,7 +142,7 @@ impl LogRoots {
                 Err(error) => return tree.hinder(stopped(last, error)),
             };
             self.undo_unlinked(&mut batch.entries);
-            // All of them have been looked at by now.
+            // All entries of the batch were looked at before this time.
             let seen_at = Timestamp::now();
             for entry in &batch.entries {
                 tree.add(entry, is_in_pod, seen_at);
@@ -155,7 +156,7 @@ impl LogRoots {
             if let Some((path, problem)) = walk.gaps().first_unseen.clone() {
                 tree.hinder(DirectoryObstacle::Unseen(path, problem));
             }
-            // Nothing more can change what will be said of it.
+            // Further entries cannot change the judgement.
             if batch.is_over || tree.is_hindered() {
                 return;
             }
@@ -169,11 +170,11 @@ impl LogRoots {
         entry.kind == FileKind::Directory && self.roots.iter().any(|root| root.identity() == entry.identity)
     }
 
-    /// Whether what a link names is there. Known only of what lies beneath a root, or of a root that is where it is on
-    /// the node, so that paths mean the same for this process.
+    /// Returns whether the target of a link exists. That is known only for a target under a root, or for a link in a
+    /// root at its path on the node, where paths mean the same for this process.
     fn leads_somewhere(&self, root: &Root, directory: BorrowedFd<'_>, name: &[u8]) -> Option<bool> {
         let to = rustix::fs::readlinkat(directory, name, Vec::new()).ok()?;
-        // One of the kubelet's names a whole path; of any other nothing needs to be known.
+        // The kubelet's links have absolute targets; the others need no answer.
         let absolute = to.to_bytes().starts_with(b"/");
         let beneath = self.roots.iter().find_map(|root| Some((root, root.relative(to.to_bytes())?)));
         let found = match beneath {

@@ -1,7 +1,7 @@
-//! The names in a directory, sorted by their bytes, within a budget of memory.
+//! The names in a directory, sorted by their bytes, within a memory budget.
 //!
-//! A directory can have millions of files, and sorting needs all of their names. So they lie in one piece of memory,
-//! one after the other, and are taken from a budget that all walks share.
+//! A directory can have millions of files, and sorting needs all of their names. So the names lie in one allocation,
+//! one after the other, which is charged to a budget that all walks share.
 
 use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::fs::{FileType, RawDir};
 use rustix::io::Errno;
 
-/// How much of a directory is read in one call.
+/// Size of the buffer for one read of a directory, in bytes.
 const BUFFER: usize = 64 << 10;
 
-/// Memory for names that all walks share.
+/// A memory budget for names that all walks share.
 #[derive(Clone, Debug)]
 pub(super) struct Budget(Arc<AtomicUsize>);
 
@@ -23,7 +23,7 @@ impl Budget {
         Self(Arc::new(AtomicUsize::new(bytes)))
     }
 
-    /// Takes so many bytes, if there are.
+    /// Takes this many bytes, and returns whether the budget had them.
     fn take(&self, bytes: usize) -> bool {
         let take = |left: usize| left.checked_sub(bytes);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
@@ -34,31 +34,31 @@ impl Budget {
     }
 }
 
-/// Sorted names, handed out one by one.
+/// Sorted names, returned one by one.
 #[derive(Debug)]
 pub(super) struct Listing {
-    /// For each name a byte for its kind, two for its length, its bytes, and a zero.
+    /// Records, one per name: a byte for its kind, two for its length with the NUL, its bytes, and a NUL.
     bytes: Vec<u8>,
-    /// Where in it each name begins.
+    /// Offset of each record, in the order of the names.
     starts: Vec<u32>,
     next: usize,
     budget: Budget,
     taken: usize,
 }
 
-/// Why there is no listing.
+/// The reason why a directory is not listed.
 #[derive(Debug)]
 pub(super) enum ListingError {
-    /// The budget is used up.
+    /// An exhausted budget.
     Memory,
-    /// There are more names than may be looked at.
+    /// More names than the caller allows.
     Names,
-    /// The system said something.
+    /// An error of the system.
     System(Errno),
 }
 
 impl Listing {
-    /// Reads a directory with at most so many names.
+    /// Reads a directory with at most `most` names.
     pub(super) fn read(directory: BorrowedFd<'_>, most: u64, budget: &Budget) -> Result<Self, ListingError> {
         let mut listing = Self { bytes: Vec::new(), starts: Vec::new(), next: 0, budget: budget.clone(), taken: 0 };
         let mut buffer = Vec::with_capacity(BUFFER);
@@ -88,7 +88,7 @@ impl Listing {
         Ok(())
     }
 
-    /// Grows by half when there is no room; both pieces of memory count before they are there.
+    /// Reserves room, growing by half. Both allocations are charged to the budget before they are made.
     fn reserve(&mut self, more: usize) -> Result<(), ListingError> {
         let grown = |length: usize, capacity: usize, more: usize| {
             if length + more > capacity { (capacity + capacity / 2).max(length + more).max(64) } else { capacity }
@@ -112,12 +112,12 @@ impl Listing {
         starts.sort_unstable_by(|one, other| name_at(bytes, *one).cmp(name_at(bytes, *other)));
     }
 
-    /// How many names there are.
+    /// Returns the number of names.
     pub(super) fn len(&self) -> usize {
         self.starts.len()
     }
 
-    /// The next name, and its kind where the filesystem keeps that beside the name.
+    /// Returns the next name, and its kind if the filesystem keeps that beside the name.
     pub(super) fn next(&mut self) -> Option<(&CStr, Option<FileType>)> {
         let start = *self.starts.get(self.next)?;
         self.next += 1;
@@ -132,10 +132,10 @@ impl Drop for Listing {
     }
 }
 
-/// How many bytes stand before a name.
+/// Number of bytes before a name.
 const HEAD: usize = 3;
 
-/// The name that begins here, with its zero: that is smaller than any other byte, so it does not disturb the order.
+/// Returns the name of the record at this offset, with its NUL, which sorts before any other byte.
 fn name_at(bytes: &[u8], start: u32) -> &[u8] {
     let start = start as usize;
     let length = |head: &[u8]| Some(usize::from(u16::from_le_bytes([*head.get(1)?, *head.get(2)?])));

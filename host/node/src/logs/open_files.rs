@@ -1,11 +1,13 @@
-//! Finds out which files of the log roots are in use, by any task, mount namespace or device of the node.
+//! Detection of the files of log roots that are in use by any task, mount namespace or device of the node.
 //!
-//! That is known only where all processes can be seen: from the machine's first pid namespace, with the right to look
-//! at other users' processes. A process that cannot be looked at in full may use any file that nobody else seems to use.
+//! The result is complete only if all processes are visible: from the machine's initial pid namespace, with the right
+//! to inspect other users' processes. A process that cannot be inspected in full may use any file that has no known
+//! use.
 //!
 //! - `tasks`: descriptors, directories, executables and mappings of processes.
-//! - `overlays`: layers of overlays, whose files are used by other identities.
-//! - `backing`: loop devices and swap files, which no process has open, and files that `io_uring` keeps for a process.
+//! - `overlays`: layers of overlays, whose files are used under other identities.
+//! - `backing`: files of loop devices and swap files, which no process has open, and files that `io_uring` keeps for a
+//!   process.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
@@ -31,25 +33,25 @@ mod tasks;
 use backing::{BackingFile, Unidentified};
 use overlays::{Layers, Overlay};
 
-/// Where to look for processes, and whether those of the whole node are there.
+/// The place to look for processes, and their visibility there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Processes {
-    /// A mounted proc filesystem.
+    /// Path of a mounted proc filesystem.
     pub proc: PathBuf,
-    /// A mounted sys filesystem, which lists the loop devices.
+    /// Path of a mounted sys filesystem, which lists the loop devices.
     pub sys: PathBuf,
-    /// Whether all of the node's processes are in it.
+    /// Visibility of the node's processes in the proc filesystem.
     pub visibility: Visibility,
 }
 
-/// Whether all of the node's processes can be seen.
+/// The visibility of the node's processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visibility {
-    /// Find out.
+    /// Visibility that the host detects.
     Detect,
-    /// They can.
+    /// All processes visible.
     All,
-    /// They cannot.
+    /// Some processes hidden.
     Some,
 }
 
@@ -59,8 +61,8 @@ impl Default for Processes {
     }
 }
 
-/// The machine's first pid and user namespaces, whose numbers are part of the kernel's interface. No process can give a
-/// namespace that it makes one of these numbers; whatever runs in a nested namespace can choose its name.
+/// The machine's initial pid and user namespaces, whose numbers are part of the kernel's interface. No process can
+/// create a namespace with one of these numbers, whereas a process in a nested namespace can choose its own name.
 const FIRST_PID_NAMESPACE: &[u8] = b"pid:[4026531836]";
 const FIRST_USER_NAMESPACE: &[u8] = b"user:[4026531837]";
 
@@ -75,7 +77,7 @@ impl Processes {
         }
     }
 
-    /// Whether hidden processes show all the same.
+    /// Returns whether this process sees processes that the proc filesystem hides from others.
     fn sees_hidden(&self) -> bool {
         let sets = rustix::thread::capabilities(None);
         self.is_own("user", FIRST_USER_NAMESPACE)
@@ -91,20 +93,20 @@ impl Processes {
 /// The files that were in use at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct OpenFiles {
-    /// By device and inode.
+    /// Uses by device and inode.
     uses: HashMap<(u64, u64), InUse>,
-    /// Files that only the kernel has open, by the last component of their path: the path may be one of a mount
-    /// namespace that no process is in any more.
+    /// Uses of files that only the kernel has open, by the last component of their path: the path may belong to a mount
+    /// namespace without processes.
     names: HashMap<Vec<u8>, InUse>,
-    /// Loop devices of which the file is not known.
+    /// Loop devices whose backing file is unknown.
     unidentified: Vec<Unidentified>,
     layers: Layers,
-    /// All users of the node's files have been looked at.
+    /// Set if all users of the node's files were inspected.
     is_complete: bool,
 }
 
 impl OpenFiles {
-    /// Looks at all that can be seen, for uses of files on the filesystems of these roots.
+    /// Scans everything visible for uses of files on the filesystems of these roots.
     pub(super) fn scan(processes: &Processes, roots: &[Arc<Root>]) -> Self {
         let own = Table::own();
         let is_complete = own.is_ok() && processes.are_all_visible(own.as_ref().unwrap_or(&Table::default()));
@@ -114,15 +116,15 @@ impl OpenFiles {
         if scan.all(processes, own.as_ref().unwrap_or(&Table::default())).is_err() {
             scan.found.is_complete = false;
         }
-        // A mount namespace that is kept without a process in it has mounts that cannot be seen, and so has one in which
-        // no process has its root directory for its own.
+        // The mounts of a pinned namespace without processes are not visible. The same holds for a namespace if its
+        // root is not the root directory of any process in it.
         let mut namespaces = scan.pinned.iter().chain(&scan.inhabited);
         scan.found.is_complete &= namespaces.all(|namespace| scan.seen.contains(namespace));
         tracing::debug!(uses = scan.found.uses.len(), complete = scan.found.is_complete, "looked for files in use");
         scan.found
     }
 
-    /// Returns whether this file, or directory, beneath a root of this name was in use.
+    /// Returns whether this file or directory under a root of this name was in use.
     pub fn state(&self, root: &str, entry: &FileEntry) -> OpenState {
         match self.usage(root, entry) {
             Some(_) => OpenState::Open,
@@ -131,7 +133,7 @@ impl OpenFiles {
         }
     }
 
-    /// How it was in use, as far as that is known.
+    /// Returns the use of an entry, if one is known.
     pub fn usage(&self, root: &str, entry: &FileEntry) -> Option<&InUse> {
         let by_identity = self.uses.get(&(entry.identity.device, entry.identity.inode));
         let by_name = || self.names.get(entry.path.name()?);
@@ -139,22 +141,22 @@ impl OpenFiles {
         by_identity.or_else(by_name).or_else(|| self.layers.usage(root, &entry.path)).or_else(by_exclusion)
     }
 
-    /// Whether whatever is not known to have been in use was not.
+    /// Returns whether an entry without a known use was not in use.
     pub fn is_complete(&self) -> bool {
         self.is_complete
     }
 }
 
-/// Where a log root is on its filesystem, whatever that is mounted on.
+/// The location of a log root on its filesystem, whatever its mount point.
 struct Region<'a> {
     root: &'a Root,
-    /// The device of its files, as `stat` shows it.
+    /// Device of its files, as `stat` reports it.
     device: u64,
-    /// The device of its filesystem, as tables of mounts and mappings show it: btrfs has others for its subvolumes.
+    /// Device of its filesystem, as tables of mounts and mappings report it: btrfs has others for its subvolumes.
     filesystem: u64,
-    /// Whether mappings show its files by the same inode as `stat`.
+    /// Set if mappings report its files by the same inode as `stat`.
     shows_mappings: bool,
-    /// Its path on the filesystem.
+    /// Path on the filesystem.
     path: Vec<u8>,
 }
 
@@ -167,8 +169,8 @@ impl<'a> Region<'a> {
         Some(Self { root, device, filesystem, shows_mappings, path: spot.path.into_os_string().into_encoded_bytes() })
     }
 
-    /// What lies strictly beneath the root by this path on the filesystem. Where it cannot be reached, it cannot be
-    /// removed from there either.
+    /// Finds the entry strictly under the root by its path on the filesystem. An entry that cannot be reached from the
+    /// root cannot be removed from there either.
     fn find(&self, filesystem: u64, path: &[u8]) -> Option<Identity> {
         if filesystem != self.filesystem {
             return None;
@@ -184,15 +186,15 @@ impl<'a> Region<'a> {
 struct Scan<'a> {
     regions: Vec<Region<'a>>,
     found: OpenFiles,
-    /// Mount namespaces that something keeps.
+    /// Mount namespaces that a descriptor or a mount pins.
     pinned: HashSet<u64>,
     /// Mount namespaces with a task in them.
     inhabited: HashSet<u64>,
-    /// Mount namespaces of which all mounts were seen.
+    /// Mount namespaces whose mounts were all seen.
     seen: HashSet<u64>,
     /// One task for each mount namespace and root directory in it, as a path in the proc filesystem.
     views: Vec<String>,
-    /// Overlays, by their devices.
+    /// Overlays by device.
     overlays: HashMap<u64, Overlay>,
     /// Files that the kernel keeps for processes.
     kept: Vec<BackingFile>,
@@ -207,14 +209,14 @@ impl<'a> Scan<'a> {
 
     fn all(&mut self, processes: &Processes, own: &Table) -> Result<()> {
         let proc = rustix::fs::open(&processes.proc, LIST, Mode::empty())?;
-        // What is mounted over a process makes it look as if it had ended.
+        // A mount over a process makes it look ended; one over `swaps` hides swap files.
         self.found.is_complete &= !own.covers_processes(&processes.proc);
         self.processes(proc.as_fd())?;
         self.layers(&processes.proc, own);
         self.backing_files(proc.as_fd(), &processes.sys)
     }
 
-    /// Adds a use, if the file is on a filesystem of ours and there is no graver use of it.
+    /// Adds a use, if the file is on the filesystem of a root and no graver use is known.
     fn add(&mut self, device: u64, inode: u64, how: Use, by: impl FnOnce() -> Arc<str>) {
         if self.regions.iter().all(|region| region.device != device) {
             return;
@@ -225,14 +227,14 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Takes note that something could not be looked at. What has ended meanwhile uses nothing.
+    /// Marks the scan incomplete if an inspection failed. A process that has ended meanwhile uses nothing.
     fn missed(&mut self, looked: Result<()>) {
         if looked.is_err_and(|error| !is_gone(error)) {
             self.found.is_complete = false;
         }
     }
 
-    /// Adds what is mounted in the mount namespace of a task.
+    /// Adds the mounts in the mount namespace of a task: overlays, pinned namespaces, sources and mount points.
     fn mounted(&mut self, table: &Table, task: &str, by: &Arc<str>) {
         for mount in &table.mounts {
             self.overlay(mount, task, by);
@@ -258,7 +260,7 @@ impl<'a> Scan<'a> {
 
 const LIST: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Whether an error means that a process, or what it had, is gone.
+/// Returns whether an error means that a process, or its resource, is gone.
 fn is_gone(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::SRCH)
 }
@@ -267,15 +269,15 @@ fn open_directory(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     rustix::fs::openat(directory, name, LIST | OFlags::NOFOLLOW, Mode::empty())
 }
 
-/// Follows a link of a process to what it stands for, which works for files without a name, too: device, inode and
-/// mount. A file server that is gone must not hold this up: what is known of the file is enough.
+/// Follows a link of a process, even to a file without a name, and returns device, inode and mount. An unreachable file
+/// server must not block this, so cached values are enough.
 fn follow(directory: BorrowedFd<'_>, link: &CStr) -> Result<(u64, u64, u64)> {
     let wanted = StatxFlags::INO | StatxFlags::MNT_ID;
     let status = rustix::fs::statx(directory, link, AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT, wanted)?;
     Ok((rustix::fs::makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino, status.stx_mnt_id))
 }
 
-/// Follows a link of a process to a file as [`follow`] does, and says what is known of it.
+/// Follows a link of a process like [`follow`], and returns the file's entry.
 fn follow_file(directory: BorrowedFd<'_>, link: &CStr) -> Result<FileEntry> {
     stat::by_link(directory, link).map(|status| status.entry(LogPath::root()))
 }
@@ -289,7 +291,7 @@ fn read(directory: BorrowedFd<'_>, name: &CStr, into: &mut Vec<u8>) -> Result<()
     read.map(drop).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
-/// The names in a directory but for hidden ones.
+/// Lists the names in a directory, except hidden ones.
 fn names(directory: BorrowedFd<'_>) -> Result<Vec<std::ffi::CString>> {
     let mut buffer = Vec::with_capacity(16 << 10);
     let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
@@ -307,7 +309,7 @@ fn is_number(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(u8::is_ascii_digit)
 }
 
-/// The last component of a path.
+/// Returns the last component of a path.
 fn last(path: &[u8]) -> &[u8] {
     Path::new(std::ffi::OsStr::from_bytes(path)).file_name().map_or(&[], std::ffi::OsStr::as_bytes)
 }

@@ -1,9 +1,9 @@
-//! What has been cleared is removed or truncated.
+//! Removal and truncation of cleared targets.
 //!
-//! A name can be given to another file between the last look at it and the call that removes it, and there is no call
-//! that removes a file only if it is a certain one. So a file is first taken aside, under a name that nobody else uses,
-//! and removed if it is the one that was judged; any other file gets its name back. What is in a directory that is
-//! removed as a whole is not taken aside: the whole of it was judged, and found to have been left alone for a while.
+//! Between the last look at a name and the call that removes it, the name can be given to another file, and no call
+//! removes a file only if it is a certain one. So the host first sets the file aside under a unique name, and removes
+//! it if it is the judged one; any other file gets its name back. Entries of a directory that is removed as a whole are
+//! not set aside: the directory was judged with all of them, and they had not changed for a while.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,36 +21,36 @@ use super::{LogRoots, stat};
 
 mod tree;
 
-/// How a try to remove or truncate something ended.
+/// The outcome of an attempt to remove or truncate a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Performed {
-    /// It is done.
+    /// A completed removal or truncation.
     Done(Removed),
-    /// It had gone by itself.
+    /// A target that was already gone.
     AlreadyGone,
-    /// What was there was not, or not any more, what had been judged. It has been left alone.
+    /// A target that is not, or no longer, the judged one, left in place.
     NoLongerAllowed(Refusal<Logs>),
-    /// The system did not do it. The text says what it said, and how much of a directory had gone by then.
+    /// A failure. The text gives the reason, and the number of entries of a directory that were removed before.
     Failed(String),
 }
 
-/// What has gone.
+/// The entries and bytes that an operation has removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// Files, links and directories.
+    /// Number of files, links and directories.
     pub entries: u64,
-    /// Their apparent sizes, or what was cut from one.
+    /// Apparent size of the files and links, or the bytes cut from a file; directories count as 0.
     pub size_bytes: u64,
 }
 
-/// Why something was not done.
+/// The reason why an operation stopped.
 #[derive(Debug)]
 enum Stopped {
-    /// It is not what was judged.
+    /// A target that is not the judged one.
     Refused(Refusal<Logs>),
-    /// The system said something.
+    /// An error of the system.
     System(Errno),
-    /// Something that takes a sentence.
+    /// Any other reason, as a sentence.
     Told(String),
 }
 
@@ -67,7 +67,7 @@ impl From<FileObjection> for Stopped {
 }
 
 impl LogRoots {
-    /// Does what has been cleared, if what is there is still what was judged.
+    /// Performs a cleared operation, if the target is still the judged one.
     #[expect(clippy::needless_pass_by_value, reason = "a clearance is used up")]
     pub fn perform(&self, clearance: Clearance<Logs>) -> Performed {
         let target = clearance.target();
@@ -94,8 +94,8 @@ impl LogRoots {
 }
 
 impl LogRoots {
-    /// Takes note of what the removal of one of its names, known by `before`, has made of a file that is open: its other
-    /// names may be among the steps, and must not look like a change by another process.
+    /// Records the change time of an open file after the removal of one of its names, known by `before`. Other names of
+    /// the file may be among the steps, and must not look changed by another process.
     fn note_removed_name(&self, before: &FileEntry, file: Option<OwnedFd>) {
         if let Some(Ok(status)) = file.map(|file| stat::by_handle(file.as_fd())) {
             self.note_unlinked(before, status.entry(before.path.clone()).changed);
@@ -141,7 +141,7 @@ fn explain(error: Errno) -> String {
     }
 }
 
-/// A name in an open directory, and the permission to do something to what it stands for.
+/// A name in an open directory, and the clearance to remove or truncate its file.
 struct NameInDirectory<'a> {
     roots: &'a LogRoots,
     root: &'a Root,
@@ -153,7 +153,7 @@ struct NameInDirectory<'a> {
 }
 
 impl NameInDirectory<'_> {
-    /// What has a name here now; an error if it is not what was judged.
+    /// Returns the entry that has this name now; fails if it is not the judged one.
     fn check(&self, name: &CString) -> Result<FileEntry, Stopped> {
         let status = stat::by_name(self.directory, name)?;
         if !self.root.beneath().is_on_mount(status.mount()) {
@@ -165,7 +165,7 @@ impl NameInDirectory<'_> {
     }
 
     fn truncate(&self, removed: &mut Removed) -> Result<(), Stopped> {
-        // Before it is opened: opening a device, or a pipe, does something to it.
+        // The kind is checked before opening: opening a device or a pipe has side effects.
         self.check(&self.name)?;
         let file = self.open(OFlags::WRONLY)?;
         let entry = stat::by_handle(file.as_fd())?.entry(self.clearance.target().path.clone());
@@ -180,7 +180,7 @@ impl NameInDirectory<'_> {
     }
 
     fn remove_file(&self, removed: &mut Removed) -> Result<(), Stopped> {
-        // Nothing is moved that does not look right to begin with.
+        // Only a file that looks like the judged one is renamed at all.
         let before = self.check(&self.name)?;
         let other_names = if before.hard_links > 1 { Some(self.open(OFlags::PATH)?) } else { None };
         let entry = match self.take_aside(before.identity.inode)? {
@@ -200,15 +200,16 @@ impl NameInDirectory<'_> {
         removed.or_else(|why| self.put_back(aside, why))
     }
 
-    /// With the moment between the look and the call that [`NameInDirectory::take_aside`] does away with.
+    /// Removes the file under its own name. The name can be given to another file between the check and the call, which
+    /// [`NameInDirectory::take_aside`] avoids.
     fn remove_in_place(&self) -> Result<FileEntry, Stopped> {
         let entry = self.check(&self.name)?;
         rustix::fs::unlinkat(self.directory, &self.name, AtFlags::empty())?;
         Ok(entry)
     }
 
-    /// Gives the file a name that nobody else uses. Nothing if the filesystem cannot do that: on a full disk there may be
-    /// no room for one more name, and that is when removing matters most.
+    /// Renames the file to a unique name. Returns `None` if the filesystem cannot do that: a full disk may have no room
+    /// for another name, and that is when removals matter most.
     fn take_aside(&self, inode: u64) -> Result<Option<CString>, Stopped> {
         for _ in 0..16 {
             let aside = self.unused_name(inode);
@@ -222,7 +223,7 @@ impl NameInDirectory<'_> {
         Err(Stopped::Told("no free name was found to take it aside under".to_owned()))
     }
 
-    /// Gives back the name, and says why.
+    /// Restores the name of the file, and returns `why` as the error.
     fn put_back<T>(&self, aside: &CString, why: Stopped) -> Result<T, Stopped> {
         match (self.rename(aside, &self.name), why) {
             (Ok(()) | Err(Errno::NOENT), why) => Err(why),
@@ -241,7 +242,7 @@ impl NameInDirectory<'_> {
         }
     }
 
-    /// Different at each call; whoever takes it beforehand only makes us take another.
+    /// Builds a name that differs at each call; if another process has taken it, the host tries the next one.
     fn unused_name(&self, inode: u64) -> CString {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -268,7 +269,7 @@ mod tests {
     use crate::logs::Confinement;
     use crate::logs::tests::{Scene, file};
 
-    /// Does something at the place of the file `a`, which has been cleared.
+    /// Runs `work` on the name of the cleared file `a`.
     fn at_a<T>(scene: &Scene, work: impl FnOnce(&NameInDirectory<'_>) -> T) -> T {
         let clearance = scene.clear(&file("a")).unwrap();
         let root = scene.roots.find("app").unwrap();

@@ -1,4 +1,4 @@
-//! From what the operator declared to an open root.
+//! Opening of the log roots that the operator declares.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -17,17 +17,17 @@ use crate::mounts::{Spot, Table, filesystem_name};
 /// A log root as the operator declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootSpec {
-    /// What plugins know it by.
+    /// Name that plugins use.
     pub name: String,
-    /// Where it is on the node.
+    /// Path on the node.
     pub host_path: PathBuf,
-    /// Where it is for this process, if that is elsewhere: in a pod, where it is mounted.
+    /// Path for this process, if it differs: in a pod, the mount point.
     pub mounted_at: Option<PathBuf>,
-    /// The directories of the node that it must be in, and where this process sees them; absent where it may be anywhere.
+    /// Directories of the node that the root must be in, as this process sees them; absent if it may be anywhere.
     pub allowed_in: Option<Vec<PathMapping>>,
 }
 
-/// Why a log root cannot be opened.
+/// The reason why a log root cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("log root {name} ({path}): {problem}")]
 pub struct RootError {
@@ -37,17 +37,17 @@ pub struct RootError {
 }
 
 impl RootSpec {
-    /// A root that is where it is on the node.
+    /// Declares a root that this process sees at its path on the node.
     pub fn new(name: &str, host_path: impl Into<PathBuf>) -> Self {
         Self { name: name.to_owned(), host_path: host_path.into(), mounted_at: None, allowed_in: None }
     }
 
-    /// Says what is wrong with where it is on the node, as far as that can be known anywhere.
+    /// Explains why the path on the node cannot be a log root, as far as the path alone shows.
     pub fn problem(&self) -> Option<String> {
         objection(&self.host_path)
     }
 
-    /// Where to open it.
+    /// Returns the path to open.
     fn path(&self) -> &Path {
         self.mounted_at.as_deref().unwrap_or(&self.host_path)
     }
@@ -63,17 +63,17 @@ impl RootError {
     }
 }
 
-/// A directory of Holystone itself: its state, its cache, its history.
+/// A directory of Holystone itself: for its state, cache or history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnDirectory {
-    /// The name of its content, for example `the state directory`.
+    /// Name of the directory in messages, for example `the state directory`.
     pub what: String,
-    /// Where it is for this process; it need not exist yet.
+    /// Path for this process; the directory need not exist yet.
     pub path: PathBuf,
 }
 
 impl OwnDirectory {
-    /// Says why the directory at this spot is no log root, if it is, holds or lies in this one.
+    /// Explains why the directory at this spot cannot be a log root, if it is, holds or lies in this one.
     fn objection(&self, own: &Spot, spot: &Spot) -> Option<String> {
         let relation = match (own.beneath(spot), spot.beneath(own)) {
             (Some(_), Some(_)) => "it is",
@@ -86,13 +86,13 @@ impl OwnDirectory {
     }
 }
 
-/// Names the problem with the path of a root, whether or not it exists.
+/// Explains why the directory at this path cannot be a log root, whether or not it exists.
 fn objection(path: &Path) -> Option<String> {
-    // A path that is not text is none that there is a rule for; what stands for its bytes is none either.
+    // Rules name only UTF-8 paths, and no rule has a replacement character in it.
     reserved::objection(&path.to_string_lossy())
 }
 
-/// The directories that no log root may be, hold or lie in, where they are on this machine.
+/// Holystone's own directories and those that the core has rules for, as located on this machine.
 pub(super) struct Reserved<'a> {
     mounts: &'a Table,
     own: Vec<(&'a OwnDirectory, Spot)>,
@@ -108,14 +108,15 @@ impl<'a> Reserved<'a> {
         Self { mounts, own, others }
     }
 
-    /// Says why the directory at this spot is no log root, whatever path leads there.
+    /// Explains why the directory at this spot cannot be a log root, whatever path leads there.
     fn objection(&self, spot: &Spot) -> Option<String> {
         if let Some(problem) = self.own.iter().find_map(|(own, its)| own.objection(its, spot)) {
             return Some(problem);
         }
-        // Where it lies says more than what it holds, as /usr holds what /bin leads to.
+        // The location is checked before the content, since it explains more: /usr holds the directory that /bin links
+        // to.
         let is = self.others.iter().find_map(|(path, other)| {
-            // Joined with nothing, a path would get a slash at its end.
+            // Joining an empty path appends a slash, which `components` drops.
             let path: PathBuf = Path::new(path).join(spot.beneath(other)?).components().collect();
             let problem = objection(&path)?;
             Some(format!("it is {} under another path: {problem}", text::shown(&path.to_string_lossy())))
@@ -133,10 +134,10 @@ impl<'a> Reserved<'a> {
 #[derive(Debug)]
 pub(super) struct Root {
     name: String,
-    /// Where it was opened.
+    /// Path at which the root was opened.
     opened_at: PathBuf,
     host_path: Vec<u8>,
-    /// It is where it is on the node, so paths that files name mean the same here.
+    /// Set if the root was opened at its path on the node, so that link targets mean the same for this process.
     is_at_home: bool,
     handle: OwnedFd,
     identity: Identity,
@@ -169,13 +170,13 @@ impl Root {
             return Err(spec.error(problem));
         }
         let is_at_home = spec.path() == spec.host_path;
-        // Without doubled slashes, since the kubelet's places are told by their paths.
+        // Normalized, without doubled slashes: the kubelet's directories are recognized by their paths.
         let host_path = spec.host_path.components().collect::<PathBuf>().into_os_string().into_encoded_bytes();
         let (name, opened_at) = (spec.name.clone(), spec.path().to_owned());
         Ok(Self { name, opened_at, host_path, is_at_home, handle, identity, spot, beneath })
     }
 
-    /// Says how this root and another overlap, if they do: everything in both would be counted and removed twice.
+    /// Explains how this root and another overlap, if they do: entries in both would be counted and removed twice.
     pub(super) fn overlap(&self, other: &Self) -> Option<String> {
         let name = text::shown(&other.name);
         let is_same = (self.identity.device, self.identity.inode) == (other.identity.device, other.identity.inode);
@@ -189,22 +190,22 @@ impl Root {
         other.spot.beneath(&self.spot).map(|_| format!("the log root {name} lies in it; {advice}"))
     }
 
-    /// Names a problem with it.
+    /// Builds the error for a problem with this root.
     pub(super) fn error(&self, problem: String) -> RootError {
         RootError::new(&self.name, &self.opened_at, problem)
     }
 
-    /// Its path on the node.
+    /// Returns the path on the node.
     pub(super) fn host_path(&self) -> &Path {
         Path::new(std::ffi::OsStr::from_bytes(&self.host_path))
     }
 
-    /// Where it is on its filesystem.
+    /// Returns the location on the filesystem.
     pub(super) fn spot(&self) -> &Spot {
         &self.spot
     }
 
-    /// Names the filesystem that it is on, the same for all roots there.
+    /// Returns the name of the filesystem, the same for all roots on it.
     pub(super) fn filesystem(&self) -> String {
         filesystem_name(self.spot.device)
     }
@@ -229,25 +230,25 @@ impl Root {
         &self.beneath
     }
 
-    /// Opens something beneath it.
+    /// Opens an entry under the root.
     pub(super) fn reach(&self, path: &LogPath, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         self.beneath.open(self.handle(), path.as_bytes(), flags)
     }
 
-    /// Where a path beneath it is, as far as the kubelet is concerned.
+    /// Returns the place of a path under the root, relative to the kubelet's directories.
     pub(super) fn place(&self, path: &LogPath) -> Place {
         Place::of(&self.host_path, path)
     }
 
-    /// The path beneath it that the node knows by this path, if it is one.
+    /// Converts a path on the node to a path under the root; returns `None` if it lies elsewhere.
     pub(super) fn relative(&self, host_path: &[u8]) -> Option<LogPath> {
         let relative = Path::new(std::ffi::OsStr::from_bytes(host_path)).strip_prefix(self.host_path()).ok()?;
         LogPath::from_bytes(relative.as_os_str().as_bytes()).ok()
     }
 }
 
-/// Opens a directory by a path of the host that goes through no link: what a link on it leads to may change, and whoever
-/// may change it is not always the one who declared the root.
+/// Opens a directory by a path of the host without following any link: the target of a link can change, and the user
+/// who can change it is not always the one who declared the root.
 pub(super) fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = confined::LIST | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     match rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {

@@ -1,7 +1,7 @@
-//! Keeps log roots apart from the directories that a container runtime names as its own.
+//! Separation of log roots from the directories that a container runtime reports as its own.
 //!
-//! A directory of the runtime is known by its path on the node, and by where it is on its filesystem, as this process and
-//! the runtime's process see it: in a pod, and for a runtime with mounts of its own, these differ.
+//! A directory of the runtime is identified by its path on the node, and by its location on its filesystem, as this
+//! process and the runtime's process see it. In a pod, and for a runtime with mounts of its own, these differ.
 
 use std::path::Path;
 
@@ -11,20 +11,20 @@ use super::LogRoots;
 use super::root::{Root, RootError};
 use crate::mounts::{MountView, Spot, Table};
 
-/// The directories that a container runtime names as its own.
+/// The directories that a container runtime reports as its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuntimeDirectories {
-    /// The directories.
+    /// Directories of the runtime.
     pub directories: Vec<RuntimeDirectory>,
-    /// The process that listens on the runtime's socket, if it can be seen.
+    /// Id of the process that listens on the runtime's socket, if it is visible.
     pub process: Option<u32>,
 }
 
 impl LogRoots {
-    /// Makes sure that no root is, holds or lies in a directory of the runtime, whatever path or mount leads there.
+    /// Checks that no root is, holds or lies in a directory of the runtime, whatever path or mount leads there.
     ///
     /// # Errors
-    /// With the first root that is, holds or lies in one.
+    /// Fails if a root is, holds or lies in one.
     pub fn keep_apart_from(&self, runtime: &RuntimeDirectories) -> Result<(), RootError> {
         let own = Table::own().unwrap_or_default();
         let process = runtime.process.and_then(|id| MountView::of(format!("/proc/{id}").into()));
@@ -40,10 +40,10 @@ impl LogRoots {
     }
 }
 
-/// Finds where a directory of the runtime may be: as this process sees it, and as the runtime does.
+/// Finds the possible locations of a runtime directory, as this process and the runtime's process see it.
 fn spots(directory: &RuntimeDirectory, own: &Table, process: Option<&MountView>) -> Vec<Spot> {
     let path = Path::new(directory.path());
-    // In a pod the socket alone may be mounted, which still shows where it lies.
+    // In a pod, the socket alone may be mounted; its location still shows that of its directory.
     let socket = directory.socket().and_then(|socket| own.find(Path::new(socket)));
     let of_socket = socket.and_then(|spot| Some(Spot { path: spot.path.parent()?.to_owned(), ..spot }));
     let of_process = process.and_then(|process| process.find(path, own));
@@ -58,7 +58,8 @@ fn objection(root: &Root, directory: &RuntimeDirectory, spots: &[Spot]) -> Optio
     by_path.or_else(|| spots.iter().find_map(by_spot))
 }
 
-/// Judges by the ways from one to the other: from the directory down to the root, and from the root to the directory.
+/// Explains the conflict, given the path from the directory down to the root and that from the root down to the
+/// directory.
 fn related(directory: &RuntimeDirectory, to_root: Option<&Path>, from_root: Option<&Path>) -> Option<String> {
     let beneath = to_root.map(Path::to_string_lossy).unwrap_or_default();
     let relation = match (to_root, from_root) {

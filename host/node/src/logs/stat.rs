@@ -1,4 +1,4 @@
-//! What the system says about a file, as the core's types.
+//! File status from the system, as the core's types.
 
 use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
@@ -8,22 +8,22 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp};
 use rustix::io::Result;
 
-/// What one look at a file found.
+/// The status of a file at one moment.
 pub(super) struct FileStatus {
     raw: Statx,
 }
 
-/// Looks at what has this name, without following it.
+/// Reads the status of the entry with this name, without following a link.
 pub(super) fn by_name(directory: BorrowedFd<'_>, name: &CStr) -> Result<FileStatus> {
     stat(directory, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT)
 }
 
-/// Looks at what a link leads to. A file server that is gone must not hold this up: what is known of the file is enough.
+/// Reads the status of a link's target. An unreachable file server must not block this, so cached values are enough.
 pub(super) fn by_link(directory: BorrowedFd<'_>, link: &CStr) -> Result<FileStatus> {
     stat(directory, link, AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT)
 }
 
-/// Looks at an open file.
+/// Reads the status of an open file.
 pub(super) fn by_handle(handle: BorrowedFd<'_>) -> Result<FileStatus> {
     stat(handle, c"", AtFlags::EMPTY_PATH)
 }
@@ -47,12 +47,12 @@ impl FileStatus {
         }
     }
 
-    /// The mount that it is on, where the kernel tells.
+    /// Returns the id of the mount that the file is on, if the kernel reports it.
     pub(super) fn mount(&self) -> Option<u64> {
         self.has(StatxFlags::MNT_ID).then_some(self.raw.stx_mnt_id)
     }
 
-    /// As an entry, of which the name is all that is not known from the file itself.
+    /// Returns an entry with this path. Its use, its pod and obstacles to a walk are not known from the file itself.
     pub(super) fn entry(&self, path: LogPath) -> FileEntry {
         FileEntry {
             path,
@@ -87,7 +87,7 @@ pub(super) fn kind(raw: FileType) -> FileKind {
     }
 }
 
-/// Files can claim to be from before the year -9999 or after 9999.
+/// Clamps a time to the supported range: files can claim years before -9999 or after 9999.
 fn timestamp(time: StatxTimestamp) -> Timestamp {
     let clamped = if time.tv_sec < 0 { Timestamp::MIN } else { Timestamp::MAX };
     Timestamp::new(time.tv_sec, time.tv_nsec.try_into().unwrap_or_default()).unwrap_or(clamped)

@@ -1,5 +1,5 @@
-//! What all tests of log directories stand on: a root, something beside it that nobody may touch, and the way from a
-//! wish to a clearance.
+//! Common ground of the tests of log directories: a root, a directory beside it that must stay untouched, and the steps
+//! from a wish to a clearance.
 
 mod allowed;
 mod aside;
@@ -45,13 +45,13 @@ impl Scene {
         fs::create_dir(&root).unwrap();
         fs::create_dir(&outside).unwrap();
         let roots = LogRoots::open(&[RootSpec::new("app", &root)], limits, Some(confinement)).unwrap();
-        // As on a node on which nothing is open.
+        // An empty proc filesystem: no file is in use.
         let processes = Processes { proc: outside.clone(), visibility: Visibility::All, ..Processes::default() };
         let open_files = Arc::new(roots.open_files(&processes));
         Self { _directory: directory, root, outside, roots, open_files }
     }
 
-    /// Makes a file with its directories.
+    /// Creates a file and its parent directories.
     pub(super) fn file(&self, path: &str, content: &str) -> PathBuf {
         let path = self.root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -63,7 +63,7 @@ impl Scene {
         self.roots.look(target, &self.open_files)
     }
 
-    /// Judges a wish by a look taken now.
+    /// Judges a wish by an inspection made now.
     pub(super) fn judge(&self, wish: &Wish) -> Result<Step<Logs>, Refusal<Logs>> {
         let target = Logs::parse(&wish.target)?;
         judge(&guard(), wish, self.look(&target))
@@ -74,7 +74,7 @@ impl Scene {
         guard().clear(&step, self.look(step.target()))
     }
 
-    /// The whole way, undisturbed.
+    /// Runs all steps for a wish, undisturbed.
     pub(super) fn perform(&self, wish: &Wish) -> Performed {
         match self.clear(wish) {
             Ok(clearance) => self.roots.perform(clearance),
@@ -82,7 +82,7 @@ impl Scene {
         }
     }
 
-    /// All entries of a walk.
+    /// Returns all entries of a walk.
     pub(super) fn walk(&self, options: WalkOptions) -> Vec<FileEntry> {
         all(&mut self.roots.walk("app", options, &self.open_files).unwrap())
     }
@@ -99,19 +99,19 @@ pub(super) fn all(walk: &mut Walk) -> Vec<FileEntry> {
     }
 }
 
-/// Ages make no difference in these tests: files are seconds old.
+/// Builds a guard for which ages make no difference: the files of these tests are seconds old.
 pub(super) fn guard() -> LogGuard<'static> {
     let rails =
         LogRails { unknown_open_age: SignedDuration::ZERO, settled_for: SignedDuration::ZERO, ..LogRails::default() };
     LogGuard::new(rails, Timestamp::now() + SignedDuration::from_secs(1), None)
 }
 
-/// The target of a wish.
+/// Returns the target of a wish.
 pub(super) fn target_of(wish: &Wish) -> RootedPath {
     Logs::parse(&wish.target).unwrap()
 }
 
-/// Judges a wish by this look.
+/// Judges a wish by this inspection.
 pub(super) fn judge(
     guard: &LogGuard<'_>,
     wish: &Wish,
@@ -148,7 +148,7 @@ pub(super) fn path(text: &str) -> LogPath {
     text.parse().unwrap()
 }
 
-/// Says that a test cannot run here; whether it can.
+/// Returns whether a test can run here, and reports it as skipped if not.
 pub(super) fn can(test: &str, what: &str, possible: bool) -> bool {
     if !possible {
         println!("SKIPPED {test}: {what}");

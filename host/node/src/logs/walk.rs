@@ -1,7 +1,7 @@
-//! All entries beneath a directory, in order, batch by batch.
+//! A walk over all entries under a directory, in order, in batches.
 //!
-//! In memory are the names of the directories on the way down to where the walk is, and a handle for each of them.
-//! What vanishes while the walk goes on was not there.
+//! The walk keeps in memory the names of the directories on the way down to its position, and a descriptor for each of
+//! them. An entry that vanishes during the walk counts as absent.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,12 +21,12 @@ use super::open_files::OpenFiles;
 use super::root::Root;
 use super::stat;
 
-/// How many names are looked at for one batch, so that a batch takes a bounded time even if nothing matches.
+/// Maximum number of names per batch, so that a batch takes a bounded time even if nothing matches.
 const NAMES_PER_BATCH: usize = 10_000;
-/// So many bytes of globs take about as long as looking at a file.
+/// Size of globs, in bytes, that takes about as long to match as one look at a file.
 const GLOB_BYTES_PER_LOOK: usize = 64;
 
-/// A walk that is under way. Dropping it ends it.
+/// A walk in progress. Dropping it ends it.
 #[derive(Debug)]
 pub struct Walk {
     root: Arc<Root>,
@@ -34,10 +34,10 @@ pub struct Walk {
     open_files: Arc<OpenFiles>,
     limits: WalkLimits,
     budget: Budget,
-    /// The directories from the start down to where the walk is.
+    /// Directories from the start down to the position of the walk.
     levels: Vec<WalkLevel>,
     names: u64,
-    /// Why it ended before it was over.
+    /// Reason why the walk ended early.
     stopped: Option<LogsError>,
     gaps: Gaps,
     counts: GlobCounts,
@@ -53,12 +53,12 @@ struct WalkLevel {
     pod_uid: Option<String>,
 }
 
-/// What the walk could not look at.
+/// The directories and entries that a walk could not look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Gaps {
-    /// How many directories were not entered, and the first of them, for each reason.
+    /// Number of directories that were not entered, and the first of them, for each reason.
     not_entered: Vec<(NotEntered, u64, LogPath)>,
-    /// How many entries could not be looked at, and the first of them with what the system said.
+    /// Number of entries that could not be looked at; below, the first of them with the error.
     pub(super) unseen: u64,
     pub(super) first_unseen: Option<(LogPath, String)>,
 }
@@ -76,7 +76,7 @@ impl Walk {
         Self::from_handle(root, options, open_files, limits, budget, handle)
     }
 
-    /// The same, with the directory that the walk starts at in hand.
+    /// Starts a walk at a directory that is already open.
     pub(super) fn from_handle(
         root: Arc<Root>,
         options: WalkOptions,
@@ -99,7 +99,7 @@ impl Walk {
             gaps,
             counts,
         };
-        // Without a reach the directory is left out by a glob, and there is nothing to walk.
+        // Without a reach, a glob leaves out the directory, and there is nothing to walk.
         let Some(reach) = reach else { return Ok(walk) };
         let pod_uid = walk.root.place(&path).pod_uid().map(str::to_owned);
         match walk.list(&handle) {
@@ -110,10 +110,10 @@ impl Walk {
         Ok(walk)
     }
 
-    /// The next entries, at most so many.
+    /// Returns at most `most` further entries.
     ///
     /// # Errors
-    /// When a limit of this host is reached; from then on at every call.
+    /// Fails if a limit of this host is reached; from then on at every call.
     pub fn next(&mut self, most: usize) -> Result<Batch, LogsError> {
         let mut batch = Batch::default();
         if let Some(stopped) = &self.stopped {
@@ -127,7 +127,7 @@ impl Walk {
                 Ok(WalkStep::Entry(entry)) => batch.entries.push(*entry),
                 Ok(WalkStep::Nothing) => {}
                 Ok(WalkStep::Over) => return Ok(Batch { is_over: true, ..batch }),
-                // What has been found so far comes first, the error with the next call.
+                // Entries found so far are returned first, the error with the next call.
                 Err(error) => {
                     self.stopped = Some(error.clone());
                     return if batch.entries.is_empty() { Err(error) } else { Ok(batch) };
@@ -143,22 +143,22 @@ impl Walk {
         (NAMES_PER_BATCH / (1 + bytes / GLOB_BYTES_PER_LOOK)).max(1)
     }
 
-    /// Returns the number of matches of each of its globs so far.
+    /// Returns the number of matches of each glob so far.
     pub fn counts(&self) -> &GlobCounts {
         &self.counts
     }
 
-    /// The directory that it started at.
+    /// Returns the directory that the walk started at.
     pub(super) fn prefix(&self) -> &LogPath {
         &self.options.prefix
     }
 
-    /// What could not be looked at so far.
+    /// Returns the directories and entries that could not be looked at so far.
     pub(super) fn gaps(&self) -> &Gaps {
         &self.gaps
     }
 
-    /// The same for people, with the limit that ended the walk.
+    /// Describes the gaps in sentences, with the limit that ended the walk.
     pub(super) fn gap_sentences(&self) -> Vec<String> {
         let root = self.root.name();
         let gaps = self.gaps.sentences().into_iter().map(|sentence| format!("log root {root}: {sentence}"));
@@ -195,7 +195,7 @@ impl Walk {
         Ok(if is_yielded { WalkStep::Entry(Box::new(entry)) } else { WalkStep::Nothing })
     }
 
-    /// Goes down into a directory, if it is one to enter and can be.
+    /// Enters a directory if the options ask for that; records a gap if it cannot be entered.
     fn directory(&mut self, entry: &mut FileEntry) -> Result<(), LogsError> {
         let Some(level) = self.levels.last() else { return Ok(()) };
         let name = entry.path.name().unwrap_or_default();
@@ -248,7 +248,7 @@ impl Walk {
     }
 }
 
-/// Looks at one name in a directory; nothing if it has gone meanwhile.
+/// Looks at one name in a directory; returns `None` if the entry is gone.
 fn look(
     beneath: &Beneath,
     directory: BorrowedFd<'_>,
@@ -272,7 +272,8 @@ enum WalkStep {
     Over,
 }
 
-/// Nothing for a directory that has gone or been replaced meanwhile: whatever was in it is gone with it.
+/// Converts an error to a reason. Returns `None` for a directory that was removed or replaced meanwhile: its content is
+/// gone with it.
 fn why_not_entered(error: Errno) -> Option<NotEntered> {
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP => None,
@@ -282,7 +283,7 @@ fn why_not_entered(error: Errno) -> Option<NotEntered> {
     }
 }
 
-/// Says why the directory that a walk should start at cannot be entered, without a path of the host.
+/// Explains why the start directory of a walk cannot be entered, without a path of the host.
 fn unreachable(root: &Root, path: &LogPath, error: Errno) -> LogsError {
     let root = text::shown(root.name());
     let what = if path.is_root() {
@@ -313,7 +314,7 @@ impl Gaps {
         }
     }
 
-    /// One sentence for each kind of gap.
+    /// Describes each kind of gap in one sentence.
     pub(super) fn sentences(&self) -> Vec<String> {
         let shown = |path: &LogPath| text::shown(&path.to_string());
         let directories = self.not_entered.iter().map(|(why, count, first)| {

@@ -1,9 +1,11 @@
-//! Files that only the kernel has open: those behind loop devices, swap files, and those that `io_uring` keeps for a
-//! process. The kernel gives a path and no inode: a path of the mount namespace in which the file was opened, which may be
-//! gone. So the path is looked up in all of them, and files of the same name count as well.
+//! Files that only the kernel has open: backing files of loop devices, swap files, and files that `io_uring` keeps for
+//! a process. The kernel reports a path and no inode. The path belongs to the mount namespace in which the file was
+//! opened, which may be gone. So the path is resolved in all mount namespaces, and for devices and swap, files of the
+//! same name count as well.
 //!
-//! A path leads nowhere when its mount namespace is gone, and a file whose name was removed, or that was mounted by
-//! itself, is shown without a name of use. Then any file may be behind the device that is not shorter than the device.
+//! A path is dangling if its mount namespace is gone. A file whose name was removed, or that was mounted by itself, is
+//! reported without a usable name. In both cases any file that is not shorter than the device may back it; if the name
+//! is known, only files of that name or with several names.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,30 +19,30 @@ use rustix::io::{Errno, Result};
 use super::{LIST, Scan, follow_file, is_gone, last, names, read};
 use crate::mounts::unescape;
 
-/// What the kernel adds to the path of a file without a name.
+/// Suffix that the kernel appends to the path of a file without a name.
 const DELETED: &[u8] = b" (deleted)";
-/// The unit of the sizes of block devices, in bytes.
+/// Unit of the sizes of block devices, in bytes.
 const SECTOR: u64 = 512;
 
-/// A file that the kernel keeps open, by the path that it shows.
+/// A file that the kernel keeps open, by the path that the kernel reports.
 pub(super) struct BackingFile {
     pub(super) path: Vec<u8>,
     pub(super) how: Use,
     pub(super) by: Arc<str>,
 }
 
-/// A loop device of which the file is not known.
+/// A loop device whose backing file is unknown.
 #[derive(Clone, Debug)]
 pub(super) struct Unidentified {
-    /// The shortest that the file can be, in bytes.
+    /// Minimum length of the file, in bytes.
     least_bytes: u64,
-    /// The file has the name that the kernel shows, or another one beside it.
+    /// Set if the file has the name that the kernel reports, or another one beside it.
     has_its_name: bool,
     in_use: InUse,
 }
 
 impl Unidentified {
-    /// Says that a file is in use, unless it cannot be the one behind the device.
+    /// Returns the use by the device, unless the file cannot be the one that backs it.
     pub(super) fn usage(&self, entry: &FileEntry) -> Option<&InUse> {
         let fits = entry.kind == FileKind::File && entry.size_bytes >= self.least_bytes;
         (fits && (entry.hard_links > 1 || !self.has_its_name)).then_some(&self.in_use)
@@ -78,7 +80,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Adds a use of all files that have this path in a mount namespace, and returns them.
+    /// Resolves the path in all mount namespaces, adds a use of each file found, and returns these files.
     fn find(&mut self, proc: BorrowedFd<'_>, file: &BackingFile) -> Vec<FileEntry> {
         let follow = |task: &String| {
             let path = CString::new([task.as_bytes(), b"/root", &file.path].concat()).ok()?;
@@ -98,12 +100,12 @@ impl Scan<'_> {
     }
 }
 
-/// Returns whether a loop device that shows so much can be backed by this.
+/// Returns whether this entry can back a loop device of at least this length.
 fn may_back(entry: &FileEntry, least_bytes: u64) -> bool {
     entry.kind == FileKind::BlockDevice || entry.kind == FileKind::File && entry.size_bytes >= least_bytes
 }
 
-/// The files that the kernel swaps to. A kernel without swap has no such table.
+/// Lists the files that the kernel swaps to. A kernel without swap has no such table.
 fn swap_files(proc: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>> {
     let mut text = Vec::new();
     match read(proc, c"swaps", &mut text) {
@@ -121,7 +123,7 @@ fn swap_files(proc: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>> {
 /// A loop device in use.
 struct Loop {
     file: BackingFile,
-    /// The shortest that its file was when it was set up, in bytes.
+    /// Minimum length of its file at setup, in bytes.
     least_bytes: u64,
 }
 

@@ -1,5 +1,6 @@
-//! Layers of overlays. A file that is used through an overlay has the overlay's device and an inode of its own there, so
-//! nothing in a layer differs from what is in use: while the overlay is mounted, all of it is.
+//! Layers of overlays. A file that is used through an overlay has the overlay's device and an inode of its own there,
+//! so a layer does not show which of its files are in use. While the overlay is mounted, the whole layer counts as in
+//! use.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -12,33 +13,33 @@ use holystone_core::logs::{InUse, LogPath, Use};
 use super::{Region, Scan};
 use crate::mounts::{Mount, MountView, Spot, Table};
 
-/// The most views that are kept open: each takes a file handle.
+/// Maximum number of open views: each takes a descriptor.
 const MOST_OPEN: usize = 64;
 
-/// An overlay that is mounted somewhere.
+/// A mounted overlay.
 pub(super) struct Overlay {
-    /// Its layers, as its mounter named them.
+    /// Layers, as the mounter named them.
     layers: Vec<PathBuf>,
-    /// It is the root of a mount namespace.
+    /// Set if the overlay is mounted on the root directory of a task.
     is_root: bool,
     by: Arc<str>,
-    /// The tasks that see it, as paths in the proc filesystem.
+    /// Tasks that see the overlay, as paths in the proc filesystem.
     seen_by: Vec<String>,
 }
 
 /// The layers of overlays, as far as they concern log roots.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layers {
-    /// Directories in a log root, or roots as a whole, by the names of the roots.
+    /// Layers in a log root, or the whole root if it lies in a layer, by the names of the roots.
     found: Vec<(String, LogPath, InUse)>,
-    /// Ends of paths that were named from a directory that is not known.
+    /// Ends of layer paths that do not resolve: of relative paths, and of absolute paths that no task finds.
     ends: Vec<(PathBuf, InUse)>,
-    /// Where the roots are on their filesystems, by their names.
+    /// Locations of the roots on their filesystems, by name.
     roots: HashMap<String, PathBuf>,
 }
 
 impl Layers {
-    /// Finds the overlay that uses what has this path beneath a root.
+    /// Finds an overlay that uses the entry at this path under a root.
     pub(super) fn usage(&self, root: &str, path: &LogPath) -> Option<&InUse> {
         let is_at = |(name, layer, _): &&(String, LogPath, InUse)| {
             name == root && (lies_in(path, layer) || lies_in(layer, path))
@@ -62,7 +63,7 @@ fn lies_in(path: &LogPath, directory: &LogPath) -> bool {
 }
 
 impl Scan<'_> {
-    /// Takes note of an overlay in the table of a task.
+    /// Records an overlay in the mount table of a task.
     pub(super) fn overlay(&mut self, mount: &Mount, task: &str, by: &Arc<str>) {
         if let Some(known) = self.overlays.get_mut(&mount.device) {
             known.seen_by.push(task.to_owned());
@@ -77,7 +78,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Finds the layers of all overlays in the log roots.
+    /// Resolves the layers of all overlays to directories of the log roots.
     pub(super) fn layers(&mut self, proc: &Path, own: &Table) {
         let mut views = Views { proc, own, open: HashMap::new() };
         let all: Vec<String> = self.views.clone();
@@ -96,7 +97,7 @@ impl Scan<'_> {
     fn layer(&mut self, layer: &Path, overlay: &Overlay, views: &mut Views<'_>, all: &[String]) {
         let in_use = InUse { how: Use::Layer, by: Arc::clone(&overlay.by) };
         if layer.is_relative() {
-            // From a directory that the mounter has left: only the end of the path is known.
+            // The path starts at a directory that the mounter has left, so only its end is known.
             self.end(layer, in_use);
             return;
         }
@@ -112,7 +113,7 @@ impl Scan<'_> {
             );
         }
         if spots.is_empty() {
-            // The root of a node that is a container lies on the machine, out of sight of the node.
+            // If the node is a container, the layers of its root lie on the machine, invisible from the node.
             self.found.is_complete &= overlay.is_root;
             self.end(layer.file_name().map_or(layer, Path::new), in_use);
         }
@@ -135,7 +136,7 @@ impl Scan<'_> {
     }
 }
 
-/// The files as tasks see them.
+/// The files of the node as tasks see them.
 struct Views<'a> {
     proc: &'a Path,
     own: &'a Table,
@@ -157,7 +158,7 @@ impl Region<'_> {
         PathBuf::from(OsStr::from_bytes(&self.path))
     }
 
-    /// Finds a layer in the log root; the root as a whole if it lies in the layer.
+    /// Finds a layer in the log root; returns the root as a whole if it lies in the layer.
     fn layer(&self, layer: &Spot) -> Option<LogPath> {
         if layer.device != self.filesystem {
             return None;

@@ -1,5 +1,5 @@
-//! Descriptors, directories, executables and mappings of processes. Threads may have descriptors, directories and a
-//! mount namespace of their own; memory is that of the process, and is there as long as one of its threads is.
+//! Descriptors, directories, executables and mappings of processes. Threads can have descriptors, directories and a
+//! mount namespace of their own. Memory belongs to the process, and exists as long as one of its threads does.
 
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
@@ -13,35 +13,35 @@ use super::backing::BackingFile;
 use super::{Scan, follow, follow_file, is_gone, is_number, names, open_directory, read};
 use crate::mounts::{Table, unescape};
 
-/// What is kept while all processes are looked at.
+/// The state of a scan of all processes.
 #[derive(Default)]
 struct ProcessSweep {
     buffer: Vec<u8>,
-    /// The device of namespaces.
+    /// Device of namespaces.
     namespaces: Option<u64>,
-    /// The mount namespaces that were read, each with the root directories from which.
+    /// Mount namespaces that were read, each with the mount and inode of the root directory.
     read: HashSet<(u64, u64, u64)>,
 }
 
-/// A process that is being looked at.
+/// A process under inspection.
 struct Process<'a> {
     directory: BorrowedFd<'a>,
     id: &'a [u8],
-    /// The name of the task that is being looked at.
+    /// Name of the task under inspection.
     task: CString,
     by: Option<Arc<str>>,
 }
 
-/// The number of looks at a ring that is busy.
+/// Maximum number of reads of a busy ring.
 const TRIES: u32 = 5;
 
 impl Process<'_> {
-    /// The directory of the task in the proc filesystem.
+    /// Returns the directory of the task in the proc filesystem.
     fn path(&self) -> String {
         format!("{}/task/{}", String::from_utf8_lossy(self.id), self.task.to_string_lossy())
     }
 
-    /// What to call it in a sentence.
+    /// Returns the name of the process for messages.
     fn by(&mut self) -> Arc<str> {
         let (directory, id) = (self.directory, self.id);
         let name = || {
@@ -82,7 +82,7 @@ impl Scan<'_> {
                 continue;
             };
             process.task = name;
-            // Our own handles on log directories are none that keep a file.
+            // Holystone's own descriptors on log directories do not keep a file in use.
             if id.as_bytes() != std::process::id().to_string().as_bytes() {
                 let looked = self.descriptors(task.as_fd(), &mut process, sweep);
                 self.missed(looked);
@@ -115,7 +115,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Adds the files that `io_uring` keeps for a process, by a descriptor of it.
+    /// Adds the files that `io_uring` keeps for a process, if this descriptor is a ring.
     fn registered(
         &mut self,
         task: BorrowedFd<'_>,
@@ -137,12 +137,13 @@ impl Scan<'_> {
                 return Ok(());
             }
         }
-        // The ring was busy each time, and then the kernel lists nothing.
+        // The ring was busy each time, so the kernel did not list all of its files.
         self.found.is_complete = false;
         Ok(())
     }
 
-    /// Adds what a link of a process stands for, and returns whether that is of no kind that files have.
+    /// Adds a use of the target of a link of a process. Returns whether the target has none of the kinds that files
+    /// have.
     fn link(
         &mut self,
         directory: BorrowedFd<'_>,
@@ -163,8 +164,8 @@ impl Scan<'_> {
         Ok(file.kind == FileKind::Other)
     }
 
-    /// Reads the mounts of a task's mount namespace, once for each root directory that tasks have in it: a table shows
-    /// only what can be reached from there, and all that is mounted if that is the root of the namespace.
+    /// Reads the mounts of a task's mount namespace, once for each root directory that tasks have in it. A table shows
+    /// only the mounts that can be reached from there: all of them if that is the root of the namespace.
     fn namespace(&mut self, task: BorrowedFd<'_>, process: &mut Process<'_>, sweep: &mut ProcessSweep) -> Result<()> {
         let (_, namespace, _) = follow(task, c"ns/mnt")?;
         let (_, inode, mount) = follow(task, c"root")?;
@@ -174,7 +175,7 @@ impl Scan<'_> {
         }
         read(task, c"mountinfo", &mut sweep.buffer)?;
         let (table, by, path) = (Table::parse(&sweep.buffer), process.by(), process.path());
-        // A root that was unmounted, or that lies beneath that of the namespace, has a table of its own.
+        // A root directory that was unmounted, or lies below the namespace's root, has a partial table.
         let is_whole = rustix::fs::readlinkat(task, c"root", Vec::new())?.to_bytes() == b"/"
             && table.mounts.iter().any(|shown| shown.id == mount && shown.point == b"/");
         if is_whole {
@@ -185,7 +186,8 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Adds the executable and what is mapped. Whether there is memory: a thread that has ended has none, its process may.
+    /// Adds the executable and the mappings. Returns whether the task has memory: an ended thread has none, its process
+    /// may.
     fn memory(&mut self, task: BorrowedFd<'_>, process: &mut Process<'_>, buffer: &mut Vec<u8>) -> Result<bool> {
         match follow(task, c"exe") {
             Ok((device, inode, _)) => self.add(device, inode, Use::Executable, || process.by()),
@@ -215,8 +217,8 @@ impl Scan<'_> {
     }
 }
 
-/// Lists the files that a ring keeps, by what the kernel shows of it; none if it shows only part of it. What has no path,
-/// as a socket, is left out.
+/// Lists the files that a ring keeps, from its `fdinfo`; returns `None` if that shows only a part. Files without a
+/// path, such as sockets, are left out.
 pub(super) fn registered_files(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut lines = text.split(|byte| *byte == b'\n').skip_while(|line| !line.starts_with(b"UserFiles:"));
     let count = lines.next()?.strip_prefix(b"UserFiles:")?.trim_ascii();
@@ -226,13 +228,13 @@ pub(super) fn registered_files(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     (files.len() == count).then_some(paths)
 }
 
-/// Reads `    0: /path`.
+/// Parses `    0: /path`.
 fn registered_file(line: &[u8]) -> Option<&[u8]> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     is_number(line[..colon].trim_ascii()).then(|| line[colon + 1..].trim_ascii())
 }
 
-/// The range, device and inode of a line of `maps`, if a file is mapped.
+/// Parses a line of `maps` into range, device and inode; returns `None` if no file is mapped.
 fn mapping(line: &[u8]) -> Option<(&[u8], u64, u64)> {
     let mut fields = line.split(|byte| *byte == b' ');
     let (range, device, inode) = (fields.next()?, fields.nth(2)?, fields.next()?);

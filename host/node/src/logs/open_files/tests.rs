@@ -7,7 +7,7 @@ use crate::logs::tests::{Scene, is_root, path};
 
 pub(in crate::logs) mod real;
 
-/// A made-up proc filesystem with one process, and a root with files to use.
+/// A simulated proc filesystem with one process, and a root with files to use.
 struct Proc {
     scene: Scene,
     processes: Processes,
@@ -96,7 +96,7 @@ fn what_is_not_seen_to_be_in_use_may_be_where_processes_are_hidden() {
     let namespace = proc.processes.proc.join("self/ns/pid");
     fs::create_dir_all(namespace.parent().unwrap()).unwrap();
     symlink("pid:[4026531999]", &namespace).unwrap();
-    // Any user can give a process of a nested namespace a name.
+    // Any user can choose the name of a process in a nested namespace.
     for name in ["kubelet", "k3s", "k3s-server", "kubelite", "hyperkube", "systemd"] {
         fs::write(proc.processes.proc.join("17/comm"), name).unwrap();
         assert_eq!(proc.states(), UNSURE, "a process called {name} proves nothing");
@@ -128,7 +128,7 @@ fn what_is_mounted_over_a_process_hides_what_it_uses() {
     for point in ["/proc/17", "/proc/17/fd", "/proc/17/task/17/maps", "/proc/swaps"] {
         assert!(own(point).covers_processes(Path::new("/proc")), "{point}");
     }
-    // As container runtimes cover parts of it, and what systemd mounts there.
+    // Container runtimes mask some of these paths, and systemd mounts one.
     for point in ["/proc", "/proc/sys/fs/binfmt_misc", "/proc/kcore", "/proc/scsi", "/process/17", "/"] {
         assert!(!own(point).covers_processes(Path::new("/proc")), "{point}");
     }
@@ -144,7 +144,7 @@ fn the_files_that_a_ring_keeps_are_read_in_full_or_not_at_all() {
         "pos:\t0\nUserFiles:\t3\n    0: /var/log/a\\040b\n    1: socket:[17]\n    2: /x (deleted)\nUserBufs:\t0\n";
     assert_eq!(read(files).unwrap(), ["/var/log/a b", "/x (deleted)"]);
     assert_eq!(read("UserFiles:\t0\nUserBufs:\t0\n").unwrap(), [] as [&str; 0]);
-    // A ring that is busy shows less.
+    // A busy ring lists less.
     for busy in ["", "pos:\t0\n", "UserFiles:\t2\nUserBufs:\t0\n", "UserFiles:\t2\n    0: /a\n"] {
         assert_eq!(read(busy), None, "{busy:?}");
     }
@@ -156,7 +156,7 @@ fn one_process_that_cannot_be_looked_at_in_full_makes_all_the_rest_unknown() {
         let proc = Proc::new();
         proc.task("18/task/18");
         let part = proc.processes.proc.join("18/task/18").join(part);
-        // Nobody may look: there is something else, or a link that cannot be followed.
+        // The part is unreadable: another kind of file, or a link that cannot be followed.
         let broken = if part.ends_with("x") { part.parent().unwrap().to_owned() } else { part };
         let _ = fs::remove_dir(&broken);
         let _ = fs::remove_file(&broken);

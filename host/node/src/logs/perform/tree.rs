@@ -1,5 +1,5 @@
-//! A directory is removed as one unit: it was judged with all that is in it, and ends at the first thing that was not
-//! there, as it is, when it was judged.
+//! Removal of a directory as one unit: the directory was judged with everything in it. The removal stops at the first
+//! entry that is new or changed since then.
 
 use std::collections::HashSet;
 use std::ffi::CString;
@@ -16,14 +16,14 @@ use crate::logs::confined::LIST;
 use crate::logs::listing::{Budget, Listing, ListingError};
 use crate::logs::stat;
 
-/// How deep a directory may be. What was judged is not as deep.
+/// Maximum depth of a directory. A judged directory is less deep.
 const MAX_DEPTH: usize = 256;
 
 /// A directory that is being emptied.
 struct EmptiedLevel {
     handle: OwnedFd,
     listing: Listing,
-    /// Its own name in the directory that it is in.
+    /// Name of the directory in its parent.
     name: CString,
 }
 
@@ -32,7 +32,7 @@ struct Emptying<'a> {
     removed: &'a mut Removed,
     budget: Budget,
     levels: Vec<EmptiedLevel>,
-    /// Files with several names of which one has gone already.
+    /// Files with several names, one of which is already removed.
     unlinked: HashSet<Identity>,
 }
 
@@ -40,7 +40,7 @@ struct Emptying<'a> {
 pub(super) fn remove(place: &NameInDirectory<'_>, removed: &mut Removed) -> Result<(), Stopped> {
     place.check(&place.name)?;
     let handle = place.open(LIST)?;
-    // The handle is what counts from here on.
+    // From here on, the content is reached by the descriptor, whichever directory has the name.
     let entry = stat::by_handle(handle.as_fd())?.entry(place.clearance.target().path.clone());
     place.clearance.still_fits(&entry)?;
     let budget = Budget::new(usize::MAX);
@@ -87,7 +87,7 @@ impl Emptying<'_> {
         let directory = self.levels.last().map_or(self.place.directory, |above| above.handle.as_fd());
         match rustix::fs::unlinkat(directory, &level.name, AtFlags::REMOVEDIR) {
             Ok(()) => self.removed.entries += 1,
-            // Somebody else was faster.
+            // Another process was faster.
             Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }
@@ -133,7 +133,8 @@ impl Emptying<'_> {
         let other_names = (entry.hard_links > 1).then(open).and_then(Result::ok);
         unlink(level.handle.as_fd(), name)?;
         roots.note_removed_name(entry, other_names);
-        // A file counts once, whatever it is called in there. Of the last name the system says that it is the only one.
+        // A file counts once, under whichever of its names is removed first. At the last name, the system reports one
+        // link.
         let is_first = !self.unlinked.contains(&entry.identity);
         if entry.hard_links > 1 {
             self.unlinked.insert(entry.identity);
