@@ -26,7 +26,12 @@ impl LogRoots {
     /// # Errors
     /// Fails if a root is, holds or lies in one.
     pub fn keep_apart_from(&self, runtime: &RuntimeDirectories) -> Result<(), RootError> {
-        let own = Table::own().unwrap_or_default();
+        let Some(first) = self.roots.first() else { return Ok(()) };
+        let own = Table::own().map_err(|error| {
+            first.error(format!(
+                "whether it belongs to the runtime cannot be checked: the table of mounts cannot be read: {error}"
+            ))
+        })?;
         let process = runtime.process.and_then(|id| MountView::of(format!("/proc/{id}").into()));
         for directory in &runtime.directories {
             let spots = spots(directory, &own, process.as_ref());

@@ -85,7 +85,7 @@ impl Scan<'_> {
         let mut done = HashSet::new();
         for overlay in std::mem::take(&mut self.overlays).into_values() {
             for layer in &overlay.layers {
-                if done.insert((layer.clone(), overlay.seen_by.clone())) {
+                if done.insert((layer.clone(), overlay.seen_by.clone(), overlay.is_root)) {
                     self.layer(layer, &overlay, &mut views, &all);
                 }
             }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use holystone_core::guard::logs::FileObjection;
@@ -25,6 +25,7 @@ struct EmptiedLevel {
     listing: Listing,
     /// Name of the directory in its parent.
     name: CString,
+    identity: Identity,
 }
 
 struct Emptying<'a> {
@@ -45,7 +46,7 @@ pub(super) fn remove(place: &NameInDirectory<'_>, removed: &mut Removed) -> Resu
     place.clearance.still_fits(&entry)?;
     let budget = Budget::new(usize::MAX);
     let mut emptying = Emptying { place, removed, budget, levels: Vec::new(), unlinked: HashSet::new() };
-    emptying.enter(handle, place.name.clone())?;
+    emptying.enter(handle, place.name.clone(), entry.identity)?;
     emptying.run()
 }
 
@@ -66,7 +67,7 @@ impl Emptying<'_> {
         Ok(())
     }
 
-    fn enter(&mut self, handle: OwnedFd, name: CString) -> Result<(), Stopped> {
+    fn enter(&mut self, handle: OwnedFd, name: CString, identity: Identity) -> Result<(), Stopped> {
         if self.levels.len() >= MAX_DEPTH {
             return Err(Stopped::Told("it became deeper than it was when it was judged".to_owned()));
         }
@@ -77,14 +78,20 @@ impl Emptying<'_> {
                 return Err(Stopped::Told("it has too many names in it".to_owned()));
             }
         };
-        self.levels.push(EmptiedLevel { handle, listing, name });
+        self.levels.push(EmptiedLevel { handle, listing, name, identity });
         Ok(())
     }
 
-    /// Removes an emptied directory.
+    /// Removes an emptied directory, unless another one has its name by now.
     fn leave(&mut self) -> Result<(), Stopped> {
         let Some(level) = self.levels.pop() else { return Ok(()) };
         let directory = self.levels.last().map_or(self.place.directory, |above| above.handle.as_fd());
+        match stat::by_name(directory, &level.name) {
+            Ok(status) if status.entry(LogPath::root()).identity != level.identity => return Err(changed()),
+            Ok(_) => {}
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
         match rustix::fs::unlinkat(directory, &level.name, AtFlags::REMOVEDIR) {
             Ok(()) => self.removed.entries += 1,
             // Another process was faster.
@@ -108,19 +115,25 @@ impl Emptying<'_> {
         match entry.kind {
             FileKind::Directory => self.directory(&entry, name),
             FileKind::File | FileKind::Symlink => self.file(&entry, &name),
-            _ => Err(FileObjection::Changed { what: "something in it has changed" }.into()),
+            _ => Err(changed()),
         }
     }
 
     fn directory(&mut self, entry: &FileEntry, name: CString) -> Result<(), Stopped> {
         let Some(level) = self.levels.last() else { return Ok(()) };
-        let handle = self.place.root.beneath().open(level.handle.as_fd(), name.as_bytes(), LIST)?;
+        let handle = match self.place.root.beneath().open(level.handle.as_fd(), name.as_bytes(), LIST) {
+            Ok(handle) => handle,
+            // These are errors of the entry, and not of the target.
+            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::LOOP | Errno::NOTDIR) => return Err(changed()),
+            Err(error) => return Err(error.into()),
+        };
         let opened = stat::by_handle(handle.as_fd())?.entry(LogPath::root());
         if opened.identity != entry.identity {
-            return Err(FileObjection::Changed { what: "something in it has changed" }.into());
+            return Err(changed());
         }
         self.place.clearance.covers(&opened)?;
-        self.enter(handle, name)
+        self.enter(handle, name, opened.identity)
     }
 
     fn file(&mut self, entry: &FileEntry, name: &CString) -> Result<(), Stopped> {
@@ -131,7 +144,11 @@ impl Emptying<'_> {
         self.place.clearance.covers(&as_judged)?;
         let open = || self.place.root.beneath().open(level.handle.as_fd(), name.as_bytes(), OFlags::PATH);
         let other_names = (entry.hard_links > 1).then(open).and_then(Result::ok);
-        unlink(level.handle.as_fd(), name)?;
+        match rustix::fs::unlinkat(level.handle.as_fd(), name, AtFlags::empty()) {
+            // Another process was faster.
+            Err(Errno::NOENT) => return Ok(()),
+            unlinked => unlinked?,
+        }
         roots.note_removed_name(entry, other_names);
         // A file counts once, under whichever of its names is removed first. At the last name, the system reports one
         // link.
@@ -146,9 +163,7 @@ impl Emptying<'_> {
     }
 }
 
-fn unlink(directory: BorrowedFd<'_>, name: &CString) -> Result<(), Errno> {
-    match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
-        Err(Errno::NOENT) => Ok(()),
-        result => result,
-    }
+/// Returns the refusal for a directory in which an entry is not the judged one any more.
+fn changed() -> Stopped {
+    FileObjection::Changed { what: "something in it has changed" }.into()
 }
