@@ -1,30 +1,30 @@
-//! What the clocks of a machine say, and how far the wall clock is believed.
+//! Clock readings of a machine, and reasons to doubt its wall clock.
 //!
-//! Ages are of time that really passed. A wall clock is set, stale after a boot, or wrong altogether; the time since boot
-//! only ever moves forward, at its own pace, and counts suspends. So both are noted together.
+//! Ages count time that really passed. A wall clock can be set, stale after a boot, or wrong; the time since boot only
+//! moves forward, at a steady pace, and counts suspends. So the host records both together.
 
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How long the wall clock has to have run along with the time since boot before a jump ahead, or the time that passed
-/// between two boots, is believed.
+/// The time for which the wall clock has to keep pace with the time since boot before the host trusts a jump ahead, or
+/// counts the time between the last run before a boot and that boot.
 pub const SETTLES: SignedDuration = SignedDuration::from_hours(1);
 
-/// How far a wall clock may have moved ahead between two boots without a doubt, as of a node that was off over night, and
-/// how much of that counts as time that has passed.
+/// The maximum that a wall clock may advance between the last run before a boot and that boot without doubt, as on a
+/// node that was off overnight, and the maximum of it that counts as time passed.
 pub const BELIEVED_GAP: SignedDuration = SignedDuration::from_hours(24);
 
-/// The clock of a machine beside the wall clock, and what the wall clock cannot be behind of.
+/// The time since boot of a machine, and the earliest time that its wall clock can correctly show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Clock {
-    /// Which boot of the machine this is: the kernel makes a new id for each.
+    /// Id of the boot, unique for each boot of the machine (from the kernel).
     pub boot_id: String,
-    /// For how long the machine has been up, suspends included.
+    /// The time since boot, suspends included.
     pub up_for: SignedDuration,
-    /// When the Holystone that looked was built. A wall clock that says less is wrong.
+    /// Build time of the Holystone that read the clocks. A wall clock that shows an earlier time is wrong.
     pub built: Timestamp,
 }
 
@@ -32,37 +32,36 @@ pub struct Clock {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reading {
-    /// What the wall clock said.
+    /// The time on the wall clock.
     pub wall: Timestamp,
-    /// Which boot it was.
+    /// Id of the boot.
     pub boot_id: String,
-    /// For how long the machine had been up.
+    /// The time since boot.
     pub up_for: SignedDuration,
-    /// Whether the wall clock was known to be wrong, being behind the build of the Holystone that read it.
+    /// True if the wall clock was wrong: behind the build time of the Holystone that read it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_wrong: bool,
 }
 
-// serde asks for a reference here.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// Why the wall clock is not trusted.
+/// A reason not to trust the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Doubt {
-    /// It says a time at which this Holystone had not been built.
+    /// The wall clock shows a time before this Holystone was built.
     BeforeBuild {
-        /// What it says.
+        /// The time on the wall clock.
         now: Timestamp,
-        /// When Holystone was built.
+        /// Build time of Holystone.
         built: Timestamp,
     },
-    /// It has jumped ahead, and has not run along with the time since boot for [`SETTLES`] since.
+    /// The wall clock jumped ahead, and has not yet kept pace with the time since boot for [`SETTLES`].
     Ahead {
-        /// By how much.
+        /// Length of the jump.
         by: SignedDuration,
     },
 }
@@ -81,20 +80,20 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// A span of wall time in which files were dated wrongly: the clock of this boot was set ahead afterwards.
+/// A span of wall time in which files got wrong times, because the clock was set ahead later in the same boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Misdated {
-    /// What the clock said at the boot.
+    /// The time on the clock at the boot.
     pub from: Timestamp,
-    /// What it said when it was set ahead, or would have said by the next run.
+    /// The time that the clock would have shown at the next run, had it not been set ahead.
     pub until: Timestamp,
-    /// When that was noticed, by the clock as it is now.
+    /// The time at which a run noticed the change, on the scale of the clock as it is now.
     pub noticed_at: Timestamp,
 }
 
 impl Misdated {
-    /// Whether a file may have got this time while the clock was wrong.
+    /// Returns whether a file may have got this time while the clock was wrong.
     pub fn covers(&self, time: Timestamp) -> bool {
         self.from <= time && time <= self.until
     }

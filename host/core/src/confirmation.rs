@@ -1,32 +1,32 @@
-//! In how many runs in a row the same was wished (rail 6): kept by manifest, plugin and digest, so that no run counts, or
-//! resets, what another manifest or another plugin wished.
+//! Counts of consecutive runs with the same wish (rail 6), by manifest, plugin and digest, so that no run counts or
+//! resets the wishes of another manifest or plugin.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Counts of repeated wishes: what was wished, in how many runs in a row.
+/// The number of consecutive runs with a wish, by target.
 pub type Counts = BTreeMap<String, u32>;
 
-/// How many manifests are remembered at most. Of more, those that ran last.
+/// The maximum number of manifests with counts. Beyond it, those that ran last are kept.
 const MAX_MANIFESTS: usize = 64;
 
-/// After how long a manifest that has not run is forgotten.
+/// The time after which the counts of a manifest that has not run are dropped.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// What one plugin of one manifest wished, in how many runs in a row up to the last one of that manifest.
+/// The wishes of one plugin of one manifest, counted in consecutive runs up to the manifest's last one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Confirmations {
-    /// Namespace and name of the manifest; empty when flags alone said what to do.
+    /// Namespace and name of the manifest; empty for runs without one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub manifest: String,
     /// Name of the plugin.
     pub plugin: String,
-    /// Digest of the plugin's bytes: another version of a plugin counts from the beginning.
+    /// Digest of the plugin's bytes: another version of a plugin starts over.
     pub digest: String,
-    /// When the manifest last ran.
+    /// The time of the manifest's last run.
     pub counted_at: Timestamp,
     /// Images, by id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -36,16 +36,16 @@ pub struct Confirmations {
     pub logs: Counts,
 }
 
-/// Who wishes in a run: its manifest, and its plugins with their digests.
+/// The sources of a run's wishes: its manifest, and its plugins with their digests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wishers {
-    /// Namespace and name of the manifest; empty when flags alone say what to do.
+    /// Namespace and name of the manifest; empty for runs without one.
     pub manifest: String,
     /// Digest by name of each plugin that could be loaded.
     pub digests: BTreeMap<String, String>,
 }
 
-/// What the plugins of a run wished in the runs before it, by plugin.
+/// The counted wishes of a run's plugins in the runs before it, by plugin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// Images, by id.
@@ -55,7 +55,7 @@ pub struct Wishes {
 }
 
 impl Wishers {
-    /// Picks what these plugins of this manifest wished before.
+    /// Selects the earlier wishes of these plugins of this manifest.
     pub fn wishes(&self, known: &[Confirmations]) -> Wishes {
         let ours = known.iter().filter(|one| self.is_one(one));
         let mut wishes = Wishes::default();
@@ -70,8 +70,8 @@ impl Wishers {
         known.manifest == self.manifest && self.digests.get(&known.plugin) == Some(&known.digest)
     }
 
-    /// Counts what these plugins wished in a run. A wish that was not repeated starts from the beginning; what other
-    /// manifests' plugins wished stays as it is.
+    /// Counts the wishes of these plugins in a run. A wish that was not repeated starts over; the counts of other
+    /// manifests stay unchanged.
     pub(crate) fn count<'a>(
         &self,
         known: &mut Vec<Confirmations>,
@@ -94,7 +94,7 @@ impl Wishers {
     }
 }
 
-/// Counts wishes on from the runs before.
+/// Adds one run to the earlier count of each wish.
 fn repeated<'a>(
     before: &BTreeMap<String, Counts>,
     wished: impl Iterator<Item = (&'a str, String)>,
@@ -107,7 +107,7 @@ fn repeated<'a>(
     now
 }
 
-/// Forgets the wishes for what is gone: one that is wished after it came back starts from the beginning.
+/// Drops the counts of targets that are gone: if a target is recreated, its wishes start over.
 pub(crate) fn forget(
     known: &mut Vec<Confirmations>,
     is_gone: impl Fn(&str) -> bool,
@@ -120,7 +120,7 @@ pub(crate) fn forget(
     known.retain(|one| !one.images.is_empty() || !one.logs.is_empty());
 }
 
-/// Forgets manifests that have not run for long, and those beyond the number that is remembered.
+/// Drops manifests that have not run for [`FORGOTTEN_AFTER`], and those beyond [`MAX_MANIFESTS`].
 pub(crate) fn bound(known: &mut Vec<Confirmations>, now: Timestamp) {
     known.retain(|one| now.duration_since(one.counted_at) < FORGOTTEN_AFTER);
     let mut manifests: BTreeMap<&str, Timestamp> = BTreeMap::new();

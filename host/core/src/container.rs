@@ -1,4 +1,4 @@
-//! Containers and pod sandboxes, and the ways in which they name images.
+//! Containers and pod sandboxes, and their references to images.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::reference;
 
-/// Stands in the place of an image reference where the runtime lists a container or sandbox and has no status of it: it
-/// may use any image.
+/// A placeholder for the image reference of a container or sandbox whose image the runtime does not report: it may use
+/// any image.
 pub const UNKNOWN_IMAGE: &str = "<unknown>";
 
 /// Life-cycle state of a container (CRI `ContainerState`).
@@ -22,7 +22,7 @@ pub enum ContainerState {
     Running,
     /// Exited; init containers and completed jobs stay in this state.
     Exited,
-    /// The runtime does not know, or named a state that this version does not know.
+    /// Unknown to the runtime, or a state that this version does not know.
     Unknown,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Display for ContainerState {
     }
 }
 
-/// The pod that a container or sandbox belongs to. Fields are empty when the runtime does not tell.
+/// The pod of a container or sandbox. Fields are empty if the runtime does not report them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pod {
@@ -55,8 +55,8 @@ impl fmt::Display for Pod {
     }
 }
 
-/// Every name under which a container refers to its image. Which of them are filled, and with an id, a tag or
-/// a digest, differs between runtimes and versions; that is why all of them count. Unknown ones are empty.
+/// Every name by which a container references its image. All of them count, because runtimes and versions differ in
+/// which fields they fill, and whether with an id, a tag or a digest. Unknown ones are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ImageMentions {
@@ -66,16 +66,16 @@ pub struct ImageMentions {
     /// CRI `image_ref`: an id or a digest.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub image_ref: String,
-    /// CRI `image.image`: what the container was created with, an id or a name.
+    /// CRI `image.image`: the id or name that the container was created with.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub image: String,
-    /// CRI `image.user_specified_image`: what the pod says.
+    /// CRI `image.user_specified_image`: the reference in the pod.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user_specified_image: String,
 }
 
 impl ImageMentions {
-    /// The mentions that are filled.
+    /// Returns the mentions, without those that are empty or `<none>`.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         [&self.image_id, &self.image_ref, &self.image, &self.user_specified_image]
             .into_iter()
@@ -84,7 +84,7 @@ impl ImageMentions {
     }
 }
 
-/// One container of the node, in whatever state.
+/// One container of the node, in any state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Container {
@@ -97,7 +97,7 @@ pub struct Container {
     /// Pod that it belongs to.
     #[serde(default)]
     pub pod: Pod,
-    /// How it refers to its image.
+    /// Its references to its image.
     #[serde(default)]
     pub image: ImageMentions,
     /// References of images mounted as volumes (CRI `Mount.image`), sorted.
@@ -105,12 +105,12 @@ pub struct Container {
     pub image_volumes: Vec<String>,
     /// Life-cycle state.
     pub state: ContainerState,
-    /// When it was created.
+    /// The time of its creation.
     pub created_at: Timestamp,
-    /// When it finished, if it has and the runtime tells.
+    /// The time of its exit, if it exited and the runtime reports the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
-    /// Exit code, if it has finished and the runtime tells.
+    /// Exit code, if it exited and the runtime reports the code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     /// Labels.
@@ -119,7 +119,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// Every reference to an image: its own image's mentions, then those of image volumes.
+    /// Returns every reference to an image: the mentions of the container's own image, then image volumes.
     pub fn image_references(&self) -> impl Iterator<Item = &str> {
         self.image.iter().chain(self.image_volumes.iter().map(String::as_str))
     }
@@ -134,11 +134,11 @@ pub struct Sandbox {
     /// The pod.
     #[serde(default)]
     pub pod: Pod,
-    /// Whether it is up (CRI `SANDBOX_READY`).
+    /// True if the sandbox is up (CRI `SANDBOX_READY`).
     pub ready: bool,
-    /// When it was created.
+    /// The time of its creation.
     pub created_at: Timestamp,
-    /// Reference of the image that the sandbox itself runs (the pause image); empty when the runtime does not tell.
+    /// Reference of the image that the sandbox itself runs (the pause image); empty if the runtime does not report it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub image: String,
     /// Labels.
@@ -146,14 +146,14 @@ pub struct Sandbox {
     pub labels: BTreeMap<String, String>,
 }
 
-/// A container that the runtime has and CRI does not list: `ctr` or nerdctl made it beside the kubelet.
+/// A container that the runtime has but CRI does not list: created by `ctr` or nerdctl, not by the kubelet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OutsideContainer {
     /// Identity.
     pub id: String,
-    /// The runtime's namespace that it is in (containerd's, not a Kubernetes namespace).
+    /// Its namespace in the runtime (containerd's, not a Kubernetes namespace).
     pub namespace: String,
-    /// The name by which it was made from an image; [`UNKNOWN_IMAGE`] when that may be any.
+    /// The image reference that it was created from; [`UNKNOWN_IMAGE`] if that may be any image.
     pub image: String,
 }

@@ -10,7 +10,7 @@ use crate::image::{Image, ImageId};
 use crate::manifest::ApiVersion;
 use crate::snapshot::{Memory, Node, Snapshot};
 
-/// An unused image of 100 bytes.
+/// Creates an unused image of 100 bytes.
 pub(crate) fn image(id: &str, tags: &[&str], digests: &[&str]) -> Image {
     let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
     Image {
@@ -25,7 +25,7 @@ pub(crate) fn image(id: &str, tags: &[&str], digests: &[&str]) -> Image {
     }
 }
 
-/// An exited container of the pod `shop/web` that names its image like this.
+/// Creates an exited container of the pod `shop/web` with these references to its image.
 pub(crate) fn container(name: &str, image: ImageMentions) -> Container {
     Container {
         id: name.to_owned(),
@@ -42,7 +42,7 @@ pub(crate) fn container(name: &str, image: ImageMentions) -> Container {
     }
 }
 
-/// A sandbox that runs this image.
+/// Creates a sandbox that runs this image.
 pub(crate) fn sandbox(id: &str, image: &str) -> Sandbox {
     Sandbox {
         id: id.to_owned(),
@@ -54,12 +54,12 @@ pub(crate) fn sandbox(id: &str, image: &str) -> Sandbox {
     }
 }
 
-/// A container of `ctr`, made from this image.
+/// Creates a container of `ctr` from this image.
 pub(crate) fn outside(id: &str, image: &str) -> OutsideContainer {
     OutsideContainer { id: id.to_owned(), namespace: "k8s.io".to_owned(), image: image.to_owned() }
 }
 
-/// A node with these images and containers.
+/// Creates the snapshot of a node with these images and containers.
 pub(crate) fn snapshot(images: Vec<Image>, containers: Vec<Container>) -> Snapshot {
     Snapshot {
         api_version: ApiVersion::V1Alpha1,

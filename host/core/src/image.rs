@@ -1,4 +1,4 @@
-//! An image as the container runtime lists it.
+//! Images as the container runtime lists them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,29 +6,29 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Identity of an image, as the runtime spells it: `sha256:` and hexadecimal digits on containerd, bare
-/// hexadecimal digits on CRI-O. Compared as it stands; [`ImageId::names`] also knows the other spelling.
+/// Identity of an image, in the runtime's spelling: `sha256:` and hexadecimal digits on containerd, bare hexadecimal
+/// digits on CRI-O. Equality is that of the spelling; [`ImageId::names`] accepts either.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ImageId(String);
 
 impl ImageId {
-    /// Takes an id as the runtime spells it.
+    /// Creates an id in the runtime's spelling.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
-    /// The id as the runtime spells it.
+    /// Returns the id in the runtime's spelling.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The id without the name of its digest algorithm.
+    /// Returns the id without a leading `sha256:`.
     pub fn hex(&self) -> &str {
         self.0.strip_prefix("sha256:").unwrap_or(&self.0)
     }
 
-    /// Whether `mention` is this id, with or without `sha256:` in front.
+    /// Returns whether `mention` is this id, with or without a leading `sha256:`.
     pub fn names(&self, mention: &str) -> bool {
         !mention.is_empty() && mention.strip_prefix("sha256:").unwrap_or(mention) == self.hex()
     }
@@ -40,14 +40,14 @@ impl fmt::Display for ImageId {
     }
 }
 
-/// What Docker lists in place of a name that is missing.
+/// Docker's placeholder for a missing name.
 const NO_NAME: &str = "<none>";
 
 /// One image of the node (CRI `Image`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Image {
-    /// Identity. Removing an image by it drops every tag and digest.
+    /// Identity. A removal by id drops every tag and digest.
     pub id: ImageId,
     /// References with a tag, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -55,35 +55,36 @@ pub struct Image {
     /// References with a digest, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repo_digests: Vec<String>,
-    /// Size in bytes as the runtime counts it; layers are shared, so sums say little about disk space.
+    /// Size in bytes by the runtime's figures; images share layers, so sums do not measure disk space.
     pub size_bytes: u64,
-    /// The runtime was told to keep it. CRI calls this a recommendation and obeys a removal all the same.
+    /// True if the runtime is configured to keep the image. CRI calls this a recommendation: a removal still succeeds.
     #[serde(default, skip_serializing_if = "is_false")]
     pub pinned: bool,
-    /// When Holystone first saw the image on this node, if known. CRI itself has no such time.
+    /// The time at which Holystone first saw the image on this node, if known. CRI reports no such time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_seen: Option<Timestamp>,
-    /// When Holystone last saw the image in use on this node, if known.
+    /// The latest time at which the image may have been in use on this node, if known: the last snapshot in which it
+    /// was, or the first one after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,
-    /// Labels and annotations, as far as the runtime tells them.
+    /// Annotations (CRI `ImageSpec.annotations`), as far as the runtime reports them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
 impl Image {
-    /// Whether the image has no tag.
+    /// Returns whether the image has no tag.
     pub fn is_dangling(&self) -> bool {
         self.repo_tags.is_empty()
     }
 
-    /// All references of the image: its tags, then its digests.
+    /// Returns all references of the image: its tags, then its digests.
     pub fn references(&self) -> impl Iterator<Item = &str> {
         self.repo_tags.iter().chain(&self.repo_digests).map(String::as_str)
     }
 
-    /// Counts the names that a runtime takes one by one: the tags, and each repository that has digests alone. A tag and
-    /// the digests of its own repository are one name: Docker refuses or removes them together.
+    /// Counts the names that a runtime may remove one by one: the tags, and each repository that has only digests. A
+    /// tag and the digests of its own repository are one name: Docker refuses or removes them together.
     pub fn removable_names(&self) -> usize {
         let is_name = |reference: &&str| !reference.contains(NO_NAME);
         let tags: Vec<&str> = self.repo_tags.iter().map(String::as_str).filter(is_name).collect();
@@ -94,13 +95,12 @@ impl Image {
         tags.len() + digested.difference(&tagged).count()
     }
 
-    /// What to call the image in a message: its first tag, else its first digest, else its id.
+    /// Returns a name for messages: the first tag, else the first digest, else the id.
     pub fn display_name(&self) -> &str {
         self.references().next().unwrap_or(self.id.as_str())
     }
 }
 
-// serde asks for a reference here.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn is_false(value: &bool) -> bool {
     !value

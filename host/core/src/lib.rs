@@ -1,22 +1,22 @@
-//! What Holystone decides, without any I/O: the same values in give the same values out.
+//! Holystone's decisions, without any I/O: equal inputs give equal outputs.
 //!
-//! The main job is a chain of values, and this crate holds all of them. In reading order:
+//! A run is a chain of values, all defined in this crate. In reading order:
 //!
-//! 1. [`snapshot`]: what a node looks like, once per run, made of [`image`]s and [`container`]s.
-//! 2. [`usage`]: who uses which image; a reference that cannot be resolved protects what it may mean.
-//! 3. [`proposal`]: what a plugin wishes. Untrusted.
-//! 4. [`guard`]: the guard rails. The only place where a wish becomes a [`guard::Step`].
-//! 5. [`pressure`]: whether there is a need to remove anything, and when it is met.
-//! 6. [`report`]: what became of it.
-//! 7. [`state`]: what is remembered of a node for the next run.
+//! 1. [`snapshot`]: the state of a node at one instant, made of [`image`]s and [`container`]s.
+//! 2. [`usage`]: the users of each image; an unresolved reference protects every image that it may mean.
+//! 3. [`proposal`]: the wishes of a plugin. Untrusted.
+//! 4. [`guard`]: the guard rails. Only they turn a wish into a [`guard::Step`].
+//! 5. [`pressure`]: the need to remove anything, and the goal that ends it.
+//! 6. [`report`]: plans and their outcomes.
+//! 7. [`state`]: the state of a node that is kept for the next run.
 //!
-//! Beside it, [`manifest`] reads what people write, [`schedule`] says when a run is due, [`daemon`] what to do about it on
-//! one machine, and [`cluster`] what it becomes on many.
+//! In addition, [`manifest`] parses NodeCleanups, [`schedule`] decides when a run is due, [`daemon`] decides which runs
+//! to start on one machine, and [`cluster`] turns NodeCleanups into Kubernetes objects.
 //!
-//! [`logs`] knows log directories: paths beneath them, globs, and which names are the kubelet's.
-//! [`config`] is how shipped plugins read what the operator gives them.
-//! [`mod@reference`] and [`pattern`] know how image references are spelt and matched.
-//! Whoever observes nodes, runs plugins or prints things does so in another crate and converts at its door.
+//! [`logs`] covers log directories: the paths in them, globs, and the kubelet's file names.
+//! [`config`] parses the configs of the shipped plugins.
+//! [`mod@reference`] and [`pattern`] parse and match image references.
+//! Other crates observe nodes, run plugins and print, and convert to and from these values.
 
 pub mod clock;
 pub mod cluster;

@@ -1,4 +1,4 @@
-//! How many entries of a node each pattern of an operator has matched, and notices about those that matched none.
+//! Counts of the entries that each of the operator's patterns matched, and notices about patterns that matched none.
 
 use std::collections::BTreeSet;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{closest, shown};
 
-/// A pattern that an operator wrote, and how many entries of the node it has matched.
+/// A pattern that the operator set, and the number of entries of the node that it matched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PatternMatch {
     /// Path of the field that holds the pattern, for example `repositories[0]`.
     pub field: String,
-    /// The pattern as it was written.
+    /// The pattern as the operator wrote it.
     pub pattern: String,
-    /// How many entries it matched.
+    /// The number of entries that the pattern matched.
     pub matches: u64,
 }
 
 impl PatternMatch {
-    /// Returns the notice about a pattern that matched nothing: `things` names the entries, in the singular, and
-    /// `meant` is a pattern that would have matched.
+    /// Returns a notice if the pattern matched nothing. `things` names the entries, in the singular; `meant` is the
+    /// pattern that was probably meant.
     pub fn notice(&self, things: &str, meant: Option<&str>) -> Option<String> {
         let Self { field, pattern, matches } = self;
         let meant = meant.map(|meant| format!("; did you mean {}?", shown(meant))).unwrap_or_default();
@@ -28,13 +28,13 @@ impl PatternMatch {
     }
 }
 
-/// The names that images of a node go by, to suggest one for an image pattern that matches none of them.
+/// The names of a node's images, to suggest one for an image pattern that matches none of them.
 #[derive(Clone, Debug, Default)]
 pub struct KnownNames(BTreeSet<String>);
 
 impl KnownNames {
-    /// Collects the names in these references: each repository in full and as people shorten it, and what a pattern
-    /// for everything beneath a path looks like.
+    /// Collects the names in these references: each repository in full and in short form, and the pattern for
+    /// everything under each of its paths.
     pub fn of<'a>(references: impl IntoIterator<Item = &'a str>) -> Self {
         let mut names = BTreeSet::new();
         for reference in references {
@@ -48,7 +48,7 @@ impl KnownNames {
         Self(names)
     }
 
-    /// Returns the pattern that was probably meant, with the tag of the one that was given.
+    /// Returns the pattern that was probably meant, with the tag and digest of the given one.
     pub fn closest(&self, pattern: &str) -> Option<String> {
         let name = repository(pattern);
         let rest = &pattern[name.len()..];

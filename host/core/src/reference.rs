@@ -1,18 +1,18 @@
 //! Image references as people and runtimes write them: `[registry/]repository[:tag][@digest]`.
 //!
-//! Short names mean Docker Hub, as everywhere in the field: `nginx` is `docker.io/library/nginx`, `minchou/app` is
-//! `docker.io/minchou/app`. The first component is a registry when it has a dot or a colon or is `localhost`.
+//! Short names resolve to Docker Hub: `nginx` is `docker.io/library/nginx`, `minchou/app` is `docker.io/minchou/app`.
+//! The first component is a registry if it has a dot, a colon or an upper-case letter, or is `localhost`.
 //! The grammar is that of the distribution project's `reference` package.
 //!
-//! Two spellings of one thing become equal values: hosts are compared without case, without the port that is the
-//! default (443), without a dot at the end and without the aliases of Docker Hub; addresses of IPv6 in their shortest
-//! form; digests without case.
+//! Two spellings of one reference become equal values. Hosts are normalized in case, without the default port (443)
+//! where the host remains a registry without it, without a trailing dot and without the aliases of Docker Hub. IPv6
+//! addresses are normalized in form, digests in case.
 
 use core::net::Ipv6Addr;
 use std::borrow::Cow;
 use std::fmt;
 
-/// A parsed reference in its full form. Two spellings of the same thing are equal values.
+/// A parsed reference in its full form. Two spellings of the same reference are equal values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
     repository: String,
@@ -20,7 +20,7 @@ pub struct Reference {
     digest: Option<String>,
 }
 
-/// Why a text is not a reference.
+/// The reason why a text is not a reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not an image reference: {problem}")]
 pub struct ReferenceError {
@@ -28,17 +28,17 @@ pub struct ReferenceError {
     problem: &'static str,
 }
 
-/// The longest path of a repository that registries accept, in bytes. The host does not count.
+/// The maximum length of a repository's path, without the registry, that registries accept, in bytes.
 pub(crate) const MAX_PATH: usize = 255;
-/// The longest tag, in bytes.
+/// The maximum length of a tag, in bytes.
 pub(crate) const MAX_TAG: usize = 128;
 
 impl Reference {
-    /// Parses a reference, with or without registry, tag and digest. A missing tag stays missing: a reference
-    /// that a runtime lists always has one, and what a person meant by leaving it out is for the caller to say.
+    /// Parses a reference, with or without registry, tag and digest. A missing tag stays missing: a reference that a
+    /// runtime lists has a tag or a digest, and for text from a person the caller decides the default.
     ///
     /// # Errors
-    /// When the text breaks the grammar; the error names the part that does.
+    /// When the text breaks the grammar; the error names the invalid part.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
         let fail = |problem| ReferenceError { text: text.to_owned(), problem };
         let (name, digest) = match text.split_once('@') {
@@ -71,17 +71,17 @@ impl Reference {
         Ok(Self { repository, tag: tag.map(str::to_owned), digest: digest.map(Cow::into_owned) })
     }
 
-    /// Registry and path, for example `docker.io/library/nginx`.
+    /// Returns the registry and path, for example `docker.io/library/nginx`.
     pub fn repository(&self) -> &str {
         &self.repository
     }
 
-    /// The tag, if one is written.
+    /// Returns the tag, if the text had one.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
-    /// The digest with its algorithm, if one is written.
+    /// Returns the digest with its algorithm, if the text had one.
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
     }
@@ -109,8 +109,8 @@ pub(crate) fn split_tag(name: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Splits `[registry/]path` by the rule that Docker made the field's: the first component is a registry only if
-/// it cannot be a path component.
+/// Splits `[registry/]path` by Docker's rule: the first component is a registry if it has a dot, a colon or an
+/// upper-case letter, or is `localhost`.
 pub(crate) fn split_registry(name: &str) -> (Option<&str>, &str) {
     match name.split_once('/') {
         Some((first, rest)) if is_registry_like(first) => (Some(first), rest),
@@ -118,7 +118,7 @@ pub(crate) fn split_registry(name: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Host names of Docker Hub, besides `docker.io`.
+/// Aliases of Docker Hub, besides `docker.io`.
 const DOCKER_HUB: [&str; 6] = [
     "hub.docker.com",
     "index.docker.io",
@@ -128,7 +128,7 @@ const DOCKER_HUB: [&str; 6] = [
     "www.docker.io",
 ];
 
-/// Puts a name into its full form.
+/// Returns a name in its full form.
 pub(crate) fn full_repository(registry: Option<&str>, path: &str) -> String {
     let registry = registry.map(|registry| full_registry(registry).unwrap_or(Cow::Borrowed(registry)));
     let registry = registry.as_deref().unwrap_or("docker.io");
@@ -139,13 +139,13 @@ pub(crate) fn full_repository(registry: Option<&str>, path: &str) -> String {
     }
 }
 
-/// Puts a host with an optional port into the form in which equal ones are equal; none if it is not such.
+/// Normalizes a host with an optional port, so that equal ones are equal texts; `None` if the text is no such host.
 fn full_registry(registry: &str) -> Option<Cow<'_, str>> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
     if registry.bytes().all(plain) { full_host(registry) } else { full_host_and_port(registry).map(Cow::Owned) }
 }
 
-/// Puts a host in lower case, without a port, into that form.
+/// Normalizes a lower-case host without a port.
 fn full_host(host: &str) -> Option<Cow<'_, str>> {
     let host = host.strip_suffix('.').unwrap_or(host);
     match host {
@@ -156,7 +156,7 @@ fn full_host(host: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The port of HTTPS, by which registries are reached if no other is written.
+/// The port of HTTPS, the default of registries.
 const HTTPS: &str = "443";
 
 fn full_host_and_port(registry: &str) -> Option<String> {
@@ -179,17 +179,17 @@ fn full_host_and_port(registry: &str) -> Option<String> {
     }
 }
 
-/// Without a port, such a name would be the first component of a path on Docker Hub.
+/// Returns whether a host needs its port: without one, it would be the first component of a path on Docker Hub.
 fn needs_port(host: &str) -> bool {
     !host.contains('.') && host != "localhost"
 }
 
-/// Puts an IPv6 address in brackets into its shortest form.
+/// Normalizes an IPv6 address in brackets: its shortest form, or all eight segments if that form has dots.
 fn full_address(host: &str) -> Option<String> {
     let text = host.strip_prefix('[')?.strip_suffix(']')?;
     let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
     let address: Option<Ipv6Addr> = text.parse().ok();
-    // The grammar has no dots there, as in ::ffff:10.0.0.1, and takes what is no address.
+    // The grammar excludes dots, as in ::ffff:10.0.0.1, and accepts texts that are no address.
     let shortest = address.map(|address| address.to_string()).filter(|text| !text.contains('.'));
     let long = |address: Ipv6Addr| address.segments().map(|segment| format!("{segment:x}")).join(":");
     let text = shortest.or_else(|| address.map(long)).unwrap_or_else(|| text.to_ascii_lowercase());
@@ -231,7 +231,7 @@ fn is_tag(tag: &str) -> bool {
         && tag.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
 }
 
-/// How many hexadecimal digits the digests of an algorithm have.
+/// Returns the number of hexadecimal digits in a digest of this algorithm, if the algorithm is known.
 pub(crate) fn digest_length(algorithm: &str) -> Option<usize> {
     match algorithm {
         "sha256" => Some(64),
@@ -241,8 +241,8 @@ pub(crate) fn digest_length(algorithm: &str) -> Option<usize> {
     }
 }
 
-/// Reads `algorithm:hexadecimal digits`, 64 of them for sha256, 128 for sha512, at least 32 for algorithms that are not
-/// known, and returns it in lower case.
+/// Parses `algorithm:hexadecimal digits` and returns the digest in lower case. Known algorithms require the number of
+/// digits in [`digest_length`], others at least 32.
 pub(crate) fn full_digest(digest: &str) -> Option<Cow<'_, str>> {
     let digest = lower_case(digest);
     let (algorithm, hex) = digest.split_once(':')?;
@@ -250,12 +250,12 @@ pub(crate) fn full_digest(digest: &str) -> Option<Cow<'_, str>> {
     (length_fits && is_algorithm(algorithm) && is_hex(hex)).then_some(digest)
 }
 
-/// Whether a text consists of hexadecimal digits in lower case.
+/// Returns whether a text consists of lower-case hexadecimal digits.
 pub(crate) fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-/// Puts a text into lower case, which nearly always it is.
+/// Converts ASCII letters to lower case. Text without upper-case letters, the usual case, is borrowed.
 pub(crate) fn lower_case(text: &str) -> Cow<'_, str> {
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(text.to_ascii_lowercase())
@@ -264,7 +264,7 @@ pub(crate) fn lower_case(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a listed tag is written in full form for sure, as nearly all are: then it need not be parsed to be compared.
+/// Returns whether a listed tag is certainly in full form, as nearly all are, and can be compared without parsing.
 pub(crate) fn is_in_full_form(tag: &str) -> bool {
     let Some((host, path)) = tag.split_once('/') else { return false };
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
@@ -272,7 +272,7 @@ pub(crate) fn is_in_full_form(tag: &str) -> bool {
     is_host && !DOCKER_HUB.contains(&host) && (host != "docker.io" || path.contains('/'))
 }
 
-/// Whether a listed tag or digest is none: `<none>:<none>`, `<none>@<none>` and the like, as Docker writes them.
+/// Returns whether a listed tag or digest is missing: empty, or `<none>:<none>`, `<none>@<none>` and the like (Docker).
 pub(crate) fn is_none(text: &str) -> bool {
     if let Some((_, digest)) = text.split_once('@') {
         return digest == NONE;
@@ -281,7 +281,7 @@ pub(crate) fn is_none(text: &str) -> bool {
     text.is_empty() || tag == Some(NONE) || tag.is_none() && name == NONE
 }
 
-/// What Docker writes where there is no repository, tag or digest.
+/// Docker's placeholder for a missing repository, tag or digest.
 const NONE: &str = "<none>";
 
 pub(crate) fn is_algorithm(algorithm: &str) -> bool {

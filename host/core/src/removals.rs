@@ -1,5 +1,5 @@
-//! What is remembered of how a runtime removes images: what it lists and never removes, and whether it takes names from
-//! an image before it refuses.
+//! A record of how a runtime removes images: the images that it keeps after accepting their removal, and whether it
+//! removes names of an image before it refuses the removal.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 use crate::report::Report;
 use crate::snapshot::{Memory, Snapshot};
 
-/// After which time a runtime is asked again to remove what it kept.
+/// The time after which the host asks a runtime again to remove an image that it kept.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// How a runtime removes images, as far as runs have seen it.
+/// The behaviour of a runtime when it removes images, as observed in earlier runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Removals {
-    /// The runtime and its version, of which all this is known.
+    /// Name and version of the runtime that the record is about.
     pub runtime: String,
-    /// Images that it said it removed and that it lists all the same, by id.
+    /// Images that the runtime reported as removed but still lists, by id.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, Kept>,
-    /// Whether it took names from an image and then refused its removal.
+    /// True if the runtime removed names of an image and then refused the image's removal.
     pub untags_first: bool,
 }
 
@@ -29,20 +29,20 @@ pub struct Removals {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Kept {
-    /// When it was asked to remove it.
+    /// The time of the inspection that listed the image after its removal.
     pub since: Timestamp,
     /// The names that the image had.
     pub names: Vec<String>,
 }
 
 impl Removals {
-    /// Whether nothing is known.
+    /// Returns whether no run has observed such behaviour.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty() && !self.untags_first
     }
 
-    /// Takes in a full look at the node: forgets everything of another runtime or version, and the images that have gone
-    /// or changed their names, or were asked for long ago or, by this clock, later than now.
+    /// Updates the record from a full snapshot. Drops everything if the runtime or its version changed, and drops kept
+    /// images that are gone, have other names, or date from at least a week ago or from the future.
     pub fn observe(&mut self, snapshot: &Snapshot) {
         let node = &snapshot.node;
         let runtime = format!("{} {}", node.runtime_name, node.runtime_version);
@@ -57,13 +57,13 @@ impl Removals {
         });
     }
 
-    /// Adds it to what a snapshot knows.
+    /// Copies the record into the memory of a snapshot.
     pub fn recall(&self, memory: &mut Memory) {
         memory.kept = self.kept.iter().map(|(id, kept)| (id.clone(), kept.since)).collect();
         memory.untags_first = self.untags_first;
     }
 
-    /// Learns from a report what the runtime did.
+    /// Adds the runtime's behaviour in a run to the record.
     pub fn learn(&mut self, report: &Report) {
         self.untags_first |= report.shows_untagging();
         report.runtime.clone_into(&mut self.runtime);
@@ -96,7 +96,7 @@ mod tests {
         node.normalize()
     }
 
-    /// What is left of one kept image when this look is taken in.
+    /// Returns how many kept images are left of one after this snapshot, and whether names count as removed first.
     fn left(look: &Snapshot, since: Timestamp) -> (usize, bool) {
         let names = node().images[0].references().map(str::to_owned).collect();
         let kept = [(node().images[0].id.to_string(), Kept { since, names })].into();

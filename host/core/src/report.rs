@@ -1,4 +1,4 @@
-//! Plans and reports as values: what `holystone plan` and `holystone run` print.
+//! Plans and reports: the output of `holystone plan` and `holystone run`.
 
 mod outcome;
 mod part;
@@ -23,19 +23,19 @@ pub use part::{PlanPart, PlanTotals, ReportPart, Totals};
 pub use plan::{PlanReport, PluginFailure, PluginRun};
 pub use termination_message::{Brief, BriefError, BriefPlugin, MAX_BRIEF, Planned, PlannedRepository};
 
-/// An earlier run that was cut off in the middle: killed, or the machine went down.
+/// An earlier run that was interrupted after it began to remove: killed, or the machine went down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Interrupted {
-    /// When its look at the node was taken.
+    /// The time of its snapshot.
     pub started_at: Timestamp,
-    /// How many images it set out to remove.
+    /// Number of images in its plan.
     pub planned: usize,
-    /// How many of them have gone since.
+    /// Number of these images that are gone.
     pub gone: usize,
-    /// How many of them are still there.
+    /// Number of these images that are still listed.
     pub left: usize,
-    /// How many log files and directories it set out to remove or truncate. What became of them shows in the next plan.
+    /// Number of log files and directories that it planned to remove or truncate; the next plan shows which are left.
     #[serde(skip_serializing_if = "is_zero")]
     pub logs: usize,
 }
@@ -53,45 +53,45 @@ pub struct Report {
     pub node_cleanup: Option<String>,
     /// Name of the node.
     pub node: String,
-    /// The runtime's name and version; empty when none was asked.
+    /// The runtime's name and version; empty if no runtime was asked.
     pub runtime: String,
-    /// When the snapshot was taken.
+    /// The time of the snapshot.
     pub taken_at: Timestamp,
-    /// When the sweep was over.
+    /// The end of the sweep.
     pub finished_at: Timestamp,
     /// The plugins, in the order in which they ran.
     pub plugins: Vec<PluginRun>,
     /// The outcomes of the plan for images.
     pub images: ReportPart<Images>,
-    /// The outcomes of the plan beneath log roots, if there were any.
+    /// The outcomes of the plan for log roots, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs: Option<ReportPart<Logs>>,
     /// The names of the log roots.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log_roots: Vec<String>,
-    /// How many images each pattern that protects or unprotects matched.
+    /// The number of images that each pattern that protects or unprotects matched.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<PatternMatch>,
-    /// Why the run ended before its plan did, if so.
+    /// The reason why the run ended before its plan did, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
-    /// The earlier run that was interrupted, if the last one was.
+    /// The previous run, if it was interrupted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interrupted: Option<Interrupted>,
-    /// Other notes, in sentences: a state that had to be started from the beginning, for example.
+    /// Other notes, in sentences, for example about a lost state.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
-    /// Filesystems before the first removal.
+    /// Filesystems at the time of the snapshot.
     pub filesystems_before: Vec<Filesystem>,
-    /// Filesystems after the last one.
+    /// Filesystems after the last removal; empty if they could not be measured.
     pub filesystems_after: Vec<Filesystem>,
     /// The gain of each filesystem, in bytes, by its name: see [`Totals::filesystem_freed_bytes`].
     pub filesystem_freed_bytes: BTreeMap<String, i64>,
-    /// How long each part took, in milliseconds.
+    /// The duration of each part of the run, in milliseconds.
     pub milliseconds: BTreeMap<&'static str, Milliseconds>,
 }
 
-/// A duration, written with three decimals.
+/// A duration, serialized in milliseconds with three decimals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Milliseconds(pub std::time::Duration);
 
@@ -102,7 +102,7 @@ impl Serialize for Milliseconds {
 }
 
 impl Report {
-    /// Puts together what a sweep did.
+    /// Builds the report of a sweep.
     pub fn new(
         planned: PlanReport,
         (images, logs): (Swept<Images>, Swept<Logs>),
@@ -142,12 +142,12 @@ impl Report {
         }
     }
 
-    /// Returns whether there is anything to say of images.
+    /// Returns whether the report is about images at all: a runtime was asked, or a wish was refused.
     pub fn has_image_part(&self) -> bool {
         !self.runtime.is_empty() || self.images.totals.refused > 0
     }
 
-    /// The totals of all kinds.
+    /// Returns the totals of each kind.
     pub fn totals(&self) -> impl Iterator<Item = &Totals> {
         std::iter::once(&self.images.totals).chain(self.logs.iter().map(|logs| &logs.totals))
     }
@@ -158,7 +158,7 @@ impl Report {
         self.images.refusals.iter().map(|refused| refused.refusal.code()).chain(logs)
     }
 
-    /// The steps whose image the runtime said it removed and lists all the same, and when it was asked.
+    /// Returns the steps whose image the runtime reported as removed but still listed, and the time of that inspection.
     pub fn kept(&self) -> impl Iterator<Item = (&Step<Images>, Timestamp)> {
         self.images.steps.iter().filter_map(|result| match result.outcome {
             Outcome::NoLongerAllowed(Refusal::Own(ImageObjection::KeptByRuntime { since })) => {
@@ -168,7 +168,7 @@ impl Report {
         })
     }
 
-    /// Returns whether the runtime took names from an image whose removal it then refused.
+    /// Returns whether the runtime removed some names of an image, not all, and then refused the image's removal.
     pub fn shows_untagging(&self) -> bool {
         self.images.steps.iter().any(|result| {
             let lost = result.remark.lost_names.len();
@@ -180,12 +180,12 @@ impl Report {
         })
     }
 
-    /// The log files and directories that are gone, whoever removed them.
+    /// Returns the steps whose log file or directory is gone, removed by this run or by another process.
     pub fn gone_logs(&self) -> impl Iterator<Item = &Step<Logs>> {
         self.logs.iter().flat_map(ReportPart::gone)
     }
 
-    /// Returns whether something did not go as planned: a step or a plugin failed.
+    /// Returns whether a step failed or was not attempted, or a plugin failed.
     pub fn has_failures(&self) -> bool {
         self.totals().any(Totals::has_failures) || self.plugins.iter().any(|plugin| plugin.failure.is_some())
     }
@@ -196,15 +196,15 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// Returns the gain of a filesystem, when the same one was measured by statvfs both times.
+/// Returns the gain of a filesystem in bytes, if the same one was measured by statvfs before and after.
 fn freed(before: &Filesystem, after: &[Filesystem]) -> Option<i64> {
     let same = |after: &&Filesystem| after.name == before.name && after.mountpoint == before.mountpoint;
     let after = after.iter().find(same)?;
     i64::try_from(after.available_bytes?).ok()?.checked_sub(i64::try_from(before.available_bytes?).ok()?)
 }
 
-/// Returns the gain of the filesystems of one kind. Several names of one filesystem count once; where it cannot be seen which
-/// filesystems are one, those with the same gain are taken for one.
+/// Returns the gain of the filesystems of one kind, in bytes. Several names of one filesystem count once; if an
+/// identity is unknown, filesystems with the same gain count as one.
 fn freed_of<K: Kind>(before: &[Filesystem], after: &[Filesystem]) -> Option<i64> {
     let mut counted: Vec<(&Filesystem, i64)> = Vec::new();
     for filesystem in before.iter().filter(|filesystem| K::is_on(&filesystem.name)) {

@@ -1,4 +1,4 @@
-//! Outcomes of single steps, and of a sweep over all of them.
+//! Outcomes of single steps, and the result of a sweep.
 
 use std::collections::BTreeMap;
 
@@ -10,26 +10,27 @@ use crate::guard::{Kind, Operation, Refusal, Step};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "result", content = "detail", bound = "")]
 pub enum Outcome<K: Kind> {
-    /// The target is gone: the runtime removed an image and lists it no more.
+    /// The target was removed; the runtime no longer lists a removed image.
     Removed,
-    /// The file is cut to zero length.
+    /// The file was truncated to zero length.
     Truncated,
-    /// The target had gone by itself: another process removed it.
+    /// Another process had removed the target.
     AlreadyGone,
-    /// A later look said no.
+    /// The step was refused after the plan was made, by a guard rail or by the runtime.
     NoLongerAllowed(Refusal<K>),
-    /// The image is gone by the runtime's word and listed all the same, and the run ended before more could be done about it.
+    /// The runtime accepted the removal but still lists the image, and the run ended before it could retry by name.
     StillListed,
-    /// The step failed; the text is the runtime's or the system's, with what was tried, or how much of a directory had gone.
+    /// The step failed; the text is the error of the runtime, the system or the host, and for a directory how much of
+    /// it is gone.
     Failed(String),
-    /// Not tried, because the run ended before; the text says why.
+    /// The run ended before the step; the text is the reason.
     NotAttempted(String),
-    /// Not tried, because there was nothing more to be gained; the text says why.
+    /// The filesystem was empty enough before the step; the text is the reason.
     NotNeeded(String),
 }
 
 impl<K: Kind> Outcome<K> {
-    /// Returns the outcome of a step that was carried out.
+    /// Returns the outcome of a step that was performed.
     pub fn of_done(operation: Operation) -> Self {
         match operation {
             Operation::Remove => Self::Removed,
@@ -37,7 +38,7 @@ impl<K: Kind> Outcome<K> {
         }
     }
 
-    /// Returns the word that people read.
+    /// Returns the outcome in words for people.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Removed => "removed",
@@ -51,12 +52,12 @@ impl<K: Kind> Outcome<K> {
         }
     }
 
-    /// Returns whether the run did not do what it set out to do.
+    /// Returns whether the step failed, was not attempted, or left the image listed.
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::StillListed | Self::Failed(_) | Self::NotAttempted(_))
     }
 
-    /// Returns whether the run did what it set out to do.
+    /// Returns whether this run removed or truncated the target.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Removed | Self::Truncated)
     }
@@ -67,40 +68,40 @@ impl<K: Kind> Outcome<K> {
     }
 }
 
-/// Why a run ended before its plan did.
+/// The reason why a run ended before its plan did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ending {
-    /// The part to count by.
+    /// The reason, to count by.
     pub reason: EndReason,
     /// A sentence for people.
     pub message: String,
 }
 
-/// The closed set of reasons for which a run ends before its plan does.
+/// The reasons for which a run ends before its plan does: a closed set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndReason {
     /// The filesystem is empty enough.
     NotNeeded,
     /// The run reached its time limit.
     TimeLimit,
-    /// A signal asked it to end (SIGTERM, SIGINT).
+    /// The run was asked to end, by SIGTERM or SIGINT or by the daemon.
     Stopped,
-    /// The runtime failed one removal after the other.
+    /// Too many image removals in a row failed.
     RuntimeFailing,
-    /// One removal beneath the log roots failed after the other.
+    /// Too many removals in a row failed under the log roots.
     LogsFailing,
-    /// The node could not be looked at again, and nothing is removed unseen.
+    /// The node or its filesystems could not be inspected; nothing is removed without an inspection.
     NodeUnseen,
 }
 
 impl Ending {
-    /// Returns whether it keeps a run from what it set out to do, and not only from what is not needed.
+    /// Returns whether the ending prevents steps that are still needed.
     pub fn is_failure(&self) -> bool {
         self.reason != EndReason::NotNeeded
     }
 
-    /// Returns the outcome of a step that this kept from being tried.
+    /// Returns the outcome of a step that the ending prevented.
     pub fn of_a_step<K: Kind>(&self) -> Outcome<K> {
         let message = self.message.clone();
         if self.is_failure() { Outcome::NotAttempted(message) } else { Outcome::NotNeeded(message) }
@@ -110,11 +111,11 @@ impl Ending {
 /// The result of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Swept<K: Kind> {
-    /// One entry for each step of the plan, in its order.
+    /// The outcome of each step, in the order of the plan.
     pub outcomes: Vec<Outcome<K>>,
-    /// Other effects of the removals, by the places of their steps in the plan.
+    /// Other effects of removals, by the index of their step in the plan.
     pub remarks: BTreeMap<usize, Remark>,
-    /// Why it ended before the plan did, if so.
+    /// The reason why the sweep ended before the plan did, if so.
     pub ending: Option<Ending>,
 }
 
@@ -128,10 +129,10 @@ impl<K: Kind> Default for Swept<K> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Remark {
-    /// Tags and digests that the image had when it was judged and that it had lost after a removal that did not succeed.
+    /// Tags and digests that the image had when it was judged, and lost although its removal did not succeed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost_names: Vec<String>,
-    /// The runtime's answer, where the image is gone although the answer was an error.
+    /// The runtime's error, if the image is gone nevertheless.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The part of a plan or a report that is about one kind of thing. The parts of all kinds have the same fields.
+//! The part of a plan or a report about one kind of target. The parts of all kinds have the same fields.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +10,12 @@ use crate::text::percent;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", bound = "")]
 pub struct PlanPart<K: Kind> {
-    /// The number of things of this kind that there are: images of the node, or entries beneath the log roots. Absent
-    /// when they were not counted, which beneath log roots only a limit of percent does.
+    /// The number of all entries of this kind: images of the node, or entries under the log roots. Absent if they were
+    /// not counted: log roots are counted only for a limit in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<u64>,
-    /// The share of them that would be removed or truncated, in percent; absent when there are none.
+    /// The share of them that would be removed or truncated, in percent; absent if there are none or they were not
+    /// counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent_planned: Option<u8>,
     /// The steps and the refusals.
@@ -28,23 +29,23 @@ pub struct PlanPart<K: Kind> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanTotals {
-    /// Steps.
+    /// Number of steps.
     pub planned: usize,
-    /// Refusals.
+    /// Number of refusals.
     pub refused: usize,
-    /// Entries that the steps are about: images, or files, links and directories with all that is in directories.
+    /// Number of entries that the steps cover: images, or files, links and directories with everything in them.
     pub entries: u64,
-    /// Sum of the sizes of what would be removed or truncated: of images, as the runtime counts them, although they share
-    /// layers; of files, their apparent sizes. The filesystem will gain another number.
+    /// Total size to remove or truncate, in bytes: of images by the runtime's figures, although they share layers; of
+    /// files by apparent size. The filesystem gains a different amount.
     pub size_planned_bytes: u64,
-    /// The expected gain of the filesystems: the space of the files on disk, those that keep a name left out. Absent for
-    /// images, whose gain is unknown.
+    /// The expected gain of the filesystems, in bytes: the space of the files on disk, without those that keep another
+    /// name. Absent for images, whose gain is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freeable_bytes: Option<u64>,
 }
 
 impl<K: Kind> PlanPart<K> {
-    /// Sums up a plan; `entries` is how many things of this kind there are, where they were counted.
+    /// Sums up a plan; `entries` is the number of all entries of this kind, if they were counted.
     pub fn new(plan: Plan<K>, entries: Option<u64>) -> Self {
         let sum = |of: fn(&Step<K>) -> u64| plan.steps.iter().map(of).fold(0, u64::saturating_add);
         let freeable = |of| plan.steps.iter().map(Step::facts).map(of).fold(0, u64::saturating_add);
@@ -63,22 +64,22 @@ impl<K: Kind> PlanPart<K> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", bound = "")]
 pub struct ReportPart<K: Kind> {
-    /// The number of things of this kind that there were, where they were counted.
+    /// The number of all entries of this kind when the plan was made, if they were counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<u64>,
-    /// The share of them that was removed or truncated, in percent; absent when there were none.
+    /// The share of them that was removed or truncated, in percent; absent if there were none or they were not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent_removed: Option<u8>,
     /// Every step with its outcome, in the order of the plan.
     pub steps: Vec<StepResult<K>>,
-    /// Every wish that was refused.
+    /// Every refused wish.
     pub refusals: Vec<Refused<K>>,
     /// Counts and sums.
     pub totals: Totals,
 }
 
 impl<K: Kind> ReportPart<K> {
-    /// Puts together what a sweep did.
+    /// Builds the part of a report from a plan and the result of its sweep.
     pub fn new(planned: PlanPart<K>, swept: Swept<K>) -> Self {
         let mut remarks = swept.remarks;
         let steps = planned.plan.steps.into_iter().zip(swept.outcomes).enumerate();
@@ -104,32 +105,32 @@ impl<K: Kind> ReportPart<K> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Totals {
-    /// Steps that the plan had.
+    /// Number of steps in the plan.
     pub planned: usize,
     /// Images, files and whole directories removed.
     pub removed: usize,
-    /// Files cut to zero length.
+    /// Files truncated to zero length.
     pub truncated: usize,
-    /// Those that had gone by themselves.
+    /// Targets that another process had removed.
     pub already_gone: usize,
-    /// Wishes refused by the review.
+    /// Wishes that the review refused.
     pub refused: usize,
-    /// Steps that a later look refused.
+    /// Steps refused after the plan was made.
     pub no_longer_allowed: usize,
-    /// Steps that were not tried because there was nothing more to be gained.
+    /// Steps that were not needed, because the filesystem was empty enough.
     pub not_needed: usize,
-    /// Steps that were not attempted, because the run ended before.
+    /// Steps that were not attempted, because the run ended first.
     pub not_attempted: usize,
     /// Steps that failed, or left an image listed.
     pub failed: usize,
-    /// Entries removed or truncated: images, or files, links and directories with all that was in directories.
+    /// Entries removed or truncated: images, or files, links and directories with everything in them.
     pub entries: u64,
-    /// Sum of the sizes of what was removed or truncated: of images, as the runtime counts them; of files, the apparent
-    /// sizes, as they were judged. Not what the filesystem gained.
+    /// Total size that was removed or truncated, in bytes: of images by the runtime's figures; of files by apparent
+    /// size when they were judged. The filesystem gained a different amount.
     pub size_removed_bytes: u64,
-    /// The gain of the filesystems, in bytes, by statvfs before and after; of several names of one filesystem, once. Other
-    /// writers count into it, runtimes free space late, and it is negative when the disk filled up meanwhile. Absent where
-    /// the mount point cannot be seen: what the runtime says that its store uses is no measurement of a disk.
+    /// The gain of the filesystems, in bytes, by statvfs before and after; several names of one filesystem count once.
+    /// Other writers affect it, runtimes free space late, and it is negative if the disk filled up meanwhile. Absent if
+    /// the mount point cannot be seen: the runtime's figure for its store is no measurement of a disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filesystem_freed_bytes: Option<i64>,
 }

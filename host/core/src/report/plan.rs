@@ -1,4 +1,4 @@
-//! A plan as a document.
+//! The document that describes a plan.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -18,20 +18,20 @@ use crate::snapshot::{Filesystem, Snapshot};
 pub struct PluginRun {
     /// Name of the plugin.
     pub name: String,
-    /// `sha256:` and the digest of its bytes; absent when they could not be had.
+    /// `sha256:` and the digest of its bytes; absent if the plugin could not be loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// The number of its wishes.
     pub wishes: usize,
-    /// The number of entries that each pattern of its config matched, as far as it reports that.
+    /// The number of entries that each pattern of its config matched, if the plugin reports them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<PatternMatch>,
-    /// Why it contributed nothing, if it failed.
+    /// The failure, if the plugin failed and so contributed nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<PluginFailure>,
 }
 
-/// Why a plugin failed.
+/// The failure of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginFailure {
@@ -41,8 +41,8 @@ pub struct PluginFailure {
     pub message: String,
 }
 
-/// A plan and the facts that it rests on: the output of `holystone plan`. Has no clock readings of its own, so that the
-/// same snapshot, plugins and configs give the same document, byte for byte.
+/// A plan and the facts that it is based on: the output of `holystone plan`. Reads no clock, so that the same snapshot,
+/// plugins and configs give the same document, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanReport {
@@ -55,15 +55,15 @@ pub struct PlanReport {
     pub node_cleanup: Option<String>,
     /// Name of the node.
     pub node: String,
-    /// The runtime's name and version; empty when none was asked.
+    /// The runtime's name and version; empty if no runtime was asked.
     pub runtime: String,
-    /// When the snapshot was taken.
+    /// The time of the snapshot.
     pub taken_at: Timestamp,
     /// The plugins, in the order in which they ran.
     pub plugins: Vec<PluginRun>,
     /// The plan for images.
     pub images: PlanPart<Images>,
-    /// The plan for log roots. Absent when there are none and nothing is wished there.
+    /// The plan for log roots; absent if there are no log roots and no wishes for log files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs: Option<PlanPart<Logs>>,
     /// The names of the log roots.
@@ -74,13 +74,13 @@ pub struct PlanReport {
     pub matches: Vec<PatternMatch>,
     /// Filesystems at the time of the snapshot.
     pub filesystems: Vec<Filesystem>,
-    /// Other notes, in sentences: fields of the manifest that mean nothing here, for example.
+    /// Other notes, in sentences, for example about fields of the manifest that have no effect.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
 }
 
 impl PlanReport {
-    /// Puts together what was decided about a snapshot.
+    /// Builds the document of a plan that was made from a snapshot.
     pub fn new(snapshot: &Snapshot, plugins: Vec<PluginRun>, plan: Plan<Images>) -> Self {
         Self {
             api_version: ApiVersion::V1Alpha1,
@@ -99,7 +99,7 @@ impl PlanReport {
         }
     }
 
-    /// Adds the plan for these log roots, with the number of entries where they were counted.
+    /// Adds the plan for these log roots, with the number of their entries if they were counted.
     #[must_use]
     pub fn with_logs(mut self, roots: Vec<String>, plan: Plan<Logs>, entries: Option<u64>) -> Self {
         let is_empty = roots.is_empty() && plan.is_empty();
@@ -108,7 +108,7 @@ impl PlanReport {
         self
     }
 
-    /// Adds the matches of the patterns of the guard rails, and a notice for each that matched nothing.
+    /// Adds the matches of the guard rails' patterns, and notices about patterns without a match.
     #[must_use]
     pub fn with_matches(mut self, guard: &ImageGuard<'_>) -> Self {
         self.matches = guard.matches();
@@ -116,12 +116,12 @@ impl PlanReport {
         self
     }
 
-    /// The steps about images.
+    /// Returns the steps about images.
     pub fn image_steps(&self) -> &[Step<Images>] {
         &self.images.plan.steps
     }
 
-    /// The steps beneath log roots.
+    /// Returns the steps under log roots.
     pub fn log_steps(&self) -> &[Step<Logs>] {
         self.logs.as_ref().map_or(&[], |logs| &logs.plan.steps)
     }
@@ -132,7 +132,7 @@ impl PlanReport {
         self.images.plan.refusals.iter().map(|refused| refused.refusal.code()).chain(logs)
     }
 
-    /// Returns whether the first step that a plugin wished is about log files.
+    /// Returns whether the first step under log roots comes from an earlier plugin than the first step about images.
     pub fn begins_with_logs(&self) -> bool {
         let place = |name: &str| self.plugins.iter().position(|plugin| plugin.name == name);
         let images = self.image_steps().first().map(|step| place(step.plugin()));
@@ -140,12 +140,12 @@ impl PlanReport {
         images.zip(logs).is_some_and(|(images, logs)| logs < images)
     }
 
-    /// Returns whether there is anything to say of images.
+    /// Returns whether the plan is about images at all: a runtime was asked, or a wish was refused.
     pub fn has_image_part(&self) -> bool {
         !self.runtime.is_empty() || self.images.totals.refused > 0
     }
 
-    /// Returns whether there is nothing to do.
+    /// Returns whether the plan has no steps.
     pub fn is_empty(&self) -> bool {
         self.image_steps().is_empty() && self.log_steps().is_empty()
     }

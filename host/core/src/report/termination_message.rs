@@ -1,4 +1,4 @@
-//! A report in few bytes: what a pod on a node ends with. Kubernetes keeps 4096 bytes of a container's last words.
+//! Compact reports: the termination messages of pods on a node, of which Kubernetes keeps 4096 bytes.
 
 #![allow(clippy::unnecessary_min_or_max, reason = "counts can be larger only where usize has 64 bits")]
 
@@ -13,40 +13,40 @@ use crate::guard::{Kind, Step};
 use crate::reference::Reference;
 use crate::text::shown;
 
-/// How many bytes Kubernetes keeps of a container's termination message.
+/// The number of bytes that Kubernetes keeps of a container's termination message.
 pub const MAX_BRIEF: usize = 4096;
-/// The largest count that a report is believed: no node has that many images or files.
+/// The largest count that a report may have: no node has that many images or files.
 const MOST: usize = u32::MAX as usize;
-/// The most bytes that a report is believed, 1 PiB: no node has such a disk, and the sum over all nodes of a cluster still
-/// is a number that Kubernetes stores.
+/// The largest size that a report may have, 1 PiB in bytes: no node has such a disk, and Kubernetes can store the sum
+/// over all nodes of a cluster.
 const MOST_BYTES: i64 = 1 << 50;
-/// The most plugins that a report names, as many as a manifest may have.
+/// The maximum number of plugins in a report, as many as a manifest may have.
 const MOST_PLUGINS: usize = 64;
-/// The longest code of a refusal.
+/// The maximum length of a refusal's code, in bytes.
 const LONGEST_CODE: usize = 64;
-/// The most repositories that a report names.
+/// The maximum number of repositories in a report.
 const MOST_REPOSITORIES: usize = 10;
 
-/// What came of a run on one node.
+/// The result of a run on one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Brief {
-    /// In one word, with counts and sums.
+    /// The result in one word, with counts and sums.
     #[serde(flatten)]
     pub outcome: daemon::RunSummary,
-    /// The plugins, as they were loaded.
+    /// The plugins of the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plugins: Vec<BriefPlugin>,
-    /// What failed, the most frequent first.
+    /// Errors, the most frequent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<BriefError>,
-    /// How many wishes each rail refused, by the codes of the refusals.
+    /// Number of refused wishes, by the code of the refusal.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refusals: BTreeMap<String, usize>,
-    /// The removals that a dry run planned; absent when the run was to remove. Their number is in the totals.
+    /// The removals that a dry run planned; absent if the run was no dry run. Their number is in the totals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<Planned>,
-    /// Whether something was left out for want of room.
+    /// True if parts were left out to fit the size limit.
     #[serde(default, skip_serializing_if = "is_false")]
     pub shortened: bool,
 }
@@ -55,9 +55,9 @@ pub struct Brief {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Planned {
-    /// Sum of the sizes of images, as the runtime counts them, and of log files.
+    /// Total size in bytes: of images by the runtime's figures, and of log files.
     pub size_bytes: u64,
-    /// Where most of it is, the largest first; images without a name are in no repository.
+    /// The largest repositories, the largest first; images without a name are in no repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<PlannedRepository>,
 }
@@ -66,37 +66,37 @@ pub struct Planned {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedRepository {
-    /// Its name.
+    /// Name of the repository.
     pub name: String,
     /// Number of images.
     pub count: usize,
-    /// Sum of their sizes, as the runtime counts them.
+    /// Total size of the images in bytes, by the runtime's figures.
     pub size_bytes: u64,
 }
 
-/// A plugin, as it was loaded.
+/// A plugin of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BriefPlugin {
-    /// Its name.
+    /// Name of the plugin.
     pub name: String,
-    /// The digest of its bytes, where they could be had.
+    /// The digest of its bytes; absent if the plugin could not be loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }
 
-/// Something that failed.
+/// An error, with its number of occurrences.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BriefError {
-    /// A sentence.
+    /// The error as a sentence.
     pub message: String,
-    /// How often.
+    /// Number of occurrences.
     pub count: usize,
 }
 
 impl Brief {
-    /// Of a run that removed what it could.
+    /// Summarizes the report of a sweep.
     pub fn of_report(report: &Report) -> Self {
         let mut errors = Errors::of_plugins(&report.plugins);
         errors.add_steps(&report.images.steps);
@@ -117,7 +117,7 @@ impl Brief {
         }
     }
 
-    /// Of a run that only planned.
+    /// Summarizes a dry run.
     pub fn of_plan(planned: &PlanReport, outcome: daemon::RunSummary) -> Self {
         Self {
             outcome,
@@ -129,7 +129,7 @@ impl Brief {
         }
     }
 
-    /// Of a run that did not take place.
+    /// Reports a run that did not take place.
     pub fn not_run(message: &str) -> Self {
         let outcome = daemon::RunSummary {
             result: daemon::RunResult::NotRun,
@@ -140,14 +140,14 @@ impl Brief {
         Self::of_record(outcome)
     }
 
-    /// With sentences that say what is wrong in detail.
+    /// Replaces the errors with these sentences.
     #[must_use]
     pub fn with_errors(self, messages: &[String]) -> Self {
         let errors = messages.iter().map(|message| BriefError { message: shown(message), count: 1 }).collect();
         Self { errors, ..self }
     }
 
-    /// Of a run of which only the record is known.
+    /// Creates a report that has only the summary of a run.
     pub fn of_record(outcome: daemon::RunSummary) -> Self {
         Self {
             outcome,
@@ -159,8 +159,8 @@ impl Brief {
         }
     }
 
-    /// Makes a report from any writer fit to be kept, shown and summed up: texts as every foreign text, numbers no
-    /// larger than there can be, digests and codes that are some. Cleaning twice is cleaning once.
+    /// Sanitizes a report from any writer, so that it can be stored, displayed and aggregated: escapes and shortens
+    /// texts, caps numbers, plugins and repositories, and drops invalid digests and codes. Idempotent.
     #[must_use]
     pub fn cleaned(mut self) -> Self {
         self.outcome.message = self.outcome.message.map(|message| shown(&message));
@@ -180,13 +180,14 @@ impl Brief {
         self
     }
 
-    /// As JSON of at most [`MAX_BRIEF`] bytes. What does not fit is left out: first the rarer errors and refusals and the
-    /// smaller repositories, then all of them, then the plugins; totals and the planned size stay.
+    /// Writes the report as JSON of at most [`MAX_BRIEF`] bytes. As far as needed, the text omits the rarer errors and
+    /// refusals and the smaller repositories, then all refusals and the plugins, then the last error and repository,
+    /// then the message. Totals and the planned size stay.
     pub fn to_message(&self) -> String {
         self.fitting().to_json()
     }
 
-    /// Leaves out what does not fit into [`MAX_BRIEF`] bytes.
+    /// Returns the report without the parts that exceed [`MAX_BRIEF`] bytes.
     #[must_use]
     pub fn fitting(&self) -> Self {
         let clean = self.clone().cleaned();
@@ -219,14 +220,14 @@ impl Brief {
     }
 
     fn to_json(&self) -> String {
-        // Nothing in it cannot be written.
+        // Serialization of these types cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads a termination message from any writer.
+    /// Parses a termination message from any writer.
     ///
     /// # Errors
-    /// When it is not one of ours.
+    /// When the text is longer than [`MAX_BRIEF`] bytes or not such a report.
     pub fn from_message(text: &str) -> Result<Self, serde_json::Error> {
         if text.len() > MAX_BRIEF {
             return Err(serde::de::Error::custom("it is longer than a termination message"));
@@ -235,7 +236,7 @@ impl Brief {
     }
 }
 
-/// The length of each list that is kept.
+/// The maximum length of each list.
 #[derive(Clone, Copy)]
 struct Room {
     errors: usize,
@@ -245,7 +246,7 @@ struct Room {
 }
 
 impl Room {
-    /// Less and less.
+    /// The lengths to try, the largest first.
     const STEPS: [Self; 6] = [
         Self::new(usize::MAX, usize::MAX, MOST_REPOSITORIES, true),
         Self::new(10, 16, 5, true),
@@ -277,7 +278,7 @@ impl Planned {
         Self { size_bytes, repositories: repositories.collect() }.cleaned()
     }
 
-    /// Keeps the largest repositories, with names that can be shown and numbers that there can be.
+    /// Keeps the largest repositories, sanitizes their names and caps the numbers.
     fn cleaned(mut self) -> Self {
         self.size_bytes = self.size_bytes.min(MOST_BYTES.unsigned_abs());
         for repository in &mut self.repositories {
@@ -294,7 +295,7 @@ impl Planned {
     }
 }
 
-/// The repository of the image of a step, by its first name.
+/// Returns the repository in the first name of a step's image.
 fn repository(step: &Step<Images>) -> Option<String> {
     let name = step.references().first()?;
     Some(Reference::parse(name).ok()?.repository().to_owned())
@@ -333,7 +334,7 @@ fn is_code(text: &str) -> bool {
     (1..=LONGEST_CODE).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Messages, counted.
+/// Error messages with their numbers of occurrences.
 #[derive(Default)]
 struct Errors(BTreeMap<String, usize>);
 
