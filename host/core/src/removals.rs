@@ -45,6 +45,10 @@ impl Removals {
     /// images that are gone, have other names, or date from at least a week ago or from the future.
     pub fn observe(&mut self, snapshot: &Snapshot) {
         let node = &snapshot.node;
+        if !snapshot.has_runtime() {
+            // A run of log directories alone lists no images.
+            return;
+        }
         let runtime = format!("{} {}", node.runtime_name, node.runtime_version);
         if self.runtime != runtime {
             *self = Self::default();
@@ -65,6 +69,9 @@ impl Removals {
 
     /// Adds the runtime's behaviour in a run to the record.
     pub fn learn(&mut self, report: &Report) {
+        if report.runtime.is_empty() {
+            return;
+        }
         self.untags_first |= report.shows_untagging();
         report.runtime.clone_into(&mut self.runtime);
         let kept = report.kept().map(|(step, since)| {
@@ -133,6 +140,27 @@ mod tests {
         let mut gone = node();
         gone.images.clear();
         assert_eq!(left(&gone, now), (0, true));
+    }
+
+    #[test]
+    fn a_run_without_a_runtime_forgets_nothing() {
+        let names = node().images[0].references().map(str::to_owned).collect();
+        let kept = [("sha256:1".to_owned(), Kept { since: node().taken_at, names })].into();
+        let before = Removals { runtime: "cri-o 1.37.0".to_owned(), kept, untags_first: true };
+        let mut removals = before.clone();
+        let mut logs_only = snapshot(Vec::new(), Vec::new());
+        logs_only.taken_at = node().taken_at + HOUR;
+        (logs_only.node.runtime_name, logs_only.node.runtime_version) = (String::new(), String::new());
+        let logs_only = logs_only.normalize();
+        removals.observe(&logs_only);
+        let planned = PlanReport::new(&logs_only, Vec::new(), Default::default());
+        let swept = (Swept::default(), Swept::default());
+        let report = Report::new(planned, swept, logs_only.taken_at, Vec::new(), BTreeMap::new());
+        assert_eq!(report.runtime, "");
+        removals.learn(&report);
+        assert_eq!(removals, before);
+        removals.observe(&node());
+        assert_eq!(removals, before, "the next run of images knows it");
     }
 
     #[test]

@@ -17,7 +17,7 @@ const RUNTIME_WORDS: usize = 300;
 pub enum ImageObjection {
     /// Rail 1: the runtime reported that it removed the image, but still lists it.
     KeptByRuntime {
-        /// The time of the request.
+        /// The time of the inspection that still listed the image.
         since: Timestamp,
     },
     /// Rail 1, right before the removal: the image has a reference that it did not have when it was judged.
@@ -186,7 +186,7 @@ impl fmt::Display for ImageObjection {
         match self {
             Self::KeptByRuntime { since } => write!(
                 f,
-                "the runtime said at {since:.0} that it removed the image, and lists it all the same; Holystone asks again after a week, or when the image or the version of the runtime has changed"
+                "the runtime reported its removal, and still listed it at {since:.0}; Holystone asks again after a week, or when the image or the version of the runtime has changed"
             ),
             Self::Changed { reference } => {
                 write!(f, "it was given the name {} since it was judged", text::shown(reference))
