@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use holystone_core::guard::ParsedProposal;
-use holystone_core::guard::logs::{Logs, RootedPath, Sights};
+use holystone_core::guard::logs::{Inspections, Logs, RootedPath};
 use holystone_core::logs::{AsideRecord, EntrySource};
 use holystone_core::snapshot::Filesystem;
 use holystone_node::{Cri, LogRoots, OpenFiles, OwnDirectory, Processes, Recovered, RootReader, RootSpec, WalkLimits};
@@ -57,15 +57,19 @@ impl RootAccess {
     }
 
     /// Inspects all proposed targets. With `counted`, also counts all entries of the roots.
-    pub(crate) async fn sights(&self, proposals: &[ParsedProposal<Logs>], counted: bool) -> anyhow::Result<Sights> {
+    pub(crate) async fn inspections(
+        &self,
+        proposals: &[ParsedProposal<Logs>],
+        counted: bool,
+    ) -> anyhow::Result<Inspections> {
         let targets: Vec<RootedPath> = proposals.iter().flat_map(ParsedProposal::targets).cloned().collect();
         if targets.is_empty() {
-            return Ok(Sights::default());
+            return Ok(Inspections::default());
         }
         let logs = self.clone();
         blocking(move || {
             let entries = counted.then(|| logs.roots.count()).flatten();
-            Sights { targets: logs.roots.look_at(targets, &logs.open_files()), entries }
+            Inspections { targets: logs.roots.look_at(targets, &logs.open_files()), entries }
         })
         .await
     }

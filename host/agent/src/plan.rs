@@ -121,11 +121,11 @@ async fn review(
     let Proposed { runs, proposals, notices } = plugins::propose(loaded, view).await?;
     let wishers = wishers(policy.name.as_deref(), &runs);
     let (images, wished): (Vec<_>, Vec<_>) = proposals.into_iter().map(Proposal::by_kind).unzip();
-    let sights = logs.sights(&wished, rails.limits.percent.is_some()).await?;
-    let entries = sights.entries;
+    let inspections = logs.inspections(&wished, rails.limits.percent.is_some()).await?;
+    let entries = inspections.entries;
     let known = snapshot.has_runtime().then_some(snapshot);
     let log_guard = LogGuard::new(rails.for_logs(), snapshot.taken_at, known).on(snapshot);
-    let log_plan = log_guard.review(wished, sights, &snapshot.memory.wishes_of(&wishers));
+    let log_plan = log_guard.review(wished, inspections, &snapshot.memory.wishes_of(&wishers));
     let guard = guard.counting(&wishers);
     let planned = PlanReport::new(snapshot, runs, guard.review(images));
     let mut planned = planned.with_logs(logs.names(), log_plan, entries).with_matches(&guard);

@@ -4,7 +4,7 @@
 //! - [`mirror`]: the mirror of the cluster, kept current by watches; of pods, only their results.
 //! - `watch`: the watches.
 //! - [`operator`]: the loop, which reconciles one NodeCleanup after the other.
-//! - `hands`: the actions on the cluster: apply, pause, delete, write a status, publish an event.
+//! - `apply`: the actions on the cluster: apply, pause, delete, write a status, publish an event.
 //! - `claims`: the claims of other operators, whose NodeCleanups are left alone.
 //! - `events`: the events about pods that are not created, or do not start.
 //! - `daemons`: the results of runs, from the daemons of DaemonSets.

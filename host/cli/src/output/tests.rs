@@ -9,7 +9,7 @@ use holystone_core::confirmation::Wishes;
 use holystone_core::container::{Container, ContainerState, ImageMentions, Pod, Sandbox};
 use holystone_core::document::DocumentKind;
 use holystone_core::guard::images::{ImageGuard, ImageObjection};
-use holystone_core::guard::logs::{Inspection, LogGuard, LogRails, Logs, RootedPath, Sights};
+use holystone_core::guard::logs::{Inspection, Inspections, LogGuard, LogRails, Logs, RootedPath};
 use holystone_core::guard::{GuardRails, ParsedProposal, Plan};
 use holystone_core::image::{Image, ImageId};
 use holystone_core::logs::{FileEntry, FileKind, Identity, LogPath, OpenState, Place};
@@ -209,12 +209,12 @@ fn log_plan(snapshot: &Snapshot, proposal: ParsedProposal<Logs>, target: RootedP
     };
     let place = Place::of(b"/var/log/app", &target.path);
     let seen_at = Timestamp::UNIX_EPOCH;
-    let sight =
+    let inspection =
         Inspection { entry, place, leads_somewhere: None, tree: None, in_use: None, all_uses_seen: true, seen_at };
-    let sights = Sights { targets: [(target, Ok(sight))].into(), entries: None };
+    let inspections = Inspections { targets: [(target, Ok(inspection))].into(), entries: None };
     LogGuard::new(LogRails::default(), Timestamp::UNIX_EPOCH, Some(snapshot)).review(
         vec![proposal],
-        sights,
+        inspections,
         &Wishes::default(),
     )
 }

@@ -52,7 +52,7 @@ pub use inspection::{InspectError, Inspection};
 pub use judged::Judged;
 pub use links::Links;
 pub use objection::{FileObjection, Settling};
-pub use review::Sights;
+pub use review::Inspections;
 pub use tree::{DirectoryObstacle, Tree};
 
 /// The maximum difference between content time and inode time after a write: coarse filesystems round both.
@@ -241,14 +241,14 @@ impl<'a> LogGuard<'a> {
         if target.path.is_root() {
             return Err(FileObjection::RootItself.into());
         }
-        let sight = seen?;
-        let judged = Judged::of(target, operation, &sight)?;
-        if operation == Operation::Remove && sight.ahead().is_none() && sight.touched() > self.now {
+        let inspection = seen?;
+        let judged = Judged::of(target, operation, &inspection)?;
+        if operation == Operation::Remove && inspection.ahead().is_none() && inspection.touched() > self.now {
             return Err(FileObjection::Changed { what: "it has changed since the snapshot was taken" }.into());
         }
-        self.look(target, operation, &sight)?;
-        let entries = sight.entries();
-        let Inspection { entry, mut tree, .. } = sight;
+        self.look(target, operation, &inspection)?;
+        let entries = inspection.entries();
+        let Inspection { entry, mut tree, .. } = inspection;
         let links = tree.as_mut().map_or_else(|| Links::of(&entry), |tree| std::mem::take(&mut tree.links));
         let (size_bytes, freeable_bytes) = match &tree {
             Some(tree) => (tree.size_bytes, tree.freeable_bytes),
@@ -268,39 +268,43 @@ impl<'a> LogGuard<'a> {
         step: &Step<Logs>,
         seen: Result<Inspection, InspectError>,
     ) -> Result<Clearance<Logs>, Refusal<Logs>> {
-        let (target, operation, before, sight) = (&step.target, step.operation, step.facts.judged, seen?);
-        before.check(&sight.entry)?;
-        if before.is_outdated_by(&Judged::of(target, operation, &sight)?) {
+        let (target, operation, before, inspection) = (&step.target, step.operation, step.facts.judged, seen?);
+        before.check(&inspection.entry)?;
+        if before.is_outdated_by(&Judged::of(target, operation, &inspection)?) {
             return Err(FileObjection::Changed { what: "something in it has changed" }.into());
         }
-        self.look(target, operation, &sight)?;
+        self.look(target, operation, &inspection)?;
         // The first judgement, not the current state: no change between the two may be accepted.
         Ok(Clearance { target: target.clone(), operation, permit: before })
     }
 
     /// Checks all rules that do not depend on earlier inspections.
-    fn look(&self, target: &RootedPath, operation: Operation, sight: &Inspection) -> Result<(), FileObjection> {
-        self.times(sight)?;
-        self.kubelet(target, sight)?;
-        match (&sight.tree, operation) {
-            (Some(tree), _) => self.tree(tree, sight),
-            (None, Operation::Truncate) => self.truncation(sight),
+    fn look(&self, target: &RootedPath, operation: Operation, inspection: &Inspection) -> Result<(), FileObjection> {
+        self.times(inspection)?;
+        self.kubelet(target, inspection)?;
+        match (&inspection.tree, operation) {
+            (Some(tree), _) => self.tree(tree, inspection),
+            (None, Operation::Truncate) => self.truncation(inspection),
             (None, Operation::Remove) => {
                 // Processes use the target of a link, never the link itself.
-                if sight.entry.kind != FileKind::Symlink {
-                    self.unused(sight.in_use.clone().map(|in_use| (None, in_use)), sight.entry.open, sight.touched())?;
+                if inspection.entry.kind != FileKind::Symlink {
+                    self.unused(
+                        inspection.in_use.clone().map(|in_use| (None, in_use)),
+                        inspection.entry.open,
+                        inspection.touched(),
+                    )?;
                 }
-                self.settled(sight)
+                self.settled(inspection)
             }
         }
     }
 
     /// Checks that the times can be trusted, because policies for files depend on them.
-    fn times(&self, sight: &Inspection) -> Result<(), FileObjection> {
+    fn times(&self, inspection: &Inspection) -> Result<(), FileObjection> {
         if let Some(unsettled) = self.unsettled.filter(Unsettled::is_of_the_clock) {
             return Err(FileObjection::Unready(unsettled));
         }
-        let changed = sight.tree.as_ref().map_or(sight.entry.modified, |tree| tree.touched);
+        let changed = inspection.tree.as_ref().map_or(inspection.entry.modified, |tree| tree.touched);
         match self.misdated {
             Some(span) if span.covers(changed) => Err(FileObjection::Misdated { changed }),
             _ => Ok(()),
@@ -308,13 +312,13 @@ impl<'a> LogGuard<'a> {
     }
 
     /// Checks a file to truncate: its use, its other names, and its arrival.
-    fn truncation(&self, sight: &Inspection) -> Result<(), FileObjection> {
-        let (entry, age) = (&sight.entry, self.rails.unknown_open_age);
-        let touched = entry.touched(sight.seen_at);
-        if let Some(in_use) = sight.in_use.clone().filter(|in_use| !in_use.how.allows_truncation()) {
+    fn truncation(&self, inspection: &Inspection) -> Result<(), FileObjection> {
+        let (entry, age) = (&inspection.entry, self.rails.unknown_open_age);
+        let touched = entry.touched(inspection.seen_at);
+        if let Some(in_use) = inspection.in_use.clone().filter(|in_use| !in_use.how.allows_truncation()) {
             return Err(FileObjection::InUse { path: None, in_use });
         }
-        if !sight.all_uses_seen && self.is_younger(touched, age) {
+        if !inspection.all_uses_seen && self.is_younger(touched, age) {
             return Err(FileObjection::MayBeMapped { touched, age });
         }
         if entry.hard_links > 1 {
@@ -327,14 +331,14 @@ impl<'a> LogGuard<'a> {
     }
 
     /// Checks that a file or link to remove has settled.
-    fn settled(&self, sight: &Inspection) -> Result<(), FileObjection> {
-        let entry = &sight.entry;
-        if let Some((_, at)) = sight.ahead() {
+    fn settled(&self, inspection: &Inspection) -> Result<(), FileObjection> {
+        let entry = &inspection.entry;
+        if let Some((_, at)) = inspection.ahead() {
             return Err(FileObjection::AheadOfClock { path: None, at });
         }
-        match self.unsettled(sight.touched()) {
+        match self.unsettled(inspection.touched()) {
             Some(age) if has_arrived(entry) => Err(arrived(entry, age)),
-            Some(age) => Err(FileObjection::Unsettled { touched: sight.touched(), age, what: Settling::Written }),
+            Some(age) => Err(FileObjection::Unsettled { touched: inspection.touched(), age, what: Settling::Written }),
             None => Ok(()),
         }
     }
@@ -367,17 +371,17 @@ impl<'a> LogGuard<'a> {
         self.now.duration_since(touched) < age
     }
 
-    fn tree(&self, tree: &Tree, sight: &Inspection) -> Result<(), FileObjection> {
-        let inside = |path: LogPath| (path != sight.entry.path).then_some(path);
+    fn tree(&self, tree: &Tree, inspection: &Inspection) -> Result<(), FileObjection> {
+        let inside = |path: LogPath| (path != inspection.entry.path).then_some(path);
         // If the pod is known to be gone, its last live log is like any other file.
-        let is_of_gone_pod = sight.place.pod.is_some() && self.known.is_some();
+        let is_of_gone_pod = inspection.place.pod.is_some() && self.known.is_some();
         let obstacle = tree.obstacle.as_ref();
         if let Some(obstacle) = obstacle.filter(|_| tree.is_hindered() || !is_of_gone_pod) {
             return Err(FileObjection::DirectoryObstacle(obstacle.clone()));
         }
         let in_use = tree.in_use.clone().map(|(path, in_use)| (inside(path), in_use));
         self.unused(in_use, tree.open, tree.touched)?;
-        if let Some((path, at)) = sight.ahead() {
+        if let Some((path, at)) = inspection.ahead() {
             return Err(FileObjection::AheadOfClock { path: inside(path), at });
         }
         let unsettled = |age| FileObjection::Unsettled { touched: tree.touched, age, what: Settling::Inside };
@@ -385,22 +389,22 @@ impl<'a> LogGuard<'a> {
     }
 
     /// Checks that the target does not belong to the kubelet or a runtime.
-    fn kubelet(&self, target: &RootedPath, sight: &Inspection) -> Result<(), FileObjection> {
+    fn kubelet(&self, target: &RootedPath, inspection: &Inspection) -> Result<(), FileObjection> {
         let name = target.path.name().unwrap_or_default();
-        if sight.place.is_of_all_pods {
+        if inspection.place.is_of_all_pods {
             return Err(FileObjection::OfAllPods);
         }
-        let is_link = sight.entry.kind == FileKind::Symlink;
-        if let Some(unsettled) = self.unsettled.filter(|_| is_link || sight.place.pod.is_some()) {
+        let is_link = inspection.entry.kind == FileKind::Symlink;
+        if let Some(unsettled) = self.unsettled.filter(|_| is_link || inspection.place.pod.is_some()) {
             return Err(FileObjection::Unready(unsettled));
         }
         if is_link {
-            return self.link(name, sight);
+            return self.link(name, inspection);
         }
-        if sight.entry.kind == FileKind::File && kubelet_paths::is_docker_log(name) {
+        if inspection.entry.kind == FileKind::File && kubelet_paths::is_docker_log(name) {
             return Err(FileObjection::LiveContainerLog);
         }
-        let Some(pod) = &sight.place.pod else { return Ok(()) };
+        let Some(pod) = &inspection.place.pod else { return Ok(()) };
         let exists = self.pod_exists(pod);
         let what = ContainerLog::of(name);
         match exists {
@@ -408,8 +412,8 @@ impl<'a> LogGuard<'a> {
                 Err(FileObjection::KubeletTemporary)
             }
             Some(false) => Ok(()),
-            None if !may_be_of_pod(pod, sight, name) => Ok(()),
-            _ if target.is_directory || sight.place.depth != 2 => Err(pod_stays(pod, exists)),
+            None if !may_be_of_pod(pod, inspection, name) => Ok(()),
+            _ if target.is_directory || inspection.place.depth != 2 => Err(pod_stays(pod, exists)),
             _ => match what {
                 ContainerLog::Rotated => Ok(()),
                 ContainerLog::Live => Err(FileObjection::LiveContainerLog),
@@ -420,12 +424,12 @@ impl<'a> LogGuard<'a> {
     }
 
     /// Checks a link: it must be one of the kubelet's to a container's log, and both container and log must be gone.
-    fn link(&self, name: &[u8], sight: &Inspection) -> Result<(), FileObjection> {
+    fn link(&self, name: &[u8], inspection: &Inspection) -> Result<(), FileObjection> {
         let Some(container) = kubelet_paths::container_of_link(name) else {
             return Err(FileObjection::WrongKind { found: FileKind::Symlink });
         };
         let exists = self.known.as_ref().is_none_or(|known| known.containers.contains(container));
-        match sight.leads_somewhere {
+        match inspection.leads_somewhere {
             _ if exists => Err(FileObjection::ContainerExists { is_known: self.known.is_some() }),
             Some(false) => Ok(()),
             Some(true) => Err(FileObjection::LinkLeadsSomewhere),
@@ -457,11 +461,11 @@ impl<'a> KnownPods<'a> {
 /// Returns whether an entry in a directory named like a pod's counts as the pod's while the pods are unknown. Any
 /// directory can have a name of three parts. The kubelet's directories lie in one called `pods` or have a Kubernetes
 /// uid; a file at the place of a container's log, with such a name, counts as well.
-fn may_be_of_pod(pod: &PodDirectory, sight: &Inspection, name: &[u8]) -> bool {
-    let Place { depth, is_among_pods, .. } = sight.place;
+fn may_be_of_pod(pod: &PodDirectory, inspection: &Inspection, name: &[u8]) -> bool {
+    let Place { depth, is_among_pods, .. } = inspection.place;
     pod.has_real_uid()
         || is_among_pods
-        || depth == 2 && sight.entry.kind == FileKind::File && kubelet_paths::is_live_name(name)
+        || depth == 2 && inspection.entry.kind == FileKind::File && kubelet_paths::is_live_name(name)
 }
 
 fn pod_stays(pod: &PodDirectory, exists: Option<bool>) -> FileObjection {

@@ -174,7 +174,7 @@ impl Recovery<'_> {
         let entry = status.entry(place.path.join(name.to_bytes()).unwrap_or_else(|_| LogPath::root()));
         let is_same = entry.identity.inode == aside.inode
             && matches!(entry.kind, FileKind::File | FileKind::Symlink)
-            && place.root.beneath().is_on_mount(status.mount());
+            && place.root.confined().is_on_mount(status.mount());
         // The rename counts as a change as well: another process may have opened the file since.
         let now = Timestamp::now();
         let age = now.duration_since(entry.touched(now));

@@ -32,12 +32,12 @@ pub(super) const LIST: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
 /// Confined access to entries under directories of one mount.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Beneath {
+pub(super) struct Confined {
     mount: u64,
     confinement: Confinement,
 }
 
-impl Beneath {
+impl Confined {
     /// Prepares access to everything under this directory, on its mount. If `wanted` is absent, detects the mechanism.
     pub(super) fn new(directory: BorrowedFd<'_>, wanted: Option<Confinement>) -> Result<Self> {
         let confinement = wanted.unwrap_or_else(|| probe(directory));
@@ -168,7 +168,7 @@ mod tests {
     fn no_step_leads_up() {
         let directory = std::fs::File::open(std::env::temp_dir()).unwrap();
         for confinement in [Confinement::OneCall, Confinement::Stepwise] {
-            let beneath = Beneath::new(directory.as_fd(), Some(confinement)).unwrap();
+            let beneath = Confined::new(directory.as_fd(), Some(confinement)).unwrap();
             for path in [&b".."[..], b"../etc", b"./../x"] {
                 assert_eq!(beneath.open(directory.as_fd(), path, LIST).unwrap_err(), Errno::XDEV, "{confinement:?}");
             }

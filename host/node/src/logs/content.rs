@@ -41,7 +41,7 @@ fn read(root: &Root, path: &LogPath, offset: u64, most: usize) -> Result<Vec<u8>
     // The kind is checked before opening: opening a device or a pipe has side effects.
     let regular = |kind| if kind == FileKind::File { Ok(()) } else { Err(Errno::NODEV) };
     regular(stat::by_name(parent.as_fd(), &c_name(name))?.kind())?;
-    let file = root.beneath().open(parent.as_fd(), name, OFlags::RDONLY)?;
+    let file = root.confined().open(parent.as_fd(), name, OFlags::RDONLY)?;
     regular(stat::by_handle(file.as_fd())?.kind())?;
     let mut bytes = Vec::with_capacity(most);
     while bytes.len() < most {

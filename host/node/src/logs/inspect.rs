@@ -80,7 +80,7 @@ impl LogRoots {
         };
         let parent = root.reach(&parent, PASSAGE).map_err(unseen)?;
         let status = stat::by_name(parent.as_fd(), &c_name(name)).map_err(unseen)?;
-        if !root.beneath().is_on_mount(status.mount()) {
+        if !root.confined().is_on_mount(status.mount()) {
             return Err(InspectError::OtherFilesystem);
         }
         let mut entry = status.entry(target.path.clone());
@@ -119,7 +119,7 @@ impl LogRoots {
         if self.is_root(directory) {
             tree.hinder(DirectoryObstacle::Root(directory.path.clone()));
         }
-        let handle = root.beneath().open(parent, name, LIST).map_err(unseen)?;
+        let handle = root.confined().open(parent, name, LIST).map_err(unseen)?;
         if stat::by_handle(handle.as_fd()).map_err(unseen)?.identity() != directory.identity {
             return Err(InspectError::Failed("it was replaced while it was looked at".to_owned()));
         }

@@ -156,7 +156,7 @@ impl NameInDirectory<'_> {
     /// Returns the entry that has this name now; fails if it is not the judged one.
     fn check(&self, name: &CString) -> Result<FileEntry, Stopped> {
         let status = stat::by_name(self.directory, name)?;
-        if !self.root.beneath().is_on_mount(status.mount()) {
+        if !self.root.confined().is_on_mount(status.mount()) {
             return Err(FileObjection::OtherFilesystem.into());
         }
         let entry = status.entry(self.clearance.target().path.clone());
@@ -176,7 +176,7 @@ impl NameInDirectory<'_> {
     }
 
     fn open(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
-        self.root.beneath().open(self.directory, self.name.as_bytes(), flags)
+        self.root.confined().open(self.directory, self.name.as_bytes(), flags)
     }
 
     fn remove_file(&self, removed: &mut Removed) -> Result<(), Stopped> {

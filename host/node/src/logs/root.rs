@@ -9,7 +9,7 @@ use holystone_core::text;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::confined::{self, Beneath, Confinement};
+use super::confined::{self, Confined, Confinement};
 use super::{allowed, stat};
 use crate::filesystem::PathMapping;
 use crate::mounts::{Spot, Table, filesystem_name};
@@ -142,7 +142,7 @@ pub(super) struct Root {
     handle: OwnedFd,
     identity: Identity,
     spot: Spot,
-    beneath: Beneath,
+    confined: Confined,
 }
 
 impl Root {
@@ -158,7 +158,7 @@ impl Root {
         }
         let handle = open_directory(spec.path()).map_err(|error| spec.error(explain(spec.path(), error)))?;
         let failed = |error: Errno| spec.error(confined::sentence(error));
-        let beneath = Beneath::new(handle.as_fd(), confinement).map_err(failed)?;
+        let confined = Confined::new(handle.as_fd(), confinement).map_err(failed)?;
         let identity = stat::by_handle(handle.as_fd()).map_err(failed)?.identity();
         if let Some(problem) = allowed::objection(spec, identity) {
             return Err(spec.error(problem));
@@ -173,7 +173,7 @@ impl Root {
         // Normalized, without doubled slashes: the kubelet's directories are recognized by their paths.
         let host_path = spec.host_path.components().collect::<PathBuf>().into_os_string().into_encoded_bytes();
         let (name, opened_at) = (spec.name.clone(), spec.path().to_owned());
-        Ok(Self { name, opened_at, host_path, is_at_home, handle, identity, spot, beneath })
+        Ok(Self { name, opened_at, host_path, is_at_home, handle, identity, spot, confined })
     }
 
     /// Explains how this root and another overlap, if they do: entries in both would be counted and removed twice.
@@ -226,13 +226,13 @@ impl Root {
         self.is_at_home
     }
 
-    pub(super) fn beneath(&self) -> &Beneath {
-        &self.beneath
+    pub(super) fn confined(&self) -> &Confined {
+        &self.confined
     }
 
     /// Opens an entry under the root.
     pub(super) fn reach(&self, path: &LogPath, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        self.beneath.open(self.handle(), path.as_bytes(), flags)
+        self.confined.open(self.handle(), path.as_bytes(), flags)
     }
 
     /// Returns the place of a path under the root, relative to the kubelet's directories.

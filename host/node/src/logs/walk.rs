@@ -15,7 +15,7 @@ use holystone_core::text;
 use rustix::io::Errno;
 
 use super::WalkLimits;
-use super::confined::{self, Beneath, LIST};
+use super::confined::{self, Confined, LIST};
 use super::listing::{Budget, Listing, ListingError};
 use super::open_files::OpenFiles;
 use super::root::Root;
@@ -177,7 +177,7 @@ impl Walk {
         if !is_wanted && kind.is_some_and(|kind| kind != FileKind::Directory) {
             return Ok(WalkStep::Nothing);
         }
-        let looked = look(self.root.beneath(), level.handle.as_fd(), &level.path, name);
+        let looked = look(self.root.confined(), level.handle.as_fd(), &level.path, name);
         let mut entry = match looked {
             Ok(Some(entry)) => entry,
             Ok(None) => return Ok(WalkStep::Nothing),
@@ -211,7 +211,7 @@ impl Walk {
             entry.not_entered = Some(NotEntered::Depth);
         }
         if entry.not_entered.is_none() {
-            let opened = self.root.beneath().open(level.handle.as_fd(), name, LIST);
+            let opened = self.root.confined().open(level.handle.as_fd(), name, LIST);
             match opened.map_err(ListingError::System).and_then(|handle| Ok((self.list(&handle)?, handle))) {
                 Ok((listing, handle)) => {
                     let (path, pod_uid) = (entry.path.clone(), entry.pod_uid.clone());
@@ -250,7 +250,7 @@ impl Walk {
 
 /// Looks at one name in a directory; returns `None` if the entry is gone.
 fn look(
-    beneath: &Beneath,
+    confined: &Confined,
     directory: BorrowedFd<'_>,
     path: &LogPath,
     name: &CStr,
@@ -262,7 +262,7 @@ fn look(
         Err(error) => return Err((joined, confined::sentence(error))),
     };
     let mut entry = status.entry(joined);
-    entry.not_entered = (!beneath.is_on_mount(status.mount())).then_some(NotEntered::Filesystem);
+    entry.not_entered = (!confined.is_on_mount(status.mount())).then_some(NotEntered::Filesystem);
     Ok(Some(entry))
 }
 

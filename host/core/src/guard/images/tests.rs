@@ -242,7 +242,7 @@ fn rail_5_a_young_image_stays() {
 #[test]
 fn rail_5_an_unknown_age_is_young_only_while_a_pod_may_be_starting() {
     let rails = GuardRails::default();
-    // Nothing remembered; first sight; there since the first sight, which was a moment ago.
+    // Nothing remembered; first inspection; there since the first inspection, which was a moment ago.
     for (since, first_seen) in [(None, None), (Some(60), Some(60)), (Some(55), Some(55)), (Some(0), None)] {
         let with = |sandbox: Sandbox| {
             let mut node = remembered(since, first_seen);

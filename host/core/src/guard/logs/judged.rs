@@ -43,13 +43,17 @@ impl Judged {
     ///
     /// # Errors
     /// Returns the objection if the target is of another kind than proposed, or than the operation needs.
-    pub(super) fn of(target: &RootedPath, operation: Operation, sight: &Inspection) -> Result<Self, FileObjection> {
-        let entry = &sight.entry;
+    pub(super) fn of(
+        target: &RootedPath,
+        operation: Operation,
+        inspection: &Inspection,
+    ) -> Result<Self, FileObjection> {
+        let entry = &inspection.entry;
         let (identity, size_bytes, kind) = (entry.identity, entry.size_bytes, entry.kind);
-        match (operation, kind, &sight.tree) {
+        match (operation, kind, &inspection.tree) {
             (Operation::Remove, FileKind::Directory, Some(tree)) if target.is_directory => {
-                let touched = tree.touched.max(entry.touched(sight.seen_at));
-                Ok(Self::Tree { identity, touched, seen_at: sight.seen_at })
+                let touched = tree.touched.max(entry.touched(inspection.seen_at));
+                Ok(Self::Tree { identity, touched, seen_at: inspection.seen_at })
             }
             // Truncation is not offered for directories.
             (Operation::Truncate, FileKind::File, None) => Ok(Self::Growing { identity, size_bytes }),

@@ -15,7 +15,7 @@ use crate::proposal::Reason;
 
 /// The inspections of all proposed targets under log roots.
 #[derive(Debug, Default)]
-pub struct Sights {
+pub struct Inspections {
     /// Inspections by target.
     pub targets: HashMap<RootedPath, Result<Inspection, InspectError>>,
     /// The number of entries under all log roots; absent if they were not, or could not be, counted.
@@ -43,14 +43,19 @@ fn above(target: &RootedPath) -> impl Iterator<Item = RootedPath> + '_ {
 /// The review of a run's wishes by rail 7.
 struct LogReview<'a> {
     guard: &'a LogGuard<'a>,
-    sights: Sights,
+    inspections: Inspections,
     taken: TakenFiles,
 }
 
 impl LogGuard<'_> {
     /// Judges the plugins' wishes under log roots, in the order given, by the inspections of their targets.
-    pub fn review(&self, proposals: Vec<ParsedProposal<Logs>>, sights: Sights, wishes: &Wishes) -> Plan<Logs> {
-        let mut judge = LogReview { guard: self, sights, taken: TakenFiles::default() };
+    pub fn review(
+        &self,
+        proposals: Vec<ParsedProposal<Logs>>,
+        inspections: Inspections,
+        wishes: &Wishes,
+    ) -> Plan<Logs> {
+        let mut judge = LogReview { guard: self, inspections, taken: TakenFiles::default() };
         review::review(&mut judge, proposals, (self.rails.limits, self.rails.confirmations), &wishes.logs)
     }
 }
@@ -64,7 +69,7 @@ impl Judge<Logs> for LogReview<'_> {
         reason: &Reason,
     ) -> Result<Step<Logs>, Refusal<Logs>> {
         let unseen = || Err(InspectError::Failed("it was not looked at".to_owned()));
-        let seen = self.sights.targets.remove(target).unwrap_or_else(unseen);
+        let seen = self.inspections.targets.remove(target).unwrap_or_else(unseen);
         self.guard.judge(plugin, target, operation, reason, seen)
     }
 
@@ -73,11 +78,11 @@ impl Judge<Logs> for LogReview<'_> {
     }
 
     fn entries(&self, target: &RootedPath) -> u64 {
-        self.sights.targets.get(target).and_then(|seen| seen.as_ref().ok()).map_or(0, Inspection::entries)
+        self.inspections.targets.get(target).and_then(|seen| seen.as_ref().ok()).map_or(0, Inspection::entries)
     }
 
     fn all_entries(&self) -> Option<u64> {
-        self.sights.entries
+        self.inspections.entries
     }
 
     /// Returns whether another step covers this one already: the same file or directory by another path, an entry in a

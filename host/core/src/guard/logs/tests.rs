@@ -70,7 +70,7 @@ fn entry(path: &str) -> FileEntry {
     }
 }
 
-fn sight(host_path: &str, path: &str) -> Inspection {
+fn inspection(host_path: &str, path: &str) -> Inspection {
     let place = Place::of(host_path.as_bytes(), &path.parse().unwrap());
     let entry = entry(path);
     Inspection {
@@ -86,9 +86,9 @@ fn sight(host_path: &str, path: &str) -> Inspection {
 
 /// An old, quiet directory.
 fn tree_sight(host_path: &str, path: &str) -> Inspection {
-    let mut sight = sight(host_path, path);
-    sight.entry.kind = FileKind::Directory;
-    sight.tree = Some(Tree {
+    let mut inspection = inspection(host_path, path);
+    inspection.entry.kind = FileKind::Directory;
+    inspection.tree = Some(Tree {
         entries: 3,
         size_bytes: 300,
         freeable_bytes: 12_288,
@@ -99,12 +99,12 @@ fn tree_sight(host_path: &str, path: &str) -> Inspection {
         obstacle: None,
         links: Links::default(),
     });
-    sight
+    inspection
 }
 
-fn with(mut sight: Inspection, change: impl FnOnce(&mut Inspection)) -> Inspection {
-    change(&mut sight);
-    sight
+fn with(mut inspection: Inspection, change: impl FnOnce(&mut Inspection)) -> Inspection {
+    change(&mut inspection);
+    inspection
 }
 
 fn guard(snapshot: Option<&Snapshot>) -> LogGuard<'_> {
@@ -140,22 +140,22 @@ fn node() -> Snapshot {
 }
 
 #[track_caller]
-fn refused(wish: &Wish, sight: Inspection, code: &str) {
-    let refusal = guard(Some(&node())).judge_wish("p", wish, Ok(sight)).unwrap_err();
+fn refused(wish: &Wish, inspection: Inspection, code: &str) {
+    let refusal = guard(Some(&node())).judge_wish("p", wish, Ok(inspection)).unwrap_err();
     assert_eq!(refusal.code(), code, "{refusal}");
 }
 
 #[track_caller]
-fn allowed(wish: &Wish, sight: Inspection) -> Step<Logs> {
-    guard(Some(&node())).judge_wish("p", wish, Ok(sight)).unwrap()
+fn allowed(wish: &Wish, inspection: Inspection) -> Step<Logs> {
+    guard(Some(&node())).judge_wish("p", wish, Ok(inspection)).unwrap()
 }
 
 #[test]
 fn rail_7_an_old_closed_file_may_go() {
-    let step = allowed(&file("a.log.1"), sight("/var/log/app", "a.log.1"));
+    let step = allowed(&file("a.log.1"), inspection("/var/log/app", "a.log.1"));
     assert_eq!((step.operation(), step.size_bytes(), step.freeable_bytes()), (Operation::Remove, 100, 4096));
     assert_eq!((step.target().path.to_string().as_str(), step.name().as_str()), ("a.log.1", "app:a.log.1"));
-    let clearance = guard(None).clear(&step, Ok(sight("/var/log/app", "a.log.1"))).unwrap();
+    let clearance = guard(None).clear(&step, Ok(inspection("/var/log/app", "a.log.1"))).unwrap();
     assert_eq!(clearance.target(), step.target());
     assert!(clearance.still_fits(&entry("a.log.1")).is_ok());
 }
@@ -163,17 +163,17 @@ fn rail_7_an_old_closed_file_may_go() {
 #[test]
 fn rail_7_paths_lead_nowhere_else() {
     for path in ["../etc", "/etc/passwd", "a/../b", "a//b", "\\x41", "a\n"] {
-        refused(&file(path), sight("/var/log/app", "a"), "BadPath");
+        refused(&file(path), inspection("/var/log/app", "a"), "BadPath");
     }
-    refused(&file(""), sight("/var/log/app", ""), "RootItself");
+    refused(&file(""), inspection("/var/log/app", ""), "RootItself");
     refused(&directory(""), tree_sight("/var/log/app", ""), "RootItself");
 }
 
 #[test]
 fn rail_7_only_what_is_offered() {
     refused(&wish(Target::LogDirectory(place("d")), Verb::Truncate), tree_sight("/x", "d"), "NotOffered");
-    refused(&wish(Target::LogFile(place("a")), Verb::Other), sight("/x", "a"), "NotOffered");
-    refused(&wish(Target::Image("i".to_owned()), Verb::Remove), sight("/x", "a"), "NotOffered");
+    refused(&wish(Target::LogFile(place("a")), Verb::Other), inspection("/x", "a"), "NotOffered");
+    refused(&wish(Target::Image("i".to_owned()), Verb::Remove), inspection("/x", "a"), "NotOffered");
 }
 
 #[test]
@@ -186,14 +186,22 @@ fn rail_7_kinds_have_to_fit() {
         FileKind::Other,
         FileKind::Directory,
     ] {
-        refused(&file("a"), with(sight("/x", "a"), |sight| sight.entry.kind = kind), "WrongKind");
-        refused(&truncate("a"), with(sight("/x", "a"), |sight| sight.entry.kind = kind), "WrongKind");
+        refused(&file("a"), with(inspection("/x", "a"), |inspection| inspection.entry.kind = kind), "WrongKind");
+        refused(&truncate("a"), with(inspection("/x", "a"), |inspection| inspection.entry.kind = kind), "WrongKind");
     }
-    refused(&file("a"), with(sight("/x", "a"), |sight| sight.entry.kind = FileKind::Symlink), "WrongKind");
-    refused(&truncate("a"), with(sight("/x", "a"), |sight| sight.entry.kind = FileKind::Symlink), "WrongKind");
-    refused(&directory("a"), sight("/x", "a"), "WrongKind");
+    refused(
+        &file("a"),
+        with(inspection("/x", "a"), |inspection| inspection.entry.kind = FileKind::Symlink),
+        "WrongKind",
+    );
+    refused(
+        &truncate("a"),
+        with(inspection("/x", "a"), |inspection| inspection.entry.kind = FileKind::Symlink),
+        "WrongKind",
+    );
+    refused(&directory("a"), inspection("/x", "a"), "WrongKind");
     refused(&file("a"), tree_sight("/x", "a"), "WrongKind");
-    refused(&directory("a"), with(tree_sight("/x", "a"), |sight| sight.tree = None), "WrongKind");
+    refused(&directory("a"), with(tree_sight("/x", "a"), |inspection| inspection.tree = None), "WrongKind");
 }
 
 #[test]
@@ -214,19 +222,19 @@ fn rail_7_what_cannot_be_seen_stays() {
 #[test]
 fn rail_7_what_changed_since_the_plugin_saw_it_stays() {
     let later = now() + SignedDuration::from_secs(1);
-    refused(&file("a"), with(sight("/x", "a"), |sight| sight.entry.changed = later), "Changed");
-    refused(&file("a"), with(sight("/x", "a"), |sight| sight.entry.modified = later), "Changed");
-    let touched = |sight: &mut Inspection| sight.tree.as_mut().unwrap().touched = later;
+    refused(&file("a"), with(inspection("/x", "a"), |inspection| inspection.entry.changed = later), "Changed");
+    refused(&file("a"), with(inspection("/x", "a"), |inspection| inspection.entry.modified = later), "Changed");
+    let touched = |inspection: &mut Inspection| inspection.tree.as_mut().unwrap().touched = later;
     refused(&directory("a"), with(tree_sight("/x", "a"), touched), "Changed");
-    let written = |sight: &mut Inspection| (sight.entry.modified, sight.entry.changed) = (later, later);
-    allowed(&truncate("a"), with(sight("/x", "a"), written));
-    let refusal = guard(None).judge_wish("p", &file("a"), Ok(with(sight("/x", "a"), written))).unwrap_err();
+    let written = |inspection: &mut Inspection| (inspection.entry.modified, inspection.entry.changed) = (later, later);
+    allowed(&truncate("a"), with(inspection("/x", "a"), written));
+    let refusal = guard(None).judge_wish("p", &file("a"), Ok(with(inspection("/x", "a"), written))).unwrap_err();
     assert_eq!(refusal.to_string(), "it has changed since the snapshot was taken");
 }
 
 #[test]
 fn rail_7_the_second_look_sees_any_other_file() {
-    let step = allowed(&file("a"), sight("/x", "a"));
+    let step = allowed(&file("a"), inspection("/x", "a"));
     let ways: [fn(&mut FileEntry); 6] = [
         |entry| entry.identity.inode = 3,
         |entry| entry.identity.device = 3,
@@ -236,26 +244,26 @@ fn rail_7_the_second_look_sees_any_other_file() {
         |entry| entry.kind = FileKind::Symlink,
     ];
     for change in ways {
-        let seen = with(sight("/x", "a"), |sight| change(&mut sight.entry));
+        let seen = with(inspection("/x", "a"), |inspection| change(&mut inspection.entry));
         assert_eq!(guard(None).clear(&step, Ok(seen)).unwrap_err().code(), "Changed");
-        let clearance = guard(None).clear(&step, Ok(sight("/x", "a"))).unwrap();
+        let clearance = guard(None).clear(&step, Ok(inspection("/x", "a"))).unwrap();
         let mut other = entry("a");
         change(&mut other);
         assert_eq!(clearance.still_fits(&other).unwrap_err().code(), "Changed");
     }
     // A new name of the same file, or new rights, change nothing about it.
-    let renamed = with(sight("/x", "a"), |sight| sight.entry.changed = at(999));
+    let renamed = with(inspection("/x", "a"), |inspection| inspection.entry.changed = at(999));
     assert!(guard(None).clear(&step, Ok(renamed)).is_ok());
 }
 
 #[test]
 fn rail_7_a_growing_file_may_be_cut_but_not_removed() {
     let open = |size| {
-        with(sight("/x", "a"), |sight| {
-            sight.entry.size_bytes = size;
-            (sight.entry.modified, sight.entry.changed) = (at(size.cast_signed()), at(size.cast_signed()));
-            sight.entry.open = OpenState::Open;
-            sight.in_use = Some(used(Use::Descriptor));
+        with(inspection("/x", "a"), |inspection| {
+            inspection.entry.size_bytes = size;
+            (inspection.entry.modified, inspection.entry.changed) = (at(size.cast_signed()), at(size.cast_signed()));
+            inspection.entry.open = OpenState::Open;
+            inspection.in_use = Some(used(Use::Descriptor));
         })
     };
     refused(&file("a"), open(100), "HeldOpen");
@@ -264,30 +272,30 @@ fn rail_7_a_growing_file_may_be_cut_but_not_removed() {
     assert!(clearance.still_fits(&open(300).entry).is_ok());
     assert_eq!(guard(None).clear(&step, Ok(open(99))).unwrap_err().code(), "Changed");
     assert_eq!(clearance.still_fits(&open(0).entry).unwrap_err().code(), "Changed");
-    let other = with(open(300), |sight| sight.entry.identity.inode = 3);
+    let other = with(open(300), |inspection| inspection.entry.identity.inode = 3);
     assert_eq!(clearance.still_fits(&other.entry).unwrap_err().code(), "Changed");
-    let link = with(open(300), |sight| sight.entry.kind = FileKind::Symlink);
+    let link = with(open(300), |inspection| inspection.entry.kind = FileKind::Symlink);
     assert_eq!(clearance.still_fits(&link.entry).unwrap_err().code(), "Changed");
 }
 
 #[test]
 fn rail_7_cutting_a_file_of_two_names_would_cut_the_other() {
-    refused(&truncate("a"), with(sight("/x", "a"), |sight| sight.entry.hard_links = 2), "HardLinked");
-    let step = allowed(&truncate("a"), sight("/x", "a"));
-    let clearance = guard(None).clear(&step, Ok(sight("/x", "a"))).unwrap();
+    refused(&truncate("a"), with(inspection("/x", "a"), |inspection| inspection.entry.hard_links = 2), "HardLinked");
+    let step = allowed(&truncate("a"), inspection("/x", "a"));
+    let clearance = guard(None).clear(&step, Ok(inspection("/x", "a"))).unwrap();
     let linked = FileEntry { hard_links: 2, ..entry("a") };
     assert_eq!(clearance.still_fits(&linked).unwrap_err().code(), "HardLinked");
-    let removed = allowed(&file("a"), with(sight("/x", "a"), |sight| sight.entry.hard_links = 2));
+    let removed = allowed(&file("a"), with(inspection("/x", "a"), |inspection| inspection.entry.hard_links = 2));
     assert_eq!((removed.hard_links(), removed.freeable_bytes()), (2, 0), "removing one name frees nothing");
 }
 
 #[test]
 fn rail_7_unknown_counts_as_open_while_it_is_young() {
     let unknown = |ago: i64| {
-        with(sight("/x", "a"), |sight| {
-            sight.entry.open = OpenState::Unknown;
-            sight.all_uses_seen = false;
-            sight.entry.changed = now() - SignedDuration::from_hours(ago);
+        with(inspection("/x", "a"), |inspection| {
+            inspection.entry.open = OpenState::Unknown;
+            inspection.all_uses_seen = false;
+            inspection.entry.changed = now() - SignedDuration::from_hours(ago);
         })
     };
     refused(&file("a"), unknown(23), "MayBeOpen");
@@ -325,18 +333,21 @@ fn rail_7_whatever_is_in_use_stays_and_only_what_is_merely_open_is_cut() {
         (Use::Swap, "SwapFile", "the kernel swaps to it, or to a file of the same name (process 17 (app))"),
     ];
     for (how, code, sentence) in ways {
-        let seen =
-            || with(sight("/x", "a"), |sight| (sight.entry.open, sight.in_use) = (OpenState::Open, Some(used(how))));
+        let seen = || {
+            with(inspection("/x", "a"), |inspection| {
+                (inspection.entry.open, inspection.in_use) = (OpenState::Open, Some(used(how)))
+            })
+        };
         let refusal = guard(None).judge_wish("p", &file("a"), Ok(seen())).unwrap_err();
         assert_eq!((refusal.code(), refusal.to_string().as_str(), refusal.rail()), (code, sentence, 7));
         let cut = guard(None).judge_wish("p", &truncate("a"), Ok(seen()));
         assert_eq!(cut.is_ok(), how == Use::Descriptor, "{how:?}");
-        let step = allowed(&file("a"), sight("/x", "a"));
+        let step = allowed(&file("a"), inspection("/x", "a"));
         assert_eq!(guard(None).clear(&step, Ok(seen())).unwrap_err().code(), code, "by the second look");
-        let step = allowed(&truncate("a"), sight("/x", "a"));
+        let step = allowed(&truncate("a"), inspection("/x", "a"));
         assert_eq!(guard(None).clear(&step, Ok(seen())).is_ok(), how == Use::Descriptor, "{how:?}");
-        let inside = with(tree_sight("/x", "d"), |sight| {
-            sight.tree.as_mut().unwrap().in_use = Some(("d/y".parse().unwrap(), used(how)));
+        let inside = with(tree_sight("/x", "d"), |inspection| {
+            inspection.tree.as_mut().unwrap().in_use = Some(("d/y".parse().unwrap(), used(how)));
         });
         let refusal = guard(None).judge_wish("p", &directory("d"), Ok(inside)).unwrap_err();
         assert_eq!((refusal.code(), refusal.to_string()), (code, format!("d/y in it: {sentence}")));
@@ -352,7 +363,8 @@ fn rail_7_whatever_is_in_use_stays_and_only_what_is_merely_open_is_cut() {
 #[test]
 fn rail_7_what_has_just_arrived_stays_whatever_its_date() {
     let minutes_ago = |minutes| now() - SignedDuration::from_mins(minutes);
-    let arrived = |minutes: i64| with(sight("/x", "a"), |sight| sight.entry.changed = minutes_ago(minutes));
+    let arrived =
+        |minutes: i64| with(inspection("/x", "a"), |inspection| inspection.entry.changed = minutes_ago(minutes));
     let refusal = guard(None).judge_wish("p", &file("a"), Ok(arrived(9))).unwrap_err();
     assert_eq!(
         refusal.to_string(),
@@ -367,7 +379,7 @@ fn rail_7_what_has_just_arrived_stays_whatever_its_date() {
     let step = allowed(&file("a"), arrived(10));
     assert_eq!(guard(None).clear(&step, Ok(arrived(1))).unwrap_err().code(), "Unsettled");
     // What is written has both times, and is cut all the time.
-    let written = with(arrived(0), |sight| sight.entry.modified = minutes_ago(0));
+    let written = with(arrived(0), |inspection| inspection.entry.modified = minutes_ago(0));
     allowed(&truncate("a"), written.clone());
     let refusal = guard(None).judge_wish("p", &file("a"), Ok(written)).unwrap_err();
     assert_eq!(refusal.to_string(), "it was written at 1970-01-12T13:46:40Z, less than 10m ago");
@@ -380,13 +392,13 @@ fn rail_7_what_has_just_arrived_stays_whatever_its_date() {
 #[test]
 fn rail_7_a_date_ahead_of_the_clock_says_nothing() {
     for ahead in [seen_at() + SignedDuration::from_secs(1), now() + SignedDuration::from_hours(24), Timestamp::MAX] {
-        let dated = with(sight("/x", "a"), |sight| sight.entry.modified = ahead);
+        let dated = with(inspection("/x", "a"), |inspection| inspection.entry.modified = ahead);
         let step = allowed(&file("a"), dated.clone());
         let clearance = guard(None).clear(&step, Ok(dated.clone())).unwrap();
         assert!(clearance.still_fits(&dated.entry).is_ok());
         allowed(&truncate("a"), dated);
         // The change time is the system's: whether such a file has settled is not known.
-        let seen = with(sight("/x", "a"), |sight| sight.entry.changed = ahead);
+        let seen = with(inspection("/x", "a"), |inspection| inspection.entry.changed = ahead);
         let refusal = guard(None).judge_wish("p", &file("a"), Ok(seen)).unwrap_err();
         assert_eq!(refusal.code(), "AheadOfClock");
         assert!(refusal.to_string().ends_with("is ahead of this node's clock, so whether it has settled is unknown"));
@@ -395,13 +407,13 @@ fn rail_7_a_date_ahead_of_the_clock_says_nothing() {
         let directory_entry = FileEntry { kind: FileKind::Directory, ..entry("d") };
         let mut tree = Tree::of(&directory_entry, seen_at());
         tree.add(&inside, false, seen_at());
-        let seen = with(tree_sight("/x", "d"), |sight| sight.tree = Some(tree.clone()));
+        let seen = with(tree_sight("/x", "d"), |inspection| inspection.tree = Some(tree.clone()));
         let step = allowed(&directory("d"), seen.clone());
         let clearance = guard(None).clear(&step, Ok(seen)).unwrap();
         assert!(clearance.covers(&inside).is_ok(), "it was so when it was judged");
         assert!(clearance.covers(&FileEntry { changed: at(21), ..inside }).is_err(), "it was written since");
         tree.add(&FileEntry { changed: ahead, ..entry("d/b") }, false, seen_at());
-        let seen = with(tree_sight("/x", "d"), |sight| sight.tree = Some(tree));
+        let seen = with(tree_sight("/x", "d"), |inspection| inspection.tree = Some(tree));
         let refusal = guard(None).judge_wish("p", &directory("d"), Ok(seen)).unwrap_err();
         assert!(refusal.to_string().starts_with("d/b in it: its change time, "), "{refusal}");
     }
@@ -409,19 +421,25 @@ fn rail_7_a_date_ahead_of_the_clock_says_nothing() {
 
 #[test]
 fn rail_7_a_directory_is_removed_whole_or_not_at_all() {
-    let tree = |change: fn(&mut Tree)| with(tree_sight("/x", "d"), |sight| change(sight.tree.as_mut().unwrap()));
+    let tree =
+        |change: fn(&mut Tree)| with(tree_sight("/x", "d"), |inspection| change(inspection.tree.as_mut().unwrap()));
     let step = allowed(&directory("d"), tree(|_| ()));
     assert_eq!((step.size_bytes(), step.freeable_bytes()), (300, 12_288));
     refused(&directory("d"), tree(|tree| tree.open = OpenState::Open), "HeldOpen");
     let path = "d/x".parse::<LogPath>().unwrap();
-    let mapped = |sight: &mut Inspection| sight.tree.as_mut().unwrap().in_use = Some((path, used(Use::Mapping)));
+    let mapped =
+        |inspection: &mut Inspection| inspection.tree.as_mut().unwrap().in_use = Some((path, used(Use::Mapping)));
     let refusal = guard(None).judge_wish("p", &directory("d"), Ok(with(tree_sight("/x", "d"), mapped))).unwrap_err();
     assert_eq!(
         (refusal.code(), refusal.to_string().as_str()),
         ("Mapped", "d/x in it: process 17 (app) maps it into memory")
     );
     let young = |tree: &mut Tree| tree.touched = now() - SignedDuration::from_mins(9);
-    refused(&directory("d"), with(tree_sight("/x", "d"), |sight| young(sight.tree.as_mut().unwrap())), "Unsettled");
+    refused(
+        &directory("d"),
+        with(tree_sight("/x", "d"), |inspection| young(inspection.tree.as_mut().unwrap())),
+        "Unsettled",
+    );
     refused(
         &directory("d"),
         tree(|tree| {
@@ -439,8 +457,9 @@ fn rail_7_a_directory_is_removed_whole_or_not_at_all() {
         DirectoryObstacle::TooMuch("d/z".parse().unwrap()),
     ];
     for obstacle in obstacles {
-        let sight = with(tree_sight("/x", "d"), |sight| sight.tree.as_mut().unwrap().obstacle = Some(obstacle));
-        refused(&directory("d"), sight, "Obstacle");
+        let inspection =
+            with(tree_sight("/x", "d"), |inspection| inspection.tree.as_mut().unwrap().obstacle = Some(obstacle));
+        refused(&directory("d"), inspection, "Obstacle");
     }
 }
 
@@ -495,7 +514,7 @@ fn a_tree_tells_of_the_first_obstacle() {
 #[test]
 fn rail_7_nothing_may_come_into_a_directory_after_it_was_judged() {
     let step = allowed(&directory("d"), tree_sight("/x", "d"));
-    let newer = with(tree_sight("/x", "d"), |sight| sight.tree.as_mut().unwrap().touched = at(31));
+    let newer = with(tree_sight("/x", "d"), |inspection| inspection.tree.as_mut().unwrap().touched = at(31));
     assert_eq!(guard(None).clear(&step, Ok(newer)).unwrap_err().code(), "Changed");
     let clearance = guard(None).clear(&step, Ok(tree_sight("/x", "d"))).unwrap();
     let inside = |changed| FileEntry { changed: at(changed), ..entry("d/a") };
@@ -507,8 +526,8 @@ fn rail_7_nothing_may_come_into_a_directory_after_it_was_judged() {
     }
     assert!(clearance.covers(&inside(30)).is_ok());
     assert_eq!(clearance.covers(&inside(31)).unwrap_err().code(), "Changed");
-    let of_a_file = allowed(&file("a"), sight("/x", "a"));
-    let of_a_file = guard(None).clear(&of_a_file, Ok(sight("/x", "a"))).unwrap();
+    let of_a_file = allowed(&file("a"), inspection("/x", "a"));
+    let of_a_file = guard(None).clear(&of_a_file, Ok(inspection("/x", "a"))).unwrap();
     assert!(of_a_file.covers(&inside(1)).is_err(), "a file has nothing beneath it");
 }
 
@@ -517,15 +536,15 @@ fn rail_7_what_is_the_kubelets_stays() {
     let pods = "/var/log/pods";
     let of_pod = format!("shop_web_{UID}");
     let path = |rest: &str| format!("{of_pod}/{rest}");
-    refused(&file(&path("main/0.log")), sight(pods, &path("main/0.log")), "LiveContainerLog");
-    refused(&truncate(&path("main/0.log")), sight(pods, &path("main/0.log")), "LiveContainerLog");
+    refused(&file(&path("main/0.log")), inspection(pods, &path("main/0.log")), "LiveContainerLog");
+    refused(&truncate(&path("main/0.log")), inspection(pods, &path("main/0.log")), "LiveContainerLog");
     let temporary = path("main/0.log.20260102-030405.tmp");
-    refused(&file(&temporary), sight(pods, &temporary), "KubeletTemporary");
+    refused(&file(&temporary), inspection(pods, &temporary), "KubeletTemporary");
     for rotated in ["main/0.log.20260102-030405", "main/0.log.20260102-030405.gz"] {
-        allowed(&file(&path(rotated)), sight(pods, &path(rotated)));
+        allowed(&file(&path(rotated)), inspection(pods, &path(rotated)));
     }
     for other in ["main/core", "stray", "main/deep/0.log.20260102-030405"] {
-        refused(&file(&path(other)), sight(pods, &path(other)), "PodExists");
+        refused(&file(&path(other)), inspection(pods, &path(other)), "PodExists");
     }
     refused(&directory(&of_pod), tree_sight(pods, &of_pod), "PodExists");
     refused(&directory(&path("main")), tree_sight(pods, &path("main")), "PodExists");
@@ -533,7 +552,7 @@ fn rail_7_what_is_the_kubelets_stays() {
     refused(&directory("pods"), tree_sight("/var/log", "pods"), "OfAllPods");
     refused(&directory("containers"), tree_sight("/var/log", "containers"), "OfAllPods");
     let docker = format!("{}-json.log", "ab".repeat(32));
-    refused(&truncate(&docker), sight("/x", &docker), "LiveContainerLog");
+    refused(&truncate(&docker), inspection("/x", &docker), "LiveContainerLog");
 }
 
 #[test]
@@ -541,45 +560,45 @@ fn rail_7_what_a_pod_that_is_gone_left_may_go() {
     let of_pod = "shop_old_ffffffff-4b5a-6978-8695-a4b3c2d1e0f0";
     allowed(&directory(of_pod), tree_sight("/var/log/pods", of_pod));
     let live = format!("{of_pod}/main/0.log");
-    allowed(&file(&live), sight("/var/log/pods", &live));
+    allowed(&file(&live), inspection("/var/log/pods", &live));
     let temporary = format!("{of_pod}/main/0.log.20260102-030405.tmp");
-    refused(&file(&temporary), sight("/var/log/pods", &temporary), "KubeletTemporary");
+    refused(&file(&temporary), inspection("/var/log/pods", &temporary), "KubeletTemporary");
 }
 
 #[test]
 fn rail_7_without_the_runtime_every_pod_exists() {
     let of_pod = "shop_old_ffffffff-4b5a-6978-8695-a4b3c2d1e0f0";
-    let refusal = |wish: &Wish, sight| guard(None).judge_wish("p", wish, Ok(sight)).unwrap_err().code();
+    let refusal = |wish: &Wish, inspection| guard(None).judge_wish("p", wish, Ok(inspection)).unwrap_err().code();
     assert_eq!(refusal(&directory(of_pod), tree_sight("/var/log/pods", of_pod)), "PodUnknown");
     let live = format!("{of_pod}/main/0.log");
-    assert_eq!(refusal(&file(&live), sight("/var/log/pods", &live)), "LiveContainerLog");
+    assert_eq!(refusal(&file(&live), inspection("/var/log/pods", &live)), "LiveContainerLog");
     // A name of three parts alone makes no pod.
     assert!(guard(None).judge_wish("p", &directory("a_b_c"), Ok(tree_sight("/x", "a_b_c"))).is_ok());
     for path in ["a_b_c/app.log", "a_b_c/x/app.log", "a_b_c/x/app.tmp", "a_b_c/x/y/0.log", "a_b_c/0.log"] {
-        assert!(guard(None).judge_wish("p", &file(path), Ok(sight("/x", path))).is_ok(), "{path}");
+        assert!(guard(None).judge_wish("p", &file(path), Ok(inspection("/x", path))).is_ok(), "{path}");
     }
 }
 
 #[test]
 fn rail_7_without_the_runtime_pods_exist_whatever_their_uid() {
-    let refusal = |wish: &Wish, sight| guard(None).judge_wish("p", wish, Ok(sight)).unwrap_err().code();
+    let refusal = |wish: &Wish, inspection| guard(None).judge_wish("p", wish, Ok(inspection)).unwrap_err().code();
     for uid in ["etcd-static-7", "0123456789abcdef0123456789abcdef", "ABCDEF", "etcd_static_7", "7", "a.b"] {
         let of_pod = format!("kube-system_etcd-n1_{uid}");
         let path = |rest: &str| format!("{of_pod}/{rest}");
         for root in ["/var/log/pods", "/data/pods", "/data/elsewhere"] {
             let (live, temporary) = (path("etcd/0.log"), path("etcd/3.log.20260102-030405.tmp"));
-            assert_eq!(refusal(&file(&live), sight(root, &live)), "LiveContainerLog", "{root}/{live}");
-            assert_eq!(refusal(&truncate(&live), sight(root, &live)), "LiveContainerLog", "{root}/{live}");
-            assert_eq!(refusal(&file(&temporary), sight(root, &temporary)), "KubeletTemporary");
+            assert_eq!(refusal(&file(&live), inspection(root, &live)), "LiveContainerLog", "{root}/{live}");
+            assert_eq!(refusal(&truncate(&live), inspection(root, &live)), "LiveContainerLog", "{root}/{live}");
+            assert_eq!(refusal(&file(&temporary), inspection(root, &temporary)), "KubeletTemporary");
             let rotated = path("etcd/0.log.20260102-030405.gz");
-            assert!(guard(None).judge_wish("p", &file(&rotated), Ok(sight(root, &rotated))).is_ok());
+            assert!(guard(None).judge_wish("p", &file(&rotated), Ok(inspection(root, &rotated))).is_ok());
         }
         for root in ["/var/log/pods", "/data/pods"] {
             assert_eq!(refusal(&directory(&of_pod), tree_sight(root, &of_pod)), "PodUnknown");
             assert_eq!(refusal(&directory(&path("etcd")), tree_sight(root, &path("etcd"))), "PodUnknown");
-            assert_eq!(refusal(&file(&path("stray")), sight(root, &path("stray"))), "PodUnknown");
+            assert_eq!(refusal(&file(&path("stray")), inspection(root, &path("stray"))), "PodUnknown");
         }
-        assert_eq!(refusal(&file("0.log"), sight(&format!("/data/{of_pod}/etcd"), "0.log")), "LiveContainerLog");
+        assert_eq!(refusal(&file("0.log"), inspection(&format!("/data/{of_pod}/etcd"), "0.log")), "LiveContainerLog");
     }
 }
 
@@ -587,8 +606,8 @@ fn rail_7_without_the_runtime_pods_exist_whatever_their_uid() {
 fn rail_7_a_directory_with_the_live_log_of_a_container_stays() {
     let log = || DirectoryObstacle::ContainerLog("d/shop_old_7/main/0.log".parse().unwrap());
     let holding = |root: &str, path: &str| {
-        with(tree_sight(root, path), |sight| {
-            sight.tree.as_mut().unwrap().hinder(log());
+        with(tree_sight(root, path), |inspection| {
+            inspection.tree.as_mut().unwrap().hinder(log());
         })
     };
     let judge = |known: Option<&Snapshot>, path: &str| {
@@ -602,8 +621,8 @@ fn rail_7_a_directory_with_the_live_log_of_a_container_stays() {
     assert!(judge(Some(&node), "d/shop_old_7").is_ok(), "the pod is known to be gone");
     // Whatever else is in the way counts in any case, in either order.
     for later in [true, false] {
-        let mut sight = tree_sight("/x", "d/shop_old_7");
-        let tree = sight.tree.as_mut().unwrap();
+        let mut inspection = tree_sight("/x", "d/shop_old_7");
+        let tree = inspection.tree.as_mut().unwrap();
         let kubelet = DirectoryObstacle::Kubelet("d/p".parse().unwrap());
         if later {
             tree.hinder(log());
@@ -611,7 +630,7 @@ fn rail_7_a_directory_with_the_live_log_of_a_container_stays() {
         tree.hinder(kubelet.clone());
         tree.hinder(log());
         assert_eq!(tree.obstacle, Some(kubelet));
-        let judged = guard(Some(&node)).judge_wish("p", &directory("d/shop_old_7"), Ok(sight));
+        let judged = guard(Some(&node)).judge_wish("p", &directory("d/shop_old_7"), Ok(inspection));
         assert_eq!(judged.unwrap_err().code(), "Obstacle");
     }
 }
@@ -645,20 +664,20 @@ fn rail_7_links_to_containers_logs_go_with_the_container_only() {
     let (alive, gone) = ("ab".repeat(32), "cd".repeat(32));
     node.containers.push(fixture::container(&alive, ImageMentions::default()));
     let link = |id: &str| format!("web_shop_main-{id}.log");
-    let sight = |id: &str, leads_somewhere| {
-        with(sight("/var/log/containers", &link(id)), |sight| {
-            sight.entry.kind = FileKind::Symlink;
-            sight.leads_somewhere = leads_somewhere;
+    let inspection = |id: &str, leads_somewhere| {
+        with(inspection("/var/log/containers", &link(id)), |inspection| {
+            inspection.entry.kind = FileKind::Symlink;
+            inspection.leads_somewhere = leads_somewhere;
         })
     };
     let judge = |known, id: &str, leads| {
         guard(known)
-            .judge_wish("p", &file(&link(id)), Ok(sight(id, leads)))
+            .judge_wish("p", &file(&link(id)), Ok(inspection(id, leads)))
             .map(|_| ())
             .map_err(|refusal| refusal.code())
     };
     assert_eq!(judge(Some(&node), &gone, Some(false)), Ok(()));
-    let open = with(sight(&gone, Some(false)), |sight| sight.entry.open = OpenState::Open);
+    let open = with(inspection(&gone, Some(false)), |inspection| inspection.entry.open = OpenState::Open);
     assert!(guard(Some(&node)).judge_wish("p", &file(&link(&gone)), Ok(open)).is_ok(), "nobody holds a link open");
     assert_eq!(judge(Some(&node), &gone, Some(true)), Err("LinkLeadsSomewhere"));
     assert_eq!(judge(Some(&node), &gone, None), Err("LinkUnseen"));
@@ -710,9 +729,9 @@ fn what_is_of_pods_waits_until_the_node_has_settled_and_all_else_for_the_clock()
         let guard = LogGuard::new(rails, now(), Some(&taken)).on(&taken);
         let of_pod = guard.judge_wish("p", &directory(&gone), Ok(tree_sight("/var/log/pods", &gone)));
         let rotated = format!("{gone}/c/0.log.20260101-000000");
-        let of_pod_too = guard.judge_wish("p", &file(&rotated), Ok(sight("/var/log/pods", &rotated)));
-        let plain = guard.judge_wish("p", &file("a.log"), Ok(sight("/var/log/app", "a.log")));
-        let cut = guard.judge_wish("p", &truncate("a.log"), Ok(sight("/var/log/app", "a.log")));
+        let of_pod_too = guard.judge_wish("p", &file(&rotated), Ok(inspection("/var/log/pods", &rotated)));
+        let plain = guard.judge_wish("p", &file("a.log"), Ok(inspection("/var/log/app", "a.log")));
+        let cut = guard.judge_wish("p", &truncate("a.log"), Ok(inspection("/var/log/app", "a.log")));
         [of_pod, of_pod_too, plain, cut].map(|verdict| verdict.err().map(|refusal| (refusal.code(), refusal.rail())))
     };
     assert_eq!(verdicts(&other, 10), [None; 4], "settled");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::confirmation::Wishes;
-use crate::guard::logs::{Inspection, LogGuard, LogRails, Logs, RootedPath, Sights};
+use crate::guard::logs::{Inspection, Inspections, LogGuard, LogRails, Logs, RootedPath};
 use crate::logs::{FileEntry, FileKind, Identity, OpenState, Place};
 use crate::proposal::LogLocation;
 use crate::report::{
@@ -32,7 +32,7 @@ fn log_plan(plugin: &str, planned: &[&str], refused: &[&str]) -> Plan<Logs> {
         let (tree, in_use, seen_at) = (None, None, at(1_000_000));
         (target, Ok(Inspection { entry, place, leads_somewhere: None, tree, in_use, all_uses_seen: true, seen_at }))
     };
-    let sights = Sights { targets: (0..).zip(planned).map(seen).collect(), entries: None };
+    let inspections = Inspections { targets: (0..).zip(planned).map(seen).collect(), entries: None };
     let wish = |path: &&str| Wish {
         target: Target::LogFile(LogLocation { root: "app".to_owned(), path: (*path).to_owned() }),
         verb: Verb::Remove,
@@ -41,7 +41,11 @@ fn log_plan(plugin: &str, planned: &[&str], refused: &[&str]) -> Plan<Logs> {
     };
     let wishes = planned.iter().chain(refused).map(wish).collect();
     let proposal = Proposal { plugin: plugin.to_owned(), wishes };
-    LogGuard::new(LogRails::default(), at(1_000_000), None).review(vec![proposal.into()], sights, &Wishes::default())
+    LogGuard::new(LogRails::default(), at(1_000_000), None).review(
+        vec![proposal.into()],
+        inspections,
+        &Wishes::default(),
+    )
 }
 
 /// A plan for these images, by id and tags, of 10 bytes each; others are refused, since they are not there.

@@ -108,7 +108,7 @@ impl Emptying<'_> {
             Err(Errno::NOENT) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        if !self.place.root.beneath().is_on_mount(status.mount()) {
+        if !self.place.root.confined().is_on_mount(status.mount()) {
             return Err(FileObjection::OtherFilesystem.into());
         }
         let entry = status.entry(LogPath::root());
@@ -121,7 +121,7 @@ impl Emptying<'_> {
 
     fn directory(&mut self, entry: &FileEntry, name: CString) -> Result<(), Stopped> {
         let Some(level) = self.levels.last() else { return Ok(()) };
-        let handle = match self.place.root.beneath().open(level.handle.as_fd(), name.as_bytes(), LIST) {
+        let handle = match self.place.root.confined().open(level.handle.as_fd(), name.as_bytes(), LIST) {
             Ok(handle) => handle,
             // These are errors of the entry, and not of the target.
             Err(Errno::NOENT) => return Ok(()),
@@ -142,7 +142,7 @@ impl Emptying<'_> {
         let mut as_judged = entry.clone();
         roots.undo_unlinked([&mut as_judged]);
         self.place.clearance.covers(&as_judged)?;
-        let open = || self.place.root.beneath().open(level.handle.as_fd(), name.as_bytes(), OFlags::PATH);
+        let open = || self.place.root.confined().open(level.handle.as_fd(), name.as_bytes(), OFlags::PATH);
         let other_names = (entry.hard_links > 1).then(open).and_then(Result::ok);
         match rustix::fs::unlinkat(level.handle.as_fd(), name, AtFlags::empty()) {
             // Another process was faster.

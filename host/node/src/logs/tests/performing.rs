@@ -90,8 +90,8 @@ fn no_root_is_removed_by_way_of_another() {
     for (target, told) in [("inner", "inner in it is a log root itself"), ("d", "d/e/inner in it is a log root itself")]
     {
         let wish = directory(target);
-        let sight = roots.look(&target_of(&wish), &scene.open_files);
-        let refusal = judge(&guard(), &wish, sight).unwrap_err();
+        let inspection = roots.look(&target_of(&wish), &scene.open_files);
+        let refusal = judge(&guard(), &wish, inspection).unwrap_err();
         assert_eq!(refusal.to_string(), format!("it cannot be removed as a whole: {told}"));
     }
 }
@@ -241,8 +241,8 @@ fn links_of_the_kubelet_are_seen_to_dangle() {
         let link = format!("web_shop_main-{}.log", "ab".repeat(32));
         let target = scene.root.join("pods/x/0.log");
         let leads = || {
-            let sight = scene.look(&target_of(&file(&link))).unwrap();
-            sight.leads_somewhere
+            let inspection = scene.look(&target_of(&file(&link))).unwrap();
+            inspection.leads_somewhere
         };
         symlink(&target, scene.root.join(&link)).unwrap();
         assert_eq!(leads(), Some(false), "not even its directory is there");
@@ -264,8 +264,8 @@ fn a_root_that_is_mounted_elsewhere_does_not_judge_links_by_its_own_paths() {
     let roots = LogRoots::open(&[spec], WalkLimits::default(), None).unwrap();
     let link = format!("web_shop_main-{}.log", "ab".repeat(32));
     symlink("/var/log/pods/x/0.log", scene.root.join(&link)).unwrap();
-    let sight = roots.look(&target_of(&file(&link)), &scene.open_files).unwrap();
-    assert_eq!(sight.leads_somewhere, None);
+    let inspection = roots.look(&target_of(&file(&link)), &scene.open_files).unwrap();
+    assert_eq!(inspection.leads_somewhere, None);
     assert_eq!(
         roots.look(&RootedPath { root: "x".to_owned(), path: path("a"), is_directory: false }, &scene.open_files),
         Err(InspectError::NoSuchRoot)
@@ -298,8 +298,11 @@ fn when_a_run_is_over_nothing_long_goes_on() {
     assert!(why.contains("the run was over"), "{why}");
     assert_eq!(fs::read_dir(scene.root.join("d")).unwrap().count(), 100);
     let target = target_of(&wish("d", true, Operation::Remove));
-    let sight = scene.look(&target).unwrap();
-    assert!(matches!(sight.tree.unwrap().obstacle, Some(holystone_core::guard::logs::DirectoryObstacle::Unseen(..))));
+    let inspection = scene.look(&target).unwrap();
+    assert!(matches!(
+        inspection.tree.unwrap().obstacle,
+        Some(holystone_core::guard::logs::DirectoryObstacle::Unseen(..))
+    ));
     let seen = scene.roots.look_at([target.clone()], &scene.open_files);
     assert!(matches!(&seen[&target], Err(InspectError::Failed(why)) if why.contains("the run was over")));
     assert_eq!(scene.roots.count(), None);
@@ -398,8 +401,8 @@ fn what_was_just_unpacked_moved_or_renamed_stays_until_it_has_settled() {
     fs::rename(&elsewhere, scene.root.join("moved")).unwrap();
     let rails = |settled_for| LogRails { unknown_open_age: SignedDuration::ZERO, settled_for, ..LogRails::default() };
     let judge = |settled_for, name: &str| {
-        let sight = scene.look(&target_of(&file(name)));
-        judge(&LogGuard::new(rails(settled_for), Timestamp::now(), None), &file(name), sight)
+        let inspection = scene.look(&target_of(&file(name)));
+        judge(&LogGuard::new(rails(settled_for), Timestamp::now(), None), &file(name), inspection)
     };
     for name in ["unpacked", "moved"] {
         let refusal = judge(SignedDuration::from_mins(10), name).unwrap_err();

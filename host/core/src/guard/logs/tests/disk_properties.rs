@@ -91,12 +91,12 @@ impl Disk {
         (wish, target)
     }
 
-    fn sight(&self, target: &RootedPath) -> Inspection {
+    fn inspection(&self, target: &RootedPath) -> Inspection {
         let path = target.path.to_string();
         if !target.is_directory {
             let entry = self.entry(self.name(&path));
             let in_use = self.in_use(entry.identity.inode).map(used);
-            return Inspection { entry, in_use, ..sight("/x", &path) };
+            return Inspection { entry, in_use, ..inspection("/x", &path) };
         }
         let directory: usize = path[1..].parse().unwrap();
         let mut entry = FileEntry { kind: FileKind::Directory, hard_links: 2, allocated_bytes: 0, ..entry(&path) };
@@ -109,7 +109,7 @@ impl Disk {
                 tree.add_use(&inside.path, used(how));
             }
         }
-        Inspection { entry, tree: Some(tree), ..sight("/x", &path) }
+        Inspection { entry, tree: Some(tree), ..inspection("/x", &path) }
     }
 
     fn name(&self, path: &str) -> usize {
@@ -133,10 +133,10 @@ proptest! {
     fn a_plan_takes_every_file_once_frees_what_it_says_and_leaves_what_is_in_use(disk in disks()) {
         let (wishes, targets): (Vec<Wish>, Vec<RootedPath>) =
             disk.wished.iter().map(|(wished, number)| disk.wish(*wished, *number)).unzip();
-        let seen = targets.iter().map(|target| (target.clone(), Ok(disk.sight(target))));
-        let sights = Sights { targets: seen.collect(), entries: None };
+        let seen = targets.iter().map(|target| (target.clone(), Ok(disk.inspection(target))));
+        let inspections = Inspections { targets: seen.collect(), entries: None };
         let proposal = Proposal { plugin: "p".to_owned(), wishes };
-        let plan = guard(None).review(vec![proposal.into()], sights, &Wishes::default());
+        let plan = guard(None).review(vec![proposal.into()], inspections, &Wishes::default());
         prop_assert_eq!(plan.steps.len() + plan.refusals.len(), targets.len());
 
         let (mut gone, mut cut) = (BTreeSet::new(), BTreeSet::new());

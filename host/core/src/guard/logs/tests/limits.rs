@@ -10,7 +10,7 @@ fn directory_entry(path: &str) -> FileEntry {
 
 #[test]
 fn rail_7_a_change_at_the_very_time_of_the_look_is_not_ahead_of_the_clock() {
-    let changed = |at| with(sight("/x", "a"), |sight| sight.entry.changed = at);
+    let changed = |at| with(inspection("/x", "a"), |inspection| inspection.entry.changed = at);
     refused(&file("a"), changed(seen_at()), "Changed");
     refused(&file("a"), changed(seen_at() + SignedDuration::from_nanos(1)), "AheadOfClock");
     let ahead = |at| {
@@ -26,9 +26,9 @@ fn rail_7_a_change_at_the_very_time_of_the_look_is_not_ahead_of_the_clock() {
 #[test]
 fn rail_7_times_of_a_file_that_is_written_lie_two_seconds_apart_at_the_most() {
     let apart = |seconds: i64| {
-        with(sight("/x", "a"), |sight| {
-            sight.entry.changed = at(999_990);
-            sight.entry.modified = at(999_990 + seconds);
+        with(inspection("/x", "a"), |inspection| {
+            inspection.entry.changed = at(999_990);
+            inspection.entry.modified = at(999_990 + seconds);
         })
     };
     for seconds in [0, 2, -2] {
@@ -57,7 +57,7 @@ fn without_a_least_age_files_may_be_dated_wrongly() {
     let judge = |min_age: i64| {
         let rails = LogRails { min_age: SignedDuration::from_secs(min_age), ..LogRails::default() };
         let guard = LogGuard::new(rails, now(), Some(&node)).on(&node);
-        guard.judge_wish("p", &file("a"), Ok(sight("/x", "a"))).err().map(|refusal| refusal.code())
+        guard.judge_wish("p", &file("a"), Ok(inspection("/x", "a"))).err().map(|refusal| refusal.code())
     };
     assert_eq!((judge(0), judge(1)), (None, Some("Misdated")));
 }
@@ -67,10 +67,10 @@ fn rail_7_only_files_of_real_pods_that_are_gone_may_be_the_kubelets_temporary_on
     let pods = "/var/log/pods";
     let temporary = |pod: &str| format!("{pod}/main/0.log.20260102-030405.tmp");
     let real = temporary("shop_old_ffffffff-4b5a-6978-8695-a4b3c2d1e0f0");
-    refused(&file(&real), sight(pods, &real), "KubeletTemporary");
+    refused(&file(&real), inspection(pods, &real), "KubeletTemporary");
     allowed(&directory(&real), tree_sight(pods, &real));
     let unreal = temporary("shop_old_7");
-    allowed(&file(&unreal), sight(pods, &unreal));
+    allowed(&file(&unreal), inspection(pods, &unreal));
     allowed(&directory(&unreal), tree_sight(pods, &unreal));
 }
 
@@ -133,14 +133,14 @@ fn a_step_that_has_all_names_of_a_file_frees_it_by_itself() {
 #[test]
 fn the_totals_of_a_plan_have_the_gain_of_all_steps() {
     let targets = [("a", false), ("d", true)].map(|(path, is_directory)| {
-        let seen = if is_directory { tree_sight("/x", path) } else { sight("/x", path) };
-        let seen = with(seen, |sight| sight.entry.identity.inode = u64::from(is_directory));
+        let seen = if is_directory { tree_sight("/x", path) } else { inspection("/x", path) };
+        let seen = with(seen, |inspection| inspection.entry.identity.inode = u64::from(is_directory));
         (RootedPath { root: "app".to_owned(), path: path.parse().unwrap(), is_directory }, Ok(seen))
     });
-    let sights = Sights { targets: targets.into(), entries: None };
+    let inspections = Inspections { targets: targets.into(), entries: None };
     let wishes = vec![file("a"), directory("d"), file("unseen")];
     let proposal = crate::proposal::Proposal { plugin: "p".to_owned(), wishes };
-    let plan = guard(None).review(vec![proposal.into()], sights, &crate::confirmation::Wishes::default());
+    let plan = guard(None).review(vec![proposal.into()], inspections, &crate::confirmation::Wishes::default());
     let totals = PlanPart::new(plan, None).totals;
     assert_eq!((totals.planned, totals.refused, totals.entries), (2, 1, 5));
     assert_eq!((totals.size_planned_bytes, totals.freeable_bytes), (400, Some(4096 + 12_288)));

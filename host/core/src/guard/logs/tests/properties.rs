@@ -118,8 +118,8 @@ fn wishes() -> impl Strategy<Value = (bool, Verb)> {
 }
 
 /// Whether the rule says, in words of its own, that nothing may be done.
-fn must_stay(path: &str, is_directory: bool, verb: Verb, sight: &Inspection, known: Option<&Snapshot>) -> bool {
-    let entry = &sight.entry;
+fn must_stay(path: &str, is_directory: bool, verb: Verb, inspection: &Inspection, known: Option<&Snapshot>) -> bool {
+    let entry = &inspection.entry;
     let name = path.rsplit('/').next().unwrap();
     let remove = verb == Verb::Remove;
     let alive = |uid: &str| known.is_none_or(|node| node.sandboxes.iter().any(|sandbox| sandbox.pod.uid == uid));
@@ -132,18 +132,18 @@ fn must_stay(path: &str, is_directory: bool, verb: Verb, sight: &Inspection, kno
         && (name == "0.log" || name.rsplit('.').next() == Some("tmp"));
     // What is dated ahead of the clock is as old as its inode.
     let dated = if entry.modified.as_second() > 1_000_010 { entry.changed } else { entry.modified };
-    let touched = dated.max(entry.changed).max(sight.tree.as_ref().map_or(Timestamp::MIN, |tree| tree.touched));
+    let touched = dated.max(entry.changed).max(inspection.tree.as_ref().map_or(Timestamp::MIN, |tree| tree.touched));
     let ago = 1_000_000 - touched.as_second();
-    let how = sight.in_use.as_ref().map(|in_use| in_use.how);
+    let how = inspection.in_use.as_ref().map(|in_use| in_use.how);
     let inode_ago = 1_000_000 - entry.changed.as_second();
-    let may_die = how.is_some_and(|how| how != Use::Descriptor) || (!sight.all_uses_seen && ago < 24 * 3_600);
+    let may_die = how.is_some_and(|how| how != Use::Descriptor) || (!inspection.all_uses_seen && ago < 24 * 3_600);
     let has_arrived = (entry.changed.as_second() - entry.modified.as_second()).abs() > 2 && inode_ago < 600;
     let fits = match (is_directory, verb, entry.kind) {
         (true, Verb::Remove, FileKind::Directory) | (false, Verb::Remove | Verb::Truncate, FileKind::File) => true,
         // Of links only those to a container that is gone, and only when it is certain that they lead nowhere.
         (false, Verb::Remove, FileKind::Symlink) => {
             let id = "cd".repeat(32);
-            known.is_some() && name == format!("web_shop_main-{id}.log") && sight.leads_somewhere == Some(false)
+            known.is_some() && name == format!("web_shop_main-{id}.log") && inspection.leads_somewhere == Some(false)
         }
         _ => false,
     };
@@ -160,7 +160,7 @@ fn must_stay(path: &str, is_directory: bool, verb: Verb, sight: &Inspection, kno
     !fits
         || path.is_empty()
         || path.starts_with("..")
-        || (path == "pods" && sight.place.is_of_all_pods)
+        || (path == "pods" && inspection.place.is_of_all_pods)
         || tended
         || (!is_directory && may_be_live)
         || (!is_directory && path.contains(".tmp") && (in_pod(UID) || in_pod(GONE)))
@@ -170,7 +170,7 @@ fn must_stay(path: &str, is_directory: bool, verb: Verb, sight: &Inspection, kno
         || ((open || how.is_some()) && remove && entry.kind != FileKind::Symlink)
         || (verb == Verb::Truncate && (may_die || has_arrived))
         || (verb == Verb::Truncate && entry.hard_links > 1)
-        || (is_directory && sight.tree.as_ref().is_none_or(|tree| tree.obstacle.is_some()))
+        || (is_directory && inspection.tree.as_ref().is_none_or(|tree| tree.obstacle.is_some()))
 }
 
 fn node_with_container() -> Snapshot {
@@ -181,16 +181,16 @@ fn node_with_container() -> Snapshot {
 
 proptest! {
     #[test]
-    fn nothing_that_must_stay_becomes_a_step(path in paths(), sight in looks(), (is_directory, verb) in wishes(), is_known in any::<bool>()) {
+    fn nothing_that_must_stay_becomes_a_step(path in paths(), inspection in looks(), (is_directory, verb) in wishes(), is_known in any::<bool>()) {
         let node = node_with_container();
         let known = is_known.then_some(&node);
         let target = if is_directory { Target::LogDirectory(place(&path)) } else { Target::LogFile(place(&path)) };
         // The look is one at the very path.
         let shown: LogPath = path.parse().unwrap_or_default();
-        let place = Place::of(if sight.place.is_of_all_pods { b"/var/log" } else { b"/var/log/app" }, &shown);
-        let sight = Inspection { place, entry: FileEntry { path: shown, ..sight.entry }, ..sight };
-        let judged = guard(known).judge_wish("p", &wish(target, verb), Ok(sight.clone()));
-        let must_stay = must_stay(&path, is_directory, verb, &sight, known);
+        let place = Place::of(if inspection.place.is_of_all_pods { b"/var/log" } else { b"/var/log/app" }, &shown);
+        let inspection = Inspection { place, entry: FileEntry { path: shown, ..inspection.entry }, ..inspection };
+        let judged = guard(known).judge_wish("p", &wish(target, verb), Ok(inspection.clone()));
+        let must_stay = must_stay(&path, is_directory, verb, &inspection, known);
         prop_assert_eq!(judged.is_err(), must_stay, "{:?}", judged);
     }
 

@@ -7,20 +7,20 @@ use crate::state::State;
 use super::*;
 
 /// Looks at files of these paths, each with an inode of its own, and at directories of ten entries.
-fn sights(files: &[&str], directories: &[&str], entries: Option<u64>) -> Sights {
+fn inspections(files: &[&str], directories: &[&str], entries: Option<u64>) -> Inspections {
     let target =
         |path: &str, is_directory| RootedPath { root: "app".to_owned(), path: path.parse().unwrap(), is_directory };
     let mut targets = HashMap::new();
     for (number, path) in files.iter().enumerate() {
-        let seen = with(sight("/x", path), |sight| sight.entry.identity.inode = 100 + number as u64);
+        let seen = with(inspection("/x", path), |inspection| inspection.entry.identity.inode = 100 + number as u64);
         targets.insert(target(path, false), Ok(seen));
     }
     for path in directories {
-        let mut seen = with(tree_sight("/x", path), |sight| sight.tree.as_mut().unwrap().entries = 9);
+        let mut seen = with(tree_sight("/x", path), |inspection| inspection.tree.as_mut().unwrap().entries = 9);
         seen.entry.identity.inode = 1_000 + targets.len() as u64;
         targets.insert(target(path, true), Ok(seen));
     }
-    Sights { targets, entries }
+    Inspections { targets, entries }
 }
 
 fn proposal(plugin: &str, wishes: Vec<Wish>) -> ParsedProposal<Logs> {
@@ -54,7 +54,7 @@ fn every_wish_is_granted_or_refused_in_its_order() {
     let wishes = vec![file("b"), file("../x"), file("a"), truncate("a"), file("unseen"), directory("d")];
     let plan = limited(Limits::default()).review(
         vec![proposal("p", wishes), proposal("q", vec![file("b"), file("c")])],
-        sights(&["a", "b", "c"], &["d"], None),
+        inspections(&["a", "b", "c"], &["d"], None),
         &Wishes::default(),
     );
     assert_eq!(planned(&plan), ["b", "a", "d", "c"]);
@@ -72,7 +72,11 @@ fn every_wish_is_granted_or_refused_in_its_order() {
 fn rail_8_limits_count_what_is_in_directories() {
     let review = |limits| {
         let wishes = vec![file("a"), directory("d"), file("b"), file("c")];
-        limited(limits).review(vec![proposal("p", wishes)], sights(&["a", "b", "c"], &["d"], None), &Wishes::default())
+        limited(limits).review(
+            vec![proposal("p", wishes)],
+            inspections(&["a", "b", "c"], &["d"], None),
+            &Wishes::default(),
+        )
     };
     let plan = review(Limits { count: Some(3), ..Limits::default() });
     assert_eq!(planned(&plan), ["a", "b", "c"]);
@@ -91,7 +95,7 @@ fn rail_8_a_proposal_that_wants_too_large_a_share_is_rejected_whole() {
             proposal("r", vec![file("c"), file("unseen")]),
         ];
         let limits = Limits { percent: Some(percent), ..Limits::default() };
-        limited(limits).review(proposals, sights(&["a", "b", "c"], &["d"], entries), &Wishes::default())
+        limited(limits).review(proposals, inspections(&["a", "b", "c"], &["d"], entries), &Wishes::default())
     };
     let plan = review(30, Some(10));
     assert_eq!(planned(&plan), ["a", "b", "c"], "two and one of ten");
@@ -107,18 +111,18 @@ fn rail_8_a_proposal_that_wants_too_large_a_share_is_rejected_whole() {
 fn rail_6_a_wish_counts_for_the_file_and_not_for_its_name() {
     let guard = LogGuard::new(LogRails { confirmations: 2, ..LogRails::default() }, now(), None);
     let mut state = State::new(now());
-    let mut run = |plugin: &str, sights| {
+    let mut run = |plugin: &str, inspections| {
         let wishes = wishers(plugin).wishes(&state.confirmations);
-        let plan = guard.review(vec![proposal(plugin, vec![file("a"), file("b")])], sights, &wishes);
+        let plan = guard.review(vec![proposal(plugin, vec![file("a"), file("b")])], inspections, &wishes);
         state.count_wishes(&wishers(plugin), &Plan::default(), &plan);
         assert!(codes(&plan).iter().all(|(_, code, rail)| (*code, *rail) == ("NotConfirmed", 6)), "{plan:?}");
         planned(&plan)
     };
-    assert_eq!(run("p", sights(&["a", "b"], &[], None)), Vec::<String>::new());
+    assert_eq!(run("p", inspections(&["a", "b"], &[], None)), Vec::<String>::new());
     // Rotated: `a` has become `b`, and `a` is a new file.
-    assert_eq!(run("p", sights(&["other", "b", "a"], &[], None)), ["b"]);
-    assert_eq!(run("p", sights(&["other", "b", "a"], &[], None)), ["a", "b"]);
-    assert_eq!(run("q", sights(&["other", "b", "a"], &[], None)), Vec::<String>::new(), "by another plugin");
+    assert_eq!(run("p", inspections(&["other", "b", "a"], &[], None)), ["b"]);
+    assert_eq!(run("p", inspections(&["other", "b", "a"], &[], None)), ["a", "b"]);
+    assert_eq!(run("q", inspections(&["other", "b", "a"], &[], None)), Vec::<String>::new(), "by another plugin");
 }
 
 #[test]
@@ -128,7 +132,7 @@ fn rail_6_a_wish_counts_for_what_is_to_be_done() {
     let mut run = |verb| {
         let wishes = wishers("p").wishes(&state.confirmations);
         let wish = Wish { verb, ..file("a") };
-        let plan = guard.review(vec![proposal("p", vec![wish])], sights(&["a"], &[], None), &wishes);
+        let plan = guard.review(vec![proposal("p", vec![wish])], inspections(&["a"], &[], None), &wishes);
         state.count_wishes(&wishers("p"), &Plan::default(), &plan);
         planned(&plan).len()
     };
@@ -140,7 +144,7 @@ fn rail_6_a_wish_counts_for_what_is_to_be_done() {
 fn rail_6_what_is_gone_is_forgotten() {
     let plan = limited(Limits { count: Some(1), ..Limits::default() }).review(
         vec![proposal("p", vec![file("a"), file("b")])],
-        sights(&["a", "b"], &[], None),
+        inspections(&["a", "b"], &[], None),
         &Wishes::default(),
     );
     let mut state = State::new(now());
@@ -168,12 +172,12 @@ fn linked(path: &str, inode: u64, links: u64) -> FileEntry {
 fn removals(files: &[FileEntry], rails: LogRails) -> Plan<Logs> {
     let seen = |entry: &FileEntry| {
         let target = RootedPath { root: "app".to_owned(), path: entry.path.clone(), is_directory: false };
-        let seen = Inspection { entry: entry.clone(), ..sight("/x", &entry.path.to_string()) };
+        let seen = Inspection { entry: entry.clone(), ..inspection("/x", &entry.path.to_string()) };
         (target, Ok(seen))
     };
-    let sights = Sights { targets: files.iter().map(seen).collect(), entries: None };
+    let inspections = Inspections { targets: files.iter().map(seen).collect(), entries: None };
     let wishes = files.iter().map(|entry| file(&entry.path.to_string())).collect();
-    LogGuard::new(rails, now(), None).review(vec![proposal("p", wishes)], sights, &Wishes::default())
+    LogGuard::new(rails, now(), None).review(vec![proposal("p", wishes)], inspections, &Wishes::default())
 }
 
 #[test]
@@ -226,7 +230,7 @@ fn rail_1_what_goes_with_its_directory_is_not_taken_once_more() {
     let wishes = vec![directory("d"), file("d/x"), directory("d/e"), file("dx")];
     let plan = limited(Limits::default()).review(
         vec![proposal("p", wishes)],
-        sights(&["d/x", "dx"], &["d", "d/e"], None),
+        inspections(&["d/x", "dx"], &["d", "d/e"], None),
         &Wishes::default(),
     );
     assert_eq!(planned(&plan), ["d", "dx"]);
@@ -235,7 +239,7 @@ fn rail_1_what_goes_with_its_directory_is_not_taken_once_more() {
     let wishes = vec![file("dx"), directory("d/e"), file("d/x"), directory("d")];
     let plan = limited(Limits::default()).review(
         vec![proposal("p", wishes)],
-        sights(&["d/x", "dx"], &["d", "d/e"], None),
+        inspections(&["d/x", "dx"], &["d", "d/e"], None),
         &Wishes::default(),
     );
     assert_eq!(planned(&plan), ["dx", "d/e", "d/x"]);
