@@ -167,3 +167,85 @@ impl Emptying<'_> {
 fn changed() -> Stopped {
     FileObjection::Changed { what: "something in it has changed" }.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::logs::Confinement;
+    use crate::logs::confined::c_name;
+    use crate::logs::tests::{Scene, directory};
+
+    /// Enters the cleared directory `d`, and its directory `d/x` if `depth` is two, and then does `work`.
+    fn within<T>(scene: &Scene, depth: usize, work: impl FnOnce(&mut Emptying<'_>) -> T) -> T {
+        let clearance = scene.clear(&directory("d")).unwrap();
+        let root = scene.roots.find("app").unwrap();
+        let (name, is_ended) = (c_name(b"d"), &AtomicBool::new(false));
+        let place = NameInDirectory {
+            roots: &scene.roots,
+            root,
+            directory: root.handle(),
+            name: name.clone(),
+            clearance: &clearance,
+            is_ended,
+        };
+        let (removed, budget) = (&mut Removed::default(), Budget::new(usize::MAX));
+        let handle = place.open(LIST).unwrap();
+        let identity = place.check(&name).unwrap().identity;
+        let mut emptying = Emptying { place: &place, removed, budget, levels: Vec::new(), unlinked: HashSet::new() };
+        emptying.enter(handle, name, identity).unwrap();
+        if depth == 2 {
+            emptying.entry(c_name(b"x")).unwrap();
+        }
+        assert_eq!(emptying.levels.len(), depth);
+        work(&mut emptying)
+    }
+
+    #[test]
+    fn an_emptied_directory_goes_only_by_the_name_that_it_still_has() {
+        for (depth, path) in [(1, "d"), (2, "d/x")] {
+            let scene = Scene::new(Confinement::OneCall);
+            fs::create_dir_all(scene.root.join("d/x")).unwrap();
+            let path = scene.root.join(path);
+            within(&scene, depth, |emptying| {
+                fs::rename(&path, scene.root.join("away")).unwrap();
+                fs::create_dir(&path).unwrap();
+                assert!(matches!(emptying.leave(), Err(Stopped::Refused(_))), "{depth}");
+                assert_eq!(emptying.removed.entries, 0);
+            });
+            assert!(path.exists(), "another directory has the name");
+        }
+        let scene = Scene::new(Confinement::OneCall);
+        fs::create_dir_all(scene.root.join("d/x")).unwrap();
+        within(&scene, 2, |emptying| {
+            fs::remove_dir(scene.root.join("d/x")).unwrap();
+            emptying.leave().map_err(drop).unwrap();
+            assert_eq!(emptying.removed.entries, 0, "another process was faster");
+            emptying.leave().map_err(drop).unwrap();
+            assert_eq!(emptying.removed.entries, 1);
+        });
+    }
+
+    #[test]
+    fn an_entry_that_is_gone_is_not_counted_and_is_not_the_target() {
+        let scene = Scene::new(Confinement::OneCall);
+        fs::create_dir_all(scene.root.join("d/x")).unwrap();
+        scene.file("d/a", "12345");
+        within(&scene, 1, |emptying| {
+            let level = emptying.levels.last().unwrap();
+            let look = |name: &CString| stat::by_name(level.handle.as_fd(), name).unwrap().entry(LogPath::root());
+            let (x, a) = (c_name(b"x"), c_name(b"a"));
+            let (directory, file) = (look(&x), look(&a));
+            fs::remove_dir(scene.root.join("d/x")).unwrap();
+            fs::remove_file(scene.root.join("d/a")).unwrap();
+            emptying.directory(&directory, x.clone()).map_err(drop).unwrap();
+            emptying.file(&file, &a).map_err(drop).unwrap();
+            assert_eq!((emptying.removed.entries, emptying.removed.size_bytes, emptying.levels.len()), (0, 0, 1));
+            // A file in its place, or a link, is a change of the directory.
+            scene.file("d/x", "now a file");
+            assert!(matches!(emptying.directory(&directory, x), Err(Stopped::Refused(_))));
+        });
+    }
+}
