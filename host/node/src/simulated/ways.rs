@@ -179,8 +179,8 @@ impl Store {
         }
     }
 
-    /// Removes the parent of a removed image, and its parents in turn, if it has no name, no children and no user, as
-    /// Docker does.
+    /// Removes the parent of a removed image if it has no name, no child and no container, as Docker does, and then
+    /// its parent in turn.
     fn prune_parent(&mut self, child: &str) {
         let Some(parent) = self.faults.parents.get(child).cloned() else { return };
         let is_bare = self.images.get(&parent).is_some_and(|image| image.references().next().is_none());
