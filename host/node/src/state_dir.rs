@@ -423,7 +423,7 @@ impl StateDir {
 
 impl StateDirError {
     /// Returns whether the only problem is a full disk. A cleanup is needed most then, so a run continues without the
-    /// state.
+    /// directory or its lock.
     pub fn is_disk_full(&self) -> bool {
         match self {
             Self::Full { .. } => true,
