@@ -1,12 +1,13 @@
-//! What Holystone remembers of a node from run to run. CRI has no timestamps of images and no history; this has.
+//! The state that Holystone remembers of a node from run to run. CRI has no timestamps of images and no history; the
+//! state has both.
 //!
-//! A [`State`] is a value and a file format of its own; where it is kept is an edge's business.
+//! A [`State`] is a value and its own file format; an edge decides where it is stored.
 //!
 //! - `time`: carries the times over from one run to the next, so that ages are of time that really passed.
-//! - `read`: reads a file, an older format and a damaged one included.
+//! - `read`: reads a file, including an older format and a damaged one.
 //!
-//! What is lost makes young: for a while after a loss no image is removed, so a lost age never permits a removal that
-//! a known one would forbid.
+//! A loss makes images young: for a while after it no image is removed, so a lost age never permits a removal that a
+//! known one would forbid.
 
 mod read;
 mod time;
@@ -34,43 +35,44 @@ pub use time::{Booted, Jump};
 /// Version of the file format that this build reads and writes.
 pub const FORMAT: u32 = 2;
 
-/// How many images are remembered at most; a node has some hundreds. What is beyond stays of unknown age.
+/// The most images that are remembered; a node has some hundreds. The age of any further image stays unknown.
 const MAX_IMAGES: usize = 100_000;
 
-/// How many names of an image are remembered at most.
+/// The most names of an image that are remembered.
 const MAX_NAMES: usize = 16;
 
 /// The labels of the pods in which Holystone runs on each node.
 const OUR_LABELS: [(&str, &str); 2] =
     [("app.kubernetes.io/name", "holystone"), ("app.kubernetes.io/component", "node")];
 
-/// What is known of a node.
+/// The remembered state of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
     /// Version of the format, [`FORMAT`].
     pub format: u32,
-    /// How often it has been changed: of two copies, the one with more is the newer, whatever the clock said.
+    /// The number of changes. The newer of two copies is the one with more, regardless of the clock.
     pub revision: u64,
-    /// When it was last changed. Every other time is on the same scale: see [`State::observe`].
+    /// The time of the last change. All times except clock readings and those of runs are on the same scale: see
+    /// [`State::observe`].
     pub written_at: Timestamp,
-    /// All clocks at that time; absent where the time since boot cannot be read.
+    /// All clocks at that time; absent if the time since boot cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<Reading>,
-    /// When the node was first seen: what was there then may be older. Absent before that.
+    /// The first time that the node was seen; absent before that. Anything already there may be older.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// When it was noticed that what had been remembered was lost.
+    /// The time at which the loss of remembered data was noticed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<Timestamp>,
-    /// The images that the last run saw, by id.
+    /// The images that the last run saw and did not remove, by id.
     pub images: BTreeMap<String, Seen>,
-    /// Ids of the images that Holystone itself and its plugins came in when it last ran in a pod.
+    /// Ids of the images of Holystone itself and its plugins, from the last run in a pod.
     pub own_images: BTreeSet<String>,
-    /// When there were pods.
+    /// The times at which there were pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pods: Option<PodsSeen>,
-    /// In how many runs in a row the same was wished, by manifest, plugin and digest.
+    /// The number of consecutive runs that proposed the same, by manifest, plugin and digest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confirmations: Vec<Confirmations>,
     /// The last boot, while the time between the run before it and the boot does not count yet.
@@ -82,61 +84,61 @@ pub struct State {
     /// A span of time in which files were dated wrongly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub misdated: Option<Misdated>,
-    /// The tags of the images, or their digests where they have no tag, by id: for people.
+    /// The tags of the images, or their digests if they have no tag, by id: for people.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, Vec<String>>,
-    /// How the runtime removes images.
+    /// Observations on how the runtime removes images.
     #[serde(skip_serializing_if = "Removals::is_empty")]
     pub removals: Removals,
-    /// The last run that came to its end.
+    /// The last finished run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
-    /// A run that has begun to remove; still there afterwards only when the run was cut off.
+    /// A run that has begun to remove. After the run, it is still there only if the run was interrupted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub under_way: Option<UnderWay>,
-    /// Whether something of it has been lost, which the next look notes.
+    /// A mark that remembered data was lost, for the next look to note.
     #[serde(skip)]
     losing: bool,
 }
 
-/// What a look at the node brought to light about what is remembered.
+/// The findings of a look at the node about the remembered state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// How an earlier run was cut off, if one was.
+    /// The earlier run that was interrupted, if any.
     pub interrupted: Option<Interrupted>,
-    /// What happened to the clock, and what was lost, in sentences.
+    /// Sentences about changes of the clock and about losses.
     pub notices: Vec<String>,
 }
 
-/// What is known of one image.
+/// The remembered data of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Seen {
-    /// When it was first seen.
+    /// The time of the first look that saw the image.
     pub first: Timestamp,
-    /// Until when it may have been in use, if ever: the last look that saw it in use, or the first one after it that did
-    /// not.
+    /// The time until which the image may have been in use, if ever: that of the last look that saw it in use, or of
+    /// the first look after it that did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<Timestamp>,
-    /// Whether the last look saw it in use.
+    /// True if the last look saw the image in use.
     #[serde(default, skip_serializing_if = "is_false")]
     pub in_use: bool,
 }
 
-/// How the last run ended.
+/// The end of the last run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LastRun {
-    /// When its look at the node was taken.
+    /// The time of the run's look at the node.
     pub started_at: Timestamp,
-    /// When it was over.
+    /// The time at which the run was over.
     pub finished_at: Timestamp,
-    /// Why it ended before its plan did, if so.
+    /// The reason why the run ended before its plan did, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
-    /// What it came to.
+    /// The results for images.
     pub images: Totals,
-    /// What it came to beneath log roots, if there were any.
+    /// The results for logs, if there were log roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<Totals>,
 }
@@ -145,16 +147,16 @@ pub struct LastRun {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UnderWay {
-    /// When its look at the node was taken.
+    /// The time of the run's look at the node.
     pub started_at: Timestamp,
-    /// Ids of the images that it set out to remove.
+    /// Ids of the images that the run planned to remove.
     pub images: Vec<String>,
-    /// How many log files and directories it set out to remove or truncate.
+    /// The number of log files and directories that the run planned to remove or truncate.
     #[serde(default)]
     pub logs: usize,
 }
 
-// serde asks for a reference here.
+// serde requires a reference.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn is_false(value: &bool) -> bool {
     !value
@@ -185,14 +187,14 @@ impl State {
         }
     }
 
-    /// Marks that something of it has been lost: the next look makes every image young.
+    /// Marks that remembered data was lost: the next look makes every image young.
     #[must_use]
     pub fn damaged(mut self) -> Self {
         self.losing = true;
         self
     }
 
-    /// Keeps what a small file has room for: everything but images and wishes.
+    /// Copies the state for a small file: without images and their names, wishes, and the run under way.
     #[must_use]
     pub fn essentials(&self) -> Self {
         Self {
@@ -204,19 +206,19 @@ impl State {
         }
     }
 
-    /// Writes the state as a file has it.
+    /// Writes the state as JSON, the format of its file.
     ///
     /// # Errors
-    /// When it cannot be written as JSON, which no value of this type is known to do.
+    /// When the state cannot be written as JSON, which is not known to happen for any value of this type.
     pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(self)
     }
 
-    /// Takes in a full look at the node and adds to it what is remembered: ages, own images, earlier wishes.
-    /// Forgets images that have gone.
+    /// Updates the state from a full look at the node, and adds the remembered data to that look: ages, own images,
+    /// earlier wishes. Forgets images that have gone.
     ///
-    /// Moves every time that is remembered so that its distance from `snapshot.taken_at` is the time that has really
-    /// passed, as far as that is known, and never more.
+    /// Moves the remembered times, other than those of runs, so that their distance from `snapshot.taken_at` is the
+    /// time that has really passed, as far as that is known, and never more.
     pub fn observe(&mut self, snapshot: &mut Snapshot) -> Observed {
         let now = snapshot.taken_at;
         let mut notices = self.follow(now, snapshot.node.clock.as_ref());
@@ -238,7 +240,8 @@ impl State {
         Observed { interrupted, notices }
     }
 
-    /// Takes in what a runtime lists. Without one nothing is known of images and pods, and so nothing has gone.
+    /// Takes in the images and pods that a runtime lists. Without a runtime nothing is known of them, so nothing has
+    /// gone.
     fn take_in(&mut self, snapshot: &Snapshot) {
         let now = snapshot.taken_at;
         let mut before = std::mem::take(&mut self.images);
@@ -256,8 +259,8 @@ impl State {
         confirmation::forget(&mut self.confirmations, |id| snapshot.image(id).is_none(), |_| false);
     }
 
-    /// Adds what is remembered to a second look at the node, and takes nothing in. Wishes are left out: they count when
-    /// a plan is made.
+    /// Adds the remembered data to a second look at the node, without updating the state. Leaves out wishes, which
+    /// count when a plan is made.
     pub fn recall(&self, snapshot: &mut Snapshot) {
         for image in &mut snapshot.images {
             let seen = self.images.get(image.id.as_str());
@@ -276,21 +279,21 @@ impl State {
         self.removals.recall(&mut snapshot.memory);
     }
 
-    /// Counts what the plugins of a manifest wished in this run. A wish that was not repeated, for whatever reason, starts
-    /// from the beginning.
+    /// Counts the wishes of a manifest's plugins in this run. A wish that was not repeated, for whatever reason,
+    /// starts from the beginning.
     pub fn count_wishes(&mut self, wishers: &Wishers, images: &Plan<Images>, logs: &Plan<Logs>) {
         let known = &mut self.confirmations;
         wishers.count(known, images.counted(), logs.counted(), self.written_at);
         confirmation::bound(known, self.written_at);
     }
 
-    /// Notes that removals are about to begin.
+    /// Records the removals that are about to begin.
     pub fn begin(&mut self, started_at: Timestamp, steps: &[Step<Images>], logs: &[Step<Logs>]) {
         let images = steps.iter().map(|step| step.target().as_str().to_owned()).collect();
         self.under_way = Some(UnderWay { started_at, images, logs: logs.len() });
     }
 
-    /// Notes how the run ended, and forgets what is gone: should an image come back, it is young again.
+    /// Records the end of the run, and forgets removed images and logs. An image that returns is young again.
     pub fn finish<'a>(
         &mut self,
         run: LastRun,
@@ -308,7 +311,7 @@ impl State {
         self.under_way = None;
     }
 
-    /// Notes what the images are called.
+    /// Records the names of the images.
     fn note_names(&mut self, snapshot: &Snapshot) {
         let names = |image: &Image| {
             let tags = if image.repo_tags.is_empty() { &image.repo_digests } else { &image.repo_tags };
@@ -318,7 +321,7 @@ impl State {
         self.names = with_names.map(|image| (image.id.to_string(), names(image))).collect();
     }
 
-    /// Notes when there were pods. A runtime that is starting lists none.
+    /// Records the times at which there were pods. A runtime that is starting lists none.
     fn note_pods(&mut self, snapshot: &Snapshot) {
         let now = snapshot.taken_at;
         if !snapshot.sandboxes.is_empty() {
@@ -328,7 +331,7 @@ impl State {
         }
     }
 
-    /// Notes which images are in use, and, where this runs in a pod, which of them are our own.
+    /// Records the images in use and, if this run is in a pod, the images of that pod.
     fn note_users(&mut self, snapshot: &Snapshot) {
         let usage = Usage::of(snapshot);
         let own_pod = snapshot.node.own_pod.as_str();
@@ -337,7 +340,7 @@ impl State {
         for (place, image) in snapshot.images.iter().enumerate() {
             let users = usage.users(place);
             if let Some(seen) = self.images.get_mut(image.id.as_str()) {
-                // Until when it was in use is not known more precisely than from look to look.
+                // The end of a use is known only from look to look.
                 if seen.in_use || !users.is_empty() {
                     seen.used = Some(snapshot.taken_at);
                 }
@@ -347,14 +350,14 @@ impl State {
                 own.insert(image.id.as_str().to_owned());
             }
         }
-        // After an update of Holystone the images of the old version are like any others.
+        // After an update of Holystone, the images of the old version are like any others.
         if !own.is_empty() {
             self.own_images = own;
         }
     }
 }
 
-/// Whether a pod of Holystone has come to its end on this node: then there was something to remember.
+/// Returns whether a container of another Holystone pod ended successfully on this node: its run left a state.
 fn was_here(snapshot: &Snapshot) -> bool {
     let is_ours = |sandbox: &&Sandbox| {
         let has = |(label, value): (&str, &str)| sandbox.labels.get(label).is_some_and(|found| found == value);

@@ -1,24 +1,24 @@
-//! Text that comes from outside, made fit for a terminal or a log line.
+//! Sanitizing of text from outside for a terminal or a log line.
 
 use std::borrow::Cow;
 
 use crate::percent::rounded_up;
 
-/// How many characters of a foreign text are shown.
+/// The most characters of a foreign text that are shown.
 const SHOWN: usize = 200;
 
-/// Escapes what is harmful, and cuts what is long. Whatever a plugin or a runtime says goes through here before a
-/// person sees it. What has been through it once stays as it is.
+/// Escapes harmful characters and truncates long text. Any text of a plugin or a runtime passes through here before a
+/// person sees it. The function is idempotent.
 pub fn shown(text: &str) -> String {
     beginning(text, SHOWN)
 }
 
-/// Escapes what is harmful, and keeps of a long text the beginning: at most so many characters, and one that says that
-/// something is missing.
+/// Escapes harmful characters, and keeps the beginning of a long text: at most `limit` characters, and an ellipsis for
+/// the rest.
 pub fn beginning(text: &str, limit: usize) -> String {
     let end = |text: &str| text.char_indices().nth(limit).map(|(end, _)| end);
     let head = escaped(end(text).map_or(text, |end| &text[..end]));
-    // Escaping makes it longer.
+    // Escaping makes the text longer.
     match end(&head) {
         Some(end) => format!("{}…", &head[..end]),
         None if end(text).is_some() => format!("{head}…"),
@@ -26,8 +26,8 @@ pub fn beginning(text: &str, limit: usize) -> String {
     }
 }
 
-/// Escapes what is harmful and, of a long text, keeps the beginning and the end: runtimes name the image first, however
-/// long its name is, and say what is wrong with it last.
+/// Escapes harmful characters, and keeps the beginning and the end of a long text. Runtimes name the image first,
+/// however long its name is, and the problem last.
 pub fn both_ends(text: &str, limit: usize) -> String {
     let length = text.chars().count();
     if length <= limit {
@@ -38,7 +38,7 @@ pub fn both_ends(text: &str, limit: usize) -> String {
     format!("{}…{}", escaped(&head), escaped(&tail))
 }
 
-/// Escapes what is harmful.
+/// Escapes harmful characters.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_harmful) {
         return Cow::Borrowed(text);
@@ -54,8 +54,8 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The candidate that was probably meant: the same letters but for case, `-`, `_` and blanks, or so few letters off
-/// that it is no accident.
+/// Returns the candidate that was probably meant: one that differs only in case, `-`, `_` and blanks, or in so few
+/// letters that it is no accident.
 pub fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
     if text.len() > 2 * MISSPELT {
@@ -72,25 +72,26 @@ pub fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Writes a number of things with the right word for one and for several.
+/// Formats a number of things with the right word for one and for several.
 pub fn counted(number: usize, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
 }
 
-/// Writes how many of all things, with the share in percent: `39 of 42 images (93 %)`. None of nothing has no share.
+/// Formats a part of all things, with its share in percent: `39 of 42 images (93 %)`. A part of zero things has no
+/// share.
 pub fn share(part: usize, whole: usize, one: &str, several: &str) -> String {
     let of = format!("{part} of {}", counted(whole, one, several));
     percent(part, whole).map_or_else(|| of.clone(), |percent| format!("{of} ({percent} %)"))
 }
 
-/// Returns the share in whole percent, rounded up as the limits in percent are; 0 and 100 are kept for none and all.
+/// Returns the share in whole percent, rounded up as the limits in percent are. 0 and 100 are kept for none and all.
 pub fn percent(part: usize, whole: usize) -> Option<u8> {
     let rounded = rounded_up(part as u64, whole as u64)?;
     let most = if part < whole { 99 } else { 100 };
     u8::try_from(rounded.min(most)).ok()
 }
 
-/// Writes a size in the largest binary unit of which there is one, with one decimal.
+/// Formats a size in the largest binary unit of which there is one, with one decimal.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
@@ -99,14 +100,14 @@ pub fn size(bytes: u64) -> String {
     let place = (bytes.ilog2() / 10) as usize;
     let unit = 1_u128 << (10 * place);
     let tenths = (u128::from(bytes) * 10 + unit / 2) / unit;
-    // What rounds up to a thousand and some is one of the next unit.
+    // A number that rounds up to 1024 is one of the next unit.
     if tenths >= 10_240 && place < UNITS.len() {
         return format!("1.0 {}", UNITS[place]);
     }
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[place - 1])
 }
 
-/// An age in nanoseconds, in the largest unit of which there are two.
+/// Formats an age given in nanoseconds, in the largest unit up to days of which there are two.
 pub fn rough_age(nanoseconds: i64) -> String {
     let seconds = nanoseconds / 1_000_000_000;
     match seconds {
@@ -117,11 +118,11 @@ pub fn rough_age(nanoseconds: i64) -> String {
     }
 }
 
-/// The longest name that is looked at, in bytes.
+/// The longest candidate that is considered, in bytes. A text may be twice as long.
 const MISSPELT: usize = 64;
 
-/// Whether a character could move a cursor, colour a screen, break a line, or make a line read as something else than
-/// it is: controls, bidirectional controls, and what cannot be seen.
+/// Returns whether a character could move a cursor, colour a screen, break a line, or make a line read as something
+/// else: controls, bidirectional controls, and invisible characters.
 pub fn is_harmful(character: char) -> bool {
     let invisible = matches!(character,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

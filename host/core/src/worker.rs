@@ -1,6 +1,6 @@
-//! Limits of worker processes: the runtime keeps them, and a pod's memory limit is made of them.
+//! Limits of worker processes. The runtime enforces them, and a pod's memory limit includes them.
 
-/// How many bytes of memory compiling one plugin may take. Components in Python and JavaScript take up to 400 MB.
+/// The most memory for compiling one plugin, in bytes. Components in Python and JavaScript take up to 400 MB.
 pub const COMPILE_MEMORY: u64 = 512 << 20;
-/// How many workers there may be at once.
+/// The most workers at once.
 pub const WORKERS: usize = 2;

@@ -1,10 +1,11 @@
-//! A node in memory: a CRI v1 server on a unix socket that answers as containerd does, seeded from a snapshot.
+//! A node in memory: a CRI v1 server on a unix socket, seeded from a snapshot.
 //!
-//! The demo runs on it and so do tests, through the same client code as on a real node. It runs no containers and
-//! pulls no images; what it holds changes by [`SimulatedNode`]'s methods, by removals, and by the [`Faults`] that it
-//! was started with. It is served until it is dropped.
+//! The node answers as containerd does, and calls about images as the runtime that the seed names. The demo and tests
+//! run on it, through the same client code as on a real node. The node runs no containers and pulls no images. Its
+//! contents change through [`SimulatedNode`]'s methods, through removals, and through its [`Faults`]. It is served
+//! until it is dropped.
 
-/// Writes out the calls that a simulated node does not answer, in the form that the service traits ask for.
+/// Implements the calls that a simulated node does not answer, in the form that the service traits require.
 macro_rules! not_simulated {
     ($($name:ident: $request:ident => $response:ident),* $(,)?) => {$(
         fn $name<'life0, 'async_trait>(
@@ -50,7 +51,7 @@ pub use store::Removal;
 use store::Store;
 pub use ways::Flavour;
 
-/// How many cuts may wait for the socket to notice; they are rare.
+/// Capacity of the queue of cuts that the socket has not handled yet; cuts are rare.
 const CUTS: usize = 16;
 
 /// A node in memory, serving CRI until it is dropped.
@@ -59,11 +60,11 @@ pub struct SimulatedNode {
     endpoint: Endpoint,
     socket: PathBuf,
     service: Service,
-    /// Ends with the node, and the socket and server in it.
+    /// The tasks of the socket and the server, which end with the node.
     _tasks: JoinSet<()>,
 }
 
-/// Why a simulated node cannot be started.
+/// An error at the start of a simulated node.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulationError {
     /// The socket cannot be bound.
@@ -71,16 +72,16 @@ pub enum SimulationError {
     Bind {
         /// The socket.
         socket: PathBuf,
-        /// What the system said.
+        /// The system's error.
         problem: io::Error,
     },
-    /// Called outside of a tokio runtime.
+    /// The caller is outside of a tokio runtime.
     #[error("a simulated node needs a tokio runtime to run in")]
     NoRuntime,
 }
 
 impl SimulatedNode {
-    /// Starts to serve the snapshot's node on a socket, which is there when this returns.
+    /// Starts to serve the snapshot's node on a socket, which is bound when this returns.
     ///
     /// # Errors
     /// When the socket cannot be bound, or outside of a tokio runtime.
@@ -100,7 +101,7 @@ impl SimulatedNode {
         Ok(Self { endpoint, socket: socket.to_owned(), service, _tasks: tasks })
     }
 
-    /// Where it listens.
+    /// Returns the endpoint on which the node listens.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
@@ -110,7 +111,7 @@ impl SimulatedNode {
         self.service.store().containers.insert(container.id.clone(), container);
     }
 
-    /// Takes a container away; whether it was there.
+    /// Removes a container. Returns whether it was there.
     pub fn remove_container(&self, id: &str) -> bool {
         self.service.store().containers.remove(id).is_some()
     }
@@ -120,32 +121,32 @@ impl SimulatedNode {
         self.service.store().add_image(image);
     }
 
-    /// Takes an image away, as somebody else on the node might; whether it was there.
+    /// Removes an image, as another client on the node might. Returns whether it was there.
     pub fn remove_image(&self, id: &str) -> bool {
         self.service.store().remove_image(id).is_some()
     }
 
-    /// Ids of the images that are there, sorted.
+    /// Returns the ids of the images that are there, sorted.
     pub fn images(&self) -> Vec<String> {
         self.service.store().images.keys().cloned().collect()
     }
 
-    /// The `RemoveImage` calls received so far, in order.
+    /// Returns the `RemoveImage` calls received so far, in order.
     pub fn removals(&self) -> Vec<Removal> {
         self.service.store().removals.clone()
     }
 
-    /// How many calls of this kind were received so far.
+    /// Returns the number of calls of this kind received so far.
     pub fn calls(&self, method: Method) -> u64 {
         self.service.store().calls(method)
     }
 
-    /// How many calls of any kind were received so far.
+    /// Returns the number of calls of any kind received so far.
     pub fn all_calls(&self) -> u64 {
         self.service.store().all_calls()
     }
 
-    /// Goes on with other faults; the counts of calls go on, too.
+    /// Replaces the faults, and keeps the counts of calls.
     pub fn change_faults(&self, faults: Faults) {
         self.service.store().faults = faults;
     }
@@ -160,8 +161,8 @@ impl SimulatedNode {
         self.service.store().outside.insert(container.id.clone(), container);
     }
 
-    /// From now on the images take space in this directory: each has a file of its size there until it is removed, and
-    /// the node says that its filesystem is the directory's.
+    /// Makes the images take space in this directory: each image present now has a file of its size there until it is
+    /// removed. The node reports the directory as the mount point of its image filesystem.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -169,7 +170,7 @@ impl SimulatedNode {
         self.service.store().fill(directory)
     }
 
-    /// The seed's filesystems with modelled figures: what images took is free when they are gone.
+    /// Returns the seed's filesystems with modelled figures: the size of a removed image becomes free.
     pub fn filesystems(&self) -> Vec<Filesystem> {
         self.service.store().filesystems.clone()
     }
@@ -177,7 +178,7 @@ impl SimulatedNode {
 
 impl Drop for SimulatedNode {
     fn drop(&mut self) {
-        // It may be gone already: with its directory, or because the node plays dead.
+        // The socket may be gone already, with its directory or because of a disconnect.
         drop(std::fs::remove_file(&self.socket));
     }
 }

@@ -1,9 +1,10 @@
 //! The directory in which Holystone remembers this node: files that are replaced as a whole, and locks.
 //!
-//! The file is what [`State`] says. Beside it, the reserve has a copy in room that was taken beforehand: a full disk keeps
-//! nothing from being remembered, and what is wrong with one file costs no more than the ages for a while. Whatever is
-//! wrong, a run goes on with what is left and a sentence about it.
-//! The lock makes runs on one node wait for each other, or leave; the system frees it when its holder ends, however
+//! The file holds a [`State`]. The reserve beside it holds a copy in space that was allocated beforehand. The state,
+//! or at least its essentials, can therefore be written on a full disk, and damage to one file costs no more than the
+//! ages for a while. Whatever the damage, a run continues with the rest and reports it.
+//!
+//! The lock makes runs on one node wait for each other, or fail. The system releases it when its holder ends, however
 //! that happens.
 
 mod reserve;
@@ -22,66 +23,65 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-/// The state.
+/// The state file.
 const FILE: &str = "state.json";
-/// The copy of it that a full disk cannot lose.
+/// The copy of the state, which a full disk does not prevent from being written.
 const RESERVE: &str = "state.reserve";
-/// What the name of a file ends in before it takes its place.
+/// Suffix of a file that is being written, until it replaces the old one.
 const NEW: &str = ".new";
-/// Says that the node is known: it is made with the first state, so that a state that was deleted is not one that never
-/// was.
+/// The mark of a known node, made with the first state. It distinguishes a deleted state from one that never existed.
 const KNOWN: &str = "known";
-/// The lock of runs; the process id of the holder is in it, for people.
+/// The lock of runs, with the process id of its holder for people.
 const LOCK: &str = "lock";
 /// The lock of daemons.
 const DAEMON_LOCK: &str = "daemon.lock";
-/// The largest state that is read, in bytes: more than the most images that are remembered come to.
+/// The largest state that is read, in bytes: room for the most images that are remembered, with a few names each.
 const MAX_FILE: u64 = 64 << 20;
-/// For how long a daemon tries to get its lock: far longer than it takes a run to look who is there.
+/// Time for which a daemon tries to take its lock: far longer than a run holds it to check for a daemon.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often a lock that another run holds is tried again.
+/// The longest pause between two attempts to take a lock.
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
-/// An open state directory: this user's, and writable to nobody else.
+/// An open state directory, which belongs to this user and which no other user can write to.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
     handle: OwnedFd,
 }
 
-/// Keeps other runs away from this node's state for as long as it lives, or until the process ends.
+/// A lock that excludes other runs, or other daemons, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: OwnedFd,
 }
 
-/// What was found in a state directory.
+/// The result of loading a state.
 #[derive(Debug)]
 pub struct Found {
-    /// The state to go on with.
+    /// The state to continue with.
     pub state: State,
-    /// What is wrong with what was found, if anything is.
+    /// A sentence about the damage, if there is any.
     pub notice: Option<String>,
 }
 
-/// Why a state directory is of no use.
+/// An error of a state directory.
 #[derive(Debug, thiserror::Error)]
 pub enum StateDirError {
-    /// There is none.
+    /// The directory is missing.
     #[error("there is no state directory {}: nothing has run here yet, or another was named with --state-dir", .path.display())]
     Missing {
         /// The directory.
         path: PathBuf,
     },
-    /// It cannot be made, opened or trusted.
+    /// The directory, or a lock in it, cannot be made, opened or trusted.
     #[error("the state directory {} cannot be used: {problem}; name another with --state-dir", .path.display())]
     Unusable {
         /// The directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// The disk is full, so that it cannot be made, or its lock.
+    /// The disk is full, so that the directory or its lock cannot be made.
     #[error("the disk has no room for the state directory {}", .path.display())]
     Full {
         /// The directory.
@@ -95,7 +95,7 @@ pub enum StateDirError {
         /// `process N ` if known, else empty.
         holder: String,
     },
-    /// Another daemon holds its lock.
+    /// Another daemon holds the lock of daemons.
     #[error("another daemon is under way on this node ({holder}holds {}): stop it, or give this one --history-dir of its own", .lock.display())]
     SecondDaemon {
         /// The lock's file.
@@ -103,12 +103,12 @@ pub enum StateDirError {
         /// `process N ` if known, else empty.
         holder: String,
     },
-    /// A file could not be read.
+    /// A file cannot be read, or the directory cannot be listed.
     #[error("{} cannot be read: {problem}", .path.display())]
     Unread {
-        /// The file.
+        /// The file or the directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         problem: io::Error,
     },
     /// The state could only be written into the reserve.
@@ -116,28 +116,28 @@ pub enum StateDirError {
     Reserved {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         problem: io::Error,
     },
-    /// The state could not be written.
+    /// The state or another file could not be written, or another file could not be removed.
     #[error("the state could not be written to {}: {problem}", .path.display())]
     Unwritten {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         problem: io::Error,
     },
 }
 
 impl StateDir {
-    /// Opens the directory; makes it if it is missing.
+    /// Opens the directory. Makes it if it is missing.
     ///
     /// # Errors
-    /// When it cannot be made, is not a directory, belongs to another user or can be written to by others.
+    /// When the directory cannot be made, is not a directory, belongs to another user or can be written to by others.
     pub fn make(path: &Path) -> Result<Self, StateDirError> {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
         match made {
-            // Something that is no directory, of which opening it tells more.
+            // If the path exists but is no directory, opening it gives the clearer error.
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unmade(path, "it", error.kind(), &error)),
             _ => Self::open(path),
         }
@@ -146,7 +146,7 @@ impl StateDir {
     /// Opens the directory.
     ///
     /// # Errors
-    /// As [`StateDir::make`], and when it is missing.
+    /// As [`StateDir::make`], and when the directory is missing.
     pub fn open(path: &Path) -> Result<Self, StateDirError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let handle = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -170,15 +170,15 @@ impl StateDir {
         Ok(Self { path: path.to_owned(), handle: file.into() })
     }
 
-    /// Where the state is.
+    /// Returns the path of the state.
     pub fn file(&self) -> PathBuf {
         self.path.join(FILE)
     }
 
-    /// Takes the lock. While another run has it, tries again until `patience` is over.
+    /// Takes the lock. While another run holds it, tries again until `patience` is over.
     ///
     /// # Errors
-    /// When another run keeps it, or the lock's file cannot be opened.
+    /// When another run keeps the lock, or the lock's file cannot be opened.
     pub async fn lock(&self, patience: Duration) -> Result<Lock, StateDirError> {
         let start = Instant::now();
         loop {
@@ -193,11 +193,11 @@ impl StateDir {
         }
     }
 
-    /// Takes the lock of daemons, of which a node has one, and the mark that says that none has it. Tries for a moment,
-    /// because a run that looks whether a daemon lives holds the lock for as long.
+    /// Takes the lock of daemons, of which a directory has one, and removes the mark that no daemon holds it. Tries
+    /// for a moment, because a run that checks for a daemon holds the lock for as long.
     ///
     /// # Errors
-    /// When another daemon has it, or the lock's file cannot be opened.
+    /// When another daemon holds the lock, or the lock's file cannot be opened.
     pub fn lock_daemon(&self) -> Result<Lock, StateDirError> {
         let start = Instant::now();
         loop {
@@ -215,7 +215,7 @@ impl StateDir {
         }
     }
 
-    /// Takes a lock if nobody has it.
+    /// Takes a lock, if it is free.
     fn try_lock(&self, name: &str) -> Result<Option<Lock>, StateDirError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR)
@@ -225,7 +225,7 @@ impl StateDir {
             Err(Errno::WOULDBLOCK) => return Ok(None),
             Err(error) => return Err(unusable(&self.path, format!("its lock cannot be taken: {error}"))),
         }
-        // Only for people who look: on a full disk the lock holds without it.
+        // The id is for people only: on a full disk the lock holds without it.
         let note = rustix::fs::ftruncate(&file, 0)
             .and_then(|()| rustix::io::pwrite(&file, std::process::id().to_string().as_bytes(), 0));
         if let Err(error) = note {
@@ -234,17 +234,17 @@ impl StateDir {
         Ok(Some(Lock { _file: file }))
     }
 
-    /// Who holds the lock, as far as it says.
+    /// Returns the holder of the lock for a message, as far as the file names it.
     fn holder(&self, name: &str) -> String {
         let text = self.read(name, 32).unwrap_or_default();
         let id = String::from_utf8(text).ok().and_then(|text| text.trim().parse::<u32>().ok());
         id.map(|id| format!("process {id} ")).unwrap_or_default()
     }
 
-    /// Reads the state: the newer one of the file and its reserve, or a new one, and says what is wrong with the file.
+    /// Reads the newer state of the file and its reserve, or makes a new one, and reports damage to the file.
     ///
-    /// A file that is damaged, or missing on a node that is known, is a loss, which [`State::observe`] notes: then times are
-    /// those of the reserve, if there is one.
+    /// A file that is damaged, or missing on a known node, is a loss, which [`State::observe`] notes. The times are
+    /// then those of the reserve, if there is one.
     pub fn load(&self, now: Timestamp) -> Found {
         let reserve = self.load_reserve();
         let (state, problem) = match self.read(FILE, MAX_FILE) {
@@ -268,7 +268,8 @@ impl StateDir {
         Found { state, notice: Some(notice) }
     }
 
-    /// Returns whether a state was written here before. What cannot be looked at may be there.
+    /// Returns whether a state was written here before, by the mark or the reserve. A mark that cannot be inspected
+    /// counts.
     fn is_known(&self) -> bool {
         !matches!(rustix::fs::statat(&self.handle, KNOWN, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT))
             || self.open_file(RESERVE, OFlags::RDONLY).is_ok()
@@ -280,7 +281,7 @@ impl StateDir {
         Ok(())
     }
 
-    /// Reads the copy in the reserve, if there is one that is whole.
+    /// Reads the copy in the reserve, if there is an undamaged one.
     fn load_reserve(&self) -> Option<State> {
         let file = self.open_file(RESERVE, OFlags::RDONLY).ok()?;
         let copy = reserve::read(&file).ok()??;
@@ -288,12 +289,11 @@ impl StateDir {
         read.problems.is_empty().then_some(read.state)
     }
 
-    /// Writes the state: a reader, or a machine that goes down, finds the old one or the new one and nothing between.
+    /// Writes the state atomically: a reader, or a machine that goes down, finds either the old one or the new one.
     /// Writes it into the reserve as well.
     ///
     /// # Errors
-    /// When there is no room for it but in the reserve; the old one is then still there, and older. When it cannot be
-    /// written at all.
+    /// When only the reserve could be written: the file then still holds the old state. When neither could be written.
     pub fn save(&self, state: &State) -> Result<(), StateDirError> {
         let failed = |problem: io::Error| StateDirError::Unwritten { path: self.file(), problem };
         let text = state.to_json().map_err(|error| failed(error.into()))?;
@@ -314,7 +314,7 @@ impl StateDir {
         }
     }
 
-    /// Writes the copy: in place, or, when it does not fit and there is room, into a larger file. On a disk without room
+    /// Writes the copy: in place, or, if it does not fit and there is room, into a larger file. On a full disk, writes
     /// at least the essentials.
     fn save_reserve(&self, state: &State, text: &[u8]) -> io::Result<()> {
         let copy = |text: &[u8]| reserve::Copy { revision: state.revision, text: text.to_vec() };
@@ -336,18 +336,18 @@ impl StateDir {
         if in_place(&essentials)? { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
     }
 
-    /// Writes another file of the directory, whole or not at all.
+    /// Writes another file of the directory atomically.
     ///
     /// # Errors
-    /// When it cannot be written; the old one is then still there.
+    /// When the file cannot be written. The old one is then still there.
     pub fn keep(&self, name: &str, text: &[u8]) -> Result<(), StateDirError> {
         self.replace(name, text).map_err(|problem| StateDirError::Unwritten { path: self.path.join(name), problem })
     }
 
-    /// Reads another file of the directory, of at most so many bytes; nothing when there is none.
+    /// Reads another file of the directory, of at most `limit` bytes. Returns nothing if there is none.
     ///
     /// # Errors
-    /// When there is one that cannot be read.
+    /// When there is a file that cannot be read or is larger.
     pub fn kept(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, StateDirError> {
         match self.read(name, limit) {
             Ok(text) => Ok(Some(text)),
@@ -359,12 +359,13 @@ impl StateDir {
     /// Removes a file of the directory, if it is there.
     ///
     /// # Errors
-    /// When it cannot be removed.
+    /// When the file cannot be removed.
     pub fn forget(&self, name: &str) -> Result<(), StateDirError> {
         self.unlink(name).map_err(|problem| StateDirError::Unwritten { path: self.path.join(name), problem })
     }
 
-    /// The names of the files in the directory, sorted; those that are not UTF-8 are not ours.
+    /// Lists the names in the directory, sorted, with `.` and `..`. Skips names that are not UTF-8: Holystone makes
+    /// none.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -389,26 +390,26 @@ impl StateDir {
 
     fn replace(&self, name: &str, text: &[u8]) -> io::Result<()> {
         let new_name = format!("{name}{NEW}");
-        // A leftover may be anything; a link would lead the writing elsewhere.
+        // A left-over file may be anything, and a link would redirect the write.
         self.unlink(&new_name)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut new = File::from(rustix::fs::openat(&self.handle, &new_name, flags, Mode::RUSR | Mode::WUSR)?);
         new.write_all(text)?;
         new.sync_all()?;
         rustix::fs::renameat(&self.handle, &new_name, &self.handle, name)?;
-        // Only then is the new name itself on the disk.
+        // The new name itself is on the disk only after this.
         Ok(rustix::fs::fsync(&self.handle)?)
     }
 
-    /// Opens an ordinary file of the directory.
+    /// Opens a regular file of the directory.
     fn open_file(&self, name: &str, access: OFlags) -> io::Result<File> {
-        // A pipe would otherwise be waited for.
+        // Opening a named pipe would block otherwise.
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&self.handle, name, flags, Mode::empty())?);
         if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not an ordinary file")) }
     }
 
-    /// Reads a file of the directory; one that is larger, or no ordinary file, is an error.
+    /// Reads a regular file of the directory. A larger file is an error.
     fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
         let file = self.open_file(name, OFlags::RDONLY)?;
         let mut text = Vec::new();
@@ -421,7 +422,8 @@ impl StateDir {
 }
 
 impl StateDirError {
-    /// Whether the only thing wrong is that the disk is full: exactly then a cleaner is wanted, and it goes on without.
+    /// Returns whether the only problem is a full disk. A cleanup is needed most then, so a run continues without the
+    /// directory or its lock.
     pub fn is_disk_full(&self) -> bool {
         match self {
             Self::Full { .. } => true,
@@ -449,7 +451,7 @@ fn is_full(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Why the directory, or something in it, cannot be made.
+/// Returns the error for a directory, or for something in it, that cannot be made.
 fn unmade(path: &Path, what: &str, kind: io::ErrorKind, error: &dyn std::fmt::Display) -> StateDirError {
     if is_full(kind) {
         StateDirError::Full { path: path.to_owned() }

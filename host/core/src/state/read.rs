@@ -1,4 +1,4 @@
-//! Reading a state field by field: what is of use of a damaged one, or of one in the format before.
+//! Reader of a state, field by field: it keeps the usable fields of a damaged state, or of one in the older format.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -7,19 +7,19 @@ use serde_json::{Map, Value};
 use super::{FORMAT, MAX_IMAGES, Seen, State};
 use crate::text;
 
-/// The format before: without clocks, and with wishes that were kept by plugin alone.
+/// The older format, without clocks and with wishes stored by plugin alone.
 const BEFORE: u32 = 1;
 
-/// How many problems of one state are named.
+/// The most problems of one state that are reported.
 const MAX_PROBLEMS: usize = 3;
 
-/// Why a text is not a state at all.
+/// An error for a text that is not a state at all.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// Not JSON, or not of this shape.
+    /// A text that is not JSON, or not of this shape.
     #[error("it cannot be read: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Written by another version.
+    /// A state written by another version.
     #[error("it has format {found}, this version reads formats {BEFORE} and {FORMAT}")]
     Format {
         /// The format that the text claims.
@@ -27,12 +27,12 @@ pub enum StateError {
     },
 }
 
-/// A state that was read, and what of it was of no use.
+/// A state that was read, and the problems with its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
-    /// What could be read.
+    /// The state, as far as it could be read.
     pub state: State,
-    /// What could not, in sentences; empty when all could.
+    /// Sentences about the first problems; empty if there are none.
     pub problems: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ struct Fields {
 }
 
 impl Fields {
-    /// Reads a field; nothing when it is not there or cannot be read.
+    /// Reads a field. Returns nothing if it is missing or cannot be read.
     fn take<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
         let value = self.left.remove(name)?;
         self.parse(name, value)
@@ -67,8 +67,8 @@ impl Fields {
 }
 
 impl State {
-    /// Reads what [`State::to_json`] wrote, by this version or the one before. Of a damaged state it reads what can be
-    /// read. A time later than that of the last change becomes that.
+    /// Reads the output of [`State::to_json`], of this version or of the one before. Keeps the readable fields of a
+    /// damaged state. A time later than the last change, other than those of runs, becomes the time of that change.
     ///
     /// # Errors
     /// When the text is not a state at all, or has another format.
@@ -92,7 +92,7 @@ impl State {
         state.names = fields.take("names").unwrap_or_default();
         state.removals = fields.take("removals").unwrap_or_default();
         if found == u64::from(BEFORE) {
-            // They do not say which manifest and which bytes they are of.
+            // These wishes name neither their manifest nor the digest of their plugin.
             fields.left.remove("wishes");
             fields.left.remove("logWishes");
         } else {

@@ -1,12 +1,13 @@
-//! Carrying times over from one run to the next. What is stored are times of a wall clock, which is set, stale after a
-//! boot, or wrong; what an age means is time that really passed. So at each look all times are moved until their
-//! distance from now is what the time since boot says, and never more than is known to have passed.
+//! Carrying of times from one run to the next. The stored times are those of a wall clock, which may be set, stale
+//! after a boot, or wrong; an age means time that really passed. At each look, all times are therefore moved until
+//! their distance from now is the elapsed time according to the time since boot, and never more than is known to have
+//! passed.
 //!
-//! - Within one boot, the time since boot says what has passed. Where the wall clock says something else, it was set.
-//! - Across a boot, at least the time since that boot has passed. What passed before it counts only once the wall clock
+//! - Within one boot, the time since boot gives the elapsed time. If the wall clock differs, it was set.
+//! - Across a boot, at least the time since that boot has passed. The time before it counts only once the wall clock
 //!   has run for [`SETTLES`] without a jump: the clock of a machine that has just booted may be stale, or years ahead.
 //!   And no more than [`BELIEVED_GAP`] of it counts: whichever clock was wrong for long, the harm is that of a day.
-//! - Without a time since boot the wall clock is all there is, and is believed unless it moved backwards.
+//! - Without a time since boot, the wall clock is the only source, and is believed unless it moved backwards.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -15,29 +16,29 @@ use super::State;
 use crate::clock::{BELIEVED_GAP, Clock, Doubt, Misdated, Reading, SETTLES, rounded};
 use crate::snapshot::Snapshot;
 
-/// How far the wall clock may differ from the time since boot without having been set.
+/// The largest difference between the wall clock and the time since boot that does not count as setting the clock.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 
-/// Which part of the time that passed the wall clock may be made slower or faster by, to correct it: 1 ms a second, twice
-/// of what kernels allow.
+/// Divisor of the elapsed time that gives the largest correction of the wall clock by slewing: 1 ms a second, twice
+/// the amount that kernels allow.
 const SLEW: i32 = 1_000;
 
-/// How far a clock may have been set back without a loss, where the time since boot is not known.
+/// The furthest that a clock may have been set back without a loss, if the time since boot is not known.
 const SET_BACK: SignedDuration = SignedDuration::from_mins(5);
 
-/// Before this, the start of 2024 in seconds since 1970, there was no Holystone to write a state.
+/// The start of 2024 in seconds since 1970. No Holystone wrote a state before it.
 const EARLIEST: i64 = 1_704_067_200;
 
-/// For how long a span of wrong times is remembered.
+/// Time for which a span of wrong times is remembered.
 const MISDATED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// The last boot of the node, while the time between the run before it and the boot does not count yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Booted {
-    /// When the node booted, by the clock as it is now.
+    /// The time of the boot, by the clock as it is now.
     pub at: Timestamp,
-    /// What the clock had said at the last run before.
+    /// The wall clock at the last run before the boot.
     pub after: Timestamp,
 }
 
@@ -45,14 +46,14 @@ pub struct Booted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Jump {
-    /// By how much.
+    /// The size of the jump.
     pub by: SignedDuration,
-    /// For how long the node had been up when it was noticed.
+    /// The time since boot when the jump was noticed; zero for a jump across the boot.
     pub up_for: SignedDuration,
 }
 
 impl State {
-    /// Moves all times to the scale of the clock as it is now. Answers what happened to it.
+    /// Moves the times to the scale of the clock as it is now. Returns sentences about changes of the clock.
     pub(super) fn follow(&mut self, now: Timestamp, clock: Option<&Clock>) -> Vec<String> {
         let mut notices = Vec::new();
         match (self.clock.take(), clock) {
@@ -81,9 +82,9 @@ impl State {
         notices
     }
 
-    /// The node has not been booted since: what has passed is known.
+    /// Moves the times within one boot, in which the elapsed time is known.
     fn within_a_boot(&mut self, now: Timestamp, then: &Reading, here: &Clock, notices: &mut Vec<String>) {
-        // Less than before only where somebody moves the time since boot as well.
+        // The time since boot is less than before only if it was moved as well.
         let passed = here.up_for.saturating_sub(then.up_for).max(SignedDuration::ZERO);
         let shift = now.duration_since(then.wall).saturating_sub(passed);
         if shift.abs() <= TOLERANCE.saturating_add(passed / SLEW) {
@@ -99,7 +100,7 @@ impl State {
             let until = later(then.wall, passed);
             self.misdated = Some(Misdated { from: later(then.wall, -then.up_for), until, noticed_at: now });
         }
-        // From a time that cannot be to one that can: it was put right.
+        // The clock was corrected, if it left an impossible time for a possible one.
         let corrected = then.is_wrong && now >= here.built;
         let by = self.jump.map_or(SignedDuration::ZERO, |jump| jump.by).saturating_add(shift);
         self.jump = match self.jump {
@@ -109,10 +110,10 @@ impl State {
         };
     }
 
-    /// The node has been booted since: at least the time since then has passed.
+    /// Moves the times across a boot, since which at least the time since boot has passed.
     fn across_a_boot(&mut self, now: Timestamp, then: &Reading, here: &Clock, notices: &mut Vec<String>) {
         let gap = now.duration_since(then.wall).saturating_sub(here.up_for);
-        // By a hair more, so that what was before the boot can be told from what came right after it.
+        // The times before the boot become 1 ns older, which separates them from those right after it.
         self.shift(gap.saturating_sub(SignedDuration::from_nanos(1)));
         let was_settled = self.jump.is_none() && then.up_for >= SETTLES && !then.is_wrong;
         self.booted = was_settled.then(|| Booted { at: later(now, -here.up_for), after: then.wall });
@@ -133,11 +134,11 @@ impl State {
         }
     }
 
-    /// Only the wall clock is known, of then or of now.
+    /// Moves the times by the wall clock alone, if the time since boot is unknown now or was at the last run.
     fn by_the_wall(&mut self, now: Timestamp, clock: Option<&Clock>, notices: &mut Vec<String>) {
         self.booted = None;
         self.jump = None;
-        // Of a machine that knows the time since boot, the clock is not believed unseen.
+        // This machine knows the time since boot. A state without it, dated before Holystone, is from a wrong clock.
         self.losing |= clock.is_some() && self.written_at.as_second() < EARLIEST;
         let back = self.written_at.duration_since(now);
         if back.is_positive() {
@@ -150,7 +151,7 @@ impl State {
         }
     }
 
-    /// Believes the clock, once it has run for long enough.
+    /// Believes the clock once it has run for long enough, and forgets a span of wrong times after [`MISDATED_FOR`].
     fn settle(&mut self, now: Timestamp, here: &Clock) {
         if self.jump.is_some_and(|jump| here.up_for.saturating_sub(jump.up_for) >= SETTLES) {
             self.jump = None;
@@ -162,13 +163,13 @@ impl State {
             return;
         }
         if let Some(Booted { at, after }) = self.booted.take() {
-            // Either clock may have been wrong for longer than anybody looked, so no more than a day of it counts.
+            // Either clock may have been wrong for longer than any run looked, so no more than a day of it counts.
             let passed = at.duration_since(after).clamp(SignedDuration::ZERO, BELIEVED_GAP);
             self.map_times(|time| if time < at { later(time, -passed) } else { time });
         }
     }
 
-    /// Why the wall clock is not trusted at this look, if it is not.
+    /// Returns why the wall clock is not trusted at this look, if it is not.
     pub(super) fn doubt(&self, snapshot: &Snapshot) -> Option<Doubt> {
         let here = snapshot.node.clock.as_ref()?;
         if snapshot.taken_at < here.built {
@@ -177,7 +178,7 @@ impl State {
         self.jump.map(|jump| Doubt::Ahead { by: jump.by })
     }
 
-    /// Moves on within a run, which knows how long it took.
+    /// Advances the state to a later time within a run, which knows how long it took.
     pub(super) fn advance_to(&mut self, time: Timestamp) {
         let passed = time.duration_since(self.written_at);
         if passed.is_positive() {
@@ -193,7 +194,7 @@ impl State {
         self.map_times(|time| later(time, by));
     }
 
-    /// Changes every time whose distance from now counts. Those of runs are as the clock said them.
+    /// Changes every time whose distance from now counts. The times of runs stay as the clock gave them.
     pub(super) fn map_times(&mut self, change: impl Fn(Timestamp) -> Timestamp) {
         let some = |time: &mut Option<Timestamp>| *time = time.map(&change);
         some(&mut self.since);
@@ -221,7 +222,7 @@ impl State {
     }
 }
 
-/// A time moved by a duration, which stays within what can be written.
+/// Returns a time moved by a duration, saturated at the limits of what can be represented.
 fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.saturating_add(by).unwrap_or(time)
 }

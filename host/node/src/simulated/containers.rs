@@ -1,5 +1,5 @@
-//! containerd's own list of containers, which a simulated containerd answers on its socket like a real one. The crate
-//! with containerd's messages has clients alone, so the one call is served by hand.
+//! containerd's own list of containers, which a simulated containerd serves on its socket as a real one does. The
+//! crate with containerd's messages has only clients, so the one call is implemented by hand.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -67,7 +67,8 @@ impl ServerStreamingService<ListContainersRequest> for ContainerList {
 }
 
 impl Service {
-    /// The containers of a namespace. A real containerd lists CRI's own as well, of which a client has heard already.
+    /// Returns the containers of a namespace that CRI does not list. A real containerd also lists CRI's own, which a
+    /// client knows already.
     fn in_namespace(&self, namespace: &str) -> Vec<Result<ListContainerMessage, Status>> {
         let store = self.store();
         let others = store.outside.values().filter(|container| container.namespace == namespace);

@@ -1,7 +1,7 @@
-//! What a simulated node does wrong, on purpose.
+//! Deliberate faults of a simulated node.
 //!
-//! A plain value, made in code or read from a file, that says which call misbehaves, when, and how. Counts are of
-//! calls that the node received, the first one being 1.
+//! [`Faults`] is a plain value, made in code or read from a file, that says which call misbehaves, when, and how.
+//! Calls are counted as the node receives them, the first one being 1.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method that a gRPC path ends in, if it is one of these.
+    /// Returns the method that a gRPC path ends in, if it is one of these.
     pub(super) fn of_path(path: &str) -> Option<Self> {
         let name = path.rsplit('/').next()?;
         let methods = [
@@ -57,45 +57,45 @@ impl Method {
     }
 }
 
-/// How a call fails: a gRPC code.
+/// A gRPC code with which a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Code {
-    /// Given up by somebody.
+    /// A cancelled call.
     Cancelled,
-    /// Something that has no code.
+    /// An error without a code of its own.
     Unknown,
-    /// The caller's fault.
+    /// An argument that is the caller's fault.
     InvalidArgument,
-    /// Too late.
+    /// An expired deadline.
     DeadlineExceeded,
-    /// No such thing.
+    /// A missing object.
     NotFound,
-    /// There is one already.
+    /// An object that exists already.
     AlreadyExists,
-    /// Not allowed to.
+    /// A missing permission.
     PermissionDenied,
-    /// Out of something.
+    /// An exhausted resource.
     ResourceExhausted,
-    /// Not in this state.
+    /// A state that does not allow the call.
     FailedPrecondition,
-    /// Something else came in between.
+    /// A conflict with another operation.
     Aborted,
-    /// Past the end.
+    /// A position past the end.
     OutOfRange,
-    /// Not offered.
+    /// A call that is not implemented.
     Unimplemented,
-    /// The runtime's fault.
+    /// An error that is the runtime's fault.
     Internal,
-    /// Not there at present.
+    /// A runtime that is unavailable at present.
     Unavailable,
-    /// Lost for good.
+    /// Unrecoverable loss of data.
     DataLoss,
-    /// Who is asking?
+    /// A caller without valid credentials.
     Unauthenticated,
 }
 
 impl Code {
-    /// Every code but that of success.
+    /// All codes but that of success.
     pub const ALL: [Self; 16] = [
         Self::Cancelled,
         Self::Unknown,
@@ -116,80 +116,80 @@ impl Code {
     ];
 }
 
-/// Everything that goes wrong. The default is nothing.
+/// The faults of a node. The default has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Faults {
-    /// How long calls take, in milliseconds.
+    /// The latency of calls by method, in milliseconds.
     pub latency_ms: BTreeMap<Method, u64>,
-    /// Calls that are answered with an error.
+    /// Calls answered with an error.
     pub errors: Vec<ErrorFault>,
-    /// Single calls that are answered late, or never.
+    /// Single calls answered late, or never.
     pub delays: Vec<Delay>,
-    /// Single calls that are answered with something that is no answer.
+    /// Single calls with a garbled answer.
     pub garbled: Vec<Garbled>,
     /// Calls at which every connection breaks.
     pub disconnects: Vec<Disconnect>,
-    /// From this call on, of whatever kind, nothing is answered any more.
+    /// The number of the call, of any kind, from which on no call is answered, except with a garbled answer.
     pub halt: Option<u64>,
-    /// Ids of images that a container uses which CRI does not list: their removal is refused.
+    /// Ids of images used by a container that CRI does not list: their removal is refused.
     pub in_use: BTreeSet<String>,
     /// Ids of images whose removal succeeds without effect.
     pub sticky: BTreeSet<String>,
-    /// Ids of images whose removal never ends.
+    /// Ids of images whose removal never ends, and has no effect.
     pub hanging: BTreeSet<String>,
-    /// Ids of images whose removal takes place and is never answered.
+    /// Ids of images whose removal is never answered, but takes place.
     pub silent: BTreeSet<String>,
-    /// Ids of images that are artifacts, which CRI-O lists by an id and removes by a name.
+    /// Ids of artifacts, which CRI-O lists by an id and removes by a name.
     pub artifacts: BTreeSet<String>,
-    /// Ids of images in an additional store of CRI-O, which it lists and never removes.
+    /// Ids of images in an additional store, which CRI-O lists and never removes.
     pub read_only: BTreeSet<String>,
-    /// Ids of images with those of the images that Docker built them on.
+    /// Ids of images, each with the id of the image that Docker built it on.
     pub parents: BTreeMap<String, String>,
-    /// Containers that appear while somebody is looking.
+    /// Containers that appear around a list of containers.
     pub appearances: Vec<Appearance>,
 }
 
-/// One call that is answered late, or never.
+/// A call that is answered late, or never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Delay {
     /// The call.
     pub method: Method,
-    /// Which of the calls, the first one being 1.
+    /// The number of the call, the first one being 1.
     pub call: u64,
-    /// How late, in milliseconds; never, when absent.
+    /// The delay in milliseconds. If absent, the call is never answered.
     #[serde(default)]
     pub ms: Option<u64>,
 }
 
-/// One call that is answered with something that is no answer.
+/// A call with a garbled answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Garbled {
     /// The call.
     pub method: Method,
-    /// Which of the calls, the first one being 1.
+    /// The number of the call, the first one being 1.
     pub call: u64,
-    /// What comes instead.
+    /// The answer in place of the correct one.
     pub answer: Answer,
 }
 
-/// What is no answer.
+/// A garbled answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Answer {
-    /// A message that is none of the protocol.
+    /// A message that is not part of the protocol.
     Nonsense,
-    /// A message that ends before it says that it does.
+    /// A message that ends before its announced length.
     CutOff,
-    /// The beginning of a message of a gibibyte.
+    /// The beginning of a message of one gibibyte.
     TooLarge,
     /// A web page.
     WebPage,
 }
 
-/// Calls that are answered with an error.
+/// Calls answered with an error.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ErrorFault {
@@ -200,84 +200,84 @@ pub struct ErrorFault {
     /// The error's text.
     #[serde(default)]
     pub message: String,
-    /// The last call that fails; all do, when absent.
+    /// The last call that fails. If absent, all calls after the first `after` fail.
     #[serde(default)]
     pub first: Option<u64>,
-    /// How many calls succeed before the first that fails.
+    /// The number of calls that this fault spares before the first that fails.
     #[serde(default)]
     pub after: u64,
 }
 
-/// A call at which every connection breaks, and after which nobody answers for a time.
+/// A call at which every connection breaks, and after which the socket is gone for a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Disconnect {
     /// The call.
     pub method: Method,
-    /// Which of the calls, the first one being 1.
+    /// The number of the call, the first one being 1.
     pub call: u64,
-    /// For how long the socket is gone, in milliseconds.
+    /// The time in milliseconds for which the socket is gone. At 0 it stays.
     #[serde(default)]
     pub down_ms: u64,
 }
 
-/// A container that appears while somebody is looking.
+/// A container that appears around a list of containers.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Appearance {
-    /// At which `ListContainers`, the first one being 1.
+    /// The number of the `ListContainers` call, the first one being 1.
     pub list: u64,
-    /// Whether that list shows it already.
+    /// The side of that list on which the container appears.
     pub moment: Moment,
     /// The container.
     pub container: Container,
 }
 
-/// On which side of a list.
+/// A side of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Moment {
-    /// Right before it: the list shows it.
+    /// Right before the list, which shows the container.
     Before,
-    /// Right after it: the list does not show it.
+    /// Right after the list, which does not show the container.
     After,
 }
 
 impl Faults {
-    /// No faults.
+    /// Returns the faults of a node that has none.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Makes a call take this long.
+    /// Makes every call of a method take this long.
     #[must_use]
     pub fn latency(mut self, method: Method, latency: Duration) -> Self {
         self.latency_ms.insert(method, millis(latency));
         self
     }
 
-    /// Makes every call fail.
+    /// Makes every call of a method fail.
     #[must_use]
     pub fn error(mut self, method: Method, code: Code, message: impl Into<String>) -> Self {
         self.errors.push(ErrorFault { method, code, message: message.into(), first: None, after: 0 });
         self
     }
 
-    /// Makes the first calls fail.
+    /// Makes the first calls of a method fail.
     #[must_use]
     pub fn first_errors(mut self, calls: u64, method: Method, code: Code, message: impl Into<String>) -> Self {
         self.errors.push(ErrorFault { method, code, message: message.into(), first: Some(calls), after: 0 });
         self
     }
 
-    /// Makes calls fail from the one after this many on.
+    /// Makes all calls of a method fail after this many.
     #[must_use]
     pub fn later_errors(mut self, after: u64, method: Method, code: Code, message: impl Into<String>) -> Self {
         self.errors.push(ErrorFault { method, code, message: message.into(), first: None, after });
         self
     }
 
-    /// Makes single calls fail, the first one being 1.
+    /// Makes single calls of a method fail, the first one being 1.
     #[must_use]
     pub fn errors_at(mut self, calls: &[u64], method: Method, code: Code, message: &str) -> Self {
         let fault = |call: &u64| ErrorFault {
@@ -298,28 +298,28 @@ impl Faults {
         self
     }
 
-    /// Never answers this call.
+    /// Leaves this call unanswered.
     #[must_use]
     pub fn hang(mut self, method: Method, call: u64) -> Self {
         self.delays.push(Delay { method, call, ms: None });
         self
     }
 
-    /// Answers this call with something that is no answer.
+    /// Garbles the answer to this call.
     #[must_use]
     pub fn garble(mut self, method: Method, call: u64, answer: Answer) -> Self {
         self.garbled.push(Garbled { method, call, answer });
         self
     }
 
-    /// Answers nothing any more from this call on, of whatever kind.
+    /// Leaves all calls from this one on unanswered, whatever their kind.
     #[must_use]
     pub fn halt(mut self, call: u64) -> Self {
         self.halt = Some(call);
         self
     }
 
-    /// Breaks every connection at this call, and is gone for a time.
+    /// Breaks every connection at this call, and removes the socket for a time.
     #[must_use]
     pub fn disconnect(mut self, method: Method, call: u64, down: Duration) -> Self {
         self.disconnects.push(Disconnect { method, call, down_ms: millis(down) });
@@ -340,14 +340,14 @@ impl Faults {
         self
     }
 
-    /// Never finishes the removal of this image.
+    /// Leaves the removal of this image unfinished.
     #[must_use]
     pub fn hanging(mut self, image: impl Into<String>) -> Self {
         self.hanging.insert(image.into());
         self
     }
 
-    /// Removes this image when asked to and never says so.
+    /// Removes this image on request, without an answer.
     #[must_use]
     pub fn silent(mut self, image: impl Into<String>) -> Self {
         self.silent.insert(image.into());
@@ -361,21 +361,21 @@ impl Faults {
         self
     }
 
-    /// Puts an image into a store that is only read.
+    /// Puts an image into a read-only store.
     #[must_use]
     pub fn read_only(mut self, image: impl Into<String>) -> Self {
         self.read_only.insert(image.into());
         self
     }
 
-    /// Says that an image was built on another.
+    /// Declares that an image was built on another.
     #[must_use]
     pub fn built_on(mut self, child: impl Into<String>, parent: impl Into<String>) -> Self {
         self.parents.insert(child.into(), parent.into());
         self
     }
 
-    /// Lets a container appear around this `ListContainers`.
+    /// Makes a container appear around this `ListContainers`.
     #[must_use]
     pub fn appearance(mut self, list: u64, moment: Moment, container: Container) -> Self {
         self.appearances.push(Appearance { list, moment, container });
@@ -412,7 +412,7 @@ impl Faults {
     }
 }
 
-/// How long a call waits before it is answered.
+/// The wait of a call before its answer.
 pub(super) enum Pause {
     None,
     For(Duration),

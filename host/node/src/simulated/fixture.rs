@@ -59,7 +59,7 @@ fn pod() -> Pod {
     Pod { uid: "uid-0".to_owned(), namespace: "shop".to_owned(), name: "front".to_owned() }
 }
 
-/// A node of this many images; image 0 runs, image 1 is pinned, image 2 is a volume of an exited container.
+/// Returns a node of this many images; image 0 runs, image 1 is pinned, image 2 is a volume of an exited container.
 pub(crate) fn snapshot(images: usize) -> Snapshot {
     let exited = Container {
         state: ContainerState::Exited,
@@ -104,7 +104,7 @@ pub(crate) fn snapshot(images: usize) -> Snapshot {
     .normalize()
 }
 
-/// A simulated node on a socket of its own.
+/// A simulated node on its own socket.
 pub(crate) struct Bench {
     pub(crate) node: SimulatedNode,
     directory: TempDir,
@@ -126,7 +126,7 @@ impl Bench {
     }
 }
 
-/// Permission to remove an image, as the rails give it.
+/// Clears the removal of an image, by the default guard rails on a node without containers.
 pub(crate) fn clearance(number: usize) -> Clearance<Images> {
     let node = Snapshot { containers: Vec::new(), sandboxes: Vec::new(), ..snapshot(number + 1) };
     let rails = GuardRails::default();

@@ -1,4 +1,4 @@
-//! Answers that are none: bytes in place of what the gRPC server would say.
+//! Garbled answers: bytes in place of the gRPC server's answer.
 
 use std::task::{Context, Poll};
 
@@ -10,7 +10,7 @@ use tower::{Layer, Service as TowerService};
 use super::faults::{Answer, Method};
 use super::service::Service;
 
-/// Puts [`Garbling`] in front of the server.
+/// A layer that puts [`Garbling`] in front of the server.
 #[derive(Clone, Debug)]
 pub(super) struct Garbles {
     pub(super) service: Service,
@@ -24,7 +24,7 @@ impl<S> Layer<S> for Garbles {
     }
 }
 
-/// Answers the calls that are to be garbled, and passes on all others.
+/// A service that garbles the answers to some calls, and passes on all others.
 #[derive(Clone, Debug)]
 pub(super) struct Garbling<S> {
     inner: S,
@@ -53,7 +53,7 @@ where
 }
 
 fn garbled(answer: Answer) -> Response<Body> {
-    // In gRPC a message begins with a zero and its length in four bytes.
+    // A gRPC message begins with a zero byte and its length in four bytes.
     let (kind, body) = match answer {
         Answer::Nonsense => ("application/grpc", "\0\0\0\0\u{6}\u{7}\u{7}\u{7}\u{7}\u{7}\u{7}"),
         Answer::CutOff => ("application/grpc", "\0\0\0\0\u{40}\u{a}\u{30}"),

@@ -1,8 +1,9 @@
-//! The CRI calls that a simulated node answers, in the way in which containerd answers them, and those about images as
-//! the runtime that it is seeded as ([`super::ways`]).
+//! The CRI calls that a simulated node answers, as containerd does, and those about images as the runtime that the
+//! seed names ([`super::ways`]).
 //!
-//! That way has its traps, and they are kept: removing an image that is in use or not there succeeds, the status of a
-//! missing image is no error, that of a missing container is. Every other call is unimplemented.
+//! The traps of these answers are kept. containerd accepts the removal of an image that is in use, and any runtime
+//! that of a missing image. The status of a missing image is no error, but that of a missing container is. Every other
+//! call is unimplemented.
 
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +36,7 @@ impl Service {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call and lets happen to it what its faults say. Returns which call of its kind it is.
+    /// Counts a call and applies its faults. Returns the number of the call among those of its kind.
     pub(super) async fn enter(&self, method: Method) -> Result<u64, Status> {
         let (call, pause, error, cut) = {
             let mut store = self.store();
@@ -57,7 +58,7 @@ impl Service {
         error.map_or(Ok(call), Err)
     }
 
-    /// Removes what is meant by a name, and says how that is answered.
+    /// Removes the image that a name resolves to, and returns the answer of the runtime.
     fn remove(&self, name: &str) -> Answered {
         let mut store = self.store();
         if store.flavour == Flavour::CriO && name.is_empty() {
@@ -193,7 +194,7 @@ impl RuntimeService for Service {
         let mut filter = request.into_inner().filter.unwrap_or_default();
         let mut store = self.store();
         let listed = store.list_containers(list);
-        // Ids may be shortened.
+        // A filter may shorten ids.
         if let Some(container) = store.container(&filter.id) {
             filter.id.clone_from(&container.id);
         }

@@ -1,7 +1,7 @@
-//! What a simulated node holds, and how that changes: a runtime's store without a runtime.
+//! The contents of a simulated node and their changes: a runtime's store without a runtime.
 //!
-//! Names are understood as containerd understands them: an id, a part of one, a tag or a digest. Space is modelled as
-//! if images shared no layers, which no real store does; it is there to make figures move, not to predict them.
+//! Names resolve as in containerd: an id, a part of one, a tag or a digest. Space is modelled as if images shared no
+//! layers, which no real store does. The model makes figures move, and predicts nothing.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -15,15 +15,15 @@ use holystone_core::snapshot::{Filesystem, Node, Snapshot};
 use super::faults::{Answer, Faults, Method, Moment};
 use super::ways::Flavour;
 
-/// In front of every mount point, so that no path of this machine is mistaken for one of the simulated node.
+/// Prefix of every modelled mount point, so that no path of this machine is mistaken for one of the simulated node.
 const ELSEWHERE: &str = "/simulated-node";
 
-/// A `RemoveImage` call as it was received.
+/// A `RemoveImage` call as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal {
     /// The image as the caller named it.
     pub asked: String,
-    /// The id of the image that was meant, if there was one.
+    /// The id of the image that the name resolved to, if any.
     pub image: Option<String>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Store {
     pub(super) removals: Vec<Removal>,
     pub(super) faults: Faults,
     pub(super) flavour: Flavour,
-    /// Where images take space on a disk of this machine: a file for each.
+    /// The directory of this machine in which images take space: a file for each.
     pub(super) disk: Option<PathBuf>,
     calls: HashMap<Method, u64>,
 }
@@ -61,14 +61,14 @@ impl Store {
         }
     }
 
-    /// Counts a call, and says which one of its kind it is.
+    /// Counts a call, and returns its number among those of its kind.
     pub(super) fn count(&mut self, method: Method) -> u64 {
         let calls = self.calls.entry(method).or_default();
         *calls += 1;
         *calls
     }
 
-    /// What the next call of this kind is answered with in place of an answer; counts it if so.
+    /// Returns the garbled answer to the next call of this kind, if there is one, and then counts the call.
     pub(super) fn garbled(&mut self, method: Method) -> Option<Answer> {
         let answer = self.faults.garbled(method, self.calls(method) + 1)?;
         self.count(method);
@@ -83,7 +83,7 @@ impl Store {
         self.calls.values().sum()
     }
 
-    /// Where the node says that a filesystem is mounted.
+    /// Returns the mount point that the node reports for a filesystem.
     pub(super) fn place_of(&self, filesystem: &Filesystem) -> String {
         match &self.disk {
             Some(disk) if filesystem.name == "images" => disk.display().to_string(),
@@ -91,7 +91,7 @@ impl Store {
         }
     }
 
-    /// Gives each image a file of its size.
+    /// Writes a file of its size for each image.
     pub(super) fn fill(&mut self, disk: &Path) -> io::Result<()> {
         for image in self.images.values() {
             let size = usize::try_from(image.size_bytes).unwrap_or(usize::MAX);
@@ -101,7 +101,7 @@ impl Store {
         Ok(())
     }
 
-    /// All containers, as the n-th list shows them.
+    /// Returns all containers, as the n-th list shows them.
     pub(super) fn list_containers(&mut self, list: u64) -> Vec<Container> {
         self.appear(list, Moment::Before);
         let listed = self.containers.values().cloned().collect();
@@ -114,7 +114,7 @@ impl Store {
         self.containers.extend(appearing.map(|container| (container.id.clone(), container.clone())));
     }
 
-    /// The image that a name means: an id, a part of one, a tag or a digest.
+    /// Resolves a name to an image: an id, a part of one, a tag or a digest.
     pub(super) fn find(&self, name: &str) -> Option<&Image> {
         if name.is_empty() {
             return None;
@@ -139,13 +139,13 @@ impl Store {
         only(self.images.values().filter(|image| !hex.is_empty() && image.id.hex().starts_with(hex)))
     }
 
-    /// The container with this id, or the only one whose id begins with it.
+    /// Returns the container with this id, or the only one whose id begins with it.
     pub(super) fn container(&self, id: &str) -> Option<&Container> {
         let begins = self.containers.values().filter(|container| !id.is_empty() && container.id.starts_with(id));
         self.containers.get(id).or_else(|| only(begins))
     }
 
-    /// The sandbox with this id, or the only one whose id begins with it.
+    /// Returns the sandbox with this id, or the only one whose id begins with it.
     pub(super) fn sandbox(&self, id: &str) -> Option<&Sandbox> {
         let begins = self.sandboxes.values().filter(|sandbox| !id.is_empty() && sandbox.id.starts_with(id));
         self.sandboxes.get(id).or_else(|| only(begins))
@@ -178,7 +178,7 @@ impl Store {
     }
 }
 
-/// The seed's filesystems, with one for images that says what is used.
+/// Returns the seed's filesystems, including one for images that has a used size.
 fn modelled(mut filesystems: Vec<Filesystem>, nominal: u64) -> Vec<Filesystem> {
     match filesystems.iter_mut().find(|filesystem| filesystem.name == "images") {
         Some(images) => images.used_bytes = images.used_bytes.or(Some(nominal)),
@@ -192,7 +192,7 @@ fn modelled(mut filesystems: Vec<Filesystem>, nominal: u64) -> Vec<Filesystem> {
     filesystems
 }
 
-/// The only one of them, if it is.
+/// Returns the item, if it is the only one.
 fn only<T>(mut found: impl Iterator<Item = T>) -> Option<T> {
     found.next().filter(|_| found.next().is_none())
 }

@@ -1,4 +1,4 @@
-//! A runtime from before CRI v1, for tests: it knows `Version` of v1alpha2.
+//! A runtime from before CRI v1, for tests, which answers only `Version` of v1alpha2.
 
 use std::future::ready;
 use std::path::Path;

@@ -1,8 +1,9 @@
-//! How simulated runtimes remove images: each in the way of the runtime that the seed names.
+//! Removal of images as the runtime that the seed names does it.
 //!
-//! Only what a client can see is imitated: what goes, what loses names, what is answered. CRI-O refuses what a container
-//! uses, accepts the removal of what it does not have in its own store, and removes artifacts by their names alone.
-//! cri-dockerd removes names one after the other until Docker refuses one, and Docker hides parents without a name.
+//! Only effects that a client can see are imitated: removed images, removed names, and answers. CRI-O refuses to
+//! remove an image that a container uses, removes one name of an image with several tags, accepts the removal by id of
+//! an image in a read-only store without effect, and removes artifacts by their names alone. cri-dockerd removes one
+//! name after the other until Docker refuses one, and Docker hides parents without a name.
 
 use holystone_core::image::Image;
 use holystone_core::reference::Reference;
@@ -12,7 +13,7 @@ use super::store::Store;
 /// The runtimes that a simulated node can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
-    /// Removes an image with all its names, whoever uses it.
+    /// Removes an image with all its names, even if a listed container uses it.
     Containerd,
     /// CRI-O.
     CriO,
@@ -20,15 +21,15 @@ pub enum Flavour {
     Docker,
 }
 
-/// What Docker lists where there is no tag, and no digest.
+/// Placeholders in a list of Docker for a missing tag and a missing digest.
 const NO_TAG: &str = "<none>:<none>";
 const NO_DIGEST: &str = "<none>@<none>";
 
-/// How many digits of an id Docker shows.
+/// Number of digits of an id that Docker shows.
 const SHORT: usize = 12;
 
 impl Flavour {
-    /// The one that a runtime of this name is; any other is like containerd.
+    /// Returns the flavour of a runtime of this name. An unknown runtime is like containerd.
     pub fn of(runtime_name: &str) -> Self {
         match runtime_name {
             "cri-o" => Self::CriO,
@@ -38,7 +39,7 @@ impl Flavour {
     }
 }
 
-/// How a runtime answers a removal.
+/// The answer of a runtime to a removal.
 #[derive(Debug)]
 pub(super) enum Answered {
     Done,
@@ -47,7 +48,7 @@ pub(super) enum Answered {
 }
 
 impl Store {
-    /// Removes what a name means, as the runtime would.
+    /// Removes the image that a name resolves to, as the runtime would.
     pub(super) fn remove_by(&mut self, name: &str, id: &str) -> Answered {
         if self.faults.hanging.contains(id) {
             return Answered::Never;
@@ -68,7 +69,7 @@ impl Store {
         if self.faults.silent.contains(id) { Answered::Never } else { answered }
     }
 
-    /// The images as the runtime lists them.
+    /// Returns the images as the runtime lists them.
     pub(super) fn listed(&self) -> Vec<Image> {
         let shown = self.images.values().filter(|image| !self.is_hidden(image)).cloned();
         match self.flavour {
@@ -77,7 +78,7 @@ impl Store {
         }
     }
 
-    /// Docker lists no image without a name that others were built on.
+    /// Returns whether the runtime hides an image: Docker lists no image without a name that others were built on.
     fn is_hidden(&self, image: &Image) -> bool {
         self.flavour == Flavour::Docker && image.references().next().is_none() && self.has_children(image.id.as_str())
     }
@@ -86,7 +87,8 @@ impl Store {
         self.faults.parents.iter().any(|(child, parent)| parent == id && self.images.contains_key(child))
     }
 
-    /// The container that keeps an image from going: one of the node, or one that CRI does not list.
+    /// Returns the container that prevents the removal of an image: one of the node, or an invented id for one that
+    /// CRI does not list.
     fn user(&self, id: &str) -> Option<String> {
         let uses = |mention: &str| self.find(mention).is_some_and(|image| image.id.as_str() == id);
         let listed = self.containers.values().find(|container| container.image_references().any(uses));
@@ -98,7 +100,7 @@ impl Store {
         let Some(image) = self.images.get(id) else { return Ok(()) };
         let is_named = image.references().any(|own| means_same(own, name));
         if self.faults.artifacts.contains(id) {
-            // By the tag that it was pulled by; by its digest only if there is none.
+            // An artifact has one name: its first tag, or its first digest if there is no tag.
             if image.repo_tags.first().or(image.repo_digests.first()).is_some_and(|own| means_same(own, name)) {
                 self.remove_image(id);
             }
@@ -119,7 +121,7 @@ impl Store {
         Ok(())
     }
 
-    /// What cri-dockerd does: every tag, every digest, then the id.
+    /// Removes every tag, every digest, then the id, as cri-dockerd does, until Docker refuses one.
     fn remove_from_docker(&mut self, name: &str, id: &str) -> Result<(), String> {
         let Some(image) = self.images.get(id) else { return Ok(()) };
         for reference in image.references().map(str::to_owned).collect::<Vec<_>>() {
@@ -154,7 +156,8 @@ impl Store {
         }
     }
 
-    /// Deletes an image, unless something is in the way; `quiet` says nothing then, for its name has gone at least.
+    /// Deletes an image, unless a child or a container prevents it. `quiet` suppresses that error, because a name at
+    /// least has gone.
     fn docker_delete(&mut self, id: &str, quiet: bool) -> Result<(), String> {
         let hex: String = id.trim_start_matches("sha256:").chars().take(SHORT).collect();
         let conflict = if self.has_children(id) {
@@ -176,7 +179,8 @@ impl Store {
         }
     }
 
-    /// Docker removes the parents of what it removes, as far as they have no name and nobody uses them.
+    /// Removes the parent of a removed image if it has no name, no child and no container, as Docker does, and then
+    /// its parent in turn.
     fn prune_parent(&mut self, child: &str) {
         let Some(parent) = self.faults.parents.get(child).cloned() else { return };
         let is_bare = self.images.get(&parent).is_some_and(|image| image.references().next().is_none());
@@ -186,7 +190,7 @@ impl Store {
         }
     }
 
-    /// Takes one name from an image, and with the last tag of a repository the digests of that repository.
+    /// Removes one name from an image. With the last tag of a repository, the digests of that repository go as well.
     fn untag(&mut self, id: &str, reference: &str) {
         let Some(image) = self.images.get_mut(id) else { return };
         image.repo_tags.retain(|own| !means_same(own, reference));
@@ -207,7 +211,7 @@ fn docker(conflict: &str) -> String {
     format!("Error response from daemon: conflict: {conflict}")
 }
 
-/// Whether two spellings mean the same reference.
+/// Returns whether two spellings mean the same reference.
 fn means_same(own: &str, asked: &str) -> bool {
     own == asked || matches!((Reference::parse(own), Reference::parse(asked)), (Ok(own), Ok(asked)) if own == asked)
 }
@@ -231,7 +235,7 @@ mod tests {
     use holystone_core::image::Image;
     use holystone_core::snapshot::Snapshot;
 
-    /// A node of six images of which none is used, as this runtime has it.
+    /// Returns the store of a node with six unused images under this runtime.
     fn store(runtime: &str, faults: Faults) -> Store {
         let mut node = Snapshot { containers: Vec::new(), ..snapshot(6) };
         node.node.runtime_name = runtime.to_owned();

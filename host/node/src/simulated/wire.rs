@@ -1,7 +1,7 @@
 //! The socket of a simulated node, which can break.
 //!
-//! Each connection is passed on through a pipe in memory, so that cutting all of them and taking the socket away, as a
-//! restarting runtime does, needs nothing from the gRPC server behind.
+//! Each connection is forwarded through a pipe in memory. Cutting all connections and removing the socket, as a
+//! restarting runtime does, therefore needs nothing from the gRPC server behind.
 
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
@@ -15,12 +15,12 @@ use tokio::task::JoinSet;
 
 const PIPE: usize = 256 << 10;
 
-/// The end of all connections, and for how long nobody listens after it.
+/// The end of all connections, with the duration for which the socket is gone afterwards.
 pub(super) type Cut = Duration;
 
 pub(super) type Connections = mpsc::UnboundedSender<io::Result<DuplexStream>>;
 
-/// Binds the socket; a left-over one of an earlier node is replaced, and nothing that is no socket.
+/// Binds the socket. Replaces a socket on which no earlier node listens any more, and no other file.
 pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
     match UnixListener::bind(path) {
         Err(error)
@@ -39,7 +39,8 @@ fn is_socket(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
-/// Accepts connections until the server is gone, with an interruption for each cut.
+/// Accepts connections, and interrupts all of them at each cut. Ends when the socket fails or no cut can be received
+/// any more.
 pub(super) async fn serve(
     path: PathBuf,
     mut listener: UnixListener,
@@ -61,7 +62,7 @@ pub(super) async fn serve(
                     Err(_) => return,
                 }
             },
-            // Reaps connections that ended, or they would pile up.
+            // Ended connections would accumulate otherwise.
             Some(_) = open.join_next() => {},
         }
     }
@@ -80,7 +81,7 @@ async fn restart(path: &Path, listener: UnixListener, down: Duration) -> io::Res
 async fn pass_on(mut outside: UnixStream, connections: Connections) {
     let (mut inside, server) = duplex(PIPE);
     if connections.send(Ok(server)).is_ok() {
-        // Either side may end it at any time.
+        // Either side may end the connection at any time.
         drop(copy_bidirectional(&mut outside, &mut inside).await);
     }
 }

@@ -1,40 +1,40 @@
-//! A copy of the state in room that was taken beforehand, so that a full disk cannot keep it from being written.
+//! A copy of the state in space that was allocated beforehand, so that a full disk does not prevent writing it.
 //!
-//! The file has two slots of the same size, which take turns. Each has a header with the revision, the length and a
-//! checksum of its text, so that of a write that was cut off nothing is believed, and the other slot still holds.
+//! The file has two slots of the same size, which are written in turn. Each slot has a header with the revision, the
+//! length and a checksum of its text. An interrupted write is therefore detected, and the other slot still holds.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-/// Begins every slot that was written, and names the layout.
+/// The beginning of every slot that was written, which names the layout.
 const MAGIC: &[u8; 8] = b"HOLYST01";
-/// Length of the header of a slot.
+/// Length of the header of a slot, in bytes.
 const HEADER: usize = 32;
 /// The smallest slot, in bytes.
 const SMALLEST: usize = 4096;
-/// The largest slot that is read, in bytes.
+/// The largest slot that is used, in bytes.
 const LARGEST: u64 = 128 << 20;
 
-/// What a slot holds.
+/// The content of a slot.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Copy {
     pub(super) revision: u64,
     pub(super) text: Vec<u8>,
 }
 
-/// How large slots have to be for a text to fit, with room to grow.
+/// Returns the size of slots that a text fits into, with room to grow.
 pub(super) fn slot_for(text: &[u8]) -> usize {
     let wanted = text.len().saturating_add(HEADER);
     wanted.saturating_add(wanted / 2).div_ceil(SMALLEST) * SMALLEST
 }
 
-/// An empty file with slots of this size.
+/// Makes an empty file with two slots of this size.
 pub(super) fn empty(slot: usize) -> Vec<u8> {
     vec![0; slot.saturating_mul(2)]
 }
 
-/// Reads the newer of the copies that are whole.
+/// Reads the newer of the undamaged copies.
 pub(super) fn read(file: &File) -> io::Result<Option<Copy>> {
     let slot = slot_size(file)?;
     let mut newest: Option<Copy> = None;
@@ -49,14 +49,14 @@ pub(super) fn read(file: &File) -> io::Result<Option<Copy>> {
     Ok(newest)
 }
 
-/// Writes a copy over the older one, in place. Answers whether it fits.
+/// Writes a copy in place over the older one. Returns whether it fits.
 pub(super) fn write(file: &File, copy: &Copy) -> io::Result<bool> {
     let slot = slot_size(file)?;
     let needed = (copy.text.len() + HEADER) as u64;
     if needed > slot {
         return Ok(false);
     }
-    // The other slot is the one that has to stay whole.
+    // The newer slot has to stay undamaged.
     let revision = |place: u64| Ok::<_, io::Error>(read_slot(file, place * slot, slot)?.map(|copy| copy.revision));
     let place = u64::from(revision(0)? > revision(1)?);
     let mut bytes = Vec::with_capacity(copy.text.len() + HEADER);
@@ -94,7 +94,7 @@ fn read_slot(file: &File, start: u64, slot: u64) -> io::Result<Option<Copy>> {
     Ok((checksum(revision, &text) == sum).then_some(Copy { revision, text }))
 }
 
-/// FNV-1a: finds writes that were cut off, which is all it is for.
+/// Computes FNV-1a, which only has to detect interrupted writes.
 fn checksum(revision: u64, text: &[u8]) -> u64 {
     let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     let sum = revision.to_le_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step);

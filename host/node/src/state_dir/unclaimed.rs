@@ -1,4 +1,4 @@
-//! Removes the directories of daemons that are gone; [`holystone_core::daemon::unclaimed`] decides.
+//! Removal of the directories of daemons that are gone; [`holystone_core::daemon::unclaimed`] decides.
 
 use std::path::Path;
 
@@ -8,20 +8,20 @@ use rustix::fs::{AtFlags, OFlags};
 
 use super::{DAEMON_LOCK, NEW, StateDir, StateDirError};
 
-/// Where daemons of a cluster have their directories.
+/// Directory of the directories of daemons of a cluster.
 const DAEMONS: &str = "daemons";
-/// The mark of a directory that no daemon holds: the time at which that was first seen.
+/// The mark of a directory that no daemon holds, with the time at which a run first saw that.
 pub(super) const MARK: &str = "unclaimed";
 /// The longest mark, in bytes.
 const MAX_MARK: u64 = 64;
 
 impl StateDir {
-    /// Looks at the directories of daemons beneath this one, and removes those that no daemon has claimed for long. Returns
-    /// the names of those removed. Of what daemons keep in theirs, `is_record` knows the names; a directory with anything
-    /// else in it stays.
+    /// Checks the directories of daemons below this one, and removes those that no daemon has claimed for long.
+    /// Returns the names of the removed ones. `is_record` recognises the names of daemons' records; a directory with
+    /// any other file stays.
     ///
     /// # Errors
-    /// When the directories cannot be listed.
+    /// When the directories cannot be opened or listed.
     pub fn forget_unclaimed_daemons(
         &self,
         is_record: impl Fn(&str) -> bool,
@@ -42,7 +42,7 @@ impl StateDir {
         Ok(forgotten.collect())
     }
 
-    /// Looks at the directory of one daemon. Returns whether it has removed it.
+    /// Checks the directory of one daemon. Returns whether it was removed.
     fn look_at_daemon(
         &self,
         name: &str,
@@ -62,23 +62,23 @@ impl StateDir {
                 for file in records.iter().map(String::as_str).chain([MARK, DAEMON_LOCK]) {
                     directory.forget(file)?;
                 }
-                // A daemon that has just started has made a lock of its own, and keeps its directory by that.
+                // A daemon that has just started has made a new lock, which keeps its directory.
                 drop(lock);
                 return Ok(rustix::fs::unlinkat(&self.handle, name, AtFlags::REMOVEDIR).is_ok());
             }
-            // The host removes no files but its own.
+            // The host removes only its own files.
             Verdict::Wait | Verdict::Forget => {}
         }
         Ok(false)
     }
 
-    /// The names of what is in the directory besides lock and mark.
+    /// Lists the names in the directory other than those of lock and mark.
     fn records(&self) -> Result<Vec<String>, StateDirError> {
         let other = [".", "..", MARK, DAEMON_LOCK];
         Ok(self.names()?.into_iter().filter(|name| !other.contains(&name.as_str())).collect())
     }
 
-    /// When one of these was changed last, as far as that is known.
+    /// Returns the time of the last change of any of these files, as far as it is known.
     fn last_change(&self, records: &[String]) -> Option<Timestamp> {
         let change = |name: &String| {
             let stat = rustix::fs::statat(&self.handle, Path::new(name), AtFlags::SYMLINK_NOFOLLOW).ok()?;
@@ -103,7 +103,7 @@ mod tests {
         name == "daemon.json" || name.starts_with("run.")
     }
 
-    /// A state directory with these directories of daemons, each with records.
+    /// Makes a state directory with these directories of daemons, each with records.
     fn node(names: &[&str]) -> (TempDir, StateDir, PathBuf) {
         let parent = tempfile::tempdir().unwrap();
         let state = StateDir::make(&parent.path().join("state")).unwrap();
@@ -121,7 +121,7 @@ mod tests {
         SignedDuration::from_hours(days * 24)
     }
 
-    /// Looks so many days from now.
+    /// Checks the directories, so many days from now.
     fn look(state: &StateDir, after: i64) -> Vec<String> {
         state.forget_unclaimed_daemons(is_record, Timestamp::now() + days(after)).unwrap()
     }
@@ -149,7 +149,7 @@ mod tests {
             assert_eq!(living.names().unwrap()[2..], ["daemon.json", "daemon.lock", "run.ops.a.1.json"], "{after}");
         }
         assert!(!daemons.join("ops.gone").exists(), "the other one is gone");
-        // One that ends is there for as long as any other from then on.
+        // A daemon that ends leaves its directory for as long as any other from then on.
         drop(lock);
         assert_eq!(look(&state, 4001), [""; 0]);
         assert_eq!(look(&state, 4030), [""; 0]);
