@@ -41,30 +41,6 @@ const NAMED_TWICE: [(&str, &str); 25] = [
     ("State", "private, or named by its module where both are seen"),
     ("Walk", "the same word of two crates or sides, each in its own sense"),
 ];
-/// Files whose comments are older than these rules: the beginnings of their paths.
-const OLDER: [&str; 20] = [
-    "host/core/src/clock",
-    "host/core/src/confirmation",
-    "host/core/src/container",
-    "host/core/src/fixture",
-    "host/core/src/guard",
-    "host/core/src/image",
-    "host/core/src/lib",
-    "host/core/src/matches",
-    "host/core/src/pattern",
-    "host/core/src/pressure",
-    "host/core/src/proposal",
-    "host/core/src/reference",
-    "host/core/src/re",
-    "host/core/src/snapshot",
-    "host/core/src/state",
-    "host/core/src/sweep",
-    "host/core/src/text",
-    "host/core/src/usage",
-    "host/core/src/worker",
-    "host/node/",
-];
-
 /// The code of the host and of the shipped plugins by file, without tests.
 fn code() -> impl Iterator<Item = (String, String)> {
     let files = ["host", "plugins"].into_iter().flat_map(sources);
@@ -73,11 +49,6 @@ fn code() -> impl Iterator<Item = (String, String)> {
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
         (file, code)
     })
-}
-
-/// The code whose comments follow the rules.
-fn worded() -> impl Iterator<Item = (String, String)> {
-    code().filter(|(file, _)| !OLDER.iter().any(|older| file.starts_with(older)))
 }
 
 /// The text of a comment of its own line.
@@ -114,7 +85,7 @@ fn opens_with_a_verb(sentence: &str) -> bool {
 #[test]
 fn functions_are_described_by_verbs() {
     let (mut all, mut others) = (0, Vec::new());
-    for (file, text) in worded() {
+    for (file, text) in code() {
         let lines: Vec<&str> = text.lines().collect();
         for at in (0..lines.len()).filter(|at| is_function(lines[*at])) {
             let Some(sentence) = doc(&lines, at) else { continue };
@@ -136,7 +107,7 @@ fn functions_are_described_by_verbs() {
 #[test]
 fn comments_name_their_subject_and_avoid_private_words() {
     let mut found = Vec::new();
-    for (file, text) in worded() {
+    for (file, text) in code() {
         let mut before = false;
         for (at, line) in text.lines().enumerate() {
             let words = comment(line);

@@ -69,7 +69,7 @@ impl Decider<'_> {
         )
     }
 
-    /// Names the run that the next run of the schedule waits for, if there is one.
+    /// Formats the name of the run that the next run of the schedule waits for, if there is one.
     fn blocked(&self, manifest: &NodeCleanup) -> Option<String> {
         if manifest.spec.concurrency_policy != ConcurrencyPolicy::Forbid {
             return None;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{DuplexStream, copy_bidirectional, duplex};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
@@ -55,7 +56,12 @@ pub(super) async fn serve(
                 Err(_) => return,
             },
             cut = cuts.recv() => {
-                let Ok(down) = cut else { return };
+                let down = match cut {
+                    Ok(down) => down,
+                    // The channel keeps the last cuts of many, and the next turn receives them.
+                    Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => return,
+                };
                 open.shutdown().await;
                 match restart(&path, listener, down).await {
                     Ok(again) => listener = again,
