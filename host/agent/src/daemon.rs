@@ -469,7 +469,7 @@ impl Daemon {
         let runs = self.history.runs(&cleanup.name).rev();
         CleanupStatus {
             name: cleanup.name.clone(),
-            mode: format!("{:?}", cleanup.policy.mode),
+            mode: cleanup.policy.mode.as_str().to_owned(),
             schedule: cleanup.duty.timetable.as_ref().map(|timetable| timetable.schedule.to_string()),
             state: state.to_owned(),
             next_run_at: next,

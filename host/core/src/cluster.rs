@@ -7,6 +7,7 @@
 //! - `held`: the reasons why pods are not created or do not start.
 //! - `aggregate`: the aggregation of the reports of pods and daemons into the last run of a status.
 //! - `decide`: the decision about the next actions, from the observed objects.
+//! - `objects`: typed views of the objects of a cluster.
 //! - `drift`: the difference between an existing object and its desired state.
 //! - `action`: the actions on a cluster, and the obstacles to them.
 //! - `status`, `runs`: the status of a NodeCleanup, and of its last run.
@@ -18,6 +19,7 @@ mod allowed;
 mod decide;
 mod drift;
 mod held;
+mod objects;
 mod pod;
 mod reasons;
 mod render;
@@ -30,6 +32,10 @@ pub use aggregate::{NodeResult, NodeState, NodeSummary, aggregate};
 pub use allowed::{Allowed, RUN_SOCKETS, is_annotation_pattern, is_plain_path};
 pub use decide::{ClusterEvent, Decided, Observed, decide};
 pub use held::{ASK_AGAIN, Held, PATIENCE, not_made, not_started};
+pub use objects::{
+    AdvancedCronJob, BroadcastJob, CleanupObject, ConfigMap, DaemonSet, EventView, JobPhase, Meta, Object,
+    OwnerReference, PodView, kind_of, name_of, reduce_template, remove_managed_fields,
+};
 pub use pod::{Site, manifest_of};
 pub use reasons::{ConditionReason, EventReason};
 pub use render::{Engine, Rendered, object_name, render, run_now};

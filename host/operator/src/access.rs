@@ -4,14 +4,14 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::AsyncReadExt as _;
-use holystone_core::cluster::{NAME_LABEL, NodeState};
+use holystone_core::cluster::{CleanupObject, NAME_LABEL, NodeState};
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Client, Error};
 use serde_json::Value;
 
 use crate::MANAGER;
 use crate::daemons::{self, Ask, MOST_ANSWER, Whereabouts};
-use crate::mirror::{Mirror, ObjectChange, ObjectRef, WatchedKind};
+use crate::mirror::{Mirror, ObjectChange, ObjectRef, WatchedKind, WatchedObject};
 use crate::reach::Sentence;
 use crate::watch::{api, value};
 
@@ -70,19 +70,20 @@ impl Access {
     ///
     /// # Errors
     /// When the API server refuses or does not answer.
-    pub async fn list(&self, all_namespaces: bool) -> Result<Vec<Value>, AccessError> {
+    pub async fn list(&self, all_namespaces: bool) -> Result<Vec<CleanupObject>, AccessError> {
         let namespace = (!all_namespaces).then_some(self.namespace.as_str());
         let listed = self.objects(WatchedKind::NodeCleanup, namespace, &ListParams::default()).await;
-        listed.map_err(|error| AccessError::new("NodeCleanups", &error))
+        let listed = listed.map_err(|error| AccessError::new("NodeCleanups", &error))?;
+        Ok(listed.into_iter().map(Into::into).collect())
     }
 
     /// Gets a NodeCleanup.
     ///
     /// # Errors
     /// When there is none, or the API server refuses or does not answer.
-    pub async fn get(&self, name: &str) -> Result<Value, AccessError> {
+    pub async fn get(&self, name: &str) -> Result<CleanupObject, AccessError> {
         let got = api::<DynamicObject>(&self.client, WatchedKind::NodeCleanup, Some(&self.namespace)).get(name).await;
-        got.map(|object| value(&object)).map_err(|error| AccessError::new(self.full(name), &error))
+        got.map(|object| value(&object).into()).map_err(|error| AccessError::new(self.full(name), &error))
     }
 
     /// Changes fields of a NodeCleanup by a merge patch.
@@ -101,9 +102,9 @@ impl Access {
     ///
     /// # Errors
     /// When the API server refuses or does not answer.
-    pub async fn reports(&self, cleanup: &Value) -> Result<Option<NodeReports>, AccessError> {
-        let key = ObjectRef::of(cleanup);
-        let Some(run) = cleanup["status"]["lastRun"]["name"].as_str() else { return Ok(None) };
+    pub async fn reports(&self, cleanup: &CleanupObject) -> Result<Option<NodeReports>, AccessError> {
+        let key = ObjectRef::of(&cleanup.meta);
+        let Some(run) = cleanup.status.foreign.last_run.name.as_deref() else { return Ok(None) };
         let world = self.world(&key, cleanup).await?;
         let runs = world.runs(&key);
         let mut nodes: Vec<NodeState> = runs.get(run).into_iter().flatten().map(|state| (*state).clone()).collect();
@@ -112,9 +113,14 @@ impl Access {
     }
 
     /// Collects the objects that belong to a NodeCleanup. Pods count by the uids of their owners, as for the operator.
-    async fn world(&self, key: &ObjectRef, cleanup: &Value) -> Result<Mirror, AccessError> {
+    async fn world(&self, key: &ObjectRef, cleanup: &CleanupObject) -> Result<Mirror, AccessError> {
         let mut world = Mirror::default();
-        drop(world.take(WatchedKind::NodeCleanup, ObjectChange::Is(cleanup.clone())));
+        drop(
+            world.take(
+                WatchedKind::NodeCleanup,
+                ObjectChange::Is(WatchedObject::NodeCleanup(Box::new(cleanup.clone()))),
+            ),
+        );
         let labelled = ListParams::default().labels(&format!("{NAME_LABEL}={}", key.name));
         for (kind, what, parameters) in [
             (WatchedKind::AdvancedCronJob, "AdvancedCronJobs", ListParams::default()),
@@ -125,7 +131,7 @@ impl Access {
             match self.objects(kind, Some(&key.namespace), &parameters).await {
                 Ok(objects) => {
                     for object in objects {
-                        drop(world.take(kind, ObjectChange::Is(object)));
+                        drop(world.take(kind, ObjectChange::Is(WatchedObject::of(kind, object))));
                     }
                 }
                 Err(Error::Api(status)) if kind.is_kruise() && status.code == 404 => {}

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use holystone_core::cluster::{Action, ClusterEvent};
+use holystone_core::cluster::{Action, CleanupObject, ClusterEvent, Meta, kind_of};
 use holystone_core::manifest::status::NodeCleanupStatus;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
@@ -11,7 +11,7 @@ use kube::{Client, Error};
 use serde_json::{Value, json};
 
 use crate::MANAGER;
-use crate::mirror::{ObjectChange, ObjectRef, WatchedKind};
+use crate::mirror::{ObjectChange, ObjectRef, WatchedKind, WatchedObject};
 use crate::reach::{Sentence, is_away};
 use crate::watch::{api, value};
 
@@ -37,11 +37,12 @@ impl Applier {
     /// Carries out an action. Returns the resulting object, if it is known.
     pub(crate) async fn act(&self, action: &Action) -> Result<Option<(WatchedKind, ObjectChange)>, Error> {
         let object = action.object();
-        let Some(kind) = kind_of(object) else {
-            tracing::error!("an object of the kind {} is not known", object["kind"]);
+        let Some(kind) = WatchedKind::parse(kind_of(object)) else {
+            tracing::error!("an object of the kind {:?} is not known", kind_of(object));
             return Ok(None);
         };
-        let key = ObjectRef::of(object);
+        let meta = Meta::of(object);
+        let key = ObjectRef::of(&meta);
         let api = api::<DynamicObject>(&self.client, kind, Some(&key.namespace));
         let changed = match action {
             Action::Create(object) => {
@@ -56,20 +57,19 @@ impl Applier {
                 api.patch(&key.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await?
             }
             Action::Adjust { fields, .. } => api.patch(&key.name, &adjusting(), &Patch::Merge(fields)).await?,
-            Action::Pause(object) => {
-                let fields = json!({ "metadata": { "uid": object["metadata"]["uid"] }, "spec": { "paused": true } });
+            Action::Pause(_) => {
+                let fields = json!({ "metadata": { "uid": meta.uid }, "spec": { "paused": true } });
                 api.patch(&key.name, &adjusting(), &Patch::Merge(fields)).await?
             }
-            Action::Delete(object) => {
+            Action::Delete(_) => {
                 // The precondition limits the deletion to this object. Its dependents go first, so that none of them
                 // runs beside its successor.
-                let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
                 let makes_something = kind != WatchedKind::ConfigMap;
                 let policy =
                     if makes_something { PropagationPolicy::Foreground } else { PropagationPolicy::Background };
                 let parameters = DeleteParams {
                     propagation_policy: Some(policy),
-                    preconditions: Some(Preconditions { uid, resource_version: None }),
+                    preconditions: Some(Preconditions { uid: meta.uid, resource_version: None }),
                     ..DeleteParams::default()
                 };
                 return match api.delete(&key.name, &parameters).await {
@@ -79,7 +79,7 @@ impl Applier {
                 };
             }
         };
-        Ok(Some((kind, ObjectChange::Is(value(&changed)))))
+        Ok(Some((kind, ObjectChange::Is(WatchedObject::of(kind, value(&changed))))))
     }
 
     /// Writes a status. With a version, the write succeeds only if the NodeCleanup still has that version.
@@ -101,7 +101,7 @@ impl Applier {
         }
         let parameters = PatchParams::apply(MANAGER).force();
         let written: DynamicObject = api.patch_status(&key.name, &parameters, &Patch::Apply(object)).await?;
-        Ok(ObjectChange::Is(value(&written)))
+        Ok(ObjectChange::Is(WatchedObject::of(WatchedKind::NodeCleanup, value(&written))))
     }
 
     /// Returns what records an event. A recorder counts events of one reason as repetitions of the first, whose note stays,
@@ -122,15 +122,15 @@ impl Applier {
     }
 
     /// Publishes an event. A failure is logged, and stops nothing.
-    pub(crate) async fn tell(&mut self, object: &Value, event: &ClusterEvent) {
-        let recorder = self.recorder(object["metadata"]["uid"].as_str().unwrap_or_default(), event);
-        let text = |value: &Value| value.as_str().map(str::to_owned);
+    pub(crate) async fn tell(&mut self, object: &CleanupObject, event: &ClusterEvent) {
+        let meta = &object.meta;
+        let recorder = self.recorder(meta.uid.as_deref().unwrap_or_default(), event);
         let reference = ObjectReference {
-            api_version: text(&object["apiVersion"]),
-            kind: text(&object["kind"]),
-            name: text(&object["metadata"]["name"]),
-            namespace: text(&object["metadata"]["namespace"]),
-            uid: text(&object["metadata"]["uid"]),
+            api_version: object.api_version.clone(),
+            kind: object.kind.clone(),
+            name: Some(meta.name.clone()),
+            namespace: Some(meta.namespace.clone()),
+            uid: meta.uid.clone(),
             ..ObjectReference::default()
         };
         let event = Event {
@@ -162,11 +162,6 @@ fn adjusting() -> PatchParams {
 
 fn dynamic(object: &Value) -> Result<DynamicObject, Error> {
     serde_json::from_value(object.clone()).map_err(Error::SerdeError)
-}
-
-fn kind_of(object: &Value) -> Option<WatchedKind> {
-    let name = object["kind"].as_str()?;
-    WatchedKind::ALL.into_iter().find(|kind| format!("{kind:?}") == name)
 }
 
 fn cut(note: &str) -> String {

@@ -5,15 +5,20 @@
 //!
 //! A pod belongs to a NodeCleanup if its owner references lead there, uid by uid: anyone can set labels and names.
 
+mod objects;
 mod questions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holystone_core::cluster::{Held, NodeResult, NodeState, Observed, Site, manifest_of, object_name};
+use holystone_core::cluster::{
+    BroadcastJob, CleanupObject, ConfigMap, DaemonSet, Held, Meta, NodeResult, NodeState, Observed, PodView, Site,
+    object_name,
+};
 use holystone_core::text::shown;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
+use objects::KeptObjects;
+pub use objects::{ObjectRef, WatchedKind, WatchedObject};
 pub use questions::Question;
 
 /// Number of runs of a NodeCleanup that are kept node by node: the last one, and the one that takes its place.
@@ -23,70 +28,15 @@ const MOST_PODS: usize = 20_000;
 /// Maximum number of pods that are kept while their owner is unknown: as many as two runs of the largest clusters have.
 const MOST_WAITING: usize = 10_000;
 
-/// A namespace and a name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ObjectRef {
-    /// The namespace.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
-
-impl ObjectRef {
-    /// Returns the key of an object.
-    pub fn of(object: &Value) -> Self {
-        let part = |name: &str| object["metadata"][name].as_str().unwrap_or_default().to_owned();
-        Self { namespace: part("namespace"), name: part("name") }
-    }
-
-    fn beside(&self, name: &str) -> Self {
-        Self { namespace: self.namespace.clone(), name: name.to_owned() }
-    }
-}
-
-impl std::fmt::Display for ObjectRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-/// A kind of watched objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum WatchedKind {
-    /// The NodeCleanups.
-    NodeCleanup,
-    /// The manifests, as pods read them.
-    ConfigMap,
-    /// The schedules of OpenKruise.
-    AdvancedCronJob,
-    /// The runs of OpenKruise.
-    BroadcastJob,
-    /// The workloads of Kubernetes with a pod on every node.
-    DaemonSet,
-    /// The pods on the nodes.
-    Pod,
-}
-
-impl WatchedKind {
-    /// The complete list of kinds.
-    pub const ALL: [Self; 6] =
-        [Self::NodeCleanup, Self::ConfigMap, Self::AdvancedCronJob, Self::BroadcastJob, Self::DaemonSet, Self::Pod];
-
-    /// Returns whether the kind belongs to OpenKruise.
-    pub fn is_kruise(self) -> bool {
-        matches!(self, Self::AdvancedCronJob | Self::BroadcastJob)
-    }
-}
-
 /// A change that a watch reports.
 #[derive(Clone, Debug)]
 pub enum ObjectChange {
     /// Start of a full list; each object follows as an `Is`.
     Begin,
     /// Existing object, in its current state.
-    Is(Value),
+    Is(WatchedObject),
     /// Deleted object.
-    Gone(Value),
+    Gone(WatchedObject),
     /// End of a full list.
     Complete,
 }
@@ -117,8 +67,8 @@ struct ObservedPod {
 
 impl ObservedPod {
     /// Reads an observed pod; `known` is the previous state of it.
-    fn of(pod: &Value, owner: &Owner, known: Option<Self>) -> Self {
-        let node = node_of(pod);
+    fn of(pod: &PodView, owner: &Owner, known: Option<Self>) -> Self {
+        let node = pod.node();
         let waiting = |held| NodeState { node: node.to_owned(), times: None, word: NodeResult::Waiting(held) };
         let held = Held::of(pod, !owner.is_run()).map(|held| Box::new(waiting(held)));
         let why = known.as_ref().and_then(Self::why);
@@ -133,9 +83,8 @@ impl ObservedPod {
             let said = said.filter(|state| state.node == node);
             said.unwrap_or_else(|| NodeState { node: node.to_owned(), times: None, word: NodeResult::Idle })
         };
-        let created = pod["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse().ok());
-        let address = pod["status"]["podIP"].as_str().map(str::to_owned);
-        let mut seen = Self { created, uid: uid(pod).into(), state, held, explained, address };
+        let (created, address) = (pod.meta.creation_timestamp, pod.status.pod_ip.clone());
+        let mut seen = Self { created, uid: uid(&pod.meta).into(), state, held, explained, address };
         seen.explain();
         seen
     }
@@ -199,7 +148,7 @@ struct Owner {
 
 impl Owner {
     /// Builds the owner that the pods of an object reference.
-    fn itself(kind: WatchedKind, object: &Value) -> Self {
+    fn itself(kind: WatchedKind, object: &Meta) -> Self {
         Self { kind, key: ObjectRef::of(object), uid: uid(object).to_owned() }
     }
 
@@ -209,12 +158,11 @@ impl Owner {
     }
 
     /// Returns the first owner of these kinds that an object references.
-    fn of(object: &Value, kinds: &[WatchedKind]) -> Option<Self> {
-        let owners = object["metadata"]["ownerReferences"].as_array()?;
-        owners.iter().find_map(|owner| {
-            let kind = *kinds.iter().find(|kind| owner["kind"] == format!("{kind:?}"))?;
-            let key = ObjectRef::of(object).beside(owner["name"].as_str()?);
-            Some(Self { kind, key, uid: owner["uid"].as_str()?.to_owned() })
+    fn of(object: &Meta, kinds: &[WatchedKind]) -> Option<Self> {
+        object.owner_references.iter().find_map(|owner| {
+            let kind = *kinds.iter().find(|kind| owner.kind == kind.kind())?;
+            let key = ObjectRef::of(object).beside(owner.name.as_deref()?);
+            Some(Self { kind, key, uid: owner.uid.clone()? })
         })
     }
 }
@@ -222,7 +170,7 @@ impl Owner {
 /// The mirror of the cluster.
 #[derive(Debug, Default)]
 pub struct Mirror {
-    objects: BTreeMap<WatchedKind, BTreeMap<ObjectRef, Value>>,
+    objects: KeptObjects,
     /// Pods by the BroadcastJob or DaemonSet that they reference, whether or not it exists.
     pods: BTreeMap<Owner, Pods>,
     /// Reasons why pods are not created, by the BroadcastJob or DaemonSet.
@@ -245,25 +193,33 @@ impl Mirror {
             }
             ObjectChange::Is(object) => {
                 if let Some(fresh) = self.fresh.get_mut(&kind) {
-                    fresh.insert(ObjectRef::of(&object));
+                    fresh.insert(ObjectRef::of(object.meta()));
                 }
                 self.put(kind, object)
             }
-            ObjectChange::Gone(object) => self.remove(kind, &object),
+            ObjectChange::Gone(WatchedObject::Pod(pod)) => self.remove_pod(&pod),
+            ObjectChange::Gone(object) => self.remove(kind, object.meta()),
             ObjectChange::Complete => self.completed(kind),
         }
     }
 
     /// Returns whether a change that is not taken in yet only shows how far a run or a rollout of daemons has got. The
     /// end of a run is more than that, and so are the reports of its last pods after it.
-    pub fn is_progress(&self, kind: WatchedKind, change: &ObjectChange) -> bool {
-        match (kind, change) {
-            (WatchedKind::Pod, ObjectChange::Is(pod)) => {
-                !Owner::of(pod, &POD_OWNERS).is_some_and(|owner| self.has_ended(&owner))
+    pub fn is_progress(&self, change: &ObjectChange) -> bool {
+        match change {
+            ObjectChange::Is(WatchedObject::Pod(pod)) => {
+                !Owner::of(&pod.meta, &POD_OWNERS).is_some_and(|owner| self.has_ended(&owner))
             }
-            (WatchedKind::Pod, ObjectChange::Gone(_)) => true,
-            (WatchedKind::BroadcastJob | WatchedKind::DaemonSet, ObjectChange::Is(object)) => {
-                self.get(kind, &ObjectRef::of(object)).is_some_and(|known| differ_in_counts(known, object))
+            ObjectChange::Gone(WatchedObject::Pod(_)) => true,
+            ObjectChange::Is(WatchedObject::BroadcastJob(job)) => {
+                let known = self.objects.broadcast_jobs.get(&ObjectRef::of(&job.meta));
+                known.is_some_and(|known| {
+                    known.status.phase == job.status.phase && has_same_metadata(&known.meta, &job.meta)
+                })
+            }
+            ObjectChange::Is(WatchedObject::DaemonSet(set)) => {
+                let known = self.objects.daemon_sets.get(&ObjectRef::of(&set.meta));
+                known.is_some_and(|known| has_same_metadata(&known.meta, &set.meta))
             }
             _ => false,
         }
@@ -271,8 +227,8 @@ impl Mirror {
 
     /// Returns whether an owner of pods is a run that has ended.
     fn has_ended(&self, owner: &Owner) -> bool {
-        let phase = owner.is_run().then(|| self.owner(owner)).flatten().map(|job| &job["status"]["phase"]);
-        phase.is_some_and(|phase| phase == "completed" || phase == "failed")
+        let job = self.objects.broadcast_jobs.get(&owner.key).filter(|_| owner.is_run());
+        job.is_some_and(|job| uid(&job.meta) == owner.uid && job.is_over())
     }
 
     /// Records whether OpenKruise is installed. Returns whether that is news.
@@ -287,13 +243,13 @@ impl Mirror {
     }
 
     /// Returns a NodeCleanup, if it exists.
-    pub fn node_cleanup(&self, key: &ObjectRef) -> Option<&Value> {
-        self.get(WatchedKind::NodeCleanup, key)
+    pub fn node_cleanup(&self, key: &ObjectRef) -> Option<&CleanupObject> {
+        self.objects.node_cleanups.get(key)
     }
 
     /// Returns all NodeCleanups.
-    pub fn node_cleanups(&self) -> impl Iterator<Item = (&ObjectRef, &Value)> {
-        self.objects.get(&WatchedKind::NodeCleanup).into_iter().flatten()
+    pub fn node_cleanups(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.objects.node_cleanups.keys()
     }
 
     /// Returns the daemons of each NodeCleanup that has any, by pod.
@@ -328,14 +284,14 @@ impl Mirror {
         now: Timestamp,
         look: impl FnOnce(&Observed<'_>) -> T,
     ) -> Option<T> {
-        let object = self.get(WatchedKind::NodeCleanup, key)?;
+        let object = self.node_cleanup(key)?;
         let observed = Observed {
             object,
             site,
             has_kruise: self.has_kruise == Some(true),
             config_maps: self.config_maps_of(key).collect(),
-            advanced_cron_job: self.get(WatchedKind::AdvancedCronJob, key),
-            daemon_set: self.get(WatchedKind::DaemonSet, &key.beside(&object_name(&key.name))),
+            advanced_cron_job: self.objects.advanced_cron_jobs.get(key),
+            daemon_set: self.objects.daemon_sets.get(&key.beside(&object_name(&key.name))),
             broadcast_jobs: self.jobs_of(key).collect(),
             runs: self.runs(key),
             complaints: self.complaints(key),
@@ -349,22 +305,18 @@ impl Mirror {
 
     /// Returns whether a NodeCleanup has an AdvancedCronJob or a DaemonSet, by any of its specs.
     pub fn has_workload(&self, key: &ObjectRef) -> bool {
-        self.get(WatchedKind::AdvancedCronJob, key).is_some() || self.daemon_set_of(key).is_some()
-    }
-
-    fn get(&self, kind: WatchedKind, key: &ObjectRef) -> Option<&Value> {
-        self.objects.get(&kind)?.get(key)
+        self.objects.advanced_cron_jobs.contains_key(key) || self.daemon_set_of(key).is_some()
     }
 
     /// Returns the states of the nodes in the runs of a NodeCleanup, by the name of the BroadcastJob or DaemonSet.
     pub fn runs<'a>(&'a self, key: &'a ObjectRef) -> BTreeMap<&'a str, Vec<&'a NodeState>> {
         let jobs = self.jobs_of(key).filter_map(|job| {
-            let pods = self.pods.get(&Owner::itself(WatchedKind::BroadcastJob, job))?;
-            Some((job["metadata"]["name"].as_str()?, pods.states()))
+            let pods = self.pods.get(&Owner::itself(WatchedKind::BroadcastJob, &job.meta))?;
+            Some((job.meta.name.as_str(), pods.states()))
         });
-        let daemons = self.daemon_set_of(key).and_then(|set| {
-            let pods = self.pods.get(&Owner::itself(WatchedKind::DaemonSet, set));
-            Some((set["metadata"]["name"].as_str()?, pods.map(Pods::states).unwrap_or_default()))
+        let daemons = self.daemon_set_of(key).map(|set| {
+            let pods = self.pods.get(&Owner::itself(WatchedKind::DaemonSet, &set.meta));
+            (set.meta.name.as_str(), pods.map(Pods::states).unwrap_or_default())
         });
         jobs.chain(daemons).collect()
     }
@@ -372,38 +324,38 @@ impl Mirror {
     /// Returns why pods of the BroadcastJobs and the DaemonSet of a NodeCleanup are not created, by the name of the
     /// object.
     fn complaints<'a>(&'a self, key: &'a ObjectRef) -> BTreeMap<&'a str, &'a [String]> {
-        let jobs = self.jobs_of(key).map(|job| (WatchedKind::BroadcastJob, job));
-        let owners = jobs.chain(self.daemon_set_of(key).map(|set| (WatchedKind::DaemonSet, set)));
+        let jobs = self.jobs_of(key).map(|job| (WatchedKind::BroadcastJob, &job.meta));
+        let owners = jobs.chain(self.daemon_set_of(key).map(|set| (WatchedKind::DaemonSet, &set.meta)));
         let said = owners.filter_map(|(kind, object)| {
             let said = self.complaints.get(&Owner::itself(kind, object))?;
-            Some((object["metadata"]["name"].as_str()?, said.as_slice()))
+            Some((object.name.as_str(), said.as_slice()))
         });
         said.collect()
     }
 
     /// Returns the DaemonSet that belongs to a NodeCleanup.
-    fn daemon_set_of(&self, key: &ObjectRef) -> Option<&Value> {
-        let set = self.get(WatchedKind::DaemonSet, &key.beside(&object_name(&key.name)))?;
-        (self.cleanup_of(WatchedKind::DaemonSet, set).as_ref() == Some(key)).then_some(set)
+    fn daemon_set_of(&self, key: &ObjectRef) -> Option<&DaemonSet> {
+        let set = self.objects.daemon_sets.get(&key.beside(&object_name(&key.name)))?;
+        (self.cleanup_of(WatchedKind::DaemonSet, &set.meta).as_ref() == Some(key)).then_some(set)
     }
 
-    fn config_maps_of<'a>(&'a self, key: &'a ObjectRef) -> impl Iterator<Item = &'a Value> {
-        let maps = self.objects.get(&WatchedKind::ConfigMap).into_iter().flatten();
-        maps.map(|(_, map)| map).filter(|map| self.cleanup_of(WatchedKind::ConfigMap, map).as_ref() == Some(key))
+    fn config_maps_of<'a>(&'a self, key: &'a ObjectRef) -> impl Iterator<Item = &'a ConfigMap> {
+        let maps = self.objects.config_maps.values();
+        maps.filter(move |map| self.cleanup_of(WatchedKind::ConfigMap, &map.meta).as_ref() == Some(key))
     }
 
-    fn jobs_of<'a>(&'a self, key: &'a ObjectRef) -> impl Iterator<Item = &'a Value> {
-        let jobs = self.objects.get(&WatchedKind::BroadcastJob).into_iter().flatten();
-        jobs.map(|(_, job)| job).filter(|job| self.cleanup_of(WatchedKind::BroadcastJob, job).as_ref() == Some(key))
+    fn jobs_of<'a>(&'a self, key: &'a ObjectRef) -> impl Iterator<Item = &'a BroadcastJob> {
+        let jobs = self.objects.broadcast_jobs.values();
+        jobs.filter(move |job| self.cleanup_of(WatchedKind::BroadcastJob, &job.meta).as_ref() == Some(key))
     }
 
     /// Resolves an owner reference to the object with that name and that uid.
-    fn owner(&self, owner: &Owner) -> Option<&Value> {
-        self.get(owner.kind, &owner.key).filter(|object| uid(object) == owner.uid)
+    fn owner(&self, owner: &Owner) -> Option<&Meta> {
+        self.objects.meta(owner.kind, &owner.key).filter(|object| uid(object) == owner.uid)
     }
 
     /// Resolves the NodeCleanup that owns an object, directly or through an AdvancedCronJob.
-    fn cleanup_of(&self, kind: WatchedKind, object: &Value) -> Option<ObjectRef> {
+    fn cleanup_of(&self, kind: WatchedKind, object: &Meta) -> Option<ObjectRef> {
         let mut owner = Owner::of(object, &[WatchedKind::NodeCleanup]);
         if owner.is_none() && kind == WatchedKind::BroadcastJob {
             let cron_job = self.owner(&Owner::of(object, &[WatchedKind::AdvancedCronJob])?)?;
@@ -459,24 +411,21 @@ impl Mirror {
         }
     }
 
-    fn put(&mut self, kind: WatchedKind, mut object: Value) -> BTreeSet<ObjectRef> {
-        if kind == WatchedKind::Pod {
-            return self.put_pod(&object);
+    fn put(&mut self, kind: WatchedKind, object: WatchedObject) -> BTreeSet<ObjectRef> {
+        if let WatchedObject::Pod(pod) = object {
+            return self.put_pod(&pod);
         }
-        slim(kind, &mut object);
-        let (key, about) = (ObjectRef::of(&object), about(kind, &object));
-        let known = self.objects.entry(kind).or_default();
+        let about = about(kind, object.meta());
         // The watch also reports the operator's own writes.
-        if known.get(&key) == Some(&object) {
+        if !self.objects.put(object) {
             return BTreeSet::new();
         }
-        known.insert(key, object);
         about.into_iter().chain(self.resolve()).collect()
     }
 
-    fn put_pod(&mut self, pod: &Value) -> BTreeSet<ObjectRef> {
-        let Some(owner) = Owner::of(pod, &POD_OWNERS) else { return BTreeSet::new() };
-        let name = ObjectRef::of(pod).name;
+    fn put_pod(&mut self, pod: &PodView) -> BTreeSet<ObjectRef> {
+        let Some(owner) = Owner::of(&pod.meta, &POD_OWNERS) else { return BTreeSet::new() };
+        let name = pod.meta.name.clone();
         self.seen += 1;
         let seen = self.seen;
         let is_new = !self.pods.contains_key(&owner);
@@ -500,13 +449,9 @@ impl Mirror {
         cleanup.into_iter().collect()
     }
 
-    fn remove(&mut self, kind: WatchedKind, object: &Value) -> BTreeSet<ObjectRef> {
-        let key = ObjectRef::of(object);
-        if kind == WatchedKind::Pod {
-            return self.remove_pod(object, &key.name);
-        }
-        let about = about(kind, object);
-        self.objects.entry(kind).or_default().remove(&key);
+    fn remove(&mut self, kind: WatchedKind, object: &Meta) -> BTreeSet<ObjectRef> {
+        let (key, about) = (ObjectRef::of(object), about(kind, object));
+        self.objects.remove(kind, &key);
         match kind {
             WatchedKind::NodeCleanup => self.pods.retain(|_, pods| pods.cleanup.as_ref() != Some(&key)),
             WatchedKind::BroadcastJob | WatchedKind::DaemonSet => {
@@ -520,8 +465,9 @@ impl Mirror {
     }
 
     /// Keeps the result of a deleted pod of a run, or why it never started, because pods are deleted with their nodes.
-    fn remove_pod(&mut self, pod: &Value, name: &str) -> BTreeSet<ObjectRef> {
-        let Some(owner) = Owner::of(pod, &POD_OWNERS) else { return BTreeSet::new() };
+    fn remove_pod(&mut self, pod: &PodView) -> BTreeSet<ObjectRef> {
+        let name = pod.meta.name.as_str();
+        let Some(owner) = Owner::of(&pod.meta, &POD_OWNERS) else { return BTreeSet::new() };
         let Some(pods) = self.pods.get_mut(&owner) else { return BTreeSet::new() };
         let stays = owner.is_run() && pods.cleanup.is_some();
         if let Some(mut known) = pods.by_name.remove(name) {
@@ -555,10 +501,7 @@ impl Mirror {
             self.pods.retain(|_, pods| !pods.by_name.is_empty());
             return about;
         }
-        let known = self.objects.entry(kind).or_default();
-        let gone: Vec<Value> =
-            known.iter().filter(|(key, _)| !fresh.contains(key)).map(|(_, object)| object.clone()).collect();
-        for object in gone {
+        for object in self.objects.others(kind, &fresh) {
             about.extend(self.remove(kind, &object));
         }
         about
@@ -567,7 +510,7 @@ impl Mirror {
 
 /// Returns the NodeCleanups that an object claims to belong to. The claim is not verified, which is enough to look at
 /// them.
-fn about(kind: WatchedKind, object: &Value) -> BTreeSet<ObjectRef> {
+fn about(kind: WatchedKind, object: &Meta) -> BTreeSet<ObjectRef> {
     let owner = |kinds: &[WatchedKind]| Owner::of(object, kinds).map(|owner| owner.key);
     match kind {
         WatchedKind::NodeCleanup | WatchedKind::AdvancedCronJob => BTreeSet::from([ObjectRef::of(object)]),
@@ -584,65 +527,37 @@ fn about(kind: WatchedKind, object: &Value) -> BTreeSet<ObjectRef> {
 /// Kinds of owners whose pods report the results of runs.
 const POD_OWNERS: [WatchedKind; 2] = [WatchedKind::BroadcastJob, WatchedKind::DaemonSet];
 
-/// Returns whether two states of one BroadcastJob or DaemonSet have the same spec, metadata and phase.
-fn differ_in_counts(known: &Value, now: &Value) -> bool {
-    let metadata = ["uid", "generation", "deletionTimestamp", "labels", "annotations", "ownerReferences"];
-    metadata.iter().all(|field| known["metadata"][field] == now["metadata"][field])
-        && known["status"]["phase"] == now["status"]["phase"]
+/// Returns whether two states of one object have the same spec and metadata, except for the version.
+fn has_same_metadata(known: &Meta, now: &Meta) -> bool {
+    *known == Meta { resource_version: known.resource_version.clone(), ..now.clone() }
 }
 
-fn uid(object: &Value) -> &str {
-    object["metadata"]["uid"].as_str().unwrap_or_default()
-}
-
-/// Returns the node of a pod. If the pod is not scheduled yet, this is the node that it was created for.
-fn node_of(pod: &Value) -> &str {
-    let terms =
-        "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchFields/0";
-    let made_for = pod["spec"].pointer(terms).filter(|field| field["key"] == "metadata.name");
-    let name = pod["spec"]["nodeName"].as_str().filter(|name| !name.is_empty());
-    name.or_else(|| made_for?["values"][0].as_str()).unwrap_or_default()
+fn uid(object: &Meta) -> &str {
+    object.uid.as_deref().unwrap_or_default()
 }
 
 /// Returns whether a pod has ended, and its container was never started.
-fn never_started(pod: &Value) -> bool {
-    let status = &pod["status"];
-    let ended = &status["containerStatuses"][0]["state"]["terminated"];
-    matches!(status["phase"].as_str(), Some("Succeeded" | "Failed"))
-        && ended.is_object()
-        && ended["startedAt"].is_null()
+fn never_started(pod: &PodView) -> bool {
+    pod.is_over() && pod.terminated().is_some_and(|ended| ended.started_at.is_none())
 }
 
-fn state_of(pod: &Value) -> NodeState {
-    let node = node_of(pod);
-    let status = &pod["status"];
+fn state_of(pod: &PodView) -> NodeState {
+    let (node, status) = (pod.node(), &pod.status);
     let active = NodeState { node: node.to_owned(), times: None, word: NodeResult::Active };
-    if !matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")) {
+    if !pod.is_over() {
         return active;
     }
-    let container = &status["containerStatuses"][0]["state"]["terminated"];
+    let ended = pod.terminated();
+    let message = ended.and_then(|ended| ended.message.as_deref());
+    let reason = ended.and_then(|ended| ended.reason.as_deref());
     let silent = |word: String| NodeState { word: NodeResult::Silent(word), ..active };
-    match (container["message"].as_str(), status["reason"].as_str(), container["reason"].as_str()) {
+    match (message, status.reason.as_deref(), reason) {
         (Some(message), _, _) => NodeState::ended(node, message),
         (None, Some(reason), _) => {
-            let message = status["message"].as_str().unwrap_or_default();
+            let message = status.message.as_deref().unwrap_or_default();
             silent(format!("the pod was ended: {}: {}", shown(reason), shown(message)))
         }
         (None, None, Some(reason)) => silent(format!("the pod ended without a report: {}", shown(reason))),
         (None, None, None) => NodeState::ended(node, ""),
-    }
-}
-
-/// Removes the parts of an object that are not read.
-fn slim(kind: WatchedKind, object: &mut Value) {
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        metadata.remove("managedFields");
-    }
-    // The pods of a run are only read for the manifest that they use.
-    if kind == WatchedKind::BroadcastJob && object["spec"]["template"].is_object() {
-        let volumes = object["spec"]["template"]["spec"]["volumes"].as_array().cloned().unwrap_or_default();
-        let manifest =
-            volumes.into_iter().filter(|volume| manifest_of(&json!({ "spec": { "volumes": [volume] } })).is_some());
-        object["spec"]["template"] = json!({ "spec": { "volumes": manifest.collect::<Vec<_>>() } });
     }
 }

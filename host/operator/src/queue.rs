@@ -34,14 +34,14 @@ pub(crate) struct WorkQueue {
 /// The actions for one spec, with the count of each. A writer that undoes them may wait in between, as another operator
 /// does that replaces the same objects. Therefore, a look without actions forgets nothing.
 struct Acts {
-    generation: Value,
+    generation: Option<i64>,
     times: BTreeMap<String, u32>,
     last: Instant,
 }
 
 impl Acts {
-    fn new(generation: &Value) -> Self {
-        Self { generation: generation.clone(), times: BTreeMap::new(), last: Instant::now() }
+    fn new(generation: Option<i64>) -> Self {
+        Self { generation, times: BTreeMap::new(), last: Instant::now() }
     }
 
     fn is_over(&self) -> bool {
@@ -69,12 +69,12 @@ impl WorkQueue {
     }
 
     /// Counts actions. Returns the delay before another look at their result, if there were any.
-    pub(crate) fn acted(&mut self, key: &ObjectRef, generation: &Value, done: Vec<String>) -> Option<Duration> {
+    pub(crate) fn acted(&mut self, key: &ObjectRef, generation: Option<i64>, done: Vec<String>) -> Option<Duration> {
         if done.is_empty() {
             return None;
         }
         let acts = self.acts.entry(key.clone()).or_insert_with(|| Acts::new(generation));
-        if acts.generation != *generation || acts.is_over() {
+        if acts.generation != generation || acts.is_over() {
             *acts = Acts::new(generation);
         }
         acts.last = Instant::now();

@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use holystone_core::cluster::{
-    Action, Decided, NodeState, Observed, Site, decide, is_news, not_applied, other_operator,
+    Action, CleanupObject, Decided, NodeState, Observed, Site, decide, is_news, not_applied, other_operator,
 };
 use holystone_core::manifest::Problem;
 use holystone_core::manifest::status::NodeCleanupStatus;
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, Error};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::apply::Applier;
@@ -66,7 +65,7 @@ impl Reconciler {
     /// Takes in a change of an object. Changes come in bursts, so the NodeCleanups concerned are looked at a little
     /// later.
     pub(crate) fn change(&mut self, kind: WatchedKind, change: ObjectChange) {
-        let time = if self.world.is_progress(kind, &change) { SETTLE_PROGRESS } else { SETTLE };
+        let time = if self.world.is_progress(&change) { SETTLE_PROGRESS } else { SETTLE };
         for key in self.world.take(kind, change) {
             let settle = if kind == WatchedKind::NodeCleanup { time } else { self.queue.settle(&key, time) };
             self.queue.by(key, Instant::now() + settle);
@@ -76,7 +75,7 @@ impl Reconciler {
     /// Takes in whether OpenKruise is installed. If that is new, all NodeCleanups are looked at.
     pub(crate) fn kruise(&mut self, is_there: bool) {
         if self.world.kruise(is_there) {
-            let all: Vec<ObjectRef> = self.world.node_cleanups().map(|(key, _)| key.clone()).collect();
+            let all: Vec<ObjectRef> = self.world.node_cleanups().cloned().collect();
             for key in all {
                 self.queue.by(key, Instant::now() + SETTLE);
             }
@@ -112,7 +111,7 @@ impl Reconciler {
     /// Returns whether no other operator manages a NodeCleanup. Reports another operator once, and checks again later.
     async fn is_ours(&mut self, key: &ObjectRef) -> bool {
         let Some(object) = self.world.node_cleanup(key) else { return true };
-        let Some(claimant) = object["status"]["operator"].as_str() else { return true };
+        let Some(claimant) = object.status.foreign.operator.as_deref() else { return true };
         if !self.claims.is_taken(claimant).await {
             self.queue.others.remove(key);
             return true;
@@ -148,7 +147,7 @@ impl Reconciler {
         let result = tokio::time::timeout(PATIENCE, self.carry_out(key, &object, decided, &mut status)).await;
         lock(&self.shared).health.cleanups.insert((key.namespace.clone(), key.name.clone()), status);
         match result {
-            Ok(Ok(())) => self.succeeded(key, &object["metadata"]["generation"], done, again),
+            Ok(Ok(())) => self.succeeded(key, object.meta.generation, done, again),
             Ok(Err(error)) => self.failed(key, &Sentence(&error).to_string(), is_away(&error)),
             Err(_) => {
                 let why = format!("the API server has not answered for {} seconds", PATIENCE.as_secs());
@@ -157,7 +156,13 @@ impl Reconciler {
         }
     }
 
-    fn succeeded(&mut self, key: &ObjectRef, generation: &Value, done: Vec<String>, again: Option<SignedDuration>) {
+    fn succeeded(
+        &mut self,
+        key: &ObjectRef,
+        generation: Option<i64>,
+        done: Vec<String>,
+        again: Option<SignedDuration>,
+    ) {
         lock(&self.shared).health.done += 1;
         self.queue.failures.remove(key);
         let again = again.map(|again| again.max(SignedDuration::ZERO).unsigned_abs());
@@ -200,13 +205,13 @@ impl Reconciler {
     /// it as well.
     async fn checked(&mut self, key: &ObjectRef) -> Vec<Problem> {
         let Some(object) = self.world.node_cleanup(key) else { return Vec::new() };
-        let spec = object["spec"].clone();
+        let spec = object.raw_spec().clone();
         if let Some((known, problems)) = self.queue.checked.get(key)
             && *known == spec
         {
             return problems.clone();
         }
-        let Ok(problems) = tokio::time::timeout(PATIENCE, (self.settings.check)(object.clone())).await else {
+        let Ok(problems) = tokio::time::timeout(PATIENCE, (self.settings.check)(object.raw.clone())).await else {
             tracing::warn!("{key}: its plugins could not be checked within {} seconds", PATIENCE.as_secs());
             return Vec::new();
         };
@@ -220,7 +225,7 @@ impl Reconciler {
     async fn carry_out(
         &mut self,
         key: &ObjectRef,
-        object: &Value,
+        object: &CleanupObject,
         decided: Decided,
         status: &mut NodeCleanupStatus,
     ) -> Result<(), Error> {
@@ -245,8 +250,8 @@ impl Reconciler {
         }
         if is_news(object, status) {
             // If two operators claim the NodeCleanup at once, one of them finds that it has changed.
-            let is_claim = object["status"]["operator"].as_str() != status.operator.as_deref();
-            let version = object["metadata"]["resourceVersion"].as_str().filter(|_| is_claim);
+            let is_claim = object.status.foreign.operator != status.operator;
+            let version = object.meta.resource_version.as_deref().filter(|_| is_claim);
             let change = self.hands.write_status(key, status, version).await?;
             self.world.take(WatchedKind::NodeCleanup, change);
         }

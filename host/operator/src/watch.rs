@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc::Sender;
 
-use crate::mirror::{ObjectChange, WatchedKind};
+use crate::mirror::{ObjectChange, WatchedKind, WatchedObject};
 use crate::reach::{Sentence, Trouble, interruption, is_away};
 
 /// Number of objects on a page of a list: small enough that a list of five thousand pods is no burden.
@@ -36,16 +36,16 @@ pub(crate) enum WatchEvent {
 
 /// Returns the API resource of a kind.
 pub(crate) fn resource(kind: WatchedKind) -> ApiResource {
-    let (api_version, name, plural) = match kind {
-        WatchedKind::NodeCleanup => ("holystone.dev/v1alpha1", "NodeCleanup", "nodecleanups"),
-        WatchedKind::ConfigMap => ("v1", "ConfigMap", "configmaps"),
-        WatchedKind::AdvancedCronJob => (KRUISE_API, "AdvancedCronJob", "advancedcronjobs"),
-        WatchedKind::BroadcastJob => (KRUISE_API, "BroadcastJob", "broadcastjobs"),
-        WatchedKind::DaemonSet => ("apps/v1", "DaemonSet", "daemonsets"),
-        WatchedKind::Pod => ("v1", "Pod", "pods"),
+    let (api_version, plural) = match kind {
+        WatchedKind::NodeCleanup => ("holystone.dev/v1alpha1", "nodecleanups"),
+        WatchedKind::ConfigMap => ("v1", "configmaps"),
+        WatchedKind::AdvancedCronJob => (KRUISE_API, "advancedcronjobs"),
+        WatchedKind::BroadcastJob => (KRUISE_API, "broadcastjobs"),
+        WatchedKind::DaemonSet => ("apps/v1", "daemonsets"),
+        WatchedKind::Pod => ("v1", "pods"),
     };
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, name), plural)
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind.kind()), plural)
 }
 
 /// Returns access to the objects of a kind, in one namespace or in all.
@@ -99,12 +99,12 @@ async fn follow<K>(
         let mut object = value(object);
         object["apiVersion"] = resource.api_version.as_str().into();
         object["kind"] = resource.kind.as_str().into();
-        object
+        WatchedObject::of(kind, object)
     };
     let mut trouble = Trouble::default();
     while let Some(event) = events.next().await {
         if event.as_ref().is_ok_and(is_progress) && trouble.is_over() {
-            tracing::warn!("{kind:?}s can be watched again");
+            tracing::warn!("{}s can be watched again", kind.kind());
         }
         let change = match event {
             Ok(Event::Init) => ObjectChange::Begin,
@@ -113,7 +113,7 @@ async fn follow<K>(
             Ok(Event::InitDone) => ObjectChange::Complete,
             Err(error) => {
                 if let Some(why) = interruption(&error).filter(|why| trouble.is_news(why)) {
-                    tracing::warn!("{kind:?}s cannot be watched: {why}");
+                    tracing::warn!("{}s cannot be watched: {why}", kind.kind());
                 }
                 continue;
             }
@@ -154,8 +154,8 @@ pub(crate) async fn watch_kruise(client: Client, news: Sender<WatchEvent>) {
 async fn has_kruise(client: &Client) -> Result<bool, Error> {
     match client.list_api_group_resources(KRUISE_API).await {
         Ok(list) => {
-            let has = |kind: &str| list.resources.iter().any(|resource| resource.kind == kind);
-            Ok(has("AdvancedCronJob") && has("BroadcastJob"))
+            let has = |kind: WatchedKind| list.resources.iter().any(|resource| resource.kind == kind.kind());
+            Ok(has(WatchedKind::AdvancedCronJob) && has(WatchedKind::BroadcastJob))
         }
         Err(Error::Api(status)) if status.code == 404 => Ok(false),
         Err(error) => Err(error),

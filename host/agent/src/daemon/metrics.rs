@@ -103,7 +103,7 @@ impl Counters {
         page.family("holystone_runs_total", "counter", "Runs that are over, by what came of them.");
         for (name, counts) in &self.by_manifest {
             for (result, runs) in &counts.runs {
-                let labels = [("node_cleanup", name.as_str()), ("result", &format!("{result:?}"))];
+                let labels = [("node_cleanup", name.as_str()), ("result", result.as_str())];
                 page.value("holystone_runs_total", &labels, count(*runs));
             }
         }

@@ -3,13 +3,12 @@
 use std::io::Write;
 
 use anyhow::Context as _;
-use holystone_core::cluster::{Engine, NodeResult, NodeState, aggregate};
+use holystone_core::cluster::{CleanupObject, Engine, NodeResult, NodeState, aggregate};
+use holystone_core::manifest::Mode;
 use holystone_core::manifest::status::{LastRun, NodeCleanupStatus, RunError};
-use holystone_core::manifest::{Mode, RolloutEngine};
 use holystone_core::text::{self, escaped};
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::tables::{bytes, columns, freed, number, print_table, time};
 
@@ -29,24 +28,18 @@ pub(crate) struct Shown {
 
 impl Shown {
     /// Parses an object that the API server has checked; missing fields get their defaults.
-    pub(crate) fn of(object: &Value) -> anyhow::Result<Self> {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let name = text(&object["metadata"]["name"]).unwrap_or_default();
-        let status = match &object["status"] {
-            Value::Null => NodeCleanupStatus::default(),
-            status => serde_json::from_value(status.clone())
-                .with_context(|| format!("the status of NodeCleanup {name} is not of this version of Holystone"))?,
-        };
-        let spec = &object["spec"];
-        let schedule = text(&spec["schedule"]);
-        let rollout: RolloutEngine = serde_json::from_value(spec["rollout"]["engine"].clone()).unwrap_or_default();
+    pub(crate) fn of(object: &CleanupObject) -> anyhow::Result<Self> {
+        let CleanupObject { meta, spec, .. } = object;
+        let status = object
+            .read_status()
+            .with_context(|| format!("the status of NodeCleanup {} is not of this version of Holystone", meta.name))?;
         Ok(Self {
-            namespace: text(&object["metadata"]["namespace"]).unwrap_or_default(),
-            name,
-            mode: serde_json::from_value(spec["mode"].clone()).unwrap_or_default(),
-            paused: spec["paused"] == true,
-            engine: Engine::by(rollout, schedule.is_some()).kind(),
-            schedule,
+            namespace: meta.namespace.clone(),
+            name: meta.name.clone(),
+            mode: spec.mode,
+            paused: spec.paused,
+            engine: Engine::by(spec.rollout.engine, spec.schedule.is_some()).kind(),
+            schedule: spec.schedule.clone(),
             status,
         })
     }
@@ -110,7 +103,7 @@ pub(super) fn node_cleanups(out: &mut impl Write, shown: &[Shown], with_namespac
         let schedule = schedule.as_deref().unwrap_or("once");
         let row = [
             text::shown(name),
-            format!("{mode:?}"),
+            mode.as_str().to_owned(),
             text::shown(&if *paused { format!("{schedule} (paused)") } else { schedule.to_owned() }),
             ready.map_or_else(String::new, |ready| text::shown(&ready.reason)),
             run.map_or_else(String::new, |run| run.phase.as_str().to_owned()),
@@ -130,7 +123,7 @@ pub(super) fn node_cleanup(out: &mut impl Write, shown: &Shown) -> anyhow::Resul
     let Shown { namespace, name, mode, schedule, paused, engine, status } = shown;
     let schedule = schedule.as_ref().map_or_else(|| "once".to_owned(), |schedule| text::shown(schedule));
     let paused = if *paused { ", paused" } else { "" };
-    writeln!(out, "{}/{}: {mode:?}, {schedule}, {engine}{paused}", text::shown(namespace), text::shown(name))?;
+    writeln!(out, "{}/{}: {}, {schedule}, {engine}{paused}", text::shown(namespace), text::shown(name), mode.as_str())?;
     for condition in &status.conditions {
         let state = if condition.status == "True" { "" } else { "not " };
         let (kind, reason) = (text::shown(&condition.kind), text::shown(&condition.reason));

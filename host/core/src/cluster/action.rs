@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::decide::name_of;
+use super::objects::{kind_of, name_of};
 
 /// An action on the cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,10 +43,9 @@ impl Action {
     /// Converts the failure of the action into an obstacle. `is_there_already` is set when the API server answered that
     /// the object exists; `said` is the error as a sentence.
     pub fn obstacle(&self, is_there_already: bool, said: String) -> Obstacle {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         match self {
             Self::Create(object) if is_there_already => {
-                Obstacle::NameTaken { kind: text(&object["kind"]), name: name_of(object).to_owned() }
+                Obstacle::NameTaken { kind: kind_of(object).to_owned(), name: name_of(object).to_owned() }
             }
             _ => Obstacle::Refused(said),
         }
@@ -64,7 +63,7 @@ impl std::fmt::Display for Action {
             Self::Pause(_) => "pause",
             Self::Delete(_) => "delete",
         };
-        write!(f, "{verb} {} {}", self.object()["kind"].as_str().unwrap_or_default(), name_of(self.object()))
+        write!(f, "{verb} {} {}", kind_of(self.object()), name_of(self.object()))
     }
 }
 

@@ -12,9 +12,12 @@ use super::RUN_NOW;
 use super::action::{Action, name_taken};
 use super::aggregate::NodeState;
 use super::drift::{
-    ALL_AT_ONCE, SPEC_DIGEST, TEMPLATE_DIGEST, brought_up_to, contains, has_additions, is_rolled_out, makes_up, marked,
+    ALL_AT_ONCE, SPEC_DIGEST, TEMPLATE_DIGEST, brought_up_to, contains, has_additions, makes_up, marked,
 };
-use super::pod::{self, Site};
+use super::objects::{
+    AdvancedCronJob, BroadcastJob, CleanupObject, ConfigMap, DaemonSet, JobPhase, Meta, kind_of, name_of, template_of,
+};
+use super::pod::Site;
 use super::reasons::{ConditionReason, EventReason};
 use super::render::{Engine, Rendered, render, run_now};
 use crate::manifest::status::NodeCleanupStatus;
@@ -38,19 +41,19 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Observed<'a> {
     /// NodeCleanup as the API server returns it.
-    pub object: &'a Value,
+    pub object: &'a CleanupObject,
     /// Image and limits that the operator adds.
     pub site: Site<'a>,
     /// Set when the API server serves AdvancedCronJob and BroadcastJob.
     pub has_kruise: bool,
     /// ConfigMaps that reference the NodeCleanup as their owner: one for each manifest that pods may still read.
-    pub config_maps: Vec<&'a Value>,
+    pub config_maps: Vec<&'a ConfigMap>,
     /// AdvancedCronJob with the name of the NodeCleanup, of any owner.
-    pub advanced_cron_job: Option<&'a Value>,
+    pub advanced_cron_job: Option<&'a AdvancedCronJob>,
     /// DaemonSet with the name that belongs to the NodeCleanup, of any owner.
-    pub daemon_set: Option<&'a Value>,
+    pub daemon_set: Option<&'a DaemonSet>,
     /// BroadcastJobs that belong to the NodeCleanup or to its AdvancedCronJob.
-    pub broadcast_jobs: Vec<&'a Value>,
+    pub broadcast_jobs: Vec<&'a BroadcastJob>,
     /// States of nodes, by the name of the BroadcastJob or DaemonSet.
     pub runs: BTreeMap<&'a str, Vec<&'a NodeState>>,
     /// Reasons from events why pods are not created, by the name of the BroadcastJob or DaemonSet.
@@ -131,9 +134,9 @@ impl ConditionState {
 
 /// Decides about a NodeCleanup: computes its actions, its status and its events.
 pub fn decide(observed: &Observed<'_>) -> Decided {
-    let before: NodeCleanupStatus = serde_json::from_value(observed.object["status"].clone()).unwrap_or_default();
+    let before = observed.object.status.known.clone().unwrap_or_default();
     let mut step = Decider { observed, before, actions: Vec::new(), events: Vec::new(), again: None, is_stuck: false };
-    if !observed.object["metadata"]["deletionTimestamp"].is_null() {
+    if observed.object.meta.is_going() {
         // Owned objects are deleted with the NodeCleanup. Until its finalizers allow that, no further run is started.
         step.start_nothing();
         let status = step.before.clone();
@@ -151,7 +154,7 @@ pub fn decide(observed: &Observed<'_>) -> Decided {
             again: Some(SignedDuration::ZERO),
         };
     }
-    let (manifest, mut problems) = match manifest::from_value(observed.object) {
+    let (manifest, mut problems) = match manifest::from_value(&observed.object.raw) {
         Ok(manifest) => {
             let problems = super::problems(&manifest, observed.site.allowed);
             (Some(manifest), problems)
@@ -195,9 +198,9 @@ impl Decider<'_> {
         // The earlier spec may be the very thing that a user set out to change.
         self.start_nothing();
         // Daemons keep the schedule themselves, so the DaemonSet has to be deleted.
-        if let Some(daemon_set) = self.observed.daemon_set.filter(|object| self.owns(object) && !is_going(object)) {
-            self.actions.push(Action::Delete(daemon_set.clone()));
-            let note = format!("deleted DaemonSet {} until the spec can be used", name_of(daemon_set));
+        if let Some(daemon_set) = self.observed.daemon_set.filter(|object| self.keeps(&object.meta)) {
+            self.actions.push(Action::Delete(daemon_set.raw.clone()));
+            let note = format!("deleted DaemonSet {} until the spec can be used", daemon_set.meta.name);
             self.note(EventReason::Deleted, note);
         }
         let ready = ConditionState::bad(ConditionReason::InvalidSpec, message.clone());
@@ -262,7 +265,7 @@ impl Decider<'_> {
     fn unless_undone(&self, ready: ConditionState) -> ConditionState {
         let applied = |action: &Action| match action {
             Action::Pause(_) | Action::Delete(_) => None,
-            action => Some(format!("{} {}", action.object()["kind"].as_str()?, name_of(action.object()))),
+            action => Some(format!("{} {}", kind_of(action.object()), name_of(action.object()))),
         };
         let objects: Vec<String> = self.actions.iter().filter_map(applied).collect();
         if self.observed.acts < UNDONE || objects.is_empty() || !ready.is_true {
@@ -279,27 +282,26 @@ impl Decider<'_> {
     /// Creates the ConfigMap of the manifest. Returns the obstacle to that, if there is one.
     fn config_map(&mut self, want: Value) -> Option<ConditionState> {
         let name = name_of(&want).to_owned();
-        let Some(live) = self.observed.config_maps.iter().copied().find(|object| name_of(object) == name) else {
+        let Some(live) = self.observed.config_maps.iter().copied().find(|object| object.meta.name == name) else {
             self.actions.push(Action::Create(want));
             return None;
         };
-        let problem = self.is_in_the_way(live, "ConfigMap");
-        if problem.is_some() || contains(live, &want) {
+        let problem = self.is_in_the_way(&live.meta, "ConfigMap");
+        if problem.is_some() || contains(&live.raw, &want) {
             return problem;
         }
         // An immutable ConfigMap with other content was created by another writer. Pods would refuse it by its digest.
-        self.actions.push(Action::Delete(live.clone()));
+        self.actions.push(Action::Delete(live.raw.clone()));
         self.wait(SOON);
         let message = format!("ConfigMap {name} has other content than its name says, and is made again");
         Some(ConditionState::bad(ConditionReason::Replacing, message))
     }
 
     /// Finds the obstacle to using an existing object for the NodeCleanup: another owner, or its pending deletion.
-    fn is_in_the_way(&mut self, live: &Value, kind: &str) -> Option<ConditionState> {
-        let name = name_of(live);
-        let is_former = owners(live)
-            .any(|owner| owner["kind"] == "NodeCleanup" && owner["name"] == self.observed.object["metadata"]["name"]);
-        if self.owns(live) && !is_going(live) {
+    fn is_in_the_way(&mut self, live: &Meta, kind: &str) -> Option<ConditionState> {
+        let name = &live.name;
+        let is_former = live.is_owned_by("NodeCleanup", &self.observed.object.meta.name);
+        if self.keeps(live) {
             return None;
         }
         if self.owns(live) || is_former {
@@ -314,9 +316,9 @@ impl Decider<'_> {
 
     /// Pauses the AdvancedCronJob, so that it starts no run by another manifest.
     fn start_nothing(&mut self) {
-        let cron_job = self.observed.advanced_cron_job.filter(|object| self.owns(object) && !is_going(object));
-        if let Some(cron_job) = cron_job.filter(|object| object["spec"]["paused"] != true) {
-            self.actions.push(Action::Pause(cron_job.clone()));
+        let cron_job = self.observed.advanced_cron_job.filter(|object| self.keeps(&object.meta));
+        if let Some(cron_job) = cron_job.filter(|object| !object.spec.paused) {
+            self.actions.push(Action::Pause(cron_job.raw.clone()));
         }
     }
 
@@ -324,21 +326,19 @@ impl Decider<'_> {
     /// that is kept on record, nor to a daemon.
     fn prune(&mut self, current: &str) {
         let observed = self.observed;
-        let others = observed.advanced_cron_job.into_iter().chain(observed.daemon_set);
-        let objects = observed.broadcast_jobs.iter().copied().chain(others);
-        let templates = objects.map(|object| pod_template(&object["spec"]));
-        let mut needed: BTreeSet<&str> = templates.filter_map(pod::manifest_of).collect();
+        let of_jobs = observed.broadcast_jobs.iter().map(|job| &job.spec.template);
+        let of_cron_job =
+            observed.advanced_cron_job.map(|object| &object.spec.template.broadcast_job_template.spec.template);
+        let templates = of_jobs.chain(of_cron_job).chain(observed.daemon_set.map(|object| &object.spec.template));
+        let mut needed: BTreeSet<&str> = templates.filter_map(|template| template.manifest.as_deref()).collect();
         needed.insert(current);
         // Pods of the previous template may start again until they have been replaced.
-        if observed.daemon_set.is_some_and(|daemon_set| !is_rolled_out(daemon_set)) {
+        if observed.daemon_set.is_some_and(|daemon_set| !daemon_set.is_rolled_out()) {
             return;
         }
-        let old = observed
-            .config_maps
-            .iter()
-            .copied()
-            .filter(|object| self.owns(object) && !is_going(object) && !needed.contains(name_of(object)));
-        let old: Vec<Action> = old.map(|object| Action::Delete(object.clone())).collect();
+        let is_old = |meta: &Meta| self.keeps(meta) && !needed.contains(meta.name.as_str());
+        let old = observed.config_maps.iter().filter(|object| is_old(&object.meta));
+        let old: Vec<Action> = old.map(|object| Action::Delete(object.raw.clone())).collect();
         self.actions.extend(old);
     }
 
@@ -346,34 +346,37 @@ impl Decider<'_> {
     fn workload(&mut self, manifest: &NodeCleanup, rendered: &Rendered, once: &mut Once) -> ConditionState {
         let want = &rendered.workload;
         let name = name_of(want).to_owned();
+        let cron_job = self.observed.advanced_cron_job.filter(|_| rendered.engine == Engine::AdvancedCronJob);
         let live = match rendered.engine {
-            Engine::AdvancedCronJob => self.observed.advanced_cron_job,
-            Engine::DaemonSet => self.observed.daemon_set,
+            Engine::AdvancedCronJob => cron_job.map(|object| (&object.meta, &object.raw)),
+            Engine::DaemonSet => self.observed.daemon_set.map(|object| (&object.meta, &object.raw)),
             Engine::BroadcastJob => return self.once(manifest, want, once),
         };
         let kind = rendered.engine.kind();
-        let Some(live) = live else {
+        let Some((meta, live)) = live else {
             self.actions.push(Action::Create(want.clone()));
             self.note(EventReason::Created, format!("created {kind} {name}"));
             return ConditionState::good(ConditionReason::Applied, format!("{kind} {name} does what the spec says"));
         };
-        if let Some(problem) = self.is_in_the_way(live, kind) {
+        if let Some(problem) = self.is_in_the_way(meta, kind) {
             return problem;
         }
-        let is_same = |name: &str| live["metadata"]["annotations"][name] == want["metadata"]["annotations"][name];
-        if rendered.engine == Engine::AdvancedCronJob {
+        let wanted = Meta::of(want);
+        let is_same = |name: &str| meta.annotation(name) == wanted.annotation(name);
+        let has_additions = has_additions(template_of(live), template_of(want));
+        if let Some(cron_job) = cron_job {
             if !is_same(TEMPLATE_DIGEST) {
-                return self.replace(live, &name, "its template changed");
+                return self.replace(cron_job, "its template changed");
             }
-            if makes_up(live, want, manifest, self.observed.now) {
-                return self.replace(live, &name, "OpenKruise would make up at once for a time that has passed");
+            let wanted = AdvancedCronJob::from(want.clone()).spec;
+            if makes_up(cron_job, &wanted, manifest, self.observed.now) {
+                return self.replace(cron_job, "OpenKruise would make up at once for a time that has passed");
+            }
+            if has_additions {
+                return self.undo_additions(cron_job);
             }
         }
-        let [has_more, should_have] = [live, want].map(|object| &object["spec"]["template"]);
-        if rendered.engine == Engine::AdvancedCronJob && has_additions(has_more, should_have) {
-            return self.undo_additions(live, &name);
-        }
-        if !is_same(SPEC_DIGEST) || !contains(live, want) || has_additions(has_more, should_have) {
+        if !is_same(SPEC_DIGEST) || !contains(live, want) || has_additions {
             self.actions.push(brought_up_to(live, want, rendered.engine));
             self.note(EventReason::Updated, format!("updated {kind} {name}"));
         }
@@ -395,7 +398,7 @@ impl Decider<'_> {
             once.name = Some(name.clone());
         }
         let jobs = self.observed.broadcast_jobs.iter().copied();
-        let mut own = jobs.filter(|job| once.name.as_deref() == Some(name_of(job)) && self.owns(job) && !is_going(job));
+        let mut own = jobs.filter(|job| once.name.as_ref() == Some(&job.meta.name) && self.keeps(&job.meta));
         if let Some(live) = own.next() {
             self.adjust(live, want);
         }
@@ -412,26 +415,30 @@ impl Decider<'_> {
 
     /// Updates the fields of a started run that may change. The template stays, so that the last node of the run gets
     /// the same pod as the first one.
-    fn adjust(&mut self, live: &Value, want: &Value) {
-        let (given, policy) = (&want["spec"], &want["spec"]["completionPolicy"]);
-        let digest = &want["metadata"]["annotations"][SPEC_DIGEST];
-        let mut spec = json!({ "paused": given["paused"], "parallelism": given["parallelism"], "failurePolicy": given["failurePolicy"] });
-        spec["completionPolicy"] = json!({
-            "type": policy["type"],
-            "activeDeadlineSeconds": policy["activeDeadlineSeconds"],
-            "ttlSecondsAfterFinished": policy["ttlSecondsAfterFinished"],
+    fn adjust(&mut self, live: &BroadcastJob, want: &Value) {
+        let BroadcastJob { meta, spec: given, .. } = BroadcastJob::from(want.clone());
+        let (digest, policy) = (meta.annotation(SPEC_DIGEST), &given.completion_policy);
+        let spec = json!({
+            "paused": given.paused,
+            "parallelism": given.parallelism,
+            "failurePolicy": given.failure_policy,
+            "completionPolicy": {
+                "type": policy.kind,
+                "activeDeadlineSeconds": policy.active_deadline_seconds,
+                "ttlSecondsAfterFinished": policy.ttl_seconds_after_finished,
+            },
         });
-        let mut expected = spec.clone();
-        if given["parallelism"].is_null() && live["spec"]["parallelism"] == ALL_AT_ONCE {
-            expected["parallelism"] = ALL_AT_ONCE.into();
+        let mut expected = json!({ "spec": spec });
+        if given.parallelism.is_null() && live.spec.parallelism == ALL_AT_ONCE {
+            expected["spec"]["parallelism"] = ALL_AT_ONCE.into();
         }
-        if live["metadata"]["annotations"][SPEC_DIGEST] == *digest && contains(&live["spec"], &expected) {
+        if live.meta.annotation(SPEC_DIGEST) == digest && contains(&live.raw, &expected) {
             return;
         }
         // Absent fields are null, and a merge patch removes fields that are null.
-        let metadata = json!({ "uid": live["metadata"]["uid"], "annotations": { SPEC_DIGEST: digest } });
+        let metadata = json!({ "uid": live.meta.uid, "annotations": { SPEC_DIGEST: digest } });
         let fields = json!({ "metadata": metadata, "spec": spec });
-        self.actions.push(Action::Adjust { object: live.clone(), fields });
+        self.actions.push(Action::Adjust { object: live.raw.clone(), fields });
     }
 
     /// Starts a run. Returns the obstacle to that, if there is one.
@@ -442,13 +449,14 @@ impl Decider<'_> {
     fn start(&mut self, mut job: Value, before: Option<&str>, note: String) -> Option<ConditionState> {
         let name = name_of(&job).to_owned();
         let before = before.unwrap_or_default();
-        let live = self.observed.broadcast_jobs.iter().copied().find(|live| name_of(live) == name && self.owns(live));
+        let jobs = &self.observed.broadcast_jobs;
+        let live = jobs.iter().copied().find(|live| live.meta.name == name && self.owns(&live.meta));
         if let Some(live) = live {
-            let is_earlier = is_over(live) && live["metadata"]["annotations"][AFTER] != before;
-            if is_earlier && !is_going(live) {
-                self.actions.push(Action::Delete(live.clone()));
+            let is_earlier = live.is_over() && live.meta.annotation(AFTER) != Some(before);
+            if is_earlier && !live.meta.is_going() {
+                self.actions.push(Action::Delete(live.raw.clone()));
             }
-            if is_earlier || is_going(live) {
+            if is_earlier || live.meta.is_going() {
                 self.wait(SOON);
                 let message = format!("BroadcastJob {name} of an earlier run is going, to make room for the next one");
                 return Some(ConditionState::bad(ConditionReason::Replacing, message));
@@ -465,27 +473,28 @@ impl Decider<'_> {
     /// Recreates an AdvancedCronJob, because OpenKruise does not allow changes of its template. A current run ends
     /// first; until then, the AdvancedCronJob is paused. The new one counts from its own creation, so no time of the
     /// schedule occurs twice.
-    fn replace(&mut self, live: &Value, name: &str, because: &str) -> ConditionState {
-        let running = self.runs_of(live).find(|run| !is_over(run)).map(|run| name_of(run).to_owned());
+    fn replace(&mut self, live: &AdvancedCronJob, because: &str) -> ConditionState {
+        let name = &live.meta.name;
+        let running = self.runs_of(live).find(|run| !run.is_over()).map(|run| run.meta.name.clone());
         if let Some(run) = running {
             let message = format!(
                 "AdvancedCronJob {name} is recreated when its run {run} has ended; delete BroadcastJob {run} to give that \
                  run up"
             );
-            if live["spec"]["paused"] != true {
-                self.actions.push(Action::Pause(live.clone()));
+            if !live.spec.paused {
+                self.actions.push(Action::Pause(live.raw.clone()));
             }
             return ConditionState::bad(ConditionReason::WaitingForRun, message);
         }
         // The deletion removes the runs and their pods, so their reports have to be read first.
         let now = self.observed.now;
-        let ended = self.runs_of(live).filter_map(|run| time_of(&run["status"]["completionTime"])).max();
+        let ended = self.runs_of(live).filter_map(|run| run.status.completion_time).max();
         if ended.is_some_and(|ended| ended <= now && now < ended + LAST_WORDS) {
             self.wait(SOON);
             let message = format!("AdvancedCronJob {name} is recreated when all pods of its run have been heard");
             return ConditionState::bad(ConditionReason::WaitingForRun, message);
         }
-        self.actions.push(Action::Delete(live.clone()));
+        self.actions.push(Action::Delete(live.raw.clone()));
         self.note(EventReason::Replaced, format!("deleted AdvancedCronJob {name} to recreate it, because {because}"));
         self.wait(SOON);
         ConditionState::bad(
@@ -496,10 +505,11 @@ impl Decider<'_> {
 
     /// Takes back what another writer added to the template of an AdvancedCronJob, which has to be recreated for that. If a
     /// writer adds fields repeatedly, the AdvancedCronJob is paused.
-    fn undo_additions(&mut self, live: &Value, name: &str) -> ConditionState {
+    fn undo_additions(&mut self, live: &AdvancedCronJob) -> ConditionState {
         if self.observed.acts < UNDONE {
-            return self.replace(live, name, "another writer added fields to its template");
+            return self.replace(live, "another writer added fields to its template");
         }
+        let name = &live.meta.name;
         self.start_nothing();
         let message = format!(
             "whenever AdvancedCronJob {name} is recreated, another writer adds fields to its template, so it is paused; its \
@@ -513,10 +523,12 @@ impl Decider<'_> {
     fn remove_other_engines(&mut self, engine: Engine) {
         let cron_job = self.observed.advanced_cron_job.filter(|_| engine != Engine::AdvancedCronJob);
         let daemon_set = self.observed.daemon_set.filter(|_| engine != Engine::DaemonSet);
-        for object in cron_job.into_iter().chain(daemon_set) {
-            if self.owns(object) && !is_going(object) {
+        let cron_job = cron_job.map(|object| (Engine::AdvancedCronJob, &object.meta, &object.raw));
+        let daemon_set = daemon_set.map(|object| (Engine::DaemonSet, &object.meta, &object.raw));
+        for (engine, meta, object) in cron_job.into_iter().chain(daemon_set) {
+            if self.keeps(meta) {
                 self.actions.push(Action::Delete(object.clone()));
-                let (kind, name) = (object["kind"].as_str().unwrap_or("object"), name_of(object));
+                let (kind, name) = (engine.kind(), &meta.name);
                 self.note(
                     EventReason::Deleted,
                     format!("deleted {kind} {name}, which the spec does not ask for any more"),
@@ -561,7 +573,7 @@ impl Decider<'_> {
     }
 
     fn annotation(&self, name: &str) -> Option<&str> {
-        self.observed.object["metadata"]["annotations"][name].as_str()
+        self.observed.object.meta.annotation(name)
     }
 
     fn ignore_run_now(&mut self, reason: &str) {
@@ -573,43 +585,43 @@ impl Decider<'_> {
     /// that has changed. OpenKruise deletes the runs of an AdvancedCronJob.
     fn trim(&mut self, manifest: &NodeCleanup, once: Option<&str>) {
         let observed = self.observed;
-        let own: Vec<&Value> =
-            observed.broadcast_jobs.iter().copied().filter(|job| self.owns(job) && !is_going(job)).collect();
-        let past = |(place, job): (usize, &&Value)| Past {
+        let own: Vec<&BroadcastJob> =
+            observed.broadcast_jobs.iter().copied().filter(|job| self.keeps(&job.meta)).collect();
+        let past = |(place, job): (usize, &&BroadcastJob)| Past {
             name: place,
-            state: match job["status"]["phase"].as_str() {
-                Some("completed") => RunState::Successful,
-                Some("failed") => RunState::Failed,
-                _ => RunState::Active,
+            state: match job.status.phase {
+                JobPhase::Completed => RunState::Successful,
+                JobPhase::Failed => RunState::Failed,
+                JobPhase::Running | JobPhase::Paused | JobPhase::Unknown => RunState::Active,
             },
-            started: time_of(&job["status"]["startTime"]),
+            started: job.status.start_time,
         };
         let limits = HistoryLimits {
             successful: Some(manifest.spec.successful_jobs_history_limit.max(1)),
             failed: Some(manifest.spec.failed_jobs_history_limit.max(1)),
         };
         let mut excess = limits.excess(own.iter().enumerate().map(past).collect());
-        let is_outdated = |job: &Value| {
+        let is_outdated = |job: &BroadcastJob| {
             let prefix = format!("{}-o", manifest.metadata.name);
-            !is_over(job) && name_of(job).starts_with(&prefix) && Some(name_of(job)) != once
+            !job.is_over() && job.meta.name.starts_with(&prefix) && Some(job.meta.name.as_str()) != once
         };
         for (place, job) in own.iter().enumerate().filter(|(_, job)| is_outdated(job)) {
             excess.push(place);
-            let name = name_of(job).to_owned();
+            let name = job.meta.name.clone();
             let note = format!("deleted BroadcastJob {name}, whose run had not ended, because the spec has changed");
             let run = Some(("BroadcastJob", name));
             self.events.push(ClusterEvent { run, ..ClusterEvent::warning(EventReason::Deleted, note) });
         }
-        let excess = excess.into_iter().map(|place| Action::Delete(own[place].clone()));
+        let excess = excess.into_iter().map(|place| Action::Delete(own[place].raw.clone()));
         let excess: Vec<Action> = excess.filter(|action| !self.actions.contains(action)).collect();
         self.actions.extend(excess);
     }
 
     /// Returns the BroadcastJobs of an AdvancedCronJob.
-    pub(super) fn runs_of(&self, cron_job: &Value) -> impl Iterator<Item = &Value> {
-        let name = name_of(cron_job).to_owned();
+    pub(super) fn runs_of(&self, cron_job: &AdvancedCronJob) -> impl Iterator<Item = &BroadcastJob> {
+        let name = cron_job.meta.name.clone();
         let jobs = self.observed.broadcast_jobs.iter().copied();
-        jobs.filter(move |job| owners(job).any(|owner| owner["kind"] == "AdvancedCronJob" && owner["name"] == *name))
+        jobs.filter(move |job| job.meta.is_owned_by("AdvancedCronJob", &name))
     }
 
     /// Returns whether one of the actions changes the BroadcastJob of this name.
@@ -619,7 +631,7 @@ impl Decider<'_> {
 
     /// Returns whether one of the actions deletes the BroadcastJob of this name.
     pub(super) fn deletes(&self, name: &str) -> bool {
-        let is_it = |object: &Value| object["kind"] == "BroadcastJob" && name_of(object) == name;
+        let is_it = |object: &Value| kind_of(object) == "BroadcastJob" && name_of(object) == name;
         self.actions.iter().any(|action| matches!(action, Action::Delete(object) if is_it(object)))
     }
 
@@ -631,55 +643,19 @@ impl Decider<'_> {
         self.again = Some(self.again.map_or(time, |again| again.min(time)));
     }
 
-    /// Adds an owner reference to the NodeCleanup, so that the object is deleted with it. `blockOwnerDeletion` is not
-    /// set: for that, the operator would need the right to change the NodeCleanup.
+    /// Adds an owner reference to the NodeCleanup, so that the object is deleted with it.
     fn owned(&self, mut object: Value) -> Value {
-        let owner = self.observed.object;
-        object["metadata"]["ownerReferences"] = json!([{
-            "apiVersion": owner["apiVersion"],
-            "kind": owner["kind"],
-            "name": owner["metadata"]["name"],
-            "uid": owner["metadata"]["uid"],
-            "controller": true,
-        }]);
+        object["metadata"]["ownerReferences"] = json!([self.observed.object.owner_reference()]);
         object
     }
 
-    pub(super) fn owns(&self, object: &Value) -> bool {
-        owners(object).any(|owner| owner["uid"] == self.observed.object["metadata"]["uid"])
+    /// Returns whether an object references the NodeCleanup as its owner.
+    pub(super) fn owns(&self, object: &Meta) -> bool {
+        object.owner_references.iter().any(|owner| owner.uid == self.observed.object.meta.uid)
     }
-}
 
-/// Returns the pod template of a BroadcastJob, a DaemonSet or an AdvancedCronJob, from its spec.
-fn pod_template(spec: &Value) -> &Value {
-    let template = &spec["template"];
-    let of_cron_job = &template["broadcastJobTemplate"]["spec"]["template"];
-    if of_cron_job.is_null() { template } else { of_cron_job }
-}
-
-pub(super) fn name_of(object: &Value) -> &str {
-    object["metadata"]["name"].as_str().unwrap_or_default()
-}
-
-fn owners(object: &Value) -> impl Iterator<Item = &Value> {
-    object["metadata"]["ownerReferences"].as_array().into_iter().flatten()
-}
-
-pub(super) fn is_going(object: &Value) -> bool {
-    !object["metadata"]["deletionTimestamp"].is_null()
-}
-
-/// Returns whether a BroadcastJob has ended.
-pub(super) fn is_over(job: &Value) -> bool {
-    matches!(job["status"]["phase"].as_str(), Some("completed" | "failed"))
-}
-
-/// Returns the start of a BroadcastJob. The clock of OpenKruise may be behind that of the API server, and no run starts
-/// before it is created.
-pub(super) fn began(job: &Value) -> Option<Timestamp> {
-    time_of(&job["status"]["startTime"]).max(time_of(&job["metadata"]["creationTimestamp"]))
-}
-
-pub(super) fn time_of(value: &Value) -> Option<Timestamp> {
-    value.as_str()?.parse().ok()
+    /// Returns whether the NodeCleanup owns an object that is not being deleted.
+    fn keeps(&self, object: &Meta) -> bool {
+        self.owns(object) && !object.is_going()
+    }
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::action::Action;
-use super::decide::time_of;
+use super::objects::{AdvancedCronJob, AdvancedCronJobSpec, kind_of, template_of};
 use super::render::{Engine, digest};
 use crate::manifest::NodeCleanup;
 
@@ -17,9 +17,9 @@ pub(super) const ALL_AT_ONCE: i32 = i32::MAX;
 
 /// Adds the annotations that reveal a change.
 pub(super) fn marked(mut object: Value) -> Value {
-    let template = object["spec"]["template"].to_string();
+    let template = template_of(&object).to_string();
     let mut spec = object["spec"].clone();
-    if object["kind"] == "BroadcastJob" {
+    if kind_of(&object) == Engine::BroadcastJob.kind() {
         // The template of a BroadcastJob stays the same from the start of its run.
         spec["template"] = Value::Null;
     }
@@ -32,15 +32,19 @@ pub(super) fn marked(mut object: Value) -> Value {
 
 /// Returns whether OpenKruise would start a run at once, for a time that has passed, if the AdvancedCronJob were
 /// updated. OpenKruise looks back by the updated spec, not by the spec of that time.
-pub(super) fn makes_up(live: &Value, want: &Value, manifest: &NodeCleanup, now: Timestamp) -> bool {
-    let [was, is] = [live, want].map(|object| &object["spec"]);
-    let changes = was["paused"] == true || was["startingDeadlineSeconds"] != is["startingDeadlineSeconds"];
+pub(super) fn makes_up(
+    live: &AdvancedCronJob,
+    want: &AdvancedCronJobSpec,
+    manifest: &NodeCleanup,
+    now: Timestamp,
+) -> bool {
+    let changes = live.spec.paused || live.spec.starting_deadline_seconds != want.starting_deadline_seconds;
     let Ok(Some(timetable)) = manifest.timetable() else { return false };
     if !changes || manifest.spec.paused {
         return false;
     }
-    let last = time_of(&live["status"]["lastScheduleTime"]).or_else(|| time_of(&live["metadata"]["creationTimestamp"]));
-    let deadline = SignedDuration::from_secs(is["startingDeadlineSeconds"].as_i64().unwrap_or_default());
+    let last = live.status.last_schedule_time.or(live.meta.creation_timestamp);
+    let deadline = SignedDuration::from_secs(want.starting_deadline_seconds.unwrap_or_default());
     let too_late = now.checked_sub(deadline).unwrap_or(now);
     let from = last.map_or(too_late, |last| last.max(too_late));
     timetable.schedule.next(from).is_some_and(|tick| tick <= now)
@@ -63,14 +67,6 @@ pub(super) fn brought_up_to(live: &Value, want: &Value, engine: Engine) -> Actio
     }
     object["metadata"]["ownerReferences"] = want["metadata"]["ownerReferences"].clone();
     Action::Replace(object)
-}
-
-/// Returns whether all pods of a DaemonSet use its current template.
-pub(super) fn is_rolled_out(daemon_set: &Value) -> bool {
-    let status = &daemon_set["status"];
-    let updated = status["updatedNumberScheduled"].as_u64().unwrap_or_default();
-    status["observedGeneration"] == daemon_set["metadata"]["generation"]
-        && status["desiredNumberScheduled"].as_u64().is_some_and(|desired| desired <= updated)
 }
 
 /// Checks whether the live object contains all desired fields. It may contain more: the API server and other writers

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
+use super::objects::{ContainerStatus, EventView, PodPhase, PodView, TerminatedContainer, WaitingContainer};
 use super::render::object_name;
 use crate::report::Brief;
 use crate::text::shown;
@@ -37,15 +37,14 @@ pub struct Held {
 
 impl Held {
     /// Reads the status of a pod; `None` if the pod runs or has ended.
-    pub fn of(pod: &Value, is_daemon: bool) -> Option<Self> {
-        let status = &pod["status"];
-        let waiting = &container(status)["state"]["waiting"];
-        let has_started = matches!(status["phase"].as_str(), Some("Succeeded" | "Failed"));
-        if has_started || status["phase"] != "Pending" && !waiting.is_object() {
+    pub fn of(pod: &PodView, is_daemon: bool) -> Option<Self> {
+        let container = container(pod);
+        let waiting = container.and_then(|container| container.state.waiting.as_ref());
+        if pod.is_over() || pod.status.phase != PodPhase::Pending && waiting.is_none() {
             return None;
         }
-        let since = pod["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse().ok());
-        let why = unscheduled(status).or_else(|| not_running(status, waiting)).map(|text| advised(&text));
+        let since = pod.meta.creation_timestamp;
+        let why = unscheduled(pod).or_else(|| not_running(container?, waiting?)).map(|text| advised(&text));
         Some(Self { since, why: why.map(String::into_boxed_str), is_daemon })
     }
 
@@ -64,57 +63,51 @@ impl Held {
 }
 
 /// Returns the container of Holystone; other writers may have added containers to the pod.
-fn container(status: &Value) -> &Value {
-    let containers = status["containerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
-    let own = containers.iter().find(|container| container["name"] == "holystone");
-    own.or(containers.first()).unwrap_or(&Value::Null)
+fn container(pod: &PodView) -> Option<&ContainerStatus> {
+    let containers = &pod.status.container_statuses;
+    let own = containers.iter().find(|container| container.name == "holystone");
+    own.or(containers.first())
 }
 
-fn unscheduled(status: &Value) -> Option<String> {
-    let conditions = status["conditions"].as_array()?;
-    let scheduled = conditions.iter().find(|condition| condition["type"] == "PodScheduled")?;
-    let is_held = scheduled["status"] == "False";
-    is_held.then(|| format!("the pod is not scheduled: {}", reason_and_message(scheduled)))
+fn unscheduled(pod: &PodView) -> Option<String> {
+    let scheduled = pod.status.conditions.iter().find(|condition| condition.kind == "PodScheduled")?;
+    let is_held = scheduled.status == "False";
+    let said = || reason_and_message(&scheduled.reason, &scheduled.message);
+    is_held.then(|| format!("the pod is not scheduled: {}", said()))
 }
 
-fn not_running(status: &Value, waiting: &Value) -> Option<String> {
-    let reason = waiting["reason"].as_str().unwrap_or_default();
-    let has_message = waiting["message"].as_str().is_some_and(|message| !message.is_empty());
-    if !waiting.is_object() || reason.is_empty() || SAYS_NOTHING.contains(&reason) && !has_message {
+fn not_running(container: &ContainerStatus, waiting: &WaitingContainer) -> Option<String> {
+    let WaitingContainer { reason, message } = waiting;
+    if reason.is_empty() || SAYS_NOTHING.contains(&reason.as_str()) && message.is_empty() {
         return None;
     }
-    let text = format!("the container does not start: {}", reason_and_message(waiting));
-    let last = &container(status)["lastState"]["terminated"];
-    Some(if last.is_object() {
-        format!("the container ends again and again, at last with {}", last_words(last))
-    } else {
-        text
+    Some(match &container.last_state.terminated {
+        Some(last) => format!("the container ends again and again, at last with {}", last_words(last)),
+        None => format!("the container does not start: {}", reason_and_message(reason, message)),
     })
 }
 
-fn reason_and_message(said: &Value) -> String {
-    let text = |name: &str| shown(said[name].as_str().unwrap_or_default());
-    let (reason, message) = (text("reason"), text("message"));
-    [reason, message].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ")
+fn reason_and_message(reason: &str, message: &str) -> String {
+    [shown(reason), shown(message)].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 /// Formats the end of a container: its exit code, and the sentences of its report, or else its message or reason.
-fn last_words(ended: &Value) -> String {
-    let message = ended["message"].as_str().unwrap_or_default();
-    let code = ended["exitCode"].as_i64().unwrap_or_default();
+fn last_words(ended: &TerminatedContainer) -> String {
+    let message = ended.message.as_deref().unwrap_or_default();
+    let code = ended.exit_code;
     let words = match Brief::from_message(message) {
         Ok(brief) => {
             let errors = brief.errors.into_iter().map(|error| error.message).take(SENTENCES);
             brief.outcome.message.into_iter().chain(errors).collect::<Vec<_>>().join(" ")
         }
-        Err(_) if message.trim().is_empty() => shown(ended["reason"].as_str().unwrap_or_default()),
+        Err(_) if message.trim().is_empty() => shown(ended.reason.as_deref().unwrap_or_default()),
         Err(_) => shown(message.trim()),
     };
     if words.is_empty() { format!("exit code {code}") } else { format!("exit code {code}: {words}") }
 }
 
 /// Explains why the pods of a BroadcastJob or a DaemonSet are not created, in the words of its events.
-pub fn not_made(events: &[Value], name: &str) -> Vec<String> {
+pub fn not_made(events: &[EventView], name: &str) -> Vec<String> {
     let is_about_pods = |reason: &str| reason.starts_with("Failed") && reason != "FailedDaemonPod";
     sentences(events, is_about_pods)
         .map(|text| advised(&format!("no pod is made: {}", without_suffix(&text, name))))
@@ -122,21 +115,21 @@ pub fn not_made(events: &[Value], name: &str) -> Vec<String> {
 }
 
 /// Explains why a pod does not start, in the words of its events.
-pub fn not_started(events: &[Value]) -> Option<String> {
+pub fn not_started(events: &[EventView]) -> Option<String> {
     let texts: Vec<String> = sentences(events, |_| true).collect();
     (!texts.is_empty()).then(|| advised(&format!("the pod does not start: {}", texts.join("; "))))
 }
 
 /// Selects one warning for each reason, in the order of the reasons: the latest, and a mere timeout only without
 /// another.
-fn sentences(events: &[Value], is_wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = String> {
+fn sentences(events: &[EventView], is_wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = String> {
     let mut latest: BTreeMap<&str, (bool, &str, &str)> = BTreeMap::new();
-    for event in events.iter().take(EVENTS).filter(|event| event["type"] == "Warning") {
-        let (reason, note) = (event["reason"].as_str().unwrap_or_default(), event["note"].as_str().unwrap_or_default());
+    for event in events.iter().take(EVENTS).filter(|event| event.kind == "Warning") {
+        let (reason, note) = (event.reason.as_str(), event.note.as_str());
         if reason.is_empty() || !is_wanted(reason) {
             continue;
         }
-        let found = (!note.contains(TIMED_OUT), time_of(event), note);
+        let found = (!note.contains(TIMED_OUT), event.last_time(), note);
         let known = latest.entry(reason).or_insert(found);
         *known = found.max(*known);
     }
@@ -146,12 +139,6 @@ fn sentences(events: &[Value], is_wanted: impl Fn(&str) -> bool) -> impl Iterato
         .map(|(reason, (_, _, note))| format!("{}: {}", shown(reason), shown(note)))
         .collect();
     texts.into_iter()
-}
-
-/// Returns the time when an event was seen last, as the API server writes it.
-fn time_of(event: &Value) -> &str {
-    let times = [&event["series"]["lastObservedTime"], &event["deprecatedLastTimestamp"], &event["eventTime"]];
-    times.into_iter().find_map(Value::as_str).unwrap_or_default()
 }
 
 /// Removes the random suffixes of pod names, so that the same problem yields the same sentence.

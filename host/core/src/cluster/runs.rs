@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
 use super::aggregate::{Aggregated, ERRORS, NodeState, aggregate, summary};
-use super::decide::{ClusterEvent, ConditionState, Decider, began, is_going, is_over, name_of, time_of};
+use super::decide::{ClusterEvent, ConditionState, Decider};
 use super::held::{ASK_AGAIN, PATIENCE};
+use super::objects::{BroadcastJob, DaemonSet, JobPhase};
 use super::reasons::{ConditionReason, EventReason};
 use super::render::{Engine, object_name};
 use crate::manifest::status::{LastRun, ResolvedPlugin, RunError, RunPhase};
+use crate::schedule::ConcurrencyPolicy;
 use crate::text::shown;
 
 /// Maximum difference between the clocks of two nodes.
@@ -61,8 +62,8 @@ impl<'a> Decider<'a> {
 
     /// Removes plugins that the spec does not name, because the report of a pod is not trusted.
     fn of_the_spec(&self, mut folded: Aggregated) -> Aggregated {
-        let plugins = self.observed.object["spec"]["plugins"].as_array().into_iter().flatten();
-        let names: BTreeSet<&str> = plugins.filter_map(|plugin| plugin["name"].as_str()).collect();
+        let plugins = &self.observed.object.spec.plugins;
+        let names: BTreeSet<&str> = plugins.iter().filter_map(|plugin| plugin.name.as_deref()).collect();
         folded.plugins.retain(|plugin| names.contains(plugin.name.as_str()));
         folded.unlike.retain(|name| names.contains(name.as_str()));
         folded
@@ -76,7 +77,7 @@ impl<'a> Decider<'a> {
         if order.is_ne() {
             // If two runs began at the same time, the one that was deleted before its end yields.
             let is_known =
-                has_ended(before) || self.observed.broadcast_jobs.iter().any(|job| name_of(job) == before.name);
+                has_ended(before) || self.observed.broadcast_jobs.iter().any(|job| job.meta.name == before.name);
             let is_later = before.started_at > run.started_at;
             return is_later || before.started_at == run.started_at && order.is_gt() && is_known;
         }
@@ -92,15 +93,15 @@ impl<'a> Decider<'a> {
     /// Returns the run of the status, updated from its BroadcastJob.
     fn kept_run(&self, is_of_daemons: bool) -> Option<LastRun> {
         let mut run = self.before.last_run.clone()?;
-        let is_of_former_daemons = !is_of_daemons && run.name == object_name(name_of(self.observed.object));
+        let is_of_former_daemons = !is_of_daemons && run.name == object_name(&self.observed.object.meta.name);
         if is_of_former_daemons && !has_ended(&run) && run.nodes.succeeded + run.nodes.failed == 0 {
             // Deleted daemons that have not run yet will not run any more.
             return None;
         }
-        if has_ended(&run) || is_of_daemons || run.name == object_name(name_of(self.observed.object)) {
+        if has_ended(&run) || is_of_daemons || run.name == object_name(&self.observed.object.meta.name) {
             return Some(run);
         }
-        let Some(job) = self.observed.broadcast_jobs.iter().copied().find(|job| name_of(job) == run.name) else {
+        let Some(job) = self.observed.broadcast_jobs.iter().copied().find(|job| job.meta.name == run.name) else {
             // Without OpenKruise, BroadcastJobs cannot be observed.
             if self.observed.has_kruise {
                 self.was_lost(&mut run);
@@ -125,7 +126,7 @@ impl<'a> Decider<'a> {
 
     /// Formats the message for a deleted BroadcastJob, with the policy that deletes unfinished runs.
     fn why_lost(&self, name: &str) -> String {
-        let replaces = self.observed.object["spec"]["concurrencyPolicy"] == "Replace";
+        let replaces = self.observed.object.spec.concurrency_policy == ConcurrencyPolicy::Replace;
         let policy = if replaces {
             ": concurrencyPolicy Replace ends a run when the next one of the schedule begins"
         } else {
@@ -142,33 +143,37 @@ impl<'a> Decider<'a> {
             before.is_some_and(|run| run.name == name) || self.before.active_runs.iter().any(|run| run == name)
         };
         // Without an earlier run, a finished one may be older than the status.
-        let is_new = |job: &&Value| if since.is_some() { began(job) > since } else { !is_over(job) };
-        let new = self.scheduled_runs().filter(is_new).filter(|job| !is_known(name_of(job)) && !is_going(job));
-        let mut new: Vec<_> = new.map(|job| (began(job), name_of(job).to_owned())).collect();
+        let is_new = |job: &&BroadcastJob| if since.is_some() { job.began() > since } else { !job.is_over() };
+        let new = self.scheduled_runs().filter(is_new).filter(|job| !is_known(&job.meta.name) && !job.meta.is_going());
+        let mut new: Vec<_> = new.map(|job| (job.began(), job.meta.name.clone())).collect();
         new.sort();
         for (_, name) in new {
-            let note = format!("AdvancedCronJob {} started BroadcastJob {name}", name_of(self.observed.object));
+            let note = format!("AdvancedCronJob {} started BroadcastJob {name}", self.observed.object.meta.name);
             let run = Some(("BroadcastJob", name));
             self.events.push(ClusterEvent { run, ..ClusterEvent::normal(EventReason::RunStarted, note) });
         }
     }
 
     /// Returns the BroadcastJobs of the current AdvancedCronJob.
-    pub(super) fn scheduled_runs(&self) -> impl Iterator<Item = &Value> {
-        self.observed.advanced_cron_job.filter(|object| self.owns(object)).into_iter().flat_map(|job| self.runs_of(job))
+    pub(super) fn scheduled_runs(&self) -> impl Iterator<Item = &BroadcastJob> {
+        self.observed
+            .advanced_cron_job
+            .filter(|object| self.owns(&object.meta))
+            .into_iter()
+            .flat_map(|job| self.runs_of(job))
     }
 
     /// Reports the ends of runs that began before the last one, and returns the names of those that have not ended. A
     /// manual run may begin and end beside a scheduled one.
     pub(super) fn earlier_runs(&mut self, last: Option<&LastRun>) -> Vec<String> {
-        let jobs: BTreeMap<&str, &Value> =
-            self.observed.broadcast_jobs.iter().map(|job| (name_of(job), *job)).collect();
+        let jobs: BTreeMap<&str, &BroadcastJob> =
+            self.observed.broadcast_jobs.iter().map(|job| (job.meta.name.as_str(), *job)).collect();
         let mut names = self.awaited(&jobs);
         names.retain(|name| last.is_none_or(|last| last.name != *name) && !self.deletes(name));
         let mut active = Vec::new();
         for name in names {
             match jobs.get(name.as_str()) {
-                Some(job) if is_over(job) => {
+                Some(job) if job.is_over() => {
                     let run = self.run_of_job(job).run;
                     self.report_end(&run);
                 }
@@ -176,7 +181,7 @@ impl<'a> Decider<'a> {
                     let event = ClusterEvent::warning(EventReason::RunFailed, self.why_lost(&name));
                     self.events.push(ClusterEvent { run: Some(("BroadcastJob", name)), ..event });
                 }
-                job => active.push((job.and_then(|job| began(job)), name)),
+                job => active.push((job.and_then(|job| job.began()), name)),
             }
         }
         active.sort();
@@ -187,46 +192,48 @@ impl<'a> Decider<'a> {
 
     /// Returns the names of the BroadcastJobs whose end has not been reported: those that had not ended at the last
     /// observation, and those that began after it.
-    fn awaited(&self, jobs: &BTreeMap<&str, &Value>) -> BTreeSet<String> {
+    fn awaited(&self, jobs: &BTreeMap<&str, &BroadcastJob>) -> BTreeSet<String> {
         let before = self.before.last_run.as_ref();
         let mut names: BTreeSet<String> = self.before.active_runs.iter().cloned().collect();
-        let is_of_daemons = |run: &&LastRun| run.name == object_name(name_of(self.observed.object));
+        let is_of_daemons = |run: &&LastRun| run.name == object_name(&self.observed.object.meta.name);
         names.extend(before.filter(|run| !has_ended(run) && !is_of_daemons(run)).map(|run| run.name.clone()));
         let since = before.and_then(|run| run.started_at);
-        let is_new = |job: &Value| if is_over(job) { since.is_some() && began(job) > since } else { !is_going(job) };
+        let is_new = |job: &BroadcastJob| {
+            if job.is_over() { since.is_some() && job.began() > since } else { !job.meta.is_going() }
+        };
         names.extend(jobs.iter().filter(|(_, job)| is_new(job)).map(|(name, _)| (*name).to_owned()));
         names
     }
 
-    fn latest_run(&self) -> Option<&'a Value> {
+    fn latest_run(&self) -> Option<&'a BroadcastJob> {
         let jobs = self.observed.broadcast_jobs.iter().copied();
-        jobs.max_by_key(|job| (began(job), name_of(job).to_owned()))
+        jobs.max_by_key(|job| (job.began(), job.meta.name.as_str()))
     }
 
-    fn run_of_job(&mut self, job: &Value) -> Aggregated {
+    fn run_of_job(&mut self, job: &BroadcastJob) -> Aggregated {
         let now = self.observed.now;
-        let states = self.observed.runs.get(name_of(job)).into_iter().flatten().copied();
-        let mut folded = aggregate(count(&job["status"]["desired"]), states, now);
+        let states = self.observed.runs.get(job.meta.name.as_str()).into_iter().flatten().copied();
+        let mut folded = aggregate(job.status.desired.unwrap_or_default(), states, now);
         let run = &mut folded.run;
-        name_of(job).clone_into(&mut run.name);
-        run.started_at = began(job);
+        run.name.clone_from(&job.meta.name);
+        run.started_at = job.began();
         settle(job, folded.took_place, run);
         let unseen = run.nodes.desired.saturating_sub(folded.seen).saturating_sub(run.nodes.unreported);
-        let age = began(job).map_or(SignedDuration::MAX, |began| began.duration_until(now));
-        if is_over(job) {
-            let complaint = self.complaints(job).or_else(|| ending(job));
+        let age = job.began().map_or(SignedDuration::MAX, |began| began.duration_until(now));
+        if job.is_over() {
+            let complaint = self.complaints(&job.meta.name).or_else(|| ending(job));
             if let Some(message) = complaint.filter(|_| unseen > 0) {
                 tell(run, message, unseen);
             }
         } else if folded.running == 0 && run.phase == RunPhase::Running {
-            self.is_not_made(job, run, unseen, age);
+            self.is_not_made(&job.meta.name, run, unseen, age);
         }
-        if run.nodes.desired == 0 && !is_taken_up(job) {
+        if run.nodes.desired == 0 && !job.is_taken_up() {
             // The number of nodes is not known yet.
             run.nodes.summary.clear();
         }
-        if run.nodes.desired == 0 && (is_over(job) || age >= PATIENCE) {
-            let message = if is_taken_up(job) { self.no_node() } else { NOT_TAKEN_UP.to_owned() };
+        if run.nodes.desired == 0 && (job.is_over() || age >= PATIENCE) {
+            let message = if job.is_taken_up() { self.no_node() } else { NOT_TAKEN_UP.to_owned() };
             tell(run, message, 0);
         }
         self.observe_again(folded.again);
@@ -234,7 +241,7 @@ impl<'a> Decider<'a> {
     }
 
     /// Adds the reason why an idle run lacks pods on some nodes.
-    fn is_not_made(&mut self, object: &Value, run: &mut LastRun, unseen: u32, age: SignedDuration) {
+    fn is_not_made(&mut self, name: &str, run: &mut LastRun, unseen: u32, age: SignedDuration) {
         if unseen == 0 && run.nodes.desired > 0 {
             return;
         }
@@ -242,7 +249,7 @@ impl<'a> Decider<'a> {
             return self.wait(PATIENCE - age);
         }
         self.wait(ASK_AGAIN);
-        if let Some(message) = self.complaints(object) {
+        if let Some(message) = self.complaints(name) {
             run.nodes.waiting += unseen;
             tell(run, message, unseen);
         }
@@ -254,18 +261,16 @@ impl<'a> Decider<'a> {
         }
     }
 
-    /// Returns the messages of events about an object, as one text.
-    fn complaints(&self, object: &Value) -> Option<String> {
-        let complaints = self.observed.complaints.get(name_of(object))?;
+    /// Returns the messages of events about the object of this name, as one text.
+    fn complaints(&self, name: &str) -> Option<String> {
+        let complaints = self.observed.complaints.get(name)?;
         (!complaints.is_empty()).then(|| complaints.join("; "))
     }
 
     /// Formats the message for a run without a node.
     fn no_node(&self) -> String {
-        let selector = self.observed.object["spec"]["rollout"]["nodeSelector"].as_object();
-        let labels = selector.into_iter().flatten().take(LABELS_TOLD);
-        let labels: Vec<String> =
-            labels.map(|(label, value)| shown(&format!("{label}={}", value.as_str().unwrap_or_default()))).collect();
+        let labels = self.observed.object.spec.rollout.node_selector.iter().take(LABELS_TOLD);
+        let labels: Vec<String> = labels.map(|(label, value)| shown(&format!("{label}={value}"))).collect();
         if labels.is_empty() {
             return "no node is Linux, can be scheduled, and has no taint but those that spec.rollout.tolerations \
                     tolerates; see kubectl describe nodes"
@@ -280,10 +285,11 @@ impl<'a> Decider<'a> {
 
     /// Aggregates the last runs of the daemons. Daemons follow the same schedule, so their runs are of one time, or
     /// nearly.
-    fn run_of_daemons(&mut self, set: &Value) -> Option<Aggregated> {
+    fn run_of_daemons(&mut self, set: &DaemonSet) -> Option<Aggregated> {
         let (observed, now) = (self.observed, self.observed.now);
-        let states = observed.runs.get(name_of(set))?;
-        let mut folded = aggregate(count(&set["status"]["desiredNumberScheduled"]), states.iter().copied(), now);
+        let states = observed.runs.get(set.meta.name.as_str())?;
+        let desired = set.status.desired_number_scheduled;
+        let mut folded = aggregate(desired.unwrap_or_default(), states.iter().copied(), now);
         let run = &mut folded.run;
         // The clock of a node may be slightly ahead. Times that are even later, and times before 1970, are ignored.
         let latest = now.checked_add(CLOCKS_APART).unwrap_or(now);
@@ -291,7 +297,7 @@ impl<'a> Decider<'a> {
         let times = |of: fn(&NodeState) -> Option<Timestamp>| {
             states.iter().copied().filter_map(of).filter(move |time| is_one(time))
         };
-        name_of(set).clone_into(&mut run.name);
+        run.name.clone_from(&set.meta.name);
         run.started_at = times(|state| state.times.map(|times| times.0)).min();
         run.finished_at = times(|state| state.times.map(|times| times.1)).max();
         run.phase = match &run.nodes {
@@ -301,14 +307,14 @@ impl<'a> Decider<'a> {
             _ => RunPhase::Complete,
         };
         let unseen = run.nodes.desired.saturating_sub(folded.seen);
-        if set["status"]["observedGeneration"] == set["metadata"]["generation"] {
-            let age = time_of(&set["metadata"]["creationTimestamp"])
-                .map_or(SignedDuration::MAX, |created| created.duration_until(now));
-            if set["status"]["desiredNumberScheduled"] == 0 && folded.seen == 0 {
+        if set.is_observed() {
+            let created = set.meta.creation_timestamp;
+            let age = created.map_or(SignedDuration::MAX, |created| created.duration_until(now));
+            if desired == Some(0) && folded.seen == 0 {
                 let message = self.no_node();
                 tell(run, message, 0);
             } else {
-                self.is_not_made(set, run, unseen, age);
+                self.is_not_made(&set.meta.name, run, unseen, age);
             }
         }
         self.observe_again(folded.again);
@@ -325,11 +331,6 @@ pub(super) fn lost(name: &str) -> String {
 pub(super) const NOT_TAKEN_UP: &str =
     "OpenKruise has not taken up the BroadcastJob; see whether its manager (kruise-controller-manager) runs";
 
-/// Returns whether OpenKruise has counted the nodes of a job, or has ended it.
-fn is_taken_up(job: &Value) -> bool {
-    is_over(job) || !job["status"]["desired"].is_null()
-}
-
 /// Returns whether a run is over.
 pub(super) fn has_ended(run: &LastRun) -> bool {
     matches!(run.phase, RunPhase::Complete | RunPhase::Failed)
@@ -342,24 +343,23 @@ fn tell(run: &mut LastRun, message: String, count: u32) {
 }
 
 /// Formats the failure of a BroadcastJob, for example an exceeded deadline.
-fn ending(job: &Value) -> Option<String> {
-    let conditions = job["status"]["conditions"].as_array()?;
-    let failed = conditions.iter().find(|condition| condition["type"] == "Failed")?;
-    let message = failed["message"].as_str().filter(|message| !message.is_empty())?;
-    Some(format!("there is no report: BroadcastJob {} failed: {}", name_of(job), shown(message)))
+fn ending(job: &BroadcastJob) -> Option<String> {
+    let failed = job.status.conditions.iter().find(|condition| condition.kind == "Failed")?;
+    let message = Some(&failed.message).filter(|message| !message.is_empty())?;
+    Some(format!("there is no report: BroadcastJob {} failed: {}", job.meta.name, shown(message)))
 }
 
 /// Merges the status of a BroadcastJob into the reports of its pods: its phase, and nodes that it counts as done
 /// without a report (any more). `took_place` is the number of reporting nodes that it counts as done.
-fn settle(job: &Value, took_place: u32, run: &mut LastRun) {
-    let status = &job["status"];
+fn settle(job: &BroadcastJob, took_place: u32, run: &mut LastRun) {
+    let status = &job.status;
     let nodes = &mut run.nodes;
-    run.finished_at = time_of(&status["completionTime"]);
-    if is_over(job) {
-        nodes.desired = nodes.desired.max(count(&status["desired"]));
+    run.finished_at = status.completion_time;
+    if job.is_over() {
+        nodes.desired = nodes.desired.max(status.desired.unwrap_or_default());
         let seen = nodes.succeeded + nodes.failed + nodes.skipped;
         let unseen = nodes.desired.saturating_sub(seen);
-        let unreported = count(&status["succeeded"]).saturating_sub(took_place).min(unseen);
+        let unreported = status.succeeded.saturating_sub(took_place).min(unseen);
         nodes.succeeded += unreported;
         nodes.unreported += unreported;
         // A pod that never started, for example because of a missing volume, will not report any more.
@@ -368,17 +368,13 @@ fn settle(job: &Value, took_place: u32, run: &mut LastRun) {
         nodes.waiting = 0;
         nodes.summary = summary(nodes);
     }
-    run.phase = match status["phase"].as_str() {
-        Some("paused") => RunPhase::Paused,
-        Some("failed") => RunPhase::Failed,
-        Some("completed") if nodes.succeeded < nodes.desired => RunPhase::Failed,
-        Some("completed") => RunPhase::Complete,
-        _ => RunPhase::Running,
+    run.phase = match status.phase {
+        JobPhase::Paused => RunPhase::Paused,
+        JobPhase::Failed => RunPhase::Failed,
+        JobPhase::Completed if nodes.succeeded < nodes.desired => RunPhase::Failed,
+        JobPhase::Completed => RunPhase::Complete,
+        JobPhase::Running | JobPhase::Unknown => RunPhase::Running,
     };
-}
-
-pub(super) fn count(value: &Value) -> u32 {
-    u32::try_from(value.as_i64().unwrap_or_default()).unwrap_or_default()
 }
 
 /// Truncates a time to whole seconds, because times of Kubernetes have no fractions.

@@ -1,13 +1,13 @@
 //! The status of a NodeCleanup: its conditions, its next run and its last run, and the events for changes.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
 use super::action::{Obstacle, name_taken};
-use super::decide::{ClusterEvent, ConditionState, Decider, is_going, is_over, name_of};
+use super::decide::{ClusterEvent, ConditionState, Decider};
+use super::objects::CleanupObject;
 use super::reasons::{ConditionReason, EventReason};
 use super::render::object_name;
-use super::runs::{NOT_TAKEN_UP, count, has_ended, lost, whole_second};
+use super::runs::{NOT_TAKEN_UP, has_ended, lost, whole_second};
 use crate::manifest::NodeCleanup;
 use crate::manifest::status::{Condition, LastRun, NodeCleanupStatus, ResolvedPlugin, RunPhase};
 use crate::schedule::ConcurrencyPolicy;
@@ -74,8 +74,8 @@ impl Decider<'_> {
         if manifest.spec.concurrency_policy != ConcurrencyPolicy::Forbid {
             return None;
         }
-        let run = self.scheduled_runs().find(|run| !is_over(run) && !is_going(run))?;
-        Some(format!("; the next run waits for the end of {}", name_of(run)))
+        let run = self.scheduled_runs().find(|run| !run.is_over() && !run.meta.is_going())?;
+        Some(format!("; the next run waits for the end of {}", run.meta.name))
     }
 
     fn is_same_generation(&self) -> bool {
@@ -83,7 +83,7 @@ impl Decider<'_> {
     }
 
     pub(super) fn generation(&self) -> Option<i64> {
-        self.observed.object["metadata"]["generation"].as_i64()
+        self.observed.object.meta.generation
     }
 
     /// Returns the readiness, or the reason why a run is blocked as a whole: it waits for a person, has no node, was
@@ -133,19 +133,19 @@ impl Decider<'_> {
 
     /// Explains why a run is paused other than by `spec.paused` of the NodeCleanup, with advice.
     fn waits_for_a_person(&self, run: &LastRun) -> Option<ConditionState> {
-        let job = self.observed.broadcast_jobs.iter().copied().find(|job| name_of(job) == run.name)?;
-        if self.observed.object["spec"]["paused"] == true || self.adjusts(&run.name) {
+        let job = self.observed.broadcast_jobs.iter().copied().find(|job| job.meta.name == run.name)?;
+        if self.observed.object.spec.paused || self.adjusts(&run.name) {
             return None;
         }
         let name = &run.name;
-        if job["spec"]["paused"] == true {
+        if job.spec.paused {
             let message = format!(
                 "BroadcastJob {name} is paused by its own spec.paused, and waits for a person: set that to false, or delete \
                  the BroadcastJob to give its run up"
             );
             return Some(ConditionState::bad(ConditionReason::RunPaused, message));
         }
-        let failed = counted(count(&job["status"]["failed"]) as usize, "pod", "pods");
+        let failed = counted(job.status.failed as usize, "pod", "pods");
         let why = run.errors.first().map(|error| format!(" ({})", error.message)).unwrap_or_default();
         let message = format!(
             "BroadcastJob {name} is paused by failurePolicy Pause, because {failed} failed{why}, and waits for a person: \
@@ -220,7 +220,7 @@ impl Decider<'_> {
     }
 
     fn reference(&self, run: &LastRun) -> (&'static str, String) {
-        let is_of_daemons = run.name == object_name(name_of(self.observed.object));
+        let is_of_daemons = run.name == object_name(&self.observed.object.meta.name);
         (if is_of_daemons { "DaemonSet" } else { "BroadcastJob" }, run.name.clone())
     }
 }
@@ -266,13 +266,13 @@ pub fn other_operator(other: &str, own: &str) -> ClusterEvent {
 /// event as well, if the reason is new. Fields that would mark the decision as done keep their previous values.
 /// `has_workload` is set if an AdvancedCronJob or a DaemonSet of the NodeCleanup exists all the same.
 pub fn not_applied(
-    object: &Value,
+    object: &CleanupObject,
     decided: &NodeCleanupStatus,
     obstacle: &Obstacle,
     has_workload: bool,
     now: Timestamp,
 ) -> (NodeCleanupStatus, Option<ClusterEvent>) {
-    let before: NodeCleanupStatus = serde_json::from_value(object["status"].clone()).unwrap_or_default();
+    let before = object.status.known.clone().unwrap_or_default();
     let (reason, message) = match obstacle {
         Obstacle::NameTaken { kind, name } => (EventReason::NameTaken, name_taken(kind, &shown(name))),
         // Webhooks name the cause at the end of their message.
@@ -306,6 +306,6 @@ pub fn not_applied(
 }
 
 /// Returns whether a status differs from that of an object.
-pub fn is_news(object: &Value, status: &NodeCleanupStatus) -> bool {
-    serde_json::from_value::<NodeCleanupStatus>(object["status"].clone()).ok().as_ref() != Some(status)
+pub fn is_news(object: &CleanupObject, status: &NodeCleanupStatus) -> bool {
+    object.status.known.as_ref() != Some(status)
 }

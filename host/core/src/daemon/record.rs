@@ -30,6 +30,17 @@ pub enum RunResult {
     NotRun,
 }
 
+impl RunResult {
+    /// Returns the word for the result in records and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "Done",
+            Self::SomeFailed => "SomeFailed",
+            Self::NotRun => "NotRun",
+        }
+    }
+}
+
 /// The result of a run, with its counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -151,6 +151,16 @@ pub enum Mode {
     Enforce,
 }
 
+impl Mode {
+    /// Returns the word for the mode in manifests and reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DryRun => "DryRun",
+            Self::Enforce => "Enforce",
+        }
+    }
+}
+
 /// The container runtime.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]

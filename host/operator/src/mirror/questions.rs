@@ -1,8 +1,9 @@
 //! Questions about objects that do not explain their problem themselves, and the answers from events.
 
-use holystone_core::cluster::{Held, NodeResult, PATIENCE, not_made, not_started};
+use holystone_core::cluster::{
+    BroadcastJob, DaemonSet, EventView, Held, JobPhase, NodeResult, PATIENCE, not_made, not_started,
+};
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::{Mirror, ObjectRef, ObservedPod, Owner, Pods, WatchedKind};
 
@@ -27,18 +28,22 @@ impl Mirror {
     /// Returns the questions about a NodeCleanup: pods that do not start without giving a reason, and runs without
     /// pods.
     pub fn questions(&self, key: &ObjectRef, now: Timestamp) -> Vec<Question> {
-        let began = |job: &&Value| {
-            let (started, created) = (&job["status"]["startTime"], &job["metadata"]["creationTimestamp"]);
-            started.as_str().or(created.as_str()).unwrap_or_default().to_owned()
-        };
-        let job = self.jobs_of(key).max_by_key(began).map(|job| (WatchedKind::BroadcastJob, job));
-        let objects = job.into_iter().chain(self.daemon_set_of(key).map(|set| (WatchedKind::DaemonSet, set)));
-        objects.flat_map(|(kind, object)| self.questions_about(kind, object, now)).collect()
+        let mut questions = Vec::new();
+        if let Some(job) = self.jobs_of(key).max_by_key(|job| job.began()) {
+            let owner = Owner::itself(WatchedKind::BroadcastJob, &job.meta);
+            let is_known = self.complaints.get(&owner).is_some_and(|complaints| !complaints.is_empty());
+            let lacks_pods = lacks_pods(job, self.pods.get(&owner), is_known, now);
+            questions.extend(self.questions_about(&owner, lacks_pods, now));
+        }
+        if let Some(set) = self.daemon_set_of(key) {
+            let owner = Owner::itself(WatchedKind::DaemonSet, &set.meta);
+            questions.extend(self.questions_about(&owner, lacks_daemons(set, now), now));
+        }
+        questions
     }
 
-    fn questions_about(&self, kind: WatchedKind, object: &Value, now: Timestamp) -> Vec<Question> {
-        let owner = Owner::itself(kind, object);
-        let pods = self.pods.get(&owner);
+    fn questions_about(&self, owner: &Owner, lacks_pods: bool, now: Timestamp) -> Vec<Question> {
+        let pods = self.pods.get(owner);
         let question = |uid: &str, pod: Option<&String>| Question {
             namespace: owner.key.namespace.clone(),
             uid: uid.to_owned(),
@@ -49,15 +54,14 @@ impl Mirror {
         let room = PODS.saturating_sub(by_name().filter(|(_, pod)| pod.explained.is_some()).count());
         let unexplained = by_name().filter(|(_, pod)| pod.is_unexplained(now)).take(room.min(PODS_AT_A_TIME));
         let mut questions: Vec<Question> = unexplained.map(|(name, pod)| question(&pod.uid, Some(name))).collect();
-        let is_known = self.complaints.get(&owner).is_some_and(|complaints| !complaints.is_empty());
-        if lacks_pods(kind, object, pods, is_known, now) {
+        if lacks_pods {
             questions.push(question(&owner.uid, None));
         }
         questions
     }
 
     /// Takes in the events about an object.
-    pub fn answer(&mut self, question: &Question, events: &[Value]) {
+    pub fn answer(&mut self, question: &Question, events: &[EventView]) {
         let Question { owner, pod, .. } = question;
         let Some(pod) = pod else {
             self.complaints.insert(owner.clone(), not_made(events, &owner.key.name));
@@ -104,23 +108,24 @@ impl ObservedPod {
     }
 }
 
-/// Returns whether pods are missing that should exist by now, while no other pod has to end first.
-fn lacks_pods(kind: WatchedKind, object: &Value, pods: Option<&Pods>, is_known: bool, now: Timestamp) -> bool {
-    let status = &object["status"];
-    let number = |name: &str| status[name].as_u64().unwrap_or_default();
-    let time = |value: &Value| value.as_str().and_then(|time| time.parse().ok());
-    let began = time(&status["startTime"]).or_else(|| time(&object["metadata"]["creationTimestamp"]));
-    if kind == WatchedKind::DaemonSet {
-        return number("currentNumberScheduled") < number("desiredNumberScheduled") && is_over(began, now);
-    }
-    let seen = pods.map_or(0, |pods| pods.by_name.len()) as u64;
-    match status["phase"].as_str() {
-        Some("failed") => number("desired") > seen && !is_known,
-        Some("completed" | "paused") => false,
-        _ => {
-            let goes_on = |pod: &ObservedPod| pod.held.is_none() && pod.state.word == NodeResult::Active;
-            let is_busy = pods.is_some_and(|pods| pods.by_name.values().any(goes_on));
-            number("desired").max(1) > seen && !is_busy && is_over(began, now)
+/// Returns whether daemons are missing that should exist by now.
+fn lacks_daemons(set: &DaemonSet, now: Timestamp) -> bool {
+    let status = &set.status;
+    status.current_number_scheduled < status.desired_number_scheduled.unwrap_or_default()
+        && is_over(set.meta.creation_timestamp, now)
+}
+
+/// Returns whether pods of a run are missing that should exist by now, while no other pod has to end first.
+fn lacks_pods(job: &BroadcastJob, pods: Option<&Pods>, is_known: bool, now: Timestamp) -> bool {
+    let desired = job.status.desired.unwrap_or_default() as usize;
+    let seen = pods.map_or(0, |pods| pods.by_name.len());
+    match job.status.phase {
+        JobPhase::Failed => desired > seen && !is_known,
+        JobPhase::Completed | JobPhase::Paused => false,
+        JobPhase::Running | JobPhase::Unknown => {
+            let is_active = |pod: &ObservedPod| pod.held.is_none() && pod.state.word == NodeResult::Active;
+            let is_busy = pods.is_some_and(|pods| pods.by_name.values().any(is_active));
+            desired.max(1) > seen && !is_busy && is_over(job.began(), now)
         }
     }
 }

@@ -1,6 +1,22 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+
+fn held_of(pod: &Value, is_daemon: bool) -> Option<Held> {
+    Held::of(&PodView::of(pod), is_daemon)
+}
+
+fn views(events: &[Value]) -> Vec<EventView> {
+    events.iter().map(EventView::of).collect()
+}
+
+fn not_made(events: &[Value], name: &str) -> Vec<String> {
+    super::not_made(&views(events), name)
+}
+
+fn not_started(events: &[Value]) -> Option<String> {
+    super::not_started(&views(events))
+}
 
 #[expect(clippy::needless_pass_by_value, reason = "tests write it in place")]
 fn pod(status: Value) -> Value {
@@ -14,7 +30,7 @@ fn waiting(reason: &str, message: &str) -> Value {
 }
 
 fn why(pod: &Value) -> Option<String> {
-    Held::of(pod, false).unwrap().why.map(String::from)
+    held_of(pod, false).unwrap().why.map(String::from)
 }
 
 #[test]
@@ -27,7 +43,7 @@ fn a_pod_that_has_started_or_ended_is_not_held() {
         json!({}),
         Value::Null,
     ] {
-        assert_eq!(Held::of(&pod(status.clone()), false), None, "{status}");
+        assert_eq!(held_of(&pod(status.clone()), false), None, "{status}");
     }
 }
 
@@ -37,7 +53,7 @@ fn a_pod_says_why_it_does_not_start_and_what_to_do() {
         { "type": "Ready", "status": "False", "reason": "x" },
         { "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes are available: 1 Insufficient memory." },
     ] });
-    let held = Held::of(&pod(unscheduled), false).unwrap();
+    let held = held_of(&pod(unscheduled), false).unwrap();
     assert_eq!(held.since, Some("2026-11-02T00:00:00Z".parse().unwrap()));
     assert_eq!(
         held.why(),
@@ -75,7 +91,7 @@ fn a_pod_says_why_it_does_not_start_and_what_to_do() {
         assert_eq!(why(&pod).as_deref(), expected, "{pod}");
     }
     assert_eq!(
-        Held::of(&waiting("ContainerCreating", ""), false).unwrap().why(),
+        held_of(&waiting("ContainerCreating", ""), false).unwrap().why(),
         "the pod does not start, and its status does not say why; see kubectl describe pod"
     );
 }
@@ -119,7 +135,7 @@ fn a_daemon_that_ends_again_and_again_says_what_it_ended_with() {
         (json!({ "exitCode": 1 }), "the container ends again and again, at last with exit code 1"),
         (json!({ "exitCode": "x", "message": 7 }), "the container ends again and again, at last with exit code 0"),
     ] {
-        let held = Held::of(&crashing(terminated), true).unwrap();
+        let held = held_of(&crashing(terminated), true).unwrap();
         assert_eq!((held.why(), held.is_daemon), (expected, true));
     }
     assert_eq!(
@@ -278,7 +294,7 @@ fn what_others_write_is_cleaned_and_cut() {
         assert!(text.chars().count() < 1_000 && !text.contains(['\u{1b}', '\u{202e}']), "{} {text}", text.len());
     }
     for nonsense in [json!([]), json!({ "conditions": 7, "containerStatuses": {}, "phase": "Pending" }), json!("x")] {
-        drop(Held::of(&pod(nonsense), false));
+        drop(held_of(&pod(nonsense), false));
     }
     assert_eq!(without_suffix("\"a-1-b9\" and a-1-c7, a-1- a-", "a-1"), "\"a-1-…\" and a-1-…, a-1-… a-");
 }

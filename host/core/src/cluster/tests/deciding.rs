@@ -38,17 +38,27 @@ impl Cluster {
         Self { object, has_kruise: true, now: 1_780_000_000, ..Self::default() }
     }
 
+    /// The NodeCleanup as the operator sees it.
+    fn cleanup(&self) -> CleanupObject {
+        self.object.clone().into()
+    }
+
     fn look(&self) -> Decided {
+        let object = self.cleanup();
+        let config_maps: Vec<ConfigMap> = self.config_maps.values().cloned().map(Into::into).collect();
+        let cron_job: Option<AdvancedCronJob> = self.cron_job.clone().map(Into::into);
+        let daemon_set: Option<DaemonSet> = self.daemon_set.clone().map(Into::into);
+        let jobs: Vec<BroadcastJob> = self.jobs.values().cloned().map(Into::into).collect();
         decide(&Observed {
             problems: &[],
             operator: OPERATOR,
-            object: &self.object,
+            object: &object,
             site: site(),
             has_kruise: self.has_kruise,
-            config_maps: self.config_maps.values().collect(),
-            advanced_cron_job: self.cron_job.as_ref(),
-            daemon_set: self.daemon_set.as_ref(),
-            broadcast_jobs: self.jobs.values().collect(),
+            config_maps: config_maps.iter().collect(),
+            advanced_cron_job: cron_job.as_ref(),
+            daemon_set: daemon_set.as_ref(),
+            broadcast_jobs: jobs.iter().collect(),
             complaints: self.complaints.iter().map(|(name, said)| (name.as_str(), said.as_slice())).collect(),
             runs: self.runs.iter().map(|(name, states)| (name.as_str(), states.values().collect())).collect(),
             acts: self.acts,
@@ -1142,7 +1152,8 @@ fn another_version_of_the_operator_starts_nothing_again() {
     let decided = cluster.look();
     let refused = Obstacle::Refused("forbidden".to_owned());
     let status =
-        not_applied(&cluster.object, &decided.status, &refused, true, Timestamp::from_second(cluster.now).unwrap()).0;
+        not_applied(&cluster.cleanup(), &decided.status, &refused, true, Timestamp::from_second(cluster.now).unwrap())
+            .0;
     cluster.object["status"] = serde_json::to_value(status).unwrap();
     assert!(cluster.step().1.iter().any(|done| done.starts_with("create BroadcastJob stale-o")));
 }
@@ -2002,24 +2013,24 @@ fn what_could_not_be_done_is_not_taken_for_done() {
     let decided = cluster.look();
     let now = Timestamp::from_second(cluster.now).unwrap();
     let refused = Obstacle::Refused("forbidden".to_owned());
-    let (status, event) = not_applied(&cluster.object, &decided.status, &refused, true, now);
+    let (status, event) = not_applied(&cluster.cleanup(), &decided.status, &refused, true, now);
     assert_eq!(condition(&status, "Ready"), ("False", "ApplyFailed"));
     assert_eq!(event.map(|event| (event.reason.as_str(), event.note)), Some(("ApplyFailed", "forbidden".to_owned())));
     assert_eq!((status.once.as_ref(), status.run_now.as_ref()), (None, None));
     let long = format!("failed calling webhook {}: connection refused", "x".repeat(2_000));
-    let message = not_applied(&cluster.object, &decided.status, &Obstacle::Refused(long), true, now).1.unwrap().note;
+    let message = not_applied(&cluster.cleanup(), &decided.status, &Obstacle::Refused(long), true, now).1.unwrap().note;
     assert!(message.starts_with("failed calling webhook x") && message.ends_with("x: connection refused"), "{message}");
     assert_eq!(message.chars().count(), 600);
     cluster.object["status"] = serde_json::to_value(&status).unwrap();
-    assert!(!is_news(&cluster.object, &status));
+    assert!(!is_news(&cluster.cleanup(), &status));
     assert_eq!(cluster.look().actions, decided.actions, "it is tried again");
     let again = Obstacle::Refused("forbidden, once more".to_owned());
-    assert_eq!(not_applied(&cluster.object, &decided.status, &again, true, now).1, None, "it is told once");
+    assert_eq!(not_applied(&cluster.cleanup(), &decided.status, &again, true, now).1, None, "it is told once");
     let create = &decided.actions[0];
     let taken = create.obstacle(true, "already exists".to_owned());
     let name = name_of_config_map(create);
     assert_eq!(taken, Obstacle::NameTaken { kind: "ConfigMap".to_owned(), name: name.clone() });
-    let (status, event) = not_applied(&cluster.object, &decided.status, &taken, true, now);
+    let (status, event) = not_applied(&cluster.cleanup(), &decided.status, &taken, true, now);
     assert_eq!(condition(&status, "Ready"), ("False", "NameTaken"));
     assert_eq!(
         event.unwrap().note,
@@ -2053,7 +2064,7 @@ fn only_ready_says_what_could_not_be_done_and_since_when() {
         (9, taken("b"), Some("NameTaken")),
         (10, refused(), Some("ApplyFailed")),
     ] {
-        let (status, note) = not_applied(&cluster.object, &decided, &obstacle, true, at(seconds));
+        let (status, note) = not_applied(&cluster.cleanup(), &decided, &obstacle, true, at(seconds));
         assert_eq!(others(&status), others(&decided));
         assert_eq!((status.conditions[0].kind.as_str(), status.conditions[0].status.as_str()), ("Ready", "False"));
         assert_eq!(status.conditions[0].last_transition_time, at(5), "after {seconds} s");
@@ -2470,16 +2481,16 @@ fn nothing_is_scheduled_by_a_spec_that_could_not_be_applied() {
     assert!(decided.next_schedule_time.is_some());
     let now = Timestamp::from_second(cluster.now).unwrap();
     let refused = Obstacle::Refused("forbidden".to_owned());
-    let (status, _) = not_applied(&cluster.object, &decided, &refused, false, now);
+    let (status, _) = not_applied(&cluster.cleanup(), &decided, &refused, false, now);
     assert_eq!(condition(&status, "Scheduled"), ("False", "ApplyFailed"));
     assert_eq!((status.next_schedule_time, condition(&status, "Ready")), (None, ("False", "ApplyFailed")));
     // A workload of an earlier spec still runs.
-    let (status, _) = not_applied(&cluster.object, &decided, &refused, true, now);
+    let (status, _) = not_applied(&cluster.cleanup(), &decided, &refused, true, now);
     assert_eq!(condition(&status, "Scheduled"), ("True", "Scheduled"));
     assert_eq!(status.next_schedule_time, decided.next_schedule_time);
     // A run without a schedule is not announced at all.
     let once = Cluster::new(json!({ "mode": "Enforce" }));
-    let (status, _) = not_applied(&once.object, &once.look().status, &refused, false, now);
+    let (status, _) = not_applied(&once.cleanup(), &once.look().status, &refused, false, now);
     assert_eq!(condition(&status, "Scheduled"), ("True", "Once"));
 }
 

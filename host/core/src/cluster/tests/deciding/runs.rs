@@ -140,7 +140,7 @@ fn what_could_not_be_done_is_news_by_ready_alone_in_whatever_order_conditions_ar
     let mut cluster = scheduled();
     cluster.settle();
     let decided = cluster.look().status;
-    assert!(!is_news(&cluster.object, &decided));
+    assert!(!is_news(&cluster.cleanup(), &decided));
     let now = Timestamp::from_second(cluster.now).unwrap();
     let refused = Obstacle::Refused("forbidden".to_owned());
     let mut before = decided.clone();
@@ -151,8 +151,8 @@ fn what_could_not_be_done_is_news_by_ready_alone_in_whatever_order_conditions_ar
     for _ in 0..2 {
         before.conditions.reverse();
         cluster.object["status"] = serde_json::to_value(&before).unwrap();
-        assert!(is_news(&cluster.object, &decided));
-        let event = not_applied(&cluster.object, &decided, &refused, true, now).1;
+        assert!(is_news(&cluster.cleanup(), &decided));
+        let event = not_applied(&cluster.cleanup(), &decided, &refused, true, now).1;
         assert_eq!(event.map(|event| event.reason.as_str()), Some("ApplyFailed"));
     }
 }
