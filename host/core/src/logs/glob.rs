@@ -16,6 +16,7 @@
 //! so a walk continues from the state of a directory, and time is bounded by the product of the lengths of glob and
 //! path.
 
+mod braces;
 mod parse;
 
 use super::path::LogPath;
