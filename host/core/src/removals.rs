@@ -85,8 +85,8 @@ impl Removals {
 mod tests {
     use super::{Kept, Removals};
     use crate::fixture::{image, snapshot};
-    use crate::guard::GuardRails;
     use crate::guard::images::{ImageGuard, ImageObjection, Images};
+    use crate::guard::{GuardRails, Plan};
     use crate::proposal::{Proposal, Reason, ReasonKind, Target, Verb, Wish};
     use crate::report::{Outcome, PlanReport, Remark, Report, Swept};
     use crate::snapshot::{Memory, Snapshot};
@@ -153,7 +153,7 @@ mod tests {
         (logs_only.node.runtime_name, logs_only.node.runtime_version) = (String::new(), String::new());
         let logs_only = logs_only.normalize();
         removals.observe(&logs_only);
-        let planned = PlanReport::new(&logs_only, Vec::new(), Default::default());
+        let planned = PlanReport::new(&logs_only, Vec::new(), Plan::default());
         let swept = (Swept::default(), Swept::default());
         let report = Report::new(planned, swept, logs_only.taken_at, Vec::new(), BTreeMap::new());
         assert_eq!(report.runtime, "");

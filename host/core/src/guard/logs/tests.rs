@@ -335,7 +335,7 @@ fn rail_7_whatever_is_in_use_stays_and_only_what_is_merely_open_is_cut() {
     for (how, code, sentence) in ways {
         let seen = || {
             with(inspection("/x", "a"), |inspection| {
-                (inspection.entry.open, inspection.in_use) = (OpenState::Open, Some(used(how)))
+                (inspection.entry.open, inspection.in_use) = (OpenState::Open, Some(used(how)));
             })
         };
         let refusal = guard(None).judge_wish("p", &file("a"), Ok(seen())).unwrap_err();
