@@ -217,6 +217,8 @@ fn the_chart_refuses_values_that_it_does_not_know_or_that_are_wrong() -> anyhow:
         ("allowed.logRoots[0]=/a'b", "at '/allowed/logRoots/0': '/a\\'b' does not match pattern"),
         ("allowed.sockets[0]=/", "at '/allowed/sockets/0': '/' does not match pattern"),
         ("allowed.sockets=null", "at '/allowed': missing property 'sockets'"),
+        ("networkPolicy.enabled=null", "at '/networkPolicy': missing property 'enabled'"),
+        ("admissionPolicy.enabled=null", "at '/admissionPolicy': missing property 'enabled'"),
         ("allowed=null", "at '': missing property 'allowed'"),
         ("allowed.podAnnotations[0]=a*", "at '/allowed/podAnnotations/0': 'a*' does not match pattern"),
         ("priorityClassName=a: b", "at '/priorityClassName': 'a: b' does not match pattern"),

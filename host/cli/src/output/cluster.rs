@@ -140,7 +140,11 @@ pub(super) fn node_cleanup(out: &mut impl Write, shown: &Shown) -> anyhow::Resul
         let times = [("started", run.started_at), ("finished", run.finished_at)];
         let times = times.iter().filter_map(|(word, at)| Some(format!(", {word} {:.0}", (*at)?))).collect::<String>();
         let (run_name, phase) = (text::shown(&run.name), run.phase.as_str().to_owned());
-        writeln!(out, "Last run: {run_name}, {phase}, {} nodes{times}", text::shown(&run.nodes.summary))?;
+        let nodes = match run.nodes.summary.as_str() {
+            "" => "nodes not counted yet".to_owned(),
+            summary => format!("{} nodes", text::shown(summary)),
+        };
+        writeln!(out, "Last run: {run_name}, {phase}, {nodes}{times}")?;
         let measured = run.filesystem_freed_bytes;
         let freed = measured.map_or_else(String::new, |_| format!("; filesystems {}", freed(measured)));
         let size = bytes(run.size_removed_bytes);

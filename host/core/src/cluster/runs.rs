@@ -121,13 +121,18 @@ impl<'a> Decider<'a> {
         run.finished_at = Some(whole_second(self.observed.now));
         run.nodes.skipped += std::mem::take(&mut run.nodes.active);
         run.nodes.waiting = 0;
+        run.nodes.summary = summary(&run.nodes);
         run.errors.push(RunError { message: self.why_lost(&run.name), count: run.nodes.skipped, nodes: Vec::new() });
     }
 
-    /// Formats the message for a deleted BroadcastJob, with the policy that deletes unfinished runs.
+    /// Formats the message for a deleted BroadcastJob. If a later run of the schedule exists, `Replace` deleted it.
     fn why_lost(&self, name: &str) -> String {
+        // OpenKruise names a run of a schedule by its time.
+        let tick = |name: &str| name.rsplit_once('-').and_then(|(_, tick)| tick.parse::<u64>().ok());
         let replaces = self.observed.object.spec.concurrency_policy == ConcurrencyPolicy::Replace;
-        let policy = if replaces {
+        let is_replaced =
+            replaces && tick(name).is_some_and(|own| self.scheduled_runs().any(|run| tick(&run.meta.name) > Some(own)));
+        let policy = if is_replaced {
             ": concurrencyPolicy Replace ends a run when the next one of the schedule begins"
         } else {
             ""
@@ -142,8 +147,13 @@ impl<'a> Decider<'a> {
         let is_known = |name: &str| {
             before.is_some_and(|run| run.name == name) || self.before.active_runs.iter().any(|run| run == name)
         };
-        // Without an earlier run, a finished one may be older than the status.
-        let is_new = |job: &&BroadcastJob| if since.is_some() { job.began() > since } else { !job.is_over() };
+        // A run that has not ended is new if the status does not know it, unless the status knows as many as it can. Of
+        // the others, those are new that began after the last run: without one, they may be older than the status.
+        let is_complete = self.before.active_runs.len() < ACTIVE_RUNS;
+        let is_new = |job: &&BroadcastJob| {
+            let is_later = if since.is_some() { job.began() > since } else { !job.is_over() };
+            is_later || is_complete && !job.is_over()
+        };
         let new = self.scheduled_runs().filter(is_new).filter(|job| !is_known(&job.meta.name) && !job.meta.is_going());
         let mut new: Vec<_> = new.map(|job| (job.began(), job.meta.name.clone())).collect();
         new.sort();

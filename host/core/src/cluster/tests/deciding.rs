@@ -2257,6 +2257,14 @@ fn the_start_of_each_run_of_the_schedule_is_an_event() {
     cluster.run("stale-2", "completed", cluster.now + 60);
     assert_eq!(begun(&cluster.step().0), [start("stale-2"), start("stale-3")]);
     cluster.is_settled();
+    // The clock of OpenKruise was set back between two runs.
+    let mut cluster = scheduled();
+    cluster.settle();
+    cluster.run("stale-1", "completed", cluster.now + 180);
+    cluster.step();
+    cluster.run("stale-2", "running", cluster.now + 60);
+    assert_eq!(begun(&cluster.step().0), [start("stale-2")]);
+    cluster.is_settled();
     // A run that ended before the status knew any run has no event.
     let mut cluster = scheduled();
     cluster.settle();
@@ -2308,10 +2316,11 @@ fn a_run_that_the_next_one_replaced_says_so() {
             }
             let decided = cluster.step().0;
             let ends: Vec<_> = told(&decided).into_iter().filter(|(reason, ..)| *reason == "RunFailed").collect();
+            // Without a later run, another writer deleted it.
             let note = if next.is_some() {
                 words.to_owned()
             } else {
-                format!("stale-1: 0/2 nodes done, 0 removed, 0 refused, 0 failed; on 2 nodes: {words}")
+                format!("stale-1: 0/2 nodes done, 0 removed, 0 refused, 0 failed; on 2 nodes: {lost}")
             };
             assert_eq!(ends, [("RunFailed", note.as_str(), Some("stale-1"))], "{policy} {next:?}");
             // The run that is lost had a node.
