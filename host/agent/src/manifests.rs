@@ -57,7 +57,7 @@ impl Validated {
     /// Returns the manifests.
     ///
     /// # Errors
-    /// With all problems together, as wrong usage.
+    /// Fails with all problems together, as wrong usage.
     pub fn usable(self) -> anyhow::Result<Vec<NodeCleanup>> {
         if self.problems.is_empty() { Ok(self.manifests) } else { Err(as_error(&self.problems)) }
     }
@@ -82,7 +82,7 @@ impl Manifests {
     /// Reads all manifests, loads their plugins, and checks everything that can be checked without a node.
     ///
     /// # Errors
-    /// With all problems together, as wrong usage: then no manifest may be acted on.
+    /// Fails with all problems together, as wrong usage: then no manifest may be acted on.
     pub(crate) async fn read(&self, overrides: &Overrides, cache: &CacheDir) -> anyhow::Result<Vec<Checked>> {
         let files = texts::read_all(&self.filenames, self.digest.as_deref())?;
         let (drafts, mut problems) = texts::drafts(&files);

@@ -166,7 +166,7 @@ impl Overrides {
     /// Applies these settings to a policy.
     ///
     /// # Errors
-    /// With a [`UsageError`], when the resulting bounds of pressure can have no effect.
+    /// Fails with a [`UsageError`], when the resulting bounds of pressure can have no effect.
     pub(crate) fn apply(&self, mut policy: Policy) -> anyhow::Result<Policy> {
         for plugin in &mut policy.plugins {
             self.plugins.apply(plugin);

@@ -63,7 +63,7 @@ impl Prepared {
 /// Reads and checks the requested policies.
 ///
 /// # Errors
-/// With all problems together, as a [`UsageError`].
+/// Fails with all problems together, as a [`UsageError`].
 pub async fn prepare(request: &PolicyRequest) -> anyhow::Result<Vec<Prepared>> {
     let PolicyRequest { manifests, overrides, cache, .. } = request;
     if manifests.is_empty() {

@@ -140,7 +140,7 @@ impl Stop {
     /// Performs the work before the first removal, unless the run has to end earlier.
     ///
     /// # Errors
-    /// With the reason, when the run has to end earlier; or with the error of the work itself.
+    /// Fails with the reason, when the run has to end earlier; or with the error of the work itself.
     pub(crate) async fn before_removals<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         tokio::select! {
             biased;

@@ -29,7 +29,7 @@ impl Json {
     /// Parses a config, which must be an object.
     ///
     /// # Errors
-    /// With a problem, if the text is not JSON or not an object. In the latter case, the problem shows the example.
+    /// Fails with a problem, if the text is not JSON or not an object. For the latter, the problem shows the example.
     pub fn config(json: &str, example: &str) -> Result<Vec<(String, Self)>, Vec<Problem>> {
         let whole = |message| Err(vec![Problem { field: String::new(), message }]);
         match serde_json::from_str(json) {
@@ -247,7 +247,7 @@ impl Problems {
     /// Returns the config, or all its problems.
     ///
     /// # Errors
-    /// With the problems.
+    /// Fails with the problems.
     pub fn finish<T>(self, config: T) -> Result<T, Vec<Problem>> {
         if self.is_empty() { Ok(config) } else { Err(self.0) }
     }

@@ -97,7 +97,7 @@ pub struct Container {
     /// Pod that it belongs to.
     #[serde(default)]
     pub pod: Pod,
-    /// Its references to its image.
+    /// References to its image.
     #[serde(default)]
     pub image: ImageMentions,
     /// References of images mounted as volumes (CRI `Mount.image`), sorted.
@@ -152,7 +152,7 @@ pub struct Sandbox {
 pub struct OutsideContainer {
     /// Identity.
     pub id: String,
-    /// Its namespace in the runtime (containerd's, not a Kubernetes namespace).
+    /// Namespace in the runtime (containerd's, not a Kubernetes namespace).
     pub namespace: String,
     /// The image reference that it was created from; [`UNKNOWN_IMAGE`] if that may be any image.
     pub image: String,

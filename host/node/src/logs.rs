@@ -7,7 +7,7 @@
 //! - [`root`]: opening of the log roots that the operator declares.
 //! - `allowed`: check that a root is in a directory that roots may be in.
 //! - `runtime_directories`: separation of roots from a container runtime's own directories.
-//! - `beneath`: confined access to entries under an open directory; by one system call if the kernel has it,
+//! - `confined`: confined access to entries under an open directory; by one system call if the kernel has it,
 //!   otherwise component by component.
 //! - `stat`: file status from the system, as the core's types.
 //! - `listing`: names in a directory, sorted, within a memory budget.

@@ -64,7 +64,7 @@ impl Plugin {
     /// Compiling takes from milliseconds to seconds, in a separate process; dropping the future ends it.
     ///
     /// # Errors
-    /// With a stable reason: not a component, not compilable, not granted, or of another interface version.
+    /// Fails with a stable reason: not a component, not compilable, not granted, or of another interface version.
     pub async fn load(
         engine: &Engine,
         name: &str,
@@ -95,7 +95,7 @@ impl Plugin {
     /// Calls the plugin to check a config (JSON text) and, if the plugin has no objections, to plan by it.
     ///
     /// # Errors
-    /// With a stable reason. A plugin that fails contributes nothing.
+    /// Fails with a stable reason. A plugin that fails contributes nothing.
     pub async fn propose(&self, view: &Arc<View>, config: &str) -> Result<Answer, PluginError> {
         let output = Output::default();
         let answer = self.clone().answer(Arc::clone(view), config.to_owned(), output.clone());
@@ -106,7 +106,7 @@ impl Plugin {
     /// Calls the plugin to check a config (JSON text), without showing it a node. Returns the problems.
     ///
     /// # Errors
-    /// With a stable reason, when the plugin cannot be called.
+    /// Fails with a stable reason, when the plugin cannot be called.
     pub async fn problems(&self, config: &str) -> Result<Vec<config::Problem>, PluginError> {
         let output = Output::default();
         let (plugin, config, to) = (self.clone(), config.to_owned(), output.clone());

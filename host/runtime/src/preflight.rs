@@ -40,7 +40,7 @@ struct ShapeLevel {
 /// at most, apart from their memories and tables.
 ///
 /// # Errors
-/// With a reason and a sentence, when the component is too large or cannot be read.
+/// Fails with a reason and a sentence, when the component is too large or cannot be read.
 pub(crate) fn check(bytes: &[u8]) -> Result<usize, (Reason, String)> {
     let fail = |message| Err((Reason::CompileFailed, message));
     let shape = match read(bytes) {

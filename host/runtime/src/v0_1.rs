@@ -198,7 +198,7 @@ pub(crate) struct Answered {
 /// Converts a plugin's answer to wishes, matches and notices.
 ///
 /// # Errors
-/// With a sentence, when there are too many removals, or a name is longer than any real name.
+/// Fails with a sentence, when there are too many removals, or a name is longer than any real name.
 pub(crate) fn answered(decision: Decision) -> Result<Answered, String> {
     let Decision { removals, matches, notices, attributes: _ } = decision;
     if removals.len() > MAX_REMOVALS {

@@ -154,7 +154,7 @@ impl Worker {
     /// Runs a task in a worker. Dropping the future kills the worker.
     ///
     /// # Errors
-    /// With the reason why there is no result.
+    /// Fails with the reason why there is no result.
     pub async fn run(&self, task: &str, input: &[u8], allowance: Allowance) -> Result<Vec<u8>, WorkError> {
         let not_started = |error: &dyn fmt::Display| WorkError::NotStarted(error.to_string());
         let _turn = TURNS.acquire().await.map_err(|error| not_started(&error))?;

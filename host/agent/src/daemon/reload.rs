@@ -47,7 +47,7 @@ impl ManifestSource {
     /// Reads all manifests and checks them, with their plugins.
     ///
     /// # Errors
-    /// With all problems together.
+    /// Fails with all problems together.
     pub(crate) async fn read(&self) -> anyhow::Result<Vec<ScheduledCleanup>> {
         let checked = self.manifests.read(&self.overrides, &self.cache).await?;
         checked.into_iter().map(|Checked { manifest, policy, .. }| self.scheduled(&manifest, policy)).collect()

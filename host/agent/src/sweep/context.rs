@@ -20,7 +20,7 @@ pub(crate) struct SweepContext<'a> {
 /// Computes how much still has to be freed, if there is a goal.
 ///
 /// # Errors
-/// With the end of the sweep, when the goal is met or the filesystem cannot be measured.
+/// Fails with the end of the sweep, when the goal is met or the filesystem cannot be measured.
 pub(super) async fn excess(context: SweepContext<'_>) -> Result<Option<Excess>, Ending> {
     let pressure = &context.pace.pressure;
     if pressure.until.is_none() {

@@ -182,7 +182,7 @@ impl Look {
     /// Inspects the node now.
     ///
     /// # Errors
-    /// With the end of the sweep, when the files in use cannot be inspected.
+    /// Fails with the end of the sweep, when the files in use cannot be inspected.
     async fn take(context: SweepContext<'_>, state: &State) -> Result<Self, Ending> {
         let begun = Instant::now();
         // Without a snapshot, the guard assumes that every pod exists.

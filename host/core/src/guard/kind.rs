@@ -71,7 +71,7 @@ pub enum Operation {
 pub struct ParsedWish<K: Kind> {
     /// The wish as the plugin made it.
     pub wish: Wish,
-    /// Its target; the refusal if the target cannot exist or is of another kind.
+    /// Target; the refusal if the target cannot exist or is of another kind.
     pub target: Result<K::Target, Refusal<K>>,
 }
 
@@ -80,7 +80,7 @@ pub struct ParsedWish<K: Kind> {
 pub struct ParsedProposal<K: Kind> {
     /// Name of the plugin.
     pub plugin: String,
-    /// Its wishes, in the plugin's order.
+    /// Wishes, in the plugin's order.
     pub wishes: Vec<ParsedWish<K>>,
 }
 

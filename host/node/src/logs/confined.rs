@@ -168,11 +168,11 @@ mod tests {
     fn no_step_leads_up() {
         let directory = std::fs::File::open(std::env::temp_dir()).unwrap();
         for confinement in [Confinement::OneCall, Confinement::Stepwise] {
-            let beneath = Confined::new(directory.as_fd(), Some(confinement)).unwrap();
+            let confined = Confined::new(directory.as_fd(), Some(confinement)).unwrap();
             for path in [&b".."[..], b"../etc", b"./../x"] {
-                assert_eq!(beneath.open(directory.as_fd(), path, LIST).unwrap_err(), Errno::XDEV, "{confinement:?}");
+                assert_eq!(confined.open(directory.as_fd(), path, LIST).unwrap_err(), Errno::XDEV, "{confinement:?}");
             }
-            assert!(beneath.open(directory.as_fd(), b"", LIST).is_ok());
+            assert!(confined.open(directory.as_fd(), b"", LIST).is_ok());
         }
     }
 

@@ -39,21 +39,20 @@ pub enum Method {
 impl Method {
     /// Returns the method that a gRPC path ends in, if it is one of these.
     pub(super) fn of_path(path: &str) -> Option<Self> {
-        let name = path.rsplit('/').next()?;
-        let methods = [
-            Self::Version,
-            Self::Status,
-            Self::ListImages,
-            Self::ImageStatus,
-            Self::RemoveImage,
-            Self::ImageFsInfo,
-            Self::ListContainers,
-            Self::ContainerStatus,
-            Self::ListPodSandbox,
-            Self::PodSandboxStatus,
-            Self::ListStream,
-        ];
-        methods.into_iter().find(|method| format!("{method:?}") == name)
+        Some(match path.rsplit('/').next()? {
+            "Version" => Self::Version,
+            "Status" => Self::Status,
+            "ListImages" => Self::ListImages,
+            "ImageStatus" => Self::ImageStatus,
+            "RemoveImage" => Self::RemoveImage,
+            "ImageFsInfo" => Self::ImageFsInfo,
+            "ListContainers" => Self::ListContainers,
+            "ContainerStatus" => Self::ContainerStatus,
+            "ListPodSandbox" => Self::ListPodSandbox,
+            "PodSandboxStatus" => Self::PodSandboxStatus,
+            "ListStream" => Self::ListStream,
+            _ => return None,
+        })
     }
 }
 
@@ -82,7 +81,7 @@ pub enum Code {
     Aborted,
     /// A position past the end.
     OutOfRange,
-    /// A call that is not implemented.
+    /// A call that the server does not offer (`UNIMPLEMENTED`).
     Unimplemented,
     /// An error that is the runtime's fault.
     Internal,

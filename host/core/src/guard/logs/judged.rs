@@ -11,9 +11,9 @@ use crate::logs::{FileEntry, FileKind, Identity};
 pub enum Judged {
     /// A file or link to remove: identity, kind, size and content time must be the same.
     Whole {
-        /// Its identity.
+        /// Identity.
         identity: Identity,
-        /// Its kind: a file or a link.
+        /// Kind: a file or a link.
         kind: FileKind,
         /// Apparent size.
         size_bytes: u64,
@@ -22,14 +22,14 @@ pub enum Judged {
     },
     /// A file to truncate: it may have grown.
     Growing {
-        /// Its identity.
+        /// Identity.
         identity: Identity,
         /// Apparent size.
         size_bytes: u64,
     },
     /// A directory to remove: nothing in it may have changed since.
     Tree {
-        /// Its identity.
+        /// Identity.
         identity: Identity,
         /// Time of the last change of the directory or anything in it.
         touched: Timestamp,

@@ -130,7 +130,7 @@ fn a_report_is_cleaned_on_its_way_in_and_on_its_way_out() {
     assert!(clean.plugins.iter().all(|plugin| plugin.digest.is_none()));
     assert_eq!(clean.refusals, BTreeMap::from([("InUse".to_owned(), MOST)]));
     assert_eq!((clean.errors[0].message.chars().count(), clean.errors[0].count), (201, MOST));
-    // What a pod writes of itself, and what somebody writes in its place.
+    // The message of a pod, and one that another writer puts in its place.
     let out = Brief { plugins: Vec::new(), ..dirty.clone() };
     assert_eq!(Brief::from_message(&out.to_message()).unwrap(), out.clone().cleaned());
     assert_eq!(Brief::from_message(&out.to_json()).unwrap(), out.cleaned());
